@@ -23,9 +23,9 @@ use super::scope::{WatchHandle, WatchScope};
 use super::shares::Shares;
 use super::watched::Watched;
 use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, RunState};
+use crate::azure::Azure;
 use crate::engine::{Followed, Settings, Taken, TurnQueue, TurnUse, turn_use};
 use crate::operation::{OperationId, OperationKind};
-use crate::service::Azure;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 

@@ -7,15 +7,15 @@ use super::context::Context;
 use super::references::NoIdentity;
 use super::target::Target;
 use crate::api::{Credentials, Model, ModelResource, Reason};
+use crate::azure::identity::{Fingerprint, Identity};
+use crate::azure::{self, Window};
 use crate::engine::reconcile::{Call, Freshness};
 use crate::engine::{Cure, Fault, Seen, claims};
 use crate::operation::{CallKind, ServiceKind, Submission, Trouble, TroubleKind};
-use crate::service::identity::{Fingerprint, Identity};
-use crate::service::{self, Window};
 
 /// A prepared call, which has its credentials, its token and a permit for a call in flight.
 pub(super) struct Prepared {
-    call: service::Call,
+    call: azure::Call,
     credentials: Option<Credentials>,
     identity: Fingerprint,
     model: String,
@@ -158,10 +158,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::azure::identity::Environment;
     use crate::controller::fixture::context;
     use crate::controller::records::places;
     use crate::controller::references::{Identities, OwnIdentity};
-    use crate::service::identity::Environment;
 
     const GUID: &str = "11111111-1111-1111-1111-111111111111";
 

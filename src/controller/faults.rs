@@ -7,8 +7,8 @@ use kube::ResourceExt;
 use super::references::Identities;
 use super::target::Target;
 use crate::api::{Credentials, Model, ModelResource, Reason, RefreshParameters};
+use crate::azure::cloud::Cloud;
 use crate::engine::{Cure, Fault};
-use crate::service::cloud::Cloud;
 
 /// The fault of the resource's own spec.
 pub(super) fn of_spec(resource: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {

@@ -22,8 +22,8 @@ use super::shares::Shares;
 use super::watched::Watched;
 use super::wiring;
 use crate::api::{Kind, ModelResource};
+use crate::azure::identity::Environment;
 use crate::cli::{Cli, Command, Settings};
-use crate::service::identity::Environment;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 

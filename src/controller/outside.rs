@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 
 use super::watched::Watched;
 use crate::api::{Kind, ModelResource};
-use crate::service::identity::Identity;
+use crate::azure::identity::Identity;
 
 /// The service principal that a Secret holds.
 ///

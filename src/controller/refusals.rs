@@ -6,8 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::azure::identity::{Fingerprint, Identity};
 use crate::operation::Trouble;
-use crate::service::identity::{Fingerprint, Identity};
 
 /// How long an identity is not used again for a model after the service refused it twice.
 const REFUSED: Duration = Duration::from_mins(1);

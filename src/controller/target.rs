@@ -1,11 +1,11 @@
 //! The model that a resource names, in the types of the service clients.
 
 use crate::api::{AnalysisServicesModel, Model, PowerBiModel, Reason};
-use crate::service::analysis_services::{DatabaseName, ServerName};
-use crate::service::cloud::Cloud;
-use crate::service::identity::Identity;
-use crate::service::power_bi::ModelName;
-use crate::service::{self, Azure};
+use crate::azure::analysis_services::{DatabaseName, ServerName};
+use crate::azure::cloud::Cloud;
+use crate::azure::identity::Identity;
+use crate::azure::power_bi::ModelName;
+use crate::azure::{self, Azure};
 
 /// A model whose names are valid at its service.
 pub(super) enum Target {
@@ -55,7 +55,7 @@ impl Target {
     ///
     /// # Errors
     /// One sentence, if the cloud of the operator does not have the service.
-    pub(super) fn at(self, azure: &Azure, identity: Identity) -> Result<service::Model, String> {
+    pub(super) fn at(self, azure: &Azure, identity: Identity) -> Result<azure::Model, String> {
         match self {
             Self::AnalysisServices(server, database) => Ok(azure.analysis_services(server, database, identity)),
             Self::PowerBi(model) => azure.power_bi(model, identity),

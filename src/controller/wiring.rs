@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::azure::cloud::Cloud;
+use crate::azure::{self, Azure};
 use crate::cli::{CloudChoice, CloudName, Settings, SettingsError};
 use crate::engine;
 use crate::operation::CallRecord;
-use crate::service::cloud::Cloud;
-use crate::service::{self, Azure};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
@@ -23,7 +23,7 @@ pub(super) fn azure(settings: &Settings, metrics: &Arc<Metrics>, traces: &Traces
             Cloud::from_file_text(text).map_err(|error| SettingsError(format!("--cloud-file {}: {error}", path.display())))?
         }
     };
-    let settings = service::Settings {
+    let settings = azure::Settings {
         cloud,
         extra_ca_pem: settings.extra_ca_pem.clone(),
         call_timeout: settings.call_timeout,
@@ -48,7 +48,7 @@ pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
 }
 
 /// Counts the calls to the services, and creates a span for each.
-fn observer(metrics: &Arc<Metrics>, traces: &Traces) -> service::Observer {
+fn observer(metrics: &Arc<Metrics>, traces: &Traces) -> azure::Observer {
     let (metrics, traces) = (Arc::clone(metrics), traces.clone());
     Arc::new(move |call: &CallRecord<'_>| {
         traces.called(call);

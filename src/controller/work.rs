@@ -25,7 +25,7 @@ use super::shares::Shares;
 use super::watch;
 use super::wiring;
 use crate::api::ResourceKey;
-use crate::service::identity::Environment;
+use crate::azure::identity::Environment;
 use crate::telemetry::health::Health;
 
 /// How long to wait for a watch without any response once another one works.

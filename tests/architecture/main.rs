@@ -27,10 +27,10 @@ const DEPENDENCIES: [(&str, &[&str]); 9] = [
     ("text", &[]),
     ("tls", &[]),
     ("engine", &["api", "operation", "text"]),
-    ("service", &["operation", "text", "tls"]),
+    ("azure", &["operation", "text", "tls"]),
     ("telemetry", &["api", "operation", "text", "tls"]),
     ("cli", &["telemetry"]),
-    ("controller", &["api", "operation", "text", "engine", "service", "telemetry", "cli"]),
+    ("controller", &["api", "operation", "text", "engine", "azure", "telemetry", "cli"]),
 ];
 
 static CRATE: LazyLock<Crate> = LazyLock::new(Crate::read);

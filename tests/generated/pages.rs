@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tabular_operator::service::cloud::Cloud;
+use tabular_operator::azure::cloud::Cloud;
 
 use crate::chart::read;
 

@@ -22,8 +22,8 @@ use super::super::shares::Shares;
 use super::super::watched::Watched;
 use super::reconcile;
 use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
+use crate::azure::identity::Environment;
 use crate::engine::Turn;
-use crate::service::identity::Environment;
 
 /// The requests to the API server: `PATCH sales` and the body.
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;

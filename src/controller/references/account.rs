@@ -15,10 +15,10 @@ use kube::{Api, Client, ResourceExt as _};
 use super::failure::{NoIdentity, fault, unread};
 use super::grants::Grants;
 use crate::api::Reason;
+use crate::azure::identity::{AUDIENCE, AssertionSource, Identity, SecretText, Spelling, value};
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;
 use crate::operation::{Trouble, TroubleKind};
-use crate::service::identity::{AUDIENCE, AssertionSource, Identity, SecretText, Spelling, value};
 
 const CLIENT: &str = "azure.workload.identity/client-id";
 const TENANT: &str = "azure.workload.identity/tenant-id";

@@ -12,10 +12,10 @@ use super::failure::{NoIdentity, fault};
 use super::grants::Grants;
 use super::{account, secret};
 use crate::api::{Credentials, ManagedIdentity, Reason};
+use crate::azure::identity::{Environment, Identity};
 use crate::controller::shares::Shares;
 use crate::engine::reconcile::Freshness;
 use crate::engine::{Cure, Fault};
-use crate::service::identity::{Environment, Identity};
 
 /// How long a cached identity serves polls.
 const FRESH: Duration = Duration::from_mins(1);

@@ -9,9 +9,9 @@ use kube::{Api, Client};
 use super::failure::{NoIdentity, fault, unread};
 use super::grants::Grants;
 use crate::api::Reason;
+use crate::azure::identity::{Identity, Spelling, value};
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;
-use crate::service::identity::{Identity, Spelling, value};
 
 const KEYS: &str = "the keys tenantId, clientId and one of clientSecret and clientCertificate";
 

@@ -17,11 +17,11 @@ use super::grants::Grants;
 use super::resolver::{Identities, OwnIdentity, REMEMBERED};
 use super::{account, grants, secret};
 use crate::api::{Credentials, ManagedIdentity, Reason, ServicePrincipalRef};
+use crate::azure::identity::{AssertionSource, Environment, Identity, SecretText};
 use crate::controller::records::{CONNECTIONS, places};
 use crate::engine::Cure;
 use crate::engine::reconcile::Freshness;
 use crate::operation::Trouble;
-use crate::service::identity::{AssertionSource, Environment, Identity, SecretText};
 
 const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 

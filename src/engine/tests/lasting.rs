@@ -99,7 +99,7 @@ fn what_decides_is_pure() {
         "std::process",
         "std::thread",
         "rand::",
-        "crate::service",
+        "crate::azure",
         "crate::controller",
     ];
     for folder in ["engine", "api", "operation"] {
@@ -115,7 +115,7 @@ fn what_decides_is_pure() {
 
 #[test]
 fn the_services_know_nothing_of_kubernetes() {
-    for (name, code) in sources("service") {
+    for (name, code) in sources("azure") {
         let banned = ["kube", "k8s_openapi", "crate::api", "crate::engine", "crate::controller"];
         let used: Vec<_> = banned.iter().filter(|word| code.contains(**word)).collect();
         assert!(used.is_empty(), "{name} uses {used:?}");

@@ -14,7 +14,7 @@ const OWN: &str = "tabular_operator";
 
 /// The modules of the operator that log. A test compares them with the sources.
 const OWN_MODULES: &[&str] =
-    &["tabular_operator::controller", "tabular_operator::service", "tabular_operator::telemetry", "tabular_operator::tls"];
+    &["tabular_operator::controller", "tabular_operator::azure", "tabular_operator::telemetry", "tabular_operator::tls"];
 
 /// The libraries that log, besides [`SEE_SECRETS`].
 const LIBRARIES: &[&str] = &[
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn operator_logs_with_directives_for_libraries() {
         for text in ["kube=debug", "hyper=off,", "tabular_operator::controller::misspelt=debug"] {
-            assert!(logs(text, "tabular_operator::service::http", Level::INFO), "{text}");
+            assert!(logs(text, "tabular_operator::azure::http", Level::INFO), "{text}");
         }
         assert!(!logs("kube=debug,tabular_operator=off", OWN, Level::ERROR));
     }

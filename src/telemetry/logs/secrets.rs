@@ -30,14 +30,14 @@ mod tests {
     fn targets_with_secrets_are_not_logged() {
         assert!(heard("reqwest::connect", Level::WARN) && !heard("reqwest::connect", Level::DEBUG));
         assert!(!heard("kube_client::client", Level::ERROR) && heard("kube_client::client::builder", Level::WARN));
-        assert!(heard("tabular_operator::service", Level::TRACE));
+        assert!(heard("tabular_operator::azure", Level::TRACE));
     }
 
     #[test]
     fn libraries_with_tokens_are_matched_by_module() {
         assert!(sees_secrets("h2::codec::framed_write"));
         assert!(sees_secrets("typespec_client_core::http"));
-        assert!(!sees_secrets("tabular_operator::service"));
+        assert!(!sees_secrets("tabular_operator::azure"));
         assert!(!sees_secrets("h2o"));
     }
 }

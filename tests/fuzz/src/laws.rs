@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::Status;
+use tabular_operator::azure::outside;
 use tabular_operator::operation::{Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
-use tabular_operator::service::outside;
 use tabular_operator::text::is_invisible;
 use url::Url;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use tabular_operator::azure::identity::{Identity, Spelling};
+use tabular_operator::azure::outside::{self, Proof};
 use tabular_operator::operation::Trouble;
-use tabular_operator::service::identity::{Identity, Spelling};
-use tabular_operator::service::outside::{self, Proof};
 
 use crate::answer::{Answer, line};
 use crate::laws;

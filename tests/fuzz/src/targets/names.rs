@@ -1,10 +1,10 @@
 //! Names, and the addresses that they become: a token must never be sent to another host than the cloud's own.
 
+use tabular_operator::azure::analysis_services::{DatabaseName, ServerName};
+use tabular_operator::azure::cloud::Cloud;
+use tabular_operator::azure::outside;
+use tabular_operator::azure::power_bi::ModelName;
 use tabular_operator::operation::ModelIds;
-use tabular_operator::service::analysis_services::{DatabaseName, ServerName};
-use tabular_operator::service::cloud::Cloud;
-use tabular_operator::service::outside;
-use tabular_operator::service::power_bi::ModelName;
 use url::Url;
 
 use crate::answer::{Answer, line};

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::RunState;
+use tabular_operator::azure::outside::{self, Listed};
 use tabular_operator::engine::{Seen, Taken};
 use tabular_operator::operation::{
     Ahead, Cancellation, Listing, Look, OperationId, OperationKind, Phase, ServiceKind, Submission, TroubleKind,
 };
-use tabular_operator::service::outside::{self, Listed};
 use url::Url;
 
 use crate::answer::Answer;

@@ -1,9 +1,9 @@
 //! The answers about synchronisations, of both services.
 
 use jiff::Timestamp;
+use tabular_operator::azure::outside;
 use tabular_operator::engine::{Seen, Taken};
 use tabular_operator::operation::{Ahead, Handle, Listing, Look, OperationId, OperationKind, Phase, Submission};
-use tabular_operator::service::outside;
 use url::Url;
 
 use crate::answer::Answer;

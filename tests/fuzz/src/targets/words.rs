@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
+use tabular_operator::azure::outside;
 use tabular_operator::engine::Schedule;
-use tabular_operator::service::outside;
 use url::Url;
 
 use crate::answer::line;

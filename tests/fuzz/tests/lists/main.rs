@@ -22,11 +22,11 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource, Reason, RunState, Status, Time};
+use tabular_operator::azure::Window;
+use tabular_operator::azure::outside::{self, Heard};
 use tabular_operator::controller::outside as resources;
 use tabular_operator::engine::{Desired, Effect, Scratch, Seen, Situation, Surroundings, Taken, Turn, decide};
 use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId, ServiceKind};
-use tabular_operator::service::Window;
-use tabular_operator::service::outside::{self, Heard};
 use world::{Op, Part, Shown, intent};
 
 /// No history is longer: both deadlines of the spec, the longest operation, and what a list may lag.

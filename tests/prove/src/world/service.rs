@@ -353,13 +353,13 @@ impl Service {
         (now, clock): (Second, Second),
         ours: Guise,
     ) -> Listing {
-        // As `service::Window` has it: the service's clock where it tells it, with six seconds for clocks that differ; else five minutes.
+        // As `azure::Window` has it: the service's clock where it tells it, with six seconds for clocks that differ; else five minutes.
         let allowance = if self.tells_time { self.ahead - clock - 6 } else { -300 };
         let since = intent.checked_add(SignedDuration::from_secs(allowance)).unwrap_or(intent);
         let of_model = |op: &&Arc<Op>| op.model == model && op.request.kind() == kind && op.visible && !op.vanished;
         let shown = |op: &Arc<Op>| (op.shown_as(ours), self.describe(op, ours));
         let mut rows: Vec<(Guise, Operation)> = self.ops.iter().rev().filter(of_model).map(shown).collect();
-        // As `service::refreshes` judges it: as many as were asked for, and the oldest of them began within the window.
+        // As `azure::refreshes` judges it: as many as were asked for, and the oldest of them began within the window.
         let full = self.rows.is_some_and(|rows_at_most| rows.len() >= rows_at_most);
         rows.truncate(self.rows.unwrap_or(usize::MAX));
         let starts: Vec<jiff::Timestamp> = rows.iter().filter_map(|(_, row)| row.start).collect();

@@ -1,0 +1,258 @@
+//! Tables of responses about a sync, and their meaning.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::*;
+use crate::azure::answer::BodyFault;
+
+/// Header lines.
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
+const GUID: &str = "cd5e16c6-6d4e-4347-86a0-762bdf5b4875";
+const SYNC: &str = "https://w.asazure.windows.net/servers/s:rw/models/m/sync";
+const PAGE: &str = "<!DOCTYPE html><html><body>Object moved</body></html>";
+
+fn answer(status: u16, headers: Lines, body: &str) -> Answer {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    Answer::new(status, map, body.as_bytes().to_vec(), None)
+}
+
+fn called() -> Url {
+    Url::parse(SYNC).unwrap()
+}
+
+fn id(text: &str) -> OperationId {
+    OperationId::parse(text).unwrap()
+}
+
+#[test]
+fn sync_id_is_from_location_then_body_then_header() {
+    let query = format!("{SYNC}?operationId={GUID}");
+    let path = format!("{SYNC}/{GUID}/");
+    let elsewhere_in_path = format!("https://w.asazure.windows.net/operations/{GUID}");
+    let unnamed = "https://w.asazure.windows.net/servers/s:rw/models/m/operation";
+    let body = r#"{"operationId":"2b"}"#;
+    let call = ("x-ms-request-id", "3c");
+    let evil = "https://evil.example.com/servers/s:rw/models/m/sync/1a";
+    // status, headers, body, id, location
+    let rows: [(u16, Lines, &str, &str, Option<&str>); 15] = [
+        (202, &[("location", &query)], "", GUID, Some(&query)),
+        (202, &[("location", &path), call], body, GUID, Some(&path)),
+        (202, &[("location", &elsewhere_in_path)], "", GUID, Some(&elsewhere_in_path)),
+        (202, &[("location", "sync?OPERATIONID=1a")], "", "1a", Some(&format!("{SYNC}?OPERATIONID=1a"))),
+        (202, &[("location", "/servers/s:rw/models/m/sync/1a")], PAGE, "1a", Some(&format!("{SYNC}/1a"))),
+        (202, &[("location", unnamed)], body, "2b", Some(unnamed)),
+        (202, &[("location", unnamed), call], "", "request-3c", Some(unnamed)),
+        (202, &[], body, "2b", None),
+        (202, &[call], body, "2b", None),
+        (202, &[call], "", "request-3c", None),
+        (202, &[("location", evil), call], body, "2b", None),
+        (202, &[("location", evil), call], "", "request-3c", None),
+        (202, &[("location", "http://w.asazure.windows.net/sync/1a")], body, "2b", None),
+        (200, &[("location", &query)], "", GUID, Some(&query)),
+        (200, &[], r#"{"operationId":"2b","syncstate":0}"#, "2b", None),
+    ];
+    for (status, headers, body, expected, there) in rows {
+        let Submission::Accepted { id, location, .. } = accepted(&answer(status, headers, body), &called()) else {
+            panic!("{status} {headers:?} {body}");
+        };
+        assert_eq!((id.as_str(), location.as_deref()), (expected, there), "{status} {headers:?} {body}");
+    }
+    // A URL alone is sufficient for following the sync.
+    let Submission::Accepted { id, location, .. } = accepted(&answer(202, &[("location", unnamed)], ""), &called()) else { panic!() };
+    assert!(id.as_str().starts_with("request-"), "{id}");
+    assert_eq!(location.as_deref(), Some(unnamed));
+    let long = format!("{SYNC}?operationId={GUID}&x={}", "y".repeat(LONGEST_LOCATION));
+    assert!(matches!(accepted(&answer(202, &[("location", &long)], body), &called()), Submission::Accepted { location: None, .. }));
+}
+
+#[test]
+fn success_without_id_means_no_replica() {
+    let completed = |status, body: &str| matches!(accepted(&answer(status, &[], body), &called()), Submission::Completed { .. });
+    for body in ["", "{}", "null", "true"] {
+        assert!(completed(200, body) && completed(204, body) && completed(201, body), "{body}");
+        assert!(!completed(202, body), "{body}");
+    }
+    assert!(!completed(200, PAGE));
+    assert!(completed(200, r#"{"syncstate":"Completed"}"#));
+    let others = [
+        r#"{"error":{"code":"X","message":"No way."}}"#,
+        r#"{"code":"Unauthorized","subCode":0}"#,
+        r#"{"Message":"An error has occurred."}"#,
+        r#"{"syncstate":3,"details":"No way."}"#,
+        r#"{"syncstate":0}"#,
+    ];
+    for body in others {
+        assert!(!completed(200, body), "{body}");
+    }
+    let elsewhere = answer(200, &[("location", "https://evil.example.com/servers/s:rw/models/m/sync/1a")], "");
+    assert!(matches!(accepted(&elsewhere, &called()), Submission::Unanswered { .. }));
+    let mut broken = answer(200, &[], "{");
+    broken.fault = Some(BodyFault::Broken);
+    for answer in [broken, answer(200, &[("x-ms-request-id", "3c")], PAGE), answer(202, &[], "")] {
+        assert!(matches!(accepted(&answer, &called()), Submission::Unanswered { .. }), "{answer:?}");
+    }
+}
+
+#[test]
+fn wait_is_from_the_response_or_the_default() {
+    let of = |submission: Submission| match submission {
+        Submission::Accepted { retry_after, .. } => retry_after,
+        other => panic!("{other:?}"),
+    };
+    let body = r#"{"operationId":"2b"}"#;
+    assert_eq!(of(accepted(&answer(202, &[("retry-after", "7")], body), &called())), Some(Duration::from_secs(7)));
+    assert_eq!(of(accepted(&answer(202, &[], body), &called())), Some(DEFAULT_WAIT));
+    assert_eq!(of(accepted(&answer(200, &[], body), &called())), None);
+}
+
+/// The phase, the next URL and the wait; or the error.
+fn shown(answer: &Answer, asked: &str, named_by_service: bool) -> (String, Option<String>, Option<u64>) {
+    match seen(answer, &called(), &id(asked), named_by_service) {
+        Look::Found { operation, retry_after, location } => {
+            assert_eq!(operation.id, id(asked));
+            (format!("{:?} {}", operation.phase, operation.reported), location, retry_after.map(|wait| wait.as_secs()))
+        }
+        Look::Gone => ("gone".to_owned(), None, None),
+        Look::Trouble(trouble) => (format!("{:?}", trouble.kind), None, None),
+    }
+}
+
+#[test]
+fn every_format_of_poll_response_is_parsed() {
+    let there = ("location", "/servers/s:rw/models/m/sync?operationId=1a&n=2");
+    let next = Some("https://w.asazure.windows.net/servers/s:rw/models/m/sync?operationId=1a&n=2".to_owned());
+    let evil = ("location", "https://evil.example.com/sync");
+    let (soon, none): ((&str, &str), &[(&str, &str)]) = (("retry-after", "5"), &[]);
+    let none_next = || None::<String>;
+    let rows = [
+        (answer(200, none, r#"{"operationId":"1A","syncstate":0}"#), "InProgress Replicating", none_next(), None),
+        (answer(200, &[soon, there], r#"{"operationId":"1a","syncstate":"1"}"#), "InProgress Rehydrating", next.clone(), Some(5)),
+        (answer(202, &[there], r#"{"syncstate":"Replicating"}"#), "InProgress Replicating", next.clone(), Some(30)),
+        (answer(202, none, ""), "InProgress ", None, Some(30)),
+        (answer(202, &[there, soon], ""), "InProgress ", next.clone(), Some(5)),
+        (answer(202, &[there], r#"{"syncstate":2}"#), "Succeeded Completed", next.clone(), None),
+        (answer(303, &[there, soon], PAGE), "InProgress ", next.clone(), Some(5)),
+        (answer(303, &[there], r#"{"syncstate":2}"#), "InProgress ", next, Some(30)),
+        (answer(200, &[evil], r#"{"syncstate":"completed"}"#), "Succeeded Completed", None, None),
+        (answer(200, none, r#"{"syncstate":4}"#), "Succeeded Finalizing", None, None),
+        (answer(200, none, r#"{"syncstate":"3","details":"x"}"#), "Failed Failed", None, None),
+        (answer(200, none, r#"{"syncstate":-1}"#), "Failed Invalid", None, None),
+        (answer(200, none, r#"{"syncstate":"Dreaming"}"#), "InProgress Dreaming", None, None),
+        (answer(303, &[evil], ""), "InvalidAnswer", None, None),
+        (answer(303, none, ""), "InvalidAnswer", None, None),
+        (answer(302, &[evil], ""), "InvalidAnswer", None, None),
+        (answer(200, none, ""), "InvalidAnswer", None, None),
+        (answer(204, none, ""), "InvalidAnswer", None, None),
+        (answer(200, none, "[]"), "InvalidAnswer", None, None),
+        (answer(200, none, r#"{"syncstate":"#), "InvalidAnswer", None, None),
+        (answer(200, none, PAGE), "InvalidAnswer", None, None),
+        (answer(202, none, PAGE), "InvalidAnswer", None, None),
+        (answer(200, none, &"[".repeat(100_000)), "InvalidAnswer", None, None),
+        (answer(404, none, ""), "gone", None, None),
+        (answer(404, none, PAGE), "InvalidAnswer", None, None),
+        (answer(401, none, ""), "AccessDenied", None, None),
+        (answer(429, none, ""), "Throttled", None, None),
+        (answer(503, none, ""), "ServiceError", None, None),
+    ];
+    for (answer, expected, next, wait) in rows {
+        assert_eq!(shown(&answer, "1a", true), (expected.to_owned(), next, wait), "{answer:?}");
+    }
+}
+
+#[test]
+fn state_of_another_sync_never_ends_a_run() {
+    let another = answer(200, &[], r#"{"operationId":"2b","syncstate":2}"#);
+    for named_by_service in [true, false] {
+        assert_eq!(shown(&another, "1a", named_by_service).0, "InvalidAnswer");
+    }
+    // An id of a call: only the URL that came with it identifies the sync.
+    assert_eq!(shown(&another, "request-1a", true).0, "Succeeded Completed");
+    assert_eq!(shown(&another, "request-1a", false).0, "InvalidAnswer");
+    let same = answer(200, &[], r#"{"operationId":"1A","syncstate":2}"#);
+    assert_eq!(shown(&same, "request-1a", false).0, "Succeeded Completed");
+}
+
+#[test]
+fn recorded_url_is_used_only_on_the_same_host() {
+    let rows = [
+        (format!("{SYNC}?operationId=1a"), true),
+        ("/servers/s:rw/models/m/sync/1a".to_owned(), true),
+        ("https://evil.example.com/sync/1a".to_owned(), false),
+        ("http://w.asazure.windows.net/sync/1a".to_owned(), false),
+        ("https://w.asazure.windows.net:444/sync".to_owned(), false),
+        ("https://user@w.asazure.windows.net/sync".to_owned(), false),
+        ("https://w.asazure.windows.net.evil.example.com/sync".to_owned(), false),
+        ("//evil.example.com/sync".to_owned(), false),
+    ];
+    for (location, used) in rows {
+        let handle = Handle { id: id("1a"), location: Some(location.clone()) };
+        assert_eq!(stored(&handle, &called()).is_some(), used, "{location}");
+    }
+    assert_eq!(stored(&Handle::by_id(id("1a")), &called()), None);
+    assert_eq!(by_id(&called(), &id("request-1a")).as_str(), format!("{SYNC}?operationId=1a"));
+}
+
+#[test]
+fn list_has_syncs_running_or_started_in_window() {
+    let since = "2026-01-01T12:00:00Z".parse().unwrap();
+    let status = |id: &str, started: &str, updated: &str, state: &str| {
+        format!(r#"{{"operationId":"{id}","StartedAt":"{started}","UpdatedAt":"{updated}","syncstate":{state}}}"#)
+    };
+    let ours = status("1a", "2026-01-01T12:00:01.743", "2026-01-01T12:00:09.18", "2");
+    let zero = status("00000000-0000-0000-0000-000000000000", "0001-01-01T00:00:00", "0001-01-01T00:00:00", "-1");
+    let rows = [
+        (ours.clone(), vec!["1a"], false),
+        (status("1a", "2026-01-01T11:00:00", "2026-01-01T12:00:09", "2"), vec![], false),
+        (status("1a", "2026-01-01T11:00:00", "2026-01-01T12:00:09", "0"), vec!["1a"], false),
+        (status("1a", "", "2026-01-01T11:59:00", "3"), vec![], false),
+        (status("1a", "", "2026-01-01T12:01:00", "3"), vec!["1a"], false),
+        (status("", "2026-01-01T12:00:01", "", "0"), vec![], true),
+        (format!("[{},{ours}]", status("2b", "2026-01-01T12:00:05", "", "0")), vec!["2b", "1a"], false),
+        (zero, vec![], false),
+        ("[]".to_owned(), vec![], false),
+        ("{}".to_owned(), vec![], false),
+        (String::new(), vec![], false),
+    ];
+    for (body, expected, doubt) in rows {
+        let (operations, truncated) = listed(&answer(200, &[], &body), since).unwrap();
+        let ids: Vec<_> = operations.iter().map(|operation| operation.id.as_str()).collect();
+        assert_eq!((ids, truncated), (expected, doubt), "{body}");
+    }
+    assert_eq!(listed(&answer(404, &[], ""), since), Ok((vec![], false)));
+    assert_eq!(listed(&answer(204, &[], ""), since), Ok((vec![], false)));
+    let rows = [
+        (answer(404, &[], PAGE), TroubleKind::InvalidAnswer),
+        (answer(404, &[], r#"{"code":"DatabaseNotFound"}"#), TroubleKind::NotFound),
+        (answer(200, &[], PAGE), TroubleKind::InvalidAnswer),
+        (answer(200, &[], "{"), TroubleKind::InvalidAnswer),
+        (answer(403, &[], ""), TroubleKind::AccessDenied),
+        (answer(500, &[], ""), TroubleKind::ServiceError),
+    ];
+    for (answer, expected) in rows {
+        assert_eq!(listed(&answer, since).unwrap_err().kind, expected, "{answer:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_response_panics_or_invents_an_end(
+        status in 100u16..=999,
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        location in "\\PC{0,60}",
+    ) {
+        let mut answer = answer(status, &[], "");
+        answer.body = body;
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            answer.headers.insert("location", location);
+        }
+        let _ = (accepted(&answer, &called()), listed(&answer, Timestamp::UNIX_EPOCH));
+        let seen = seen(&answer, &called(), &id("1a"), true);
+        if let Look::Found { operation, .. } = seen {
+            proptest::prop_assert!(!operation.phase.ended() || Status::read(answer.text()).is_some());
+        }
+    }
+}

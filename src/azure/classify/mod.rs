@@ -1,0 +1,17 @@
+//! Interprets responses: status, headers and body in, a type of [`crate::operation`] out. No other module interprets them.
+//!
+//! [`word()`] classifies a response independently of the request. The function of each verb then returns what the class means for it. The
+//! body takes precedence over the status: Analysis Services returns 400 instead of 401, 404 or 409, and Power BI returns 400 instead of 409
+//! or 429.
+
+mod outcome;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod word;
+
+pub(in crate::azure) use outcome::{
+    accepted_location, body_id, cancellation, listing_trouble, look, request_id, submission, submission_with, text_of, unnamed,
+};
+pub(in crate::azure) use refusal::{COMPRESSED, body_trouble, scale_out_off, throttled, trouble, trouble_of, unreachable};
+pub(in crate::azure) use word::{Word, word};

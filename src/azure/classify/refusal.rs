@@ -1,0 +1,183 @@
+//! Errors of calls, described in a sentence with the remedy.
+
+use jiff::Timestamp;
+use url::Url;
+
+use super::word::Word;
+use crate::azure::answer::{Answer, BodyFault, Complaint};
+use crate::azure::{page, text};
+use crate::operation::{ServiceKind, Trouble, TroubleKind};
+
+/// The problem with a compressed body, with the remedy.
+pub(in crate::azure) const COMPRESSED: &str =
+    "is compressed although the request excluded it: disable compression for this host in the proxy or gateway";
+
+/// The error for an unreadable body.
+pub(in crate::azure) fn body_trouble(fault: BodyFault) -> Trouble {
+    match fault {
+        BodyFault::TooLarge => trouble(TroubleKind::InvalidAnswer, "the response of the service is larger than 8 MiB".to_owned()),
+        BodyFault::Broken => trouble(TroubleKind::InvalidAnswer, "the response of the service is incomplete".to_owned()),
+        BodyFault::Slow => trouble(TroubleKind::Unreachable, "the response of the service did not complete in time".to_owned()),
+        BodyFault::Compressed => trouble(TroubleKind::InvalidAnswer, format!("the response of the service {COMPRESSED}")),
+    }
+}
+
+/// The error for the class of a response, with a sentence that has the remedy.
+pub(in crate::azure) fn trouble_of(service: ServiceKind, word: Word, answer: &Answer, complaint: &Complaint) -> Trouble {
+    let status = answer.status;
+    // The header has the details if the body only contains "An internal error occurred." (seen in captures).
+    let said = answer.extended_error().unwrap_or_else(|| complaint.message.clone());
+    let said = if said.is_empty() && answer.is_page() { page::words(answer.text(), 200) } else { said };
+    let page = if said.is_empty() { String::new() } else { format!(" Its text: {said}") };
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+    let code = if complaint.code.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, {}", complaint.code) };
+    let (kind, message) = match word {
+        Word::Done => (TroubleKind::InvalidAnswer, format!("the response of the service is unusable ({code})")),
+        Word::Moved => {
+            let host = answer.location().and_then(|location| Url::parse(location).ok());
+            let host = host.as_ref().and_then(Url::host_str).map(|host| format!(" to host {}", text::tidy(host, 253))).unwrap_or_default();
+            (TroubleKind::InvalidAnswer, format!("the service redirects{host} ({code}), and the operator does not follow redirects"))
+        }
+        Word::Foreign if answer.fault == Some(BodyFault::Compressed) => {
+            (TroubleKind::InvalidAnswer, format!("the response of the service (HTTP {status}) {COMPRESSED}"))
+        }
+        Word::Foreign => (
+            TroubleKind::InvalidAnswer,
+            format!("the response is not from the service (HTTP {status}): check the proxies and gateways in between.{page}"),
+        ),
+        Word::Throttled => (TroubleKind::Throttled, throttled(answer.throttled_until)),
+        Word::OverCapacity => (
+            TroubleKind::CapacityExceeded,
+            format!(
+                "the capacity has exceeded its limits ({code}): refresh fewer models at the same time, or use a larger capacity; the operator tries \
+                 again automatically{said}"
+            ),
+        ),
+        Word::Unclear | Word::Failed => (TroubleKind::ServiceError, format!("the service failed ({code}){said}")),
+        Word::Busy => (TroubleKind::ServiceError, format!("the service is busy with another operation ({code}){said}")),
+        Word::Expired => {
+            (TroubleKind::ServiceError, format!("the token has expired ({code}); the operator requests a new one automatically"))
+        }
+        Word::Quota => (
+            TroubleKind::QuotaExceeded,
+            format!(
+                "the model has reached its limit of refreshes in 24 hours ({code}): schedule fewer, or move the model to a capacity with a higher limit; the operator retries automatically{said}"
+            ),
+        ),
+        Word::Paused => (TroubleKind::Paused, format!("{}{said}", asleep(service, &code))),
+        Word::ScaleOutOff => (TroubleKind::ScaleOutOff, format!("{} ({code}){said}", scale_out_off(&complaint.code))),
+        Word::NotFound | Word::NoModel => (TroubleKind::NotFound, format!("{}{said}", missing(service, &code))),
+        Word::NoOwner => (
+            TroubleKind::OwnerNotFound,
+            format!(
+                "the owner of the semantic model no longer exists ({code}): take over the semantic model in its settings in Power BI{said}"
+            ),
+        ),
+        Word::Denied => (TroubleKind::AccessDenied, format!("{}{said}", denied(service, answer, complaint, &code))),
+        Word::Firewall => (
+            TroubleKind::AccessDenied,
+            format!("the firewall of the server blocks the operator: allow its IP address in the firewall{said}"),
+        ),
+        Word::Rejected => (TroubleKind::Rejected, format!("the service rejects the request ({code}){said}")),
+    };
+    Trouble {
+        kind,
+        message: text::cut(&message, 1024),
+        retry_after: answer.pause(complaint),
+        activity_id: complaint.activity_id.clone().or_else(|| answer.activity_id()),
+    }
+}
+
+/// The throttle of the caller: one sentence for the response and for each call that waits because of it.
+pub(in crate::azure) fn throttled(until: Option<Timestamp>) -> String {
+    let what = "the service throttles the calls of this identity";
+    until.map_or_else(
+        || format!("{what}: the operator tries again automatically"),
+        |until| format!("{what}: the operator waits until {until}, then tries again automatically"),
+    )
+}
+
+fn asleep(service: ServiceKind, code: &str) -> String {
+    match service {
+        ServiceKind::AnalysisServices => {
+            format!("the server is paused, scaling or not ready ({code}): resume it in Azure; the operator retries automatically")
+        }
+        ServiceKind::PowerBi => {
+            format!("the capacity of the workspace is paused ({code}): resume it in Azure; the operator retries automatically")
+        }
+    }
+}
+
+/// Why the replicas of a model cannot be synchronized, from the state that Power BI returns, with the remedy.
+///
+/// Power BI documentation, semantic model scale-out, and its REST documentation, "Get Query Scale Out Sync Status".
+pub(in crate::azure) fn scale_out_off(state: &str) -> String {
+    match state.to_ascii_lowercase().as_str() {
+        "tenantsettingdisabled" => {
+            "query scale-out is switched off for the tenant: have an administrator of Power BI switch on the tenant \
+                                    setting \"Scale-out queries for large semantic models\""
+                .to_owned()
+        }
+        "storagemodenotsupported" => "the semantic model's storage does not support query scale-out: set the large semantic model storage \
+                                      format in its settings"
+            .to_owned(),
+        "readonlyreplicasdisabled" => "the semantic model has no read-only replicas: switch on query scale-out in its settings, or set \
+                                       maxReadOnlyReplicas of its queryScaleOutSettings to another value than 0"
+            .to_owned(),
+        _ => format!(
+            "query scale-out is not enabled for the semantic model ({}): enable it in its settings",
+            if state.is_empty() { "no state".to_owned() } else { text::tidy(state, 64) }
+        ),
+    }
+}
+
+fn missing(service: ServiceKind, code: &str) -> String {
+    match service {
+        ServiceKind::AnalysisServices => format!("the service does not know the server or the database ({code}): check their names"),
+        ServiceKind::PowerBi => format!(
+            "Power BI does not know the workspace or the semantic model, or hides them from this identity ({code}): check the ids, and \
+             grant the identity the role Contributor in the workspace"
+        ),
+    }
+}
+
+/// The remedy for a denied access.
+fn denied(service: ServiceKind, answer: &Answer, complaint: &Complaint, code: &str) -> String {
+    let setting = "the tenant setting \"Service principals can call Fabric public APIs\"";
+    match service {
+        _ if answer.wants_claims() => format!(
+            "the service requires additional claims in the token ({code}), because of a conditional access policy or a revoked session: ask an \
+             administrator of the tenant to check the sign-ins of the identity"
+        ),
+        _ if complaint.code.eq_ignore_ascii_case("xmlaendpointdisabled") => {
+            format!("the XMLA endpoint is disabled ({code}): enable it in the settings of the server or the capacity")
+        }
+        ServiceKind::AnalysisServices if answer.status == 401 => {
+            format!("the service rejects the token ({code}): check that the credentials belong to the tenant of the server")
+        }
+        ServiceKind::AnalysisServices => format!(
+            "the service denies access ({code}): check the server's name, and that the service principal is one of its administrators, \
+             added directly and not through a group"
+        ),
+        ServiceKind::PowerBi if complaint.message.to_ascii_lowercase().contains("not accessible for application") => {
+            format!("Power BI blocks applications ({code}): ask an administrator to enable {setting} for a group that contains this one")
+        }
+        ServiceKind::PowerBi if answer.status == 401 => format!(
+            "Power BI rejects the identity ({code}): ask an administrator to enable {setting} for it, and grant it the role \
+             Contributor in the workspace"
+        ),
+        ServiceKind::PowerBi => format!(
+            "Power BI denies access ({code}): grant the identity the role Contributor in the workspace, and ask an administrator to enable {setting} for it"
+        ),
+    }
+}
+
+/// The error for a missing connection or response.
+pub(in crate::azure) fn unreachable(message: String) -> Trouble {
+    trouble(TroubleKind::Unreachable, message)
+}
+
+/// An error without further details.
+pub(in crate::azure) fn trouble(kind: TroubleKind, message: String) -> Trouble {
+    Trouble { kind, message, retry_after: None, activity_id: None }
+}

@@ -1,0 +1,334 @@
+//! Tables of responses and their meaning for each verb.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::*;
+use crate::azure::answer::{Answer, BodyFault};
+use crate::operation::{Cancellation, Look, OperationId, ServiceKind, Submission};
+
+mod limits;
+
+/// Header lines.
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
+const CALLED: &str = "https://w.asazure.windows.net/servers/s/models/m/refreshes";
+const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
+const PAGE: &str = "<!DOCTYPE html><html><body>Blocked by policy</body></html>";
+const UNAUTHORIZED: &str = r#"{"code":"Unauthorized","subCode":0,"message":"An internal error occurred.","timeStamp":"2020-12-15T21:58:20.2712217Z","httpStatusCode":400,"details":[{"code":"RootActivityId","message":"0f9a-1"},{"code":"Param1","message":"asazure://w.asazure.windows.net/s"}]}"#;
+const EXTENDED: (&str, &str) = ("x-ms-xmlaerror-extended", "Either server 's' does not exist or user is not the administrator of 's'");
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        map.insert(name, HeaderValue::from_str(value).unwrap());
+    }
+    Answer::new(status, map, body.as_bytes().to_vec(), None)
+}
+
+fn called() -> Url {
+    Url::parse(CALLED).unwrap()
+}
+
+fn asked() -> OperationId {
+    OperationId::parse("1a").unwrap()
+}
+
+fn complain(code: &str, message: &str) -> String {
+    serde_json::json!({"code": code, "message": message}).to_string()
+}
+
+/// A short form of a result, for compact tables.
+fn submitted(answer: &Answer) -> String {
+    match submission(ServiceKind::AnalysisServices, answer, &called()) {
+        Submission::Accepted { id, .. } => format!("accepted {id}"),
+        Submission::Completed { message } => format!("completed: {message}"),
+        Submission::Refused(trouble) => format!("refused {:?}", trouble.kind),
+        Submission::Busy { .. } => "busy".to_owned(),
+        Submission::Deferred { .. } => "deferred".to_owned(),
+        Submission::Unanswered { .. } => "unanswered".to_owned(),
+    }
+}
+
+fn seen(answer: &Answer) -> String {
+    match look(ServiceKind::AnalysisServices, answer, &asked()) {
+        Look::Found { operation, .. } => format!("{:?}", operation.phase),
+        Look::Gone => "gone".to_owned(),
+        Look::Trouble(trouble) => format!("{:?}", trouble.kind),
+    }
+}
+
+fn cancelled(answer: &Answer) -> String {
+    match cancellation(ServiceKind::AnalysisServices, answer) {
+        Cancellation::Accepted => "accepted".to_owned(),
+        Cancellation::NothingToCancel => "nothing".to_owned(),
+        Cancellation::Trouble(trouble) => format!("{:?}", trouble.kind),
+    }
+}
+
+#[test]
+fn accepted_id_is_from_location_then_body() {
+    let here = ("location", "https://w.asazure.windows.net/servers/s/models/m/refreshes/1a");
+    let there = ("location", "https://evil.example.com/servers/s/models/m/refreshes/1a");
+    let request_id = ("x-ms-request-id", "3c");
+    let body = r#"{"operationId":"2b"}"#;
+    let rows: [(u16, Lines, &str, &str); 21] = [
+        (202, &[here, request_id], body, "accepted 1a"),
+        (202, &[here], "", "accepted 1a"),
+        (200, &[here], PAGE, "accepted 1a"),
+        (202, &[("location", "/servers/s/models/m/refreshes/1a")], "", "accepted 1a"),
+        (201, &[request_id], body, "accepted 2b"),
+        (202, &[], r#"{"RefreshID":"2b"}"#, "accepted 2b"),
+        (202, &[], r#"{"requestId":"3c"}"#, "unanswered"),
+        (202, &[], "\u{feff}{\"OPERATIONID\":\"2b\"}", "accepted 2b"),
+        (202, &[there, request_id], body, "accepted 2b"),
+        (202, &[there, request_id], "", "unanswered"),
+        (202, &[("location", "https://w.asazure.windows.net/elsewhere/1a")], body, "accepted 2b"),
+        (202, &[request_id], "", "unanswered"),
+        (202, &[HTML, request_id], "", "unanswered"),
+        (202, &[request_id], r#"{"operationId":"../x"}"#, "unanswered"),
+        (202, &[there], "", "unanswered"),
+        (202, &[], "", "unanswered"),
+        (204, &[], "", "unanswered"),
+        (200, &[], "{}", "unanswered"),
+        (200, &[], "[1,2", "unanswered"),
+        (200, &[HTML, request_id], PAGE, "unanswered"),
+        (200, &[request_id], PAGE, "unanswered"),
+    ];
+    for (status, headers, body, expected) in rows {
+        assert_eq!(submitted(&answer(status, headers, body)), expected, "{status} {headers:?} {body}");
+    }
+}
+
+/// All unsuccessful responses, and their meaning for a submission, a poll and a cancellation.
+#[test]
+#[rustfmt::skip]
+fn unsuccessful_responses_have_one_meaning_for_each_verb() {
+    let busy = complain("InvalidRequest", "Invalid dataset refresh request. Another refresh request is already executing");
+    let nested = r#"{"error":{"code":"RefreshInProgress","message":"no"}}"#.to_owned();
+    let firewall = complain("Unauthorized", "Client with IP Address '1.2.3.4' is not allowed to access the server.");
+    let paused = complain("ServerPausedOrScaling", "The server is paused.");
+    let over = complain("BadRequest", "The refresh cannot be cancelled.");
+    let none: Lines = &[];
+    let rows: Vec<(u16, Lines, &str, &str, &str, &str)> = vec![
+        // status, headers, body                                        submission             look             cancellation
+        (101, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (300, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
+        (301, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (302, &[("location", "https://evil.example.com/")], "",         "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (303, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
+        (304, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
+        (307, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (308, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (400, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (400, none, "{\"code\":\"BadRequest\"}",                        "refused Rejected",      "Rejected",      "Rejected"),
+        (400, none, &over,                                              "refused Rejected",      "Rejected",      "nothing"),
+        (400, none, &busy,                                              "busy",                  "ServiceError",  "nothing"),
+        (400, none, &nested,                                            "busy",                  "ServiceError",  "nothing"),
+        (400, none, "There is already a refresh in progress.",          "busy",                  "ServiceError",  "nothing"),
+        (400, none, UNAUTHORIZED,                                       "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (400, &[EXTENDED], UNAUTHORIZED,                                "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (400, none, &firewall,                                          "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (400, none, &paused,                                            "refused Paused",        "Paused",        "Paused"),
+        (503, none, &paused,                                            "refused Paused",        "Paused",        "Paused"),
+        (400, none, r#"{"code":"servernotready"}"#,                   "refused Paused",        "Paused",        "Paused"),
+        (404, none, r#"{"code":"CapacityNotActive"}"#,                "refused Paused",        "Paused",        "Paused"),
+        (400, none, r#"{"code":"ServerNotFoundForConnectionMode"}"#,  "refused NotFound",      "NotFound",      "NotFound"),
+        (404, none, r#"{"code":"DatabaseNotFound"}"#,                 "refused NotFound",      "NotFound",      "NotFound"),
+        (400, none, r#"{"code":"RefreshNotFound"}"#,                  "refused NotFound",      "gone",          "nothing"),
+        (400, none, r#"{"code":"XmlaEndpointDisabled"}"#,             "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (401, none, "",                                                 "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (401, &[HTML, ("www-authenticate", "Bearer realm=x")], PAGE,    "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (401, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (403, none, "{\"Message\":\"no\"}",                             "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (403, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (404, none, "",                                                 "refused NotFound",      "gone",          "nothing"),
+        (404, &[HTML], "",                                              "refused NotFound",      "gone",          "nothing"),
+        (404, none, "Not Found",                                        "refused NotFound",      "gone",          "nothing"),
+        (404, none, "{\"code\":\"NotFound\"}",                          "refused NotFound",      "gone",          "nothing"),
+        (404, none, "{\"error\":{\"code\":404}}",                       "refused NotFound",      "gone",          "nothing"),
+        (404, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (404, none, PAGE,                                               "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (405, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (407, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (408, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (409, none, "",                                                 "busy",                  "ServiceError",  "nothing"),
+        (409, none, "{\"code\":\"Conflict\"}",                          "busy",                  "ServiceError",  "nothing"),
+        (409, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (410, none, "",                                                 "refused NotFound",      "gone",          "nothing"),
+        (413, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (415, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (422, none, "{}",                                               "refused Rejected",      "Rejected",      "Rejected"),
+        (423, none, "",                                                 "busy",                  "ServiceError",  "ServiceError"),
+        (423, none, "{\"code\":\"Locked\"}",                            "busy",                  "ServiceError",  "ServiceError"),
+        (425, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (429, none, "",                                                 "refused Throttled",     "Throttled",     "Throttled"),
+        (429, &[HTML], PAGE,                                            "refused Throttled",     "Throttled",     "Throttled"),
+        (500, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (501, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (502, &[HTML], PAGE,                                            "unanswered",            "ServiceError",  "ServiceError"),
+        (503, none, "{\"code\":\"Unauthorized\"}",                      "unanswered",            "ServiceError",  "ServiceError"),
+        (504, none, "{\"error\":7}",                                    "unanswered",            "ServiceError",  "ServiceError"),
+        (599, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+    ];
+    for (status, headers, body, submission, look, cancellation) in rows {
+        let answer = answer(status, headers, body);
+        let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+        let expected = (submission.to_owned(), look.to_owned(), cancellation.to_owned());
+        assert_eq!(words, expected, "{status} {headers:?} {body}");
+    }
+}
+
+#[test]
+fn success_without_content_is_not_trusted() {
+    let rows: [(u16, Lines, &str, &str, &str); 7] = [
+        (200, &[], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
+        (202, &[], r#"{"status":"inProgress"}"#, "InProgress", "accepted"),
+        (200, &[], "\u{feff} {\"status\":\"failed\"}", "Failed", "accepted"),
+        (202, &[], "", "InProgress", "accepted"),
+        (204, &[HTML], "", "InvalidAnswer", "accepted"),
+        (200, &[HTML], PAGE, "InvalidAnswer", "InvalidAnswer"),
+        (200, &[HTML], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
+    ];
+    for (status, headers, body, look, cancellation) in rows {
+        let answer = answer(status, headers, body);
+        assert_eq!((seen(&answer).as_str(), cancelled(&answer).as_str()), (look, cancellation), "{status} {body}");
+    }
+}
+
+#[test]
+fn response_with_lost_body_is_classified_by_its_head() {
+    let rows = [
+        (200, "unanswered", "InvalidAnswer", "accepted"),
+        (400, "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (401, "refused AccessDenied", "AccessDenied", "AccessDenied"),
+        (404, "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (409, "busy", "ServiceError", "nothing"),
+        (429, "refused Throttled", "Throttled", "Throttled"),
+        (503, "unanswered", "ServiceError", "ServiceError"),
+    ];
+    for (status, submission, look, cancellation) in rows {
+        let mut answer = answer(status, &[], "{\"code\":");
+        answer.fault = Some(BodyFault::Broken);
+        let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+        assert_eq!(words, (submission.to_owned(), look.to_owned(), cancellation.to_owned()), "{status}");
+    }
+}
+
+#[test]
+fn errors_have_a_remedy_and_are_stable() {
+    let of = |answer: &Answer| match submission(ServiceKind::AnalysisServices, answer, &called()) {
+        Submission::Refused(trouble) => trouble,
+        other => panic!("{other:?}"),
+    };
+    let denied = of(&answer(400, &[EXTENDED, ("retry-after", "7200")], UNAUTHORIZED));
+    assert!(denied.message.contains("administrators, added directly"), "{}", denied.message);
+    assert!(denied.message.ends_with("is not the administrator of 's'"), "{}", denied.message);
+    assert_eq!(denied.activity_id.as_deref(), Some("0f9a-1"));
+    assert_eq!(denied.retry_after, Some(std::time::Duration::from_hours(1)));
+
+    let message = "It failed.\r\nTechnical Details:\r\nRootActivityId: 0f9a\r\nDate (UTC): 1/1/2026 1:00:00 AM";
+    let body = complain("BadThing", message);
+    assert_eq!(of(&answer(400, &[], &body)).message, "the service rejects the request (HTTP 400, BadThing): It failed.");
+
+    let long = complain(&"c".repeat(5000), &"ä".repeat(5000));
+    assert!(of(&answer(400, &[], &long)).message.chars().count() <= 1024);
+
+    let xml = "\u{feff}<?xml version=\"1.0\"?><Error><Code>BadThing</Code><Message>The model is locked &amp; busy.</Message></Error>";
+    let said = "(HTTP 400): check the proxies and gateways in between. Its text: BadThing The model is locked & busy.";
+    assert!(of(&answer(400, &[], xml)).message.ends_with(said), "{}", of(&answer(400, &[], xml)).message);
+    assert!(of(&answer(403, &[HTML], PAGE)).message.ends_with("Its text: Blocked by policy"));
+    let challenge = ("www-authenticate", "Bearer realm=\"\", error=\"insufficient_claims\", claims=\"e30=\"");
+    let challenged = of(&answer(401, &[challenge], ""));
+    assert!(challenged.message.contains("conditional access"), "{}", challenged.message);
+
+    let wide: Vec<u8> = complain("BadThing", "Größe").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for body in [[b"\xff\xfe", wide.as_slice()].concat(), wide] {
+        let answer = Answer::new(400, HeaderMap::new(), body, None);
+        assert_eq!(of(&answer).message, "the service rejects the request (HTTP 400, BadThing): Größe");
+    }
+
+    let echo = complain("X", "got Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.sig");
+    assert!(!of(&answer(400, &[], &echo)).message.contains("eyJ"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_response_panics_and_doubt_is_never_a_refusal(
+        status in 100u16..=999,
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        location in "\\PC{0,60}",
+        extended in "\\PC{0,60}",
+    ) {
+        let mut answer = answer(status, &[], "");
+        answer.body = body;
+        if let (Ok(location), Ok(extended)) = (HeaderValue::from_str(&location), HeaderValue::from_str(&extended)) {
+            answer.headers.insert("location", location);
+            answer.headers.insert("x-ms-xmlaerror-extended", extended);
+        }
+        let submission = submission(ServiceKind::PowerBi, &answer, &called());
+        let _ = (look(ServiceKind::PowerBi, &answer, &asked()), cancellation(ServiceKind::PowerBi, &answer), listing_trouble(ServiceKind::PowerBi, &answer));
+        if status >= 500 {
+            proptest::prop_assert!(matches!(submission, Submission::Unanswered { .. }), "{:?}", submission);
+        }
+    }
+}
+
+/// Busy and quota, by status and body. `power_bi/doubt.rs` resolves the other cases.
+#[test]
+fn busy_and_quota_are_distinguished_by_code_then_text() {
+    let executing = "Invalid dataset refresh request. Another refresh request is already executing";
+    let limit = "Invalid dataset refresh request. Number of refresh requests in last 24 hours exceeded limit";
+    let german = "Eine andere Aktualisierungsanforderung wird bereits ausgeführt";
+    let german_limit = "Die Anzahl der Aktualisierungsanforderungen in den letzten 24 Stunden hat den Grenzwert überschritten";
+    let both = format!("{executing} {limit}");
+    // The code, the text, and the results for 400 and 409.
+    let rows = [
+        ("InvalidRequest", executing, "busy", "busy"),
+        ("invalidrequest", limit, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("InvalidRequest", german, "refused Rejected", "busy"),
+        ("InvalidRequest", german_limit, "refused Rejected", "busy"),
+        ("InvalidRequest", "数据集刷新请求无效。另一个刷新请求已在执行中", "refused Rejected", "busy"),
+        ("InvalidRequest", "过去 24 小时内的刷新请求数超出限制", "refused Rejected", "busy"),
+        ("InvalidRequest", &both, "refused Rejected", "busy"),
+        ("InvalidRequest", "", "refused Rejected", "busy"),
+        ("", executing, "busy", "busy"),
+        ("", limit, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("RefreshInProgress", limit, "busy", "busy"),
+        ("REFRESHALREADYEXECUTING", german_limit, "busy", "busy"),
+        ("DailyRefreshQuotaReached", executing, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("RefreshLimitExceeded", german, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("InProgressQuota", executing, "busy", "busy"),
+        ("BadRequest", "Bad Request", "refused Rejected", "busy"),
+    ];
+    let cased: [fn(&str) -> String; 3] = [str::to_owned, str::to_uppercase, str::to_lowercase];
+    for (code, text, bad_request, conflict) in rows {
+        for case in cased {
+            let flat = complain(code, &case(text));
+            let nested = format!(r#"{{"error":{flat}}}"#);
+            for body in [&flat, &nested] {
+                assert_eq!(submitted(&answer(400, &[], body)), bad_request, "400 {body}");
+                assert_eq!(submitted(&answer(409, &[], body)), conflict, "409 {body}");
+                // No other status means either of the two.
+                let missing = if code.is_empty() { "NotFound" } else { "Rejected" };
+                for (status, expected) in
+                    [(401, "AccessDenied"), (403, "AccessDenied"), (404, missing), (422, "Rejected"), (429, "Throttled")]
+                {
+                    assert_eq!(submitted(&answer(status, &[], body)), format!("refused {expected}"), "{status} {body}");
+                }
+                for status in [408, 425, 500, 502, 503, 504] {
+                    assert_eq!(submitted(&answer(status, &[], body)), "unanswered", "{status} {body}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn details_of_bad_request_are_reported() {
+    let body =
+        r#"{"error":{"code":"BadRequest","message":"Bad Request","details":[{"message":"Error converting value \"x\"","target":"t"}]}}"#;
+    let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer(400, &[], body), &called()) else { panic!() };
+    assert_eq!(trouble.message, "the service rejects the request (HTTP 400, BadRequest): Bad Request: Error converting value \"x\"");
+}

@@ -1,0 +1,81 @@
+//! An application of Entra ID, and its credential.
+
+use std::sync::Arc;
+
+use super::certificate::Certificate;
+use super::{AssertionSource, Fingerprint, SecretText, value};
+use crate::azure::cloud::dns_label;
+
+/// An application. Its ids always have a format that is safe in a URL.
+#[derive(Clone, Debug)]
+pub(super) struct Application {
+    pub(super) tenant_id: String,
+    pub(super) client_id: String,
+    pub(super) proof: Proof,
+    pub(super) spelling: Spelling,
+}
+
+/// The credential of an application.
+#[derive(Clone, Debug)]
+pub(super) enum Proof {
+    Secret(SecretText),
+    Certificate(Arc<Certificate>),
+    Federated(Arc<dyn AssertionSource>),
+}
+
+/// The names of the values of an identity in the user's configuration, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spelling {
+    /// Name of the tenant id.
+    pub tenant: &'static str,
+    /// Name of the application's (client) id.
+    pub client: &'static str,
+    /// Name of the client secret.
+    pub secret: &'static str,
+    /// Name of the certificate with its key.
+    pub certificate: &'static str,
+}
+
+impl Spelling {
+    /// The keys of a Secret.
+    pub const SECRET_KEYS: Self = Self { tenant: "tenantId", client: "clientId", secret: "clientSecret", certificate: "clientCertificate" };
+
+    /// The environment variables of Microsoft's own libraries.
+    pub const VARIABLES: Self = Self {
+        tenant: "AZURE_TENANT_ID",
+        client: "AZURE_CLIENT_ID",
+        secret: "AZURE_CLIENT_SECRET",
+        certificate: "the file in AZURE_CLIENT_CERTIFICATE_PATH",
+    };
+}
+
+impl Application {
+    pub(super) fn new(tenant: &str, client: &str, proof: Proof, spelling: Spelling) -> Result<Self, String> {
+        let tenant_id =
+            value::id(tenant, |id| value::guid(id) || domain(id), "must be the tenant's GUID or its domain, like contoso.onmicrosoft.com")
+                .map_err(|fault| format!("{} {fault}", spelling.tenant))?;
+        Ok(Self { tenant_id, client_id: client_id(client, spelling)?, proof, spelling })
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let (tenant, client) = (self.tenant_id.as_bytes(), self.client_id.as_bytes());
+        match &self.proof {
+            Proof::Secret(secret) => Fingerprint::of(&[b"secret", tenant, client, secret.expose().as_bytes()]),
+            Proof::Certificate(certificate) => {
+                let parts: Vec<&[u8]> = [b"certificate".as_slice(), tenant, client].into_iter().chain(certificate.parts()).collect();
+                Fingerprint::of(&parts)
+            }
+            Proof::Federated(source) => Fingerprint::of(&[b"federated", tenant, client, source.key().as_bytes()]),
+        }
+    }
+}
+
+/// Parses the (client) id of an application or a managed identity.
+pub(super) fn client_id(text: &str, spelling: Spelling) -> Result<String, String> {
+    value::id(text, value::guid, "must be the application's (client) id, a GUID").map_err(|fault| format!("{} {fault}", spelling.client))
+}
+
+/// Whether a text is a domain name with at least two labels.
+fn domain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').count() >= 2 && text.split('.').all(dns_label)
+}

@@ -1,0 +1,357 @@
+//! Interprets the responses of Entra ID: a token, or a sentence with the remedy.
+
+use serde_json::{Value, json};
+
+use super::SecretText;
+use super::application::Spelling;
+use super::assertion::Claims;
+use crate::azure::answer::{Answer, BodyFault};
+use crate::azure::classify::COMPRESSED;
+use crate::azure::text;
+use crate::operation::{Trouble, TroubleKind};
+
+/// Maximum accepted lifetime of a token: a week. Tokens of Entra ID are valid for an hour or a day.
+const LONGEST_LIFE: u64 = 7 * 24 * 3600;
+
+/// Maximum number of codes of an error, in its list and in its description.
+const MOST_CODES: usize = 8;
+
+/// Default lifetime of a token without one.
+const ASSUMED_LIFE: u64 = 300;
+
+/// The presented credential, to explain a refusal. Contains no secret.
+#[derive(Debug)]
+pub(in crate::azure) struct Shown {
+    /// The sent value: a secret or an assertion.
+    pub(in crate::azure) text: SecretText,
+    pub(in crate::azure) means: Means,
+    pub(in crate::azure) spelling: Spelling,
+}
+
+/// The type of credential.
+#[derive(Debug)]
+pub(in crate::azure) enum Means {
+    Secret,
+    /// A certificate, by the thumbprint that the portal displays.
+    Certificate {
+        thumbprint: String,
+    },
+    Federated(Claims),
+}
+
+/// A token, and its lifetime in seconds.
+pub(super) struct Grant<'a> {
+    pub(super) token: &'a str,
+    pub(super) life: u64,
+}
+
+/// A token response in the format that `azure_identity` parses, or the error.
+pub(in crate::azure) fn granted(answer: &Answer, shown: &Shown) -> Result<String, Trouble> {
+    match answer.fault {
+        None => {}
+        Some(BodyFault::Compressed) => {
+            return Err(trouble(TroubleKind::InvalidAnswer, format!("the response of the identity provider {COMPRESSED}")));
+        }
+        Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => {
+            return Err(trouble(TroubleKind::Unreachable, "the response of the identity provider is incomplete".to_owned()));
+        }
+    }
+    let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or(Value::Null);
+    if !(200..300).contains(&answer.status) {
+        return Err(refusal(answer, &body, shown));
+    }
+    let Some(Grant { token, life }) = grant(&body) else {
+        let what = "the response of the identity provider contains no token: check the proxies in between";
+        return Err(trouble(TroubleKind::InvalidAnswer, what.to_owned()));
+    };
+    Ok(json!({"token_type": "Bearer", "expires_in": life, "access_token": token}).to_string())
+}
+
+/// The token in the body of a response, if it can be sent.
+pub(super) fn grant(body: &Value) -> Option<Grant<'_>> {
+    // No document limits the length of a token, but every server limits the length of a header.
+    let fit = |token: &&str| !token.is_empty() && token.len() <= 65_536 && token.bytes().all(|b| b.is_ascii_graphic());
+    let token = body["access_token"].as_str().filter(fit)?;
+    // A number in version 2.0 of the endpoint, a text in version 1.0.
+    let life = match &body["expires_in"] {
+        Value::Number(seconds) => seconds.as_u64(),
+        Value::String(seconds) => seconds.parse().ok(),
+        _ => None,
+    };
+    Some(Grant { token, life: life.unwrap_or(ASSUMED_LIFE).min(LONGEST_LIFE) })
+}
+
+/// The error of an Entra ID response.
+///
+/// Microsoft identity platform documentation, "authentication and authorization error codes".
+fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
+    let retry_after = answer.retry_after();
+    let with_wait = |trouble: Trouble| Trouble { retry_after, ..trouble };
+    if answer.status == 429 {
+        let what = "the identity provider throttles requests; the operator retries automatically";
+        return with_wait(trouble(TroubleKind::Throttled, what.to_owned()));
+    }
+    let error = shown.text.scrub(body["error"].as_str().unwrap_or_default());
+    let description = shown.text.scrub(body["error_description"].as_str().unwrap_or_default());
+    let codes = codes(body, &description);
+    let advice = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", advice(*code, shown)?)));
+    let passing = (advice.is_none() && passing(&codes)) || is_passing(&error);
+    if answer.status >= 500 || answer.status == 408 || passing {
+        return with_wait(failed("the identity provider", answer.status, &codes));
+    }
+    if !body.is_object() || (error.is_empty() && codes.is_empty()) {
+        let what =
+            format!("the response is not from the identity provider (HTTP {}): check the proxy and the cloud setting", answer.status);
+        return trouble(TroubleKind::InvalidAnswer, what);
+    }
+    refused(advice.unwrap_or_else(|| own_words(&codes, &error, &description)))
+}
+
+/// Whether an error is a temporary failure of the service itself, regardless of the status (RFC 6749, section 4.1.2.1).
+pub(super) fn is_passing(error: &str) -> bool {
+    matches!(error, "temporarily_unavailable" | "server_error")
+}
+
+/// Codes that only mean that the credentials are rejected. Another code in the same response has the reason.
+const GENERAL: [u64; 3] = [50_000, 70_000, 70_002];
+
+/// The AADSTS codes of an error, the most specific first. The description has the general one first and its cause after it; the list has
+/// them in either order.
+pub(super) fn codes(body: &Value, description: &str) -> Vec<u64> {
+    let listed = body["error_codes"].as_array().into_iter().flatten().take(MOST_CODES);
+    let listed = listed.filter_map(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
+    let written = description.split("AADSTS").skip(1).take(MOST_CODES).filter_map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest.get(..end)?.parse().ok()
+    });
+    let mut codes: Vec<u64> = listed.chain(written).collect();
+    codes.reverse();
+    codes.sort_by_key(|code| GENERAL.contains(code));
+    codes
+}
+
+/// Whether one of the codes is a temporary failure of Entra ID.
+pub(super) fn passing(codes: &[u64]) -> bool {
+    codes.iter().any(|code| matches!(code, 90_024 | 90_025 | 90_033 | 90_090 | 50_196))
+}
+
+/// A failure of a token issuer.
+pub(super) fn failed(provider: &str, status: u16, codes: &[u64]) -> Trouble {
+    let code = codes.first().map(|code| format!(", AADSTS{code}")).unwrap_or_default();
+    trouble(TroubleKind::ServiceError, format!("{provider} failed (HTTP {status}{code})"))
+}
+
+/// The text of Entra ID, if there is no better explanation.
+pub(super) fn own_words(codes: &[u64], error: &str, description: &str) -> String {
+    let Some(number) = codes.first() else {
+        let said = text::tidy(description, 300);
+        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        return format!("Entra ID rejects the credentials ({}){said}", text::tidy(error, 64));
+    };
+    let own = description.split_once(&format!("AADSTS{number}:")).map_or(description, |(_, own)| own);
+    format!("Entra ID rejects the credentials: {} (AADSTS{number})", text::tidy(own.trim_start(), 400))
+}
+
+/// The remedy for codes that mean the same for every identity.
+pub(super) fn common_advice(code: u64) -> Option<&'static str> {
+    Some(match code {
+        7_000_112 | 7_000_113 => "the application is disabled in this tenant: enable it, or use another one",
+        50_001 | 500_011 | 500_014 => {
+            "the application of the service is missing or disabled in this tenant: check that the operator's cloud is the cloud of the tenant"
+        }
+        53_003 | 530_003 | 530_034 => "a conditional access policy of the tenant blocks the application: ask its administrator",
+        _ => return None,
+    })
+}
+
+/// The remedy for each code.
+fn advice(code: u64, shown: &Shown) -> Option<String> {
+    let Spelling { tenant, client, secret, certificate } = shown.spelling;
+    Some(match (code, &shown.means) {
+        (7_000_215, _) | (50_012, Means::Secret) => {
+            let doubt = shown.text.doubt();
+            format!(
+                "Entra ID rejects the client secret{doubt}: put the value of a client secret of the application, not its id, into {secret}"
+            )
+        }
+        (7_000_222, _) => {
+            format!("the client secret has expired: create a new one for the application and put its value into {secret}")
+        }
+        (7_000_216 | 7_000_218, Means::Secret) => format!("Entra ID received no client secret: put the value of one into {secret}"),
+        (700_016, _) => {
+            format!("Entra ID does not know the application in this tenant: check {client}, and that {tenant} is its tenant")
+        }
+        (7_000_229 | 650_052 | 650_051, _) => {
+            format!("the application has no service principal in this tenant: create one, or check {client} and {tenant}")
+        }
+        (90_002 | 900_021 | 900_023 | 90_013 | 900_382, _) => {
+            format!("Entra ID does not know the tenant: check {tenant}, and that the operator's cloud is the cloud of the tenant")
+        }
+        (700_024, _) => {
+            "Entra ID considers the assertion expired or not yet valid: check the clock of the machine that signed it".to_owned()
+        }
+        (700_027 | 50_012, Means::Certificate { thumbprint }) => format!(
+            "Entra ID does not know the certificate: upload it, without its key, to the application (its thumbprint is {thumbprint}), or put \
+             a registered one into {certificate}"
+        ),
+        (70_021 | 70_025 | 700_211..=700_213 | 7_002_138, Means::Federated(claims)) => format!(
+            "the application has no matching federated credential: add one with issuer {}, subject {} and audience {} to the application in \
+             {client}",
+            claims.issuer, claims.subject, claims.audience
+        ),
+        (501_661 | 700_272 | 7_000_272..=7_000_274, Means::Federated(claims)) => format!(
+            "Entra ID cannot verify the token with the keys that the issuer {} publishes: its discovery document and keys must be public and \
+             up to date",
+            claims.issuer
+        ),
+        _ => return common_advice(code).map(str::to_owned),
+    })
+}
+
+/// Rejected credentials, for this reason.
+pub(super) fn refused(message: String) -> Trouble {
+    trouble(TroubleKind::CredentialsRefused, message)
+}
+
+/// An error with only a sentence.
+pub(super) fn trouble(kind: TroubleKind, message: String) -> Trouble {
+    Trouble { kind, message, retry_after: None, activity_id: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+
+    fn read(status: u16, body: &str) -> Result<String, Trouble> {
+        let answer = Answer::new(status, HeaderMap::new(), body.as_bytes().to_vec(), None);
+        granted(&answer, &shown(Means::Secret))
+    }
+
+    fn shown(means: Means) -> Shown {
+        Shown { text: SecretText::new("planted-secret"), means, spelling: Spelling::SECRET_KEYS }
+    }
+
+    #[test]
+    fn refusal_is_explained_by_the_credential() {
+        let claims = || Claims { issuer: "https://issuer".to_owned(), subject: "system:x".to_owned(), audience: "api://y".to_owned() };
+        let rows = [
+            (700_027, Means::Certificate { thumbprint: "AB12".to_owned() }, "thumbprint is AB12"),
+            (700_024, Means::Certificate { thumbprint: "AB12".to_owned() }, "check the clock"),
+            (700_211, Means::Federated(claims()), "issuer https://issuer, subject system:x and audience api://y"),
+            (700_213, Means::Federated(claims()), "application in clientId"),
+            (70_021, Means::Federated(claims()), "subject system:x"),
+            (501_661, Means::Federated(claims()), "keys that the issuer https://issuer publishes"),
+            (700_027, Means::Secret, "Entra ID rejects the credentials: odd (AADSTS700027)"),
+        ];
+        for (code, means, expected) in rows {
+            let answer = Answer::new(401, HeaderMap::new(), entra(code, "odd").into_bytes(), None);
+            let trouble = granted(&answer, &shown(means)).unwrap_err();
+            assert_eq!(trouble.kind, TroubleKind::CredentialsRefused);
+            assert!(trouble.message.contains(expected), "{}", trouble.message);
+        }
+    }
+
+    #[test]
+    fn rejected_secret_with_doubtful_format_is_reported() {
+        let answer = Answer::new(401, HeaderMap::new(), entra(7_000_215, "Invalid client secret provided.").into_bytes(), None);
+        let shown = Shown { text: SecretText::new("planted~secret "), ..shown(Means::Secret) };
+        let message = granted(&answer, &shown).unwrap_err().message;
+        assert!(
+            message.starts_with("Entra ID rejects the client secret, which starts or ends with whitespace: put the value"),
+            "{message}"
+        );
+    }
+
+    fn entra(code: u64, text: &str) -> String {
+        let description = format!("AADSTS{code}: {text}\r\nTrace ID: 0f\r\nCorrelation ID: 1e\r\nTimestamp: 2026-01-01 00:00:00Z");
+        json!({"error": "invalid_client", "error_description": description, "error_codes": [code], "trace_id": "0f"}).to_string()
+    }
+
+    #[test]
+    fn token_is_parsed_in_both_response_versions() {
+        let rows = [
+            (r#"{"token_type":"Bearer","expires_in":3599,"access_token":"t"}"#, 3599),
+            (r#"{"token_type":"Bearer","expires_in":"3599","access_token":"t","resource":"x"}"#, 3599),
+            (r#"{"access_token":"t"}"#, 300),
+            (r#"{"access_token":"t","expires_in":9223372036854775807}"#, 604_800),
+        ];
+        for (body, life) in rows {
+            let granted: Value = serde_json::from_str(&read(200, body).unwrap()).unwrap();
+            assert_eq!((granted["access_token"].as_str(), granted["expires_in"].as_u64()), (Some("t"), Some(life)), "{body}");
+        }
+    }
+
+    #[test]
+    fn refusal_is_one_stable_sentence() {
+        let html = "<html><body>Blocked</body></html>".to_owned();
+        let rows = [
+            (401, entra(7_000_215, "Invalid client secret provided."), TroubleKind::CredentialsRefused, "not its id, into clientSecret"),
+            (401, entra(7_000_222, "expired"), TroubleKind::CredentialsRefused, "has expired"),
+            (400, entra(700_016, "not found"), TroubleKind::CredentialsRefused, "check clientId"),
+            (400, entra(90_002, "Tenant not found"), TroubleKind::CredentialsRefused, "check tenantId"),
+            (400, entra(1_234_567, "Odd planted-secret thing."), TroubleKind::CredentialsRefused, "Odd [redacted] thing. (AADSTS1234567)"),
+            (400, json!({"error": "invalid_scope"}).to_string(), TroubleKind::CredentialsRefused, "(invalid_scope)"),
+            (400, entra(90_033, "transient"), TroubleKind::ServiceError, "failed (HTTP 400, AADSTS90033)"),
+            (400, entra(90_025, "gateway"), TroubleKind::ServiceError, "failed (HTTP 400, AADSTS90025)"),
+            (400, json!({"error": "server_error"}).to_string(), TroubleKind::ServiceError, "failed (HTTP 400)"),
+            (503, html.clone(), TroubleKind::ServiceError, "HTTP 503"),
+            (500, entra(7_000_215, "x"), TroubleKind::ServiceError, "HTTP 500"),
+            (429, String::new(), TroubleKind::Throttled, "throttles requests"),
+            (403, html.clone(), TroubleKind::InvalidAnswer, "not from the identity provider"),
+            (404, "{}".to_owned(), TroubleKind::InvalidAnswer, "not from the identity provider"),
+            (302, String::new(), TroubleKind::InvalidAnswer, "not from the identity provider"),
+            (200, html, TroubleKind::InvalidAnswer, "no token"),
+            (200, json!({"access_token": ""}).to_string(), TroubleKind::InvalidAnswer, "no token"),
+            (200, json!({"access_token": "a b\n"}).to_string(), TroubleKind::InvalidAnswer, "no token"),
+        ];
+        for (status, body, kind, expected) in rows {
+            let trouble = read(status, &body).unwrap_err();
+            assert_eq!(trouble.kind, kind, "{body}");
+            assert!(trouble.message.contains(expected), "{}", trouble.message);
+            for unstable in ["Trace", "0f", "2026", "\n", "planted"] {
+                assert!(!trouble.message.contains(unstable), "{}", trouble.message);
+            }
+        }
+    }
+
+    #[test]
+    fn most_specific_code_is_reported() {
+        let body = |codes: Value, text: &str| {
+            json!({"error": "invalid_client", "error_description": text, "error_codes": codes, "trace_id": "0f"}).to_string()
+        };
+        let two = "AADSTS70002: Error validating credentials. AADSTS50012: Invalid client secret is provided.\r\nTrace ID: 0f";
+        let secret = "put the value of a client secret of the application, not its id, into clientSecret (AADSTS50012)";
+        let rows = [
+            (json!([70_002, 50_012]), two, secret),
+            (json!([50_012, 70_002]), two, secret),
+            (json!([]), two, secret),
+            (Value::Null, two, secret),
+            (json!([70_002]), two, secret),
+            (json!(["70002", "50012"]), "AADSTS70002: no", secret),
+            (json!([70_002, 7_000_222]), "AADSTS70002: x AADSTS7000222: y", "has expired"),
+            (json!([50_034, 1_234_567]), "AADSTS50034: one. AADSTS1234567: the cause.", "credentials: the cause. (AADSTS1234567)"),
+            (
+                json!([1_234_567, 70_002]),
+                "AADSTS70002: Error validating credentials. AADSTS1234567: the cause.",
+                "the cause. (AADSTS1234567)",
+            ),
+            (json!([70_002]), "AADSTS70002: The client is odd.", "credentials: The client is odd. (AADSTS70002)"),
+        ];
+        for (codes, text, expected) in rows {
+            let trouble = read(401, &body(codes.clone(), text)).unwrap_err();
+            assert!(trouble.message.contains(expected) && !trouble.message.contains("0f"), "{codes} {text}: {}", trouble.message);
+        }
+        let passing = read(400, &body(json!([70_002, 90_033]), "AADSTS70002: x AADSTS90033: y")).unwrap_err();
+        assert_eq!(passing.kind, TroubleKind::ServiceError, "{}", passing.message);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_response_panics(status in 100u16..600, body in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let answer = Answer::new(status, HeaderMap::new(), body, None);
+            let _ = granted(&answer, &shown(Means::Secret));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A token in the cache.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use tokio::time::Instant;
+
+/// A token, and the time until which it may be sent.
+#[derive(Clone)]
+pub(in crate::azure) struct Token {
+    header: HeaderValue,
+    pub(super) obtained: Instant,
+    pub(super) renew_at: Instant,
+    pub(super) expires: Instant,
+    /// Whether a service has accepted it. All copies share this flag.
+    accepted: Arc<AtomicBool>,
+}
+
+/// Maximum time before its expiry at which a token is renewed, as in Microsoft's own libraries.
+const RENEWAL: Duration = Duration::from_mins(5);
+
+/// Maximum time before its expiry at which a token is no longer sent. It must be valid until the call arrives.
+const LAST_CALL: Duration = Duration::from_secs(10);
+
+impl Token {
+    /// Creates a token with this lifetime from the time of the request; `None` if it is not valid in a header.
+    pub(super) fn new(secret: &str, asked: Instant, lifetime: Duration) -> Option<Self> {
+        let mut header = HeaderValue::from_str(&format!("Bearer {secret}")).ok()?;
+        header.set_sensitive(true);
+        let expires = asked + lifetime;
+        // Tokens with a lifetime of seconds exist in tests. They are also used for most of their lifetime.
+        let renew_at = expires.checked_sub(RENEWAL.min(lifetime / 5)).unwrap_or(asked);
+        let last_call = expires.checked_sub(LAST_CALL.min(lifetime / 10)).unwrap_or(asked);
+        Some(Self { header, obtained: asked, renew_at, expires: last_call, accepted: Arc::default() })
+    }
+
+    /// The `Authorization` header, marked as sensitive so that no HTTP library prints it.
+    pub(in crate::azure) fn authorization(&self) -> HeaderValue {
+        self.header.clone()
+    }
+
+    /// Records that a service has accepted it.
+    pub(in crate::azure) fn accept(&self) {
+        self.accepted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a service has accepted it. A later rejection then means that the token has expired early, not that the identity lacks a
+    /// permission.
+    pub(in crate::azure) fn was_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Whether both are the same token.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.obtained == other.obtained
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token([redacted])")
+    }
+}

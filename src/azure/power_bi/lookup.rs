@@ -1,0 +1,288 @@
+//! Resolves the names of a workspace and a semantic model to their ids.
+
+use std::marker::PhantomData;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::{IgnoredAny, MapAccess};
+use tokio::time::Instant;
+use unicase::UniCase;
+use url::Url;
+
+use super::names::{groups, guid};
+use crate::azure::classify;
+use crate::azure::fields::{Fields, List, Object, Text};
+use crate::azure::http::REDIRECTS;
+use crate::azure::location::{self, Target};
+use crate::azure::rows::NEXT_PAGE;
+use crate::azure::session::Session;
+use crate::operation::{CallKind, ModelIds, Presence, Resolution, ServiceKind, Trouble, TroubleKind};
+
+/// Maximum number of pages of one list. Power BI does not document pages for these lists, but may return a link to a next one.
+const MOST_PAGES: usize = 20;
+
+/// Maximum number of rows of a page: more than fit into the largest response.
+const MOST_ROWS: usize = 250_000;
+
+/// Sends `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`, within the timeout of one call.
+pub(in crate::azure) async fn resolve(session: &Session, host: &str, workspace: &str, dataset: &str) -> Resolution {
+    let Some(groups) = groups(host) else {
+        return Resolution::Trouble(classify::trouble(
+            TroubleKind::Rejected,
+            "the Power BI host of the cloud results in no URL".to_owned(),
+        ));
+    };
+    let deadline = session.deadline();
+    match search(session, &groups, workspace, dataset, deadline).await {
+        Ok(ids) => Resolution::Found(ids),
+        Err(Unfound::Unclear(sentence)) => Resolution::Unclear(sentence),
+        Err(Unfound::Trouble(trouble)) => Resolution::Trouble(trouble),
+    }
+}
+
+/// Why there are no ids.
+#[derive(Debug, PartialEq, Eq)]
+enum Unfound {
+    Unclear(String),
+    Trouble(Trouble),
+}
+
+async fn search(session: &Session, groups: &Url, workspace: &str, dataset: &str, deadline: Instant) -> Result<ModelIds, Unfound> {
+    let rows = rows_named(session, filtered(groups, workspace), workspace, deadline).await?;
+    let group_id = only(rows, workspace).map_err(|count| Unfound::Unclear(unclear("workspace", workspace, count)))?;
+    let mut datasets = groups.clone();
+    datasets.set_path(&format!("{}/{group_id}/datasets", groups.path()));
+    let rows = rows_named(session, datasets, dataset, deadline).await?;
+    let dataset_id = only(rows, dataset).map_err(|count| Unfound::Unclear(unclear("semantic model", dataset, count)))?;
+    Ok(ModelIds { group_id, dataset_id })
+}
+
+/// Sends `GET groups/<id>/datasets` to check whether the semantic model is in its workspace. If the identity has no access to the
+/// workspace, Power BI reports that the workspace does not exist.
+pub(in crate::azure) async fn find(session: &Session, host: &str, ids: &ModelIds) -> Presence {
+    let Some(mut datasets) = groups(host) else {
+        return Presence::Trouble(classify::trouble(TroubleKind::Rejected, "the Power BI host of the cloud results in no URL".to_owned()));
+    };
+    datasets.set_path(&format!("{}/{}/datasets", datasets.path(), ids.group_id));
+    match rows_that(session, datasets, session.deadline(), |row| row.id == ids.dataset_id).await {
+        Ok(rows) if rows.is_empty() => Presence::Gone,
+        Ok(_) => Presence::There,
+        Err(Unfound::Trouble(trouble)) => Presence::Trouble(trouble),
+        Err(Unfound::Unclear(message)) => Presence::Trouble(classify::trouble(TroubleKind::InvalidAnswer, message)),
+    }
+}
+
+/// The list of workspaces with this name. `OData` doubles a quote within a text.
+fn filtered(groups: &Url, name: &str) -> Url {
+    let quoted = format!("name eq '{}'", name.replace('\'', "''"));
+    let mut url = groups.clone();
+    url.set_query(Some(&format!("$filter={}", utf8_percent_encode(&quoted, NON_ALPHANUMERIC))));
+    url
+}
+
+/// The rows of a list with this name, ignoring case and surrounding whitespace, over all pages. A spec cannot contain a name with
+/// surrounding whitespace.
+async fn rows_named(session: &Session, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, Unfound> {
+    let wanted = UniCase::unicode(name.trim());
+    rows_that(session, list, deadline, |row| UniCase::unicode(row.name.trim()) == wanted).await
+}
+
+/// The matching rows of a list, over all pages.
+async fn rows_that(session: &Session, list: Url, deadline: Instant, fits: impl Fn(&Row) -> bool) -> Result<Vec<Row>, Unfound> {
+    let (mut found, mut url) = (Vec::new(), list);
+    for _ in 0..MOST_PAGES {
+        let incoming = session.get(CallKind::Resolve, url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
+        let mut answer = incoming.read_whole().await;
+        session.heed(&mut answer);
+        let page = page_of(&answer).map_err(Unfound::Trouble)?;
+        found.extend(page.rows.into_iter().filter(|row| fits(row)));
+        match page.next.as_deref().map(|next| location::target(next, &url)) {
+            None => return Ok(found),
+            Some(Target::Here(next)) => url = next,
+            Some(Target::Elsewhere(_) | Target::Nonsense) => {
+                let message = "the next page of the list is on another host, and the operator does not request it".to_owned();
+                return Err(Unfound::Trouble(classify::trouble(TroubleKind::InvalidAnswer, message)));
+            }
+        }
+    }
+    Err(Unfound::Unclear("there are too many workspaces or semantic models to search: set groupId and datasetId".to_owned()))
+}
+
+/// The page in a response.
+pub(in crate::azure) fn page_of(answer: &crate::azure::answer::Answer) -> Result<Page, Trouble> {
+    Page::read(classify::text_of(ServiceKind::PowerBi, answer)?)
+        .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not a list of names".to_owned()))
+}
+
+/// The id of the only row with this name, or the number of rows. An exact match takes precedence over a match that ignores case. For
+/// workspaces, the service itself decides which names match.
+fn only(rows: Vec<Row>, name: &str) -> Result<String, usize> {
+    let distinct = |mut ids: Vec<String>| {
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    };
+    let same = distinct(rows.iter().filter(|row| row.name == name).map(|row| row.id.clone()).collect());
+    let alike = distinct(rows.into_iter().map(|row| row.id).collect());
+    match (<[String; 1]>::try_from(same), <[String; 1]>::try_from(alike)) {
+        (Ok([id]), _) | (Err(_), Ok([id])) => Ok(id),
+        (Err(_), Err(ids)) => Err(ids.len()),
+    }
+}
+
+fn unclear(what: &str, name: &str, count: usize) -> String {
+    match count {
+        0 => format!(
+            "no {what} named {name:?} is visible to this identity: check the name and its case, and grant the identity the role Contributor in the workspace"
+        ),
+        _ => format!("{count} {what}s are named {name:?}: set groupId and datasetId"),
+    }
+}
+
+/// A workspace or a semantic model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::azure) struct Row {
+    pub(in crate::azure) id: String,
+    pub(in crate::azure) name: String,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::azure) struct Page {
+    pub(in crate::azure) rows: Vec<Row>,
+    pub(in crate::azure) next: Option<String>,
+}
+
+impl Page {
+    /// Parses `{"value": [{"id", "name"}], "@odata.nextLink"}`. Ignores a row whose id is not a GUID, or that has no name.
+    fn read(body: &[u8]) -> Option<Self> {
+        let Object(fields) = serde_json::from_slice::<Object<PageFields>>(body).ok()?;
+        Some(Self { rows: fields.rows?, next: fields.next.at_most(2048) })
+    }
+}
+
+#[derive(Default)]
+struct PageFields {
+    rows: Option<Vec<Row>>,
+    next: Text,
+}
+
+impl Fields for PageFields {
+    const EXPECTED: &'static str = "a list of names";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        match name {
+            "value" => self.rows = Some(value.next_value_seed(List { limit: MOST_ROWS, keep: RowFields::row, of: PhantomData })?),
+            name if NEXT_PAGE.contains(&name) => self.next = value.next_value()?,
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct RowFields {
+    id: Text,
+    name: Text,
+}
+
+impl RowFields {
+    fn row(self) -> Option<Row> {
+        Some(Row { id: guid(&self.id.0?)?, name: self.name.name(512).unwrap_or_default() })
+    }
+}
+
+impl Fields for RowFields {
+    const EXPECTED: &'static str = "a workspace or a semantic model";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        match name {
+            "id" => self.id = value.next_value()?,
+            "name" => self.name = value.next_value()?,
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+    const B: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
+
+    #[test]
+    fn name_is_quoted_and_encoded() {
+        let groups = groups("api.powerbi.com").unwrap();
+        let rows = [
+            ("Sales", "%27Sales%27"),
+            ("O'Brien & ä/#", "%27O%27%27Brien%20%26%20%C3%A4%2F%23%27"),
+            ("' or 1 eq 1", "%27%27%27%20or%201%20eq%201%27"),
+        ];
+        for (name, expected) in rows {
+            let expected = format!("https://api.powerbi.com/v1.0/myorg/groups?$filter=name%20eq%20{expected}");
+            assert_eq!(filtered(&groups, name).as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn one_match_is_found_and_several_are_ambiguous() {
+        let row = |id: &str, name: &str| Row { id: id.to_owned(), name: name.to_owned() };
+        let rows = [
+            (vec![], Err(0)),
+            (vec![row(A, "Sales")], Ok(A)),
+            (vec![row(A, "SALES")], Ok(A)),
+            (vec![row(A, "SALES"), row(B, "Sales")], Ok(B)),
+            (vec![row(A, "Sales "), row(B, "Sales")], Ok(B)),
+            (vec![row(A, "SALES"), row(B, "sales")], Err(2)),
+            (vec![row(A, "Sales"), row(B, "Sales")], Err(2)),
+            (vec![row(A, "Sales"), row(A, "Sales")], Ok(A)),
+        ];
+        for (rows, expected) in rows {
+            assert_eq!(only(rows.clone(), "Sales").as_deref().map_err(|count| *count), expected, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn invalid_rows_of_a_page_are_ignored() {
+        let page = Page::read(
+            format!(
+                r#"{{"@odata.context":"x","@odata.count":4,"value":[{{"id":"{}","name":" Sales ","isReadOnly":false}},
+                {{"id":"../x","name":"Sales"}},{{"name":"Sales"}},{{"id":"{B}"}},{{"id":7,"name":[]}}],"@odata.nextLink":"https://x/?$skip=1"}}"#,
+                A.to_uppercase()
+            )
+            .as_bytes(),
+        )
+        .unwrap();
+        assert_eq!(
+            page,
+            Page {
+                rows: vec![Row { id: A.to_owned(), name: " Sales ".to_owned() }, Row { id: B.to_owned(), name: String::new() }],
+                next: Some("https://x/?$skip=1".to_owned()),
+            }
+        );
+        assert_eq!(Page::read(br#"{"VALUE":null}"#).unwrap(), Page::default());
+        for body in ["", "[]", "{}", "null", "<html>", r#"{"error":{"code":"x"}}"#, r#"{"value":[{]}"#, r#"{"value":[1]}"#] {
+            assert_eq!(Page::read(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn next_page_link_is_found_by_each_name() {
+        for name in ["@odata.nextLink", "odata.nextLink", "nextLink", "NextLink"] {
+            let page = Page::read(format!(r#"{{"value":[],"{name}":"https://x/?$skip=1"}}"#).as_bytes()).unwrap();
+            assert_eq!(page.next.as_deref(), Some("https://x/?$skip=1"), "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_body_panics(body in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            let _ = Page::read(&body);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Query scale-out: syncs the replicas of a semantic model to its latest version.
+//!
+//! Power BI gives such a sync no id, and returns one status for the model. A run has to wait for the version in the response to its own
+//! submission. Later refreshes commit later versions, and waiting for these might never end. The generated id therefore contains this
+//! version, and the time of the request. A poll needs nothing else, even after a restart.
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
+use serde::de::{IgnoredAny, MapAccess};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::azure::answer::{Answer, server_time};
+use crate::azure::classify::{self, Word};
+use crate::azure::fields::{Fields, Object, Text};
+use crate::azure::http::{Fault, LARGEST_WORD, REDIRECTS};
+use crate::azure::refreshes::Window;
+use crate::azure::session::Session;
+use crate::azure::timestamp;
+use crate::operation::{
+    CallKind, Listing, Look, Operation, OperationId, OperationKind, Origin, Phase, ServiceKind, Submission, Trouble, TroubleKind,
+};
+
+/// How long the status may still show the state before a submission. If it shows no sync after this time, none was needed.
+const STATUS_LAG: SignedDuration = SignedDuration::from_secs(30);
+
+/// `POST …/queryScaleOut/sync`.
+pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submission {
+    let (begun, clock) = (Timestamp::now(), Instant::now());
+    let post = session.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
+    let mut answer = match session.send(CallKind::Submit(OperationKind::Sync), post, session.deadline()).await {
+        Ok(incoming) => incoming.read(LARGEST_WORD).await,
+        Err(Fault::NotSent(message)) => return Submission::Refused(classify::unreachable(message)),
+        Err(Fault::Lost(message)) => return Submission::Unanswered { message },
+    };
+    session.heed(&mut answer);
+    let window = Window { intent: begun, now: begun };
+    let asked = window.since(window.ahead(server_time(&answer.headers), clock.elapsed()));
+    classify::submission_with(ServiceKind::PowerBi, &answer, |answer| accepted(answer, asked))
+}
+
+/// Sends `GET …/queryScaleOut/syncStatus`, and compares the status with the id.
+pub(in crate::azure) async fn look(session: &Session, status: &Url, id: &OperationId) -> Look {
+    let mut answer = match session.get(CallKind::Poll(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await {
+        Ok(incoming) => incoming.read(LARGEST_WORD).await,
+        Err(trouble) => return Look::Trouble(trouble),
+    };
+    session.heed(&mut answer);
+    seen(&answer, id)
+}
+
+/// The same, for a sync that started in a window or is running.
+pub(in crate::azure) async fn list(session: &Session, status: &Url, window: Window) -> Result<Listing, Trouble> {
+    let asked = Instant::now();
+    let incoming = session.get(CallKind::List(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await?;
+    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
+    let mut answer = incoming.read(LARGEST_WORD).await;
+    session.heed(&mut answer);
+    let (operations, truncated) = listed(&answer, window.since(ahead))?;
+    Ok(Listing { operations, truncated, ahead, ..Listing::default() })
+}
+
+/// The last sync, if it started since a time or is running, and whether there may be another one that is not shown.
+pub(in crate::azure) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
+    let status = described(answer)?;
+    // Without a start, the sync may have started at any time, unless the replicas have reached the target of the last sync.
+    let doubt = status.start.is_none() && status.replicas < status.target;
+    Ok((status.listed(since, answer).into_iter().collect(), doubt))
+}
+
+/// The result of a submission with a 2xx response. `asked` is the time of the request, by the clock of the service.
+pub(in crate::azure) fn accepted(answer: &Answer, asked: Timestamp) -> Submission {
+    let unanswered = |message: String| Submission::Unanswered { message };
+    match described(answer) {
+        // If the status already shows the new sync, its id is the same as in a list.
+        Ok(status) => match (Wanted { version: status.commit, asked: status.start.max(Some(asked)) }).id() {
+            Some(id) => Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() },
+            None => unanswered("the response to the submission is unusable".to_owned()),
+        },
+        Err(trouble) if trouble.kind == TroubleKind::ScaleOutOff => Submission::Refused(trouble),
+        // The sync is probably running. The status shows it.
+        Err(trouble) => unanswered(trouble.message),
+    }
+}
+
+/// The result of polling the sync with this id.
+pub(in crate::azure) fn seen(answer: &Answer, id: &OperationId) -> Look {
+    let complaint = answer.complaint_unless_done();
+    match classify::word(answer, &complaint) {
+        Word::Done => match described(answer) {
+            Ok(status) => {
+                let operation = Box::new(status.operation(id.clone(), Wanted::of(id), answer));
+                Look::Found { operation, retry_after: answer.retry_after(), location: None }
+            }
+            Err(trouble) => Look::Trouble(trouble),
+        },
+        Word::NotFound => Look::Gone,
+        word => Look::Trouble(classify::trouble_of(ServiceKind::PowerBi, word, answer, &complaint)),
+    }
+}
+
+/// The status in a 2xx response.
+fn described(answer: &Answer) -> Result<Status, Trouble> {
+    let text = classify::text_of(ServiceKind::PowerBi, answer)?;
+    // Returned until the model is loaded, which the sync itself may cause.
+    if text.is_empty() {
+        return Ok(Status::default());
+    }
+    let status = Status::read(text).ok_or_else(|| {
+        classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not a status of query scale-out".to_owned())
+    })?;
+    match status.state.to_ascii_lowercase().as_str() {
+        // The second and the third are also for a model that is not loaded.
+        "enabled" | "" | "unavailable" => Ok(status),
+        _ => Err(classify::trouble(TroubleKind::ScaleOutOff, classify::scale_out_off(&status.state))),
+    }
+}
+
+/// The target of a sync, as in its id: `scaleout-<version>-<milliseconds since 1970>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    /// The version to wait for; `None` for the latest version, if the service returned none.
+    version: Option<u64>,
+    /// When the sync was requested or started, by the clock of the service; `None` if the id was not generated by the operator.
+    asked: Option<Timestamp>,
+}
+
+impl Wanted {
+    fn id(self) -> Option<OperationId> {
+        let asked = self.asked.map_or(0, |asked| asked.as_millisecond().max(0));
+        OperationId::parse(&format!("scaleout-{}-{asked}", self.version.unwrap_or_default()))
+    }
+
+    fn of(id: &OperationId) -> Self {
+        let parts = || {
+            let (version, asked) = id.as_str().strip_prefix("scaleout-")?.split_once('-')?;
+            Some((version.parse::<u64>().ok()?, asked.parse::<i64>().ok()?))
+        };
+        let (version, asked) = parts().unwrap_or_default();
+        let asked = Some(asked).filter(|asked| *asked > 0).and_then(|asked| Timestamp::from_millisecond(asked).ok());
+        Self { version: Some(version).filter(|version| *version > 0), asked }
+    }
+}
+
+/// The versions of a model and its replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Status {
+    state: String,
+    /// The latest version of the model.
+    commit: Option<u64>,
+    /// The target version of the last sync.
+    target: Option<u64>,
+    /// The version that every replica has reached.
+    replicas: Option<u64>,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+}
+
+impl Status {
+    fn read(body: &[u8]) -> Option<Self> {
+        let Object(fields) = serde_json::from_slice::<Object<StatusFields>>(body).ok()?;
+        if fields.known == 0 {
+            return None;
+        }
+        let version = |text: Text| text.at_most(32)?.parse::<u64>().ok();
+        let moment = |text: Text| text.0.as_deref().and_then(timestamp::moment);
+        Some(Self {
+            state: fields.state.at_most(64).unwrap_or_default(),
+            commit: version(fields.commit),
+            target: version(fields.target),
+            replicas: version(fields.replicas),
+            start: moment(fields.start),
+            end: moment(fields.end),
+        })
+    }
+
+    /// The state of a sync.
+    ///
+    /// The version of the replicas determines it, and not the end of the last sync, which may be another one. While the status may be from
+    /// before the submission, it determines nothing, because it would show the previous state.
+    fn operation(&self, id: OperationId, wanted: Wanted, answer: &Answer) -> Operation {
+        let version = wanted.version.or(self.commit);
+        let now = server_time(&answer.headers).unwrap_or_else(Timestamp::now);
+        let began_since = wanted.asked.is_none_or(|asked| self.start.is_some_and(|start| start >= asked));
+        let settled = wanted.asked.is_none_or(|asked| now.duration_since(asked) >= STATUS_LAG);
+        let goal = if began_since { version.max(self.target) } else { version };
+        let reached = self.replicas.zip(goal).is_some_and(|(replicas, goal)| replicas >= goal);
+        let over = reached && (began_since || settled);
+        let number = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+        Operation {
+            id,
+            phase: if over { Phase::Succeeded } else { Phase::InProgress },
+            reported: format!("replicas at version {} of {}", number(self.replicas), number(goal)),
+            start: self.start.filter(|_| began_since),
+            end: self.end.filter(|_| over && began_since),
+            refresh_type: None,
+            objects: Vec::new(),
+            messages: Vec::new(),
+            activity_id: answer.activity_id(),
+            failure: None,
+            origin: Origin::Client,
+            unread: false,
+        }
+    }
+
+    /// The last sync, if it started since a time or is running.
+    ///
+    /// It does not matter which client started it (`triggerReason`): a sync that started after a submission brings the replicas to the
+    /// version of that submission.
+    fn listed(&self, since: Timestamp, answer: &Answer) -> Option<Operation> {
+        let wanted = Wanted { version: self.target.or(self.commit), asked: Some(self.start?) };
+        let operation = self.operation(wanted.id()?, wanted, answer);
+        let over = operation.phase.ended() || self.end >= self.start;
+        (self.start? >= since || !over).then_some(operation)
+    }
+}
+
+#[derive(Default)]
+struct StatusFields {
+    /// Number of fields that a status has. An object without any is not a status.
+    known: u32,
+    state: Text,
+    commit: Text,
+    target: Text,
+    replicas: Text,
+    start: Text,
+    end: Text,
+}
+
+impl Fields for StatusFields {
+    const EXPECTED: &'static str = "a status of query scale-out";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        let place = match name {
+            "scaleoutstatus" => &mut self.state,
+            "commitversion" => &mut self.commit,
+            "targetsyncversion" => &mut self.target,
+            "minactivereadversion" => &mut self.replicas,
+            "syncstarttime" => &mut self.start,
+            "syncendtime" => &mut self.end,
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+                return Ok(());
+            }
+        };
+        *place = value.next_value()?;
+        self.known = self.known.saturating_add(1);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Tables of status responses of query scale-out, and their meaning.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::*;
+use crate::azure::answer::BodyFault;
+
+/// The clock of the service in responses.
+const CLOCK: &str = "2026-01-01T12:00:02Z";
+
+fn answer_at(clock: &str, status: u16, body: &str) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert(HeaderName::from_static("x-ms-current-utc-date"), HeaderValue::from_str(clock).unwrap());
+    Answer::new(status, headers, body.as_bytes().to_vec(), None)
+}
+
+fn answer(status: u16, body: &str) -> Answer {
+    answer_at(CLOCK, status, body)
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn body(commit: &str, target: &str, replicas: &str, start: &str, end: &str) -> String {
+    format!(
+        r#"{{"commitVersion":{commit},"commitTimestamp":"2026-01-01T11:59:59Z","targetSyncVersion":{target},"triggerReason":"explicit",
+        "syncStartTime":"{start}","syncEndTime":"{end}","minActiveReadVersion":{replicas},"scaleOutStatus":"Enabled","scaleOutReplicas":[{{}}]}}"#
+    )
+}
+
+const ASKED: &str = "2026-01-01T12:00:00Z";
+const SOON: &str = "2026-01-01T12:00:01.5";
+const BEFORE: &str = "2026-01-01T11:00:00";
+
+fn id_of(body: &str) -> OperationId {
+    match accepted(&answer(200, body), at(ASKED)) {
+        Submission::Accepted { id, .. } => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn version_to_wait_for_is_in_the_id() {
+    let id = id_of(&body("57", "57", "56", BEFORE, BEFORE));
+    assert_eq!(id.as_str(), "scaleout-57-1767268800000");
+    assert_eq!(Wanted::of(&id), Wanted { version: Some(57), asked: Some(at(ASKED)) });
+    assert_eq!(id_of(&body("\"57\"", "null", "null", "", "")), id);
+    assert_eq!(id_of(&body("57", "57", "56", SOON, "")).as_str(), "scaleout-57-1767268801500", "as in a list");
+    // Until the model is loaded, the response has no status.
+    for unloaded in ["", r#"{"scaleOutStatus":""}"#, r#"{"scaleOutStatus":"Unavailable"}"#, r#"{"scaleOutStatus":null}"#] {
+        assert_eq!(id_of(unloaded).as_str(), "scaleout-0-1767268800000", "{unloaded}");
+    }
+    for other in ["1a", "scaleout-", "scaleout-1", "scaleout-x-1", "scaleout-99999999999999999999-1"] {
+        assert_eq!(Wanted::of(&OperationId::parse(other).unwrap()), Wanted { version: None, asked: None }, "{other}");
+    }
+}
+
+#[test]
+fn disabled_states_have_their_remedy() {
+    let rows = [
+        ("TenantSettingDisabled", "administrator of Power BI"),
+        ("storageModeNotSupported", "large semantic model storage format"),
+        ("ReadOnlyReplicasDisabled", "maxReadOnlyReplicas"),
+        ("Disabled", "is not enabled for the semantic model (Disabled)"),
+    ];
+    for (state, expected) in rows {
+        let shown = answer(200, &format!(r#"{{"scaleOutStatus":"{state}"}}"#));
+        let complaint = answer(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
+        for answer in [&shown, &complaint] {
+            let Submission::Refused(trouble) =
+                classify::submission_with(ServiceKind::PowerBi, answer, |answer| accepted(answer, at(ASKED)))
+            else {
+                panic!("{answer:?}")
+            };
+            let Look::Trouble(looked) = seen(answer, &OperationId::parse("scaleout-1-1").unwrap()) else { panic!("{answer:?}") };
+            for trouble in [trouble, looked] {
+                assert_eq!(trouble.kind, TroubleKind::ScaleOutOff);
+                assert!(trouble.message.contains(expected), "{state}: {}", trouble.message);
+            }
+        }
+    }
+}
+
+#[test]
+fn unreadable_success_is_inconclusive() {
+    let mut broken = answer(200, "{");
+    broken.fault = Some(BodyFault::Broken);
+    for answer in [broken, answer(200, "<html>"), answer(200, "{}"), answer(200, "[]"), answer(200, "{"), answer(200, r#"{"a":1}"#)] {
+        assert!(matches!(accepted(&answer, at(ASKED)), Submission::Unanswered { .. }), "{answer:?}");
+        assert!(matches!(seen(&answer, &OperationId::parse("1").unwrap()), Look::Trouble(_)), "{answer:?}");
+    }
+}
+
+#[test]
+fn only_replica_version_determines_the_end() {
+    let late = "2026-01-01T12:00:40Z";
+    let rows = [
+        // Its version is reached, in a status with a later sync.
+        (CLOCK, body("57", "57", "57", SOON, ""), Phase::Succeeded),
+        (CLOCK, body("57", "57", "56", SOON, SOON), Phase::InProgress),
+        (CLOCK, body("57", "57", "null", SOON, ""), Phase::InProgress),
+        // A later refresh does not extend the wait. A later sync does, until its own version is reached.
+        (CLOCK, body("60", "57", "57", SOON, SOON), Phase::Succeeded),
+        (CLOCK, body("60", "60", "58", SOON, ""), Phase::InProgress),
+        (CLOCK, body("60", "60", "60", SOON, ""), Phase::Succeeded),
+        // The status is from before the submission. It is inconclusive until it can no longer be late.
+        (CLOCK, body("57", "57", "57", BEFORE, BEFORE), Phase::InProgress),
+        (late, body("57", "57", "57", BEFORE, BEFORE), Phase::Succeeded),
+        (late, body("57", "56", "56", BEFORE, BEFORE), Phase::InProgress),
+        (late, body("56", "56", "56", BEFORE, BEFORE), Phase::InProgress),
+        (late, String::new(), Phase::InProgress),
+        (late, r#"{"scaleOutStatus":"Unavailable"}"#.to_owned(), Phase::InProgress),
+    ];
+    let id = id_of(&body("57", "57", "56", SOON, ""));
+    for (clock, body, expected) in rows {
+        let Look::Found { operation, .. } = seen(&answer_at(clock, 200, &body), &id) else { panic!("{body}") };
+        assert_eq!((operation.phase, &operation.id), (expected, &id), "{clock} {body}");
+    }
+    // An id without a version, or any other id, waits for the latest version.
+    for id in [id_of(""), OperationId::parse("adopted").unwrap()] {
+        let phase = |body: &str| match seen(&answer(200, body), &id) {
+            Look::Found { operation, .. } => operation.phase,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(phase(&body("57", "57", "57", SOON, "")), Phase::Succeeded);
+        assert_eq!(phase(&body("57", "57", "56", SOON, "")), Phase::InProgress);
+    }
+    assert_eq!(seen(&answer(404, ""), &id), Look::Gone);
+}
+
+#[test]
+fn status_shows_sync_of_a_lost_response() {
+    let since = at(ASKED);
+    let rows = [
+        (body("57", "57", "56", SOON, ""), Some(("scaleout-57-1767268801500", Phase::InProgress))),
+        (body("57", "57", "57", SOON, SOON), Some(("scaleout-57-1767268801500", Phase::Succeeded))),
+        (body("60", "57", "57", SOON, SOON), Some(("scaleout-57-1767268801500", Phase::Succeeded))),
+        (body("57", "56", "55", BEFORE, ""), Some(("scaleout-56-1767265200000", Phase::InProgress))),
+        (body("57", "56", "56", BEFORE, BEFORE), None),
+        (body("57", "56", "55", BEFORE, BEFORE), None),
+        (body("57", "57", "57", "", ""), None),
+        (String::new(), None),
+    ];
+    for (body, expected) in rows {
+        let answer = answer(200, &body);
+        let seen = described(&answer).unwrap().listed(since, &answer);
+        let seen = seen.as_ref().map(|operation| (operation.id.as_str(), operation.phase));
+        assert_eq!(seen, expected, "{body}");
+    }
+}
+
+#[test]
+fn status_behind_target_without_start_is_inconclusive() {
+    for start in ["", "0001-01-01T00:00:00"] {
+        for (body, doubt) in [
+            (body("57", "57", "56", start, ""), true),
+            (body("57", "57", "null", start, ""), true),
+            (body("57", "57", "57", start, ""), false),
+            (body("57", "null", "56", start, ""), false),
+        ] {
+            for body in [body.clone(), body.replace(&format!(r#""syncStartTime":"{start}","#), "")] {
+                assert_eq!(listed(&answer(200, &body), at(ASKED)), Ok((vec![], doubt)), "{body}");
+            }
+        }
+    }
+    assert!(!listed(&answer(200, &body("57", "57", "56", SOON, "")), at(ASKED)).unwrap().1);
+    assert_eq!(listed(&answer(200, ""), at(ASKED)), Ok((vec![], false)));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_response_panics(status in 100u16..=999, body in proptest::collection::vec(proptest::num::u8::ANY, 0..300), id in "scaleout-[0-9]{0,20}-[0-9]{0,20}") {
+        let mut answer = answer(status, "");
+        answer.body = body;
+        if let Some(id) = OperationId::parse(&id) {
+            let _ = seen(&answer, &id);
+        }
+        let _ = (accepted(&answer, at(ASKED)), described(&answer).map(|status| status.listed(at(ASKED), &answer)));
+    }
+}

@@ -1,0 +1,71 @@
+//! Combines a list of refreshes with the details of its rows. Needs no network.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::listing::{Row, Selected, Selection, Window};
+use crate::operation::{Ahead, Listing, Look, Operation, OperationId, Origin, ServiceKind, Trouble, TroubleKind};
+
+/// Number of newest refreshes that the client requests from Power BI: more than can start on one model while a lost response is resolved.
+pub(super) const TOP: usize = 100;
+
+/// Maximum number of rows of a list whose details are read.
+const MOST_DETAILS: usize = 20;
+
+/// The relevant rows of a list, if the clock of the service is `ahead` and a refresh may run for `longest`.
+pub(in crate::azure) fn selection(service: ServiceKind, window: &Window, ahead: Option<Ahead>, longest: Duration) -> Selection {
+    let top = match service {
+        // The service returns all refreshes of 30 days.
+        ServiceKind::AnalysisServices => None,
+        ServiceKind::PowerBi => Some(TOP),
+    };
+    Selection::new(service, (window.since(ahead), window.oldest_running(ahead, longest)), top)
+}
+
+/// Whether the client requests the details of the row with this index.
+///
+/// Power BI documentation, enhanced refresh: details are available only for enhanced refreshes.
+pub(in crate::azure) fn are_requested(index: usize, row: &Row) -> bool {
+    index < MOST_DETAILS && row.origin != Origin::External
+}
+
+/// Combines a row with its details. If the service refuses the details, the rest of the list is still valid: the operation is then as its
+/// row shows it.
+///
+/// # Errors
+/// If the service requests fewer calls.
+pub(in crate::azure) fn joined(id: OperationId, row: Row, look: Look) -> Result<Operation, Trouble> {
+    match look {
+        Look::Found { operation, .. } => {
+            let bare = row.bare(id);
+            // If the two disagree, the later start counts. The earlier one could exclude an operation that the operator searches for.
+            let (start, end) = (operation.start.max(bare.start), operation.end.or(bare.end));
+            Ok(Operation { start, end, origin: bare.origin, ..explained(*operation, bare) })
+        }
+        // The list contains the operation, so it exists.
+        Look::Gone => Ok(row.bare(id)),
+        Look::Trouble(trouble) if trouble.kind == TroubleKind::Throttled => Err(trouble),
+        Look::Trouble(trouble) => Ok(Operation { unread: trouble.kind != TroubleKind::Rejected, ..row.bare(id) }),
+    }
+}
+
+/// The operation from its details, with the errors of its row if the details have none.
+pub(super) fn explained(described: Operation, row: Operation) -> Operation {
+    if !described.messages.is_empty() || described.phase != row.phase {
+        return described;
+    }
+    Operation { messages: row.messages, failure: described.failure.or(row.failure), ..described }
+}
+
+impl Selected {
+    /// The list, after each row has become an operation.
+    pub(in crate::azure) fn listing(self, mut operations: Vec<Operation>, ahead: Option<Ahead>) -> Listing {
+        operations.sort_by_key(|operation| Reverse(operation.start.unwrap_or(Timestamp::MAX)));
+        let truncated = self.truncated || operations.len() > MOST_DETAILS;
+        // A row may have no start, and its details a start that is too early.
+        operations.retain(|operation| operation.phase.ended() || operation.start.is_none_or(|start| start >= self.oldest));
+        Listing { operations, truncated, may_hide_running: self.may_hide_running, unnamed: self.unnamed, ahead }
+    }
+}

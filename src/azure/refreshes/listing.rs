@@ -1,0 +1,320 @@
+//! The response to `GET refreshes`: selects the relevant rows.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::de::{IgnoredAny, MapAccess};
+
+use super::failure;
+use crate::azure::error_body::ErrorBody;
+use crate::azure::fields::{Fields, Object, Text};
+use crate::azure::messages::Messages;
+use crate::azure::rows::RowFault;
+use crate::azure::{text, timestamp, words};
+use crate::operation::{Ahead, Failure, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage, UnnamedOperation};
+
+/// Maximum number of rows, as documented in [`crate::operation::Listing`].
+const MOST_ROWS: usize = 50;
+
+/// How much earlier the start of a row in the window may be, if the service shows its clock. A submission may be
+/// recorded on one machine and searched for on another one, whose clocks may differ by 5 s. The clock of the service has whole seconds.
+const KNOWN_CLOCK: SignedDuration = SignedDuration::from_secs(6);
+
+/// How much earlier it may be if the service does not show its clock.
+const UNKNOWN_CLOCK: SignedDuration = SignedDuration::from_mins(5);
+
+/// The window of relevant operations: those that are running, and those that started since the intent of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The time of the intent, by our clock.
+    pub intent: Timestamp,
+    /// Our clock at the time of the list request.
+    pub now: Timestamp,
+}
+
+impl Window {
+    /// How far the clock of the service is ahead, if the response shows it. `elapsed` is the time until the start of the response.
+    pub(in crate::azure) fn ahead(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Option<Ahead> {
+        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+        let heard = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
+        server_time.map(|server| Ahead::of(server, (self.now, heard)))
+    }
+
+    /// The start of the window by the clock of the service.
+    ///
+    /// Any uncertainty makes it earlier: an additional row is a question for the engine, but a missing row is a second submission.
+    pub(in crate::azure) fn since(&self, ahead: Option<Ahead>) -> Timestamp {
+        let back = |moment: Timestamp, by: SignedDuration| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
+        let Some(ahead) = ahead else {
+            return back(self.intent, UNKNOWN_CLOCK);
+        };
+        let by_server = self.intent.checked_add(ahead.least).unwrap_or(self.intent);
+        if ahead.is_believable() { back(by_server, KNOWN_CLOCK) } else { back(self.intent.min(by_server), UNKNOWN_CLOCK) }
+    }
+
+    /// The earliest possible start of a running refresh by the clock of the service, if one may run for `longest`.
+    ///
+    /// Any uncertainty makes it earlier: the operator waits for an additional operation, but would overtake a missing one.
+    pub(in crate::azure) fn oldest_running(&self, ahead: Option<Ahead>, longest: Duration) -> Timestamp {
+        let by_server = ahead.filter(|ahead| ahead.is_believable()).map_or(-UNKNOWN_CLOCK, |ahead| ahead.least);
+        let longest = SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX);
+        self.now.checked_add(by_server).and_then(|now| now.checked_sub(longest)).unwrap_or(Timestamp::MIN)
+    }
+}
+
+/// One row of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::azure) struct Row {
+    pub(in crate::azure) id: Option<OperationId>,
+    pub(in crate::azure) phase: Phase,
+    reported: String,
+    pub(in crate::azure) start: Option<Timestamp>,
+    pub(in crate::azure) end: Option<Timestamp>,
+    /// Who can have submitted it.
+    pub(in crate::azure) origin: Origin,
+    /// Its errors if it failed. Rows of Power BI contain them.
+    messages: Vec<ServiceMessage>,
+    failure: Option<Failure>,
+}
+
+impl Row {
+    /// Parses one row.
+    pub(in crate::azure) fn read(service: ServiceKind, row: &[u8]) -> Result<Self, RowFault> {
+        let read = |row: &[u8]| serde_json::from_slice::<Object<RowFields>>(row);
+        let Object(fields) = read(row).or_else(|_| read(&text::mended(row.to_vec()))).map_err(|_| RowFault)?;
+        let told = words::told(fields.status.at_most(64), fields.extended_status.at_most(64));
+        let (phase, reported) = told.unwrap_or((Phase::InProgress, String::new()));
+        let origin = match service {
+            // The service lists only operations of this API.
+            ServiceKind::AnalysisServices => Origin::Client,
+            ServiceKind::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
+        };
+        let (start, end) = (fields.start.0.as_deref().and_then(timestamp::moment), fields.end.0.as_deref().and_then(timestamp::moment));
+        let failed = phase.ended() && phase != Phase::Succeeded;
+        let messages: Messages = fields.exception.iter().filter(|_| failed).filter_map(|error| error.message("Error")).collect();
+        let messages = messages.finish();
+        let failure = failure::cause(service, (phase, &reported), messages.iter().find_map(failure::by_message), (start, end));
+        Ok(Self { id: fields.id, phase, reported, start, end, origin, messages, failure })
+    }
+
+    /// The operation from its row, with the id of the row.
+    pub(in crate::azure) fn bare(self, id: OperationId) -> Operation {
+        Operation {
+            id,
+            phase: self.phase,
+            reported: self.reported,
+            start: self.start,
+            end: self.end,
+            refresh_type: None,
+            objects: Vec::new(),
+            failure: self.failure,
+            messages: self.messages,
+            activity_id: None,
+            origin: self.origin,
+            unread: false,
+        }
+    }
+}
+
+/// Who can have submitted a refresh with this `refreshType`.
+///
+/// Power BI documentation, enhanced refresh, "refreshType". The service itself starts a `WebModeling` after each change of the data (seen
+/// in public reports). In two reports, a full refresh of a Direct Lake model is listed as `DirectLakeFraming`, which the service also
+/// starts itself. That value is therefore inconclusive, like every undocumented value.
+fn origin(refresh_type: Option<&str>) -> Origin {
+    match refresh_type.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "viaenhancedapi" | "reliableprocessing" => Origin::Client,
+        "scheduled" | "ondemand" | "viaapi" | "viaxmlaendpoint" | "ondemandtraining" | "webmodeling" => Origin::External,
+        _ => Origin::Unknown,
+    }
+}
+
+/// The relevant rows, collected one by one.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "the facts of the rows and of the end of the list are independent")]
+pub(in crate::azure) struct Selection {
+    service: ServiceKind,
+    since: Timestamp,
+    /// A refresh that started earlier is no longer running, regardless of its row.
+    oldest_running: Timestamp,
+    rows: Vec<(OperationId, Row)>,
+    truncated: bool,
+    /// Whether the list continued after the part that was read.
+    cut_short: bool,
+    /// Whether the service reports more rows.
+    goes_on: bool,
+    /// Whether a running row has no id and may be ours.
+    nameless_runs: bool,
+    /// The newest running row that has no id and is not ours.
+    unnamed: Option<UnnamedOperation>,
+    /// Maximum number of rows that the client requested.
+    top: Option<usize>,
+    count: usize,
+    order: Order,
+}
+
+/// The order of the rows.
+#[derive(Debug)]
+struct Order {
+    /// The start of the last row with a start.
+    last: Timestamp,
+    /// Whether the rows with a start are sorted with the newest first.
+    newest_first: bool,
+    /// Whether all rows have a start.
+    dated: bool,
+}
+
+impl Order {
+    fn take(&mut self, row: &Row) {
+        self.newest_first &= row.start.is_none_or(|start| start <= self.last);
+        self.dated &= row.start.is_some();
+        self.last = row.start.unwrap_or(self.last);
+    }
+
+    /// Whether the last row is the oldest, and started before `since`.
+    fn reaches_back(&self, since: Timestamp) -> bool {
+        self.newest_first && self.dated && self.last < since
+    }
+}
+
+/// The selected rows.
+#[derive(Debug)]
+pub(in crate::azure) struct Selected {
+    /// The most relevant rows: running ones first, then the newest.
+    pub(in crate::azure) rows: Vec<(OperationId, Row)>,
+    /// As in [`crate::operation::Listing`].
+    pub(in crate::azure) truncated: bool,
+    /// As in [`crate::operation::Listing`].
+    pub(in crate::azure) may_hide_running: bool,
+    /// As in [`crate::operation::Listing`].
+    pub(in crate::azure) unnamed: Option<UnnamedOperation>,
+    /// A refresh that started earlier is neither running nor in the window.
+    pub(in crate::azure) oldest: Timestamp,
+}
+
+impl Selection {
+    /// `since` and `oldest_running` are by the clock of the service.
+    pub(in crate::azure) fn new(service: ServiceKind, (since, oldest_running): (Timestamp, Timestamp), top: Option<usize>) -> Self {
+        Self {
+            service,
+            since,
+            oldest_running,
+            rows: Vec::new(),
+            truncated: false,
+            cut_short: false,
+            goes_on: false,
+            nameless_runs: false,
+            unnamed: None,
+            top,
+            count: 0,
+            order: Order { last: Timestamp::MAX, newest_first: true, dated: true },
+        }
+    }
+
+    /// Adds one row. A row that is not a refresh or is unreadable makes the list uncertain, but is not an error: the rest of the list
+    /// counts.
+    pub(in crate::azure) fn take(&mut self, row: &[u8]) {
+        self.count = self.count.saturating_add(1);
+        let Ok(row) = Row::read(self.service, row) else {
+            (self.truncated, self.nameless_runs, self.order.dated) = (true, true, false);
+            return;
+        };
+        self.order.take(&row);
+        let started_before = |moment| row.start.is_some_and(|start| start < moment);
+        let over = row.phase.ended() || started_before(self.oldest_running);
+        if over && (started_before(self.since) || row.origin == Origin::External) {
+            return;
+        }
+        let Some(id) = row.id.clone() else {
+            match row.origin {
+                Origin::External => self.unnamed = self.unnamed.max(Some(UnnamedOperation { start: row.start })),
+                Origin::Client | Origin::Unknown => {
+                    self.truncated = true;
+                    self.nameless_runs |= !row.phase.ended();
+                }
+            }
+            return;
+        };
+        self.rows.push((id, row));
+        if self.rows.len() >= 4 * MOST_ROWS {
+            self.sort();
+        }
+    }
+
+    /// Records that the service has more rows than it returned.
+    pub(in crate::azure) fn goes_on(&mut self) {
+        self.goes_on = true;
+    }
+
+    /// Records that the list exceeds the size limit.
+    pub(in crate::azure) fn cut_short(&mut self) {
+        self.cut_short = true;
+    }
+
+    /// The selected rows, and what may be missing.
+    pub(in crate::azure) fn finish(mut self) -> Selected {
+        self.sort();
+        // With as many rows as requested, or a link to a next page, rows may be missing. No row of the window is missing if the last row is
+        // the oldest and started before the window.
+        let full = self.goes_on || self.top.is_some_and(|top| self.count >= top);
+        let reaches_back = self.order.reaches_back(self.since);
+        // A model runs one refresh at a time, so a refresh older than the newest has ended.
+        let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.order.newest_first);
+        let truncated = self.truncated || self.cut_short || (full && !reaches_back);
+        let oldest = self.since.min(self.oldest_running);
+        Selected { rows: self.rows, truncated, may_hide_running, unnamed: self.unnamed, oldest }
+    }
+
+    fn sort(&mut self) {
+        // Without a start, it may have started just now.
+        self.rows.sort_by(|(a_id, a), (b_id, b)| {
+            let rank = |row: &Row| (!row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
+            rank(b).cmp(&rank(a)).then_with(|| a_id.cmp(b_id))
+        });
+        let mut seen = HashSet::new();
+        self.rows.retain(|(id, _)| seen.insert(id.as_str().to_ascii_lowercase()));
+        if self.rows.len() > MOST_ROWS {
+            self.rows.truncate(MOST_ROWS);
+            self.truncated = true;
+        }
+    }
+}
+
+#[derive(Default)]
+struct RowFields {
+    id: Option<OperationId>,
+    status: Text,
+    extended_status: Text,
+    refresh_type: Text,
+    start: Text,
+    end: Text,
+    exception: Vec<ErrorBody>,
+}
+
+impl Fields for RowFields {
+    const EXPECTED: &'static str = "a row of the list of refreshes";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        match name {
+            "refreshid" | "operationid" | "requestid" => {
+                let id = value.next_value::<Text>()?.0.as_deref().and_then(OperationId::parse);
+                // The first name takes precedence, independent of its position. A name without a valid id is ignored.
+                self.id = if name == "refreshid" { id.or(self.id.take()) } else { self.id.take().or(id) };
+            }
+            "status" => self.status = value.next_value()?,
+            "extendedstatus" => self.extended_status = value.next_value()?,
+            "refreshtype" => self.refresh_type = value.next_value()?,
+            "starttime" => self.start = value.next_value()?,
+            "endtime" => self.end = value.next_value()?,
+            "serviceexceptionjson" => self.exception = ErrorBody::all(&value.next_value()?),
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Compressed responses, although the request excluded compression: gzip and deflate are decompressed, others are errors.
+
+use std::io::Read as _;
+
+use flate2::Compression;
+use flate2::read::{GzEncoder, ZlibEncoder};
+use jiff::Timestamp;
+
+use super::stage::{ENTRA, POWER_BI, Reply, SERVER, Stage, model_of, power_bi_of, reply};
+use crate::azure::{Model, Window};
+use crate::operation::{
+    self, Cancellation, Handle, Look, OperationId, OperationKind, Phase, RefreshRequest, ServiceKind, Submission, Trouble, TroubleKind,
+};
+
+/// An unsupported coding.
+const BR: (&str, &str) = ("content-encoding", "br");
+
+/// The sentence with the problem and the remedy.
+const SAID: &str = "is compressed although the request excluded it: disable compression";
+
+/// A stage whose services return this response, and the model of one of them.
+async fn stage(service: ServiceKind, answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Stage, Model) {
+    let host = match service {
+        ServiceKind::AnalysisServices => SERVER,
+        ServiceKind::PowerBi => POWER_BI,
+    };
+    let stage = Stage::new(move |request| request.line.contains(&format!(" {host}/")).then(&answer)).await;
+    let azure = stage.azure(stage.settings());
+    let model = match service {
+        ServiceKind::AnalysisServices => model_of(&azure),
+        ServiceKind::PowerBi => power_bi_of(&azure),
+    };
+    (stage, model)
+}
+
+async fn look(answer: impl Fn() -> Reply + Send + Sync + 'static) -> Look {
+    let (_stage, model) = stage(ServiceKind::AnalysisServices, answer).await;
+    let id = OperationId::parse("1a").unwrap();
+    model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(id)).await
+}
+
+#[tokio::test]
+async fn requests_exclude_compression() {
+    let (stage, model) = stage(ServiceKind::AnalysisServices, || reply(200, &[], r#"{"status":"succeeded"}"#)).await;
+    let call = model.prepare().await.unwrap();
+    call.look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await;
+    let requests = stage.requests();
+    assert!(requests.iter().any(|request| request.line.starts_with(&format!("POST {ENTRA}"))));
+    for request in requests {
+        assert!(request.head.to_ascii_lowercase().contains("\r\naccept-encoding: identity"), "{}", request.head);
+    }
+}
+
+/// A response with this compression, of which `cut` bytes are missing.
+fn compressed(coding: &str, body: &[u8], cut: usize) -> Reply {
+    let mut bytes = Vec::new();
+    let read = match coding {
+        "gzip" => GzEncoder::new(body, Compression::fast()).read_to_end(&mut bytes),
+        _ => ZlibEncoder::new(body, Compression::fast()).read_to_end(&mut bytes),
+    };
+    read.unwrap();
+    let mut answer = format!("HTTP/1.1 200 X\r\ncontent-encoding: {coding}\r\nconnection: close\r\n\r\n").into_bytes();
+    answer.extend_from_slice(&bytes[..bytes.len() - cut]);
+    Reply::WriteBytes(answer)
+}
+
+#[tokio::test]
+async fn gzip_and_deflate_are_read_within_bounds() {
+    for coding in ["gzip", "deflate"] {
+        let seen = look(move || compressed(coding, br#"{"status":"succeeded"}"#, 0)).await;
+        assert!(matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
+        let cut = look(move || compressed(coding, br#"{"status":"succeeded"}"#, 9)).await;
+        let swells = look(move || compressed(coding, &vec![b' '; 64 << 20], 0)).await;
+        for (seen, said) in [(cut, "is incomplete"), (swells, "is larger than 8 MiB")] {
+            let unread = |trouble: &Trouble| trouble.kind == TroubleKind::InvalidAnswer && trouble.message.contains(said);
+            assert!(matches!(&seen, Look::Trouble(trouble) if unread(trouble)), "{coding}: {seen:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn poll_with_unsupported_compression_ends_nothing() {
+    // Independent of the meaning of the uncompressed bytes.
+    for coding in ["br", "zstd", "identity, GZIP", "x-unheard-of"] {
+        for status in [200, 400, 404, 410] {
+            match look(move || reply(status, &[("content-encoding", coding)], r#"{"status":"failed"}"#)).await {
+                Look::Trouble(trouble) => {
+                    assert_eq!(trouble.kind, TroubleKind::InvalidAnswer);
+                    assert!(trouble.message.contains(SAID), "{}", trouble.message);
+                }
+                other => panic!("{coding} {status}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn identity_coding_is_accepted() {
+    for coding in ["", "identity", " Identity "] {
+        let seen = look(move || reply(200, &[("content-encoding", coding)], r#"{"status":"succeeded"}"#)).await;
+        assert!(matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
+    }
+    // An empty body cannot be misread.
+    assert_eq!(look(|| reply(404, &[BR], "")).await, Look::Gone);
+}
+
+#[tokio::test]
+async fn compressed_submit_response_is_error_or_unknown() {
+    use OperationKind::{Refresh, Sync};
+    use ServiceKind::{AnalysisServices, PowerBi};
+    let submit = async |service, kind, status, headers: &'static [(&'static str, &'static str)]| {
+        let (_stage, model) = stage(service, move || reply(status, headers, r#"{"operationId":"1a"}"#)).await;
+        let request = match kind {
+            Refresh => operation::Request::Refresh(RefreshRequest::default()),
+            Sync => operation::Request::Sync,
+        };
+        model.prepare().await.unwrap().submit(&request).await
+    };
+    for (service, kind) in [(AnalysisServices, Refresh), (PowerBi, Refresh), (AnalysisServices, Sync), (PowerBi, Sync)] {
+        for status in [200, 202] {
+            let became = submit(service, kind, status, &[BR]).await;
+            assert!(matches!(&became, Submission::Unanswered { message } if message.contains(SAID)), "{service:?} {kind:?}: {became:?}");
+        }
+        // The reason of the 400 is unknown, so it does not concern the request.
+        let refused = submit(service, kind, 400, &[BR]).await;
+        let unread = |trouble: &Trouble| trouble.kind == TroubleKind::InvalidAnswer && trouble.message.contains(SAID);
+        assert!(matches!(&refused, Submission::Refused(trouble) if unread(trouble)), "{service:?} {kind:?}: {refused:?}");
+    }
+    let located = &[BR, ("location", "/servers/myserver/models/Adventure%20Works/refreshes/2b")];
+    let accepted = submit(AnalysisServices, Refresh, 202, located).await;
+    assert!(matches!(&accepted, Submission::Accepted { id, .. } if id.as_str() == "2b"), "{accepted:?}");
+}
+
+#[tokio::test]
+async fn compressed_list_is_an_error() {
+    let at = "2026-01-01T12:00:00Z".parse::<Timestamp>().unwrap();
+    for service in [ServiceKind::AnalysisServices, ServiceKind::PowerBi] {
+        for kind in [OperationKind::Refresh, OperationKind::Sync] {
+            let (_stage, model) = stage(service, || reply(200, &[BR], "[]")).await;
+            let trouble = model.prepare().await.unwrap().list(kind, Window { intent: at, now: at }).await.unwrap_err();
+            assert!(trouble.kind == TroubleKind::InvalidAnswer && trouble.message.contains(SAID), "{service:?} {kind:?}: {trouble:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn compressed_cancel_response_is_not_an_end() {
+    let (_stage, model) = stage(ServiceKind::AnalysisServices, || reply(404, &[BR], "{}")).await;
+    let became = model.prepare().await.unwrap().cancel(&OperationId::parse("1a").unwrap()).await;
+    assert!(matches!(&became, Cancellation::Trouble(trouble) if trouble.message.contains(SAID)), "{became:?}");
+}
+
+#[tokio::test]
+async fn compressed_token_is_an_error() {
+    let token = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"planted-token"}"#;
+    let stage = Stage::new(move |request| request.line.contains(&format!(" {ENTRA}/")).then(|| reply(200, &[BR], token))).await;
+    let trouble = stage.model().prepare().await.unwrap_err();
+    assert_eq!(trouble.kind, TroubleKind::InvalidAnswer);
+    assert!(trouble.message.contains(SAID), "{}", trouble.message);
+}

@@ -1,0 +1,207 @@
+//! Lists over the network: the relevant rows, each with its details.
+
+use jiff::Timestamp;
+
+use super::stage::{Reply, SERVER, Stage, power_bi_of, reply};
+use crate::azure::Window;
+use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, Submission, Trouble, TroubleKind};
+
+const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
+
+fn window() -> Window {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:00:30Z") }
+}
+
+async fn list(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, Trouble>, Stage) {
+    list_in(window(), answer).await
+}
+
+async fn list_in(window: Window, answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, Trouble>, Stage) {
+    let stage = Stage::new(move |request| {
+        let path = request.line.strip_prefix(&format!("GET {SERVER}{PATH}"))?;
+        answer(path)
+    })
+    .await;
+    let call = stage.model().prepare().await.unwrap();
+    (call.list(OperationKind::Refresh, window).await, stage)
+}
+
+const CLOCK: (&str, &str) = ("x-ms-current-utc-date", "1/1/2026 12:00:30 PM");
+
+#[tokio::test]
+async fn relevant_rows_are_read_with_details() {
+    let rows = r#"[
+        {"refreshId":"old","startTime":"2026-01-01T09:00:00Z","endTime":"2026-01-01T09:01:00Z","status":"succeeded"},
+        {"refreshId":"runs","startTime":"2026-01-01T10:00:00Z","status":"inProgress"},
+        {"refreshId":"mine","startTime":"2026-01-01T12:00:01.5","status":"notStarted"},
+        {"refreshId":"odd","startTime":"2026-01-01T12:00:02","status":"inProgress"},
+        {"refreshId":"gone","startTime":"2026-01-01T12:00:03","status":"succeeded"}]"#;
+    let (listing, stage) = list(move |path| match path {
+        "" => Some(reply(200, &[CLOCK], rows)),
+        "/mine" => Some(reply(
+            200,
+            &[],
+            r#"{"type":"Full","status":"inProgress","objects":[{"table":"t","partition":"p","status":"notStarted"}]}"#,
+        )),
+        "/runs" => Some(reply(200, &[], r#"{"type":"calculate","status":"succeeded"}"#)),
+        "/odd" => Some(reply(200, &[], "<html>")),
+        _ => None,
+    })
+    .await;
+    let listing = listing.unwrap();
+    let seen: Vec<_> = listing
+        .operations
+        .iter()
+        .map(|operation| (operation.id.as_str(), operation.phase, operation.refresh_type.as_deref(), operation.objects.len()))
+        .collect();
+    let expected = [
+        ("gone", Phase::Succeeded, None, 0),
+        ("odd", Phase::InProgress, None, 0),
+        ("mine", Phase::InProgress, Some("full"), 1),
+        ("runs", Phase::Succeeded, Some("calculate"), 0),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(listing.operations[2].start, "2026-01-01T12:00:01.5Z".parse().ok());
+    // The clock was read when the list arrived, long before the rows were complete.
+    let ahead = listing.ahead.unwrap();
+    assert!(!listing.truncated && ahead.most.is_zero() && ahead.least.as_secs() > -5, "{ahead:?}");
+    assert_eq!(stage.count("GET"), 5);
+}
+
+#[tokio::test]
+async fn endless_list_is_truncated_and_marked() {
+    let row = r#"{"refreshId":"old","startTime":"2026-01-01T09:00:00Z","status":"succeeded"},"#.repeat(1000);
+    let (listing, _stage) =
+        list(move |_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n[".to_owned(), row.clone()))).await;
+    let listing = listing.unwrap();
+    assert!(listing.truncated && listing.operations.is_empty());
+}
+
+#[tokio::test]
+async fn list_with_more_rows_than_details_is_truncated() {
+    let rows: Vec<String> =
+        (0..30).map(|n| format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:01:{n:02}Z","status":"succeeded"}}"#)).collect();
+    let rows = format!("[{}]", rows.join(","));
+    let (listing, stage) = list(move |path| match path {
+        "" => Some(reply(200, &[CLOCK], &rows)),
+        _ => Some(reply(200, &[], r#"{"type":"full","status":"succeeded"}"#)),
+    })
+    .await;
+    let listing = listing.unwrap();
+    assert_eq!((listing.operations.len(), listing.truncated), (30, true));
+    assert_eq!(stage.count("GET"), 21);
+}
+
+#[tokio::test]
+async fn invalid_list_is_an_error() {
+    let cases: [(u16, &str, &str, TroubleKind); 8] = [
+        (200, "text/html", "<html>", TroubleKind::InvalidAnswer),
+        (200, "application/json", "", TroubleKind::InvalidAnswer),
+        (200, "application/json", "{}", TroubleKind::InvalidAnswer),
+        (200, "application/json", r#"[{"refreshId":"a""#, TroubleKind::InvalidAnswer),
+        (404, "application/json", "{}", TroubleKind::NotFound),
+        (403, "application/json", "{}", TroubleKind::AccessDenied),
+        (503, "text/html", "<html>", TroubleKind::ServiceError),
+        (302, "text/plain", "", TroubleKind::InvalidAnswer),
+    ];
+    for (status, kind, body, expected) in cases {
+        let (listing, _stage) = list(move |_| Some(reply(status, &[("content-type", kind)], body))).await;
+        assert_eq!(listing.unwrap_err().kind, expected, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn refused_details_leave_the_row_as_listed() {
+    let rows = r#"[{"refreshId":"a","startTime":"2026-01-01T12:00:03Z","status":"inProgress"},
+        {"refreshId":"b","startTime":"2026-01-01T12:00:02Z","endTime":"2026-01-01T12:00:03Z","status":"succeeded"}]"#;
+    for (status, unread) in [(400, false), (403, true), (404, false), (410, false), (500, true), (503, true)] {
+        let (listing, _stage) = list(move |path| match path {
+            "" => Some(reply(200, &[CLOCK], rows)),
+            "/b" => Some(reply(200, &[], r#"{"type":"full","status":"succeeded"}"#)),
+            _ => Some(reply(status, &[], "{}")),
+        })
+        .await;
+        let listing = listing.unwrap();
+        let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.refresh_type.as_deref(), o.unread)).collect();
+        let expected = [("a", Phase::InProgress, None, unread), ("b", Phase::Succeeded, Some("full"), false)];
+        assert_eq!((seen.as_slice(), listing.truncated), (&expected[..], false), "{status}");
+    }
+    // A throttle concerns the caller, so the remaining calls would be throttled too.
+    let (listing, _stage) = list(move |path| match path {
+        "" => Some(reply(200, &[CLOCK], rows)),
+        _ => Some(reply(429, &[], "")),
+    })
+    .await;
+    assert_eq!(listing.unwrap_err().kind, TroubleKind::Throttled);
+}
+
+#[tokio::test]
+async fn later_start_of_row_and_details_counts() {
+    for (row, details) in [("2026-01-01T12:00:03Z", "2026-01-01T11:00:00Z"), ("2026-01-01T11:59:58Z", "2026-01-01T12:00:03Z")] {
+        let list_body = format!(r#"[{{"refreshId":"a","startTime":"{row}","status":"inProgress"}}]"#);
+        let (listing, _stage) = list(move |path| match path {
+            "" => Some(reply(200, &[CLOCK], &list_body)),
+            _ => Some(reply(200, &[], &format!(r#"{{"type":"full","status":"inProgress","startTime":"{details}"}}"#))),
+        })
+        .await;
+        assert_eq!(listing.unwrap().operations[0].start, "2026-01-01T12:00:03Z".parse().ok());
+    }
+}
+
+#[tokio::test]
+async fn start_in_details_excludes_outdated_rows() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let early = Window { intent: at("2025-12-20T00:00:00Z"), ..window() };
+    for (window, start, phase, expected) in [
+        (window(), "2025-12-28T00:00:00Z", "inProgress", 0),
+        (window(), "2026-01-01T11:00:00Z", "inProgress", 1),
+        (window(), "", "inProgress", 1),
+        (window(), "2025-12-28T00:00:00Z", "succeeded", 1),
+        (early, "2025-12-28T00:00:00Z", "inProgress", 1),
+    ] {
+        let (listing, _stage) = list_in(window, move |path| match path {
+            "" => Some(reply(200, &[CLOCK], r#"[{"refreshId":"a","status":"inProgress"}]"#)),
+            _ => Some(reply(200, &[], &format!(r#"{{"type":"full","status":"{phase}","startTime":"{start}"}}"#))),
+        })
+        .await;
+        assert_eq!(listing.unwrap().operations.len(), expected, "{window:?} {start} {phase}");
+    }
+}
+
+#[tokio::test]
+async fn unreadable_row_is_uncertain_only_if_it_may_run() {
+    let row = |end: &str, status: &str| {
+        format!(r#"{{"requestId":"a","refreshType":"Scheduled","startTime":"{}"{end},"status":"{status}"}}"#, Timestamp::now())
+    };
+    let (ended, runs) = (row(r#","endTime":"2026-01-01T00:00:00Z""#, "Completed"), row("", "Unknown"));
+    let long = format!(r#"{{"requestId":"{}"}}"#, "x".repeat(300 * 1024));
+    for unread in ["null", "7", long.as_str()] {
+        for (rows, expected) in [
+            (format!("{ended},{unread},{ended}"), "Rejected"),
+            (format!("{unread},{ended}"), "ServiceError"),
+            (unread.to_owned(), "ServiceError"),
+            (format!("{unread},{runs}"), "busy"),
+            (format!("{ended},{unread},{runs}"), "busy"),
+        ] {
+            let stage = Stage::new(move |request| match request.line.split_once(' ')? {
+                ("POST", path) if path.ends_with("/refreshes") => {
+                    Some(reply(400, &[], r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig."}}"#))
+                }
+                ("GET", _) => Some(reply(200, &[], &format!(r#"{{"value":[{rows}]}}"#))),
+                _ => None,
+            })
+            .await;
+            let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+            let seen = match call.submit(&Request::Refresh(RefreshRequest::default())).await {
+                Submission::Refused(trouble) => {
+                    assert!(trouble.message.contains("Ungültig."), "{}", trouble.message);
+                    format!("{:?}", trouble.kind)
+                }
+                Submission::Busy { .. } => "busy".to_owned(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(seen, expected, "{}", unread.get(..9).unwrap_or(unread));
+        }
+    }
+}

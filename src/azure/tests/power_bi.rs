@@ -1,0 +1,402 @@
+//! Refreshes of Power BI: requests, the resolution of a 400, and lists.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+
+use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
+use crate::azure::Window;
+use crate::azure::power_bi::ModelName;
+use crate::operation::{
+    CallKind, Cancellation, Failure, Handle, Look, OperationId, OperationKind, Origin, Phase, RefreshRequest, Request, Submission,
+    TroubleKind,
+};
+
+fn path() -> String {
+    format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets/{DATASET}/refreshes")
+}
+
+/// A stage that responds by the method and the part of the path after `…/refreshes`.
+async fn stage(answer: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> Stage {
+    Stage::new(move |request| {
+        let (method, address) = request.line.split_once(' ')?;
+        answer(method, address.strip_prefix(&path())?)
+    })
+    .await
+}
+
+async fn submit(stage: &Stage) -> Submission {
+    let call = power_bi_of(&stage.azure(stage.hasty())).prepare().await.unwrap();
+    call.submit(&Request::Refresh(RefreshRequest::default())).await
+}
+
+fn refused(submission: Submission) -> (TroubleKind, String) {
+    match submission {
+        Submission::Refused(trouble) => (trouble.kind, trouble.message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn refresh_is_requested_as_documented_and_identified() {
+    let location = format!("https://{}/1a", path());
+    let evil = format!("https://{EVIL}/refreshes/1a");
+    let rows = [
+        (vec![("location", location.as_str()), ("x-ms-request-id", "2b")], Some("1a")),
+        (vec![("x-ms-request-id", "2b"), ("RequestId", "2B")], Some("2b")),
+        (vec![("x-ms-request-id", "2b")], Some("2b")),
+        // One of them is the id of the call, and it is unknown which.
+        (vec![("x-ms-request-id", "2b"), ("RequestId", "3c")], None),
+        (vec![("RequestId", "3c")], Some("3c")),
+        (vec![("location", evil.as_str()), ("RequestId", "3c")], Some("3c")),
+        (vec![], None),
+    ];
+    for (headers, expected) in rows {
+        let Reply::Write(answer) = reply(202, &headers, "") else { unreachable!() };
+        let stage = stage(move |_, rest| rest.is_empty().then(|| Reply::Write(answer.clone()))).await;
+        match submit(&stage).await {
+            Submission::Accepted { id, .. } => assert_eq!(Some(id.as_str()), expected),
+            Submission::Unanswered { .. } => assert_eq!(None, expected),
+            other => panic!("{other:?}"),
+        }
+        let requests = stage.requests();
+        assert!(requests[0].body.contains("scope=https%3A%2F%2Fanalysis.windows.net%2Fpowerbi%2Fapi%2F.default"), "{}", requests[0].body);
+        assert_eq!(
+            (requests[1].line.as_str(), requests[1].body.as_str()),
+            (format!("POST {}", path()).as_str(), r#"{"type":"automatic"}"#)
+        );
+        assert!(requests[1].head.contains("accept-language: en-US"), "{}", requests[1].head);
+        assert_eq!(requests.len(), 2, "no request to another host, and none is repeated");
+    }
+}
+
+const BUSY: [&str; 6] = [
+    "Invalid dataset refresh request. Another refresh request is already executing",
+    "INVALID DATASET REFRESH REQUEST. ANOTHER REFRESH REQUEST IS ALREADY EXECUTING",
+    "Ungültige Anforderung zum Aktualisieren des Datasets. Eine andere Aktualisierungsanforderung wird bereits ausgeführt",
+    "Demande d'actualisation non valide. Une autre demande d'actualisation est en cours",
+    "数据集刷新请求无效。另一个刷新请求已在执行中",
+    "",
+];
+
+const QUOTA: [&str; 6] = [
+    "Invalid dataset refresh request. Number of refresh requests in last 24 hours exceeded limit",
+    "invalid dataset refresh request. number of refresh requests in last 24 hours EXCEEDED LIMIT",
+    "Ungültige Anforderung. Die Anzahl der Aktualisierungsanforderungen in den letzten 24 Stunden hat den Grenzwert überschritten",
+    "Le nombre de demandes d'actualisation au cours des dernières 24 heures a dépassé la limite",
+    "过去 24 小时内的刷新请求数超出限制",
+    "",
+];
+
+fn row(start: i64, end: Option<i64>, by: &str, status: &str) -> String {
+    let at = |seconds: i64| Timestamp::now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    let end = end.map(|end| format!(r#","endTime":"{}""#, at(end))).unwrap_or_default();
+    format!(
+        r#"{{"requestId":"r{start}","id":1,"refreshType":"{by}","startTime":"{}"{end},"status":"{status}"}}"#,
+        at(start).to_string().trim_end_matches('Z')
+    )
+}
+
+/// The resolution of a 400, and the number of lists that were read for it.
+async fn settled(code: &str, text: &str, list: String) -> (String, usize) {
+    let error = serde_json::json!({"error": {"code": code, "message": text}}).to_string();
+    let stage = stage(move |method, _| Some(if method == "POST" { reply(400, &[], &error) } else { reply(200, &[], &list) })).await;
+    let word = match submit(&stage).await {
+        Submission::Busy { .. } => "busy".to_owned(),
+        Submission::Refused(trouble) => format!("{:?}", trouble.kind),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(stage.count("POST api"), 1);
+    (word, stage.count("GET "))
+}
+
+#[tokio::test]
+async fn busy_and_quota_are_distinguished_in_any_language() {
+    let running = format!(r#"{{"@odata.context":"x","value":[{}]}}"#, row(-60, None, "Scheduled", "Unknown"));
+    let ended = format!("[{}]", row(-7200, Some(-7000), "ViaEnhancedApi", "Completed"));
+    for (n, text) in BUSY.iter().enumerate() {
+        // The operator parses English texts. For others, the list decides.
+        let lists = usize::from(n > 1);
+        assert_eq!(settled("InvalidRequest", text, running.clone()).await, ("busy".to_owned(), lists), "{text}");
+    }
+    for (n, text) in QUOTA.iter().enumerate() {
+        // An unclear refusal is rejected with the text of the service, regardless of the number of refreshes on that day.
+        let (word, lists) = if n > 1 { ("Rejected", 1) } else { ("QuotaExceeded", 0) };
+        assert_eq!(settled("InvalidRequest", text, ended.clone()).await, (word.to_owned(), lists), "{text}");
+    }
+    // A code takes precedence over any text.
+    assert_eq!(settled("RefreshInProgress", QUOTA[0], ended.clone()).await, ("busy".to_owned(), 0));
+    assert_eq!(settled("DailyQuotaReached", BUSY[0], running.clone()).await, ("QuotaExceeded".to_owned(), 0));
+    // Contradictory texts are inconclusive.
+    let both = format!("{} {}", BUSY[0], QUOTA[0]);
+    assert_eq!(settled("InvalidRequest", &both, running).await, ("busy".to_owned(), 1));
+    // An unexplained 400 is an invalid request.
+    assert_eq!(settled("InvalidRequest", "The type of the request is not valid", ended).await, ("Rejected".to_owned(), 1));
+    assert_eq!(settled("InvalidRequest", BUSY[2], "[]".to_owned()).await, ("Rejected".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn unknown_400_is_reported_with_text_of_service() {
+    let many: Vec<_> = (1..50).map(|n| row(-1_000 * n, Some(-1_000 * n + 30), "Scheduled", "Completed")).collect();
+    let list = format!("[{}]", many.join(","));
+    let bodies = [
+        r#"{"error":{"code":"DM_Wrong","message":"Ungültige Anforderung."}}"#,
+        r#"{"error":{"code":"DM_Wrong","pbi.error":{"code":"DM_Wrong","details":[{"code":"x","detail":{"type":1,"value":"Ungültige Anforderung."}}]}}}"#,
+        r#"{"errorCode":"DM_Wrong","errorDescription":"{\"Message\":\"Ungültige Anforderung.\"}"}"#,
+        "0xC1000001: Ungültige Anforderung. (DM_Wrong)",
+    ];
+    for body in bodies {
+        let list = list.clone();
+        let stage = stage(move |method, _| Some(if method == "POST" { reply(400, &[], body) } else { reply(200, &[], &list) })).await;
+        let (kind, message) = refused(submit(&stage).await);
+        assert_eq!(kind, TroubleKind::Rejected, "{body}");
+        assert!(message.contains("DM_Wrong") && message.contains("Ungültige Anforderung."), "{message}");
+        assert!(!message.contains("quota"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn failure_without_details_is_explained_by_row() {
+    let exception = r#""serviceExceptionJson":"{\"error\":{\"code\":\"CapacityNotActive\"}}""#;
+    let list = row(-60, Some(-30), "ViaEnhancedApi", "Failed").replace(r#""id":1"#, exception);
+    for details in [reply_of(404, ""), reply_of(200, "<html>"), reply_of(200, r#"{"status":"Failed"}"#)] {
+        let list = format!("[{list}]");
+        let stage =
+            stage(move |_, rest| Some(if rest.starts_with("/r") { Reply::Write(details.clone()) } else { reply(200, &[], &list) })).await;
+        let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+        let now = Timestamp::now();
+        let window = Window { intent: now.checked_sub(SignedDuration::from_secs(90)).unwrap(), now };
+        let operations = call.list(OperationKind::Refresh, window).await.unwrap().operations;
+        assert_eq!(operations[0].messages[0].text, "CapacityNotActive");
+        assert_eq!(operations[0].failure, Some(Failure::CapacityPaused));
+    }
+}
+
+#[tokio::test]
+async fn unresolved_400_ends_no_run() {
+    for list in [reply_of(503, ""), reply_of(200, "<html>"), reply_of(200, r#"{"value":[{"requestId""#), reply_of(429, "")] {
+        let stage = stage(move |method, _| {
+            Some(if method == "POST" { reply(400, &[], r#"{"error":{"code":"InvalidRequest"}}"#) } else { Reply::Write(list.clone()) })
+        })
+        .await;
+        let (kind, message) = refused(submit(&stage).await);
+        assert_eq!(kind, TroubleKind::ServiceError);
+        assert!(message.contains("failed to check whether another refresh is running"), "{message}");
+    }
+    let stage =
+        stage(|method, _| (method == "POST").then(|| reply(400, &[], "{}")).or_else(|| Some(Reply::WriteAndHang(String::new())))).await;
+    let begun = std::time::Instant::now();
+    assert_eq!(refused(submit(&stage).await).0, TroubleKind::ServiceError);
+    assert!(begun.elapsed() < Duration::from_millis(3500), "the timeout of one call for both: {:?}", begun.elapsed());
+}
+
+fn reply_of(status: u16, body: &str) -> String {
+    let Reply::Write(text) = reply(status, &[], body) else { unreachable!() };
+    text
+}
+
+#[tokio::test]
+async fn refusals_state_what_to_enable_or_grant() {
+    let rows = [
+        (401, r#"{"error":{"code":"PowerBINotAuthorizedException"}}"#, TroubleKind::AccessDenied, "Service principals can call"),
+        (401, "", TroubleKind::AccessDenied, "Contributor"),
+        (403, r#"{"Message":"API is not accessible for application"}"#, TroubleKind::AccessDenied, "blocks applications"),
+        (403, r#"{"error":{"code":"Forbidden"}}"#, TroubleKind::AccessDenied, "Contributor"),
+        (403, r#"{"error":{"code":"TokenExpired"}}"#, TroubleKind::ServiceError, "requests a new one automatically"),
+        (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, TroubleKind::NotFound, "hides them from this identity"),
+        (400, r#"{"error":{"code":"CapacityNotActive"}}"#, TroubleKind::Paused, "capacity of the workspace is paused"),
+        (409, r#"{"error":{"code":"DailyQuotaReached"}}"#, TroubleKind::QuotaExceeded, "schedule fewer"),
+    ];
+    for (status, body, kind, expected) in rows {
+        let stage = stage(move |_, _| Some(reply(status, &[], body))).await;
+        let (seen, message) = refused(submit(&stage).await);
+        assert!(seen == kind && message.contains(expected), "{body}: {seen:?} {message}");
+    }
+}
+
+#[tokio::test]
+async fn expired_token_is_replaced() {
+    let first = Mutex::new(true);
+    let stage =
+        stage(move |_, _| std::mem::take(&mut *first.lock()).then(|| reply(403, &[], r#"{"error":{"code":"TokenExpired"}}"#))).await;
+    let model = power_bi_of(&stage.azure(stage.settings()));
+    for _ in 0..3 {
+        let _ = model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await;
+    }
+    assert_eq!(stage.count("POST login"), 2);
+}
+
+async fn look(status: u16, body: &str) -> Look {
+    let answer = reply_of(status, body);
+    let stage = stage(move |_, rest| (rest == "/1a").then(|| Reply::Write(answer.clone()))).await;
+    let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+    call.look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await
+}
+
+#[tokio::test]
+async fn captured_and_documented_details_are_parsed() {
+    let running = r#"{"startTime":"2021-12-14T03:46:04.833","type":"Full","commitMode":"Transactional","status":"Unknown",
+        "extendedStatus":"NotStarted","currentRefreshType":"Full","numberOfAttempts":0}"#;
+    let evicted = r#"{"status":"Failed","extendedStatus":"Failed","startTime":"2021-12-14T03:46:04.833","endTime":"2021-12-14T03:47:00Z","type":"Full",
+        "objects":[{"table":"DimDate","status":"Failed"}],"refreshAttempts":[{"attemptId":1,"type":"Data"}],
+        "messages":[{"code":"0xC11C0020","message":"Session cancelled because it is connected to a database that has been evicted","type":"Error"}]}"#;
+    let attempts = r#"{"status":"Unknown","extendedStatus":"InProgress","refreshAttempts":[{"attemptId":1,"serviceExceptionJson":""},
+        {"attemptId":2,"serviceExceptionJson":"{\"errorCode\":\"ModelRefreshFailed_CredentialsNotSpecified\",\"errorDescription\":\"no\\n way\"}"}]}"#;
+    let rows = [
+        (202, running, Phase::NotStarted, None, 0, 0),
+        (200, running, Phase::NotStarted, None, 0, 0),
+        (200, evicted, Phase::Failed, Some(Failure::Evicted), 1, 1),
+        (202, attempts, Phase::InProgress, None, 0, 1),
+        (200, r#"{"status":"Disabled"}"#, Phase::Failed, Some(Failure::Disabled), 0, 0),
+        (200, r#"{"status":"Failed","extendedStatus":"TimedOut"}"#, Phase::TimedOut, Some(Failure::AttemptTimeLimit), 0, 0),
+        (
+            200,
+            r#"{"status":"Completed","extendedStatus":"Completed","serviceExceptionJson":"{\"errorCode\":\"x\"}"}"#,
+            Phase::Succeeded,
+            None,
+            0,
+            0,
+        ),
+        (200, r#"{"status":"Failed","serviceExceptionJson":"{\"errorCode\":\"x\"}"}"#, Phase::Failed, None, 0, 1),
+    ];
+    for (status, body, phase, failure, objects, messages) in rows {
+        let Look::Found { operation, .. } = look(status, body).await else { panic!("{body}") };
+        assert_eq!((operation.phase, operation.failure), (phase, failure), "{body}");
+        assert_eq!((operation.objects.len(), operation.messages.len()), (objects, messages), "{body}");
+    }
+    let Look::Found { operation, .. } = look(202, attempts).await else { panic!() };
+    assert_eq!((operation.messages[0].severity.as_str(), operation.messages[0].text.as_str()), ("Warning", "no way"));
+    assert_eq!(look(404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#).await, Look::Gone);
+    for body in
+        ["", "<html>", r#"{"status":"Completed","status":"Unknown"}"#, r#"{"requestId":"2b","status":"Completed"}"#, &"[".repeat(200_000)]
+    {
+        assert!(matches!(look(200, body).await, Look::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer));
+    }
+}
+
+#[tokio::test]
+async fn late_cancellation_is_nothing_to_cancel() {
+    let rows = [
+        (200, "", Cancellation::Accepted),
+        (202, "", Cancellation::Accepted),
+        (409, r#"{"error":{"code":"InvalidRequest","message":"无法取消刷新请求"}}"#, Cancellation::NothingToCancel),
+        (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, Cancellation::NothingToCancel),
+    ];
+    for (status, body, expected) in rows {
+        let stage = stage(move |method, rest| (method == "DELETE" && rest == "/1a").then(|| reply(status, &[], body))).await;
+        let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+        assert_eq!(call.cancel(&OperationId::parse("1a").unwrap()).await, expected, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn list_has_ours_with_details_and_running_external() {
+    let rows = [
+        row(-1, None, "Scheduled", "Unknown"),
+        row(-2, Some(-1), "ViaEnhancedApi", "Completed"),
+        row(-3, Some(-2), "OnDemand", "Completed"),
+        row(-9000, Some(-8000), "ViaEnhancedApi", "Completed"),
+    ];
+    let list = format!(r#"{{"value":[{}]}}"#, rows.join(","));
+    let stage = stage(move |_, rest| match rest {
+        "?$top=100" => Some(reply(200, &[], &list)),
+        "/r-2" => Some(reply(200, &[], r#"{"type":"Full","status":"Completed","objects":[{"table":"t","status":"Completed"}]}"#)),
+        _ => None,
+    })
+    .await;
+    let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+    let now = Timestamp::now();
+    let listing = call.list(OperationKind::Refresh, Window { intent: now, now }).await.unwrap();
+    let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.origin, o.refresh_type.as_deref())).collect();
+    assert_eq!(seen, [("r-1", Phase::InProgress, Origin::External, None), ("r-2", Phase::Succeeded, Origin::Client, Some("full"))]);
+    assert!(!listing.truncated);
+    assert_eq!(stage.count("GET "), 2, "no details of external refreshes");
+}
+
+#[tokio::test]
+async fn printed_values_contain_no_secret() {
+    let stage = stage(|_, _| None).await;
+    let model = power_bi_of(&stage.azure(stage.settings()));
+    let call = model.prepare().await.unwrap();
+    let printed = format!("{model:?} {call:?}");
+    assert!(printed.contains(DATASET) && !printed.contains("planted"), "{printed}");
+}
+
+#[tokio::test]
+async fn throttled_identity_backs_off_from_all_models_of_host() {
+    let stage = stage(|_, _| Some(reply(429, &[("retry-after", "40")], ""))).await;
+    let azure = stage.azure(stage.settings());
+    let call = power_bi_of(&azure).prepare().await.unwrap();
+    let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
+    let other = ModelName::by_ids(DATASET, GROUP).unwrap();
+    let trouble = power_bi_named(&azure, other).prepare().await.unwrap_err();
+    assert_eq!(trouble.kind, TroubleKind::Throttled);
+    assert!(trouble.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
+}
+
+/// A throttle applies to one kind of call. An overloaded capacity delays no call.
+#[tokio::test]
+async fn throttle_delays_only_calls_of_its_kind() {
+    let kinds = [CallKind::Submit(OperationKind::Refresh), CallKind::Poll(OperationKind::Refresh), CallKind::Cancel];
+    for (n, throttled) in kinds.into_iter().enumerate() {
+        for (body, pauses) in [("", true), (r#"{"error":{"code":"CapacityLimitExceeded"}}"#, false)] {
+            let stage = stage(move |_, _| Some(reply(429, &[("retry-after", "3392")], body))).await;
+            let azure = stage.azure(stage.settings());
+            let call = power_bi_of(&azure).prepare_for(throttled).await.unwrap();
+            let id = OperationId::parse("1a").unwrap();
+            match n {
+                0 => assert!(matches!(call.submit(&Request::Refresh(RefreshRequest::default())).await, Submission::Refused(_))),
+                1 => assert!(matches!(call.look(OperationKind::Refresh, &Handle::by_id(id)).await, Look::Trouble(_))),
+                _ => assert!(matches!(call.cancel(&id).await, Cancellation::Trouble(_))),
+            }
+            for kind in kinds {
+                let prepared = power_bi_of(&azure).prepare_for(kind).await;
+                assert_eq!(prepared.is_err(), pauses && kind == throttled, "{kind:?} after {throttled:?}");
+            }
+            assert_eq!(azure.throttled(), usize::from(pauses));
+        }
+    }
+}
+
+/// The list that explains a refused submission is a call of another kind.
+#[tokio::test]
+async fn throttled_list_after_submission_delays_no_submission() {
+    let stage = stage(|method, _| {
+        let explained = r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig"}}"#;
+        Some(if method == "POST" { reply(400, &[], explained) } else { reply(429, &[("retry-after", "3392")], "") })
+    })
+    .await;
+    let azure = stage.azure(stage.settings());
+    let submit = CallKind::Submit(OperationKind::Refresh);
+    let call = power_bi_of(&azure).prepare_for(submit).await.unwrap();
+    let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
+    assert!(power_bi_of(&azure).prepare_for(submit).await.is_ok());
+    assert!(power_bi_of(&azure).prepare_for(CallKind::Poll(OperationKind::Refresh)).await.is_err());
+}
+
+#[tokio::test]
+async fn calls_in_flight_are_bounded_per_workspace() {
+    let stage = stage(|_, _| None).await;
+    let mut settings = stage.settings();
+    settings.max_calls_per_server = 1;
+    let azure = stage.azure(settings);
+    let held = power_bi_of(&azure).prepare().await.unwrap();
+    let same = power_bi_named(&azure, ModelName::by_ids(GROUP, GROUP).unwrap());
+    assert_eq!(same.prepare().await.unwrap_err().kind, TroubleKind::Throttled);
+    assert!(power_bi_named(&azure, ModelName::by_ids(DATASET, DATASET).unwrap()).prepare().await.is_ok());
+    drop(held);
+    assert!(same.prepare().await.is_ok());
+}
+
+#[tokio::test]
+async fn list_of_millions_is_truncated_and_marked() {
+    let old = row(-9000, Some(-8000), "Scheduled", "Completed");
+    let piece = format!("{old},").repeat(500);
+    let head = "HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{\"value\":[";
+    let stage = stage(move |_, _| Some(Reply::WriteEndlessly(head.to_owned(), piece.clone()))).await;
+    let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+    let now = Timestamp::now();
+    let listing = call.list(OperationKind::Refresh, Window { intent: now, now }).await.unwrap();
+    assert!(listing.truncated && listing.operations.is_empty());
+}

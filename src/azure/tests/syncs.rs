@@ -1,0 +1,179 @@
+//! Syncs of both services over the network.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, SERVER, Stage, power_bi_of, reply};
+use crate::azure::Window;
+use crate::operation::{Handle, Look, OperationId, OperationKind, Phase, Request, Submission, TroubleKind};
+
+const SYNC: &str = "/servers/myserver:rw/models/Adventure%20Works/sync";
+
+fn handle(id: &str, location: Option<&str>) -> Handle {
+    Handle { id: OperationId::parse(id).unwrap(), location: location.map(str::to_owned) }
+}
+
+/// A stage of Analysis Services that responds by method and path.
+async fn stage(answer: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> Stage {
+    Stage::new(move |request| {
+        let (method, address) = request.line.split_once(' ')?;
+        answer(method, address.strip_prefix(SERVER)?)
+    })
+    .await
+}
+
+async fn look(stage: &Stage, handle: &Handle) -> Look {
+    stage.model().prepare().await.unwrap().look(OperationKind::Sync, handle).await
+}
+
+fn phase(look: &Look) -> Phase {
+    match look {
+        Look::Found { operation, .. } => operation.phase,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn window() -> Window {
+    let now = Timestamp::now();
+    Window { intent: now, now }
+}
+
+#[tokio::test]
+async fn sync_is_polled_at_each_next_location() {
+    let stage = stage(|method, path| match (method, path) {
+        ("POST", SYNC) => Some(reply(202, &[("location", &format!("{SYNC}?operationId=1a")), ("retry-after", "3")], "")),
+        ("GET", path) if path == format!("{SYNC}?operationId=1a") => {
+            Some(reply(303, &[("location", "/operations/2")], "<html>moved</html>"))
+        }
+        ("GET", "/operations/2") => Some(reply(202, &[("location", "/operations/3"), ("retry-after", "4")], r#"{"syncstate":"1"}"#)),
+        ("GET", "/operations/3") => Some(reply(200, &[], r#"{"operationId":"1A","syncstate":"Completed"}"#)),
+        _ => None,
+    })
+    .await;
+    let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+    let Submission::Accepted { id, location, retry_after, .. } = submission else { panic!("{submission:?}") };
+    assert_eq!((id.as_str(), retry_after), ("1a", Some(Duration::from_secs(3))));
+    assert!(stage.requests()[1].head.to_ascii_lowercase().contains("content-length: 0"), "{}", stage.requests()[1].head);
+    let mut handle = Handle { id, location };
+    let mut waits = Vec::new();
+    loop {
+        let Look::Found { operation, retry_after, location } = look(&stage, &handle).await else { panic!() };
+        waits.push(retry_after.map(|wait| wait.as_secs()));
+        if operation.phase == Phase::Succeeded {
+            break;
+        }
+        handle.location = location;
+    }
+    assert_eq!(waits, [Some(30), Some(4), None]);
+    let calls: Vec<String> = stage.requests().into_iter().map(|request| request.line).filter(|line| line.contains(SERVER)).collect();
+    assert_eq!(calls.len(), 4, "each URL once: {calls:?}");
+}
+
+#[tokio::test]
+async fn no_token_is_sent_to_a_location_on_another_host() {
+    let there = format!("https://{EVIL}/sync/1a");
+    let foreign = there.clone();
+    let stage = stage(move |method, path| match (method, path) {
+        ("POST", _) => Some(reply(202, &[("location", &foreign)], r#"{"operationId":"1a"}"#)),
+        (_, "/moved") => Some(reply(303, &[("location", &foreign)], "")),
+        (_, path) if path == format!("{SYNC}?operationId=1a") => Some(reply(200, &[("location", &foreign)], r#"{"syncstate":0}"#)),
+        _ => None,
+    })
+    .await;
+    let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+    assert!(matches!(&submission, Submission::Accepted { location: None, .. }), "{submission:?}");
+    // A record that another client has edited. The operator polls by id instead.
+    for location in [there.as_str(), "http://westus.asazure.windows.net/sync", "//evil.example.com/x", "https://"] {
+        let seen = look(&stage, &handle("1a", Some(location))).await;
+        assert!(matches!(&seen, Look::Found { location: None, .. }), "{location}: {seen:?}");
+    }
+    let seen = look(&stage, &handle("1a", Some("/moved"))).await;
+    assert!(matches!(&seen, Look::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}");
+    assert_eq!(stage.requests().iter().filter(|request| request.line.contains(EVIL)).count(), 0);
+}
+
+#[tokio::test]
+async fn expired_location_does_not_end_its_sync() {
+    let stage =
+        stage(|_, path| (path == format!("{SYNC}?operationId=1a")).then(|| reply(200, &[], r#"{"operationId":"1a","syncstate":0}"#))).await;
+    assert_eq!(phase(&look(&stage, &handle("1a", Some("/operations/9"))).await), Phase::InProgress);
+    assert_eq!(look(&stage, &handle("2b", Some("/operations/9"))).await, Look::Gone);
+}
+
+#[tokio::test]
+async fn responses_are_bounded_and_lost_ones_are_unknown() {
+    let endless = || Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536));
+    let stage = stage(move |_, _| Some(endless())).await;
+    let seen = look(&stage, &handle("1a", None)).await;
+    assert!(matches!(&seen, Look::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}");
+    let listing = stage.model().prepare().await.unwrap().list(OperationKind::Sync, window()).await;
+    assert_eq!(listing.unwrap_err().kind, TroubleKind::InvalidAnswer);
+    let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+    assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+
+    for reply in [Reply::Close, Reply::Write("HTTP/1.1 20".to_owned()), reply(502, &[], "<html>")] {
+        let reply = parking_lot::Mutex::new(Some(reply));
+        let stage = self::stage(move |method, _| (method == "POST").then(|| reply.lock().take().unwrap_or(Reply::Close))).await;
+        let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+        assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+        assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
+    }
+}
+
+#[tokio::test]
+async fn sync_of_lost_response_is_found_by_its_start() {
+    let start = Timestamp::now().to_string();
+    let body = format!(r#"{{"operationId":"1a","StartedAt":"{}","syncstate":0}}"#, start.trim_end_matches('Z'));
+    let stage = stage(move |method, path| (method == "GET" && path == SYNC).then(|| reply(200, &[], &body))).await;
+    let listing = stage.model().prepare().await.unwrap().list(OperationKind::Sync, window()).await.unwrap();
+    let ids: Vec<_> = listing.operations.iter().map(|operation| operation.id.as_str()).collect();
+    assert_eq!((ids, listing.truncated), (vec!["1a"], false));
+}
+
+#[tokio::test]
+async fn running_operation_is_busy() {
+    let rows = [
+        (409, ""),
+        (400, r#"{"code":"Conflict","message":"A refresh operation is already running on this database."}"#),
+        (400, r#"{"code":"BadRequest","message":"A synchronization is already in progress."}"#),
+    ];
+    for (status, body) in rows {
+        let stage = stage(move |method, _| (method == "POST").then(|| reply(status, &[], body))).await;
+        let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+        assert!(matches!(submission, Submission::Busy { .. }), "{status} {body}: {submission:?}");
+    }
+}
+
+#[tokio::test]
+async fn query_scale_out_is_requested_and_polled_as_documented() {
+    let base = format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets/{DATASET}/queryScaleOut");
+    let body = |replicas: u64| {
+        let start = Timestamp::now();
+        format!(
+            r#"{{"commitVersion":7,"targetSyncVersion":7,"minActiveReadVersion":{replicas},"syncStartTime":"{start}","scaleOutStatus":"Enabled"}}"#
+        )
+    };
+    let looks = std::sync::atomic::AtomicU64::new(5);
+    let stage = Stage::new(move |request| {
+        if request.line == format!("POST {base}/sync") {
+            return Some(reply(200, &[], &body(5)));
+        }
+        let next = || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        (request.line == format!("GET {base}/syncStatus")).then(|| reply(200, &[("retry-after", "2")], &body(next())))
+    })
+    .await;
+    let model = power_bi_of(&stage.azure(stage.settings()));
+    let submission = model.prepare().await.unwrap().submit(&Request::Sync).await;
+    let Submission::Accepted { id, location: None, .. } = submission else { panic!("{submission:?}") };
+    assert!(id.as_str().starts_with("scaleout-7-"), "{id}");
+    let mut phases = Vec::new();
+    for _ in 0..3 {
+        // Only the id is kept, and is sufficient after a restart.
+        let model = power_bi_of(&stage.azure(stage.settings()));
+        phases.push(phase(&model.prepare().await.unwrap().look(OperationKind::Sync, &Handle::by_id(id.clone())).await));
+    }
+    assert_eq!(phases, [Phase::InProgress, Phase::InProgress, Phase::Succeeded]);
+    let listing = model.prepare().await.unwrap().list(OperationKind::Sync, window()).await.unwrap();
+    assert_eq!(listing.operations.len(), 1);
+}
