@@ -38,7 +38,7 @@ as=() more=()
 if [ "$(id -u)" != 0 ]; then
   as=(unshare --user --map-root-user --mount)
   more=(--rootless)
-  "${as[@]}" true 2>"$state/error" || fail "this machine lets nobody but root mount: $(cat "$state/error"); run it as root, or docker build --tag tabular-operator ."
+  "${as[@]}" true 2>"$state/error" || fail "only root may mount on this machine: $(cat "$state/error"); run it as root, or docker build --tag tabular-operator ."
 fi
 # This build runs no command, so it never calls the OCI worker's binary.
 "${clean[@]}" "${as[@]}" "$tools/buildkitd" "${more[@]}" --config /dev/null --addr "unix://$state/socket" --root "$state/root" \

@@ -14,7 +14,7 @@ The program in this image is under the Apache License 2.0. Linked into it are, w
 $(sed 's/^/  /' <<<"$crates")
   The standard library of Rust: MIT OR Apache-2.0
   The GNU C Library: LGPL-2.1-or-later (https://www.gnu.org/licenses/old-licenses/lgpl-2.1.txt). It is linked statically: the program's
-  sources and deploy/image/compile.sh in them make the program anew with any other version of it.
+  sources and their deploy/image/compile.sh rebuild the program with any other version of it.
 
 Their texts follow, each after the names of those that have it.
 HEAD

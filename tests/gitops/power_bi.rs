@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RunState};
 
 use crate::course::Courses;
-use crate::states::{DONE, FAILED, UNDER_WAY, follow, quick};
+use crate::states::{DONE, FAILED, IN_PROGRESS, follow, quick};
 
 /// Creates a semantic model for a resource. Also returns the parts of a spec that refer to it by ids and by names.
 async fn model(world: &World, settings: Value) -> (harness::Model, Value, Value) {
@@ -55,13 +55,13 @@ async fn states_of_semantic_model_refreshes() {
     );
     let courses = Courses::of(world).await;
     for name in ["plain", "retrying", "busy"] {
-        courses.assert(name, &[UNDER_WAY, DONE]);
+        courses.assert(name, &[IN_PROGRESS, DONE]);
     }
     for name in ["failing", "overdue", "cancelled"] {
-        courses.assert(name, &[UNDER_WAY, FAILED]);
+        courses.assert(name, &[IN_PROGRESS, FAILED]);
     }
     // An unknown name stalls it, like a missing Secret, until the spec is corrected.
-    courses.assert("named", &[UNDER_WAY, FAILED, UNDER_WAY, DONE]);
+    courses.assert("named", &[IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
 }
 
 #[tokio::test]
@@ -88,8 +88,8 @@ async fn states_of_semantic_model_syncs() {
     };
     join!(following, off, cancelled);
     let courses = Courses::of(world).await;
-    courses.assert("modelsync/following", &[UNDER_WAY, DONE, UNDER_WAY, DONE]);
+    courses.assert("modelsync/following", &[IN_PROGRESS, DONE, IN_PROGRESS, DONE]);
     for name in ["modelsync/off", "modelsync/cancelled"] {
-        courses.assert(name, &[UNDER_WAY, FAILED]);
+        courses.assert(name, &[IN_PROGRESS, FAILED]);
     }
 }

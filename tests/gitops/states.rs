@@ -9,7 +9,7 @@ use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunSta
 use crate::course::Courses;
 
 /// During a run, and before the operator's first observation.
-pub const UNDER_WAY: &str = "InProgress Progressing";
+pub const IN_PROGRESS: &str = "InProgress Progressing";
 pub const DONE: &str = "Current Healthy";
 pub const FAILED: &str = "Failed Degraded";
 
@@ -73,12 +73,12 @@ async fn states_of_ended_runs() {
     );
     let courses = Courses::of(world).await;
     for name in ["plain", "retrying", "first", "second", "busy"] {
-        courses.assert(name, &[UNDER_WAY, DONE]);
+        courses.assert(name, &[IN_PROGRESS, DONE]);
     }
     for name in ["failing", "overdue", "cancelled", "cancelled-on-request"] {
-        courses.assert(name, &[UNDER_WAY, FAILED]);
+        courses.assert(name, &[IN_PROGRESS, FAILED]);
     }
-    courses.assert("deleted", &[UNDER_WAY, "Terminating Progressing"]);
+    courses.assert("deleted", &[IN_PROGRESS, "Terminating Progressing"]);
     let states: Vec<String> = courses.run_states().into_iter().collect();
     assert_eq!(states, ["Cancelled", "Cancelling", "Failed", "Running", "Submitting", "Succeeded", "TimedOut", "Waiting"]);
 }
@@ -115,11 +115,11 @@ async fn states_of_consecutive_runs() {
     };
     join!(tokens, queued, replaced, asked);
     let courses = Courses::of(world).await;
-    courses.assert("token", &[UNDER_WAY, DONE, UNDER_WAY, FAILED, UNDER_WAY, DONE]);
+    courses.assert("token", &[IN_PROGRESS, DONE, IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
     // After the end of the first run, the second is still requested.
-    courses.assert("queued", &[UNDER_WAY, DONE]);
-    courses.assert("replaced", &[UNDER_WAY, DONE]);
-    courses.assert("asked", &[UNDER_WAY, DONE, "Current Progressing", UNDER_WAY, DONE]);
+    courses.assert("queued", &[IN_PROGRESS, DONE]);
+    courses.assert("replaced", &[IN_PROGRESS, DONE]);
+    courses.assert("asked", &[IN_PROGRESS, DONE, "Current Progressing", IN_PROGRESS, DONE]);
     assert_eq!(world.operations_on("token").await.len(), 3);
 }
 
@@ -155,10 +155,10 @@ async fn states_without_runs() {
     };
     join!(idle, scheduled, suspended, no_secret);
     let courses = Courses::of(world).await;
-    courses.assert("idle", &[UNDER_WAY, DONE]);
-    courses.assert("scheduled", &[UNDER_WAY, DONE]);
-    courses.assert("suspended", &[UNDER_WAY, "InProgress Suspended", UNDER_WAY, DONE]);
-    courses.assert("no-secret", &[UNDER_WAY, FAILED, UNDER_WAY, DONE]);
+    courses.assert("idle", &[IN_PROGRESS, DONE]);
+    courses.assert("scheduled", &[IN_PROGRESS, DONE]);
+    courses.assert("suspended", &[IN_PROGRESS, "InProgress Suspended", IN_PROGRESS, DONE]);
+    courses.assert("no-secret", &[IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn objects_of_the_same_commit_never_fail_it() {
     };
     join!(secret, followed);
     let courses = Courses::of(world).await;
-    courses.assert("secret", &[UNDER_WAY, DONE]);
+    courses.assert("secret", &[IN_PROGRESS, DONE]);
     let words = courses.words("modelsync/followed");
     assert!(!words.contains(&FAILED.to_owned()), "{words:?}");
 }
@@ -204,8 +204,8 @@ async fn states_of_unresolved_submission() {
     world.until_state("orders", RunState::Succeeded).await;
     let words = Courses::of(&world).await.words("orders");
     // The adopted operation has already ended: it may or may not be observed in progress.
-    assert_eq!((words[..2].to_vec(), words.last().map(String::as_str)), (vec![UNDER_WAY.to_owned(), FAILED.to_owned()], Some(DONE)));
-    assert!(words[2..words.len() - 1].iter().all(|word| word == UNDER_WAY), "{words:?}");
+    assert_eq!((words[..2].to_vec(), words.last().map(String::as_str)), (vec![IN_PROGRESS.to_owned(), FAILED.to_owned()], Some(DONE)));
+    assert!(words[2..words.len() - 1].iter().all(|word| word == IN_PROGRESS), "{words:?}");
 }
 
 /// A sync follows a refresh, `of_model`, and completes after it.
@@ -246,8 +246,8 @@ async fn states_of_syncs() {
     };
     join!(plain, failing, following, astray);
     let courses = Courses::of(world).await;
-    courses.assert("modelsync/plain", &[UNDER_WAY, DONE]);
-    courses.assert("modelsync/failing", &[UNDER_WAY, FAILED]);
-    courses.assert("modelsync/following", &[UNDER_WAY, DONE, UNDER_WAY, DONE]);
-    courses.assert("modelsync/astray", &[UNDER_WAY, FAILED]);
+    courses.assert("modelsync/plain", &[IN_PROGRESS, DONE]);
+    courses.assert("modelsync/failing", &[IN_PROGRESS, FAILED]);
+    courses.assert("modelsync/following", &[IN_PROGRESS, DONE, IN_PROGRESS, DONE]);
+    courses.assert("modelsync/astray", &[IN_PROGRESS, FAILED]);
 }

@@ -41,7 +41,7 @@ async fn runs_succeed_with_proxy_from_hosts_file() {
 
 /// A world, if this machine can run programs as in a pod.
 async fn world(name: &str) -> Option<World> {
-    match pod::hindrance() {
+    match pod::missing_support() {
         Some(why) => {
             eprintln!("not tested: the image in a pod's environment needs namespaces: {why}");
             None

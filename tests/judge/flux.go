@@ -99,11 +99,11 @@ func faults(object *unstructured.Unstructured) string {
 	}
 	conditions := withConditions{object}
 	checkers := []*check.Checker{check.NewInProgressChecker(nil)}
-	underWay := observed != object.GetGeneration()
+	inProgress := observed != object.GetGeneration()
 	for _, condition := range conditions.GetConditions() {
-		underWay = underWay || condition.Type == "Reconciling" && condition.Status == metav1.ConditionTrue
+		inProgress = inProgress || condition.Type == "Reconciling" && condition.Status == metav1.ConditionTrue
 	}
-	if !underWay {
+	if !inProgress {
 		negative := &check.Conditions{NegativePolarity: []string{"Stalled", "Reconciling"}}
 		checkers = append(checkers, check.NewChecker(nil, negative))
 	}

@@ -47,7 +47,7 @@ pub fn add(root: &Path, path: &str, content: &str) {
 
 /// The reason why this machine cannot run a program as in a pod, if any.
 #[must_use]
-pub fn hindrance() -> Option<String> {
+pub fn missing_support() -> Option<String> {
     let tried = Command::new(script()).args(["/", "--", "/bin/true"]).stdin(Stdio::null()).output();
     match tried {
         Ok(output) if output.status.success() => None,

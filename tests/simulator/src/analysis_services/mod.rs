@@ -58,7 +58,7 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
             let server_time = sibling.server_time(now);
             (without_model(&sibling, token, request, context, server_time), server_time)
         }
-        (Some(_), Some(Lookup::NoServer)) => (refusal::stranger(request, context), now),
+        (Some(_), Some(Lookup::NoServer)) => (refusal::unauthorized(request, context), now),
         (Some(_), None) => (Answer::empty(StatusCode::NOT_FOUND), now),
         (None, Some(Lookup::Found(model) | Lookup::NoModel(model))) => (refusal::no_token(context), model.lock().server_time(now)),
         (None, Some(Lookup::NoServer) | None) => (refusal::no_token(context), now),
@@ -78,7 +78,7 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
 fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
     if !model.settings().admits(&token.tenant, &token.client) {
-        return refusal::stranger(request, context);
+        return refusal::unauthorized(request, context);
     }
     if model.settings().paused {
         return refusal::paused(model, context);
@@ -101,7 +101,7 @@ fn without_model(sibling: &Model, token: &Token, request: &Request, context: &Co
     if sibling.settings().admits(&token.tenant, &token.client) {
         refusal::unknown_model(request, context, now)
     } else {
-        refusal::stranger(request, context)
+        refusal::unauthorized(request, context)
     }
 }
 

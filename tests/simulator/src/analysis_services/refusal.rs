@@ -61,7 +61,7 @@ pub fn no_token(context: &Context<'_>) -> Answer {
 }
 
 /// Response to clients without access and for unknown servers: only the header explains it. (Captured.)
-pub fn stranger(request: &Request, context: &Context<'_>) -> Answer {
+pub fn unauthorized(request: &Request, context: &Context<'_>) -> Answer {
     let server = request.server.as_deref().unwrap_or_default();
     let name = server.rsplit('/').next().unwrap_or_default();
     let sentence = format!("Either server '{name}' does not exist or user is not the administrator of '{name}'");

@@ -51,7 +51,7 @@ pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Con
     let settings = model.settings().clone();
     let sync = &settings.sync;
     if !names_the_server_rightly(sync, request) {
-        return refusal::stranger(request, context);
+        return refusal::unauthorized(request, context);
     }
     if !sync.replica {
         return Answer::empty(refusal::status(sync.no_replica_status));
@@ -81,7 +81,7 @@ pub fn show(model: &mut Model, request: &Request, context: &Context<'_>) -> Answ
     let settings = model.settings().clone();
     let sync = &settings.sync;
     if !names_the_server_rightly(sync, request) {
-        return refusal::stranger(request, context);
+        return refusal::unauthorized(request, context);
     }
     if !request.names_operation && sync.bare_get == BareGet::List {
         let all: Vec<_> = model.syncs.listed(sync, now).map(|found| view(found, &settings, now).unwrap_or_default()).collect();

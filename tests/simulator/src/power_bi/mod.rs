@@ -85,7 +85,7 @@ fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Con
         return refusal::of(refusal, &settings.power_bi);
     }
     if !settings.admits(&token.tenant, &token.client) {
-        return refusal::of(settings.power_bi.stranger_refusal, &settings.power_bi);
+        return refusal::of(settings.power_bi.unauthorized_refusal, &settings.power_bi);
     }
     match (request.route, context.call.method.as_str()) {
         (Route::Dataset, "GET") => catalogue::dataset(model),

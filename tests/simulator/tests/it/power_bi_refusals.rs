@@ -52,7 +52,7 @@ async fn every_refusal_has_its_shape_and_code() {
     let others = json!([{"tenantId": TENANT, "clientId": "other-client"}]);
     power_bi.patch(json!({"administrators": others, "powerBI": {"refusal": null}})).await;
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 404);
-    power_bi.patch(json!({"powerBI": {"strangerRefusal": "notAuthorized"}})).await;
+    power_bi.patch(json!({"powerBI": {"unauthorizedRefusal": "notAuthorized"}})).await;
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 401);
     assert_eq!(power_bi.scene.operations().await.len(), 0);
 }

@@ -20,7 +20,7 @@ pub struct PowerBiSettings {
     /// The refusal of all calls for this model. Default none.
     pub refusal: Option<Refusal>,
     /// The refusal of clients that are not in `administrators`. Default `notFound`.
-    pub stranger_refusal: Refusal,
+    pub unauthorized_refusal: Refusal,
     /// The `Retry-After` of the refusal `throttled`, in seconds. Default 1.
     pub retry_after_seconds: u64,
     /// The response to an unsupported combination of parameters. Default `refuse`; both are reported.
@@ -65,7 +65,7 @@ impl Default for PowerBiSettings {
             limit_body: None,
             language: Language::English,
             refusal: None,
-            stranger_refusal: Refusal::NotFound,
+            unauthorized_refusal: Refusal::NotFound,
             retry_after_seconds: 1,
             validation: Validation::Refuse,
             running_status: 202,
