@@ -1,7 +1,7 @@
 //! Preparation of an uninstall. The operator starts no more runs, its operations end, and the finalizers are removed, so that the
 //! resources can be kept or deleted without an operator.
 //!
-//! The drain is a separate process (`tabular-operator drain`) and sends its request through the Lease ([`super::lease::leaving`]). The
+//! The drain is a separate process (`tabular-operator drain`) and sends its request through the Lease ([`super::lease::drain_signal`]). The
 //! operator cancels or waits for the operations. The drain needs only the permissions of the operator.
 
 use std::io::{self, Write};
@@ -18,13 +18,13 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::call::{CallError, bounded};
-use super::client::{self, ClientError, Connection};
-use super::lease::installation;
-use super::lease::leaving::{ANNOTATION, HOLDS, word};
-use super::shutdown;
 use crate::api::{self, FINALIZER, Kind, ModelResource};
 use crate::cli::{DrainSettings, UnderWay};
+use crate::controller::cluster::connect::{ClientError, Connection, connect};
+use crate::controller::cluster::timeout::{CallError, bounded};
+use crate::controller::lease::drain_signal::{ANNOTATION, HOLDS, word};
+use crate::controller::lease::installation;
+use crate::controller::shutdown;
 use crate::engine::Leaving;
 
 /// Timeout for one request to the Kubernetes API.
@@ -93,7 +93,7 @@ impl DrainError {
 /// Why the operator must not be uninstalled yet: see [`DrainError`].
 pub async fn drain(settings: DrainSettings, out: &mut (impl Write + Send)) -> Result<(), DrainError> {
     let stop = shutdown::on_signal().map_err(DrainError::Signals)?;
-    let Connection { client, config: _, installation } = client::connect()?;
+    let Connection { client, config: _, installation } = connect()?;
     let namespace = settings.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let mut word = Word {
         leases: Api::namespaced(client.clone(), &namespace),

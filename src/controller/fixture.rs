@@ -10,30 +10,30 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::json;
 
-use super::context::Context;
-use super::events::Events;
-use super::index::Index;
-use super::lease::LeaseHandle;
-use super::orphans::Orphans;
-use super::records::places;
-use super::references::{Identities, OwnIdentity};
-use super::scope::WatchScope;
-use super::shares::Shares;
-use super::watched::Watched;
-use super::wiring;
 use crate::api::{Kind, ModelResource};
 use crate::azure::identity::Environment;
 use crate::cli::{Cli, Command, Settings};
+use crate::controller::cluster::events::Events;
+use crate::controller::cluster::fair_semaphore::Shares;
+use crate::controller::cluster::resource_api::places;
+use crate::controller::credentials::{Identities, OwnIdentity};
+use crate::controller::lease::LeaseHandle;
+use crate::controller::manager::wiring;
+use crate::controller::reconcile::context::Context;
+use crate::controller::store::cached::Watched;
+use crate::controller::store::detached_index::Orphans;
+use crate::controller::store::index::Index;
+use crate::controller::store::scope::WatchScope;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
 /// The scope of the watch of refreshes in all namespaces.
-pub(super) fn all_refreshes() -> Arc<WatchScope> {
+pub(crate) fn all_refreshes() -> Arc<WatchScope> {
     Arc::new(WatchScope { kind: Kind::ModelRefresh, namespace: None })
 }
 
 /// A refresh whose run polls the operation `op-<n>`.
-pub(super) fn running(n: usize) -> ModelResource {
+pub(crate) fn running(n: usize) -> ModelResource {
     let model = json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": format!("d{n}")}});
     let object = json!({
         "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
@@ -48,7 +48,7 @@ pub(super) fn running(n: usize) -> ModelResource {
 }
 
 /// The settings of `run` with these flags.
-pub(super) fn settings(flags: &[&str]) -> Settings {
+pub(crate) fn settings(flags: &[&str]) -> Settings {
     let words = ["tabular-operator", "run"].iter().chain(flags);
     match Cli::try_parse_from(words).unwrap().command {
         Command::Run(args) => args.settings().unwrap(),
@@ -57,7 +57,7 @@ pub(super) fn settings(flags: &[&str]) -> Settings {
 }
 
 /// A context whose watch has shown the first `count` of [`running`].
-pub(super) fn context(count: usize) -> Context {
+pub(crate) fn context(count: usize) -> Context {
     // Fails if another test of this process has installed it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (settings, metrics, traces) = (settings(&[]), Arc::new(Metrics::new()), Traces::off());
@@ -76,11 +76,11 @@ pub(super) fn context(count: usize) -> Context {
         metrics,
         traces,
         events,
-        refusals: super::refusals::Refusals::default(),
+        refusals: crate::controller::credentials::denials::Refusals::default(),
         queue: parking_lot::Mutex::default(),
-        memory: super::memory::Memory::default(),
+        memory: crate::controller::store::local_state::Memory::default(),
         orphans: Orphans::new().0,
-        followers: super::followers::Followers::default(),
+        followers: crate::controller::store::dependents::Followers::default(),
         uids: parking_lot::Mutex::default(),
         views: HashMap::new(),
         passes: Shares::new(usize::from(settings.max_concurrent_reconciles)),

@@ -1,43 +1,17 @@
 //! Kubernetes I/O: connects the resources, the state machine and the services.
 //!
-//! [`run`] is the lifecycle of the process, `work` its tasks while it leads, `reconcile` the reconciliation of one resource, and
-//! `effects` the calls to the services.
+//! Dependencies point one way: `cluster` accesses the Kubernetes API, and [`lease`], `store` and `credentials` build on it. `reconcile`
+//! performs the reconciliation of one resource, and [`manager`] is the lifecycle of the process. [`drain`] is a separate command.
 
-mod agenda;
-pub mod call;
-mod census;
-pub mod client;
-mod context;
-mod denials;
-mod dispatch;
+pub(crate) mod cluster;
+pub(crate) mod credentials;
 pub mod drain;
-mod effects;
-mod events;
-mod faults;
 #[cfg(test)]
-mod fixture;
-mod followers;
-mod index;
-pub mod lease;
-mod memory;
-mod namespaces;
-mod orphans;
+pub(crate) mod fixture;
 #[doc(hidden)]
-pub mod outside;
-mod reconcile;
-mod records;
-mod references;
-mod refusals;
-pub mod run;
-mod scope;
-mod shares;
+pub mod fuzzing;
+pub mod lease;
+pub mod manager;
+pub(crate) mod reconcile;
 pub mod shutdown;
-mod surroundings;
-mod target;
-mod undecodable;
-mod watch;
-mod watched;
-mod wiring;
-mod work;
-
-pub use work::work;
+pub(crate) mod store;

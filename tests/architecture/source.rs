@@ -197,10 +197,10 @@ fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(is)
 }
 
-/// The folder of a file in `src`: `engine` for `src/engine/decide.rs`, and `text` for `src/text.rs`.
-pub fn folder_of(file: &str) -> &str {
-    let below = file.strip_prefix("src/").unwrap_or(file);
-    below.split_once('/').map_or(below.trim_end_matches(".rs"), |(folder, _)| folder)
+/// The folder of a file in `parent`: for `src`, `engine` for `src/engine/decide.rs`, and `text` for `src/text.rs`. `None` outside `parent`.
+pub fn folder_in<'a>(parent: &str, file: &'a str) -> Option<&'a str> {
+    let below = file.strip_prefix(parent)?.strip_prefix('/')?;
+    Some(below.split_once('/').map_or(below.trim_end_matches(".rs"), |(folder, _)| folder))
 }
 
 /// Every Rust file below these folders, with its text.

@@ -5,7 +5,7 @@ use std::{io, thread};
 use kube::Client;
 use tokio::runtime::Builder;
 
-use super::candidate::Candidate;
+use super::elector::Candidate;
 use super::handle::{LeaseHandle, Standing};
 use super::settings::{LeaseReports, LeaseSettings};
 

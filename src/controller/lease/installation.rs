@@ -1,30 +1,13 @@
-//! The installation of an operator, so that a drain request to one installation does not apply to the next.
+//! The installation of the holder in the Lease, so that a drain request to one installation does not apply to the next.
 //!
-//! The uid of its `ServiceAccount` identifies an installation: all its pods share it, and a new installation gets another one. If the
-//! account outlives an uninstall, or the operator does not use a `ServiceAccount`, the request ([`super::leaving`]) expires.
+//! If the `ServiceAccount` outlives an uninstall, or the operator does not use one, the request ([`super::drain_signal`]) expires.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::config::AuthInfo;
-use secrecy::ExposeSecret as _;
-use serde_json::Value;
 
-use super::leaving;
+use super::drain_signal;
 
 /// The annotation of the Lease with the installation of its last holder, to which drain requests are addressed.
 pub(crate) const ANNOTATION: &str = "tabular-operator.dev/installation";
-/// The maximum length of a uid.
-const LONGEST: usize = 64;
-
-/// The uid in the token of a `ServiceAccount`. The token needs no verification: the API server authenticates the writer with it.
-pub(crate) fn of(user: &AuthInfo) -> Option<String> {
-    let file = || user.token_file.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
-    let token = user.token.as_ref().map(|token| token.expose_secret().to_owned()).or_else(file)?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?).ok()?;
-    let plain = |uid: &&str| (1..=LONGEST).contains(&uid.len()) && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    claims["kubernetes.io"]["serviceaccount"]["uid"].as_str().filter(plain).map(ToOwned::to_owned)
-}
 
 /// Records the installation of a new holder in the Lease, and removes a drain request to other installations.
 pub(super) fn settle(lease: &mut Lease, ours: Option<&str>) {
@@ -34,8 +17,8 @@ pub(super) fn settle(lease: &mut Lease, ours: Option<&str>) {
         return;
     };
     annotations.insert(ANNOTATION.to_owned(), ours.to_owned());
-    if annotations.get(leaving::ANNOTATION).is_some_and(|word| leaving::is_to_others(word, ours)) {
-        annotations.remove(leaving::ANNOTATION);
+    if annotations.get(drain_signal::ANNOTATION).is_some_and(|word| drain_signal::is_to_others(word, ours)) {
+        annotations.remove(drain_signal::ANNOTATION);
     }
 }
 
@@ -43,44 +26,17 @@ pub(super) fn settle(lease: &mut Lease, ours: Option<&str>) {
 mod tests {
     use super::*;
 
-    fn user(claims: &str) -> AuthInfo {
-        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
-        AuthInfo { token: Some(token.into()), ..AuthInfo::default() }
-    }
-
-    #[test]
-    fn installation_is_uid_of_service_account() {
-        let claims = r#"{"sub": "system:serviceaccount:ops:op", "kubernetes.io": {"namespace": "ops", "serviceaccount": {"name": "op", "uid": "7a-1"}}}"#;
-        assert_eq!(of(&user(claims)).as_deref(), Some("7a-1"));
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("token");
-        std::fs::write(&path, format!("{}\n", user(claims).token.unwrap().expose_secret())).unwrap();
-        let from_file = |path: &std::path::Path| of(&AuthInfo { token_file: Some(path.display().to_string()), ..AuthInfo::default() });
-        assert_eq!(from_file(&path).as_deref(), Some("7a-1"));
-        assert_eq!(from_file(&directory.path().join("none")), None);
-    }
-
-    #[test]
-    fn other_users_have_no_installation() {
-        assert_eq!(of(&AuthInfo::default()), None);
-        for token in ["", "opaque", "a.b", "a.!.c", "a.e30.c"] {
-            assert_eq!(of(&AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() }), None, "{token}");
-        }
-        for uid in [r#""""#, "7", r#""a b""#, r#""a\nb""#, &format!("\"{}\"", "a".repeat(65))] {
-            assert_eq!(of(&user(&format!(r#"{{"kubernetes.io": {{"serviceaccount": {{"uid": {uid}}}}}}}"#))), None, "{uid}");
-        }
-    }
-
     #[test]
     fn drain_request_to_others_is_removed() {
         let kept = |to: &[&str], ours: Option<&str>| {
             let mut lease = Lease::default();
-            let word = leaving::word(crate::engine::Leaving::Cancel, 1, to);
-            lease.metadata.annotations = Some([(leaving::ANNOTATION.to_owned(), word), (ANNOTATION.to_owned(), "a".to_owned())].into());
+            let word = drain_signal::word(crate::engine::Leaving::Cancel, 1, to);
+            lease.metadata.annotations =
+                Some([(drain_signal::ANNOTATION.to_owned(), word), (ANNOTATION.to_owned(), "a".to_owned())].into());
             settle(&mut lease, ours);
             let annotations = lease.metadata.annotations.unwrap();
             assert_eq!(annotations.get(ANNOTATION).map(String::as_str), ours);
-            annotations.contains_key(leaving::ANNOTATION)
+            annotations.contains_key(drain_signal::ANNOTATION)
         };
         assert!(kept(&[], Some("b")) && kept(&["a"], None) && kept(&["a"], Some("a")) && kept(&["a", "b"], Some("b")));
         assert!(!kept(&["a"], Some("b")) && !kept(&["a", "b"], Some("c")));

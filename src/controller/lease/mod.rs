@@ -14,11 +14,11 @@
 //! If the API server is not available, the holder loses its lease although no candidate can acquire it: the holder cannot distinguish
 //! this from a network partition that affects only itself.
 
-mod candidate;
+pub(crate) mod drain_signal;
 mod election;
+mod elector;
 mod handle;
 pub(crate) mod installation;
-pub(crate) mod leaving;
 mod precedent;
 mod record;
 mod settings;

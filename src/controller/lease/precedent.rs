@@ -5,8 +5,8 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::api::{self, Kind, ModelResource};
-use crate::controller::call::{CallError, bounded};
-use crate::controller::records::CALL;
+use crate::controller::cluster::resource_api::CALL;
+use crate::controller::cluster::timeout::{CallError, bounded};
 
 /// The maximum number of resources in one list response.
 const PAGE: u32 = 500;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::fake::{FakeApi, Fault};
-use super::{Lease, LeaseHandle, LeaseReports, LeaseSettings, identity, leaving};
+use super::{Lease, LeaseHandle, LeaseReports, LeaseSettings, drain_signal, identity};
 use crate::engine::Leaving;
 
 const DURATION: Duration = Duration::from_secs(15);
@@ -462,7 +462,7 @@ async fn drain_request_applies_only_to_its_installation() {
     first.lease.acquired().await;
     api.edit(|lease| {
         let annotations = lease.as_mut().unwrap().metadata.annotations.get_or_insert_default();
-        annotations.insert(leaving::ANNOTATION.to_owned(), leaving::word(Leaving::Cancel, 1, &["one"]));
+        annotations.insert(drain_signal::ANNOTATION.to_owned(), drain_signal::word(Leaving::Cancel, 1, &["one"]));
     });
     sleep(DURATION).await;
     assert_eq!(first.lease.leaving(), Some(Leaving::Cancel));
@@ -475,7 +475,7 @@ async fn drain_request_applies_only_to_its_installation() {
     let next = installed(&api, "c", Some("two"));
     next.lease.acquired().await;
     assert_eq!(next.lease.leaving(), None, "the minute is not over");
-    assert!(!annotations().contains_key(leaving::ANNOTATION));
+    assert!(!annotations().contains_key(drain_signal::ANNOTATION));
     sleep(DURATION).await;
     assert!(next.lease.holds() && next.lease.leaving().is_none());
 }

@@ -13,11 +13,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource as _, ResourceExt};
 use tokio::sync::mpsc;
 
-use super::super::context::Context;
-use super::super::orphans::Gone;
-use super::super::records::Records;
+use super::context::Context;
 use super::driver::drive;
 use crate::api::{self, ModelResource, Reason};
+use crate::controller::cluster::resource_api::Records;
+use crate::controller::store::detached_index::Gone;
 use crate::engine::Notice;
 use crate::engine::reconcile::{AcceptedSubmission, Finish, Reconciliation, Transient};
 
@@ -29,7 +29,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_hours(24);
 
 /// Tracks the operations of all received resources. Never returns.
-pub(in super::super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Gone>) {
+pub(crate) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Gone>) {
     let mut followed = FuturesUnordered::new();
     loop {
         tokio::select! {

@@ -8,15 +8,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::super::call::CallError;
-use super::super::context::Context;
-use super::super::effects;
-use super::super::namespaces;
-use super::super::records::Records;
-use super::super::surroundings::observe;
+use super::calls;
+use super::context::Context;
+use super::namespaces;
+use super::observe::observe;
 use super::report::Report;
 use super::write::{fenced, left};
 use crate::api::{ModelResource, ResourceKey};
+use crate::controller::cluster::resource_api::Records;
+use crate::controller::cluster::timeout::CallError;
 use crate::engine::Seen;
 use crate::engine::reconcile::{Outcome, Reconciliation, Request, Response, Unavailable, View as _};
 use crate::operation::Submission;
@@ -61,7 +61,7 @@ pub(super) async fn drive(
             Request::ReadNamespace => Response::Namespace { terminating: Box::pin(namespaces::is_ending(ctx, &key.namespace, uid)).await },
             Request::Prepare { model, call, freshness, timeout } => {
                 let credentials = std::mem::replace(&mut credentials, Ok(None));
-                let prepare = effects::prepare(ctx, view, credentials, &model, &call, freshness);
+                let prepare = calls::prepare(ctx, view, credentials, &model, &call, freshness);
                 let prepare = ctx.traces.within(|| report.subject(machine.run()), Box::pin(prepare));
                 match within_limit(timeout, prepare).await {
                     Some(Ok(call)) => {
@@ -108,7 +108,7 @@ pub(super) async fn drive(
                         // An operation that is adopted now is claimed like one that was known before.
                         ctx.index.departs(view);
                     }
-                    let work = Box::pin(effects::call(ctx, view, &call, prepared));
+                    let work = Box::pin(calls::call(ctx, view, &call, prepared));
                     let called = within_limit(timeout, ctx.traces.within(|| report.subject(machine.run()), work)).await;
                     if let Some(Seen::Submission(accepted @ Submission::Accepted { .. })) = &called {
                         ctx.memory.accept(uid, view.status(), accepted);

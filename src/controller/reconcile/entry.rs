@@ -8,12 +8,12 @@ use futures::FutureExt;
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-use super::super::agenda::Action;
-use super::super::context::Context;
-use super::super::undecodable;
-use super::super::watched::Watched;
+use super::action::Action;
+use super::context::Context;
 use super::driver;
+use super::undecodable;
 use crate::api::{Kind, ModelResource, ResourceKey};
+use crate::controller::store::cached::Watched;
 use crate::engine::reconcile::{Finish, Outcome, QueueUpdate, Reconciliation, Tracking};
 use crate::telemetry::labels::ReconcileResult;
 
@@ -21,7 +21,7 @@ use crate::telemetry::labels::ReconcileResult;
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Performs one reconciliation. A panic or an error of one resource does not affect the others.
-pub(in super::super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context>) -> Action {
+pub(crate) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context>) -> Action {
     if !ctx.lease.holds() {
         return Action::await_change();
     }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use kube::Resource as _;
 
-use super::super::call::CallError;
-use super::super::context::Context;
-use super::super::denials;
+use super::context::Context;
+use super::denied_writes;
 use super::runs;
 use crate::api::{ModelResource, Reason, ResourceKey, Run, Status};
+use crate::controller::cluster::timeout::CallError;
 use crate::engine::Notice;
 use crate::engine::reconcile::{Finish, Outcome, Rejection, Response, RunRef, View};
 use crate::telemetry::labels::{Write, WriteResult};
@@ -51,7 +51,7 @@ impl<'a> Report<'a> {
             self.doubtful = Some((what, view.version()));
         } else if denied {
             self.ctx.metrics.wrote(what, WriteResult::Refused);
-            denials::report(self.ctx, view, what, error.said().unwrap_or_default());
+            denied_writes::report(self.ctx, view, what, error.said().unwrap_or_default());
         } else {
             self.ctx.metrics.wrote(what, WriteResult::Error);
         }
@@ -76,7 +76,7 @@ impl<'a> Report<'a> {
         // A webhook may deny a write with status 409, and a CRD without the status subresource causes 404.
         let refused = outcome.finish == Finish::Failed && outcome.view.version() == version;
         if let (true, Some(error)) = (refused, &self.error) {
-            denials::report(self.ctx, &outcome.view, what, error.said().unwrap_or_default());
+            denied_writes::report(self.ctx, &outcome.view, what, error.said().unwrap_or_default());
         }
         self.settle(if refused { WriteResult::Refused } else { WriteResult::Conflict });
     }

@@ -13,16 +13,16 @@ use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::super::agenda::Action;
-use super::super::context::Context;
-use super::super::events::Events;
-use super::super::fixture;
-use super::super::references::{Identities, OwnIdentity};
-use super::super::shares::Shares;
-use super::super::watched::Watched;
+use super::action::Action;
+use super::context::Context;
 use super::reconcile;
 use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
 use crate::azure::identity::Environment;
+use crate::controller::cluster::events::Events;
+use crate::controller::cluster::fair_semaphore::Shares;
+use crate::controller::credentials::{Identities, OwnIdentity};
+use crate::controller::fixture;
+use crate::controller::store::cached::Watched;
 use crate::engine::Turn;
 
 /// The requests to the API server: `PATCH sales` and the body.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::call::CallError;
-use super::super::context::Context;
+use super::context::Context;
 use super::report::Report;
 use crate::api::ModelResource;
+use crate::controller::cluster::timeout::CallError;
 use crate::engine::reconcile::{Rejection, Response};
 use crate::telemetry::labels::Write;
 

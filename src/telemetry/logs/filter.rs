@@ -118,7 +118,7 @@ mod tests {
         assert!(logs("kube=debug", "kube_client::client", Level::DEBUG) && !logs("kube=debug", "tower", Level::ERROR));
         assert!(logs("kube", "kube_runtime", Level::TRACE));
         let text = "error,tabular_operator::controller::lease=debug";
-        assert!(logs(text, "tabular_operator::controller::lease::candidate", Level::DEBUG) && !logs(text, OWN, Level::WARN));
+        assert!(logs(text, "tabular_operator::controller::lease::elector", Level::DEBUG) && !logs(text, OWN, Level::WARN));
         assert!(logs("error,tabular=debug", OWN, Level::DEBUG));
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource};
-use tabular_operator::controller::outside;
+use tabular_operator::controller::fuzzing;
 use tabular_operator::engine::{Desired, Scratch, Seen, Settings, Situation, Step, Surroundings, decide};
 use tabular_operator::operation::{Operation, OperationId, OperationKind, Origin, Phase};
 
@@ -50,7 +50,7 @@ fn made(kind: OperationKind, state: &str) -> ModelResource {
         "spec": {"model": model, "backoffLimit": 1},
         "status": {"observedGeneration": 1, "run": run},
     });
-    outside::resource(kind, object.to_string().as_bytes()).unwrap()
+    fuzzing::resource(kind, object.to_string().as_bytes()).unwrap()
 }
 
 /// Decides on what was learnt of a resource of ours. The record that comes of it is lawful.

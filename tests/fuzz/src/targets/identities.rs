@@ -91,7 +91,7 @@ pub fn secret(input: &[u8]) {
 /// What is told of an identity, or of why there is none.
 fn shown(data: BTreeMap<String, ByteString>) -> String {
     let secret = Secret { data: Some(data), ..Secret::default() };
-    match tabular_operator::controller::outside::service_principal(&secret, laws::now()) {
+    match tabular_operator::controller::fuzzing::service_principal(&secret, laws::now()) {
         Ok(identity) => format!("{identity:?}"),
         Err(message) => {
             laws::sentence(&message);

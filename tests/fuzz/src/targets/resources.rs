@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tabular_operator::api::{FINALIZER, Kind, ModelResource, ResourceKey, Status};
-use tabular_operator::controller::outside;
+use tabular_operator::controller::fuzzing;
 use tabular_operator::engine::reconcile::{
     Call, Finish, Observed, Outcome, QueueUpdate, Reconciliation, Rejection, Request, Response, Transient, Unavailable, View,
 };
@@ -33,7 +33,7 @@ const UID: &str = "uid";
 pub fn resource(input: &[u8]) {
     let end = input.iter().position(|byte| *byte == SEPARATOR).unwrap_or(input.len());
     for kind in [Kind::ModelRefresh, Kind::ModelSync] {
-        let Ok(object) = outside::resource(kind, &input[..end]) else { continue };
+        let Ok(object) = fuzzing::resource(kind, &input[..end]) else { continue };
         let mut driver = Driver {
             server: Arc::new(object),
             is_gone: false,

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource, Reason, RunState, Status, Time};
 use tabular_operator::azure::Window;
 use tabular_operator::azure::outside::{self, Heard};
-use tabular_operator::controller::outside as resources;
+use tabular_operator::controller::fuzzing as resources;
 use tabular_operator::engine::{Desired, Effect, Scratch, Seen, Situation, Surroundings, Taken, Turn, decide};
 use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId, ServiceKind};
 use world::{Op, Part, Shown, intent};

@@ -1,0 +1,227 @@
+//! Permits that namespaces share fairly: for reconciliations, and for requests to the Kubernetes API.
+//!
+//! Waiting namespaces take turns, one permit each. One namespace never holds all permits: its permits stay in proportion to the free
+//! ones, so that another namespace rarely waits behind slow requests.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::mem;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// How many permits a namespace may hold for each free one. Of 64, a single namespace gets 48, and each of four gets 15.
+const PER_FREE: usize = 3;
+
+/// A number of permits. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Shares(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    /// The number of held permits by namespace, without zeros.
+    held: HashMap<String, usize>,
+    /// The waiting callers by namespace, in order of arrival.
+    waiting: BTreeMap<String, VecDeque<oneshot::Sender<Share>>>,
+    /// The namespace that had the last turn.
+    last: String,
+}
+
+/// A permit. Dropping it returns it.
+#[derive(Debug)]
+pub(crate) struct Share {
+    of: Option<Shares>,
+    namespace: String,
+}
+
+impl Shares {
+    pub(crate) fn new(count: usize) -> Self {
+        let state = State { free: count, held: HashMap::new(), waiting: BTreeMap::new(), last: String::new() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Waits for a permit. Cancel-safe: a dropped call takes none.
+    pub(crate) async fn take(&self, namespace: &str) -> Option<Share> {
+        let (turn, granted) = oneshot::channel();
+        {
+            let mut state = self.0.lock();
+            state.waiting.entry(namespace.to_owned()).or_default().push_back(turn);
+            self.grant(&mut state);
+        }
+        // The sender waits in the queue until it is served, so this is always a permit.
+        granted.await.ok()
+    }
+
+    /// Grants permits to waiting callers while any are free.
+    fn grant(&self, state: &mut State) {
+        while let Some(namespace) = state.next() {
+            let Some(queue) = state.waiting.get_mut(&namespace) else { return };
+            let turn = queue.pop_front();
+            if queue.is_empty() {
+                state.waiting.remove(&namespace);
+            }
+            let share = Share { of: Some(self.clone()), namespace: namespace.clone() };
+            match turn.map(|turn| turn.send(share)) {
+                Some(Ok(())) => {
+                    state.free -= 1;
+                    *state.held.entry(namespace.clone()).or_default() += 1;
+                    state.last = namespace;
+                }
+                // The caller no longer waits. The permit was not counted, and its `Drop` would take the held lock.
+                Some(Err(mut share)) => share.of = None,
+                None => {}
+            }
+        }
+    }
+}
+
+impl State {
+    /// The next namespace that may take a permit.
+    fn next(&self) -> Option<String> {
+        let left = self.free.checked_sub(1)?;
+        let may_have_more = |namespace: &&String| self.held.get(*namespace).is_none_or(|held| *held <= PER_FREE * left);
+        let after = self.waiting.range::<str, _>((Bound::Excluded(self.last.as_str()), Bound::Unbounded));
+        let before = self.waiting.range::<str, _>((Bound::Unbounded, Bound::Included(self.last.as_str())));
+        after.chain(before).map(|(namespace, _)| namespace).find(may_have_more).cloned()
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some(shares) = self.of.take() else { return };
+        let mut state = shares.0.lock();
+        state.free += 1;
+        let namespace = mem::take(&mut self.namespace);
+        let held = state.held.get(&namespace).map_or(0, |held| held.saturating_sub(1));
+        if held == 0 {
+            state.held.remove(&namespace);
+        } else {
+            state.held.insert(namespace, held);
+        }
+        shares.grant(&mut state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+
+    use super::*;
+
+    type Waiting = BoxFuture<'static, Option<Share>>;
+
+    /// Starts to wait for a permit.
+    fn wait(shares: &Shares, namespace: &str) -> Waiting {
+        let (shares, namespace) = (shares.clone(), namespace.to_owned());
+        let mut waiting = async move { shares.take(&namespace).await }.boxed();
+        match (&mut waiting).now_or_never() {
+            Some(share) => std::future::ready(share).boxed(),
+            None => waiting,
+        }
+    }
+
+    /// Removes the granted permits from the waiting calls.
+    fn granted(waiting: &mut Vec<Waiting>) -> Vec<Share> {
+        let mut shares = Vec::new();
+        waiting.retain_mut(|waiting| match waiting.now_or_never() {
+            Some(share) => {
+                shares.extend(share);
+                false
+            }
+            None => true,
+        });
+        shares
+    }
+
+    #[test]
+    fn namespaces_take_turns_regardless_of_arrival() {
+        let shares = Shares::new(1);
+        let first = shares.take("a").now_or_never();
+        let mut waiting: Vec<Waiting> = ["a", "a", "a", "c", "b", "b"].iter().map(|namespace| wait(&shares, namespace)).collect();
+        drop(first);
+        let mut order = Vec::new();
+        while !waiting.is_empty() {
+            let served = granted(&mut waiting);
+            order.extend(served.iter().map(|share| share.namespace.clone()));
+        }
+        assert_eq!(order, ["b", "c", "a", "b", "a", "a"]);
+    }
+
+    #[test]
+    fn one_namespace_leaves_permits_for_another() {
+        for (total, most) in [(1, 1), (2, 1), (16, 12), (64, 48)] {
+            let shares = Shares::new(total);
+            let mut waiting: Vec<Waiting> = (0..2 * total).map(|_| wait(&shares, "greedy")).collect();
+            let held = granted(&mut waiting);
+            assert_eq!(held.len(), most, "of {total}");
+            if total > 1 {
+                assert!(wait(&shares, "other").now_or_never().is_some(), "of {total}");
+            }
+        }
+    }
+
+    #[test]
+    fn waiting_namespace_gets_next_permit_before_greedy_ones() {
+        let shares = Shares::new(64);
+        let (mut held, mut waiting) = (Vec::new(), Vec::new());
+        for namespace in ["a", "b", "c", "d"] {
+            waiting.extend((0..64).map(|_| wait(&shares, namespace)));
+            held.extend(granted(&mut waiting));
+        }
+        assert_eq!(held.len(), 64);
+        let other = wait(&shares, "e");
+        held.pop();
+        assert!(other.now_or_never().is_some());
+    }
+
+    #[test]
+    fn greedy_namespaces_get_equal_shares() {
+        let shares = Shares::new(64);
+        let (mut held, mut waiting) = (VecDeque::new(), Vec::new());
+        for namespace in ["a", "b", "c", "d"] {
+            waiting.extend((0..1_000).map(|_| wait(&shares, namespace)));
+            held.extend(granted(&mut waiting));
+        }
+        for _ in 0..200 {
+            held.pop_front();
+            held.extend(granted(&mut waiting));
+        }
+        for namespace in ["a", "b", "c", "d"] {
+            let count = held.iter().filter(|share| share.namespace == namespace).count();
+            assert!((12..=16).contains(&count), "{namespace} has {count}");
+        }
+        assert!(wait(&shares, "e").now_or_never().is_some(), "there is a permit for another");
+    }
+
+    #[test]
+    fn cancelled_waiters_lose_no_permits() {
+        let shares = Shares::new(1);
+        let first = shares.take("a").now_or_never();
+        let given_up = wait(&shares, "a");
+        let granted_and_given_up = wait(&shares, "b");
+        let mut waits = wait(&shares, "c");
+        drop(given_up);
+        drop(first);
+        assert!((&mut waits).now_or_never().is_none(), "it is b's turn");
+        drop(granted_and_given_up);
+        assert!(waits.now_or_never().is_some());
+        let state = shares.0.lock();
+        assert!(state.waiting.is_empty());
+    }
+
+    #[test]
+    fn all_permits_are_returned() {
+        let shares = Shares::new(3);
+        for round in 0..50 {
+            let mut waiting: Vec<Waiting> = (0..10).map(|n| wait(&shares, ["a", "b", "c"][(n + round) % 3])).collect();
+            while !waiting.is_empty() {
+                drop(granted(&mut waiting));
+            }
+        }
+        let state = shares.0.lock();
+        assert_eq!((state.free, state.held.len(), state.waiting.len()), (3, 0, 0));
+    }
+}

@@ -1,0 +1,139 @@
+//! Requests to the Kubernetes API with a deadline.
+//!
+//! The read timeout of the client allows for a silent watch, so every other request gets its deadline here. Without it, a request
+//! on a dead connection would block for a long time.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+const NO_EFFECT: &str = "the write was accepted but had no effect";
+
+/// Why a request to the Kubernetes API has no usable response.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// The API server rejected the request or could not be reached.
+    #[error("{}", describe(.0))]
+    Kube(#[from] kube::Error),
+    /// No response arrived in time. A write may have been performed nevertheless.
+    #[error("the Kubernetes API did not respond within {}", humantime::format_duration(*.0))]
+    Timeout(Duration),
+    /// The API server accepted a write, but its response does not contain what was written: a mutating webhook reverts it.
+    #[error("{NO_EFFECT}")]
+    NoEffect,
+}
+
+impl CallError {
+    /// The HTTP status, if the API server responded.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) => Some(status.code),
+            Self::Kube(_) | Self::Timeout(_) | Self::NoEffect => None,
+        }
+    }
+
+    /// Whether the object has changed since it was read, or already exists.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.status() == Some(409)
+    }
+
+    /// Whether the API server certainly did not perform the request.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.status().is_some_and(|status| (400..500).contains(&status) && status != 408)
+    }
+
+    /// The message of the API server if it refuses the write because of its content, so that only a user or an administrator can
+    /// resolve it: an admission policy or webhook (also one that cannot be called), a missing permission, or a CRD that does not match.
+    /// `None` for a conflict, throttling or an expired token.
+    #[must_use]
+    pub fn denial(&self) -> Option<&str> {
+        let said = self.said();
+        match self {
+            Self::Kube(kube::Error::Api(status)) => match status.code {
+                400 | 403 | 405 | 406 | 413 | 415 | 422 => said,
+                500 => said.filter(|said| said.contains("failed calling webhook")),
+                _ => None,
+            },
+            Self::NoEffect => said,
+            Self::Kube(_) | Self::Timeout(_) => None,
+        }
+    }
+
+    /// The message of the API server, or what its response shows.
+    #[must_use]
+    pub fn said(&self) -> Option<&str> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) => Some(&status.message),
+            Self::NoEffect => Some(NO_EFFECT),
+            Self::Kube(_) | Self::Timeout(_) => None,
+        }
+    }
+
+    /// Whether the write failed because the namespace is being deleted.
+    #[must_use]
+    pub fn is_namespace_terminating(&self) -> bool {
+        let Self::Kube(kube::Error::Api(status)) = self else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+    }
+
+    /// Whether the object does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+}
+
+/// Describes an error in one sentence. The `Display` of the library contains the whole status twice.
+pub(crate) fn describe(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("the Kubernetes API returned {}: {}", status.code, status.message),
+        // The message of the library quotes the content, which may be a part of a Secret.
+        kube::Error::SerdeError(error) => format!("the Kubernetes API returned an unreadable response (line {})", error.line()),
+        other => other.to_string(),
+    }
+}
+
+/// Performs a request with a deadline of `limit`.
+///
+/// # Errors
+/// The error of the request, or [`CallError::Timeout`].
+pub async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(CallError::Timeout(limit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn hanging_request_ends_at_its_deadline() {
+        let error = bounded(Duration::from_secs(5), std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the Kubernetes API did not respond within 5s");
+        assert_eq!(error.status(), None);
+    }
+
+    #[test]
+    fn unreadable_response_is_not_quoted() {
+        let error = serde_json::from_str::<u8>("\n\"planted\"").unwrap_err();
+        assert!(error.to_string().contains("planted"));
+        let said = CallError::from(kube::Error::SerdeError(error)).to_string();
+        assert_eq!(said, "the Kubernetes API returned an unreadable response (line 2)");
+    }
+
+    #[tokio::test]
+    async fn refusal_is_one_sentence_with_status() {
+        let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403).boxed();
+        let refused = std::future::ready(Err::<(), _>(kube::Error::Api(status)));
+        let error = bounded(Duration::from_secs(5), refused).await.unwrap_err();
+        assert_eq!(error.to_string(), "the Kubernetes API returned 403: leases is forbidden");
+        assert_eq!(error.status(), Some(403));
+        assert!(!error.is_conflict() && !error.is_not_found());
+    }
+}

@@ -1,0 +1,26 @@
+//! The reasons for a missing identity.
+
+use crate::api::Reason;
+use crate::controller::cluster::timeout::CallError;
+use crate::engine::{Cure, Fault};
+use crate::operation::{Trouble, TroubleKind};
+
+/// Why no identity is available.
+#[derive(Debug)]
+pub(crate) enum NoIdentity {
+    /// A fault that a user can correct.
+    Fault(Fault),
+    /// The Kubernetes API did not return the referenced object.
+    Unread(Trouble),
+}
+
+/// A referenced object could not be read. The read is retried like a call to a service that does not respond.
+pub(super) fn unread(what: &str, error: &CallError) -> NoIdentity {
+    let message = format!("failed to read {what}: {error}");
+    NoIdentity::Unread(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None })
+}
+
+/// A fault that a change in the cluster resolves.
+pub(super) fn fault(reason: Reason, message: String) -> NoIdentity {
+    NoIdentity::Fault(Fault { reason, message, cure: Cure::Cluster })
+}

@@ -1,0 +1,128 @@
+//! A federated `ServiceAccount`: its annotations name its identity in Entra ID, and its tokens authenticate it.
+//!
+//! The annotations are those of Azure Workload Identity. A tenant can set them freely, so they grant nothing: an application accepts
+//! this account only if its owner created a federated credential for it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt as _};
+
+use super::error::{NoIdentity, fault, unread};
+use super::rbac_hint::Grants;
+use crate::api::Reason;
+use crate::azure::identity::{AUDIENCE, AssertionSource, Identity, SecretText, Spelling, value};
+use crate::controller::cluster::resource_api::CALL;
+use crate::controller::cluster::timeout::bounded;
+use crate::operation::{Trouble, TroubleKind};
+
+const CLIENT: &str = "azure.workload.identity/client-id";
+const TENANT: &str = "azure.workload.identity/tenant-id";
+
+/// The names of the annotations in messages. There is neither a secret nor a certificate.
+const ANNOTATIONS: Spelling = Spelling {
+    tenant: "its annotation azure.workload.identity/tenant-id",
+    client: "its annotation azure.workload.identity/client-id",
+    secret: "no secret",
+    certificate: "no certificate",
+};
+
+/// The validity of a token of the account, in seconds: the minimum that Kubernetes allows. It serves one exchange.
+const TOKEN_SECONDS: i64 = 600;
+
+pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name: &str) -> Result<Identity, NoIdentity> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let account = match bounded(CALL, accounts.get(name)).await {
+        Ok(account) => account,
+        Err(error) if error.is_not_found() => {
+            let message = format!(
+                "ServiceAccount {name} not found in namespace {namespace}: create it with the annotations {CLIENT} and {TENANT}, or \
+                 correct spec.credentials.workloadIdentity.serviceAccountName"
+            );
+            return Err(fault(Reason::ServiceAccountNotFound, message));
+        }
+        Err(error) if error.status() == Some(403) => {
+            let command = grants.tokens(namespace, name).await;
+            let message =
+                format!("the operator is not allowed to read ServiceAccount {name}: have an administrator of the namespace run: {command}");
+            return Err(fault(Reason::ServiceAccountForbidden, message));
+        }
+        Err(error) => return Err(unread(&format!("ServiceAccount {name}"), &error)),
+    };
+    let uid = account.uid().unwrap_or_default();
+    let source = Tokens { accounts, namespace: namespace.to_owned(), name: name.to_owned(), uid, grants: grants.clone() };
+    identity_of(&account, Arc::new(source)).map_err(|message| fault(Reason::ServiceAccountInvalid, message))
+}
+
+/// The identity that the annotations of an account name, or one sentence that states their fault.
+pub(super) fn identity_of(account: &ServiceAccount, source: Arc<dyn AssertionSource>) -> Result<Identity, String> {
+    let name = account.name_any();
+    let annotation = |key: &str, what: &str| {
+        let text = account.annotations().get(key).filter(|text| !value::is_empty(text));
+        text.ok_or_else(|| format!("ServiceAccount {name} has no annotation {key}: set it to {what}"))
+    };
+    let client = annotation(CLIENT, "the client id of the application or managed identity that it is federated with")?;
+    let tenant = annotation(TENANT, "the id of the tenant that has the application or managed identity")?;
+    Identity::workload_identity(tenant, client, source, ANNOTATIONS)
+        .map_err(|error| format!("ServiceAccount {name} cannot be used: {error}"))
+}
+
+/// The tokens of one account.
+struct Tokens {
+    accounts: Api<ServiceAccount>,
+    namespace: String,
+    name: String,
+    /// Distinguishes accounts of the same name.
+    uid: String,
+    grants: Grants,
+}
+
+#[async_trait]
+impl AssertionSource for Tokens {
+    fn key(&self) -> String {
+        format!("ServiceAccount {}/{} {}", self.namespace, self.name, self.uid)
+    }
+
+    async fn assertion(&self) -> Result<SecretText, Trouble> {
+        let spec = TokenRequestSpec {
+            audiences: vec![AUDIENCE.to_owned()],
+            expiration_seconds: Some(TOKEN_SECONDS),
+            ..TokenRequestSpec::default()
+        };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let name = &self.name;
+        match bounded(CALL, self.accounts.create_token_request(name, &PostParams::default(), &request)).await {
+            Ok(answer) => {
+                let token = answer.status.map(|status| zeroize::Zeroizing::new(status.token)).filter(|token| !token.is_empty());
+                let nothing = || trouble(TroubleKind::InvalidAnswer, "the Kubernetes API returned a response without a token".to_owned());
+                token.map(|token| SecretText::new(&token)).ok_or_else(nothing)
+            }
+            Err(error) if error.status() == Some(403) => {
+                let command = self.grants.tokens(&self.namespace, name).await;
+                let message = format!(
+                    "the operator is not allowed to request a token of ServiceAccount {name}: have an administrator of the namespace run: {command}"
+                );
+                Err(trouble(TroubleKind::AssertionRefused, message))
+            }
+            Err(error) if error.is_not_found() => {
+                let message = format!("ServiceAccount {name} no longer exists in namespace {}", self.namespace);
+                Err(trouble(TroubleKind::AssertionRefused, message))
+            }
+            Err(error) => Err(trouble(TroubleKind::Unreachable, format!("failed to request a token of ServiceAccount {name}: {error}"))),
+        }
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokens({}/{})", self.namespace, self.name)
+    }
+}
+
+fn trouble(kind: TroubleKind, message: String) -> Trouble {
+    Trouble { kind, message, retry_after: None, activity_id: None }
+}

@@ -1,0 +1,232 @@
+//! Reconciles each resource when it is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt as _};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::agenda::Agenda;
+use crate::api::ResourceKey;
+use crate::controller::cluster::fair_semaphore::Shares;
+use crate::controller::reconcile::action::Action;
+use crate::telemetry::health::Heartbeat;
+
+/// The dependencies of the dispatcher.
+pub(crate) struct Dispatch<'a> {
+    /// No reconciliation starts before this is cancelled.
+    pub(crate) ready: CancellationToken,
+    /// No reconciliation starts after this is cancelled; those in progress end.
+    pub(crate) stop: &'a CancellationToken,
+    /// Each reconciliation holds a permit of its namespace.
+    pub(crate) passes: &'a Shares,
+    /// Beats while the dispatcher makes progress.
+    pub(crate) heartbeat: Heartbeat,
+}
+
+impl Dispatch<'_> {
+    /// Runs `pass` for each resource that `due` yields, and again when its result requests it, until `stop` is cancelled.
+    pub(crate) async fn run<F>(self, mut due: impl Stream<Item = ResourceKey> + Unpin, pass: impl Fn(Arc<ResourceKey>) -> F)
+    where
+        F: Future<Output = Action>,
+    {
+        let Self { ready, stop, passes, heartbeat } = self;
+        let mut agenda = Agenda::default();
+        let mut running = FuturesUnordered::new();
+        let mut beat = tokio::time::interval(Duration::from_secs(1));
+        let begin = |name: Arc<ResourceKey>| {
+            let pass = &pass;
+            // Thousands may wait for a permit, so the future of the reconciliation is created only with one.
+            async move {
+                let action = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Action::await_change(),
+                    share = passes.take(&name.namespace) => {
+                        let action = Box::pin(pass(Arc::clone(&name))).await;
+                        drop(share);
+                        action
+                    }
+                };
+                (name, action)
+            }
+        };
+        loop {
+            let next = agenda.next().filter(|_| ready.is_cancelled());
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = ready.cancelled(), if !ready.is_cancelled() => {}
+                Some((name, action)) = running.next() => agenda.end(name, action, Instant::now()),
+                name = due.next() => match name {
+                    Some(name) => agenda.schedule(name, Instant::now()),
+                    None => break,
+                },
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    while let Some(name) = agenda.begin(Instant::now()) {
+                        running.push(begin(name));
+                    }
+                }
+                _ = beat.tick() => heartbeat.beat(),
+            }
+        }
+        while running.next().await.is_some() {}
+        heartbeat.finished();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::api::Kind;
+    use crate::telemetry::health::Health;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn name(namespace: &str, name: usize) -> ResourceKey {
+        ResourceKey { kind: Kind::ModelRefresh, namespace: namespace.to_owned(), name: name.to_string() }
+    }
+
+    /// What a test observes: when each reconciliation started, and how many are in progress at once at most.
+    #[derive(Default)]
+    struct Seen {
+        begun: Vec<(ResourceKey, Instant)>,
+        now: usize,
+        most: usize,
+    }
+
+    /// Runs reconciliations that each take this long and are due again after an hour.
+    async fn run(
+        took: Duration,
+        names: mpsc::UnboundedReceiver<ResourceKey>,
+        ready: CancellationToken,
+        stop: CancellationToken,
+        seen: Arc<Mutex<Seen>>,
+    ) {
+        let heartbeat = Health::new().heartbeat("controller", HOUR);
+        let due = futures::stream::unfold(names, |mut names| async move { names.recv().await.map(|name| (name, names)) });
+        let dispatch = Dispatch { ready, stop: &stop, passes: &Shares::new(64), heartbeat };
+        let pass = |name: Arc<ResourceKey>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                {
+                    let mut seen = seen.lock();
+                    seen.begun.push((ResourceKey::clone(&name), Instant::now()));
+                    seen.now += 1;
+                    seen.most = seen.most.max(seen.now);
+                }
+                tokio::time::sleep(took).await;
+                seen.lock().now -= 1;
+                Action::requeue(HOUR)
+            }
+        };
+        dispatch.run(Box::pin(due), pass).await;
+    }
+
+    struct Running {
+        due: mpsc::UnboundedSender<ResourceKey>,
+        ready: CancellationToken,
+        stop: CancellationToken,
+        seen: Arc<Mutex<Seen>>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    fn start(took: Duration) -> Running {
+        let (due, names) = mpsc::unbounded_channel();
+        let (ready, stop, seen) = (CancellationToken::new(), CancellationToken::new(), Arc::<Mutex<Seen>>::default());
+        let task = tokio::spawn(run(took, names, ready.clone(), stop.clone(), Arc::clone(&seen)));
+        Running { due, ready, stop, seen, task }
+    }
+
+    impl Running {
+        fn ask(&self, names: impl IntoIterator<Item = ResourceKey>) {
+            for name in names {
+                self.due.send(name).unwrap();
+            }
+        }
+
+        fn begun(&self, wanted: &ResourceKey) -> Option<Instant> {
+            self.seen.lock().begun.iter().find(|(name, _)| name == wanted).map(|(_, at)| *at)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_namespace_does_not_delay_another() {
+        let running = start(Duration::from_secs(15));
+        running.ready.cancel();
+        running.ask((0..1_000).map(|n| name("greedy", n)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for n in 0..50 {
+            let (asked, other) = (Instant::now(), name("other", n));
+            running.ask([other.clone()]);
+            // Eight of them are in progress at once.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let begun = running.begun(&other).unwrap_or_else(|| panic!("reconciliation {n} is delayed"));
+            assert!(begun.duration_since(asked) < Duration::from_millis(100));
+        }
+        assert!(running.seen.lock().most <= 64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn busy_namespace_does_not_delay_another() {
+        let running = start(Duration::from_millis(20));
+        running.ready.cancel();
+        running.ask((0..10_000).map(|n| name("greedy", n)).chain([name("other", 0)]));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(running.begun(&name("other", 0)).is_some());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(running.seen.lock().begun.len(), 10_001);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reconciliations_start_when_ready_and_end_on_stop() {
+        let running = start(Duration::from_secs(5));
+        running.ask((0..100).map(|n| name("bi", n)));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(running.seen.lock().begun.is_empty());
+        running.ready.cancel();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = running.seen.lock().begun.len();
+        running.stop.cancel();
+        running.task.await.unwrap();
+        let seen = running.seen.lock();
+        assert_eq!((seen.begun.len(), seen.now), (begun, 0), "those in progress ended, and no other started");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_during_a_run_is_dispatched_after_it() {
+        let running = start(Duration::from_secs(5));
+        running.ready.cancel();
+        running.ask([name("bi", 0)]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        running.ask([name("bi", 0), name("bi", 0)]);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let seen = running.seen.lock();
+        let gaps: Vec<u64> = seen.begun.windows(2).map(|two| two[1].1.duration_since(two[0].1).as_secs()).collect();
+        assert_eq!((gaps, seen.most), (vec![5], 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_while_waiting_for_permit_is_not_lost() {
+        let running = start(Duration::from_secs(5));
+        running.ready.cancel();
+        running.ask((0..100).map(|n| name("bi", n)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let waits = (0..100).map(|n| name("bi", n)).find(|name| running.begun(name).is_none()).unwrap();
+        running.ask([waits.clone()]);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(running.seen.lock().begun.iter().filter(|(name, _)| *name == waits).count(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reconciliation_is_repeated_after_requested_delay() {
+        let running = start(Duration::from_secs(1));
+        running.ready.cancel();
+        running.ask([name("bi", 0)]);
+        tokio::time::sleep(2 * HOUR + Duration::from_mins(1)).await;
+        assert_eq!(running.seen.lock().begun.len(), 3);
+    }
+}

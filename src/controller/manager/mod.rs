@@ -1,0 +1,11 @@
+//! The lifecycle of the process: startup, leader election, the watches and the schedule of reconciliations, and shutdown.
+
+mod agenda;
+mod controllers;
+mod dispatch;
+mod process;
+pub(crate) mod watch;
+pub(crate) mod wiring;
+
+pub use controllers::work;
+pub use process::{RunError, Running, run};

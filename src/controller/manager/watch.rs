@@ -1,0 +1,184 @@
+//! The watches. Each updates the cache and the index, and triggers reconciliations for changes by other clients. A watch that the API
+//! server refuses is retried and does not block the others.
+
+mod paging;
+mod state;
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, SelectAll};
+use futures::{Stream, StreamExt};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use kube::runtime::{Predicate, WatchStreamExt, predicates, watcher};
+use kube::{Api, Client, Resource as _, ResourceExt};
+use tokio_util::sync::CancellationToken;
+
+use self::state::{WatchState, code};
+use crate::api::{Kind, ResourceKey};
+use crate::controller::reconcile::context::Context;
+use crate::controller::store::cached::Watched;
+use crate::controller::store::scope::{WatchHandle, WatchScope};
+use crate::telemetry::health::Health;
+
+/// The duration of a watch request in seconds. A connection that is silent for longer counts as dead, so that a list that hangs at startup
+/// does not block for minutes. Azure's load balancer drops connections that are idle for 240 s.
+pub(crate) const WATCH_SECONDS: u32 = 60;
+/// The page size that the library requests, which [`paging`] replaces.
+const PAGE: u32 = 100;
+
+/// The watch of one kind, in one namespace or in all.
+pub(crate) struct Watch {
+    of: WatchScope,
+    writer: Writer<Watched>,
+    synced: CancellationToken,
+}
+
+/// The watches of these namespaces (all if there are none), and access to their caches.
+pub(crate) fn watches(namespaces: &[String]) -> (Vec<Watch>, HashMap<WatchScope, WatchHandle>) {
+    let of_all = namespaces.is_empty().then_some(None);
+    let namespaces = of_all.into_iter().chain(namespaces.iter().cloned().map(Some));
+    let mut watches = Vec::new();
+    let mut views = HashMap::new();
+    for (namespace, &kind) in namespaces.flat_map(|namespace| Kind::ALL.iter().map(move |kind| (namespace.clone(), kind))) {
+        let (writer, synced, of) = (Writer::new(kind), CancellationToken::new(), WatchScope { kind, namespace });
+        views.insert(of.clone(), WatchHandle { store: writer.as_reader(), synced: synced.clone() });
+        watches.push(Watch { of, writer, synced });
+    }
+    (watches, views)
+}
+
+/// Starts the watches. Returns the names of the resources that are new or that other clients changed, and a token for each watch that is
+/// cancelled when no reconciliation needs to wait for it any longer.
+pub(crate) fn changes(
+    watches: Vec<Watch>,
+    ctx: &Arc<Context>,
+    health: &Health,
+) -> (SelectAll<BoxStream<'static, ResourceKey>>, Vec<CancellationToken>) {
+    watches
+        .into_iter()
+        .map(|Watch { of, writer, synced }| {
+            let state = Arc::new(WatchState::new(of.clone(), synced, Arc::clone(&ctx.metrics), health.clone()));
+            state.begins();
+            let (settled, client) = (state.settled.clone(), watched_by(&state, ctx.client.clone()));
+            let api = match &of.namespace {
+                None => Api::all_with(client, &of.kind),
+                Some(namespace) => Api::namespaced_with(client, namespace, &of.kind),
+            };
+            let store = writer.as_reader();
+            let events = events(api, Arc::clone(&state)).modify(move |object| reuse(&store, of.kind, object)).reflect(writer);
+            (names(events, of, Arc::clone(ctx), state), settled)
+        })
+        .unzip()
+}
+
+/// A client that records the success of watch requests in `state`.
+fn watched_by(state: &Arc<WatchState>, client: Client) -> Client {
+    let state = Arc::clone(state);
+    paging::client(client, move || state.works())
+}
+
+/// The events of a watch. It is retried after a failure with increasing backoff. If the API server does not know the resource version or
+/// the CRD any more, the watch starts with a new list. The library would retry that version forever, and would reset the backoff with
+/// each list.
+fn events(api: Api<Watched>, state: Arc<WatchState>) -> impl Stream<Item = watcher::Result<Event<Watched>>> {
+    stream::unfold((None, Duration::ZERO), move |(watching, pause): (Option<BoxStream<'static, _>>, Duration)| {
+        let (api, state) = (api.clone(), Arc::clone(&state));
+        async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+            let mut watching = watching.unwrap_or_else(|| watcher(api, config).boxed());
+            let event = watching.next().await?;
+            let (pause, lists_anew) = match &event {
+                Ok(_) => (Duration::ZERO, false),
+                Err(error @ watcher::Error::WatchStartFailed(_)) => (state.failed(error), matches!(code(error), Some(404 | 410))),
+                Err(error) => (state.failed(error), false),
+            };
+            Some((event, ((!lists_anew).then_some(watching), pause)))
+        }
+    })
+}
+
+/// Shares the content of an unchanged resource with the cache. A new list is held beside the cache until it is complete.
+fn reuse(store: &Store<Watched>, kind: Kind, object: &mut Watched) {
+    if let Some(cached) = store.get(&ObjectRef::from_obj_with(object, kind)) {
+        object.reuse(&cached);
+    }
+}
+
+/// Records the events, and returns the names of the resources that other clients changed.
+fn names(
+    events: impl Stream<Item = watcher::Result<Event<Watched>>> + Send + 'static,
+    of: WatchScope,
+    ctx: Arc<Context>,
+    state: Arc<WatchState>,
+) -> BoxStream<'static, ResourceKey> {
+    let (kind, of) = (of.kind, Arc::new(of));
+    let named = move |object: &Watched| ResourceKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let mut changes = Changes::default();
+    let due = move |event: watcher::Result<Event<Watched>>| match event {
+        Ok(Event::Apply(object)) => {
+            let name = named(&object);
+            ctx.shown(&of, &name, &object);
+            ctx.tell_followers(&name);
+            if changes.by_others(&name, &object) { vec![name] } else { Vec::new() }
+        }
+        Ok(Event::InitApply(object)) => {
+            let name = named(&object);
+            ctx.shown(&of, &name, &object);
+            changes.listed(name, &object);
+            Vec::new()
+        }
+        Ok(Event::InitDone) => {
+            state.synced();
+            ctx.shown_all(&of);
+            changes.all_listed(|name| ctx.cached(name).is_some())
+        }
+        // A resource without the finalizer disappears without a reconciliation, and must leave the queue.
+        Ok(Event::Delete(object)) => {
+            let name = named(&object);
+            ctx.gone(&name, object.meta());
+            changes.seen.remove(&name);
+            vec![name]
+        }
+        Ok(Event::Init) | Err(_) => Vec::new(),
+    };
+    events.map(due).flat_map(stream::iter).boxed()
+}
+
+/// Distinguishes changes by other clients from status writes of the operator, which need no further reconciliation.
+#[derive(Default)]
+struct Changes {
+    /// A hash of the properties that other clients change, by resource.
+    seen: HashMap<ResourceKey, Option<u64>>,
+    /// The changes in a list. They are due when the list is complete, because the cache does not contain them before.
+    listed: Vec<ResourceKey>,
+}
+
+impl Changes {
+    fn by_others(&mut self, name: &ResourceKey, object: &Watched) -> bool {
+        let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
+        let hash = by_others.hash_property(object);
+        self.seen.insert(name.clone(), hash) != Some(hash)
+    }
+
+    fn listed(&mut self, name: ResourceKey, object: &Watched) {
+        if self.by_others(&name, object) {
+            self.listed.push(name);
+        }
+    }
+
+    fn all_listed(&mut self, is_there: impl Fn(&ResourceKey) -> bool) -> Vec<ResourceKey> {
+        self.seen.retain(|name, _| is_there(name));
+        mem::take(&mut self.listed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

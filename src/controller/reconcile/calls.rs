@@ -1,0 +1,208 @@
+//! The calls to the services: their preparation, and what their responses show.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::context::Context;
+use super::target::Target;
+use crate::api::{Credentials, Model, ModelResource, Reason};
+use crate::azure::identity::{Fingerprint, Identity};
+use crate::azure::{self, Window};
+use crate::controller::credentials::NoIdentity;
+use crate::engine::reconcile::{Call, Freshness};
+use crate::engine::{Cure, Fault, Seen, claims};
+use crate::operation::{CallKind, ServiceKind, Submission, Trouble, TroubleKind};
+
+/// A prepared call, which has its credentials, its token and a permit for a call in flight.
+pub(crate) struct Prepared {
+    call: azure::Call,
+    credentials: Option<Credentials>,
+    identity: Fingerprint,
+    model: String,
+}
+
+/// The kind of a call, by which its service limits calls.
+fn call_kind(object: &ModelResource, call: &Call) -> CallKind {
+    match call {
+        Call::Submit(_) => CallKind::Submit(object.kind().into()),
+        Call::ResolveModel | Call::FindModel => CallKind::Resolve,
+        Call::Poll(kind, _) => CallKind::Poll(*kind),
+        Call::List(kind, _) => CallKind::List(*kind),
+        Call::Cancel(_) => CallKind::Cancel,
+    }
+}
+
+/// The identity for a call and its credentials. If the credentials were removed from the spec after the operation started, the ones used
+/// last still serve to poll and cancel it, as those of a deleted Secret do.
+async fn identity(
+    ctx: &Context,
+    object: &ModelResource,
+    credentials: Option<Credentials>,
+    freshness: Freshness,
+) -> Result<(Identity, Option<Credentials>), NoIdentity> {
+    let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid().unwrap_or_default());
+    let found = ctx.identities.of(&namespace, credentials.as_ref(), freshness).await;
+    match (&found, &credentials) {
+        (Ok(_), Some(credentials)) => ctx.memory.used(&uid, credentials),
+        (Err(NoIdentity::Fault(_)), None) if freshness != Freshness::Fresh => {
+            if let Some(last) = ctx.memory.last_used(&uid)
+                && let Ok(identity) = ctx.identities.of(&namespace, Some(&last), Freshness::LastKnown).await
+            {
+                return Ok((identity, Some(last)));
+            }
+        }
+        (Ok(_) | Err(_), _) => {}
+    }
+    Ok((found?, credentials))
+}
+
+/// Prepares a call on `model` before anything is recorded about it: without credentials there is no intent. The error states what
+/// prevents the call.
+pub(crate) async fn prepare(
+    ctx: &Context,
+    object: &ModelResource,
+    credentials: Result<Option<Credentials>, Fault>,
+    model: &Model,
+    call: &Call,
+    freshness: Freshness,
+) -> Result<Prepared, Box<Seen>> {
+    let ours = |reason, message| Box::new(Seen::Fault(Fault { reason, message, cure: Cure::Spec }));
+    let target = Target::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
+    let credentials = credentials.map_err(|fault| Box::new(Seen::Fault(fault)))?;
+    let namespace = object.namespace().unwrap_or_default();
+    let (identity, credentials) = match identity(ctx, object, credentials, freshness).await {
+        Ok(found) => found,
+        Err(NoIdentity::Fault(fault)) => return Err(Box::new(Seen::Fault(fault))),
+        Err(NoIdentity::Unread(trouble)) => return Err(Box::new(Seen::Trouble(trouble))),
+    };
+    let key = model.key();
+    if let Some(trouble) = ctx.refusals.of(&identity, &key) {
+        ctx.identities.refused(&namespace, credentials.as_ref());
+        return Err(Box::new(Seen::Trouble(trouble)));
+    }
+    let fingerprint = identity.fingerprint();
+    let at_service = target.at(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
+    match at_service.prepare_for(call_kind(object, call)).await {
+        Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
+        Err(trouble) => {
+            if trouble.kind == TroubleKind::Throttled {
+                ctx.metrics.held_back(if model.power_bi.is_some() { ServiceKind::PowerBi } else { ServiceKind::AnalysisServices });
+            }
+            if matches!(trouble.kind, TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused) {
+                ctx.identities.refused(&namespace, credentials.as_ref());
+            }
+            Err(Box::new(Seen::Trouble(trouble)))
+        }
+    }
+}
+
+/// Performs a prepared call.
+pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, prepared: Prepared) -> Seen {
+    let Prepared { call: service, credentials, identity, model } = prepared;
+    let seen = match call {
+        Call::Submit(request) => Seen::Submission(service.submit(request).await),
+        Call::ResolveModel => Seen::Resolved(service.resolve().await),
+        Call::Poll(kind, operation) => Seen::Look(service.look(*kind, operation).await),
+        Call::List(kind, intent) => {
+            let result = service.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
+            let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
+            let mut taken = ctx.claimed_by_others(object, (*kind, &model), listed);
+            let unseen = ctx.unseen((*kind).into());
+            let run = object.status().and_then(|status| status.run.as_ref());
+            match unseen.zip(result.as_ref().ok()).and_then(|(unseen, listing)| claims::spare(run, listing, &mut taken, &unseen)) {
+                Some(fault) => Seen::Fault(fault),
+                None => Seen::Listing { kind: *kind, result, taken },
+            }
+        }
+        Call::FindModel => Seen::Presence(service.find_model().await),
+        Call::Cancel(id) => Seen::Cancellation(service.cancel(id).await),
+    };
+    if let Some(trouble) = refusal_in(&seen) {
+        ctx.refusals.remember(identity, &model, trouble);
+        ctx.identities.refused(&object.namespace().unwrap_or_default(), credentials.as_ref());
+    }
+    seen
+}
+
+/// The error by which the service refused the identity, if it did.
+fn refusal_in(seen: &Seen) -> Option<&Trouble> {
+    use crate::operation::{Cancellation, Look, Presence, Resolution};
+    let trouble = match seen {
+        Seen::Submission(Submission::Refused(trouble))
+        | Seen::Look(Look::Trouble(trouble))
+        | Seen::Listing { result: Err(trouble), .. }
+        | Seen::Cancellation(Cancellation::Trouble(trouble))
+        | Seen::Resolved(Resolution::Trouble(trouble))
+        | Seen::Presence(Presence::Trouble(trouble)) => trouble,
+        Seen::Submission(_)
+        | Seen::Look(_)
+        | Seen::Listing { .. }
+        | Seen::Cancellation(_)
+        | Seen::Nothing
+        | Seen::Resolved(_)
+        | Seen::Presence(_)
+        | Seen::Turn(_)
+        | Seen::Trouble(_)
+        | Seen::Fault(_) => return None,
+    };
+    (trouble.kind == TroubleKind::AccessDenied).then_some(trouble)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::azure::identity::Environment;
+    use crate::controller::cluster::resource_api::places;
+    use crate::controller::credentials::{Identities, OwnIdentity};
+    use crate::controller::fixture::context;
+
+    const GUID: &str = "11111111-1111-1111-1111-111111111111";
+
+    fn encoded(value: &str) -> serde_json::Value {
+        json!(k8s_openapi::ByteString(value.into()))
+    }
+
+    /// A context whose API server has one Secret, and a resource in it.
+    fn world() -> (Context, ModelResource) {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aas-sp"},
+            "data": {"tenantId": encoded(GUID), "clientId": encoded(GUID), "clientSecret": encoded("planted~secret")},
+        });
+        let shown = serde_json::to_vec(&secret).unwrap();
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let shown = shown.clone();
+            async move { Ok::<_, Infallible>(Response::new(Body::from(shown))) }
+        });
+        let mut ctx = context(0);
+        let own = OwnIdentity { environment: Environment::read(|_| None), namespaces: Vec::new() };
+        ctx.identities = Identities::new(Client::new(service, "ops"), places(), own);
+        let object = json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+            "metadata": {"name": "sales", "namespace": "bi", "uid": "u-1"},
+            "spec": {"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}},
+        });
+        (ctx, serde_json::from_value(object).unwrap())
+    }
+
+    #[tokio::test]
+    async fn removed_credentials_still_poll_and_cancel() {
+        let (ctx, object) = world();
+        let credentials: Credentials = serde_json::from_value(json!({"servicePrincipalRef": {"name": "aas-sp"}})).unwrap();
+        // No credentials are known yet.
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Cached).await, Err(NoIdentity::Fault(_))));
+        assert!(identity(&ctx, &object, Some(credentials.clone()), Freshness::Fresh).await.is_ok());
+        for freshness in [Freshness::Cached, Freshness::LastKnown] {
+            let found = identity(&ctx, &object, None, freshness).await;
+            assert_eq!(found.map(|(_, used)| used).ok(), Some(Some(credentials.clone())), "{freshness:?}");
+        }
+        // A new operation needs the credentials of the spec.
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Fresh).await, Err(NoIdentity::Fault(_))));
+    }
+}

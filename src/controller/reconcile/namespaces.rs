@@ -1,0 +1,43 @@
+//! Whether a namespace is being deleted together with its resources.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+
+use super::context::Context;
+use crate::controller::cluster::resource_api::CALL;
+use crate::controller::cluster::timeout::bounded;
+
+/// Whether the namespace of the resource with this uid is being deleted or no longer exists.
+pub(crate) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool {
+    // Deletion is irreversible.
+    if ctx.memory.namespace_ends(uid) {
+        return true;
+    }
+    let namespaces: Api<Namespace> = Api::all(ctx.client.clone());
+    let answer = {
+        let _place = ctx.places.take(namespace).await;
+        bounded(CALL, namespaces.get(namespace)).await
+    };
+    let ending = match answer {
+        Ok(found) => found.metadata.deletion_timestamp.is_some(),
+        Err(error) if error.is_not_found() => true,
+        Err(error) if error.denial().is_some() => {
+            // The same permission is missing for all resources, so it is reported once per namespace.
+            if ctx.memory.is_news("", &format!("namespace {namespace}")) {
+                tracing::warn!(
+                    %error, namespace,
+                    "failed to get the namespace; its deletion may wait for an operation without limit; grant get on namespaces"
+                );
+            }
+            false
+        }
+        Err(error) => {
+            tracing::debug!(%error, namespace, "failed to get the namespace");
+            false
+        }
+    };
+    if ending {
+        ctx.memory.namespace_is_ending(uid);
+    }
+    ending
+}

@@ -1,0 +1,152 @@
+//! A resource that cannot be decoded because another version wrote it. The operator ignores it, but a user can release it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Resource as _, ResourceExt as _};
+use serde_json::json;
+
+use super::action::Action;
+use super::context::Context;
+use super::namespaces;
+use crate::api::{self, Kind, Reason, ResourceKey};
+use crate::controller::cluster::resource_api::{CALL, finalizers_of};
+use crate::controller::cluster::timeout::{CallError, bounded};
+use crate::controller::store::cached::Watched;
+use crate::engine::{Notice, namespace_patience};
+
+/// How often the namespace of a resource that is being deleted is polled: the deletion of the namespace does not change the resource.
+const LOOK: Duration = Duration::from_mins(1);
+
+/// Reports why the resource cannot be decoded. Removes its finalizer if the resource is being deleted and a user requests the release, or
+/// if its namespace is being deleted and the wait has reached its limit.
+pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &str) -> Action {
+    let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
+    let uid = cached.uid().unwrap_or_default();
+    // Its position in the queue cannot be read any more.
+    ctx.wake(ctx.queue.lock().remove(&uid));
+    let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Notice { reason, message });
+    let held = cached.meta().deletion_timestamp.as_ref().filter(|_| api::has_finalizer(cached.meta()));
+    let asked = held.is_some() && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true");
+    let patience = match held {
+        Some(since) if !asked && namespaces::is_ending(ctx, &namespace, &uid).await => Some(namespace_patience(since.0, Timestamp::now())),
+        _ => None,
+    };
+    if !asked && patience.is_none_or(|left| !left.is_zero()) {
+        let message = format!(
+            "failed to decode the resource, so the operator ignores it ({error}): correct it, or delete it with the annotation {}: \"true\"",
+            api::RELEASE
+        );
+        if ctx.memory.is_news(&uid, &message) {
+            tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; ignoring it");
+            publish(Reason::Undecodable, message);
+        }
+        return held.map_or_else(Action::await_change, |_| Action::requeue(patience.unwrap_or(LOOK)));
+    }
+    match release(ctx, kind, cached).await {
+        Ok(()) => {
+            let what = cached.operation().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
+            let why = if asked {
+                format!("released by the annotation {}", api::RELEASE)
+            } else {
+                "the namespace is being deleted, which waits for at most two minutes".to_owned()
+            };
+            let message = format!("{what} may still be running: {why}, and the status cannot be decoded");
+            if patience.is_some() {
+                let notice = Notice { reason: Reason::Released, message: message.clone() };
+                ctx.events.publish_of_namespace(&ResourceKey { kind, namespace, name }, &notice);
+            }
+            publish(Reason::Released, message);
+            Action::await_change()
+        }
+        Err(error) => {
+            let pause = ctx.memory.failed(&uid);
+            let retry_in_seconds = pause.as_secs_f64();
+            tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in_seconds, "failed to release a resource");
+            Action::requeue(pause)
+        }
+    }
+}
+
+async fn release(ctx: &Context, kind: Kind, cached: &Watched) -> Result<(), CallError> {
+    let namespace = cached.namespace().unwrap_or_default();
+    let resources: Api<Watched> = Api::namespaced_with(ctx.client.clone(), &namespace, &kind);
+    let meta = cached.meta();
+    let finalizers = bounded(CALL, finalizers_of(&resources, meta)).await?;
+    let finalizers: Vec<String> = finalizers.into_iter().filter(|name| name != api::FINALIZER).collect();
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers, "resourceVersion": meta.resource_version, "uid": meta.uid}}));
+    let _place = ctx.places.take(&namespace).await;
+    match bounded(CALL, resources.patch(&cached.name_any(), &PatchParams::default(), &patch)).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt as _;
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use parking_lot::Mutex;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::controller::fixture::context;
+    use crate::controller::reconcile::reconcile;
+
+    /// The requests to the API server during the reconciliation of a resource that a newer version wrote.
+    async fn sent(change: impl FnOnce(&mut Value)) -> Vec<(String, Value)> {
+        let mut object = json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+            "metadata": {
+                "name": "sales", "namespace": "bi", "uid": "u-1", "resourceVersion": "41", "finalizers": ["other/one", api::FINALIZER],
+                "deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": {(api::RELEASE): "true"},
+            },
+            "spec": {"model": {"fabric": "sales"}, "conflictPolicy": "Preempt"},
+            "status": {"run": {"operationId": "op-1", "state": 7}},
+        });
+        change(&mut object);
+        let kept: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+        let (shown, keep) = (serde_json::to_vec(&object).unwrap(), Arc::clone(&kept));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (keep, shown) = (Arc::clone(&keep), shown.clone());
+            async move {
+                let line = format!("{} {}", request.method(), request.uri().path());
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                if line.starts_with("PATCH") {
+                    keep.lock().push((line, serde_json::from_slice(&body).unwrap()));
+                }
+                Ok::<_, Infallible>(Response::new(Body::from(shown)))
+            }
+        });
+        let mut ctx = context(0);
+        ctx.client = Client::new(service, "ops");
+        let cached: Watched = serde_json::from_value(object).unwrap();
+        assert!(cached.object(Kind::ModelRefresh).is_err());
+        assert_eq!(cached.operation().as_deref(), Some("op-1"));
+        reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::new(ctx)).await;
+        let kept = kept.lock();
+        kept.clone()
+    }
+
+    #[tokio::test]
+    async fn undecodable_resource_can_be_released() {
+        let sent = sent(|_| {}).await;
+        assert_eq!(sent.len(), 1);
+        let (line, body) = &sent[0];
+        assert_eq!(line, "PATCH /apis/tabular-operator.dev/v1alpha1/namespaces/bi/modelrefreshes/sales");
+        assert_eq!(*body, json!({"metadata": {"finalizers": ["other/one"], "resourceVersion": "41", "uid": "u-1"}}));
+    }
+
+    #[tokio::test]
+    async fn undecodable_resource_is_otherwise_unchanged() {
+        assert!(sent(|object| object["metadata"]["deletionTimestamp"] = Value::Null).await.is_empty());
+        assert!(sent(|object| object["metadata"]["annotations"] = json!({(api::RELEASE): "yes"})).await.is_empty());
+        assert!(sent(|object| object["metadata"]["finalizers"] = json!(["other/one"])).await.is_empty());
+    }
+}

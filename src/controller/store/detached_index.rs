@@ -1,0 +1,78 @@
+//! Resources whose operations may be running, and those among them that were deleted: a user removed the finalizer, or replaced the
+//! resource with another one of the same name. [`crate::controller::reconcile::detached`] tracks the operations of the latter.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use kube::{Resource as _, ResourceExt as _};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::cached::Watched;
+use crate::api::{Kind, ModelResource};
+use crate::engine::reconcile::AcceptedSubmission;
+
+/// A resource as the cache holds it.
+type Kept = (Kind, Arc<Watched>);
+
+/// A deleted resource whose operation may be running.
+pub(crate) struct Gone {
+    pub(crate) kind: Kind,
+    pub(crate) watched: Arc<Watched>,
+    /// The accepted submission whose id is not recorded.
+    pub(crate) accepted: Option<AcceptedSubmission>,
+}
+
+/// The resources with an operation that may be running, and those among them that were deleted.
+pub(crate) struct Orphans {
+    /// The last reconciled state of each resource by uid. It nearly always shares its memory with the cache.
+    under_way: Mutex<HashMap<String, Kept>>,
+    /// The uids of deleted resources whose operations are tracked.
+    followed: Mutex<HashSet<String>>,
+    gone: mpsc::UnboundedSender<Gone>,
+}
+
+impl Orphans {
+    /// Returns the tracker, and the receiver of the deleted resources.
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Gone>) {
+        let (gone, coming) = mpsc::unbounded_channel();
+        (Self { under_way: Mutex::default(), followed: Mutex::default(), gone }, coming)
+    }
+
+    /// Keeps a resource whose operation may be running. `cached` is the state with which the reconciliation started.
+    pub(crate) fn track(&self, object: &ModelResource, cached: &Arc<Watched>) {
+        let Some(uid) = object.uid() else { return };
+        let is_cached = object.meta().resource_version == cached.meta().resource_version;
+        let newer = (!is_cached).then(|| Watched::of(object).ok()).flatten();
+        self.under_way.lock().insert(uid, (object.kind(), newer.map_or_else(|| Arc::clone(cached), Arc::new)));
+    }
+
+    /// Stops tracking a resource that has no running operation or was released.
+    pub(crate) fn let_go(&self, uid: &str) {
+        self.under_way.lock().remove(uid);
+    }
+
+    /// Whether the operation of a deleted resource is tracked.
+    pub(crate) fn follows(&self, uid: &str) -> bool {
+        self.followed.lock().contains(uid)
+    }
+
+    /// Handles a resource that appears to be deleted. If its operation may be running, starts to track it and returns the last state of
+    /// the resource. `accepted` returns the accepted submission whose id is not recorded.
+    pub(crate) fn gone(&self, uid: &str, accepted: impl FnOnce(&ModelResource) -> Option<AcceptedSubmission>) -> Option<ModelResource> {
+        let (kind, watched) = self.under_way.lock().remove(uid)?;
+        let object = watched.object(kind).ok().map(Arc::unwrap_or_clone);
+        let accepted = object.as_ref().and_then(accepted);
+        // A reconciliation in progress may report the deletion again.
+        if self.followed.lock().insert(uid.to_owned()) {
+            // Fails only while the process is shutting down.
+            let _ = self.gone.send(Gone { kind, watched, accepted });
+        }
+        object
+    }
+
+    /// Records that the operation of a deleted resource needs no more tracking.
+    pub(crate) fn seen_to(&self, uid: &str) {
+        self.followed.lock().remove(uid);
+    }
+}

@@ -1,0 +1,152 @@
+//! An index of the recorded state of all resources. The watch and the writes of the operator update it incrementally.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource as _, ResourceExt as _};
+use parking_lot::Mutex;
+
+use super::gauges::{Census, Facts};
+use super::local_state::version_of;
+use super::scope::WatchScope;
+use crate::api::ModelResource;
+use crate::engine::Taken;
+use crate::engine::claims::{Claims, Record};
+use crate::operation::{OperationId, OperationKind};
+use crate::telemetry::metrics::Metrics;
+
+/// The index of all resources.
+#[derive(Debug)]
+pub(crate) struct Index {
+    metrics: Arc<Metrics>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By uid.
+    entries: HashMap<Arc<str>, Entry>,
+    census: Census,
+    claims: Claims,
+}
+
+/// One resource that exists.
+#[derive(Debug)]
+struct Entry {
+    version: Option<String>,
+    /// The watch that shows it.
+    of: Arc<WatchScope>,
+    facts: Facts,
+}
+
+/// What an observation of a resource shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// The resource was unknown.
+    First,
+    /// The resource changed.
+    Changed,
+    /// This version is known: the operator wrote it.
+    Known,
+}
+
+impl Index {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, known: Mutex::default() }
+    }
+
+    /// Compares what the watch shows of a resource with the known version.
+    pub(crate) fn sight(&self, metadata: &ObjectMeta) -> Sight {
+        let known = self.known.lock();
+        match metadata.uid.as_deref().and_then(|uid| known.entries.get(uid)) {
+            None => Sight::First,
+            Some(entry) if entry.version == metadata.resource_version => Sight::Known,
+            Some(_) => Sight::Changed,
+        }
+    }
+
+    /// Records what the watch shows of a resource. `None` is one that cannot be decoded; its claims stay unchanged.
+    pub(crate) fn shown(&self, of: &Arc<WatchScope>, metadata: &ObjectMeta, object: Option<&ModelResource>) {
+        let Some(uid) = metadata.uid.as_deref() else { return };
+        let entry = Entry { version: metadata.resource_version.clone(), of: Arc::clone(of), facts: Facts::of(of.kind, object) };
+        self.known.lock().replace(&Arc::from(uid), entry, object, &self.metrics);
+    }
+
+    /// Records what a write of the operator or a read from the API server returned for a known resource.
+    pub(crate) fn wrote(&self, object: &ModelResource) {
+        let (metadata, mut known) = (object.meta(), self.known.lock());
+        let Some((uid, entry)) = metadata.uid.as_deref().and_then(|uid| known.entries.get_key_value(uid)) else { return };
+        // The watch may have shown a later one meanwhile.
+        if version_of(metadata.resource_version.as_deref()) < version_of(entry.version.as_deref()) {
+            return;
+        }
+        let uid = Arc::clone(uid);
+        let entry =
+            Entry { version: metadata.resource_version.clone(), of: Arc::clone(&entry.of), facts: Facts::of(object.kind(), Some(object)) };
+        known.replace(&uid, entry, Some(object), &self.metrics);
+    }
+
+    /// Removes a resource that no longer exists.
+    pub(crate) fn gone(&self, uid: &str) {
+        self.known.lock().remove(&Arc::from(uid), &self.metrics);
+    }
+
+    /// The known uids of one watch that are not among `shown`.
+    pub(crate) fn missing(&self, of: &WatchScope, shown: &HashSet<&str>) -> Vec<Arc<str>> {
+        let known = self.known.lock();
+        let of_watch = known.entries.iter().filter(|(_, entry)| *entry.of == *of);
+        of_watch.map(|(uid, _)| uid).filter(|uid| !shown.contains(&***uid)).cloned().collect()
+    }
+
+    /// Keeps the operations of a resource claimed that is being deleted or was deleted.
+    pub(crate) fn departs(&self, object: &ModelResource) {
+        if let Some(uid) = object.uid() {
+            self.known.lock().claims.depart(&Arc::from(uid), record(object));
+        }
+    }
+
+    /// See [`Claims::by_others`].
+    pub(crate) fn claimed_by_others<'a>(
+        &self,
+        own: Option<&str>,
+        operations_of: (OperationKind, &str),
+        operations: impl IntoIterator<Item = &'a OperationId>,
+        is_tracked: impl Fn(&str) -> bool,
+    ) -> Taken {
+        self.known.lock().claims.by_others(own, operations_of, operations, is_tracked)
+    }
+
+    /// See [`Claims::reserve`].
+    pub(crate) fn reserve(&self, own: &str, named: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
+        self.known.lock().claims.reserve(own, named, is_tracked)
+    }
+
+    /// Publishes the metrics that change with time alone.
+    pub(crate) fn publish(&self, now: Timestamp) {
+        self.known.lock().census.publish(now, &self.metrics);
+    }
+}
+
+impl Known {
+    fn replace(&mut self, uid: &Arc<str>, entry: Entry, object: Option<&ModelResource>, metrics: &Metrics) {
+        let facts = entry.facts;
+        let before = self.entries.insert(Arc::clone(uid), entry);
+        self.census.replace(uid, before.as_ref().map(|before| &before.facts), Some(&facts), metrics);
+        if let Some(object) = object {
+            self.claims.show(uid, record(object), object.is_released());
+        }
+    }
+
+    fn remove(&mut self, uid: &Arc<str>, metrics: &Metrics) {
+        if let Some(before) = self.entries.remove(uid) {
+            self.census.replace(uid, Some(&before.facts), None, metrics);
+        }
+        self.claims.gone(uid);
+    }
+}
+
+fn record(object: &ModelResource) -> Record<'_> {
+    Record { kind: object.kind().into(), model: object.model(), status: object.status() }
+}

@@ -1,0 +1,9 @@
+//! The state in memory that all reconciliations share. Nothing here performs I/O.
+
+pub(crate) mod cached;
+pub(crate) mod dependents;
+pub(crate) mod detached_index;
+mod gauges;
+pub(crate) mod index;
+pub(crate) mod local_state;
+pub(crate) mod scope;
