@@ -45,7 +45,7 @@ impl<V: View> Reconciliation<V> {
             }
             NextEffect::RemoveFinalizer => {
                 self.released = true;
-                self.transient.try_removal();
+                self.transient.begin_write();
                 self.stage = Stage::Removing;
                 Request::RemoveFinalizer { events: decision.events }
             }

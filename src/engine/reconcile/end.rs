@@ -33,7 +33,8 @@ impl<V: View> Reconciliation<V> {
         transient.reread |= self.intent_unanswered;
         match finish {
             Finish::Settled { .. } | Finish::Released => (transient.failures, transient.conflicts) = (0, 0),
-            Finish::Conflict => transient.conflicts = transient.conflicts.saturating_add(1),
+            // The write of another client succeeded.
+            Finish::Conflict => (transient.unwritten, transient.conflicts) = (0, transient.conflicts.saturating_add(1)),
             Finish::Failed => transient.failures = transient.failures.saturating_add(1),
             Finish::Gone | Finish::Unresolvable => {}
         }

@@ -118,6 +118,7 @@ impl<V: View> Reconciliation<V> {
             Some(status) => {
                 let (status, intent) = (Arc::clone(status), decision.is_intent());
                 self.intent_unanswered |= intent;
+                self.transient.begin_write();
                 self.stage = Stage::Writing(decision);
                 Request::WriteStatus { status, intent }
             }
@@ -126,6 +127,7 @@ impl<V: View> Reconciliation<V> {
 
     pub(super) fn written(&mut self, decision: Box<Decision>, view: V) -> Request<V> {
         self.view = view;
+        self.transient.unwritten = 0;
         self.intent_unanswered &= !decision.is_intent();
         self.recorded(decision)
     }

@@ -40,8 +40,8 @@ pub struct Transient {
     pub namespace_ending: bool,
     /// Reconciliations in a row that failed.
     pub failures: u32,
-    /// Attempts to remove the finalizer, up to the number that counts as stuck.
-    pub removals: u32,
+    /// Writes of the status and removals of the finalizer in a row that failed, up to the number that counts as stuck.
+    pub unwritten: u32,
     /// Reconciliations in a row whose view was stale.
     pub conflicts: u32,
 }
@@ -89,14 +89,14 @@ impl Transient {
         doubled(FIRST_FAILURE, self.failures).min(longest)
     }
 
-    /// Whether the resource counts as stuck. While its finalizer cannot be removed, calls to the service may still succeed in between.
+    /// Whether the resource counts as stuck. While its end cannot be written, calls to the service may still succeed in between.
     pub(super) fn is_stuck(&self) -> bool {
-        self.failures >= STUCK || self.removals >= STUCK
+        self.failures >= STUCK || self.unwritten >= STUCK
     }
 
-    /// Counts an attempt to remove the finalizer.
-    pub(super) fn try_removal(&mut self) {
-        self.removals = self.removals.saturating_add(1).min(STUCK);
+    /// Counts a write as failed until it succeeds.
+    pub(super) fn begin_write(&mut self) {
+        self.unwritten = self.unwritten.saturating_add(1).min(STUCK);
     }
 
     /// Keeps the accepted submission of the intent that a status shows.

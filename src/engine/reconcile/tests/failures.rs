@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::{Finish, QueueUpdate, Rejection, Request, Response, Unavailable};
 use super::flow::running;
 use super::world::{Revision, UID, World, at, key, refresh, told};
-use crate::api::{FINALIZER, RUN_REQUESTED_AT, RunState};
+use crate::api::{CANCEL_REQUESTED_AT, FINALIZER, RUN_REQUESTED_AT, RunState};
 use crate::engine::TurnUse;
 use crate::operation::Phase;
 
@@ -300,22 +300,30 @@ fn removal_without_an_answer_is_read() {
     assert_eq!((outcome.finish, outcome.transient.metadata_refused.map(|refused| refused.times)), (Finish::Failed, Some(1)));
 }
 
+/// The service is called in between, and responds: such a reconciliation writes nothing, and proves nothing about the writes.
 #[test]
-fn turn_is_not_kept_for_ever_while_the_removal_fails() {
-    for failure in [Response::Rejected(Rejection::Denied), Response::Rejected(Rejection::Refused), Response::Unanswered { denied: false }] {
-        let mut world = running();
-        world.edit(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:30Z"));
-        let _ = world.reconcile();
-        world.phase = Phase::Cancelled;
-        let mut turns = Vec::new();
-        for minutes in 3..12 {
-            world.now = at(60 * minutes);
-            let outcome = world.reconcile_with(|_, request| is_write(request, "removal").then(|| failure.clone()));
-            turns.push(turn(&outcome.queue));
-            // The service is called in between, and answers.
-            world.phase = if outcome.finish == Finish::Failed { Phase::InProgress } else { Phase::Cancelled };
+fn turn_is_not_kept_for_ever_while_the_end_is_unwritten() {
+    for (write, deleted) in [("removal", true), ("status", false)] {
+        for failure in
+            [Response::Rejected(Rejection::Denied), Response::Rejected(Rejection::Refused), Response::Unanswered { denied: false }]
+        {
+            let mut world = running();
+            world.edit(|object| {
+                object["metadata"]["annotations"] = json!({(CANCEL_REQUESTED_AT): "1"});
+                object["metadata"]["deletionTimestamp"] = if deleted { json!("2026-01-01T12:01:30Z") } else { json!(null) };
+            });
+            let _ = world.reconcile();
+            assert_eq!(world.run().state, RunState::Cancelling);
+            world.phase = Phase::Cancelled;
+            let mut turns = Vec::new();
+            for minutes in 3..12 {
+                world.now = at(60 * minutes);
+                let outcome = world.reconcile_with(|_, request| is_write(request, write).then(|| failure.clone()));
+                turns.push(turn(&outcome.queue));
+                world.phase = if outcome.finish == Finish::Failed { Phase::InProgress } else { Phase::Cancelled };
+            }
+            assert!(turns[0] == "holds" && !turns[6..].contains(&"holds"), "{write}, {failure:?}: {turns:?}");
         }
-        assert!(turns[0] == "holds" && !turns[6..].contains(&"holds"), "{failure:?}: {turns:?}");
     }
 }
 
