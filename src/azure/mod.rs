@@ -6,29 +6,21 @@
 //! transport it.
 
 pub mod analysis_services;
-mod answer;
 mod classify;
 mod client;
 pub mod cloud;
-mod error_body;
-mod fields;
 mod http;
 pub mod identity;
-mod location;
 mod messages;
 #[doc(hidden)]
 pub mod outside;
-mod page;
 pub mod power_bi;
 mod refreshes;
 mod request;
-mod rows;
 mod session;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod text;
-mod timestamp;
 mod traffic;
 mod words;
 

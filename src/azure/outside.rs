@@ -7,21 +7,21 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use url::Url;
 
-pub use super::answer::BodyFault;
+pub use super::http::BodyFault;
 
 use super::analysis_services::sync::answers;
 use super::analysis_services::{DatabaseName, ServerName};
-use super::answer::{self, Answer};
-use super::error_body::{ErrorBody, Node};
+use super::http::error_body::{ErrorBody, Node};
+use super::http::json_array::{RowFault, Rows};
+use super::http::location::{self, Target};
+use super::http::{Answer, server_time, text, timestamp};
 use super::identity::assertion::Claims;
 use super::identity::refusal::{self, Means, Shown};
 use super::identity::{SecretText, Spelling, managed};
-use super::location::{self, Target};
 use super::messages::Messages;
 use super::power_bi::{self, scale_out};
 use super::refreshes::{self, Row, Selected, Selection, Window};
-use super::rows::{RowFault, Rows};
-use super::{classify, messages, text, timestamp};
+use super::{classify, messages};
 use crate::operation::{
     Ahead, Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceKind, ServiceMessage, Submission, Trouble,
 };
@@ -45,7 +45,7 @@ impl Heard {
     /// The clock of the service.
     #[must_use]
     pub fn server_time(&self) -> Option<Timestamp> {
-        answer::server_time(&self.0.headers)
+        server_time(&self.0.headers)
     }
 }
 

@@ -9,14 +9,13 @@ use reqwest::{Method, RequestBuilder};
 use tokio::time::Instant;
 use url::Url;
 
-use super::answer::Answer;
+use super::classify;
 use super::classify::Word;
 use super::cloud::Cloud;
-use super::http::{Client, Fault, Incoming};
+use super::http::{Answer, Client, Fault, Incoming, location};
 use super::identity::tokens::Tokens;
 use super::identity::{Identity, Token};
 use super::traffic::Traffic;
-use super::{classify, location};
 use crate::operation::{CallKind, CallTarget, ServiceKind, Trouble, TroubleKind};
 
 /// Maximum number of redirects on the same host that a GET follows.

@@ -5,9 +5,8 @@
 
 use url::Url;
 
-use crate::azure::answer::Answer;
 use crate::azure::classify::{self, Word};
-use crate::azure::http::{LARGEST_WORD, REDIRECTS};
+use crate::azure::http::{Answer, LARGEST_WORD, REDIRECTS};
 use crate::azure::session::Session;
 use crate::operation::{CallKind, OperationKind, Presence, ServiceKind};
 

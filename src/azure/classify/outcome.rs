@@ -5,10 +5,9 @@ use url::Url;
 
 use super::refusal::{COMPRESSED, body_trouble, trouble, trouble_of};
 use super::word::{Word, word};
-use crate::azure::answer::{Answer, BodyFault, Complaint};
-use crate::azure::location::{self, Target};
+use crate::azure::http::location::{self, Target};
+use crate::azure::http::{Answer, BodyFault, Complaint, text};
 use crate::azure::refreshes::{operation, running};
-use crate::azure::text;
 use crate::operation::{Cancellation, Look, Operation, OperationId, ServiceKind, Submission, Trouble, TroubleKind};
 
 /// The result of a POST of a refresh to `called`.

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::word::Word;
-use crate::azure::answer::{Answer, BodyFault, Complaint};
-use crate::azure::{page, text};
+use crate::azure::http::{Answer, BodyFault, Complaint, page, text};
 use crate::operation::{ServiceKind, Trouble, TroubleKind};
 
 /// The problem with a compressed body, with the remedy.

@@ -4,7 +4,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::*;
-use crate::azure::answer::{Answer, BodyFault};
+use crate::azure::http::{Answer, BodyFault};
 use crate::operation::{Cancellation, Look, OperationId, ServiceKind, Submission};
 
 mod limits;

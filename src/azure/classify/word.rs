@@ -1,6 +1,6 @@
 //! The class of a response, independent of the request.
 
-use crate::azure::answer::{Answer, Complaint};
+use crate::azure::http::{Answer, Complaint};
 
 /// The class of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

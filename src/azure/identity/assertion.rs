@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::SecretText;
-use crate::azure::text;
+use crate::azure::http::text;
 use crate::operation::Trouble;
 
 /// An issuer of tokens for an application, such as a cluster for one of its accounts.

@@ -13,10 +13,8 @@ use url::Url;
 
 use super::refusal::{Grant, codes, common_advice, failed, grant, is_passing, own_words, passing, refused, trouble};
 use super::token::Token;
-use crate::azure::answer::Answer;
-use crate::azure::http::{Client, LARGEST_WORD};
+use crate::azure::http::{Answer, Client, LARGEST_WORD, text};
 use crate::azure::settings::{Settings, SettingsError};
-use crate::azure::text;
 use crate::operation::{CallTarget, IdentityKind, Trouble, TroubleKind};
 
 /// The URL on every Azure machine. It is plain http by design: only the machine itself can reach the address.

@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 use super::SecretText;
 use super::application::Spelling;
 use super::assertion::Claims;
-use crate::azure::answer::{Answer, BodyFault};
 use crate::azure::classify::COMPRESSED;
-use crate::azure::text;
+use crate::azure::http::{Answer, BodyFault, text};
 use crate::operation::{Trouble, TroubleKind};
 
 /// Maximum accepted lifetime of a token: a week. Tokens of Entra ID are valid for an hour or a day.

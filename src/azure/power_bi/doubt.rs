@@ -9,12 +9,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::azure::answer::server_time;
-use crate::azure::http::REDIRECTS;
+use crate::azure::classify;
+use crate::azure::http::json_array::RowFault;
+use crate::azure::http::{REDIRECTS, server_time, text};
 use crate::azure::refreshes::{self, Refusal, Row, Window};
-use crate::azure::rows::RowFault;
 use crate::azure::session::Session;
-use crate::azure::{classify, text};
 use crate::operation::{CallKind, OperationKind, Submission, Trouble, TroubleKind};
 
 /// The content of the list.

@@ -10,10 +10,10 @@ use url::Url;
 
 use super::names::{groups, guid};
 use crate::azure::classify;
-use crate::azure::fields::{Fields, List, Object, Text};
 use crate::azure::http::REDIRECTS;
-use crate::azure::location::{self, Target};
-use crate::azure::rows::NEXT_PAGE;
+use crate::azure::http::json_array::NEXT_PAGE;
+use crate::azure::http::lenient_json::{Fields, List, Object, Text};
+use crate::azure::http::location::{self, Target};
 use crate::azure::session::Session;
 use crate::operation::{CallKind, ModelIds, Presence, Resolution, ServiceKind, Trouble, TroubleKind};
 
@@ -108,7 +108,7 @@ async fn rows_that(session: &Session, list: Url, deadline: Instant, fits: impl F
 }
 
 /// The page in a response.
-pub(in crate::azure) fn page_of(answer: &crate::azure::answer::Answer) -> Result<Page, Trouble> {
+pub(in crate::azure) fn page_of(answer: &crate::azure::http::Answer) -> Result<Page, Trouble> {
     Page::read(classify::text_of(ServiceKind::PowerBi, answer)?)
         .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not a list of names".to_owned()))
 }

@@ -10,13 +10,11 @@ use serde::de::{IgnoredAny, MapAccess};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::azure::answer::{Answer, server_time};
 use crate::azure::classify::{self, Word};
-use crate::azure::fields::{Fields, Object, Text};
-use crate::azure::http::{Fault, LARGEST_WORD, REDIRECTS};
+use crate::azure::http::lenient_json::{Fields, Object, Text};
+use crate::azure::http::{Answer, Fault, LARGEST_WORD, REDIRECTS, server_time, timestamp};
 use crate::azure::refreshes::Window;
 use crate::azure::session::Session;
-use crate::azure::timestamp;
 use crate::operation::{
     CallKind, Listing, Look, Operation, OperationId, OperationKind, Origin, Phase, ServiceKind, Submission, Trouble, TroubleKind,
 };

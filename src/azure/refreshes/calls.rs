@@ -11,10 +11,9 @@ use url::Url;
 
 use super::details::{self, TOP};
 use super::listing::{Row, Window};
-use crate::azure::answer::server_time;
 use crate::azure::classify;
-use crate::azure::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS};
-use crate::azure::rows::{RowFault, Rows};
+use crate::azure::http::json_array::{RowFault, Rows};
+use crate::azure::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS, server_time};
 use crate::azure::session::Session;
 use crate::operation::{
     CallKind, Cancellation, Listing, Look, Operation, OperationId, OperationKind, Phase, ServiceKind, Submission, Trouble, TroubleKind,

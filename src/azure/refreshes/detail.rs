@@ -7,10 +7,11 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
 
 use super::failure;
-use crate::azure::error_body::{Each, ErrorBody, Node};
-use crate::azure::fields::{Fields, List, Object, Text};
+use crate::azure::http::error_body::{Each, ErrorBody, Node};
+use crate::azure::http::lenient_json::{Fields, List, Object, Text};
+use crate::azure::http::timestamp;
 use crate::azure::messages::Messages;
-use crate::azure::{timestamp, words};
+use crate::azure::words;
 use crate::operation::{Failure, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage};
 
 /// Maximum number of objects of an operation. A model has fewer partitions, but a response could contain millions.

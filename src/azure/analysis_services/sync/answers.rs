@@ -6,10 +6,9 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::state::Status;
-use crate::azure::answer::Answer;
 use crate::azure::classify::{self, Word};
-use crate::azure::location::{self, Target};
-use crate::azure::text;
+use crate::azure::http::location::{self, Target};
+use crate::azure::http::{Answer, text};
 use crate::operation::{Handle, Look, Operation, OperationId, Origin, Phase, ServiceKind, Submission, Trouble, TroubleKind};
 
 /// The wait before the next poll if the response states none, as in Microsoft's own client.

@@ -6,9 +6,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::answers;
-use crate::azure::answer::server_time;
 use crate::azure::classify;
-use crate::azure::http::{Fault, LARGEST_WORD, REDIRECTS};
+use crate::azure::http::{Fault, LARGEST_WORD, REDIRECTS, server_time};
 use crate::azure::refreshes::Window;
 use crate::azure::session::Session;
 use crate::operation::{CallKind, Handle, Listing, Look, OperationKind, ServiceKind, Submission, Trouble};

@@ -3,7 +3,7 @@
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::azure::answer::BodyFault;
+use crate::azure::http::BodyFault;
 
 /// The clock of the service in responses.
 const CLOCK: &str = "2026-01-01T12:00:02Z";

@@ -3,7 +3,7 @@
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::azure::answer::BodyFault;
+use crate::azure::http::BodyFault;
 
 /// Header lines.
 type Lines<'a> = &'a [(&'a str, &'a str)];

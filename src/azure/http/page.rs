@@ -9,7 +9,7 @@ const LONGEST: usize = 64 * 1024;
 const SILENT: [&str; 4] = ["script", "style", "svg", "noscript"];
 
 /// The first words of a page, at most `limit` characters, without markup and tokens.
-pub(super) fn words(page: &[u8], limit: usize) -> String {
+pub(in crate::azure) fn words(page: &[u8], limit: usize) -> String {
     let page = String::from_utf8_lossy(page.get(..LONGEST).unwrap_or(page));
     let mut pieces = page.split('<');
     let mut said = pieces.next().unwrap_or_default().to_owned();

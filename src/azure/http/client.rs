@@ -11,17 +11,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::answer::{Answer, BodyFault};
-use super::settings::{Observer, Settings, SettingsError};
+use super::response::{Answer, BodyFault};
 use super::text;
+use crate::azure::settings::{Observer, Settings, SettingsError};
 use crate::operation::{CallFault, CallRecord, CallTarget};
 use crate::tls;
 
 /// Maximum size of a response.
-pub(super) const LARGEST_BODY: usize = 8 * 1024 * 1024;
+pub(in crate::azure) const LARGEST_BODY: usize = 8 * 1024 * 1024;
 
 /// Maximum size of a response that should be short (to a POST or DELETE, an error, a token).
-pub(super) const LARGEST_WORD: usize = 256 * 1024;
+pub(in crate::azure) const LARGEST_WORD: usize = 256 * 1024;
 
 /// Maximum number of responses larger than [`LARGEST_WORD`] in memory at the same time, over all servers.
 const LARGE_BODIES: usize = 4;
@@ -33,14 +33,14 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
 /// The status codes of redirects.
-pub(super) const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+pub(in crate::azure) const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
 /// Maximum time for connecting, including the proxy tunnel and the handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The shared client. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(in crate::azure) struct Client {
     http: reqwest::Client,
     call_timeout: Duration,
     on_call: Option<Observer>,
@@ -49,7 +49,7 @@ pub(super) struct Client {
 
 /// Why there is no response, as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::azure) enum Fault {
     /// The request was not sent: no name, connection, tunnel or handshake.
     NotSent(String),
     /// The request may have arrived.
@@ -57,7 +57,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn into_message(self) -> String {
+    pub(in crate::azure) fn into_message(self) -> String {
         match self {
             Self::NotSent(message) | Self::Lost(message) => message,
         }
@@ -65,12 +65,12 @@ impl Fault {
 }
 
 impl Client {
-    pub(super) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+    pub(in crate::azure) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         Self::build(settings, |builder| builder.https_only(true))
     }
 
     /// `refine` adds settings to the client: whether it requires TLS, and the address of a server in tests.
-    pub(super) fn build(
+    pub(in crate::azure) fn build(
         settings: &Settings,
         refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, SettingsError> {
@@ -105,17 +105,22 @@ impl Client {
         })
     }
 
-    pub(super) fn request(&self, method: reqwest::Method, url: Url) -> reqwest::RequestBuilder {
+    pub(in crate::azure) fn request(&self, method: reqwest::Method, url: Url) -> reqwest::RequestBuilder {
         self.http.request(method, url)
     }
 
     /// The deadline of a call that starts now.
-    pub(super) fn deadline(&self) -> Instant {
+    pub(in crate::azure) fn deadline(&self) -> Instant {
         Instant::now() + self.call_timeout
     }
 
     /// Sends a request once, and waits for the head of the response.
-    pub(super) async fn send(&self, target: CallTarget, request: reqwest::RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
+    pub(in crate::azure) async fn send(
+        &self,
+        target: CallTarget,
+        request: reqwest::RequestBuilder,
+        deadline: Instant,
+    ) -> Result<Incoming, Fault> {
         let request =
             request.build().map_err(|error| Fault::NotSent(format!("failed to create the request: {}", text::root_cause(&error))))?;
         let url = request.url().clone();
@@ -183,8 +188,8 @@ fn compressed(headers: &HeaderMap) -> bool {
 }
 
 /// A response whose head has arrived.
-pub(super) struct Incoming {
-    pub(super) url: Url,
+pub(in crate::azure) struct Incoming {
+    pub(in crate::azure) url: Url,
     response: reqwest::Response,
     deadline: Instant,
     large_bodies: Arc<Semaphore>,
@@ -192,18 +197,18 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn status(&self) -> u16 {
+    pub(in crate::azure) fn status(&self) -> u16 {
         self.response.status().as_u16()
     }
 
-    pub(super) fn headers(&self) -> &HeaderMap {
+    pub(in crate::azure) fn headers(&self) -> &HeaderMap {
         self.response.headers()
     }
 
     /// The next chunk of the body; `None` at its end.
     ///
     /// A body with an unsupported compression (gzip and deflate are supported) is not read.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
+    pub(in crate::azure) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
         match timeout_at(self.deadline, self.response.chunk()).await {
             Err(_) => Err(BodyFault::Slow),
             Ok(Err(_)) => Err(BodyFault::Broken),
@@ -213,7 +218,7 @@ impl Incoming {
     }
 
     /// Reads the complete response. A problem with the body is part of the result, because the head alone can be conclusive.
-    pub(super) async fn read(mut self, limit: usize) -> Answer {
+    pub(in crate::azure) async fn read(mut self, limit: usize) -> Answer {
         let (body, fault) = self.body(limit).await;
         self.record.fault = fault.map(|fault| match fault {
             BodyFault::Slow => CallFault::Timeout,
@@ -225,13 +230,13 @@ impl Incoming {
     }
 
     /// Reads the complete response, up to the size of a description or a list. An error must be short.
-    pub(super) async fn read_whole(self) -> Answer {
+    pub(in crate::azure) async fn read_whole(self) -> Answer {
         let limit = if (200..300).contains(&self.status()) { LARGEST_BODY } else { LARGEST_WORD };
         self.read(limit).await
     }
 
     /// As [`Incoming::read`], but waits at most `patience` for the body.
-    pub(super) async fn read_within(mut self, limit: usize, patience: Duration) -> Answer {
+    pub(in crate::azure) async fn read_within(mut self, limit: usize, patience: Duration) -> Answer {
         self.deadline = self.deadline.min(Instant::now() + patience);
         self.read(limit).await
     }

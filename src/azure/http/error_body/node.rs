@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde::{Deserialize, de};
 
 use super::names::{CODES, plain};
-use crate::azure::text;
+use crate::azure::http::text;
 
 /// Maximum length of a text in the tree, in characters.
 const LONGEST: usize = 2048;

@@ -26,46 +26,46 @@ const CODES: [&str; 3] = ["x-powerbi-error-info", "x-ms-public-api-error-code", 
 
 /// A response: the only input for a decision about it.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    pub(super) fault: Option<BodyFault>,
+pub(in crate::azure) struct Answer {
+    pub(in crate::azure) status: u16,
+    pub(in crate::azure) headers: HeaderMap,
+    pub(in crate::azure) body: Vec<u8>,
+    pub(in crate::azure) fault: Option<BodyFault>,
     /// Whether a 401 only means that a previously valid token has expired. The next call then uses a new one.
-    pub(super) token_ended: bool,
+    pub(in crate::azure) token_ended: bool,
     /// Until when the identity makes no such call, if this response throttles it.
-    pub(super) throttled_until: Option<Timestamp>,
+    pub(in crate::azure) throttled_until: Option<Timestamp>,
 }
 
 /// An error, as the service described it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Complaint {
+pub(in crate::azure) struct Complaint {
     /// The error code of the service.
-    pub(super) code: String,
+    pub(in crate::azure) code: String,
     /// The message, sanitized.
-    pub(super) message: String,
+    pub(in crate::azure) message: String,
     /// The activity id, if the body contains it.
-    pub(super) activity_id: Option<String>,
+    pub(in crate::azure) activity_id: Option<String>,
 }
 
 impl Answer {
-    pub(super) fn new(status: u16, headers: HeaderMap, body: Vec<u8>, fault: Option<BodyFault>) -> Self {
+    pub(in crate::azure) fn new(status: u16, headers: HeaderMap, body: Vec<u8>, fault: Option<BodyFault>) -> Self {
         Self { status, headers, body: text::mended(body), fault, token_ended: false, throttled_until: None }
     }
 
     /// The value of a header as text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::azure) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
     }
 
-    pub(super) fn location(&self) -> Option<&str> {
+    pub(in crate::azure) fn location(&self) -> Option<&str> {
         self.header(LOCATION.as_str())
     }
 
     /// Whether the body is a page for users from a gateway, a proxy or a portal, and not a response of the service.
     ///
     /// The body determines this. The content type counts only if the body is neither markup nor JSON.
-    pub(super) fn is_page(&self) -> bool {
+    pub(in crate::azure) fn is_page(&self) -> bool {
         match self.text().first() {
             Some(b'<') => true,
             Some(b'{' | b'[') => false,
@@ -78,29 +78,29 @@ impl Answer {
     }
 
     /// Whether the body is a JSON object, as in every error of the services.
-    pub(super) fn is_object(&self) -> bool {
+    pub(in crate::azure) fn is_object(&self) -> bool {
         self.fault.is_none() && self.text().first() == Some(&b'{')
     }
 
     /// Whether a 401 is about the token, by RFC 6750.
-    pub(super) fn wants_bearer(&self) -> bool {
+    pub(in crate::azure) fn wants_bearer(&self) -> bool {
         self.header(WWW_AUTHENTICATE.as_str()).is_some_and(|wanted| wanted.to_ascii_lowercase().starts_with("bearer"))
     }
 
     /// Whether a 401 requires a token with additional claims ("claims challenge" in the documentation of the Microsoft identity platform).
-    pub(super) fn wants_claims(&self) -> bool {
+    pub(in crate::azure) fn wants_claims(&self) -> bool {
         let wanted = self.header(WWW_AUTHENTICATE.as_str()).unwrap_or_default().to_ascii_lowercase();
         self.status == 401 && wanted.contains("insufficient_claims")
     }
 
     /// The backoff that an error requests: from its header, or else from its text. Zero counts as none.
-    pub(super) fn pause(&self, complaint: &Complaint) -> Option<Duration> {
+    pub(in crate::azure) fn pause(&self, complaint: &Complaint) -> Option<Duration> {
         let asked = self.retry_after().filter(|wait| !wait.is_zero());
         asked.or_else(|| if self.status == 429 { timestamp::pause_in(&complaint.message, self.now()) } else { None })
     }
 
     /// The backoff that the response requests.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub(in crate::azure) fn retry_after(&self) -> Option<Duration> {
         self.header(RETRY_AFTER.as_str()).and_then(|wait| timestamp::retry_after(wait, self.now()))
     }
 
@@ -110,13 +110,13 @@ impl Answer {
     }
 
     /// The activity id of the service, for a support case.
-    pub(super) fn activity_id(&self) -> Option<String> {
+    pub(in crate::azure) fn activity_id(&self) -> Option<String> {
         let named = ["x-ms-root-activity-id", "requestid", "x-ms-request-id"];
         named.iter().find_map(|name| self.header(name)).and_then(text::id)
     }
 
     /// The text of `x-ms-xmlaerror-extended`, which has the details if the body has none (seen in captures).
-    pub(super) fn extended_error(&self) -> Option<String> {
+    pub(in crate::azure) fn extended_error(&self) -> Option<String> {
         Some(self.extended().for_a_call(600)).filter(|sentence| !sentence.is_empty())
     }
 
@@ -128,13 +128,13 @@ impl Answer {
     }
 
     /// The body without a byte order mark and leading whitespace.
-    pub(super) fn text(&self) -> &[u8] {
+    pub(in crate::azure) fn text(&self) -> &[u8] {
         let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
         body.trim_ascii_start()
     }
 
     /// The error in the body, with missing parts from the headers.
-    pub(super) fn complaint(&self) -> Complaint {
+    pub(in crate::azure) fn complaint(&self) -> Complaint {
         let body = if self.is_page() { ErrorBody::default() } else { ErrorBody::of_text(&String::from_utf8_lossy(self.text())) };
         let header = self.extended();
         let or = |body: String, header: String| if body.is_empty() { header } else { body };
@@ -149,13 +149,13 @@ impl Answer {
     }
 
     /// The error in the body of an error response. For a success, the (possibly large) body is not parsed.
-    pub(super) fn complaint_unless_done(&self) -> Complaint {
+    pub(in crate::azure) fn complaint_unless_done(&self) -> Complaint {
         if (200..300).contains(&self.status) { Complaint::default() } else { self.complaint() }
     }
 }
 
 /// The clock of the service at the time of the response. The service's own header comes first, because a gateway may write `Date`.
-pub(super) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
+pub(in crate::azure) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
     let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let own = named("x-ms-current-utc-date").and_then(timestamp::service_clock);
     own.or_else(|| named(DATE.as_str()).and_then(timestamp::http_date))

@@ -6,7 +6,7 @@ use crate::operation::OperationId;
 
 /// The target of a `Location`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(in crate::azure) enum Target {
     /// A URL on the called host.
     Here(Url),
     /// A URL on another host, or without TLS. Nothing is sent there. Contains the host, for the log.
@@ -16,7 +16,7 @@ pub(super) enum Target {
 }
 
 /// The target of a `Location` relative to the called URL. Scheme, host and port must be the same.
-pub(super) fn target(location: &str, called: &Url) -> Target {
+pub(in crate::azure) fn target(location: &str, called: &Url) -> Target {
     let Ok(url) = called.join(location) else {
         return Target::Nonsense;
     };
@@ -32,7 +32,7 @@ pub(super) fn target(location: &str, called: &Url) -> Target {
 ///
 /// Analysis Services documentation, asynchronous refresh: "The Location header in the response includes the refresh ID". Observed as an
 /// absolute URL; a relative one is supported too.
-pub(super) fn refresh_id(url: &Url) -> Option<OperationId> {
+pub(in crate::azure) fn refresh_id(url: &Url) -> Option<OperationId> {
     let mut segments = url.path_segments()?.rev().skip_while(|segment| segment.is_empty());
     let id = segments.next()?;
     let collection = segments.next()?;

@@ -5,18 +5,18 @@
 const LONGEST_ROW: usize = 256 * 1024;
 
 /// The names of a link to the next page, in lower case. `OData` version 4 uses the first one.
-pub(super) const NEXT_PAGE: [&str; 3] = ["@odata.nextlink", "odata.nextlink", "nextlink"];
+pub(in crate::azure) const NEXT_PAGE: [&str; 3] = ["@odata.nextlink", "odata.nextlink", "nextlink"];
 
 /// A list is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RowFault;
+pub(in crate::azure) struct RowFault;
 
 /// Splits a JSON array into rows, in chunks of any size. The array may be the document, or the `value` of an object (as in `OData`): the
 /// Power BI documentation shows one form, and the service sends the other.
 ///
 /// Recognizes only brackets, commas and strings. The parser of a row checks whether it is JSON and an object.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(in crate::azure) struct Rows {
     place: Place,
     row: Vec<u8>,
     depth: usize,
@@ -58,7 +58,7 @@ enum Place {
 
 impl Rows {
     /// Parses the next chunk, and passes each completed row to `take`.
-    pub(super) fn feed(&mut self, piece: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), RowFault>) -> Result<(), RowFault> {
+    pub(in crate::azure) fn feed(&mut self, piece: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), RowFault>) -> Result<(), RowFault> {
         for &byte in piece {
             if self.place == Place::InsideOther {
                 let between = self.depth == 0 && !self.in_text;
@@ -179,12 +179,12 @@ impl Rows {
     }
 
     /// Whether the service has more rows on another page.
-    pub(super) fn go_on(&self) -> bool {
+    pub(in crate::azure) fn go_on(&self) -> bool {
         self.envelope.as_ref().is_some_and(|envelope| envelope.linked)
     }
 
     /// Whether the list is complete.
-    pub(super) fn complete(&self) -> bool {
+    pub(in crate::azure) fn complete(&self) -> bool {
         self.place == Place::After && self.envelope.as_ref().is_none_or(|envelope| envelope.listed)
     }
 }

@@ -6,7 +6,7 @@ use crate::operation::REDACTED;
 use crate::text::plain as plain_line;
 
 /// Truncates a text to `limit` characters, with an ellipsis.
-pub(super) fn cut(text: &str, limit: usize) -> String {
+pub(in crate::azure) fn cut(text: &str, limit: usize) -> String {
     if text.chars().nth(limit).is_none() {
         return text.to_owned();
     }
@@ -16,7 +16,7 @@ pub(super) fn cut(text: &str, limit: usize) -> String {
 }
 
 /// A text as one plain line of at most `limit` characters, without tokens.
-pub(super) fn one_line(text: &str, limit: usize) -> String {
+pub(in crate::azure) fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
     let mut left = limit.saturating_add(1);
     for word in plain_line(text).split_whitespace() {
@@ -39,7 +39,7 @@ const TRAILERS: [&str; 7] =
 
 /// Sanitizes an external message into one plain line of at most `limit` characters. Redacts words that look like tokens, and removes the
 /// part that is specific to one call.
-pub(super) fn tidy(text: &str, limit: usize) -> String {
+pub(in crate::azure) fn tidy(text: &str, limit: usize) -> String {
     let short = cut(text, 4 * limit);
     let plain = plain_line(&short);
     let words: Vec<&str> = plain.split_whitespace().map(|word| if token_like(word) { REDACTED } else { word }).collect();
@@ -51,7 +51,7 @@ pub(super) fn tidy(text: &str, limit: usize) -> String {
 }
 
 /// A text in which words that are or contain tokens are redacted. Everything else is unchanged.
-pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
+pub(in crate::azure) fn without_tokens(text: &str) -> Cow<'_, str> {
     if !text.split(' ').any(token_like) {
         return Cow::Borrowed(text);
     }
@@ -62,7 +62,7 @@ pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
 /// Repairs JSON text in which a single invalid character would make the complete response unreadable. Half a surrogate pair as an escape,
 /// which a .NET service writes if it truncates a text between the halves, becomes the replacement character. So do bytes that are not
 /// UTF-8. Raw control characters become spaces. Everything else is unchanged.
-pub(super) fn mended(json: Vec<u8>) -> Vec<u8> {
+pub(in crate::azure) fn mended(json: Vec<u8>) -> Vec<u8> {
     let mut json = String::from_utf8(plain(narrowed(json)))
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
         .into_bytes();
@@ -114,18 +114,18 @@ fn escape(json: &[u8], at: usize) -> Option<u16> {
 }
 
 /// Whether a word is or contains a signed token: its base64 starts with `eyJ`, for `{"`.
-pub(super) fn token_like(word: &str) -> bool {
+pub(in crate::azure) fn token_like(word: &str) -> bool {
     word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|rest| rest.len() > 20)
 }
 
 /// The id of a call, if the text is a valid one.
-pub(super) fn id(text: &str) -> Option<String> {
+pub(in crate::azure) fn id(text: &str) -> Option<String> {
     let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     ((1..=64).contains(&text.len()) && text.chars().all(safe)).then(|| text.to_owned())
 }
 
 /// The innermost cause of an error, which has the most details. The outer ones repeat the URL.
-pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(in crate::azure) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -11,7 +11,7 @@ mod node;
 
 use std::borrow::Cow;
 
-pub(super) use node::{Each, Node};
+pub(in crate::azure) use node::{Each, Node};
 
 use names::{CODES, ERRORS, OF_A_CALL, SEVERITIES, TEXTS, TIMES, is_known, plain};
 
@@ -23,7 +23,7 @@ const MOST_PARTS: usize = 16;
 
 /// A parsed error.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct ErrorBody {
+pub(in crate::azure) struct ErrorBody {
     code: Option<String>,
     severity: Option<String>,
     parts: Vec<Part>,
@@ -53,12 +53,12 @@ impl Part {
 
 impl ErrorBody {
     /// Parses the error in a text: JSON, lines with codes, a bare code or a sentence.
-    pub(super) fn of_text(text: &str) -> Self {
+    pub(in crate::azure) fn of_text(text: &str) -> Self {
         Self::of(&Node::of_text(text))
     }
 
     /// Parses the error in a value. A list counts as one error.
-    pub(super) fn of(node: &Node) -> Self {
+    pub(in crate::azure) fn of(node: &Node) -> Self {
         let mut error = Self::default();
         match node {
             Node::Text(word) if is_code(word) => error.code = Some(word.clone()),
@@ -72,7 +72,7 @@ impl ErrorBody {
     }
 
     /// Parses all errors in a value: each item of a list, and each of several lines, is a separate error.
-    pub(super) fn all(node: &Node) -> Vec<Self> {
+    pub(in crate::azure) fn all(node: &Node) -> Vec<Self> {
         let mut found: Vec<Self> = match node {
             Node::List(items) => items.iter().flat_map(Self::all).collect(),
             _ => vec![Self::of(node)],
@@ -83,17 +83,17 @@ impl ErrorBody {
     }
 
     /// The code, sanitized.
-    pub(super) fn code(&self) -> String {
+    pub(in crate::azure) fn code(&self) -> String {
         text::tidy(self.code.as_deref().unwrap_or_default(), 128)
     }
 
     /// The activity id, if the error contains it.
-    pub(super) fn activity_id(&self) -> Option<String> {
+    pub(in crate::azure) fn activity_id(&self) -> Option<String> {
         self.activity_id.clone()
     }
 
     /// The error of a call in one line, without parts that are specific to the call, so that a retry reports the same.
-    pub(super) fn for_a_call(&self, limit: usize) -> String {
+    pub(in crate::azure) fn for_a_call(&self, limit: usize) -> String {
         let own = self.parts().iter().filter(|part| !part.of_call).map(|part| text::tidy(&part.shown(), limit));
         let also = self.also.iter().take(MOST_PARTS).map(|error| match (error.code(), error.for_a_call(limit)) {
             (code, said) if code.is_empty() || said.is_empty() => code + &said,
@@ -103,7 +103,7 @@ impl ErrorBody {
     }
 
     /// The error of an operation, with its ids, which a support case needs.
-    pub(super) fn message(&self, default_severity: &str) -> Option<ServiceMessage> {
+    pub(in crate::azure) fn message(&self, default_severity: &str) -> Option<ServiceMessage> {
         let said = joined(self.parts().iter().map(|part| part.shown().into_owned()));
         let code = self.code.as_deref().map(|code| text::cut(code, 64));
         // An error without a sentence is shown by its code.

@@ -20,7 +20,7 @@ const YEARS: Range<i16> = 2010..9000;
 ///
 /// Analysis Services documentation, asynchronous refresh: seven digits and `Z`. The responses about syncs there have neither. A time
 /// without seconds is rejected, because it would seem to be up to a day early.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
+pub(in crate::azure) fn moment(text: &str) -> Option<Timestamp> {
     let text = shorten_fraction(text.trim());
     let has_seconds = |text: &str| text.bytes().skip(10).take(9).filter(|byte| *byte == b':').count() == 2;
     let local = || text.parse::<DateTime>().ok().and_then(|moment| Offset::UTC.to_timestamp(moment).ok());
@@ -48,12 +48,12 @@ fn shorten_fraction(text: &str) -> String {
 }
 
 /// Parses an HTTP date, `Fri, 01 Jan 2021 00:00:00 GMT`.
-pub(super) fn http_date(text: &str) -> Option<Timestamp> {
+pub(in crate::azure) fn http_date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text.trim()).ok()
 }
 
 /// Parses the clock of the service: `x-ms-current-utc-date`, observed as `11/17/2025 8:25:35 AM`, or in ISO 8601.
-pub(super) fn service_clock(text: &str) -> Option<Timestamp> {
+pub(in crate::azure) fn service_clock(text: &str) -> Option<Timestamp> {
     let american = || {
         let moment = DateTime::strptime("%m/%d/%Y %I:%M:%S %p", text.trim()).ok()?;
         Offset::UTC.to_timestamp(moment).ok()
@@ -62,7 +62,7 @@ pub(super) fn service_clock(text: &str) -> Option<Timestamp> {
 }
 
 /// The requested wait of a `Retry-After` (seconds or an HTTP date), at most 1 hour.
-pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+pub(in crate::azure) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         // Digits that do not fit represent a very long time.
@@ -76,7 +76,7 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// The requested wait in the text of a throttle: `Retry in 3392 seconds.`, `… until: 11/29/2026 5:20:11 AM (UTC)`.
-pub(super) fn pause_in(text: &str, now: Timestamp) -> Option<Duration> {
+pub(in crate::azure) fn pause_in(text: &str, now: Timestamp) -> Option<Duration> {
     let lower = text.to_ascii_lowercase();
     let after = |words: &str| lower.split_once(words).map(|(_, rest)| rest.trim_start());
     let span = |rest: &str| {

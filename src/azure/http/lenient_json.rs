@@ -13,18 +13,18 @@ const LONGEST: usize = 8192;
 
 /// A text, or a number or boolean as text. Any other value is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Text(pub(super) Option<String>);
+pub(in crate::azure) struct Text(pub(in crate::azure) Option<String>);
 
 impl Text {
     /// The text, unless it is empty, with at most `limit` characters. If a service repeats our token, it is redacted.
-    pub(super) fn at_most(self, limit: usize) -> Option<String> {
+    pub(in crate::azure) fn at_most(self, limit: usize) -> Option<String> {
         self.0.map(|text| cut(&without_tokens(text.trim()), limit)).filter(|text| !text.is_empty())
     }
 }
 
 impl Text {
     /// A name, unchanged: whitespace is part of it. A token is redacted, and an empty text is `None`.
-    pub(super) fn name(self, limit: usize) -> Option<String> {
+    pub(in crate::azure) fn name(self, limit: usize) -> Option<String> {
         self.0.map(|text| cut(&without_tokens(&text), limit)).filter(|text| !text.is_empty())
     }
 }
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for TextVisitor {
 }
 
 /// A JSON object whose fields are parsed one by one, with their names in lower case.
-pub(super) trait Fields: Default {
+pub(in crate::azure) trait Fields: Default {
     /// The expected content, for the error about any other value.
     const EXPECTED: &'static str;
 
@@ -93,7 +93,7 @@ pub(super) trait Fields: Default {
 }
 
 /// Parses a JSON object with [`Fields`].
-pub(super) struct Object<T>(pub(super) T);
+pub(in crate::azure) struct Object<T>(pub(in crate::azure) T);
 
 impl<'de, T: Fields> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -120,7 +120,7 @@ impl<'de, T: Fields> Visitor<'de> for ObjectVisitor<T> {
 }
 
 /// An object. Any other value is `None`.
-pub(super) struct Item<T>(pub(super) Option<T>);
+pub(in crate::azure) struct Item<T>(pub(in crate::azure) Option<T>);
 
 impl<'de, T: Fields> Deserialize<'de> for Item<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -131,10 +131,10 @@ impl<'de, T: Fields> Deserialize<'de> for Item<T> {
 
 /// Parses a list of objects, and keeps at most `limit` results of `keep`. A single object counts as a list of one. Any other value counts
 /// as an empty list.
-pub(super) struct List<T, U, F: FnMut(T) -> Option<U>> {
-    pub(super) limit: usize,
-    pub(super) keep: F,
-    pub(super) of: PhantomData<(T, U)>,
+pub(in crate::azure) struct List<T, U, F: FnMut(T) -> Option<U>> {
+    pub(in crate::azure) limit: usize,
+    pub(in crate::azure) keep: F,
+    pub(in crate::azure) of: PhantomData<(T, U)>,
 }
 
 impl<'de, T: Fields, U, F: FnMut(T) -> Option<U>> DeserializeSeed<'de> for List<T, U, F> {
