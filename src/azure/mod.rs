@@ -11,7 +11,6 @@ mod client;
 pub mod cloud;
 mod http;
 pub mod identity;
-mod messages;
 #[doc(hidden)]
 pub mod outside;
 pub mod power_bi;

@@ -11,6 +11,8 @@ pub use super::http::BodyFault;
 
 use super::analysis_services::sync::answers;
 use super::analysis_services::{DatabaseName, ServerName};
+use super::classify::messages::Messages;
+use super::classify::{self, messages};
 use super::http::error_body::{ErrorBody, Node};
 use super::http::json_array::{RowFault, Rows};
 use super::http::location::{self, Target};
@@ -18,10 +20,8 @@ use super::http::{Answer, server_time, text, timestamp};
 use super::identity::assertion::Claims;
 use super::identity::refusal::{self, Means, Shown};
 use super::identity::{SecretText, Spelling, managed};
-use super::messages::Messages;
 use super::power_bi::{self, scale_out};
 use super::refreshes::{self, Row, Selected, Selection, Window};
-use super::{classify, messages};
 use crate::operation::{
     Ahead, Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceKind, ServiceMessage, Submission, Trouble,
 };

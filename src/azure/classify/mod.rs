@@ -4,14 +4,15 @@
 //! body takes precedence over the status: Analysis Services returns 400 instead of 401, 404 or 409, and Power BI returns 400 instead of 409
 //! or 429.
 
+mod error;
+pub(in crate::azure) mod messages;
 mod outcome;
-mod refusal;
+mod response_kind;
 #[cfg(test)]
 mod tests;
-mod word;
 
+pub(in crate::azure) use error::{COMPRESSED, body_trouble, scale_out_off, throttled, trouble, trouble_of, unreachable};
 pub(in crate::azure) use outcome::{
     accepted_location, body_id, cancellation, listing_trouble, look, request_id, submission, submission_with, text_of, unnamed,
 };
-pub(in crate::azure) use refusal::{COMPRESSED, body_trouble, scale_out_off, throttled, trouble, trouble_of, unreachable};
-pub(in crate::azure) use word::{Word, word};
+pub(in crate::azure) use response_kind::{Word, word};

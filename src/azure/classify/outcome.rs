@@ -3,8 +3,8 @@
 use reqwest::header::HeaderMap;
 use url::Url;
 
-use super::refusal::{COMPRESSED, body_trouble, trouble, trouble_of};
-use super::word::{Word, word};
+use super::error::{COMPRESSED, body_trouble, trouble, trouble_of};
+use super::response_kind::{Word, word};
 use crate::azure::http::location::{self, Target};
 use crate::azure::http::{Answer, BodyFault, Complaint, text};
 use crate::azure::refreshes::{operation, running};

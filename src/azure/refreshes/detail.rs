@@ -7,10 +7,10 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
 
 use super::failure;
+use crate::azure::classify::messages::Messages;
 use crate::azure::http::error_body::{Each, ErrorBody, Node};
 use crate::azure::http::lenient_json::{Fields, List, Object, Text};
 use crate::azure::http::timestamp;
-use crate::azure::messages::Messages;
 use crate::azure::words;
 use crate::operation::{Failure, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage};
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::azure::messages::number;
+use crate::azure::classify::messages::number;
 use crate::operation::{Failure, Phase, ServiceKind, ServiceMessage};
 
 /// Minimum duration of a refresh that exceeded the limit of all attempts, and not of one: 24 hours, minus the offset of clocks and the last

@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
 use super::failure;
+use crate::azure::classify::messages::Messages;
 use crate::azure::http::error_body::ErrorBody;
 use crate::azure::http::json_array::RowFault;
 use crate::azure::http::lenient_json::{Fields, Object, Text};
 use crate::azure::http::{text, timestamp};
-use crate::azure::messages::Messages;
 use crate::azure::words;
 use crate::operation::{Ahead, Failure, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage, UnnamedOperation};
 

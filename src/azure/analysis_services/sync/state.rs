@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use jiff::Timestamp;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
 
+use crate::azure::classify::messages::Messages;
 use crate::azure::http::error_body::ErrorBody;
 use crate::azure::http::lenient_json::{Fields, List, Object, Text};
 use crate::azure::http::timestamp;
-use crate::azure::messages::Messages;
 use crate::operation::{Operation, OperationId, Origin, Phase, ServiceMessage};
 
 /// Maximum number of items of a list. The service is documented to return one.

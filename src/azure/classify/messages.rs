@@ -13,7 +13,7 @@
 use crate::operation::ServiceMessage;
 
 /// Maximum number of messages, as documented in [`crate::operation::Operation`].
-pub(super) const MOST: usize = 50;
+pub(in crate::azure) const MOST: usize = 50;
 
 /// Codes of errors that only report the failure of something else.
 const CONSEQUENCES: [u32; 4] = [
@@ -49,7 +49,7 @@ const PREFIXES: [&str; 4] = ["server: ", "internal error: ", "ole db error: ", "
 
 /// The messages of an operation while they are parsed.
 #[derive(Debug, Default)]
-pub(super) struct Messages(Vec<(Rank, ServiceMessage)>);
+pub(in crate::azure) struct Messages(Vec<(Rank, ServiceMessage)>);
 
 /// Sort key of a message; smaller keys come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +75,7 @@ impl Rank {
 
 impl Messages {
     /// Adds the next message.
-    pub(super) fn push(&mut self, message: ServiceMessage) {
+    pub(in crate::azure) fn push(&mut self, message: ServiceMessage) {
         let same = |known: &ServiceMessage| {
             known.text == message.text && known.code == message.code && known.severity.eq_ignore_ascii_case(&message.severity)
         };
@@ -92,12 +92,12 @@ impl Messages {
     }
 
     /// Whether a message has this text.
-    pub(super) fn contain(&self, text: &str) -> bool {
+    pub(in crate::azure) fn contain(&self, text: &str) -> bool {
         self.0.iter().any(|(_, message)| message.text == text)
     }
 
     /// The messages in their order.
-    pub(super) fn finish(self) -> Vec<ServiceMessage> {
+    pub(in crate::azure) fn finish(self) -> Vec<ServiceMessage> {
         self.0.into_iter().map(|(_, message)| message).collect()
     }
 }
@@ -113,7 +113,7 @@ impl FromIterator<ServiceMessage> for Messages {
 }
 
 /// Whether a message only reports that something else failed.
-pub(super) fn is_consequence(message: &ServiceMessage) -> bool {
+pub(in crate::azure) fn is_consequence(message: &ServiceMessage) -> bool {
     if message.code.as_deref().and_then(number).is_some_and(|code| CONSEQUENCES.contains(&code)) {
         return true;
     }
@@ -129,7 +129,7 @@ pub(super) fn is_consequence(message: &ServiceMessage) -> bool {
 }
 
 /// The number of an error code. XMLA errors have it in hexadecimal or decimal, with or without a sign, in 32 or 64 bits.
-pub(super) fn number(code: &str) -> Option<u32> {
+pub(in crate::azure) fn number(code: &str) -> Option<u32> {
     let code = code.trim().to_ascii_lowercase();
     let hex = |digits: &str| u64::from_str_radix(digits, 16).ok();
     let wide = match code.strip_prefix("0x") {

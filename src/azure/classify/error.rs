@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::word::Word;
+use super::response_kind::Word;
 use crate::azure::http::{Answer, BodyFault, Complaint, page, text};
 use crate::operation::{ServiceKind, Trouble, TroubleKind};
 
