@@ -15,13 +15,11 @@ pub mod identity;
 pub mod outside;
 pub mod power_bi;
 mod refreshes;
-mod request;
 mod session;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod traffic;
-mod words;
 
 pub use client::{Azure, Call, Model};
 pub use refreshes::Window;

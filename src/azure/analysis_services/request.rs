@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::azure::request::{objects_of, parameters};
+use crate::azure::refreshes::{objects_of, parameters};
 use crate::operation::RefreshRequest;
 
 /// The parameters in their documented format.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::azure::request::{objects_of, parameters};
+use crate::azure::refreshes::{objects_of, parameters};
 use crate::operation::RefreshRequest;
 
 /// Maximum `timeout`: the documented pattern ends with the day.

@@ -7,11 +7,11 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
 
 use super::failure;
+use super::phase;
 use crate::azure::classify::messages::Messages;
 use crate::azure::http::error_body::{Each, ErrorBody, Node};
 use crate::azure::http::lenient_json::{Fields, List, Object, Text};
 use crate::azure::http::timestamp;
-use crate::azure::words;
 use crate::operation::{Failure, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage};
 
 /// Maximum number of objects of an operation. A model has fewer partitions, but a response could contain millions.
@@ -32,7 +32,7 @@ pub(in crate::azure) fn operation(
     if detail.ids.iter().any(|id| !asked.same(id)) {
         return Err("describes another refresh");
     }
-    let (phase, reported) = words::told(detail.status.at_most(64), detail.extended_status.at_most(64)).ok_or("has no status")?;
+    let (phase, reported) = phase::told(detail.status.at_most(64), detail.extended_status.at_most(64)).ok_or("has no status")?;
     let mut said = detail.said;
     // While the refresh is still running, the last failed attempt is a warning.
     let severity = if phase.ended() { "Error" } else { "Warning" };
@@ -185,7 +185,7 @@ impl Part {
     fn progress(self) -> Option<ObjectProgress> {
         let name = ObjectName { table: self.table.name(512)?, partition: self.partition.name(512) };
         let reported = self.status.at_most(64).unwrap_or_default();
-        Some(ObjectProgress { name, phase: words::phase(&reported), reported })
+        Some(ObjectProgress { name, phase: phase::phase(&reported), reported })
     }
 }
 

@@ -1,13 +1,16 @@
 //! Refreshes: the common calls and responses of both services. Code that is specific to Power BI states it.
 
-mod calls;
+mod body;
 mod detail;
-mod details;
 mod failure;
-mod listing;
+mod list;
+mod merge;
+mod phase;
+mod protocol;
 
-pub(super) use calls::{Refusal, cancel, each_row, list, look, newest, submit};
+pub(super) use body::{objects_of, parameters};
 pub(super) use detail::{operation, running};
-pub(super) use details::{are_requested, joined, selection};
-pub use listing::Window;
-pub(super) use listing::{Row, Selected, Selection};
+pub use list::Window;
+pub(super) use list::{Row, Selected, Selection};
+pub(super) use merge::{are_requested, joined, selection};
+pub(super) use protocol::{Refusal, cancel, each_row, list, look, newest, submit};

@@ -9,8 +9,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::details::{self, TOP};
-use super::listing::{Row, Window};
+use super::list::{Row, Window};
+use super::merge::{self, TOP};
 use crate::azure::classify;
 use crate::azure::http::json_array::{RowFault, Rows};
 use crate::azure::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS, server_time};
@@ -78,7 +78,7 @@ pub(in crate::azure) async fn look(session: &Session, refreshes: &Url, id: &Oper
     match (seen, row) {
         (Look::Trouble(_), Some(row)) => Look::Found { operation: Box::new(row), retry_after: None, location: None },
         (Look::Found { operation, retry_after, location }, Some(row)) => {
-            Look::Found { operation: Box::new(details::explained(*operation, row)), retry_after, location }
+            Look::Found { operation: Box::new(merge::explained(*operation, row)), retry_after, location }
         }
         (seen, _) => seen,
     }
@@ -130,7 +130,7 @@ pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: W
     let (asked, service) = (Instant::now(), session.service);
     let incoming = session.get(CallKind::List(OperationKind::Refresh), newest(service, refreshes), session.deadline(), &REDIRECTS).await?;
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
-    let mut selection = details::selection(service, &window, ahead, session.longest_refresh());
+    let mut selection = merge::selection(service, &window, ahead, session.longest_refresh());
     let take = |row: &[u8]| {
         selection.take(row);
         Ok(())
@@ -143,11 +143,11 @@ pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: W
     let mut selected = selection.finish();
     let deadline = session.deadline();
     let seen = std::mem::take(&mut selected.rows).into_iter().enumerate().map(|(index, (id, row))| async move {
-        if !details::are_requested(index, &row) {
+        if !merge::are_requested(index, &row) {
             return Ok(row.bare(id));
         }
         let (look, _) = described(session, refreshes, &id, deadline).await;
-        details::joined(id, row, look)
+        merge::joined(id, row, look)
     });
     let operations: Vec<Operation> = stream::iter(seen).buffered(DETAILS_AT_ONCE).try_collect().await?;
     Ok(selected.listing(operations, ahead))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::listing::{Row, Selected, Selection, Window};
+use super::list::{Row, Selected, Selection, Window};
 use crate::operation::{Ahead, Listing, Look, Operation, OperationId, Origin, ServiceKind, Trouble, TroubleKind};
 
 /// Number of newest refreshes that the client requests from Power BI: more than can start on one model while a lost response is resolved.

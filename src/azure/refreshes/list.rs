@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
 use super::failure;
+use super::phase;
 use crate::azure::classify::messages::Messages;
 use crate::azure::http::error_body::ErrorBody;
 use crate::azure::http::json_array::RowFault;
 use crate::azure::http::lenient_json::{Fields, Object, Text};
 use crate::azure::http::{text, timestamp};
-use crate::azure::words;
 use crate::operation::{Ahead, Failure, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage, UnnamedOperation};
 
 /// Maximum number of rows, as documented in [`crate::operation::Listing`].
@@ -84,7 +84,7 @@ impl Row {
     pub(in crate::azure) fn read(service: ServiceKind, row: &[u8]) -> Result<Self, RowFault> {
         let read = |row: &[u8]| serde_json::from_slice::<Object<RowFields>>(row);
         let Object(fields) = read(row).or_else(|_| read(&text::mended(row.to_vec()))).map_err(|_| RowFault)?;
-        let told = words::told(fields.status.at_most(64), fields.extended_status.at_most(64));
+        let told = phase::told(fields.status.at_most(64), fields.extended_status.at_most(64));
         let (phase, reported) = told.unwrap_or((Phase::InProgress, String::new()));
         let origin = match service {
             // The service lists only operations of this API.
