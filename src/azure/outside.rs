@@ -9,7 +9,7 @@ use url::Url;
 
 pub use super::http::BodyFault;
 
-use super::analysis_services::sync::answers;
+use super::analysis_services::sync::responses;
 use super::analysis_services::{DatabaseName, ServerName};
 use super::classify::messages::Messages;
 use super::classify::{self, messages};
@@ -144,13 +144,13 @@ pub fn list(
 /// The response to a POST of a sync of Analysis Services to `called`.
 #[must_use]
 pub fn sync_submission(heard: &Heard, called: &Url) -> Submission {
-    classify::submission_with(ServiceKind::AnalysisServices, &heard.0, |answer| answers::accepted(answer, called))
+    classify::submission_with(ServiceKind::AnalysisServices, &heard.0, |answer| responses::accepted(answer, called))
 }
 
 /// The result of polling a sync of Analysis Services.
 #[must_use]
 pub fn sync_look(heard: &Heard, called: &Url, asked: &OperationId, named_by_service: bool) -> Look {
-    answers::seen(&heard.0, called, asked, named_by_service)
+    responses::seen(&heard.0, called, asked, named_by_service)
 }
 
 /// The syncs of Analysis Services in a response, and whether there may be more.
@@ -158,13 +158,13 @@ pub fn sync_look(heard: &Heard, called: &Url, asked: &OperationId, named_by_serv
 /// # Errors
 /// The error of the call.
 pub fn sync_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
-    answers::listed(&heard.0, since)
+    responses::listed(&heard.0, since)
 }
 
 /// The recorded `Location`, if a token may be sent there.
 #[must_use]
 pub fn stored_location(handle: &Handle, sync: &Url) -> Option<Url> {
-    answers::stored(handle, sync)
+    responses::stored(handle, sync)
 }
 
 /// The response to a POST of query scale-out.

@@ -2,9 +2,9 @@
 
 mod names;
 mod presence;
-mod request;
+mod refresh_body;
 pub(super) mod sync;
 
 pub use names::{DatabaseName, ServerName};
 pub(super) use presence::find;
-pub(super) use request::body as refresh_body;
+pub(super) use refresh_body::body as refresh_body;

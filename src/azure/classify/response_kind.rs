@@ -162,7 +162,7 @@ fn names_capacity(code: &str) -> bool {
 /// Whether the request is valid but currently impossible: another operation is running, or the daily limit of refreshes is reached.
 ///
 /// A code takes precedence over a text, because a text may be in any language. If two of them contradict each other, neither counts, and
-/// other evidence decides what the 400 means (`power_bi/doubt.rs`).
+/// other evidence decides what the 400 means (`power_bi/bad_request.rs`).
 fn not_now(code: &str, said: &str) -> Option<Word> {
     let one = |busy: bool, quota: bool| match (busy, quota) {
         (true, false) => Some(Word::Busy),

@@ -275,7 +275,7 @@ proptest::proptest! {
     }
 }
 
-/// Busy and quota, by status and body. `power_bi/doubt.rs` resolves the other cases.
+/// Busy and quota, by status and body. `power_bi/bad_request.rs` resolves the other cases.
 #[test]
 fn busy_and_quota_are_distinguished_by_code_then_text() {
     let executing = "Invalid dataset refresh request. Another refresh request is already executing";

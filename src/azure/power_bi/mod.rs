@@ -1,13 +1,13 @@
 //! Power BI: its names, request bodies, ambiguous refusals and query scale-out.
 
-mod doubt;
+mod bad_request;
 mod lookup;
 mod names;
-mod request;
+mod refresh_body;
 pub(super) mod scale_out;
 
-pub(super) use doubt::settle;
+pub(super) use bad_request::settle;
 pub(super) use lookup::{find, page_of, resolve};
 pub use names::ModelName;
 pub(super) use names::{Named, of_dataset};
-pub(super) use request::body as refresh_body;
+pub(super) use refresh_body::body as refresh_body;

@@ -3,8 +3,8 @@
 //! The operator polls it by the `Location` of each response, or by its id if there is none. It uses the management URL of the server,
 //! `<server>:rw`.
 
-pub(in crate::azure) mod answers;
 mod protocol;
-mod state;
+pub(in crate::azure) mod responses;
+mod status;
 
 pub(in crate::azure) use protocol::{list, look, submit};

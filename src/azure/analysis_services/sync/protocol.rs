@@ -5,7 +5,7 @@ use reqwest::header::CONTENT_LENGTH;
 use tokio::time::Instant;
 use url::Url;
 
-use super::answers;
+use super::responses;
 use crate::azure::classify;
 use crate::azure::http::{Fault, LARGEST_WORD, REDIRECTS, server_time};
 use crate::azure::refreshes::Window;
@@ -24,20 +24,20 @@ pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submissio
         Err(Fault::Lost(message)) => return Submission::Unanswered { message },
     };
     session.heed(&mut answer);
-    classify::submission_with(ServiceKind::AnalysisServices, &answer, |answer| answers::accepted(answer, sync))
+    classify::submission_with(ServiceKind::AnalysisServices, &answer, |answer| responses::accepted(answer, sync))
 }
 
 /// Polls a sync: at the recorded `Location`, or else by its id.
 pub(in crate::azure) async fn look(session: &Session, sync: &Url, handle: &Handle) -> Look {
     let deadline = session.deadline();
-    if let Some(there) = answers::stored(handle, sync) {
+    if let Some(there) = responses::stored(handle, sync) {
         match look_at(session, there, handle, true, deadline).await {
             // The service may drop a URL before the sync behind it.
             Look::Gone => {}
             seen => return seen,
         }
     }
-    look_at(session, answers::by_id(sync, &handle.id), handle, false, deadline).await
+    look_at(session, responses::by_id(sync, &handle.id), handle, false, deadline).await
 }
 
 async fn look_at(session: &Session, url: Url, handle: &Handle, named_by_service: bool, deadline: Instant) -> Look {
@@ -46,7 +46,7 @@ async fn look_at(session: &Session, url: Url, handle: &Handle, named_by_service:
         Err(trouble) => return Look::Trouble(trouble),
     };
     session.heed(&mut answer);
-    answers::seen(&answer, &called, &handle.id, named_by_service)
+    responses::seen(&answer, &called, &handle.id, named_by_service)
 }
 
 /// `GET sync` without an id: the last sync, as far as the service shows it.
@@ -56,6 +56,6 @@ pub(in crate::azure) async fn list(session: &Session, sync: &Url, window: Window
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut answer = incoming.read(LARGEST_WORD).await;
     session.heed(&mut answer);
-    let (operations, truncated) = answers::listed(&answer, window.since(ahead))?;
+    let (operations, truncated) = responses::listed(&answer, window.since(ahead))?;
     Ok(Listing { operations, truncated, may_hide_running: truncated, unnamed: None, ahead })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
-use super::state::Status;
+use super::status::Status;
 use crate::azure::classify::{self, Word};
 use crate::azure::http::location::{self, Target};
 use crate::azure::http::{Answer, text};
