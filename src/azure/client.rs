@@ -14,11 +14,11 @@ use super::identity::Identity;
 use super::identity::entra::Entra;
 use super::identity::managed::Metadata;
 use super::identity::tokens::Tokens;
+use super::limiter::Traffic;
 use super::power_bi::{self, ModelName, Named, scale_out};
 use super::refreshes::{self, Window};
 use super::session::{Session, Shared};
 use super::settings::{Settings, SettingsError};
-use super::traffic::Traffic;
 use crate::operation::{
     CallKind, Cancellation, Handle, Listing, Look, OperationId, OperationKind, Presence, RefreshRequest, Request, Resolution, ServiceKind,
     Submission, Trouble, TroubleKind,

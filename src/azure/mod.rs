@@ -9,17 +9,17 @@ pub mod analysis_services;
 mod classify;
 mod client;
 pub mod cloud;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod identity;
-#[doc(hidden)]
-pub mod outside;
+mod limiter;
 pub mod power_bi;
 mod refreshes;
 mod session;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod traffic;
 
 pub use client::{Azure, Call, Model};
 pub use refreshes::Window;

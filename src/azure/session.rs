@@ -15,7 +15,7 @@ use super::cloud::Cloud;
 use super::http::{Answer, Client, Fault, Incoming, location};
 use super::identity::tokens::Tokens;
 use super::identity::{Identity, Token};
-use super::traffic::Traffic;
+use super::limiter::Traffic;
 use crate::operation::{CallKind, CallTarget, ServiceKind, Trouble, TroubleKind};
 
 /// Maximum number of redirects on the same host that a GET follows.

@@ -23,9 +23,9 @@ use url::Url;
 
 use super::application::{Application, Proof, Spelling};
 use super::assertion::Claims;
-use super::refusal::{Means, Shown};
 use super::token::Token;
-use super::{SecretText, refusal};
+use super::token_response::{Means, Shown};
+use super::{SecretText, token_response};
 use crate::azure::cloud::Cloud;
 use crate::azure::http::{Client, Fault, LARGEST_WORD};
 use crate::operation::{CallTarget, IdentityKind, Trouble, TroubleKind};
@@ -61,7 +61,7 @@ impl Entra {
         };
         let credential = made.map_err(|_| {
             let Spelling { tenant, client, .. } = application.spelling;
-            refusal::refused(format!("the credentials are unusable: check {tenant} and {client}"))
+            token_response::refused(format!("the credentials are unusable: check {tenant} and {client}"))
         })?;
         let asked = Instant::now();
         let token = credential.get_token(&[scope], None).await.map_err(|error| trouble(&error))?;
@@ -77,7 +77,7 @@ impl Entra {
             Proof::Certificate(certificate) => {
                 let endpoint = format!("{}/{}/oauth2/v2.0/token", self.authority, application.tenant_id);
                 let assertion = certificate.assertion(&application.client_id, &endpoint, Timestamp::now());
-                let assertion = assertion.map_err(|message| refusal::trouble(TroubleKind::ServiceError, message))?;
+                let assertion = assertion.map_err(|message| token_response::trouble(TroubleKind::ServiceError, message))?;
                 (assertion, Means::Certificate { thumbprint: certificate.thumbprint() })
             }
             Proof::Federated(source) => {
@@ -155,7 +155,7 @@ impl Relay {
             }
         };
         let answer = incoming.read(LARGEST_WORD).await;
-        refusal::granted(&answer, &self.shown)
+        token_response::granted(&answer, &self.shown)
     }
 }
 
@@ -193,10 +193,10 @@ fn trouble(error: &azure_core::Error) -> Trouble {
 }
 
 fn unreachable(message: &str) -> Trouble {
-    refusal::trouble(TroubleKind::Unreachable, format!("failed to request a token: {message}"))
+    token_response::trouble(TroubleKind::Unreachable, format!("failed to request a token: {message}"))
 }
 
 fn unusable() -> Trouble {
     let what = "the response of the identity provider contains no usable token";
-    refusal::trouble(TroubleKind::InvalidAnswer, what.to_owned())
+    token_response::trouble(TroubleKind::InvalidAnswer, what.to_owned())
 }

@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::refusal::{Grant, codes, common_advice, failed, grant, is_passing, own_words, passing, refused, trouble};
 use super::token::Token;
+use super::token_response::{Grant, codes, common_advice, failed, grant, is_passing, own_words, passing, refused, trouble};
 use crate::azure::http::{Answer, Client, LARGEST_WORD, text};
 use crate::azure::settings::{Settings, SettingsError};
 use crate::operation::{CallTarget, IdentityKind, Trouble, TroubleKind};

@@ -11,9 +11,9 @@ mod fingerprint;
 mod identities;
 pub(super) mod managed;
 mod pem;
-pub(super) mod refusal;
 mod secret;
 mod token;
+pub(super) mod token_response;
 pub(super) mod tokens;
 pub mod value;
 

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::read::{GzEncoder, ZlibEncoder};
 use jiff::Timestamp;
 
-use super::stage::{ENTRA, POWER_BI, Reply, SERVER, Stage, model_of, power_bi_of, reply};
+use super::fake_azure::{ENTRA, POWER_BI, Reply, SERVER, Stage, model_of, power_bi_of, reply};
 use crate::azure::{Model, Window};
 use crate::operation::{
     self, Cancellation, Handle, Look, OperationId, OperationKind, Phase, RefreshRequest, ServiceKind, Submission, Trouble, TroubleKind,

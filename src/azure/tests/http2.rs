@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-use super::stage::{azure, model_of, settings, tls};
+use super::fake_azure::{azure, model_of, settings, tls};
 use crate::azure::http::LARGEST_WORD;
 use crate::azure::{Model, Settings};
 use crate::operation::{self, Handle, Look, OperationId, OperationKind, RefreshRequest, Submission};

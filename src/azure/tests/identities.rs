@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::stage::{ENTRA, GUID, Stage, model_as, reply, settings};
+use super::fake_azure::{ENTRA, GUID, Stage, model_as, reply, settings};
 use crate::azure::identity::{AssertionSource, Environment, Identity, SecretText, Spelling};
 use crate::operation::{Trouble, TroubleKind};
 
@@ -136,8 +136,8 @@ async fn metadata(status: u16, body: &'static str) -> (SocketAddr, Arc<Mutex<Vec
 
 async fn managed(identity: Identity, status: u16, body: &'static str) -> (Result<(), Trouble>, Vec<String>) {
     let (address, heads) = metadata(status, body).await;
-    let hasty = crate::azure::Settings { call_timeout: std::time::Duration::from_millis(800), ..settings(&super::stage::tls(&[]).1) };
-    let azure = super::stage::azure(hasty, address, address);
+    let hasty = crate::azure::Settings { call_timeout: std::time::Duration::from_millis(800), ..settings(&super::fake_azure::tls(&[]).1) };
+    let azure = super::fake_azure::azure(hasty, address, address);
     let prepared = model_as(&azure, identity).prepare().await.map(drop);
     let heads = heads.lock().clone();
     (prepared, heads)

@@ -1,13 +1,13 @@
 //! Tests of the clients over real HTTPS.
 
 mod compressed;
+mod fake_azure;
 mod http2;
 mod identities;
-mod listings;
-mod looks;
+mod lists;
 mod names;
+mod polls;
 mod power_bi;
-mod stage;
 mod submissions;
 mod syncs;
 mod tokens;

@@ -1,6 +1,6 @@
 //! Resolution of names to ids, with pages and all kinds of responses.
 
-use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
+use super::fake_azure::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
 use crate::azure::identity::{Identity, Spelling};
 use crate::azure::power_bi::ModelName;
 use crate::operation::{CallKind, ModelIds, OperationKind, Presence, Request, Resolution, Submission, TroubleKind};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
+use super::fake_azure::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
 use crate::azure::Window;
 use crate::azure::power_bi::ModelName;
 use crate::operation::{

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
-use super::stage::{EVIL, Reply, Request, SERVER, Stage, model_of, reply};
+use super::fake_azure::{EVIL, Reply, Request, SERVER, Stage, model_of, reply};
 use crate::operation::{
     self, CallKind, CallTarget, IdentityKind, ObjectName, OperationKind, RefreshRequest, ServiceKind, Submission, TroubleKind,
 };

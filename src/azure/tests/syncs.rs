@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, SERVER, Stage, power_bi_of, reply};
+use super::fake_azure::{DATASET, EVIL, GROUP, POWER_BI, Reply, SERVER, Stage, power_bi_of, reply};
 use crate::azure::Window;
 use crate::operation::{Handle, Look, OperationId, OperationKind, Phase, Request, Submission, TroubleKind};
 

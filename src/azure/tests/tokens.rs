@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::stage::{ENTRA, EVIL, Reply, SECRET, SERVER, Stage, model_of, reply};
+use super::fake_azure::{ENTRA, EVIL, Reply, SECRET, SERVER, Stage, model_of, reply};
 use crate::operation::{Handle, Look, OperationId, OperationKind, TroubleKind};
 
 fn asked(line: &str) -> bool {

@@ -172,7 +172,7 @@ fn troubled_briefly(pass: &mut Pass<'_>) -> Next {
 /// Handles a failed call. The operation counts as running, and its id stays recorded.
 pub(super) fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    // `azure::traffic` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
+    // `azure::limiter` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
     let mut pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(pace::SERVICE);
     if trouble.kind == TroubleKind::NotFound {
         // From then on the operator checks whether the model exists.

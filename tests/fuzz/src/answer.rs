@@ -9,7 +9,7 @@
 //!
 //! The word after the status is what went wrong with the body, where something did: `broken`, `slow`, `large` or `compressed`.
 
-use tabular_operator::azure::outside::{BodyFault, Heard};
+use tabular_operator::azure::fuzzing::{BodyFault, Heard};
 
 /// How many headers are read; HTTP clients have a limit too.
 const MOST_HEADERS: usize = 40;

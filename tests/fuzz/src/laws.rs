@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::Status;
-use tabular_operator::azure::outside;
+use tabular_operator::azure::fuzzing;
 use tabular_operator::operation::{Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
 use tabular_operator::text::is_invisible;
 use url::Url;
@@ -125,7 +125,7 @@ pub fn messages(messages: &[ServiceMessage]) {
             "{message:?} twice"
         );
     }
-    assert!(messages.is_sorted_by_key(outside::is_consequence), "a consequence before a cause: {messages:?}");
+    assert!(messages.is_sorted_by_key(fuzzing::is_consequence), "a consequence before a cause: {messages:?}");
 }
 
 /// What a look showed is what was asked for, and bounded.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use tabular_operator::azure::fuzzing::{self, Proof};
 use tabular_operator::azure::identity::{Identity, Spelling};
-use tabular_operator::azure::outside::{self, Proof};
 use tabular_operator::operation::Trouble;
 
 use crate::answer::{Answer, line};
@@ -21,7 +21,7 @@ pub fn token(input: &[u8]) {
         (Proof::Certificate(laws::TOKEN), laws::TOKEN),
         (Proof::Federated(laws::TOKEN), laws::TOKEN),
     ] {
-        match outside::token(&answer.heard, proof) {
+        match fuzzing::token(&answer.heard, proof) {
             Ok(granted) => {
                 assert!(answer.done() && !answer.faulty);
                 let granted: serde_json::Value = serde_json::from_str(&granted).unwrap();
@@ -41,7 +41,7 @@ pub fn token(input: &[u8]) {
 pub fn metadata_token(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
     for client in [None, Some(GUID)] {
-        match outside::managed_token(&answer.heard, client) {
+        match fuzzing::managed_token(&answer.heard, client) {
             Ok(()) => assert!(answer.done() && !answer.faulty),
             Err(met) => refused(&met),
         }
@@ -58,7 +58,7 @@ fn refused(met: &Trouble) {
 /// The token of a service account, which nobody has checked.
 pub fn claims(input: &[u8]) {
     let Ok(token) = std::str::from_utf8(input) else { return };
-    for claim in outside::claims(token) {
+    for claim in fuzzing::claims(token) {
         laws::bounded(&claim, 200);
         assert!(!claim.chars().any(char::is_control), "{claim:?}");
     }

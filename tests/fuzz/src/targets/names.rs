@@ -2,7 +2,7 @@
 
 use tabular_operator::azure::analysis_services::{DatabaseName, ServerName};
 use tabular_operator::azure::cloud::Cloud;
-use tabular_operator::azure::outside;
+use tabular_operator::azure::fuzzing;
 use tabular_operator::azure::power_bi::ModelName;
 use tabular_operator::operation::ModelIds;
 use url::Url;
@@ -13,7 +13,7 @@ use crate::laws;
 /// A page of workspaces or semantic models: ids are GUIDs, and names bounded.
 pub fn lookup(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
-    match outside::names(&answer.heard) {
+    match fuzzing::names(&answer.heard) {
         Ok((rows, next)) => {
             assert!(answer.done() && !answer.faulty);
             for (id, name) in rows {
@@ -45,7 +45,7 @@ pub fn server(input: &[u8]) {
         assert!(cloud.analysis_services.iter().any(|service| service.scope == server.scope()), "{server}");
         assert_eq!(ServerName::parse(&server.to_string(), &cloud).as_ref(), Ok(&server));
         let Ok(database) = &database else { continue };
-        for (url, last) in [(outside::refreshes(&server, database), "refreshes"), (outside::sync(&server, database), "sync")] {
+        for (url, last) in [(fuzzing::refreshes(&server, database), "refreshes"), (fuzzing::sync(&server, database), "sync")] {
             let url = url.unwrap();
             assert_eq!((url.scheme(), url.host_str(), url.port()), ("https", Some(server.host()), None), "{url}");
             assert!(url.query().is_none() && url.fragment().is_none() && url.username().is_empty(), "{url}");

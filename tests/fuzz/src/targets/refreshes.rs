@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::RunState;
-use tabular_operator::azure::outside::{self, Listed};
+use tabular_operator::azure::fuzzing::{self, Listed};
 use tabular_operator::engine::{Seen, Taken};
 use tabular_operator::operation::{
     Ahead, Cancellation, Listing, Look, OperationId, OperationKind, Phase, ServiceKind, Submission, TroubleKind,
@@ -26,7 +26,7 @@ pub fn look(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
     let running = record::resource(OperationKind::Refresh, "Running");
     for service in SERVICES {
-        let seen = outside::look(service, &answer.heard, &record::operation_id());
+        let seen = fuzzing::look(service, &answer.heard, &record::operation_id());
         laws::look(&seen, &record::operation_id(), &called());
         let ended_well = matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded);
         if ended_well {
@@ -49,7 +49,7 @@ pub fn submission(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
     let submitting = record::resource(OperationKind::Refresh, "Submitting");
     for service in SERVICES {
-        let told = outside::submission(service, &answer.heard, &called());
+        let told = fuzzing::submission(service, &answer.heard, &called());
         laws::submission(&told, &called());
         match (&told, answer.status) {
             (Submission::Accepted { .. }, 200..=299) | (Submission::Unanswered { .. }, _) => {}
@@ -74,13 +74,13 @@ pub fn cancellation(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
     let cancelling = record::resource(OperationKind::Refresh, "Cancelling");
     for service in SERVICES {
-        let told = outside::cancellation(service, &answer.heard);
+        let told = fuzzing::cancellation(service, &answer.heard);
         match &told {
             Cancellation::Accepted => assert!(answer.done()),
             Cancellation::NothingToCancel => assert!(!answer.done()),
             Cancellation::Trouble(met) => laws::trouble(met),
         }
-        laws::trouble(&outside::no_listing(service, &answer.heard));
+        laws::trouble(&fuzzing::no_listing(service, &answer.heard));
         let step = record::decided(cancelling, Seen::Cancellation(told));
         assert!(!step.recorded.run.unwrap().state.ended(), "only a look ends a run");
     }
@@ -96,9 +96,9 @@ pub fn listing(input: &[u8]) {
 
 fn listing_of(service: ServiceKind, input: &[u8], since: Timestamp) {
     let window = (since, Timestamp::MIN);
-    let whole = outside::listing(service, [input], window, None);
-    let bytes = outside::listing(service, input.chunks(1), window, None);
-    let pieces = outside::listing(service, input.chunks(1 + input.len() % 37), window, None);
+    let whole = fuzzing::listing(service, [input], window, None);
+    let bytes = fuzzing::listing(service, input.chunks(1), window, None);
+    let pieces = fuzzing::listing(service, input.chunks(1 + input.len() % 37), window, None);
     assert!(whole == bytes && whole == pieces, "the pieces count");
     let rows = plain_rows(input);
     let Some(Listed { listing, rows: count, complete }) = whole else {

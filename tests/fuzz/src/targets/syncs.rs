@@ -1,7 +1,7 @@
 //! The answers about synchronisations, of both services.
 
 use jiff::Timestamp;
-use tabular_operator::azure::outside;
+use tabular_operator::azure::fuzzing;
 use tabular_operator::engine::{Seen, Taken};
 use tabular_operator::operation::{Ahead, Handle, Listing, Look, OperationId, OperationKind, Phase, Submission};
 use url::Url;
@@ -23,12 +23,12 @@ pub fn look(input: &[u8]) {
     let running = record::resource(OperationKind::Sync, "Running");
     let of_the_call = OperationId::parse(&format!("request-{}", record::OPERATION)).unwrap();
     for (asked, named) in [(record::operation_id(), false), (record::operation_id(), true), (of_the_call, true)] {
-        let seen = outside::sync_look(&answer.heard, &called(), &asked, named);
+        let seen = fuzzing::sync_look(&answer.heard, &called(), &asked, named);
         laws::look(&seen, &asked, &called());
         if let Look::Found { operation, location, .. } = &seen {
             assert!(operation.phase != Phase::Succeeded || (answer.done() && !answer.faulty), "a success that nobody told");
             let handle = Handle { id: asked.clone(), location: location.clone() };
-            assert_eq!(outside::stored_location(&handle, &called()).map(String::from), *location, "what is kept can be used");
+            assert_eq!(fuzzing::stored_location(&handle, &called()).map(String::from), *location, "what is kept can be used");
         }
         if asked == record::operation_id() {
             record::decided(running, Seen::Look(seen));
@@ -39,7 +39,7 @@ pub fn look(input: &[u8]) {
 /// Analysis Services, `POST sync`.
 pub fn submission(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
-    let told = outside::sync_submission(&answer.heard, &called());
+    let told = fuzzing::sync_submission(&answer.heard, &called());
     laws::submission(&told, &called());
     match &told {
         Submission::Accepted { .. } | Submission::Completed { .. } => assert!(answer.done(), "{told:?}"),
@@ -53,7 +53,7 @@ pub fn submission(input: &[u8]) {
 /// Analysis Services, `GET sync` without an id.
 pub fn listing(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
-    let listed = outside::sync_listing(&answer.heard, since());
+    let listed = fuzzing::sync_listing(&answer.heard, since());
     let result = match listed {
         Ok((operations, truncated)) => {
             assert!(operations.len() <= 50);
@@ -74,7 +74,7 @@ pub fn listing(input: &[u8]) {
 pub fn scale_out(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
     let called = Url::parse("https://api.powerbi.com/v1.0/myorg/groups/g/datasets/d/queryScaleOut/sync").unwrap();
-    let told = outside::scale_out_submission(&answer.heard, since());
+    let told = fuzzing::scale_out_submission(&answer.heard, since());
     laws::submission(&told, &called);
     let mut asked = vec![record::operation_id(), OperationId::parse("scaleout-12-1795420800000").unwrap()];
     if let Submission::Accepted { id, location, .. } = &told {
@@ -83,7 +83,7 @@ pub fn scale_out(input: &[u8]) {
     }
     record::decided(record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));
     for id in asked {
-        let seen = outside::scale_out_look(&answer.heard, &id);
+        let seen = fuzzing::scale_out_look(&answer.heard, &id);
         laws::look(&seen, &id, &called);
         if let Look::Found { operation, .. } = &seen {
             assert!(operation.phase != Phase::Succeeded || answer.done(), "a success that nobody told");
@@ -92,7 +92,7 @@ pub fn scale_out(input: &[u8]) {
             record::decided(record::resource(OperationKind::Sync, "Running"), Seen::Look(seen));
         }
     }
-    match outside::scale_out_listing(&answer.heard, since()) {
+    match fuzzing::scale_out_listing(&answer.heard, since()) {
         Ok((operations, _)) => operations.iter().for_each(laws::operation),
         Err(met) => laws::trouble(&met),
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
-use tabular_operator::azure::outside;
+use tabular_operator::azure::fuzzing;
 use tabular_operator::engine::Schedule;
 use url::Url;
 
@@ -14,26 +14,26 @@ pub fn location(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     for called in ["https://westus.asazure.windows.net/servers/s/models/m/refreshes", "https://api.example.com:8443/v1.0/myorg/groups"] {
         let called = Url::parse(called).unwrap();
-        let Some(url) = outside::location(text, &called) else { continue };
+        let Some(url) = fuzzing::location(text, &called) else { continue };
         assert_eq!(url.origin(), called.origin(), "{text:?}");
         assert!(url.username().is_empty() && url.password().is_none(), "{text:?}");
         // Whoever reads it again comes to the same place.
-        assert_eq!(outside::location(url.as_str(), &called).as_ref(), Some(&url), "{text:?}");
+        assert_eq!(fuzzing::location(url.as_str(), &called).as_ref(), Some(&url), "{text:?}");
     }
 }
 
 /// A moment or a wait: what is read is written and read again, and a wait is bounded.
 pub fn moment(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    for read in [outside::moment(text), outside::clock(text)].into_iter().flatten() {
+    for read in [fuzzing::moment(text), fuzzing::clock(text)].into_iter().flatten() {
         let written = read.to_string();
         assert_eq!(written.parse::<Timestamp>().ok(), Some(read));
         // No service is older, and none says what happens in so many years.
         let possible = (2010..9000).contains(&Offset::UTC.to_datetime(read).year());
-        assert_eq!(outside::moment(&written), Some(read).filter(|_| possible), "{text:?}: {written}");
+        assert_eq!(fuzzing::moment(&written), Some(read).filter(|_| possible), "{text:?}: {written}");
     }
     for now in [Timestamp::MIN, laws::now(), Timestamp::MAX] {
-        laws::wait(outside::wait(text, now));
+        laws::wait(fuzzing::wait(text, now));
     }
 }
 
@@ -41,7 +41,7 @@ pub fn moment(input: &[u8]) {
 pub fn sentence(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     for limit in [1, 20, 300] {
-        let tidy = outside::tidy(text, limit);
+        let tidy = fuzzing::tidy(text, limit);
         laws::bounded(&tidy, limit);
         assert!(!tidy.chars().any(laws::hidden), "{tidy:?}");
     }
@@ -50,7 +50,7 @@ pub fn sentence(input: &[u8]) {
 /// An error in any shape: bounded, plain, without a token, the same as JSON inside a text, and no text is lost.
 pub fn error(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let read = outside::errors(text);
+    let read = fuzzing::errors(text);
     let (messages, sentence) = &read;
     assert!(messages.len() <= 50);
     laws::messages(messages);
@@ -59,7 +59,7 @@ pub fn error(input: &[u8]) {
     // As deep as no error is.
     let deep = text.matches(['{', '[']).count() > 12 || text.contains("\\\\\\\\\\\\\\\\") || text.len() > 10_000;
     if !deep {
-        assert_eq!(outside::errors(&serde_json::to_string(text).unwrap()), read, "{text:?}");
+        assert_eq!(fuzzing::errors(&serde_json::to_string(text).unwrap()), read, "{text:?}");
     }
     let says = |c: char| c.is_alphabetic();
     if !text.contains(['{', '[', '"', '<']) && text.trim() != "null" && text.contains(says) {

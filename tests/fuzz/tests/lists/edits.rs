@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tabular_operator::azure::outside::Heard;
+use tabular_operator::azure::fuzzing::Heard;
 
 /// What is changed in the row or in the details of one operation.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource, Reason, RunState, Status, Time};
 use tabular_operator::azure::Window;
-use tabular_operator::azure::outside::{self, Heard};
+use tabular_operator::azure::fuzzing::{self, Heard};
 use tabular_operator::controller::fuzzing as resources;
 use tabular_operator::engine::{Desired, Effect, Scratch, Seen, Situation, Surroundings, Taken, Turn, decide};
 use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId, ServiceKind};
@@ -232,7 +232,7 @@ impl Case {
         let server = Timestamp::from_second((at(now) + SignedDuration::from_secs(ahead)).as_second()).unwrap();
         let ahead = tells.then(|| Ahead::of(server, (at(now), at(now + self.elapsed))));
         let window = Window { intent: since, now: at(now) };
-        outside::list(self.service, body.as_bytes(), (window, ahead), Duration::from_hours(30), details).unwrap().unwrap()
+        fuzzing::list(self.service, body.as_bytes(), (window, ahead), Duration::from_hours(30), details).unwrap().unwrap()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Polls and cancellations of one operation, with all kinds of responses.
 
-use super::stage::{EVIL, Reply, SERVER, Stage, model_of, power_bi_of, reply};
+use super::fake_azure::{EVIL, Reply, SERVER, Stage, model_of, power_bi_of, reply};
 use crate::azure::Settings;
 use crate::operation::{Cancellation, Failure, Handle, Look, OperationId, OperationKind, Phase, TroubleKind};
 

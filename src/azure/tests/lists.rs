@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::stage::{Reply, SERVER, Stage, power_bi_of, reply};
+use super::fake_azure::{Reply, SERVER, Stage, power_bi_of, reply};
 use crate::azure::Window;
 use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, Submission, Trouble, TroubleKind};
 

@@ -18,7 +18,7 @@ use super::http::json_array::{RowFault, Rows};
 use super::http::location::{self, Target};
 use super::http::{Answer, server_time, text, timestamp};
 use super::identity::assertion::Claims;
-use super::identity::refusal::{self, Means, Shown};
+use super::identity::token_response::{self, Means, Shown};
 use super::identity::{SecretText, Spelling, managed};
 use super::power_bi::{self, scale_out};
 use super::refreshes::{self, Row, Selected, Selection, Window};
@@ -234,7 +234,7 @@ pub fn token(heard: &Heard, proof: Proof<'_>) -> Result<String, Trouble> {
             (text, Means::Federated(claims))
         }
     };
-    refusal::granted(&heard.0, &Shown { text, means, spelling: Spelling::SECRET_KEYS })
+    token_response::granted(&heard.0, &Shown { text, means, spelling: Spelling::SECRET_KEYS })
 }
 
 /// The response of the metadata service to a token request: whether it contains a token.
