@@ -18,16 +18,16 @@ timed = @began=$$SECONDS; echo "==> $(1)"; $(2) && echo "==> $(1): $$((SECONDS -
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: need-cargo control-plane tools programs ## Build the operator, the local Azure and the demo (release), the local control plane and Helm
 
 .PHONY: test
-test: build $(if $(LINUX),image) ## Run every test: unit, property and integration tests, generated files, and the demo
+test: build $(if $(LINUX),image) ## Run every test: unit, property and end-to-end tests, generated files, and the demo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
 	$(call timed,model check,$(RELEASE)/prove explore --most 3000000 && $(RELEASE)/prove gaps && $(RELEASE)/prove walk)
-	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
+	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/tools/control-plane/build.sh)")
 
 .PHONY: check
 check: need-cargo format spelling workflows deny lints rustdoc generated architecture chart-lint ## Check format, spelling, workflows, libraries, lints, API documentation, generated files, the architecture and the chart
@@ -43,7 +43,7 @@ spelling: need-cargo ## Check the spelling with typos (_typos.toml); the first r
 # Without the linters for scripts, which actionlint would run only on machines that have them.
 .PHONY: workflows
 workflows: ## Check .github/workflows with actionlint
-	$(call timed,workflows,"$$(tests/actionlint/build.sh)" -shellcheck= -pyflakes=)
+	$(call timed,workflows,"$$(tests/tools/actionlint/build.sh)" -shellcheck= -pyflakes=)
 
 .PHONY: generate
 generate: need-cargo ## Regenerate crds/, docs/reference/ and parts of the chart
@@ -57,17 +57,21 @@ chart: need-cargo ## Regenerate parts of the chart: definitions, rules, dashboar
 docs: need-cargo ## Regenerate documents: docs/reference/, pages of docs/operations/ and the README of the chart
 	@GENERATE=1 cargo test --quiet --locked --test generated -- fields flags states reasons events annotations metrics troubleshooting permissions chart_readme
 
+.PHONY: e2e
+e2e: build $(if $(LINUX),image) ## Run the end-to-end tests: the operator, the chart, GitOps, the image, the documents and a share of the fault matrix (part of `make test`)
+	$(call timed,end-to-end tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p e2e)
+
 .PHONY: docs-test
 docs-test: build ## Run every command in the documents, and check the list of skipped commands (part of `make test`)
-	$(call timed,documents,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test docs)
+	$(call timed,documents,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p e2e --test docs)
 
 .PHONY: chart-test
 chart-test: build ## Test the chart and the plain manifests (part of `make test`)
-	$(call timed,chart,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test chart)
+	$(call timed,chart,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p e2e --test chart)
 
 .PHONY: gitops
 gitops: build ## Test the resources with Flux, Argo CD and kubectl (part of `make test`)
-	$(call timed,gitops,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test gitops)
+	$(call timed,gitops,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p e2e --test gitops)
 
 .PHONY: image
 image: programs builder ## Build the image as an OCI layout in target/image, without Docker; ARCHITECTURES="amd64 arm64" for both
@@ -77,7 +81,7 @@ image: programs builder ## Build the image as an OCI layout in target/image, wit
 
 .PHONY: demo
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Run the demo on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name uses a cluster of your kubeconfig
-	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
+	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/tools/control-plane/build.sh)") $(if $(KEEP),--keep)
 
 .PHONY: prove
 prove: programs ## Run the full model check (SCHEDULES=1000000); SEED=n replays one random schedule with its trace; both: as many schedules from that seed
@@ -90,12 +94,12 @@ mutants: need-cargo ## Apply each patch of tests/prove/mutants to a copy of the 
 
 .PHONY: bench
 bench: build ## Run the benchmark: runs, polls, memory and lag (SIZES="200 2000"); not a test
-	$(call timed,benchmark,deploy/image/compile.sh -p harness --bin bench)
+	$(call timed,benchmark,deploy/image/compile.sh --bin bench)
 	@$(RELEASE)/bench $(SIZES)
 
-.PHONY: chaos
-chaos: build ## Run the complete fault matrix: a fault at every request of a run; takes 15 minutes (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one cell, JOBS=8 limits the parallel cells)
-	$(call timed,fault matrix,CHAOS=all $(if $(JOBS),CHAOS_JOBS=$(JOBS)) cargo test --locked --quiet -p harness --test chaos -- $(if $(ONLY),'$(ONLY)'))
+.PHONY: fault-injection
+fault-injection: build ## Run the complete fault matrix: a fault at every request of a run; takes 15 minutes (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one cell, JOBS=8 limits the parallel cells)
+	$(call timed,fault matrix,FAULTS=all $(if $(JOBS),FAULTS_JOBS=$(JOBS)) cargo test --locked --quiet -p e2e --test faults -- $(if $(ONLY),'$(ONLY)'))
 
 .PHONY: fuzz
 fuzz: need-cargo ## Fuzz every parser of external input, FUZZ_SECONDS=60 each; ONLY=token selects one, KEEP=1 extends the corpus
@@ -103,7 +107,7 @@ fuzz: need-cargo ## Fuzz every parser of external input, FUZZ_SECONDS=60 each; O
 
 .PHONY: fidelity
 fidelity: need-cargo programs ## Run third-party clients (azure-identity, Airflow) against the local Azure; needs Python 3.11 to 3.13 and PyPI; not a test
-	$(call timed,fidelity,tests/fidelity/run.sh $(if $(ONLY),"$(ONLY)"))
+	$(call timed,fidelity,tests/simulator/fidelity/run.sh $(if $(ONLY),"$(ONLY)"))
 
 .PHONY: clean
 clean: need-cargo ## Remove the build output (the control plane and the tools stay in the user's cache)
@@ -134,24 +138,24 @@ architecture: need-cargo
 .PHONY: chart-lint
 chart-lint:
 	$(call timed,chart,for values in charts/tabular-operator/ci/*.yaml; do \
-	  "$$(tests/tools/build.sh)/helm" lint --strict --quiet charts/tabular-operator --values "$$values" || exit 1; done)
+	  "$$(tests/tools/third-party/build.sh)/helm" lint --strict --quiet charts/tabular-operator --values "$$values" || exit 1; done)
 
 .PHONY: programs
 programs: need-cargo
-	$(call timed,operator and local Azure,deploy/image/compile.sh --bins)
+	$(call timed,operator and local Azure,deploy/image/compile.sh --bin tabular-operator --bin simulator --bin demo --bin prove)
 
 .PHONY: control-plane
 control-plane:
-	$(call timed,control plane,tests/control-plane/build.sh > /dev/null)
+	$(call timed,control plane,tests/tools/control-plane/build.sh > /dev/null)
 
 .PHONY: tools
 tools:
-	$(call timed,Helm and other tools,tests/tools/build.sh > /dev/null)
-	$(call timed,program of Flux and Argo CD libraries,tests/judge/build.sh > /dev/null)
+	$(call timed,Helm and other tools,tests/tools/third-party/build.sh > /dev/null)
+	$(call timed,program of Flux and Argo CD libraries,tests/tools/judge/build.sh > /dev/null)
 
 .PHONY: builder
 builder:
-	$(call timed,BuildKit,tests/builder/build.sh > /dev/null)
+	$(call timed,BuildKit,tests/tools/builder/build.sh > /dev/null)
 
 .PHONY: need-cargo
 need-cargo:

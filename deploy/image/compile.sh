@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Compiles programs of this workspace for a release. No other file has these options.
 #
-#   compile.sh --bins                                                       all, for this machine, in target/release
-#   compile.sh --bin tabular-operator --target aarch64-unknown-linux-gnu    one, for another, in target/<target>/release
+#   compile.sh --bin tabular-operator --bin demo                            for this machine, in target/release
+#   compile.sh --bin tabular-operator --target aarch64-unknown-linux-gnu    for another, in target/<target>/release
 #
 # On Linux, a program is one static file without dependencies on its machine. Its bytes depend on the sources, the toolchain and the C
 # library, but not on their paths. The script ignores RUSTFLAGS.
@@ -14,7 +14,7 @@ fail() { echo "deploy/image/compile.sh: $*" >&2; exit 1; }
 
 # The features of a library depend on the packages of the same build. It is always these packages, so that the image contains the same
 # program as the tests.
-packages=(-p tabular-operator -p simulator -p demo -p prove)
+packages=(-p tabular-operator -p simulator -p e2e -p prove)
 
 arguments=() target=''
 while [ $# -gt 0 ]; do

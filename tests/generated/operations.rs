@@ -201,7 +201,7 @@ fn words(rule: &Value, field: &str) -> String {
 fn permissions() {
     let about = "The permissions of the operator and their purpose, generated from `deploy/base/rbac.yaml`. Tests compare the chart's roles with this file. Another test runs the \
         operator with exactly these permissions and reads the audit log of the API server. It fails if a permission is missing, or if one is never used \
-        ([permissions.rs](../../tests/chart/permissions.rs)).\n\n<!-- given: installed -->";
+        ([permissions.rs](../../tests/e2e/tests/chart/permissions.rs)).\n\n<!-- given: installed -->";
     let mut text = page("Permissions", about);
     let mut section = |head: &str, scope: &str, kind: &str, name: &str| {
         write!(text, "\n## {head}\n\n{scope}\n\n| Resources | Verbs | Why |\n|---|---|---|\n").unwrap();

@@ -57,10 +57,12 @@ fn licenses_of_deny_and_of_the_bill_are_the_same() {
         let (inside, _) = rest.split_once(']').unwrap();
         inside.split('"').skip(1).step_by(2).map(str::to_owned).collect()
     };
-    let denied =
-        list("deny.toml", "[licenses]\n# The same list as in tests/image/bill.rs, which has what is linked into the program.\nallow = [");
+    let denied = list(
+        "deny.toml",
+        "[licenses]\n# The same list as in tests/e2e/tests/image/bill.rs, which has what is linked into the program.\nallow = [",
+    );
     assert!(denied.contains("MIT"), "{denied:?}");
-    assert_eq!(denied, list("tests/image/bill.rs", "const LICENSES: &[&str] = &["));
+    assert_eq!(denied, list("tests/e2e/tests/image/bill.rs", "const LICENSES: &[&str] = &["));
 }
 
 #[test]

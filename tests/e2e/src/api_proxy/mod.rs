@@ -1,0 +1,245 @@
+//! A proxy in front of the API server that records each request of one operator and can inject a fault into any of them.
+//!
+//! The operator's kubeconfig names it and trusts its certificate. Tokens pass through, and watches are streamed. The fault matrix uses
+//! it: it [records](ApiProxy::seen) a run without faults, and repeats it with a fault at the k-th request.
+
+mod connection;
+mod line;
+mod seen;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::kubeconfig::Endpoint;
+
+pub use line::Watches;
+pub use seen::Seen;
+
+/// Before or after the API server handles a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The API server does not receive the request unless it is released.
+    Before,
+    /// The API server has handled the request, and the response is held.
+    After,
+}
+
+/// The fault of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Holds the request until it is released or its connection ends. Tests kill the operator at this point.
+    Hold(Moment),
+    /// Closes the connection without a response, before or after the request is handled.
+    Drop(Moment),
+    /// Responds with this status in the API server's format; not handled.
+    Answer(u16),
+    /// Responds with this status after the request is handled.
+    AnswerAfter(u16),
+    /// Never responds; not handled.
+    Hang,
+    /// Handles the request and closes the connection after half of the response's body.
+    Truncate,
+    /// Responds to a watch that its resource version has expired, so that the client must list again. Not handled.
+    Expired,
+    /// Responds to a list with the first response for this path, which may be outdated.
+    AsAtFirst,
+}
+
+type Pattern = Box<dyn Fn(&Seen) -> bool + Send + Sync>;
+
+/// A fault ordered for matching requests.
+struct Order {
+    pattern: Pattern,
+    /// Number of matching requests to skip.
+    skip: AtomicUsize,
+    /// Number of requests to affect after that.
+    times: AtomicUsize,
+    action: Action,
+    /// Number of affected requests, and whether held ones may continue.
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    struck: usize,
+    released: bool,
+}
+
+impl Order {
+    fn strikes(&self, seen: &Seen) -> bool {
+        let take = |counter: &AtomicUsize| counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        (self.pattern)(seen) && !take(&self.skip) && take(&self.times)
+    }
+}
+
+struct Shared {
+    acceptor: TlsAcceptor,
+    connector: TlsConnector,
+    upstream: SocketAddr,
+    upstream_name: ServerName<'static>,
+    seen: Mutex<Vec<Seen>>,
+    orders: Mutex<Vec<Arc<Order>>>,
+    line: line::Line,
+    /// The first response to the lists of each path.
+    first_lists: Mutex<HashMap<String, Bytes>>,
+}
+
+impl Shared {
+    /// Records a request and returns the fault that applies to it.
+    fn meet(&self, mut seen: Seen) -> (usize, Option<Arc<Order>>) {
+        let order = lock(&self.orders).iter().find(|order| order.strikes(&seen)).cloned();
+        seen.action = order.as_ref().map(|order| order.action);
+        let mut all = lock(&self.seen);
+        all.push(seen);
+        (all.len() - 1, order)
+    }
+
+    fn update(&self, index: usize, change: impl FnOnce(&mut Seen)) {
+        if let Some(seen) = lock(&self.seen).get_mut(index) {
+            change(seen);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A running proxy. It ends when dropped.
+pub struct ApiProxy {
+    endpoint: Endpoint,
+    shared: Arc<Shared>,
+    // Its thread ends when this is dropped.
+    _stop: oneshot::Sender<()>,
+}
+
+impl fmt::Debug for ApiProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiProxy").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl ApiProxy {
+    /// Starts a proxy in front of `upstream`, on its own thread: computations of a test do not delay the operator.
+    #[must_use]
+    pub fn start(upstream: &Endpoint) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        listener.set_nonblocking(true).expect("the listener supports non-blocking mode");
+        let address = listener.local_addr().expect("the listener is bound");
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("the certificate is created");
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("the key is valid");
+        let server = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key);
+        let (upstream_address, upstream_name) = connection::address(&upstream.url);
+        let shared = Arc::new(Shared {
+            acceptor: TlsAcceptor::from(Arc::new(server.expect("the certificate matches its key"))),
+            connector: connection::connector(&upstream.authority),
+            upstream: upstream_address,
+            upstream_name,
+            seen: Mutex::default(),
+            orders: Mutex::default(),
+            line: line::Line::default(),
+            first_lists: Mutex::default(),
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).expect("it listens");
+                tokio::select! {
+                    () = connection::accept(listener, serving) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        let endpoint = Endpoint { url: format!("https://{address}"), authority: connection::base64(cert.pem().as_bytes()) };
+        Self { endpoint, shared, _stop: stop }
+    }
+
+    /// Breaks every connection and accepts no new one, or accepts connections again: simulates an unavailable API server.
+    pub fn cut(&self, away: bool) {
+        self.shared.line.cut(away);
+    }
+
+    /// Breaks every current connection; new ones are accepted.
+    pub fn shake(&self) {
+        self.shared.line.shake();
+    }
+
+    /// Sets the delivery of watch events, also for current watches.
+    pub fn watches(&self, how: Watches) {
+        self.shared.line.watches(how);
+    }
+
+    /// The endpoint for a kubeconfig.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Every request so far, oldest first.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        lock(&self.shared.seen).clone()
+    }
+
+    /// From now on, applies `action` to the request that matches `pattern` after `skip` other matches.
+    pub fn strike(&self, skip: usize, action: Action, pattern: impl Fn(&Seen) -> bool + Send + Sync + 'static) -> Strike {
+        self.strike_times(skip, 1, action, pattern)
+    }
+
+    /// The same for `times` consecutive requests.
+    pub fn strike_times(
+        &self,
+        skip: usize,
+        times: usize,
+        action: Action,
+        pattern: impl Fn(&Seen) -> bool + Send + Sync + 'static,
+    ) -> Strike {
+        let (progress, _) = watch::channel(Progress::default());
+        let order = Arc::new(Order { pattern: Box::new(pattern), skip: skip.into(), times: times.into(), action, progress });
+        lock(&self.shared.orders).push(Arc::clone(&order));
+        Strike { order, shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// An ordered fault. It is withdrawn when dropped; held requests stay held until their connection ends.
+pub struct Strike {
+    order: Arc<Order>,
+    shared: Arc<Shared>,
+}
+
+impl Strike {
+    /// Waits until a request was affected or is held. The caller sets the deadline.
+    pub async fn struck(&self) {
+        let mut progress = self.order.progress.subscribe();
+        progress.wait_for(|progress| progress.struck > 0).await.expect("the order still exists");
+    }
+
+    /// Number of affected requests.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.order.progress.borrow().struck
+    }
+
+    /// Releases the held requests.
+    pub fn release(&self) {
+        self.order.progress.send_modify(|progress| progress.released = true);
+    }
+}
+
+impl Drop for Strike {
+    fn drop(&mut self) {
+        lock(&self.shared.orders).retain(|order| !Arc::ptr_eq(order, &self.order));
+    }
+}

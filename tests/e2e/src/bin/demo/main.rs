@@ -1,0 +1,122 @@
+//! The demo: the released operator on a real Kubernetes API and a local Azure, with eight refreshes and syncs that each take a different
+//! course.
+//!
+//! It checks what it shows, ends automatically, and cleans up after any exit.
+
+#![forbid(unsafe_code)]
+
+mod azure;
+mod check;
+mod cluster;
+mod manifests;
+mod play;
+mod process;
+mod screen;
+mod stage;
+mod watch;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::screen::Screen;
+use crate::stage::Stage;
+
+/// A fatal error, as one sentence for the user.
+type Outcome<T> = Result<T, String>;
+
+/// Demonstrates the operator: six refreshes and two syncs, checked, in about a minute.
+#[derive(Debug, Parser)]
+#[command(name = "demo", version)]
+struct Cli {
+    /// The local control plane's program, as printed by tests/tools/control-plane/build.sh.
+    #[arg(long, value_name = "FILE", required_unless_present = "context")]
+    control_plane: Option<PathBuf>,
+    /// A context of your kubeconfig, in place of the local control plane: uses its own namespaces, which are removed.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Leaves everything running at the end, explains its use, and waits for Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// The signals that end the demo.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Fails only if a provider is already installed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = Cli::parse();
+    let mut screen = Screen::new(std::io::stdout().is_terminal());
+    let (mut signals, mut stage) = match (Signals::listen(), Stage::new()) {
+        (Ok(signals), Ok(stage)) => (signals, stage),
+        (Err(error), _) => return refuse(&format!("failed to listen for signals: {error}")),
+        (_, Err(error)) => return refuse(&error),
+    };
+    let shown = tokio::select! {
+        biased;
+        () = signals.next() => None,
+        shown = play::play(&cli, &mut stage, &mut screen) => Some(shown),
+    };
+    screen.settle();
+    let shown = match shown {
+        Some(Ok(true)) if cli.keep => {
+            stage.explain_use(&mut screen, cli.context.as_deref());
+            signals.next().await;
+            screen.settle();
+            Some(Ok(true))
+        }
+        other => other,
+    };
+    match &shown {
+        Some(Err(error)) => {
+            screen.print(&format!("error: {error}"));
+            for line in stage.last_words() {
+                screen.print(&line);
+            }
+        }
+        None => screen.print("interrupted: cleaning up"),
+        Some(Ok(_)) => {}
+    }
+    let ended = tokio::select! {
+        ended = stage.end(&mut screen) => ended,
+        // The second signal kills everything that is left.
+        () = signals.next() => Err("interrupted again: killing all processes".to_owned()),
+    };
+    if let Err(error) = &ended {
+        screen.print(&format!("error: {error}"));
+    }
+    drop(stage);
+    match shown {
+        Some(Ok(true)) if ended.is_ok() => {
+            screen.print("All checks passed. Everything was removed.");
+            ExitCode::SUCCESS
+        }
+        None => ExitCode::from(130),
+        Some(_) => ExitCode::FAILURE,
+    }
+}
+
+fn refuse(sentence: &str) -> ExitCode {
+    eprintln!("error: {sentence}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,69 @@
+//! The commands of the documents that do not run here: counted, each with its reason, so that none is omitted unnoticed.
+
+use std::collections::BTreeMap;
+
+use crate::page::Page;
+
+/// Number of blocks for each reason.
+const SKIPPED: &[(&str, usize)] = &[
+    ("a command of this repository", 4),
+    ("changes the version", 1),
+    ("needs Docker Hub", 2),
+    ("needs Velero", 1),
+    ("needs a registry; tests/e2e/tests/image/publishing.rs does it at one of its own", 2),
+    ("needs another architecture's toolchain", 1),
+    ("needs cosign and an identity", 2),
+    ("needs a collector of traces", 1),
+    ("needs an Azure subscription", 4),
+    ("needs kustomize", 1),
+    ("needs nodes", 1),
+    ("what the demo shows", 1),
+];
+
+#[test]
+fn skipped_blocks_are_listed() {
+    let (mut found, mut run) = (BTreeMap::<String, usize>::new(), 0);
+    for page in Page::all() {
+        for block in page.blocks().filter(|block| block.is_shell()) {
+            match &block.skip {
+                None => run += 1,
+                Some(why) => {
+                    println!("not run: {}:{}: {why}", page.file, block.line);
+                    *found.entry(why.clone()).or_default() += 1;
+                }
+            }
+        }
+    }
+    println!("{run} blocks are run");
+    let known: BTreeMap<String, usize> = SKIPPED.iter().map(|&(why, count)| (why.to_owned(), count)).collect();
+    assert_eq!(found, known, "update the list in tests/e2e/tests/docs/skipped.rs if none of them can run");
+}
+
+/// Inline commands, each with the page or test that runs it.
+const IN_A_SENTENCE: &[(&str, &str)] = &[
+    ("helm install --take-ownership", "tests/e2e/tests/chart/lifecycle.rs"),
+    ("kubectl apply --namespace bi -f FILE", "docs/operations/backup.md and others"),
+    ("kubectl apply --server-side -k crds", "docs/operations/upgrade.md"),
+    ("kubectl explain mref.spec --recursive", "README.md"),
+    ("kubectl get tabular -A", "docs/runbooks.md"),
+    ("kubectl replace --force", "tests/e2e/tests/operator/users/storms.rs"),
+    ("kubectl wait --for=condition=Finished", "docs/reference/states.md"),
+];
+
+#[test]
+fn inline_commands_run_elsewhere() {
+    let mut found = std::collections::BTreeSet::new();
+    for page in Page::all().iter().filter(|page| page.file != "docs/reference/flags.md") {
+        let sentences = page.prose();
+        let spans = sentences.split('`').skip(1).step_by(2);
+        let commands = spans.filter(|span| ["kubectl ", "helm ", "tabular-operator "].iter().any(|program| span.starts_with(program)));
+        // A command with two words is only its name.
+        found.extend(commands.filter(|command| command.split_whitespace().count() > 2).map(str::to_owned));
+    }
+    let known: Vec<&str> = IN_A_SENTENCE.iter().map(|(command, _)| *command).collect();
+    assert_eq!(
+        found.iter().map(String::as_str).collect::<Vec<_>>(),
+        known,
+        "put it into a block, or add the place where it runs to tests/e2e/tests/docs/skipped.rs"
+    );
+}

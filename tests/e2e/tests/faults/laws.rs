@@ -1,0 +1,64 @@
+//! Invariants that hold after every scenario, whatever the fault.
+
+use std::time::Duration;
+
+use e2e::world::run;
+
+use crate::scenario::{OTHERS, Outcome};
+use crate::stage::Stage;
+
+/// How long nothing may be written after the end.
+const QUIET: Duration = Duration::from_millis(700);
+
+/// Panics with the violated invariant.
+pub async fn check(stage: &Stage, outcome: &Outcome) {
+    operations(stage, outcome).await;
+    stage.world.assert_histories();
+    stage.world.assert_kstatus();
+    stage.world.proxy().assert_fenced();
+    silence(stage).await;
+}
+
+/// The service has exactly the requested operations with the expected results, and the status reports them correctly.
+async fn operations(stage: &Stage, outcome: &Outcome) {
+    let refreshes = stage.refreshes().await;
+    let ended: Vec<&str> = refreshes.iter().map(|operation| operation.status.as_str()).collect();
+    assert_eq!(ended, outcome.refreshes, "refreshes at the service: {refreshes:#?}");
+    let syncs = stage.world.azure.syncs(&stage.model).await;
+    let ended: Vec<&str> = syncs.iter().map(|sync| sync.status.as_str()).collect();
+    assert_eq!(ended, outcome.syncs, "syncs at the service: {syncs:#?}");
+    for other in stage.world.azure.refreshes(&stage.model).await {
+        let ours = other.client.contains(&stage.world.client_id);
+        assert!(ours || other.cancel_requested_time.is_none(), "another client's refresh was cancelled: {other:#?}");
+    }
+    for (named, end) in &outcome.ends {
+        let latest = stage.world.recorder.latest(named).unwrap_or_else(|| panic!("{named} was never recorded"));
+        assert_eq!(latest.deleted, end.is_none(), "whether {named} still exists");
+        let object = latest.decode().unwrap_or_else(|error| panic!("failed to decode {named}: {error}"));
+        let Some(end) = end else { continue };
+        let run = run(&object);
+        assert_eq!(run.state, *end, "{named}");
+        if *named == OTHERS {
+            let theirs: Vec<String> = stage.refreshes_by(&stage.theirs).await.into_iter().map(|operation| operation.operation_id).collect();
+            assert_eq!(theirs, run.operation_id.iter().cloned().collect::<Vec<_>>(), "refreshes of the second tenant");
+            continue;
+        }
+        let last = if named.starts_with("modelsync/") {
+            // Power BI assigns no id to a sync; the status contains the operator's own.
+            syncs.last().filter(|_| matches!(stage.model, e2e::Model::AnalysisServices { .. })).map(|sync| &sync.operation_id)
+        } else {
+            refreshes.last().map(|operation| &operation.operation_id)
+        };
+        if let Some(last) = last {
+            assert_eq!(run.operation_id.as_ref(), Some(last), "the status of {named} does not name its last operation");
+        }
+    }
+}
+
+/// No further writes and no further requests to the service.
+async fn silence(stage: &Stage) {
+    let count = async || (stage.world.recorder.all().len(), stage.world.azure.requests_by(&stage.world.client_id).await.len());
+    let before = count().await;
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(count().await, before, "versions of resources and requests to Azure changed after the end");
+}

@@ -1,0 +1,155 @@
+//! The environment of one run: its own world, its model at either service, and an operator that is restarted whenever it exits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use e2e::operator::FAST;
+use e2e::rbac::make;
+use e2e::world::{TENANT, merged};
+use e2e::{AnyObject, Model, Operation, Operator, Setting, Strike, World};
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// Maximum duration of any step: the longest is a backoff of one minute after a refusal, on a busy machine.
+pub const LIMIT: Duration = Duration::from_mins(3);
+/// The delay before an exited operator is restarted.
+const RESTART: Duration = Duration::from_millis(100);
+
+/// The service of the model, and its names in the resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Analysis Services.
+    Analysis,
+    /// Power BI, by ids.
+    PowerBi,
+    /// Power BI, by the names of workspace and semantic model.
+    PowerBiNamed,
+}
+
+/// The environment of one run.
+pub struct Stage {
+    /// Namespace, application and Secret.
+    pub world: World,
+    /// The model.
+    pub model: Model,
+    /// The part of a spec that refers to the model.
+    pub spec: Value,
+    /// The operator. The holder of the lock controls its process.
+    pub operator: Arc<Mutex<Operator>>,
+    keeper: JoinHandle<()>,
+    /// The application of the second tenant.
+    pub theirs: String,
+    /// A lasting fault, and whether it affected a request.
+    lasting: Mutex<(Option<Strike>, bool)>,
+}
+
+impl Stage {
+    /// Creates it with an operator that is ready. `settings` are the model's. The polling interval is long enough that a run without
+    /// faults has few polls, and short enough that no scenario is slow.
+    pub async fn set(name: &str, service: Service, settings: &Value) -> Self {
+        let world = World::with(name, Setting { api_proxy: true, ..Setting::default() }).await;
+        let (model, spec) = model(&world, service).await;
+        world.azure.patch(&model, settings.clone()).await;
+        let mut settings = world.operator_settings().clone();
+        let usual = FAST.iter().filter(|flag| !flag.starts_with("--poll-min=")).map(ToString::to_string);
+        settings.arguments.splice(0..0, usual.chain(["--poll-min=400ms".to_owned()]));
+        let mut operator = Operator::start_as_is(&settings, world.site.guard());
+        operator.ready_at_last().await;
+        let operator = Arc::new(Mutex::new(operator));
+        let keeper = tokio::spawn(keep(Arc::clone(&operator)));
+        let (theirs, lasting) = (Uuid::new_v4().to_string(), Mutex::default());
+        Self { world, model, spec, operator, keeper, theirs, lasting }
+    }
+
+    /// Applies a resource for the model.
+    pub async fn apply(&self, named: &str, spec: &Value) {
+        self.world.apply(named, &merged(&self.spec, spec)).await;
+    }
+
+    /// Registers the application of the second tenant, and returns the part of a spec that uses it.
+    pub async fn second_tenant(&self) -> Value {
+        self.world.azure.put_application(TENANT, &self.theirs, "right").await;
+        let keys = json!({"tenantId": TENANT, "clientId": self.theirs, "clientSecret": "right"});
+        make::<Secret>(&self.world.secrets(), json!({"metadata": {"name": "theirs"}, "stringData": keys})).await;
+        json!({"credentials": {"servicePrincipalRef": {"name": "theirs"}}})
+    }
+
+    /// Stores a lasting fault.
+    pub async fn keep_until_withdrawn(&self, strike: Strike) {
+        self.lasting.lock().await.0 = Some(strike);
+    }
+
+    /// Withdraws the lasting fault; returns whether it affected a request.
+    pub async fn withdraw_lasting(&self) -> bool {
+        let mut lasting = self.lasting.lock().await;
+        if let Some(strike) = lasting.0.take() {
+            lasting.1 = strike.count() > 0;
+        }
+        lasting.1
+    }
+
+    /// Waits for a matching version of a resource.
+    pub async fn until(&self, named: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) {
+        self.world.until_within(LIMIT, named, what, fits).await;
+    }
+
+    /// Waits until this run of a resource is in this state.
+    pub async fn until_run(&self, named: &str, number: i32, state: RunState) {
+        let fits = |object: &AnyObject| {
+            let run = object.status.as_ref().and_then(|status| status.run.as_ref());
+            run.is_some_and(|run| run.number == number && run.state == state)
+        };
+        self.until(named, &format!("{state:?} in run {number}"), fits).await;
+    }
+
+    /// Waits until a resource is deleted.
+    pub async fn until_gone(&self, named: &str) {
+        let gone = self.world.recorder.wait(named, |version| version.deleted.then_some(()));
+        tokio::time::timeout(LIMIT, gone).await.unwrap_or_else(|_| panic!("timed out after {LIMIT:?} waiting for the deletion of {named}"));
+    }
+
+    /// The operator's refreshes of the model.
+    pub async fn refreshes(&self) -> Vec<Operation> {
+        self.refreshes_by(&self.world.client_id).await
+    }
+
+    /// An application's refreshes of the model.
+    pub async fn refreshes_by(&self, client: &str) -> Vec<Operation> {
+        let all = self.world.azure.refreshes(&self.model).await;
+        all.into_iter().filter(|operation| operation.client.contains(client)).collect()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// Restarts the operator whenever it exits on its own, as the kubelet would, for example after it lost its lease.
+async fn keep(operator: Arc<Mutex<Operator>>) {
+    loop {
+        tokio::time::sleep(RESTART).await;
+        let mut operator = operator.lock().await;
+        if operator.has_ended() {
+            operator.restart();
+        }
+    }
+}
+
+async fn model(world: &World, service: Service) -> (Model, Value) {
+    if service == Service::Analysis {
+        return (world.model(), json!({}));
+    }
+    let (group, dataset) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    let model = Model::power_bi(&group, &dataset);
+    let names = json!({"workspace": format!("Sales of {}", world.namespace), "dataset": "Orders"});
+    let usual = json!({"notStartedMillis": 100, "durationMillis": 900, "cancelMillis": 100});
+    world.azure.put(&model, merged(&usual, &names)).await;
+    let meant = if service == Service::PowerBi { json!({"groupId": group, "datasetId": dataset}) } else { names };
+    (model, json!({"model": {"analysisServices": null, "powerBI": meant}}))
+}

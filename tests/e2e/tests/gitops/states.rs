@@ -1,0 +1,253 @@
+//! Every state of a resource in real runs, evaluated by the tools one after the other.
+
+use e2e::world::merged;
+use e2e::{Operator, Setting, World, rbac};
+use futures::join;
+use serde_json::{Value, json};
+use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
+
+use crate::course::Courses;
+
+/// During a run, and before the operator's first observation.
+pub const IN_PROGRESS: &str = "InProgress Progressing";
+pub const DONE: &str = "Current Healthy";
+pub const FAILED: &str = "Failed Degraded";
+
+/// A world with short refreshes.
+pub async fn quick(name: &str) -> (World, Operator) {
+    let model = json!({"notStartedMillis": 0, "durationMillis": 300});
+    World::running(name, Setting { model: Some(model), ..Setting::default() }).await
+}
+
+/// Applies a refresh with its own model.
+async fn refresh(world: &World, name: &str, model: Value, spec: Value) {
+    let of_model = world.put_database(name, &merged(&json!({"notStartedMillis": 0, "durationMillis": 500}), &model)).await;
+    world.apply(name, &merged(&of_model, &spec)).await;
+}
+
+#[tokio::test]
+async fn states_of_ended_runs() {
+    let (world, _operator) = quick("states-ends").await;
+    let world = &world;
+    let until = async |name: &str, state| world.until_state(name, state).await;
+    let ends = async |name: &str, model, spec, state| {
+        refresh(world, name, model, spec).await;
+        until(name, state).await;
+    };
+    let waits = async {
+        refresh(world, "first", json!({"durationMillis": 2_000}), json!({})).await;
+        until("first", RunState::Running).await;
+        world.apply("second", &json!({"model": {"analysisServices": {"database": "first"}}})).await;
+        world.until_reason("second", "Reconciling", "WaitingForTurn").await;
+        until("second", RunState::Succeeded).await;
+    };
+    let busy = async {
+        let of_model = world.put_database("busy", &json!({"durationMillis": 300})).await;
+        world.start_foreign(&json!({"database": "busy", "durationMillis": 2_500})).await;
+        world.apply("busy", &of_model).await;
+        world.until_reason("busy", "Reconciling", "ModelBusy").await;
+        until("busy", RunState::Succeeded).await;
+    };
+    let requested = async {
+        refresh(world, "cancelled-on-request", json!({"durationMillis": 600_000, "cancelMillis": 500}), json!({})).await;
+        until("cancelled-on-request", RunState::Running).await;
+        world.annotate("cancelled-on-request", CANCEL_REQUESTED_AT, Some("now")).await;
+        until("cancelled-on-request", RunState::Cancelled).await;
+    };
+    let deleted = async {
+        refresh(world, "deleted", json!({"durationMillis": 600_000, "cancelMillis": 500}), json!({})).await;
+        until("deleted", RunState::Running).await;
+        world.delete("deleted").await;
+        world.until_gone("deleted").await;
+    };
+    join!(
+        ends("plain", json!({}), json!({}), RunState::Succeeded),
+        ends("failing", json!({"outcome": "failed"}), json!({}), RunState::Failed),
+        ends("retrying", json!({"outcomes": ["failed"]}), json!({"backoffLimit": 1}), RunState::Succeeded),
+        ends("overdue", json!({"durationMillis": 600_000}), json!({"activeDeadlineSeconds": 1}), RunState::TimedOut),
+        ends("cancelled", json!({"outcome": "cancelled"}), json!({}), RunState::Cancelled),
+        waits,
+        busy,
+        requested,
+        deleted,
+    );
+    let courses = Courses::of(world).await;
+    for name in ["plain", "retrying", "first", "second", "busy"] {
+        courses.assert(name, &[IN_PROGRESS, DONE]);
+    }
+    for name in ["failing", "overdue", "cancelled", "cancelled-on-request"] {
+        courses.assert(name, &[IN_PROGRESS, FAILED]);
+    }
+    courses.assert("deleted", &[IN_PROGRESS, "Terminating Progressing"]);
+    let states: Vec<String> = courses.run_states().into_iter().collect();
+    assert_eq!(states, ["Cancelled", "Cancelling", "Failed", "Running", "Submitting", "Succeeded", "TimedOut", "Waiting"]);
+}
+
+#[tokio::test]
+async fn states_of_consecutive_runs() {
+    let (world, _operator) = quick("states-again").await;
+    let world = &world;
+    let tokens = async {
+        refresh(world, "token", json!({"outcomes": ["succeeded", "failed"]}), json!({"trigger": {"token": "one"}})).await;
+        world.until_run("token", 1, RunState::Succeeded).await;
+        world.edit("token", &json!({"spec": {"trigger": {"token": "two"}}})).await;
+        world.until_run("token", 2, RunState::Failed).await;
+        world.edit("token", &json!({"spec": {"trigger": {"token": "three"}}})).await;
+        world.until_run("token", 3, RunState::Succeeded).await;
+    };
+    let queued = async {
+        refresh(world, "queued", json!({"durationMillis": 1_500}), json!({})).await;
+        world.until_run("queued", 1, RunState::Running).await;
+        world.edit("queued", &json!({"spec": {"trigger": {"token": "two"}}})).await;
+        world.until_run("queued", 2, RunState::Succeeded).await;
+    };
+    let replaced = async {
+        refresh(world, "replaced", json!({"durationMillis": 2_000}), json!({"concurrencyPolicy": "Replace"})).await;
+        world.until_run("replaced", 1, RunState::Running).await;
+        world.edit("replaced", &json!({"spec": {"trigger": {"token": "two"}}})).await;
+        world.until_run("replaced", 2, RunState::Succeeded).await;
+    };
+    let asked = async {
+        refresh(world, "asked", json!({}), json!({})).await;
+        world.until_run("asked", 1, RunState::Succeeded).await;
+        world.annotate("asked", RUN_REQUESTED_AT, Some("again")).await;
+        world.until_run("asked", 2, RunState::Succeeded).await;
+    };
+    join!(tokens, queued, replaced, asked);
+    let courses = Courses::of(world).await;
+    courses.assert("token", &[IN_PROGRESS, DONE, IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
+    // After the end of the first run, the second is still requested.
+    courses.assert("queued", &[IN_PROGRESS, DONE]);
+    courses.assert("replaced", &[IN_PROGRESS, DONE]);
+    courses.assert("asked", &[IN_PROGRESS, DONE, "Current Progressing", IN_PROGRESS, DONE]);
+    assert_eq!(world.operations_on("token").await.len(), 3);
+}
+
+#[tokio::test]
+async fn states_without_runs() {
+    let (world, _operator) = quick("states-still").await;
+    let world = &world;
+    let idle = async {
+        refresh(world, "idle", json!({}), json!({"trigger": {"onChange": false}})).await;
+        world.until_reason("idle", "Ready", "Idle").await;
+    };
+    let scheduled = async {
+        let trigger = json!({"onChange": false, "schedule": "0 4 1 1 *", "timeZone": "Europe/Zurich"});
+        refresh(world, "scheduled", json!({}), json!({"trigger": trigger})).await;
+        world
+            .until("scheduled", "its next scheduled time", |object| {
+                object.status.as_ref().is_some_and(|status| status.next_schedule_time.is_some())
+            })
+            .await;
+    };
+    let suspended = async {
+        refresh(world, "suspended", json!({}), json!({"suspend": true})).await;
+        world.until_reason("suspended", "Ready", "Suspended").await;
+        world.edit("suspended", &json!({"spec": {"suspend": false}})).await;
+        world.until_state("suspended", RunState::Succeeded).await;
+    };
+    let no_secret = async {
+        refresh(world, "no-secret", json!({}), json!({"credentials": {"servicePrincipalRef": {"name": "later"}}})).await;
+        world.until_reason("no-secret", "Stalled", "SecretNotFound").await;
+        let keys = json!({"tenantId": e2e::world::TENANT, "clientId": world.client_id, "clientSecret": "right"});
+        rbac::make(&world.secrets(), json!({"metadata": {"name": "later"}, "stringData": keys})).await;
+        world.until_state("no-secret", RunState::Succeeded).await;
+    };
+    join!(idle, scheduled, suspended, no_secret);
+    let courses = Courses::of(world).await;
+    courses.assert("idle", &[IN_PROGRESS, DONE]);
+    courses.assert("scheduled", &[IN_PROGRESS, DONE]);
+    courses.assert("suspended", &[IN_PROGRESS, "InProgress Suspended", IN_PROGRESS, DONE]);
+    courses.assert("no-secret", &[IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
+}
+
+#[tokio::test]
+async fn objects_of_the_same_commit_never_fail_it() {
+    let model = json!({"notStartedMillis": 0, "durationMillis": 300});
+    let arguments = vec!["--reference-grace=60s".to_owned()];
+    let (world, _operator) = World::running("states-later", Setting { model: Some(model), arguments, ..Setting::default() }).await;
+    let world = &world;
+    let secret = async {
+        refresh(world, "secret", json!({}), json!({"credentials": {"servicePrincipalRef": {"name": "later"}}})).await;
+        world.until_reason("secret", "Reconciling", "SecretNotFound").await;
+        let keys = json!({"tenantId": e2e::world::TENANT, "clientId": world.client_id, "clientSecret": "right"});
+        rbac::make(&world.secrets(), json!({"metadata": {"name": "later"}, "stringData": keys})).await;
+        world.until_state("secret", RunState::Succeeded).await;
+    };
+    let followed = async {
+        let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "later"}}});
+        world.apply("modelsync/followed", &after).await;
+        world.until_reason("modelsync/followed", "Reconciling", "FollowedNotFound").await;
+        refresh(world, "later", json!({}), json!({})).await;
+        world.until_state("modelsync/followed", RunState::Succeeded).await;
+    };
+    join!(secret, followed);
+    let courses = Courses::of(world).await;
+    courses.assert("secret", &[IN_PROGRESS, DONE]);
+    let words = courses.words("modelsync/followed");
+    assert!(!words.contains(&FAILED.to_owned()), "{words:?}");
+}
+
+#[tokio::test]
+async fn states_of_unresolved_submission() {
+    let (world, _operator) = quick("states-doubt").await;
+    let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
+    world.apply("orders", &json!({})).await;
+    lost.has_hit(1).await;
+    let ours = e2e::eventually("the end of the first", async || {
+        world.operations().await.first().filter(|operation| operation.ended()).map(|operation| operation.operation_id.clone())
+    })
+    .await;
+    world.start_foreign(&json!({"type": "full"})).await;
+    world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
+    world.annotate("orders", ADOPT, Some(&ours)).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    let words = Courses::of(&world).await.words("orders");
+    // The adopted operation has already ended: it may or may not be observed in progress.
+    assert_eq!((words[..2].to_vec(), words.last().map(String::as_str)), (vec![IN_PROGRESS.to_owned(), FAILED.to_owned()], Some(DONE)));
+    assert!(words[2..words.len() - 1].iter().all(|word| word == IN_PROGRESS), "{words:?}");
+}
+
+/// A sync follows a refresh, `of_model`, and completes after it.
+pub async fn follow(world: &World, of_model: &Value) {
+    world.apply("followed", &merged(of_model, &json!({"trigger": {"onChange": false}}))).await;
+    world.until_reason("followed", "Ready", "Idle").await;
+    let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "followed"}}});
+    world.apply("modelsync/following", &after).await;
+    world.until_reason("modelsync/following", "Ready", "Idle").await;
+    world.annotate("followed", RUN_REQUESTED_AT, Some("now")).await;
+    world.until_state("modelsync/following", RunState::Succeeded).await;
+}
+
+#[tokio::test]
+async fn states_of_syncs() {
+    let (world, _operator) = quick("states-syncs").await;
+    let world = &world;
+    let of = async |name: &str, sync: Value| world.put_database(name, &json!({"durationMillis": 300, "sync": sync})).await;
+    let plain = async {
+        world.apply("modelsync/plain", &of("plain", json!({})).await).await;
+        world.until_state("modelsync/plain", RunState::Succeeded).await;
+    };
+    let failing = async {
+        world.apply("modelsync/failing", &of("failing", json!({"outcome": "failed"})).await).await;
+        world.until_state("modelsync/failing", RunState::Failed).await;
+    };
+    let following = async {
+        follow(world, &of("followed", json!({})).await).await;
+    };
+    let astray = async {
+        let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "missing"}}});
+        world.apply("modelsync/astray", &after).await;
+        world
+            .until("modelsync/astray", "a stall", |object| {
+                e2e::world::condition(object, tabular_operator::api::ConditionType::Stalled).is_some()
+            })
+            .await;
+    };
+    join!(plain, failing, following, astray);
+    let courses = Courses::of(world).await;
+    courses.assert("modelsync/plain", &[IN_PROGRESS, DONE]);
+    courses.assert("modelsync/failing", &[IN_PROGRESS, FAILED]);
+    courses.assert("modelsync/following", &[IN_PROGRESS, DONE, IN_PROGRESS, DONE]);
+    courses.assert("modelsync/astray", &[IN_PROGRESS, FAILED]);
+}

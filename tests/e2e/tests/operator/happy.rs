@@ -1,0 +1,98 @@
+//! A successful refresh from `apply` to its end, as seen by a user.
+
+use e2e::world::{condition, run, run_state, status};
+use e2e::{Setting, World, eventually};
+use serde_json::json;
+use tabular_operator::api::{ConditionStatus, ConditionType, RunState, TriggerType};
+
+#[tokio::test]
+async fn refresh_is_submitted_as_specified_and_succeeds() {
+    let (world, _operator) = World::running("happy", Setting::default()).await;
+    let refresh = json!({"type": "dataOnly", "commitMode": "partialBatch", "maxParallelism": 3, "retryCount": 2,
+        "objects": [{"table": "DimDate"}, {"table": "DimCustomer", "partition": "DimCustomer"}]});
+    world.apply("orders", &json!({"refresh": refresh})).await;
+    let running = world.until_state("orders", RunState::Running).await;
+    assert_eq!(condition(&running, ConditionType::Ready), Some(ConditionStatus::Unknown));
+    assert_eq!(condition(&running, ConditionType::Reconciling), Some(ConditionStatus::True));
+    assert_eq!(condition(&running, ConditionType::Succeeded), Some(ConditionStatus::Unknown));
+    let done = world.until_state("orders", RunState::Succeeded).await;
+
+    let operations = world.operations().await;
+    assert_eq!(operations.len(), 1);
+    let operation = &operations[0];
+    assert_eq!(operation.client, format!("application {}", world.client_id));
+    assert_eq!((operation.r#type.as_str(), operation.commit_mode.as_str()), ("dataOnly", "partialBatch"));
+    assert_eq!((operation.max_parallelism, operation.retry_count), (3, 2));
+    assert_eq!(operation.objects, [json!({"table": "DimDate"}), json!({"table": "DimCustomer", "partition": "DimCustomer"})]);
+
+    let (now, run) = (status(&done), run(&done));
+    assert_eq!(run.operation_id.as_deref(), Some(operation.operation_id.as_str()));
+    assert_eq!(run_state(&running).map(|_| e2e::world::run(&running).operation_id.clone()), Some(run.operation_id.clone()));
+    assert_eq!((run.number, run.attempt, run.trigger.r#type), (1, 1, TriggerType::Creation));
+    assert!(run.submitted_time.is_some() && run.started_time.is_some() && run.ended_time.is_some() && run.duration.is_some());
+    let progress = run.progress.as_ref().expect("the service reported its objects");
+    assert_eq!((progress.completed, progress.failed), (progress.total, 0), "{progress:?}");
+    assert_eq!((now.history.len(), now.history[0].number, now.history[0].state), (1, 1, RunState::Succeeded));
+    assert_eq!(now.history[0].operation_id, run.operation_id);
+    assert_eq!(now.observed_generation, done.metadata.generation.unwrap());
+    assert_eq!(now.last_successful_time, run.ended_time);
+    for (kind, wanted) in [
+        (ConditionType::Ready, Some(ConditionStatus::True)),
+        (ConditionType::Succeeded, Some(ConditionStatus::True)),
+        (ConditionType::Finished, Some(ConditionStatus::True)),
+        (ConditionType::Reconciling, None),
+        (ConditionType::Stalled, None),
+    ] {
+        assert_eq!(condition(&done, kind), wanted, "{kind:?}");
+    }
+    world.assert_kstatus();
+
+    let seen: Vec<RunState> = world.recorder.of("orders").iter().filter_map(|version| run_state(&version.decode().unwrap())).collect();
+    let mut order = seen.clone();
+    order.dedup();
+    assert_eq!(order, [RunState::Submitting, RunState::Running, RunState::Succeeded]);
+    eventually("the events", async || {
+        let events = world.events("orders").await;
+        (events.iter().any(|event| event.starts_with("Running: ")) && events.iter().any(|event| event.starts_with("Succeeded: ")))
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn kubectl_shows_and_awaits_refresh() {
+    let (world, _operator) = World::running("kubectl", Setting::default()).await;
+    let control_plane = &world.site.control_plane;
+    world.apply("orders", &json!({})).await;
+    let wait = ["wait", "--for=condition=Finished", "mref/orders", "--timeout=40s", "-n", &world.namespace];
+    control_plane.kubectl(&wait).await;
+    let table = control_plane.kubectl(&["get", "mref", "-n", &world.namespace]).await;
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(lines.next().unwrap(), ["NAME", "MODEL", "STATE", "REASON", "PROGRESS", "STARTED", "DURATION", "AGE"]);
+    let row = lines.next().unwrap();
+    let model = format!("{}/AdventureWorks", world.server.rsplit('/').next().unwrap());
+    assert_eq!((row.len(), row[0], row[1], row[2], row[3]), (8, "orders", model.as_str(), "Succeeded", "Succeeded"), "{table}");
+    let id = world.operations().await[0].operation_id.clone();
+    let wide = control_plane.kubectl(&["get", "tabular", "-o", "wide", "-n", &world.namespace]).await;
+    assert!(wide.contains(&id), "{wide}");
+    let described = control_plane.kubectl(&["describe", "mref", "orders", "-n", &world.namespace]).await;
+    assert!(described.contains(&id) && described.contains("Succeeded"), "{described}");
+}
+
+#[tokio::test]
+async fn short_refresh_and_large_refresh_succeed() {
+    let (world, _operator) = World::running("extremes", Setting::default()).await;
+    let quick = world.put_database("Quick", &json!({"notStartedMillis": 0, "durationMillis": 0})).await;
+    let partitions: Vec<String> = (0..3_000).map(|number| format!("FactSales {number:05} {}", "x".repeat(60))).collect();
+    let tables = json!([{"name": "FactSales", "partitions": partitions}]);
+    let large = world.put_database("Large", &json!({"durationMillis": 1_500, "tables": tables, "outcome": "failed"})).await;
+    world.apply("quick", &quick).await;
+    world.apply("large", &large).await;
+    world.until_state("quick", RunState::Succeeded).await;
+    world.until_state("large", RunState::Failed).await;
+    for version in world.recorder.all() {
+        let size = serde_json::to_vec(&version.object.data["status"]).unwrap().len();
+        assert!(size <= 65_536, "a status of {size} bytes");
+    }
+    world.assert_kstatus();
+}

@@ -1,0 +1,253 @@
+//! Two operators, of which one leads or assumes that it does: never two submissions of a run, and no write based on a state older than
+//! the new leader's.
+
+use std::time::{Duration, Instant};
+
+use e2e::{Action, ApiProxy, DEADLINE, Fault, Moment, Operator, Seen, Setting, World, eventually, rbac, within};
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use kube::Api;
+use serde_json::json;
+use tabular_operator::api::RunState;
+
+/// The lease duration in `e2e::operator::FAST`.
+const LEASE: Duration = Duration::from_secs(5);
+/// The additional time that a failover may take.
+const FAILOVER: Duration = Duration::from_secs(2);
+/// Every matching request.
+const ALWAYS: usize = usize::MAX;
+
+/// A world with a leader and a candidate, each with its own proxy to the API server.
+struct Pair {
+    world: World,
+    leader: Operator,
+    other: Operator,
+    others_line: ApiProxy,
+}
+
+impl Pair {
+    async fn new(name: &str, model: serde_json::Value) -> Self {
+        let setting = Setting { model: Some(model), api_proxy: true, ..Setting::default() };
+        let (world, leader) = World::running(name, setting).await;
+        let first = holder(&world).await;
+        let (others_line, mut other) = world.start_beside().await;
+        other.ready().await;
+        assert_eq!(holder(&world).await, first, "the second one is a candidate");
+        Self { world, leader, other, others_line }
+    }
+
+    /// Holds the first POST of a refresh that this function requests.
+    async fn with_a_post_held(name: &str, moment: &str) -> (Self, Fault) {
+        let pair = Self::new(name, json!({"durationMillis": 2_000})).await;
+        let hold = pair.world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": moment}}})).await;
+        pair.world.apply("orders", &json!({})).await;
+        hold.holds().await;
+        (pair, hold)
+    }
+
+    /// Waits until the other operator leads.
+    async fn until_taken_over(&self, from: Option<&str>) {
+        eventually("the other operator to lead", async || holder(&self.world).await.filter(|now| Some(now.as_str()) != from).map(drop))
+            .await;
+    }
+
+    /// Checks that the refresh ran once, that the status names it, and that no write violated an invariant.
+    async fn assert_ran_once(&self, posts: usize) {
+        let done = self.world.until_state("orders", RunState::Succeeded).await;
+        let operations = self.world.operations().await;
+        assert_eq!((operations.len(), self.world.posts().await), (1, posts), "{operations:#?}");
+        assert_eq!(e2e::world::run(&done).operation_id.as_ref(), Some(&operations[0].operation_id));
+        self.assert_sound();
+    }
+
+    fn assert_sound(&self) {
+        self.world.proxy().assert_fenced();
+        self.others_line.assert_fenced();
+        self.world.assert_histories();
+        self.world.assert_kstatus();
+    }
+
+    /// Number of completed writes to resources through the first operator's proxy.
+    fn done_by_the_first(&self) -> usize {
+        let seen = self.world.proxy().seen();
+        seen.iter().filter(|seen| seen.writes_resource() && seen.status.is_some_and(|code| code < 300)).count()
+    }
+}
+
+async fn lease(world: &World) -> LeaseSpec {
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), rbac::OPERATORS);
+    leases.get(&world.namespace).await.unwrap().spec.unwrap_or_default()
+}
+
+async fn holder(world: &World) -> Option<String> {
+    lease(world).await.holder_identity.filter(|holder| !holder.is_empty())
+}
+
+fn is_lease(seen: &Seen) -> bool {
+    seen.resource == "leases"
+}
+
+#[tokio::test]
+async fn killed_leader_is_replaced_within_lease_and_2s() {
+    let pair = Pair::new("failover", json!({"durationMillis": 9_000})).await;
+    let Pair { world, mut leader, .. } = pair;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    let before = holder(&world).await;
+    let killed = Timestamp::now();
+    leader.kill();
+    eventually("the other operator to lead", async || holder(&world).await.filter(|now| Some(now) != before.as_ref())).await;
+    // The new leader's own timestamp: a delay of this test does not count.
+    let taken = lease(&world).await.acquire_time.expect("a held lease has an acquire time").0;
+    let took = Duration::try_from(taken.duration_since(killed)).unwrap_or_default();
+    assert!(took <= LEASE + FAILOVER, "the failover took {took:?}");
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
+    assert_eq!(world.ledger().await.iter().filter(|row| row.method == "DELETE").count(), 0);
+    pair.others_line.assert_fenced();
+    world.assert_histories();
+}
+
+#[tokio::test]
+async fn lease_lost_with_accepted_post_in_flight_runs_once() {
+    let (mut pair, hold) = Pair::with_a_post_held("post-after", "after").await;
+    let before = holder(&pair.world).await;
+    let cut = pair.world.proxy().strike_times(0, ALWAYS, Action::Answer(503), is_lease);
+    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it exits when its lease expires");
+    pair.until_taken_over(before.as_deref()).await;
+    hold.remove().await;
+    pair.assert_ran_once(1).await;
+    drop(cut);
+}
+
+#[tokio::test]
+async fn lease_lost_with_post_in_transit_runs_once() {
+    let (mut pair, hold) = Pair::with_a_post_held("post-before", "before").await;
+    let before = holder(&pair.world).await;
+    let cut = pair.world.proxy().strike_times(0, ALWAYS, Action::Answer(503), is_lease);
+    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1));
+    // The process exited and its connection ended: the service never handles the held request.
+    hold.holds_none().await;
+    hold.remove().await;
+    pair.until_taken_over(before.as_deref()).await;
+    pair.assert_ran_once(2).await;
+    drop(cut);
+}
+
+#[tokio::test]
+async fn late_post_of_frozen_leader_runs_once() {
+    let (mut pair, hold) = Pair::with_a_post_held("post-late", "before").await;
+    let before = holder(&pair.world).await;
+    pair.leader.signal("STOP");
+    pair.until_taken_over(before.as_deref()).await;
+    hold.remove().await;
+    pair.assert_ran_once(1).await;
+    let done = pair.done_by_the_first();
+    pair.leader.signal("CONT");
+    assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1));
+    assert_eq!(pair.done_by_the_first(), done, "it wrote after its resumption");
+    pair.assert_ran_once(1).await;
+}
+
+#[tokio::test]
+async fn resumed_leader_submits_nothing_after_lost_lease() {
+    let mut pair = Pair::new("frozen", json!({"durationMillis": 500})).await;
+    let before = holder(&pair.world).await;
+    // Without a delay, the first status of a run is its intent.
+    let intent = pair.world.proxy().strike(0, Action::Hold(Moment::After), |seen| seen.writes_resource() && seen.subresource == "status");
+    pair.world.apply("orders", &json!({})).await;
+    pair.world.until_state("orders", RunState::Submitting).await;
+    tokio::time::timeout(DEADLINE, intent.struck()).await.unwrap();
+    pair.leader.signal("STOP");
+    intent.release();
+    pair.until_taken_over(before.as_deref()).await;
+    pair.assert_ran_once(1).await;
+    let done = pair.done_by_the_first();
+    pair.leader.signal("CONT");
+    assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1), "{}", pair.leader.log());
+    assert_eq!(pair.done_by_the_first(), done, "it wrote after its resumption");
+    // The single POST is the other operator's.
+    pair.assert_ran_once(1).await;
+}
+
+#[tokio::test]
+async fn late_write_of_old_leader_is_refused() {
+    let mut pair = Pair::new("late-write", json!({"durationMillis": 2_000})).await;
+    let before = holder(&pair.world).await;
+    // The second status contains the id.
+    let running = pair.world.proxy().strike(1, Action::Hold(Moment::Before), |seen| seen.writes_resource() && seen.subresource == "status");
+    pair.world.apply("orders", &json!({})).await;
+    tokio::time::timeout(DEADLINE, running.struck()).await.unwrap();
+    pair.leader.signal("STOP");
+    pair.until_taken_over(before.as_deref()).await;
+    pair.world.until_state("orders", RunState::Succeeded).await;
+    let done = pair.done_by_the_first();
+    running.release();
+    let code = eventually("the response to the late write", async || {
+        let seen = pair.world.proxy().seen();
+        seen.iter().find(|seen| seen.action == Some(Action::Hold(Moment::Before))).and_then(|seen| seen.status)
+    })
+    .await;
+    assert_eq!(code, 409);
+    pair.leader.signal("CONT");
+    assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1));
+    assert_eq!(pair.done_by_the_first(), done);
+    pair.assert_ran_once(1).await;
+}
+
+#[tokio::test]
+async fn api_server_outage_of_30s_runs_once() {
+    let mut pair = Pair::new("away", json!({"durationMillis": 10_000})).await;
+    pair.world.apply("early", &json!({"suspend": true})).await;
+    let spec = pair.world.put_database("second", &json!({"durationMillis": 1_000})).await;
+    pair.world.apply("orders", &json!({})).await;
+    pair.world.until_state("orders", RunState::Running).await;
+    // One POST is accepted while its id cannot be recorded.
+    let hold = pair.world.azure.fault(json!({
+        "match": {"method": "POST", "route": "refreshes", "clientId": pair.world.client_id}, "action": {"hold": {"at": "after"}},
+    }));
+    let hold = hold.await;
+    pair.world.apply("second", &spec).await;
+    hold.holds().await;
+    let gone = Instant::now();
+    pair.world.proxy().cut(true);
+    pair.others_line.cut(true);
+    hold.remove().await;
+    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it cannot know whether another operator leads");
+    pair.leader.restart();
+    tokio::time::sleep(Duration::from_secs(30).saturating_sub(gone.elapsed())).await;
+    let before = holder(&pair.world).await;
+    let back = Timestamp::now();
+    pair.world.proxy().cut(false);
+    pair.others_line.cut(false);
+    pair.until_taken_over(before.as_deref()).await;
+    let taken = lease(&pair.world).await.acquire_time.expect("a held lease has an acquire time").0;
+    let took = Duration::try_from(taken.duration_since(back)).unwrap_or_default();
+    assert!(took <= LEASE + FAILOVER, "after the outage of the API server it took {took:?}");
+    pair.world.until_state("second", RunState::Succeeded).await;
+    pair.world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!((pair.world.operations().await.len(), pair.world.posts().await), (1, 1));
+    assert_eq!(pair.world.operations_on("second").await.len(), 1);
+    let posts = pair.world.azure.requests_by(&pair.world.client_id).await;
+    assert_eq!(posts.iter().filter(|row| row.method == "POST" && row.route == "refreshes").count(), 2);
+    pair.assert_sound();
+}
+
+#[tokio::test]
+async fn rolling_update_during_post_runs_once() {
+    let (pair, hold) = Pair::with_a_post_held("rolling", "after").await;
+    let Pair { world, mut leader, others_line, other } = pair;
+    let before = holder(&world).await;
+    let (ended, ()) = tokio::join!(leader.terminate(), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        hold.remove().await;
+    });
+    assert_eq!(ended.code(), Some(0));
+    let given_back = Instant::now();
+    within(FAILOVER, "the new one to lead", async || holder(&world).await.filter(|now| Some(now) != before.as_ref())).await;
+    assert!(given_back.elapsed() < FAILOVER);
+    let pair = Pair { world, leader, other, others_line };
+    pair.assert_ran_once(1).await;
+    // The old operator completed its submission and recorded the id itself.
+    assert!(pair.done_by_the_first() >= 3, "{:#?}", pair.world.writes());
+}

@@ -1,0 +1,155 @@
+//! A real Prometheus scrapes the real operator during refreshes and syncs on both services: each query of the dashboard returns data, and
+//! each rule of the chart is valid.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use e2e::collector::hex;
+use e2e::prometheus::Prometheus;
+use e2e::world::{TENANT, merged};
+use e2e::{Collector, Tool, World, eventually, paths, semantic_model, within};
+use futures::join;
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+
+use crate::collectors::traced;
+use crate::identities::certificate;
+
+const DASHBOARD: &str = "deploy/grafana/overview.json";
+const CHART: &str = "charts/tabular-operator";
+/// Gauges of resources are updated every 15 s.
+const SHOWN: Duration = Duration::from_secs(90);
+
+/// A query of a panel, with the dashboard's variables resolved.
+struct Query {
+    panel: String,
+    text: String,
+}
+
+fn dashboard() -> Vec<Query> {
+    let text = fs::read_to_string(paths::workspace().join(DASHBOARD)).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let mut queries = Vec::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let text = target["expr"].as_str().unwrap().replace("$__rate_interval", "1m").replace("$namespace", "tabular-system");
+            assert!(!text.contains('$'), "an unresolved variable: {text}");
+            queries.push(Query { panel: panel["title"].as_str().unwrap().to_owned(), text });
+        }
+    }
+    assert!(queries.len() > 25);
+    queries
+}
+
+/// The chart's rules in the output format of the Prometheus operator, and their expressions.
+async fn rules(directory: &std::path::Path) -> (PathBuf, Vec<String>) {
+    let arguments = ["template", CHART, "--kube-version", "1.29.0", "--set", "prometheusRule.enabled=true"];
+    let rendered = Tool::named("helm").run(&[&arguments[..], &["--show-only", "templates/prometheusrule.yaml"]].concat()).await;
+    let object: Value = serde_saphyr::from_str(&rendered).unwrap();
+    let file = directory.join("rules.yaml");
+    fs::create_dir_all(directory).unwrap();
+    fs::write(&file, object["spec"].to_string()).unwrap();
+    let groups = object["spec"]["groups"].as_array().unwrap().iter();
+    let expressions = groups.flat_map(|group| group["rules"].as_array().unwrap()).map(|rule| rule["expr"].as_str().unwrap().to_owned());
+    (file, expressions.collect())
+}
+
+/// Every course of a run within a minute: on both services, both kinds, successful and failed, and one that waits indefinitely.
+async fn play(world: &World) {
+    let (certificate, key) = certificate(|_| {});
+    world.azure.put_certificates(TENANT, &world.client_id, &[&certificate]).await;
+    world
+        .put_secret_keys(json!({"tenantId": TENANT, "clientId": world.client_id, "clientCertificate": format!("{key}{certificate}")}))
+        .await;
+    let (_, power_bi, _) = semantic_model(world, &json!({})).await;
+    let failing = world.put_database("failing", &json!({"outcome": "failed"})).await;
+    let long = world.put_database("long", &json!({"durationMillis": 600_000})).await;
+    let run = async |name: &str, spec: Value, state| {
+        world.apply(name, &spec).await;
+        world.until_state(name, state).await;
+    };
+    let queue = async {
+        run("long", long.clone(), RunState::Running).await;
+        run("next", long.clone(), RunState::Waiting).await;
+    };
+    let on_power_bi = async {
+        run("power-bi", power_bi.clone(), RunState::Succeeded).await;
+        run("modelsync/power-bi", power_bi.clone(), RunState::Succeeded).await;
+    };
+    join!(
+        run("orders", json!({}), RunState::Succeeded),
+        run("modelsync/orders", json!({}), RunState::Succeeded),
+        run("failing", merged(&failing, &json!({"backoffLimit": 0})), RunState::Failed),
+        on_power_bi,
+        queue,
+    );
+}
+
+/// The names of the operator's metrics in a text.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("tabular_operator_"))
+}
+
+#[tokio::test]
+async fn every_panel_and_alert_has_data() {
+    let collector = Collector::start().await;
+    let (world, mut operator) = traced("prometheus", &collector, None).await;
+    let directory = world.site.directory().join("prometheus");
+    let (rules, alerts) = rules(&directory).await;
+    let target = operator.metrics_address().await;
+    let prometheus = Prometheus::start(&directory, world.site.guard(), &[target], &rules).await;
+    let shows = async |query: &str| prometheus.query(query).await.unwrap_or_else(|error| panic!("{query}: {error}"));
+    // Counters must be scraped from their initial value.
+    eventually("a first scrape", async || (!shows("tabular_operator_is_leader == 1").await.is_empty()).then_some(())).await;
+    play(&world).await;
+
+    let mut silent: Vec<Query> = dashboard();
+    within(SHOWN, "data for each query of the dashboard", async || {
+        let mut still = Vec::new();
+        for query in silent.drain(..) {
+            if shows(&query.text).await.is_empty() {
+                still.push(query);
+            }
+        }
+        silent = still;
+        for query in &silent {
+            eprintln!("no data yet in {}: {}", query.panel, query.text);
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        silent.is_empty().then_some(())
+    })
+    .await;
+
+    let known = prometheus.ask("label/__name__/values", &[]).await.unwrap();
+    let known: BTreeSet<&str> = known.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let texts: Vec<String> = dashboard().into_iter().map(|query| query.text).chain(alerts.iter().cloned()).collect();
+    let missing: Vec<&str> = texts.iter().flat_map(|text| names(text)).filter(|name| !known.contains(name)).collect();
+    assert!(missing.is_empty(), "no panel or alert uses {missing:?}");
+
+    for alert in &alerts {
+        shows(alert).await;
+    }
+    let groups = prometheus.ask("rules", &[]).await.unwrap();
+    let loaded: Vec<&Value> = groups["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
+    assert_eq!(loaded.len(), alerts.len());
+    for rule in loaded {
+        assert_eq!((&rule["health"], rule["lastError"].as_str()), (&json!("ok"), None), "{rule:#}");
+    }
+    let firing = shows("ALERTS{alertstate=\"firing\"}").await;
+    let firing: Vec<&str> = firing.iter().filter_map(|series| series["metric"]["alertname"].as_str()).collect();
+    assert_eq!(firing, ["TabularRunsFailing"], "only the failed refresh fires an alert");
+
+    // They are only in OpenMetrics, which Prometheus requests; each exemplar refers to the trace of a run.
+    let now = jiff::Timestamp::now();
+    let window = [(now - Duration::from_mins(10)).to_string(), (now + Duration::from_mins(1)).to_string()];
+    let asked = [("query", "tabular_operator_run_duration_seconds_bucket"), ("start", &window[0]), ("end", &window[1])];
+    let examples = prometheus.ask("query_exemplars", &asked).await.unwrap();
+    let traces: BTreeSet<String> = collector.spans().iter().map(|span| hex(&span.trace_id)).collect();
+    let examples: Vec<&Value> = examples.as_array().unwrap().iter().flat_map(|series| series["exemplars"].as_array().unwrap()).collect();
+    assert!(examples.len() >= 2, "{examples:?}");
+    for example in examples {
+        assert!(traces.contains(example["labels"]["trace_id"].as_str().unwrap_or_default()), "{example} refers to no trace");
+    }
+}

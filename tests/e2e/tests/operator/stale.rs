@@ -1,0 +1,192 @@
+//! Outdated views: watches that stall, lag, break or expire, a cache that is old at startup, and a name that now refers to another
+//! resource.
+
+use std::time::Duration;
+
+use e2e::world::run;
+use e2e::{Action, Operator, Seen, Setting, Watches, World, eventually};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+
+/// Longer than any test.
+const FOREVER: u64 = 3_600_000;
+/// Every matching request.
+const ALWAYS: usize = usize::MAX;
+
+/// A world whose operator reaches the API server through a proxy, with these model settings.
+async fn proxied(name: &str, model: serde_json::Value) -> (World, Operator) {
+    World::running(name, Setting { model: Some(model), api_proxy: true, ..Setting::default() }).await
+}
+
+/// Checks that there are this many operations, each submitted once, and that no version or write violated an invariant.
+async fn assert_sound(world: &World, operations: usize) {
+    let truth = world.operations().await;
+    assert_eq!((truth.len(), world.posts().await), (operations, operations), "{truth:#?}");
+    world.proxy().assert_fenced();
+    world.assert_histories();
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn stalled_watch_duplicates_no_run_and_hides_no_deletion() {
+    let (world, _operator) = proxied("stalled", json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}]})).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    world.proxy().watches(Watches::Stall);
+    world.annotate("orders", RUN_REQUESTED_AT, Some("1")).await;
+    // The end of the first run is recorded on an outdated view: the write is refused, and the request is observed.
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    world.until_run("orders", 2, RunState::Succeeded).await;
+    world.proxy().watches(Watches::Flow);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_sound(&world, 2).await;
+
+    world.patch_model(&json!({"durationMillis": FOREVER})).await;
+    world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
+    world.until_run("orders", 3, RunState::Running).await;
+    world.proxy().watches(Watches::Stall);
+    world.delete("orders").await;
+    world.azure.end(&world.operations().await[2].operation_id, "failed").await;
+    world.until_gone("orders").await;
+    assert_sound(&world, 3).await;
+}
+
+#[tokio::test]
+async fn lagging_watch_starts_each_run_once() {
+    let (world, _operator) = proxied("lagging", json!({"durationMillis": 700})).await;
+    world.proxy().watches(Watches::Lag(Duration::from_secs(2)));
+    world.apply("orders", &json!({"concurrencyPolicy": "Replace"})).await;
+    world.until_run("orders", 1, RunState::Succeeded).await;
+    for number in 2..=4 {
+        world.annotate("orders", RUN_REQUESTED_AT, Some(&number.to_string())).await;
+        world.until_run("orders", number, RunState::Succeeded).await;
+    }
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    assert_sound(&world, 4).await;
+}
+
+#[tokio::test]
+async fn broken_connections_lose_and_duplicate_no_run() {
+    let (world, _operator) = proxied("shaken", json!({"durationMillis": 1_500})).await;
+    let changes = async {
+        world.apply("orders", &json!({})).await;
+        world.until_run("orders", 1, RunState::Succeeded).await;
+        world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
+        world.until_run("orders", 2, RunState::Succeeded).await;
+        world.delete("orders").await;
+        world.until_gone("orders").await;
+    };
+    tokio::select! {
+        () = changes => {}
+        () = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                world.proxy().shake();
+            }
+        } => {}
+    }
+    assert_sound(&world, 2).await;
+}
+
+#[tokio::test]
+async fn expired_watches_relist_and_duplicate_no_run() {
+    let (world, _operator) = proxied("expired", json!({"durationMillis": 3_000})).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    let expired = world.proxy().strike_times(0, 4, Action::Expired, |seen| seen.verb == "watch");
+    world.proxy().shake();
+    eventually("two expirations of both watches", async || (expired.count() == 4).then_some(())).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    let lists = world.proxy().seen().iter().filter(|seen| seen.signature() == "list modelrefreshes").count();
+    assert!(lists >= 2, "it must list again, but listed {lists} times");
+    world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
+    world.until_run("orders", 2, RunState::Succeeded).await;
+    assert_sound(&world, 2).await;
+}
+
+#[tokio::test]
+async fn stale_initial_cache_is_detected_by_first_write() {
+    let setting = Setting { model: Some(json!({"durationMillis": FOREVER})), api_proxy: true, ..Setting::default() };
+    let world = World::with("old-cache", setting).await;
+    // The first list contains the resource before the operator processed it.
+    world.apply("orders", &json!({})).await;
+    let mut operator = world.start_operator();
+    operator.ready().await;
+    world.until_state("orders", RunState::Running).await;
+    operator.kill();
+    world.proxy().watches(Watches::Stall);
+    let old = world.proxy().strike_times(0, ALWAYS, Action::AsAtFirst, |seen: &Seen| seen.verb == "list");
+    operator.restart();
+    eventually("the old lists to be read", async || (old.count() >= 2).then_some(())).await;
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(run(&done).number, 1);
+    assert_sound(&world, 1).await;
+}
+
+#[tokio::test]
+async fn recreated_resource_waits_for_old_operation() {
+    let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}], "cancelMillis": 1_000});
+    let (world, _operator) = proxied("again", outcomes).await;
+    let first = world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    assert_eq!(world.operations().await[0].status, "cancelled");
+    let second = world.apply("orders", &json!({})).await;
+    assert_ne!(first.metadata.uid, second.metadata.uid);
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_sound(&world, 2).await;
+}
+
+/// Deletes the resource immediately, by force.
+async fn tear_away(world: &World) {
+    world.delete("orders").await;
+    let bare = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    // It may already be deleted.
+    let _ = world.api(e2e::Kind::Refresh).patch("orders", &PatchParams::default(), &bare).await;
+    world.until_gone("orders").await;
+}
+
+#[tokio::test]
+async fn operation_of_force_deleted_resource_is_cancelled() {
+    let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}], "cancelMillis": 2_000});
+    let (world, mut operator) = proxied("torn", outcomes).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    tear_away(&world).await;
+    world.apply("orders", &json!({})).await;
+    eventually("the old operation to be cancelled", async || (world.operations().await[0].status == "cancelled").then_some(())).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(world.operations().await.len(), 2);
+    assert!(operator.log().contains("resource deleted without its finalizer"));
+    assert_eq!(operator.terminate().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn submission_of_force_deleted_resource_is_cancelled() {
+    let (world, _operator) = proxied("torn-early", json!({"durationMillis": FOREVER})).await;
+    let hold = world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": "after"}}})).await;
+    world.apply("orders", &json!({})).await;
+    hold.holds().await;
+    tear_away(&world).await;
+    hold.remove().await;
+    eventually("the operation to be cancelled", async || {
+        world.operations().await.first().is_some_and(|operation| operation.status == "cancelled").then_some(())
+    })
+    .await;
+    assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
+}
+
+#[tokio::test]
+async fn force_deleted_resource_with_orphan_policy_continues() {
+    let (world, _operator) = proxied("torn-orphan", json!({"durationMillis": FOREVER})).await;
+    world.apply("orders", &json!({"deletionPolicy": "Orphan"})).await;
+    world.until_state("orders", RunState::Running).await;
+    tear_away(&world).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let operation = &world.operations().await[0];
+    assert!(!operation.ended() && operation.cancel_requested_time.is_none(), "{operation:#?}");
+}

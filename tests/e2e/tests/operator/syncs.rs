@@ -1,0 +1,210 @@
+//! `ModelSync` on Analysis Services: from the POST to the end that the service reports, in every response format.
+
+use e2e::world::{run, run_state, status};
+use e2e::{AnyObject, Setting, World, eventually};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+
+/// The test name of the resource.
+const REPLICAS: &str = "modelsync/replicas";
+
+/// Settings of a model with a long sync.
+fn long_sync() -> Setting {
+    Setting { model: Some(json!({"sync": {"replicatingMillis": 600_000}})), ..Setting::default() }
+}
+
+/// Number of requests of a method for syncs of the world's model.
+async fn requests(world: &World, method: &str) -> u64 {
+    world.azure.count_of(&world.model(), method, "sync").await
+}
+
+#[tokio::test]
+async fn sync_is_submitted_once_and_completes() {
+    let (world, _operator) = World::running("sync", Setting::default()).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let done = world.until_state(REPLICAS, RunState::Succeeded).await;
+    let syncs = world.syncs().await;
+    assert_eq!((syncs.len(), syncs[0].status.as_str()), (1, "completed"));
+    assert_eq!(run(&done).operation_id.as_deref(), Some(syncs[0].operation_id.as_str()));
+    assert_eq!(status(&done).history.len(), 1);
+    assert_eq!(requests(&world, "POST").await, 1);
+    assert!(world.operations().await.is_empty(), "nothing was refreshed");
+    let writes = world.writes();
+    assert!(writes.len() <= 4 && writes.iter().all(|write| write.contains(" modelsyncs")), "{writes:#?}");
+    world.delete(REPLICAS).await;
+    world.until_gone(REPLICAS).await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn sync_completes_in_every_response_format() {
+    let (world, _operator) = World::running("sync-styles", Setting::default()).await;
+    let mut styles = Vec::new();
+    for state in ["number", "numericText", "name"] {
+        for poll in ["ok", "accepted", "seeOther", "alternating"] {
+            for location in ["query", "path"] {
+                styles.push(
+                    json!({"stateStyle": state, "pollStyle": poll, "locationStyle": location, "locationsExpire": location == "path"}),
+                );
+            }
+        }
+    }
+    styles.push(json!({"finalizingMillis": 1_500}));
+    join_all(styles.iter().enumerate().map(async |(number, style)| {
+        let database = format!("style-{number}");
+        let spec = world.put_database(&database, &json!({"sync": style})).await;
+        let name = format!("modelsync/{database}");
+        world.apply(&name, &spec).await;
+        let done = world.until_state(&name, RunState::Succeeded).await;
+        let syncs = world.azure.syncs(&e2e::Model::analysis_services(&world.server, &database)).await;
+        assert_eq!(syncs.len(), 1, "{style}");
+        // The replicas have the data while the sync is still cleaning up.
+        assert!(matches!(syncs[0].status.as_str(), "completed" | "finalizing"), "{style}: {syncs:?}");
+        assert_eq!(run(&done).attempt, 1, "{style}");
+    }))
+    .await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn sync_without_replica_succeeds() {
+    for code in [200, 204] {
+        let model = json!({"sync": {"replica": false, "noReplicaStatus": code}});
+        let (world, _operator) = World::running("sync-none", Setting { model: Some(model), ..Setting::default() }).await;
+        world.apply(REPLICAS, &json!({})).await;
+        let done = world.until_state(REPLICAS, RunState::Succeeded).await;
+        assert!(run(&done).message.contains("replica"), "{}", run(&done).message);
+        assert!(world.syncs().await.is_empty());
+        world.assert_kstatus();
+    }
+}
+
+#[tokio::test]
+async fn failed_sync_contains_service_message() {
+    let model = json!({"sync": {"outcomes": [{"state": "failed", "details": "replica 2 is out of memory"}]}});
+    let (world, _operator) = World::running("sync-fails", Setting { model: Some(model), ..Setting::default() }).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let failed = world.until_state(REPLICAS, RunState::Failed).await;
+    assert_eq!(run(&failed).reason, "SyncFailed");
+    let texts: Vec<&str> = run(&failed).messages.iter().map(|message| message.message.as_str()).collect();
+    assert!(texts.iter().any(|text| text.contains("replica 2 is out of memory")), "{texts:?}");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn running_refresh_beyond_list_limit_is_awaited() {
+    // 12 MB of ended refreshes; the running one is after them or before them.
+    let model = json!({"pastOperations": 80_000, "listOrder": "oldest", "durationMillis": 600_000});
+    let (world, _operator) = World::running("sync-long-list", Setting { model: Some(model), ..Setting::default() }).await;
+    let running = world.start_foreign(&json!({"type": "full"})).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let reports = |object: &AnyObject, what: &str| run_state(object) == Some(RunState::Waiting) && run(object).message.contains(what);
+    world.until(REPLICAS, "the message about the unreadable list", |object| reports(object, "does not show whether one is running")).await;
+    world.patch_model(&json!({"listOrder": "newest"})).await;
+    world.until(REPLICAS, "the refresh", |object| reports(object, &running)).await;
+    assert_eq!(requests(&world, "POST").await, 0);
+    world.azure.end(&running, "succeeded").await;
+    world.until_state(REPLICAS, RunState::Succeeded).await;
+    assert_eq!((requests(&world, "POST").await, world.syncs().await.len()), (1, 1));
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn sync_with_lost_response_is_not_repeated() {
+    let (world, _operator) = World::running("sync-lost", Setting::default()).await;
+    world.patch_model(&json!({"sync": {"replicatingMillis": 4_000}})).await;
+    let fault = world.fault("POST", "sync", &json!({"action": {"dropAfter": {}}})).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let done = world.until_state(REPLICAS, RunState::Succeeded).await;
+    let syncs = world.syncs().await;
+    assert_eq!(syncs.len(), 1, "{syncs:#?}");
+    assert_eq!(run(&done).operation_id.as_deref(), Some(syncs[0].operation_id.as_str()));
+    assert_eq!(requests(&world, "POST").await, 1);
+    fault.remove().await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn sync_and_refresh_of_model_wait_for_each_other() {
+    let (world, _operator) = World::running("sync-turns", Setting::default()).await;
+    world.patch_model(&json!({"durationMillis": 3_000, "sync": {"replicatingMillis": 2_000}})).await;
+    world.apply("one", &json!({})).await;
+    world.until_state("one", RunState::Running).await;
+    world.apply("modelsync/one", &json!({})).await;
+    let waiting = world.until_reason("modelsync/one", "Reconciling", "WaitingForTurn").await;
+    assert_eq!(run(&waiting).waiting_for.as_deref(), Some("the ModelRefresh one"));
+    // The queue orders by seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    world.apply("two", &json!({})).await;
+    world.until_reason("two", "Reconciling", "WaitingForTurn").await;
+    for name in ["one", "modelsync/one", "two"] {
+        world.until_state(name, RunState::Succeeded).await;
+    }
+    let (refreshes, syncs) = (world.operations().await, world.syncs().await);
+    assert_eq!((refreshes.len(), syncs.len()), (2, 1));
+    // Their actual times at the service: no two overlap, and they are in the order of arrival.
+    let at = |time: &Option<String>| time.clone().expect("the sync started and ended");
+    assert!(at(&refreshes[0].end_time) <= syncs[0].start_time, "{refreshes:#?} {syncs:#?}");
+    assert!(at(&syncs[0].end_time) <= at(&refreshes[1].start_time), "{refreshes:#?} {syncs:#?}");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn both_kinds_can_share_a_name() {
+    let (world, _operator) = World::running("sync-namesakes", Setting::default()).await;
+    let other = world.put_database("Other", &json!({})).await;
+    world.apply("orders", &json!({})).await;
+    world.apply("modelsync/orders", &other).await;
+    let (refresh, sync) =
+        tokio::join!(world.until_state("orders", RunState::Succeeded), world.until_state("modelsync/orders", RunState::Succeeded));
+    assert_ne!(run(&refresh).operation_id, run(&sync).operation_id);
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    // The other resource is served as before.
+    world.annotate("modelsync/orders", tabular_operator::api::RUN_REQUESTED_AT, Some("again")).await;
+    world.until_run("modelsync/orders", 2, RunState::Succeeded).await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn deleted_sync_is_released_and_reported() {
+    let (world, _operator) = World::running("sync-deleted", long_sync()).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let running = world.until_state(REPLICAS, RunState::Running).await;
+    let id = run(&running).operation_id.clone().expect("the run has an id");
+    world.delete(REPLICAS).await;
+    world.until_gone(REPLICAS).await;
+    eventually("the event", async || {
+        world.events(REPLICAS).await.iter().any(|event| event.starts_with("Released: ") && event.contains(&id)).then_some(())
+    })
+    .await;
+    assert_eq!(requests(&world, "DELETE").await, 0);
+    assert_eq!(world.syncs().await[0].end_time, None);
+}
+
+#[tokio::test]
+async fn sync_continues_after_sigkill() {
+    for moment in ["before", "after"] {
+        let (world, mut operator) = World::running(&format!("sync-killed-{moment}"), Setting::default()).await;
+        let hold = world.fault("POST", "sync", &json!({"action": {"hold": {"at": moment}}})).await;
+        world.apply(REPLICAS, &json!({})).await;
+        hold.holds().await;
+        operator.kill();
+        if moment == "before" {
+            hold.holds_none().await;
+        }
+        hold.remove().await;
+        operator.restart();
+        let done = world.until_state(REPLICAS, RunState::Succeeded).await;
+        let syncs = world.syncs().await;
+        assert_eq!(syncs.len(), 1, "{moment}: {syncs:#?}");
+        assert_eq!(run(&done).operation_id.as_deref(), Some(syncs[0].operation_id.as_str()), "{moment}");
+        world.assert_kstatus();
+    }
+}
+
+/// Removes the model and the credentials from the default spec, into which the result is merged.
+pub fn following(name: &str) -> Value {
+    json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": name}}})
+}
