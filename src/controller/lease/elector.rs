@@ -1,31 +1,26 @@
 //! The loop of one candidate: acquire the Lease, renew it, and release it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::drain_signal::Heard;
 use super::handle::{LeaseHandle, Standing};
 use super::precedent;
 use super::record::{self, Sighting, Verdict};
+use super::requests::{Holding, LeaseRequests};
 use super::settings::{LeaseReports, LeaseSettings};
-use crate::controller::cluster::timeout::{CallError, bounded};
-use crate::telemetry::labels::WriteResult;
-
-/// The number of attempts to release the lease. Without a release, the next holder waits for the whole duration.
-const GIVE_BACK_ATTEMPTS: usize = 3;
+use crate::telemetry::health::Heartbeat;
 
 pub(super) struct Candidate {
-    leases: Api<Lease>,
-    settings: LeaseSettings,
-    reports: LeaseReports,
+    settings: Arc<LeaseSettings>,
+    requests: LeaseRequests,
+    heartbeat: Option<Heartbeat>,
     handle: LeaseHandle,
-    /// Whether the last request failed: only the first of consecutive failures is a warning.
-    failing: bool,
     heard: Heard,
     /// Why the Lease is absent, as far as a candidate that has never seen it knows.
     absence: Absence,
@@ -40,15 +35,6 @@ enum Absence {
     Unused,
     /// It was deleted at this time at the latest.
     Deleted(Instant),
-}
-
-/// The Lease as the API server last confirmed it to this process.
-struct Holding {
-    lease: Lease,
-    /// The process may act until this time.
-    until: Instant,
-    /// When the next renewal is due.
-    renew: Instant,
 }
 
 /// The result of [`Candidate::seek`].
@@ -78,13 +64,12 @@ enum Kept {
 
 impl Candidate {
     pub(super) fn new(client: Client, settings: LeaseSettings, reports: LeaseReports, handle: LeaseHandle) -> Self {
-        let leases = Api::namespaced(client, &settings.namespace);
+        let settings = Arc::new(settings);
         Self {
-            leases,
+            requests: LeaseRequests::new(client, Arc::clone(&settings), reports.metrics),
             settings,
-            reports,
+            heartbeat: reports.heartbeat,
             handle,
-            failing: false,
             heard: Heard::default(),
             absence: Absence::Unknown,
             acts_from: Instant::now(),
@@ -97,7 +82,7 @@ impl Candidate {
             Sought::Told { open } => {
                 self.handle.set(Standing::GivenBack);
                 if open {
-                    self.give_back(None).await;
+                    self.requests.give_back(None).await;
                 }
             }
             Sought::Found(holding) => match self.keep(*holding).await {
@@ -105,7 +90,7 @@ impl Candidate {
                     // This process stops acting before another one may start.
                     self.handle.set(Standing::GivenBack);
                     if let Some(lease) = lease {
-                        self.give_back(Some(*lease)).await;
+                        self.requests.give_back(Some(*lease)).await;
                     }
                 }
                 Kept::Lost(why) => {
@@ -114,7 +99,7 @@ impl Candidate {
                 }
             },
         }
-        if let Some(heartbeat) = self.reports.heartbeat.take() {
+        if let Some(heartbeat) = self.heartbeat.take() {
             heartbeat.finished();
         }
         drop(ended);
@@ -130,10 +115,10 @@ impl Candidate {
             let read = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Sought::Told { open },
-                read = bounded(self.settings.attempt(), self.leases.get_opt(&self.settings.name)) => read,
+                read = self.requests.read() => read,
             };
             let mut pause = self.settings.pace();
-            match self.answered("read", read) {
+            match self.requests.answered("read", read) {
                 None => {}
                 Some(None) if seen.is_none() && self.may_be_held().await => {}
                 Some(found) => {
@@ -142,13 +127,13 @@ impl Candidate {
                         Ok(claim) => {
                             self.heed(&claim);
                             // A stop does not interrupt the request, because it may be performed.
-                            let sent = self.write(&claim).await;
+                            let sent = self.requests.write(&claim).await;
                             open = matches!(&sent, Err(error) if !error.is_conflict());
                             if matches!(&sent, Err(error) if error.is_conflict()) {
                                 // Another operator wrote it, even if it is deleted before the next read.
                                 self.absence = Absence::Deleted(Instant::now());
                             }
-                            if let Some(holding) = self.answered("take", sent) {
+                            if let Some(holding) = self.requests.answered("take", sent) {
                                 if was_deleted {
                                     self.wait_for_an_earlier_holder();
                                 }
@@ -191,7 +176,7 @@ impl Candidate {
     /// Whether a holder may still act although there is no Lease and this candidate has never seen one.
     async fn may_be_held(&mut self) -> bool {
         if let Absence::Unknown = self.absence {
-            let worked = precedent::has_worked(&self.leases.clone().into_client(), &self.settings.watched).await;
+            let worked = precedent::has_worked(&self.requests.client(), &self.settings.watched).await;
             // Without a response, assume that an operator has worked here.
             self.absence = if worked.unwrap_or(true) { Absence::Deleted(Instant::now()) } else { Absence::Unused };
         }
@@ -235,7 +220,7 @@ impl Candidate {
             let renewed = tokio::select! {
                 biased;
                 () = sleep_until(holding.until) => return self.run_out(),
-                renewed = self.write(&renewal) => renewed,
+                renewed = self.requests.write(&renewal) => renewed,
             };
             // A late response does not count, because `holds` has already returned false.
             if Instant::now() >= holding.until {
@@ -257,7 +242,7 @@ impl Candidate {
                     Err(why) => return Kept::Lost(why),
                 },
                 other => {
-                    if let Some(next) = self.answered("renew", other) {
+                    if let Some(next) = self.requests.answered("renew", other) {
                         holding = next;
                         self.heed(&holding.lease);
                         if acts {
@@ -277,9 +262,9 @@ impl Candidate {
         let read = tokio::select! {
             biased;
             () = sleep_until(until) => return Ok(Sight::Unknown),
-            read = bounded(self.settings.attempt(), self.leases.get_opt(&self.settings.name)) => read,
+            read = self.requests.read() => read,
         };
-        match self.answered("read", read) {
+        match self.requests.answered("read", read) {
             None => Ok(Sight::Unknown),
             Some(None) => Ok(Sight::Deleted),
             Some(Some(lease)) => match record::holder(&lease) {
@@ -305,52 +290,6 @@ impl Candidate {
         holding.renew = Instant::now();
     }
 
-    /// Writes the Lease. Its validity counts from before the request.
-    async fn write(&self, lease: &Lease) -> Result<Holding, CallError> {
-        let sent = Instant::now();
-        let params = PostParams { field_manager: Some("tabular-operator".to_owned()), ..PostParams::default() };
-        let written = if lease.metadata.resource_version.is_some() {
-            bounded(self.settings.attempt(), self.leases.replace(&self.settings.name, &params, lease)).await
-        } else {
-            bounded(self.settings.attempt(), self.leases.create(&params, lease)).await
-        };
-        if let Some(metrics) = &self.reports.metrics {
-            metrics.lease_renewed(match &written {
-                Ok(_) => WriteResult::Success,
-                Err(error) if error.is_conflict() => WriteResult::Conflict,
-                Err(_) => WriteResult::Error,
-            });
-        }
-        Ok(Holding { lease: written?, until: sent + self.settings.hold(), renew: sent + self.settings.renewal() })
-    }
-
-    /// Clears the holder if it is this process, so that the next candidate does not wait.
-    async fn give_back(&self, mut known: Option<Lease>) {
-        for _ in 0..GIVE_BACK_ATTEMPTS {
-            let lease = match known.take() {
-                Some(lease) => lease,
-                None => match bounded(self.settings.attempt(), self.leases.get_opt(&self.settings.name)).await {
-                    Ok(Some(lease)) if record::holder(&lease) == Some(&self.settings.identity) => lease,
-                    Ok(_) => return,
-                    Err(error) => {
-                        tracing::warn!(lease = %self.settings.name, %error, "failed to read the lease");
-                        continue;
-                    }
-                },
-            };
-            match self.write(&record::given_back(lease, Timestamp::now())).await {
-                Ok(_) => {
-                    tracing::info!(lease = %self.settings.name, "released the lease");
-                    return;
-                }
-                Err(error) if error.is_not_found() => return,
-                Err(error) => {
-                    tracing::warn!(lease = %self.settings.name, %error, "failed to release the lease");
-                }
-            }
-        }
-    }
-
     /// Applies a drain request in the Lease.
     fn heed(&mut self, lease: &Lease) {
         let leaving = self.heard.hear(lease, Instant::now());
@@ -374,32 +313,8 @@ impl Candidate {
         ))
     }
 
-    /// Unwraps a response. A failure is logged, the first of consecutive ones as a warning.
-    fn answered<T>(&mut self, verb: &str, answer: Result<T, CallError>) -> Option<T> {
-        match answer {
-            Ok(value) => {
-                self.failing = false;
-                Some(value)
-            }
-            Err(error) => {
-                let LeaseSettings { namespace, name, .. } = &self.settings;
-                if std::mem::replace(&mut self.failing, true) {
-                    tracing::debug!(%namespace, lease = %name, request = verb, %error, "failed to access the lease again; retrying");
-                } else {
-                    let remedy = match error.status() {
-                        Some(401 | 403) => Some("grant get, create and update on leases in this namespace"),
-                        Some(404) => Some("create the namespace, or set --lease-namespace to another one"),
-                        Some(_) | None => None,
-                    };
-                    tracing::warn!(%namespace, lease = %name, request = verb, remedy, %error, "failed to access the lease; retrying");
-                }
-                None
-            }
-        }
-    }
-
     fn beat(&self) {
-        if let Some(heartbeat) = &self.reports.heartbeat {
+        if let Some(heartbeat) = &self.heartbeat {
             heartbeat.beat();
         }
     }

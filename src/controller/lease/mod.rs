@@ -21,12 +21,9 @@ mod handle;
 pub(crate) mod installation;
 mod precedent;
 mod record;
+mod requests;
 mod settings;
 
-#[cfg(test)]
-mod fake;
-#[cfg(test)]
-mod schedules;
 #[cfg(test)]
 mod tests;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::fake::{FakeApi, Fault};
-use super::tests::operator;
+use super::operator::operator;
 
 /// A small random generator, so that a schedule can be repeated by its seed.
 struct Dice(u64);

@@ -1,0 +1,123 @@
+//! The requests for the Lease.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::time::Instant;
+
+use super::record;
+use super::settings::LeaseSettings;
+use crate::controller::cluster::timeout::{CallError, bounded};
+use crate::telemetry::labels::WriteResult;
+use crate::telemetry::metrics::Metrics;
+
+/// The number of attempts to release the lease. Without a release, the next holder waits for the whole duration.
+const GIVE_BACK_ATTEMPTS: usize = 3;
+
+/// The Lease as the API server last confirmed it to this process.
+pub(super) struct Holding {
+    pub(super) lease: Lease,
+    /// The process may act until this time.
+    pub(super) until: Instant,
+    /// When the next renewal is due.
+    pub(super) renew: Instant,
+}
+
+/// The requests for one Lease.
+pub(super) struct LeaseRequests {
+    leases: Api<Lease>,
+    settings: Arc<LeaseSettings>,
+    /// Counts renewals.
+    metrics: Option<Arc<Metrics>>,
+    /// Whether the last request failed: only the first of consecutive failures is a warning.
+    failing: bool,
+}
+
+impl LeaseRequests {
+    pub(super) fn new(client: Client, settings: Arc<LeaseSettings>, metrics: Option<Arc<Metrics>>) -> Self {
+        Self { leases: Api::namespaced(client, &settings.namespace), settings, metrics, failing: false }
+    }
+
+    /// The client of the requests.
+    pub(super) fn client(&self) -> Client {
+        self.leases.clone().into_client()
+    }
+
+    /// Reads the Lease. `None` if it does not exist.
+    pub(super) async fn read(&self) -> Result<Option<Lease>, CallError> {
+        bounded(self.settings.attempt(), self.leases.get_opt(&self.settings.name)).await
+    }
+
+    /// Writes the Lease. Its validity counts from before the request.
+    pub(super) async fn write(&self, lease: &Lease) -> Result<Holding, CallError> {
+        let sent = Instant::now();
+        let params = PostParams { field_manager: Some("tabular-operator".to_owned()), ..PostParams::default() };
+        let written = if lease.metadata.resource_version.is_some() {
+            bounded(self.settings.attempt(), self.leases.replace(&self.settings.name, &params, lease)).await
+        } else {
+            bounded(self.settings.attempt(), self.leases.create(&params, lease)).await
+        };
+        if let Some(metrics) = &self.metrics {
+            metrics.lease_renewed(match &written {
+                Ok(_) => WriteResult::Success,
+                Err(error) if error.is_conflict() => WriteResult::Conflict,
+                Err(_) => WriteResult::Error,
+            });
+        }
+        Ok(Holding { lease: written?, until: sent + self.settings.hold(), renew: sent + self.settings.renewal() })
+    }
+
+    /// Clears the holder if it is this process, so that the next candidate does not wait.
+    pub(super) async fn give_back(&self, mut known: Option<Lease>) {
+        for _ in 0..GIVE_BACK_ATTEMPTS {
+            let lease = match known.take() {
+                Some(lease) => lease,
+                None => match self.read().await {
+                    Ok(Some(lease)) if record::holder(&lease) == Some(&self.settings.identity) => lease,
+                    Ok(_) => return,
+                    Err(error) => {
+                        tracing::warn!(lease = %self.settings.name, %error, "failed to read the lease");
+                        continue;
+                    }
+                },
+            };
+            match self.write(&record::given_back(lease, Timestamp::now())).await {
+                Ok(_) => {
+                    tracing::info!(lease = %self.settings.name, "released the lease");
+                    return;
+                }
+                Err(error) if error.is_not_found() => return,
+                Err(error) => {
+                    tracing::warn!(lease = %self.settings.name, %error, "failed to release the lease");
+                }
+            }
+        }
+    }
+
+    /// Unwraps a response. A failure is logged, the first of consecutive ones as a warning.
+    pub(super) fn answered<T>(&mut self, verb: &str, answer: Result<T, CallError>) -> Option<T> {
+        match answer {
+            Ok(value) => {
+                self.failing = false;
+                Some(value)
+            }
+            Err(error) => {
+                let LeaseSettings { namespace, name, .. } = &*self.settings;
+                if std::mem::replace(&mut self.failing, true) {
+                    tracing::debug!(%namespace, lease = %name, request = verb, %error, "failed to access the lease again; retrying");
+                } else {
+                    let remedy = match error.status() {
+                        Some(401 | 403) => Some("grant get, create and update on leases in this namespace"),
+                        Some(404) => Some("create the namespace, or set --lease-namespace to another one"),
+                        Some(_) | None => None,
+                    };
+                    tracing::warn!(%namespace, lease = %name, request = verb, remedy, %error, "failed to access the lease; retrying");
+                }
+                None
+            }
+        }
+    }
+}

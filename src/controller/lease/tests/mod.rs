@@ -1,0 +1,9 @@
+//! The lease against an in-memory Kubernetes API.
+
+mod acquisition;
+mod deletion;
+mod fake;
+mod operator;
+mod release;
+mod renewal;
+mod schedules;

@@ -1,0 +1,55 @@
+//! Operators against an in-memory API with a paused clock. Every second is a step of that clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use super::super::{Lease, LeaseHandle, LeaseSettings};
+use super::fake::{FakeApi, Fault};
+
+pub(super) const DURATION: Duration = Duration::from_secs(15);
+pub(super) const MOMENT: Duration = Duration::from_millis(10);
+
+/// One operator.
+pub(super) struct Operator {
+    pub(super) lease: LeaseHandle,
+    pub(super) task: JoinHandle<()>,
+    /// The fault of its own connection to the API.
+    pub(super) line: Arc<Mutex<Fault>>,
+}
+
+pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
+    installed(api, name, None)
+}
+
+/// One of this installation.
+pub(super) fn installed(api: &FakeApi, name: &str, installation: Option<&str>) -> Operator {
+    let line = Arc::new(Mutex::new(Fault::None));
+    let (lease, task) = Lease::spawn(api.client(&line), settings(name, installation));
+    Operator { lease, task, line }
+}
+
+pub(super) fn settings(name: &str, installation: Option<&str>) -> LeaseSettings {
+    LeaseSettings {
+        namespace: "ops".to_owned(),
+        name: "tabular-operator".to_owned(),
+        duration: DURATION,
+        identity: name.to_owned(),
+        installation: installation.map(ToOwned::to_owned),
+        watched: Vec::new(),
+    }
+}
+
+/// Waits on the paused clock, and returns the elapsed time.
+pub(super) async fn took(what: impl Future<Output = ()>) -> Duration {
+    let start = Instant::now();
+    timeout(Duration::from_mins(2), what).await.expect("it ends within two minutes");
+    start.elapsed()
+}
+
+pub(super) fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
