@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Cure, Desired, Fault, Following, pace, text};
+use super::{Cure, Desired, Fault, Following, text, timing};
 use crate::api::{
     self, ConcurrencyPolicy, Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Telling, Time, Trigger, TriggerType,
 };
@@ -165,7 +165,7 @@ pub(super) fn derive(
     let missing = shown || matches!(&desired.following, Following::Astray(_, Some(fault)) if may_arrive(fault.reason.as_str()));
     // If the clock was set back, the count starts again.
     let since = record.missing_since_time.filter(|since| since.timestamp() <= now).unwrap_or_else(|| Time::from(now));
-    let stalls_in = Some(grace.saturating_sub(pace::between(since.timestamp(), now))).filter(|left| shown && !left.is_zero());
+    let stalls_in = Some(grace.saturating_sub(timing::between(since.timestamp(), now))).filter(|left| shown && !left.is_zero());
     if stalls_in.is_some() {
         (summary.reconciling, summary.stalled) = (true, false);
     }

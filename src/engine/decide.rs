@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::draft::Pass;
 use super::next::Next;
-use super::pass::Pass;
 use super::rules::upstream::Cursor;
 use super::rules::{
     cancel_request, cancelling, completion, decisions, deletion, idle, interrupts, restoration, running, schedule, submitting, upstream,
     waiting,
 };
-use super::{Effect, Seen, Situation, Step, pace};
+use super::{Effect, Seen, Situation, Step, timing};
 use crate::api::{DeletionPolicy, Run, RunState};
 use crate::operation::Submission;
 
@@ -66,7 +66,7 @@ fn delete(mut pass: Pass<'_>) -> Step {
         None => by_state(&mut pass, false),
     };
     let step = execute(pass, next);
-    let look_again = until_release.map(|pause| pace::at_latest(step.look_again, pause)).or(step.look_again);
+    let look_again = until_release.map(|pause| timing::at_latest(step.look_again, pause)).or(step.look_again);
     Step { look_again, ..step }
 }
 

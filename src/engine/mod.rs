@@ -7,15 +7,15 @@ pub mod claims;
 mod conditions;
 mod decide;
 mod decision;
+mod draft;
 mod input;
 mod next;
 mod observation;
-mod pace;
-mod pass;
+mod queue_state;
 pub mod reconcile;
 mod rules;
 mod text;
-mod turn_use;
+mod timing;
 mod turns;
 
 pub use decide::decide;
@@ -25,9 +25,9 @@ pub use input::{
     Work,
 };
 pub use observation::{Seen, Taken, Turn};
+pub use queue_state::{TurnUse, turn_use, turn_use_unrecorded, unresolved_since};
 pub use rules::{namespace_patience, patience, question, was_replaced};
 pub use text::sentence;
-pub use turn_use::{TurnUse, turn_use, turn_use_unrecorded, unresolved_since};
 pub use turns::TurnQueue;
 
 #[cfg(test)]

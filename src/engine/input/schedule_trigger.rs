@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::schedule::{DEFAULT_ZONE, Schedule};
 use crate::api::{RefreshTrigger, Status, Time};
-use crate::engine::pace;
+use crate::engine::timing;
 
 /// A schedule, and how late it may be.
 #[derive(Clone, Debug)]
@@ -48,11 +48,11 @@ impl Scheduled {
 
     /// Whether the cursor is too far ahead for any run, or for a clock that was set back, to have moved it. Times would be left out.
     pub(in crate::engine) fn is_beyond(&self, cursor: Time, now: Timestamp) -> bool {
-        let latest = now.checked_add(pace::CLOCK_STEP).ok().and_then(|latest| self.schedule.next(latest));
+        let latest = now.checked_add(timing::CLOCK_STEP).ok().and_then(|latest| self.schedule.next(latest));
         latest.is_some_and(|latest| cursor.timestamp() > latest)
     }
 
     pub(in crate::engine) fn too_late(&self, time: Timestamp, now: Timestamp) -> bool {
-        self.starting_deadline.is_some_and(|deadline| pace::between(time, now) > deadline)
+        self.starting_deadline.is_some_and(|deadline| timing::between(time, now) > deadline)
     }
 }

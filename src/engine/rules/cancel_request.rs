@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{completion, triggers};
 use crate::api::{CancelCause, Reason, RunState};
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
 use crate::engine::{Effect, Seen};
 
 /// Whether the annotation has a value that was not handled.

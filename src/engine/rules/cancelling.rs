@@ -2,9 +2,9 @@
 
 use super::{errors, interrupts, poll};
 use crate::api::{CancelCause, Reason, Run, RunState};
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
-use crate::engine::{Effect, Scratch, Seen, pace};
+use crate::engine::{Effect, Scratch, Seen, timing};
 use crate::operation::{Cancellation, OperationId, Trouble, TroubleKind};
 
 /// Decides for a run that is recorded as Cancelling.
@@ -25,13 +25,13 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
             (pass.scratch.cancelled_at, pass.scratch.look_first) = (Some(pass.now), true);
             pass.scratch.cancel_refusals = 0;
             pass.scratch.troubles = 0;
-            let pause = pace::brief(pass.situation.settings);
+            let pause = timing::brief(pass.situation.settings);
             pass.stop_for(pause)
         }
         // If the model is not visible, there may be nothing left to cancel: a poll shows it.
         Seen::Cancellation(Cancellation::Trouble(Trouble { kind: TroubleKind::NotFound, .. })) => {
             (pass.scratch.cancelled_at, pass.scratch.look_first) = (Some(pass.now), true);
-            let pause = pace::brief(pass.situation.settings);
+            let pause = timing::brief(pass.situation.settings);
             pass.stop_for(pause)
         }
         Seen::Cancellation(Cancellation::Trouble(trouble)) => uncancelled(pass, trouble),
@@ -41,7 +41,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
             pass.scratch.look_first = false;
             poll::observed(pass, &id)
         }
-        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) => Next::record(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) => Next::record(Effect::Nothing, Some(timing::CLUSTER)),
     }
 }
 
@@ -52,8 +52,8 @@ fn uncancelled(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
         pass.scratch.troubles = pass.scratch.troubles.max(errors::SHOWN - 1);
     }
     pass.scratch.cancel_refusals = pass.scratch.cancel_refusals.saturating_add(1);
-    let until_next = pace::cancel_again(pass.scratch.cancel_refusals);
-    pass.scratch.cancelled_at = pass.now.checked_sub(pace::CANCEL_AGAIN.saturating_sub(until_next)).ok();
+    let until_next = timing::cancel_again(pass.scratch.cancel_refusals);
+    pass.scratch.cancelled_at = pass.now.checked_sub(timing::CANCEL_AGAIN.saturating_sub(until_next)).ok();
     pass.scratch.look_first = true;
     poll::troubled(pass, trouble, "cannot be cancelled")
 }

@@ -6,9 +6,9 @@ use super::failures::{self, BadEnd};
 use super::{model_names, progress, schedule, triggers};
 use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
 use crate::engine::conditions::Standing;
+use crate::engine::draft::{self, Pass};
 use crate::engine::next::Next;
-use crate::engine::pass::{self, Pass};
-use crate::engine::{Effect, Scratch, pace, text};
+use crate::engine::{Effect, Scratch, text, timing};
 use crate::operation::{Operation, OperationId, Phase};
 
 /// Contradictory polls in a row before such a response counts as an end.
@@ -58,7 +58,7 @@ pub(super) fn ended(pass: &mut Pass<'_>, operation: &Operation) -> Next {
         }
         // Not an end. The caller does not pass these.
         Phase::NotStarted | Phase::InProgress => {
-            return Next::keep(Effect::Nothing, Some(pace::CLUSTER));
+            return Next::keep(Effect::Nothing, Some(timing::CLUSTER));
         }
     };
     if again && cause.is_none() && attempt <= pass.desired.policy.backoff_limit {
@@ -226,11 +226,11 @@ pub(in crate::engine) fn attempt_again(pass: &mut Pass<'_>, failure: &str) -> Op
     model_names::renew(pass);
     let run = pass.record.run.as_mut()?;
     let next = run.attempt.saturating_add(1);
-    let pause = pace::attempt(next);
+    let pause = timing::attempt(next);
     let of = pass.desired.policy.backoff_limit.saturating_add(1);
     (run.attempt, run.resubmissions) = (next, 0);
     // The next attempt has no operation yet, so the failed one becomes an earlier one.
-    pass::remember(&mut run.earlier_operation_ids, run.operation_id.take());
+    draft::remember(&mut run.earlier_operation_ids, run.operation_id.take());
     (run.location, run.service_state) = (None, None);
     run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
     let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::api::{self, Reason, Run, RunState};
-use crate::engine::pass::Pass;
+use crate::engine::draft::Pass;
 use crate::engine::{Effect, Requests, Situation, Step, text};
 use crate::operation::OperationId;
 

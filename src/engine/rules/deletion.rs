@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{self, CancelCause, DeletionPolicy, Reason, RunState};
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
-use crate::engine::{Desired, Seen, conditions, pace};
+use crate::engine::{Desired, Seen, conditions, timing};
 use crate::operation::{Look, Submission};
 
 /// How long the deletion of a namespace waits for a resource, counted from the deletion of the resource, even if the operator cannot see
@@ -110,7 +110,7 @@ pub fn patience(desired: &Desired, now: Timestamp) -> Option<Duration> {
 /// How long the deletion of a namespace still waits for a resource whose deletion was requested then.
 #[must_use]
 pub fn namespace_patience(requested: Timestamp, now: Timestamp) -> Duration {
-    NAMESPACE_HELD.saturating_sub(pace::between(requested, now))
+    NAMESPACE_HELD.saturating_sub(timing::between(requested, now))
 }
 
 /// How long the deletion of the namespace may still be blocked; `None` if the namespace is not being deleted.

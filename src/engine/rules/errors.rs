@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::Reason;
-use crate::engine::pace;
+use crate::engine::timing;
 use crate::operation::{Trouble, TroubleKind};
 
 /// The three grades of errors.
@@ -106,7 +106,7 @@ pub(super) const SHOWN: u32 = 3;
 /// Whether a transient error is worth a write: it is repeated, or the service requested a long backoff.
 #[must_use]
 pub(super) fn lasts(trouble: &Trouble, count: u32) -> bool {
-    count >= SHOWN || trouble.kind == TroubleKind::Throttled && trouble.retry_after.is_some_and(|asked| asked >= pace::CANCEL_AGAIN)
+    count >= SHOWN || trouble.kind == TroubleKind::Throttled && trouble.retry_after.is_some_and(|asked| asked >= timing::CANCEL_AGAIN)
 }
 
 /// The delay after the `count`th error in a row, of which `refusals` were refused submissions.
@@ -117,20 +117,20 @@ pub(super) fn pause(trouble: &Trouble, (count, refusals): (u32, u32), seed: (&st
         | TroubleKind::Throttled
         | TroubleKind::ServiceError
         | TroubleKind::InvalidAnswer
-        | TroubleKind::Rejected => pace::retry(count, seed),
+        | TroubleKind::Rejected => timing::retry(count, seed),
         // The Secret may have changed. A check of it costs no call, because the same credentials are not tried again immediately.
         TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused | TroubleKind::AccessDenied => {
-            pace::refused(pace::CLUSTER, refusals, seed)
+            timing::refused(timing::CLUSTER, refusals, seed)
         }
         TroubleKind::CapacityExceeded
         | TroubleKind::NotFound
         | TroubleKind::OwnerNotFound
         | TroubleKind::Paused
-        | TroubleKind::ScaleOutOff => pace::refused(pace::SERVICE, refusals, seed),
+        | TroubleKind::ScaleOutOff => timing::refused(timing::SERVICE, refusals, seed),
         // A quota lasts a day, whatever backoff a gateway requests.
-        TroubleKind::QuotaExceeded => pace::LONGEST_REFUSED,
+        TroubleKind::QuotaExceeded => timing::LONGEST_REFUSED,
     };
-    let asked = trouble.retry_after.map(|asked| asked.min(pace::LONGEST_ABSENCE).max(Duration::from_millis(200)));
+    let asked = trouble.retry_after.map(|asked| asked.min(timing::LONGEST_ABSENCE).max(Duration::from_millis(200)));
     match asked {
         None => pause,
         Some(asked) if is_brief(trouble.kind) => asked,

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::object_names::{self, Likeness};
 use crate::api::Run;
-use crate::engine::pass::Pass;
+use crate::engine::draft::Pass;
 use crate::engine::{Settings, Taken};
 use crate::operation::{Ahead, Listing, ObjectName, Operation, Origin, RefreshRequest, Request};
 

@@ -6,14 +6,14 @@
 use super::completion::{self, Lost};
 use super::errors;
 use crate::api::Time;
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
-use crate::engine::{Effect, pace};
+use crate::engine::{Effect, timing};
 use crate::operation::{Presence, Trouble, TroubleKind};
 
 /// Whether to check the model after a failed poll or list. Not while the service may be late to show the operation.
 pub(super) fn is_in_question(pass: &Pass<'_>, trouble: &Trouble) -> bool {
-    trouble.kind == TroubleKind::NotFound && pace::between(pass.intent(), pass.now) >= pace::seen_after(pass.situation.settings)
+    trouble.kind == TroubleKind::NotFound && timing::between(pass.intent(), pass.now) >= timing::seen_after(pass.situation.settings)
 }
 
 /// Checks whether the model exists.
@@ -41,7 +41,7 @@ pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
     // If the clock was set back, the count starts again.
     let since = pass.scratch.gone_since.filter(|since| *since <= pass.now).unwrap_or(pass.now);
     pass.scratch.gone_since = Some(since);
-    let left = settings.listing_lag.saturating_sub(pace::between(since, pass.now));
+    let left = settings.listing_lag.saturating_sub(timing::between(since, pass.now));
     if left.is_zero() {
         return completion::lost(pass, Lost::WithItsModel);
     }
@@ -52,6 +52,6 @@ pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
             format!("{what} cannot be polled because the model was deleted: the run ends at {until} unless the model exists again by then");
         run.tell(run.state, errors::reason(TroubleKind::NotFound), message);
     }
-    let pause = left.min(pace::SERVICE);
+    let pause = left.min(timing::SERVICE);
     pass.stop_for(pause)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{cancel_request, restoration, schedule, triggers, upstream};
 use crate::api::{Reason, Run, RunState, Time, Trigger};
 use crate::engine::conditions::Standing;
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
-use crate::engine::{Effect, Scratch, Seen, pace};
+use crate::engine::{Effect, Scratch, Seen, timing};
 use crate::operation::OperationKind;
 
 /// Decides whether a run is due while none is in progress.
@@ -28,7 +28,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>, reported: bool) -> Next {
         if !matches!(standing, Standing::Stalled { for_good: true, .. }) {
             triggers::accept(desired, &mut pass.record, pass.now);
         }
-        let again = standing.passes_by_itself().then(|| pace::cluster(pass.hindered_for()));
+        let again = standing.passes_by_itself().then(|| timing::cluster(pass.hindered_for()));
         pass.stand(standing);
         return Next::record(Effect::Nothing, again);
     }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::{cancel_request, triggers};
 use crate::api::{CancelCause, ConcurrencyPolicy, DeletionPolicy, Reason, RunState, TriggerType};
 use crate::engine::conditions::Standing;
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
-use crate::engine::{Desired, Effect, Leaving, Step, pace};
+use crate::engine::{Desired, Effect, Leaving, Step, timing};
 
 /// Why the operation must be cancelled; `None` if it must not. `due` is whether a run is due after it.
 pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
@@ -17,7 +17,7 @@ pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
         return Some(CancelCause::Request);
     }
     let submitted = pass.record.run.as_ref()?.submitted_time?;
-    if pace::after(submitted, pass.desired.policy.active_deadline).is_some_and(|deadline| pass.now >= deadline) {
+    if timing::after(submitted, pass.desired.policy.active_deadline).is_some_and(|deadline| pass.now >= deadline) {
         return Some(CancelCause::Deadline);
     }
     if pass.desired.leaving == Some(Leaving::Cancel)
@@ -34,11 +34,11 @@ pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
 /// Requeues the resource for the deadline of its operation, whatever backoff the service requests.
 pub(in crate::engine) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
     let running = step.recorded.run.as_ref().filter(|run| run.state == RunState::Running && step.effect == Effect::Nothing);
-    let deadline = running.and_then(|run| pace::after(run.submitted_time?, desired.policy.active_deadline));
+    let deadline = running.and_then(|run| timing::after(run.submitted_time?, desired.policy.active_deadline));
     let Some(deadline) = deadline else { return step };
     // After the deadline the cancellation may be blocked, and is not retried immediately.
-    let pause = Some(pace::between(now, deadline)).filter(|pause| !pause.is_zero()).unwrap_or(pace::SERVICE);
-    Step { look_again: Some(pace::at_latest(step.look_again, pause)), ..step }
+    let pause = Some(timing::between(now, deadline)).filter(|pause| !pause.is_zero()).unwrap_or(timing::SERVICE);
+    Step { look_again: Some(timing::at_latest(step.look_again, pause)), ..step }
 }
 
 /// Handles the triggers that came during the run. Returns whether a run is due after this one.

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::api::{Model, ModelNames, Run};
-use crate::engine::pass::Pass;
-use crate::engine::{Resolved, pace};
+use crate::engine::draft::Pass;
+use crate::engine::{Resolved, timing};
 use crate::operation::ModelIds;
 
 /// How long a waiting run uses resolved ids before it resolves the names again.
@@ -58,7 +58,7 @@ pub(super) fn lookup_is_due(pass: &Pass<'_>) -> bool {
     if known(run, &names) && run.attempt > 1 {
         return false;
     }
-    let stale = |resolved: &Resolved| resolved.names != names || pace::passed(resolved.at, BELIEVED, pass.now);
+    let stale = |resolved: &Resolved| resolved.names != names || timing::passed(resolved.at, BELIEVED, pass.now);
     pass.scratch.resolved.as_ref().is_none_or(stale)
 }
 

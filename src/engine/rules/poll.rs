@@ -7,9 +7,9 @@ use super::errors::{self, Grade};
 use super::evidence::Evidence;
 use super::{completion, gone, progress};
 use crate::api::{Reason, Run, RunState, Time};
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
-use crate::engine::{Effect, Seen, pace, text};
+use crate::engine::{Effect, Seen, text, timing};
 use crate::operation::{Look, Operation, OperationId, Trouble, TroubleKind};
 
 /// Truncated lists in a row before an operation that the service does not show counts as lost.
@@ -55,7 +55,7 @@ pub(super) fn observed(pass: &mut Pass<'_>, id: &OperationId) -> Next {
                 // A truncated list proves nothing. But a service that has lost the operation will not show it later either.
                 None if listing.truncated && pass.scratch.contradictions < PARTS_READ => {
                     pass.scratch.contradictions += 1;
-                    let pause = pace::retry(pass.scratch.contradictions, pass.seed());
+                    let pause = timing::retry(pass.scratch.contradictions, pass.seed());
                     pass.stop_for(pause)
                 }
                 None => {
@@ -83,11 +83,11 @@ pub(super) fn observed(pass: &mut Pass<'_>, id: &OperationId) -> Next {
             if let Some(run) = pass.record.run.as_mut() {
                 run.tell(run.state, fault.reason, format!("operation {id} is still running but cannot be polled: {}", fault.message));
             }
-            let pause = pace::cluster(pass.hindered_for());
+            let pause = timing::cluster(pass.hindered_for());
             pass.stop_for(pause)
         }
         Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => {
-            Next::record(Effect::Nothing, Some(pace::CLUSTER))
+            Next::record(Effect::Nothing, Some(timing::CLUSTER))
         }
     }
 }
@@ -106,8 +106,8 @@ fn found(pass: &mut Pass<'_>, operation: &Operation, retry_after: Option<Duratio
     let mut pause = settings.poll_min;
     let cancelling = pass.record.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling);
     if let Some(run) = pass.record.run.as_mut() {
-        let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| pace::between(submitted.timestamp(), now));
-        pause = if cancelling { pace::brief(settings) } else { pace::poll(settings, elapsed, (&pass.desired.uid, now)) };
+        let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| timing::between(submitted.timestamp(), now));
+        pause = if cancelling { timing::brief(settings) } else { timing::poll(settings, elapsed, (&pass.desired.uid, now)) };
         // Clears a stale polling error.
         let (calm, message) = if cancelling {
             (Reason::Cancelling, format!("operation {} is being cancelled", operation.id))
@@ -118,7 +118,7 @@ fn found(pass: &mut Pass<'_>, operation: &Operation, retry_after: Option<Duratio
         if recovered {
             run.tell(run.state, calm, message);
         }
-        let due = written.is_none_or(|at| pace::passed(at, pace::PROGRESS, now));
+        let due = written.is_none_or(|at| timing::passed(at, timing::PROGRESS, now));
         if recovered || due {
             let before = run.clone();
             progress::record(run, operation);
@@ -132,16 +132,16 @@ fn found(pass: &mut Pass<'_>, operation: &Operation, retry_after: Option<Duratio
         }
     }
     // A user waits for the end of an operation that is being cancelled, and the cancellation may have to be repeated.
-    let longest = if cancelling { pace::SERVICE } else { pace::LONGEST_ABSENCE };
-    pass.stop_for(pause.max(pace::asked(retry_after).min(longest)))
+    let longest = if cancelling { timing::SERVICE } else { timing::LONGEST_ABSENCE };
+    pass.stop_for(pause.max(timing::asked(retry_after).min(longest)))
 }
 
 /// Handles an operation that the service does not show. A recent one may not be visible yet; otherwise the list is requested.
 fn gone(pass: &mut Pass<'_>) -> Next {
     let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
-    let age = pace::between(submitted, pass.now);
-    if age < pace::seen_after(pass.situation.settings) {
-        let pause = pace::poll(pass.situation.settings, age, pass.seed());
+    let age = timing::between(submitted, pass.now);
+    if age < timing::seen_after(pass.situation.settings) {
+        let pause = timing::poll(pass.situation.settings, age, pass.seed());
         return pass.stop_for(pause);
     }
     pass.scratch.troubles = 0;
@@ -159,13 +159,13 @@ fn unsure(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
             format!("operation {id} is still running but cannot be polled: {}", trouble.message),
         );
     }
-    pass.stop_for(pace::SERVICE)
+    pass.stop_for(timing::SERVICE)
 }
 
 /// Polls again later, without a write.
 fn troubled_briefly(pass: &mut Pass<'_>) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    let pause = pace::retry(pass.scratch.troubles, pass.seed());
+    let pause = timing::retry(pass.scratch.troubles, pass.seed());
     pass.stop_for(pause)
 }
 
@@ -173,12 +173,12 @@ fn troubled_briefly(pass: &mut Pass<'_>) -> Next {
 pub(super) fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     // `azure::limiter` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
-    let mut pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(pace::SERVICE);
+    let mut pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(timing::SERVICE);
     if trouble.kind == TroubleKind::NotFound {
         // From then on the operator checks whether the model exists.
         let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
         let settings = pass.situation.settings;
-        let in_question = pace::seen_after(settings).saturating_sub(pace::between(submitted, pass.now));
+        let in_question = timing::seen_after(settings).saturating_sub(timing::between(submitted, pass.now));
         pause = if in_question.is_zero() { pause } else { pause.min(in_question.max(settings.poll_min)) };
     }
     let passing = match errors::grade(trouble.kind) {

@@ -2,9 +2,9 @@
 
 use super::errors::{self, Grade};
 use crate::api::{Reason, RunState, Time};
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
-use crate::engine::{Effect, conditions, pace, text};
+use crate::engine::{Effect, conditions, text, timing};
 use crate::operation::{Trouble, TroubleKind};
 
 /// What was refused.
@@ -31,7 +31,7 @@ pub(super) fn refused(pass: &mut Pass<'_>, trouble: &Trouble, asked: Asked) -> N
     let mut pause = errors::pause(trouble, (pass.scratch.troubles, refusals), pass.seed());
     if asked == Asked::Submission {
         // The delay grows, whatever backoff the response requests.
-        pause = pause.max(pace::retry(pass.scratch.troubles, pass.seed()));
+        pause = pause.max(timing::retry(pass.scratch.troubles, pass.seed()));
     }
     let mut until_deadline = None;
     if let Some(run) = pass.record.run.as_mut() {
@@ -50,8 +50,8 @@ pub(super) fn refused(pass: &mut Pass<'_>, trouble: &Trouble, asked: Asked) -> N
             // A user must act, and then the wait for a turn starts again.
             (run.waiting_since_time, run.waiting_for) = (None, None);
         }
-        let deadline = run.waiting_since_time.and_then(|since| pace::after(since, pass.desired.policy.wait_deadline));
-        until_deadline = deadline.map(|deadline| pace::between(pass.now, deadline));
+        let deadline = run.waiting_since_time.and_then(|since| timing::after(since, pass.desired.policy.wait_deadline));
+        until_deadline = deadline.map(|deadline| timing::between(pass.now, deadline));
     }
     pass.pause(pause);
     // The wait ends at its deadline, however long the delay is.

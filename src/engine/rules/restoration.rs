@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::{decisions, triggers, waiting};
 use crate::api::{HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType};
-use crate::engine::pass::Pass;
-use crate::engine::{Scratch, pace, pass};
+use crate::engine::draft::Pass;
+use crate::engine::{Scratch, draft, timing};
 use crate::operation::OperationKind;
 
 /// Whether an operation of a run may be running.
@@ -58,7 +58,7 @@ pub(in crate::engine) fn restore(pass: &mut Pass<'_>) -> bool {
     let newest = newest(&pass.record);
     let entry = pass.record.run.as_ref().and_then(|run| entry(&pass.record, run)).cloned();
     let (now, created) = (pass.now, pass.desired.created.min(pass.now));
-    let is_ahead = |time: &Time| pace::between(now, time.timestamp()) > pace::CLOCK_STEP;
+    let is_ahead = |time: &Time| timing::between(now, time.timestamp()) > timing::CLOCK_STEP;
     let Some(run) = pass.record.run.as_mut() else { return false };
     drop_operation_of_earlier_attempt(run);
     let shown = format!("run {} was shown as {:?}", run.number, run.state);
@@ -155,7 +155,7 @@ fn has_recorded_end(run: &Run, history: &[HistoryEntry], keeps_history: bool) ->
 /// Drops the operation of a failed attempt, which earlier versions kept while the next attempt waited.
 fn drop_operation_of_earlier_attempt(run: &mut Run) {
     if run.state == RunState::Waiting && run.attempt > 1 && run.next_attempt_time.is_some() {
-        pass::remember(&mut run.earlier_operation_ids, run.operation_id.take());
+        draft::remember(&mut run.earlier_operation_ids, run.operation_id.take());
     }
 }
 

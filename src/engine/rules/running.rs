@@ -2,9 +2,9 @@
 
 use super::{completion, interrupts, poll};
 use crate::api::Run;
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
-use crate::engine::{Effect, Seen, pace};
+use crate::engine::{Effect, Seen, timing};
 
 /// Decides for a run that is recorded as Running.
 pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
@@ -26,7 +26,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
         }
         Seen::Look(_) | Seen::Listing { .. } | Seen::Presence(_) | Seen::Trouble(_) | Seen::Fault(_) => poll::observed(pass, &id),
         Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => {
-            Next::record(Effect::Nothing, Some(pace::CLUSTER))
+            Next::record(Effect::Nothing, Some(timing::CLUSTER))
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Reason, Status, Time, Trigger, TriggerType};
-use crate::engine::pass::Pass;
-use crate::engine::{Desired, Step, pace};
+use crate::engine::draft::Pass;
+use crate::engine::{Desired, Step, timing};
 
 /// A longer sleep is split, because the clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
@@ -76,6 +76,6 @@ pub(super) fn skip_late(pass: &mut Pass<'_>) -> bool {
 pub(in crate::engine) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
     let next = step.recorded.next_schedule_time.filter(|_| desired.scheduled.is_some() && desired.deletion.is_none());
     // A time that has passed is due when the run in progress has ended, or is suspended.
-    let Some(pause) = next.map(|next| pace::between(now, next.timestamp())).filter(|pause| !pause.is_zero()) else { return step };
-    Step { look_again: Some(pace::at_latest(step.look_again, pause.min(LONGEST_SLEEP))), ..step }
+    let Some(pause) = next.map(|next| timing::between(now, next.timestamp())).filter(|pause| !pause.is_zero()) else { return step };
+    Step { look_again: Some(timing::at_latest(step.look_again, pause.min(LONGEST_SLEEP))), ..step }
 }

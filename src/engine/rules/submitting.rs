@@ -9,9 +9,9 @@ use super::errors::{self, Grade};
 use super::evidence::{self, Ambiguity, Evidence};
 use super::{cancel_request, completion, decisions, gone, interrupts};
 use crate::api::{self, Candidate, Reason, Run, RunState, Time};
+use crate::engine::draft::Pass;
 use crate::engine::next::Next;
-use crate::engine::pass::Pass;
-use crate::engine::{Effect, Scratch, Seen, Taken, pace, text};
+use crate::engine::{Effect, Scratch, Seen, Taken, text, timing};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble, TroubleKind};
 
 /// The most candidates that the status shows.
@@ -60,7 +60,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
         Seen::Look(Look::Gone) if decisions::named(pass).is_some() => refuse(pass, "the service does not show the operation"),
         Seen::Listing { result: Err(trouble), .. } if !decisions::held(pass) && gone::is_in_question(pass, trouble) => gone::ask(),
         Seen::Presence(presence) => match gone::trouble_of(pass, presence) {
-            Some(trouble) => unheard(pass, &trouble, pace::SERVICE),
+            Some(trouble) => unheard(pass, &trouble, timing::SERVICE),
             None => gone::decide(pass),
         },
         Seen::Listing { result: Err(trouble), .. } | Seen::Look(Look::Trouble(trouble)) | Seen::Trouble(trouble) => {
@@ -69,11 +69,11 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
         Seen::Fault(fault) => {
             let message = format!("the response to the submission was lost, and the submission cannot be resolved: {}", fault.message);
             unheard_of(pass, fault.reason, &message, &fault.message);
-            let pause = pace::cluster(pace::between(pass.intent(), pass.now));
+            let pause = timing::cluster(timing::between(pass.intent(), pass.now));
             pass.stop_for(pause)
         }
         Seen::Resolved(_) | Seen::Listing { .. } | Seen::Turn(_) | Seen::Look(Look::Found { .. } | Look::Gone) | Seen::Cancellation(_) => {
-            Next::keep(Effect::Nothing, Some(pace::CLUSTER))
+            Next::keep(Effect::Nothing, Some(timing::CLUSTER))
         }
     }
 }
@@ -92,7 +92,7 @@ fn accepted(
         run.activity_id = activity_id.map(|id| text::bounded(id, text::WORD));
         run.started_time = Some(Time::from(pass.now));
     }
-    let pause = pass.situation.settings.poll_min.max(pace::asked(retry_after));
+    let pause = pass.situation.settings.poll_min.max(timing::asked(retry_after));
     let next = follow(pass, id, pause);
     pass.scratch.unseen = true;
     next
@@ -162,9 +162,9 @@ fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
     let Some(evidence) = Evidence::of(pass, listing, taken) else {
         return Next::keep(Effect::Nothing, None);
     };
-    let certain_after = pace::seen_after(settings);
-    let waited = pace::between(pass.intent(), pass.now);
-    let certain = pass.scratch.listed_at.is_some_and(|asked| pace::between(pass.intent(), asked) >= certain_after);
+    let certain_after = timing::seen_after(settings);
+    let waited = timing::between(pass.intent(), pass.now);
+    let certain = pass.scratch.listed_at.is_some_and(|asked| timing::between(pass.intent(), asked) >= certain_after);
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.may_match(operation)).collect();
     // If a client has submitted one of the operations, those of unknown origin do not count.
     let by_clients: Vec<&Operation> = candidates.iter().copied().filter(|operation| operation.origin == Origin::Client).collect();
@@ -176,7 +176,7 @@ fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
     let disputed = rival.is_some() || likely.iter().any(|operation| taken.is_candidate(&operation.id));
     let verdict = match likely.as_slice() {
         _ if disputed && !certain => Verdict::TooEarly(None),
-        _ if rival.is_some_and(|intent| pace::between(intent, pass.now) < 2 * certain_after) => Verdict::TooEarly(None),
+        _ if rival.is_some_and(|intent| timing::between(intent, pass.now) < 2 * certain_after) => Verdict::TooEarly(None),
         _ if disputed => Verdict::Unclear(
             "the submission of another resource, which is also unresolved, may have started the candidate operation".to_owned(),
         ),
@@ -216,7 +216,7 @@ fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
             {
                 run.tell(RunState::Submitting, Reason::ResolvingSubmission, message);
             }
-            let pause = pace::poll(settings, waited, pass.seed());
+            let pause = timing::poll(settings, waited, pass.seed());
             let certain_in = certain_after.saturating_sub(waited).max(settings.poll_min);
             pass.stop_for(if certain { pause } else { pause.min(certain_in) })
         }
@@ -268,8 +268,8 @@ fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).max(least);
     let message = format!("the response to the submission was lost, and the service's list cannot be read: {}", trouble.message);
-    let waited = pace::between(pass.intent(), pass.now);
-    let late = waited >= pace::seen_after(pass.situation.settings);
+    let waited = timing::between(pass.intent(), pass.now);
+    let late = waited >= timing::seen_after(pass.situation.settings);
     // An outage passes. But if the list cannot be read for as long as an operation may run, a user must decide.
     let too_long = waited >= pass.desired.policy.active_deadline;
     match errors::grade(trouble.kind) {
@@ -293,7 +293,7 @@ fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
         }
     }
     // From then on it blocks no other resource, however long the delay is.
-    let until_free = pace::arrived_after(pass.situation.settings).saturating_sub(pace::between(pass.intent(), pass.now));
+    let until_free = timing::arrived_after(pass.situation.settings).saturating_sub(timing::between(pass.intent(), pass.now));
     pass.pause(pause);
     Next::record(Effect::Nothing, Some(if until_free.is_zero() { pause } else { pause.min(until_free) }))
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{schedule, upstream};
 use crate::api::{CancelCause, Reason, Status, Trigger, TriggerType};
 use crate::engine::Desired;
-use crate::engine::pass::Pass;
+use crate::engine::draft::Pass;
 
 /// The trigger that is due by its source, if any. Several at once start one run, named after the most deliberate one.
 #[must_use]

@@ -11,7 +11,7 @@
 //! - if the spec names another refresh than before, or one for the first time, those from now on.
 
 use crate::api::{self, FollowedRun, Reason, Status, Trigger, TriggerType};
-use crate::engine::pass::Pass;
+use crate::engine::draft::Pass;
 use crate::engine::{Desired, Fault, Followed, Following, Seen, Success};
 
 /// The end of the value of a queued trigger whose refresh is no longer followed. No name of a resource contains a space.

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::refusals::Asked;
 use super::{completion, evidence, model_names, refusals, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time};
+use crate::engine::draft::{self, Pass};
 use crate::engine::next::Next;
-use crate::engine::pass::{self, Pass};
-use crate::engine::{Cure, Effect, Fault, Scratch, Seen, Turn, TurnUse, conditions, pace, text, turn_use};
+use crate::engine::{Cure, Effect, Fault, Scratch, Seen, Turn, TurnUse, conditions, text, timing, turn_use};
 use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission, Trouble, TroubleKind, UnnamedOperation};
 
 /// The message of a run whose submission is in progress.
@@ -43,7 +43,7 @@ fn wait(pass: &mut Pass<'_>) -> Next {
     if run.why() == Some(Reason::Suspended) {
         run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
     }
-    let deadline = run.waiting_since_time.and_then(|since| pace::after(since, desired.policy.wait_deadline));
+    let deadline = run.waiting_since_time.and_then(|since| timing::after(since, desired.policy.wait_deadline));
     if deadline.is_some_and(|deadline| pass.now >= deadline) {
         let waited_for = run.waiting_for.clone().unwrap_or_else(|| "its turn".to_owned());
         let seconds = desired.policy.wait_deadline.as_secs();
@@ -55,11 +55,11 @@ fn wait(pass: &mut Pass<'_>) -> Next {
         triggers::settle(desired, &mut pass.record);
         return completion::end(pass, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
     }
-    let until_deadline = deadline.map(|deadline| pace::between(pass.now, deadline));
+    let until_deadline = deadline.map(|deadline| timing::between(pass.now, deadline));
 
     match &pass.situation.seen {
         Seen::Nothing => {
-            let until_attempt = run.next_attempt_time.and_then(|time| pace::until(time.timestamp(), pass.now));
+            let until_attempt = run.next_attempt_time.and_then(|time| timing::until(time.timestamp(), pass.now));
             if let Some(pause) = until_attempt.or_else(|| pass.not_before()) {
                 return Next::record(Effect::Nothing, Some(until_deadline.map_or(pause, |deadline| deadline.min(pause))));
             }
@@ -86,7 +86,7 @@ fn wait(pass: &mut Pass<'_>) -> Next {
             run.waiting_for = Some(text::bounded(ahead, text::NAME));
             run.tell(RunState::Waiting, Reason::WaitingForTurn, format!("waits for its turn on the model, behind {ahead}"));
             // A resource that leaves the queue wakes the next one; the requeue is a safety net.
-            let pause = until_deadline.map_or(pace::SERVICE, |deadline| deadline.min(pace::SERVICE));
+            let pause = until_deadline.map_or(timing::SERVICE, |deadline| deadline.min(timing::SERVICE));
             pass.scratch.next_look = None;
             Next::record(Effect::Nothing, Some(pause))
         }
@@ -125,7 +125,7 @@ fn wait(pass: &mut Pass<'_>) -> Next {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
-        Seen::Submission(_) | Seen::Look(_) | Seen::Presence(_) => Next::keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Submission(_) | Seen::Look(_) | Seen::Presence(_) => Next::keep(Effect::Nothing, Some(timing::CLUSTER)),
     }
 }
 
@@ -154,7 +154,7 @@ fn unresolved(pass: &mut Pass<'_>, why: &str) -> Next {
         (run.waiting_since_time, run.waiting_for) = (None, None);
     }
     pass.scratch.resolved = None;
-    pass.stop_for(pace::SERVICE)
+    pass.stop_for(timing::SERVICE)
 }
 
 /// Handles a fault: no run starts until a user acts, and then the wait for a turn starts again.
@@ -166,7 +166,7 @@ fn hindered(pass: &mut Pass<'_>, fault: &Fault) -> Next {
     match fault.cure {
         Cure::Spec => Next::record(Effect::Nothing, None),
         Cure::Cluster => {
-            let pause = pace::cluster(pass.hindered_for());
+            let pause = timing::cluster(pass.hindered_for());
             pass.stop_for(pause)
         }
     }
@@ -253,14 +253,14 @@ fn busy(pass: &mut Pass<'_>, message: &str) -> Next {
     let mut waited = Duration::ZERO;
     if let Some(run) = pass.record.run.as_mut() {
         let since = run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
-        waited = pace::between(since.timestamp(), pass.now);
+        waited = timing::between(since.timestamp(), pass.now);
         run.waiting_for = Some("another client's operation".to_owned());
         let message = format!("the service is busy: waits for another client's operation on the model ({message})");
         run.tell(RunState::Waiting, Reason::ModelBusy, message);
     }
     // The list shows which operation it is. If it shows none, each further refusal doubles the delay.
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    let pause = pace::busy(pass.situation.settings, waited).max(pace::retry(pass.scratch.troubles, pass.seed()));
+    let pause = timing::busy(pass.situation.settings, waited).max(timing::retry(pass.scratch.troubles, pass.seed()));
     pass.stop_for(pause)
 }
 
@@ -287,7 +287,7 @@ fn resubmit(pass: &mut Pass<'_>) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         // The user ruled out all candidates, so no later submission started one of them either.
         let candidates = std::mem::take(&mut run.candidates);
-        pass::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
+        draft::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
         run.tell(RunState::Waiting, Reason::Retrying, message);
     }
     pass.scratch = Scratch::default();
@@ -361,9 +361,9 @@ fn wait_for(pass: &mut Pass<'_>, verb: &str, holder: String) -> Duration {
     let mut waited = Duration::ZERO;
     if let Some(run) = pass.record.run.as_mut() {
         let since = run.waiting_since_time.get_or_insert_with(|| Time::from(now));
-        waited = pace::between(since.timestamp(), now);
+        waited = timing::between(since.timestamp(), now);
         run.tell(RunState::Waiting, Reason::ModelBusy, format!("{verb} {holder}"));
         run.waiting_for = Some(holder);
     }
-    pace::poll(pass.situation.settings, waited, pass.seed())
+    timing::poll(pass.situation.settings, waited, pass.seed())
 }

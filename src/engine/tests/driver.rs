@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::laws;
+use super::invariants;
 use super::service::Owner;
 use super::world::{Ended, World};
 use crate::api::{FINALIZER, ModelRefresh, ModelSync, ModelSyncSpec, Status, has_finalizer};
@@ -162,7 +162,7 @@ impl World {
         if let Stage::Observing(seen) = machine.state().stage {
             let (desired, transient) = (self.desired(&machine.view().object), machine.transient());
             let step = self.decide(&desired, machine.view().status(), (**seen).clone(), &transient.scratch);
-            laws::step(self, &desired, machine.view().status(), &step);
+            invariants::step(self, &desired, machine.view().status(), &step);
             *decided = Some((desired, step));
         }
         Observed {
@@ -211,7 +211,7 @@ impl World {
                 let resubmissions = |status: &Status| status.run.as_ref().map_or(0, |run| run.resubmissions);
                 let before = machine.view().status();
                 self.person_answers |= resubmissions(&status) > resubmissions(before);
-                laws::written(self, before, &status);
+                invariants::written(self, before, &status);
                 self.object.status = Some((*status).clone());
                 self.statuses.push((*status).clone());
                 self.write()
@@ -226,7 +226,7 @@ impl World {
                 self.write()
             }
             Request::RemoveFinalizer { .. } => {
-                laws::release(self, desired, step);
+                invariants::release(self, desired, step);
                 self.object.metadata.finalizers = None;
                 let _ = self.write();
                 self.gone = true;
@@ -244,7 +244,7 @@ impl World {
             }
             Call::FindModel => Seen::Presence(self.service.find()),
             Call::Submit(request) => {
-                laws::submission(self, desired, step);
+                invariants::submission(self, desired, step);
                 let run = step.recorded.run.as_ref().unwrap();
                 let seen = Seen::Submission(self.service.submit(Owner::Run(run.number, run.attempt), request));
                 if let Some(state) = self.edit_during_submission.take() {
@@ -262,7 +262,7 @@ impl World {
                 Seen::Listing { kind: *kind, result, taken: self.service.taken.clone() }
             }
             Call::Cancel(id) => {
-                laws::cancellation(self, desired, step, id);
+                invariants::cancellation(self, desired, step, id);
                 Seen::Cancellation(self.service.cancel(id))
             }
         }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod driver;
-mod laws;
+mod invariants;
 mod schedules;
 mod service;
 mod world;
@@ -15,13 +15,13 @@ mod concurrency;
 mod conflicts;
 mod decisions;
 mod deletions;
+mod drain;
 mod ends;
 mod exactness;
 mod followers;
 mod forbidden;
 mod gone;
 mod lasting;
-mod leaving;
 mod names;
 mod newer;
 mod operations;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::conditions::{self, Standing};
 use super::next::Next;
-use super::{Desired, Effect, Notice, Scratch, Situation, Step, pace, text};
+use super::{Desired, Effect, Notice, Scratch, Situation, Step, text, timing};
 use crate::api::{ConditionType, Model, Reason, Run, RunState, Status, Telling};
 use crate::operation::{Handle, OperationId, OperationKind};
 
@@ -97,7 +97,7 @@ impl<'a> Pass<'a> {
         }
         let grace = self.situation.settings.reference_grace;
         let stalls_in = conditions::derive(&mut self.record, self.standing.as_ref(), self.desired, grace, self.now);
-        let look_again = stalls_in.map(|pause| pace::at_latest(look_again, pause)).or(look_again);
+        let look_again = stalls_in.map(|pause| timing::at_latest(look_again, pause)).or(look_again);
         self.tell_transition();
         Step { recorded: self.record, scratch: self.scratch, effect, model, notices: self.notices, look_again }
     }
@@ -107,7 +107,7 @@ impl<'a> Pass<'a> {
         let recorded = self.situation.recorded;
         let waits = |reason: &str| Reason::parse(reason).is_some_and(conditions::stalls);
         let stalled = recorded.conditions.iter().find(|condition| condition.r#type == ConditionType::Stalled && waits(&condition.reason));
-        stalled.map_or(Duration::ZERO, |condition| pace::between(condition.last_transition_time.timestamp(), self.now))
+        stalled.map_or(Duration::ZERO, |condition| timing::between(condition.last_transition_time.timestamp(), self.now))
     }
 
     /// Records the working copy. The next poll comes after `pause`, and not before.
@@ -138,7 +138,7 @@ impl<'a> Pass<'a> {
         if self.scratch.paused_at.is_some_and(|at| self.now < at) {
             return None;
         }
-        self.scratch.next_look.map(|next| pace::between(self.now, next)).filter(|pause| !pause.is_zero())
+        self.scratch.next_look.map(|next| timing::between(self.now, next)).filter(|pause| !pause.is_zero())
     }
 
     /// The seed that makes delays differ from resource to resource.
@@ -164,7 +164,7 @@ impl<'a> Pass<'a> {
 
     /// Whether no cancellation was sent yet, or the last one is so long ago that it seems to be lost.
     pub(super) fn cancel_is_due(&self) -> bool {
-        self.scratch.cancelled_at.is_none_or(|at| pace::passed(at, pace::CANCEL_AGAIN, self.now))
+        self.scratch.cancelled_at.is_none_or(|at| timing::passed(at, timing::CANCEL_AGAIN, self.now))
     }
 
     /// Whether a run is tracked although the API server refuses to change the metadata. A submission still requires the finalizer.

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::{Settings, conditions, pace};
+use super::{Settings, conditions, timing};
 use crate::api::{Reason, Run, RunState, Status, Time};
 
 /// What a run's record means to the queue of its model.
@@ -42,7 +42,7 @@ fn meaning(status: &Status, stuck: bool, now: Timestamp, settings: &Settings) ->
         RunState::Waiting => TurnUse::Waits(run.requested_time),
         RunState::Submitting if run.reason == Reason::SubmissionUnknown.as_str() => TurnUse::Free,
         // Until its submission can no longer arrive, an operation of another resource may be taken for its own.
-        RunState::Submitting if stuck && pace::has_arrived(intent(run), now, settings) => TurnUse::Free,
+        RunState::Submitting if stuck && timing::has_arrived(intent(run), now, settings) => TurnUse::Free,
         // The operation may have ended long ago. The operator learns that only when calls succeed again.
         RunState::Running | RunState::Cancelling if stuck => TurnUse::Free,
         RunState::Submitting | RunState::Running | RunState::Cancelling => TurnUse::Holds,
