@@ -31,7 +31,7 @@ pub use model::{AnalysisServicesModel, Model, ModelNames, PowerBiModel};
 pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
 pub use model_sync::{ModelSync, ModelSyncSpec};
 pub use newer::NewerValue;
-pub use reason::{Reason, Telling};
+pub use reason::{EventPolicy, Reason};
 pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
 pub use resource::ModelResource;
 pub use run::{CancelCause, Candidate, FailedObject, HistoryEntry, Message, Progress, Run, RunState, TableProgress, Trigger, TriggerType};

@@ -4,17 +4,17 @@ use std::fmt;
 
 /// How the operator reports a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Telling {
+pub enum EventPolicy {
     /// In the status only.
-    Quiet,
+    None,
     /// As a separate event, in addition to the status.
-    Notice,
+    Explicit,
     /// As a separate warning event, in addition to the status.
-    NoticeWarning,
+    ExplicitWarning,
     /// As an event on the transition.
-    Event,
+    OnTransition,
     /// As a warning event on the transition.
-    Warning,
+    WarningOnTransition,
     /// As a warning event on the transition. A run in progress is Stalled: it continues only after a user acts.
     Stalled,
     /// As a warning event on the transition. The missing object may be part of the same commit and appear a little later. The resource is
@@ -23,7 +23,7 @@ pub enum Telling {
 }
 
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident: $telling:ident),+ $(,)?) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $policy:ident),+ $(,)?) => {
         /// The reason of a condition or of an event. The names are part of the interface and are documented.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason { $($(#[doc = $doc])+ $name),+ }
@@ -46,17 +46,17 @@ macro_rules! reasons {
 
             /// How the operator reports this reason.
             #[must_use]
-            pub fn telling(self) -> Telling {
-                match self { $(Self::$name => Telling::$telling),+ }
+            pub fn event_policy(self) -> EventPolicy {
+                match self { $(Self::$name => EventPolicy::$policy),+ }
             }
 
             /// Whether its event is a warning; `None` if it has no event.
             #[must_use]
             pub fn warns(self) -> Option<bool> {
-                match self.telling() {
-                    Telling::Quiet => None,
-                    Telling::Event | Telling::Notice => Some(false),
-                    Telling::Warning | Telling::Stalled | Telling::Awaited | Telling::NoticeWarning => Some(true),
+                match self.event_policy() {
+                    EventPolicy::None => None,
+                    EventPolicy::OnTransition | EventPolicy::Explicit => Some(false),
+                    EventPolicy::WarningOnTransition | EventPolicy::Stalled | EventPolicy::Awaited | EventPolicy::ExplicitWarning => Some(true),
                 }
             }
 
@@ -71,85 +71,85 @@ macro_rules! reasons {
 
 reasons! {
     /// No run is in progress and no trigger is due.
-    Idle: Quiet,
+    Idle: None,
     /// `spec.suspend` is true, so no run starts. Set it to false: one run then covers everything that was triggered meanwhile.
-    Suspended: Event,
+    Suspended: OnTransition,
     /// Another resource's run uses the same model, or is ahead in the queue. The queue is first in, first out.
-    WaitingForTurn: Event,
+    WaitingForTurn: OnTransition,
     /// Another client's refresh of the model is running at the service. `conflictPolicy` decides what happens; a sync waits.
-    ModelBusy: Event,
+    ModelBusy: OnTransition,
     /// The spec changed during a run under `concurrencyPolicy: Forbid`, and the change has not run. It runs after the current run. Until
     /// then the resource is not Ready.
-    ChangeNotRun: Event,
+    ChangeNotRun: OnTransition,
     /// The run waits before another attempt, after a failed operation (`backoffLimit`).
-    BackingOff: Warning,
+    BackingOff: WarningOnTransition,
     /// The operator is about to submit the operation, or waits for the response.
-    Submitting: Quiet,
+    Submitting: None,
     /// The response to a submission was lost. The operator reads the operations of the service to find out whether the operation started.
-    ResolvingSubmission: Warning,
+    ResolvingSubmission: WarningOnTransition,
     /// The operation is running at the service.
-    Running: Event,
+    Running: OnTransition,
     /// The operator requested the cancellation of the operation and waits for its end.
-    Cancelling: Event,
+    Cancelling: OnTransition,
     /// The service or Microsoft Entra ID did not respond to a request. The operator retries it. Meanwhile other resources may use the
     /// model. If the service limits the requests of the identity, the message states until when the operator waits.
-    Retrying: Warning,
+    Retrying: WarningOnTransition,
     /// The capacity has exceeded its limits, so the service started nothing. The run waits and is submitted again after 1 minute, then
     /// after twice as long each time up to 15 minutes, until `waitDeadlineSeconds`. It uses up neither an attempt nor a quota, and runs on
     /// other capacities are not delayed. The resource is Reconciling, not Stalled, because the wait ends without a user. Refresh fewer
     /// models at the same time, or use a larger capacity. A running operation keeps running, and the operator polls it later.
-    CapacityExceeded: Warning,
+    CapacityExceeded: WarningOnTransition,
     /// The run succeeded.
-    Succeeded: Event,
+    Succeeded: OnTransition,
     /// The service reports that the operation failed. `.status.run.messages` has the messages of the service, the cause first.
-    RefreshFailed: Warning,
+    RefreshFailed: WarningOnTransition,
     /// The service reports that the sync failed. `.status.run.messages` has the messages of the service.
-    SyncFailed: Warning,
+    SyncFailed: WarningOnTransition,
     /// Power BI evicted the model from memory during the refresh. Run it again; `backoffLimit` does this automatically.
-    Evicted: Warning,
+    Evicted: WarningOnTransition,
     /// Analysis Services moved the model to another node, or lost the request in transit. Run it again; `backoffLimit` does this
     /// automatically.
-    NodeMoved: Warning,
+    NodeMoved: WarningOnTransition,
     /// One attempt of the service took longer than `refresh.attemptTimeoutSeconds`, by default 5 hours. Refresh fewer objects at a time, or
     /// increase the limit. `backoffLimit` submits nothing, because another attempt would take as long. Power BI reports the same if its
     /// capacity was paused for more than 6 hours: resume the capacity, then trigger a new run.
-    AttemptTimeLimit: Warning,
+    AttemptTimeLimit: WarningOnTransition,
     /// All attempts of the service together took longer than 24 hours. Refresh fewer objects at a time, or lower `refresh.retryCount`.
     /// `backoffLimit` submits nothing, because another attempt would take as long.
-    TotalTimeLimit: Warning,
+    TotalTimeLimit: WarningOnTransition,
     /// The capacity was paused, or low on memory, during the refresh. `backoffLimit` runs it again when the capacity is available.
-    CapacityPaused: Warning,
+    CapacityPaused: WarningOnTransition,
     /// Refreshes are disabled for the model. Enable them. Until then `backoffLimit` submits nothing.
-    RefreshDisabled: Warning,
+    RefreshDisabled: WarningOnTransition,
     /// Power BI accepted the request but later did not know it, so it never ran. Power BI drops requests if too many arrive in a short time.
     /// `backoffLimit` submits it again.
-    RequestDropped: Warning,
+    RequestDropped: WarningOnTransition,
     /// The service ended the operation because of its own time limit. Refresh fewer objects at a time, or increase the limit.
-    TimedOut: Warning,
+    TimedOut: WarningOnTransition,
     /// The operation exceeded `activeDeadlineSeconds`, and the operator cancelled it. A sync cannot be cancelled and may continue at the
     /// service.
-    DeadlineExceeded: Warning,
+    DeadlineExceeded: WarningOnTransition,
     /// The run waited for `waitDeadlineSeconds`: for its turn, for another operation, or for a service that refused each submission. The
     /// service accepted no submission.
-    WaitDeadlineExceeded: Warning,
+    WaitDeadlineExceeded: WarningOnTransition,
     /// A user or another client cancelled the operation. Find out why, then trigger a new run.
-    Cancelled: Warning,
+    Cancelled: WarningOnTransition,
     /// A new trigger replaced the run (`concurrencyPolicy: Replace`).
-    Replaced: Event,
+    Replaced: OnTransition,
     /// The operator cancelled the operation before it was uninstalled (`uninstall.runs: Cancel`). Trigger a new run after the next
     /// installation.
-    Uninstalled: Warning,
+    Uninstalled: WarningOnTransition,
     /// The annotation `tabular-operator.dev/cancel-requested-at` cancelled the run. A new trigger starts another run.
-    CancelledOnRequest: Event,
+    CancelledOnRequest: OnTransition,
     /// The service no longer knows the operation, so its result is unknown. Check the model, then trigger a new run.
-    OperationLost: Warning,
+    OperationLost: WarningOnTransition,
     /// The service is busy with another client's refresh, and `conflictPolicy` is Fail. Trigger a new run when that refresh has ended, or
     /// set `Wait`.
-    Conflict: Warning,
+    Conflict: WarningOnTransition,
     /// The service rejects the request itself. Correct the spec; the change starts a new run.
-    RequestRejected: Warning,
+    RequestRejected: WarningOnTransition,
     /// The service reports that the operation succeeded, but that some of its objects failed. Check the model.
-    ContradictoryAnswer: Warning,
+    ContradictoryAnswer: WarningOnTransition,
     /// The response to a submission was lost, and several operations may be the one that it started. Select the operation with the annotation
     /// `tabular-operator.dev/adopt`, or exclude all of them with `tabular-operator.dev/resubmit`. The message has both commands.
     SubmissionUnknown: Stalled,
@@ -201,43 +201,43 @@ reasons! {
     /// operator tries again every 15 minutes, until `waitDeadlineSeconds`.
     QuotaExceeded: Stalled,
     /// The finalizer was removed while an operation of the resource may still be running.
-    Released: NoticeWarning,
+    Released: ExplicitWarning,
     /// The operation was cancelled because its resource is being deleted.
-    Deleted: Notice,
+    Deleted: Explicit,
     /// The annotation `tabular-operator.dev/cancel-requested-at` cancelled nothing: no run was in progress, or it is a sync, which cannot
     /// be cancelled after it has started.
-    NotCancelled: NoticeWarning,
+    NotCancelled: ExplicitWarning,
     /// A submission whose response was lost started nothing, by the list of the service or by the annotation
     /// `tabular-operator.dev/resubmit`. The operator submits it again.
-    Resubmitted: Notice,
+    Resubmitted: Explicit,
     /// The operator found the operation in the list of the service and follows it.
-    Adopted: Notice,
+    Adopted: Explicit,
     /// The annotation `tabular-operator.dev/adopt` or `tabular-operator.dev/resubmit` matches no open question, so the operator removed it:
     /// it is left over from an earlier question, or names an operation that cannot be the right one. Or an annotation of the operator has a
     /// value without effect, such as an empty one. The message states the open question, or the values that have an effect.
-    DecisionIgnored: NoticeWarning,
+    DecisionIgnored: ExplicitWarning,
     /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`). No run starts for them.
-    MissedSchedule: NoticeWarning,
+    MissedSchedule: ExplicitWarning,
     /// No run starts for a trigger. Either a scheduled time, a request or a run of the upstream refresh came during a run under
     /// `concurrencyPolicy: Forbid`. Or a change was reverted before its run started.
-    TriggerDropped: NoticeWarning,
+    TriggerDropped: ExplicitWarning,
     /// No run starts for some runs of the upstream refresh. Either its history no longer contains them: raise its `historyLimit`. Or it was
     /// deleted, or removed from `trigger.afterRefresh`, while they were queued: request a run.
-    RunsMissed: NoticeWarning,
+    RunsMissed: ExplicitWarning,
     /// A user or another client edited the status so that it contradicted the operator's records. An example is an end of a run that has
     /// not ended. The operator restores the state of the run from the history, or else from the service.
-    StatusRestored: NoticeWarning,
+    StatusRestored: ExplicitWarning,
     /// The operator cancelled another client's refresh (`conflictPolicy: Replace`).
-    ConflictReplaced: NoticeWarning,
+    ConflictReplaced: ExplicitWarning,
     /// The Kubernetes API refuses a write of the operator to the resource: its status, its finalizer or an annotation. Or it accepts the
     /// write, and a mutating webhook reverts it. The message contains the response of the API server, which names the admission policy, the
     /// webhook or the permission. Correct that. The operator submits nothing for the resource until it can write the status. It tries again
     /// at least once a minute.
-    WriteRefused: NoticeWarning,
+    WriteRefused: ExplicitWarning,
     /// The object cannot be decoded: another version of the resource definition wrote it. Install the definitions of the operator's
     /// version, and apply the manifest again. Or delete it with the annotation `release`; the operator then no longer follows the operation
     /// at the service.
-    Undecodable: NoticeWarning,
+    Undecodable: ExplicitWarning,
 }
 
 impl fmt::Display for Reason {

@@ -25,7 +25,7 @@ use crate::controller::cluster::timeout::{CallError, bounded};
 use crate::controller::lease::drain_signal::{ANNOTATION, HOLDS, word};
 use crate::controller::lease::installation;
 use crate::controller::shutdown;
-use crate::engine::Leaving;
+use crate::engine::DrainMode;
 
 /// Timeout for one request to the Kubernetes API.
 const CALL: Duration = Duration::from_secs(10);
@@ -245,8 +245,8 @@ impl Word<'_> {
         let holder = annotations.get(installation::ANNOTATION).map(String::as_str);
         let to: Vec<&str> = holder.into_iter().flat_map(|holder| [Some(holder), self.installation.as_deref()]).flatten().collect();
         let leaving = match self.settings.runs {
-            UnderWay::Cancel => Leaving::Cancel,
-            UnderWay::Wait => Leaving::Wait,
+            UnderWay::Cancel => DrainMode::Cancel,
+            UnderWay::Wait => DrainMode::Wait,
         };
         let said = word(leaving, self.count, &to);
         annotations.insert(ANNOTATION.to_owned(), said);

@@ -4,45 +4,50 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Cure, Desired, Fault, Following, text, timing};
+use super::{Blocker, Desired, Remedy, UpstreamRef, text, timing};
 use crate::api::{
-    self, ConcurrencyPolicy, Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Telling, Time, Trigger, TriggerType,
+    self, ConcurrencyPolicy, Condition, ConditionStatus, ConditionType, EventPolicy, Reason, Run, RunState, Status, Time, Trigger,
+    TriggerType,
 };
 
 /// What the conditions show where this differs from the state of the run.
 #[derive(Clone, Debug)]
-pub(super) enum Standing {
+pub(super) enum ConditionOverride {
     /// No trigger is due and no run has started. The message names what the resource waits for.
     Idle(String),
     /// A run is due, but the resource is suspended.
     Suspended(String),
     /// A run is about to start.
-    Next(String),
+    Starting(String),
     /// A declared change waits for the end of a run (`concurrencyPolicy: Forbid`). The success of that run is not a success of the change.
     NotRun(String),
-    /// No run can start until a user acts. `for_good`: only a change of the spec helps. `due`: a run would start otherwise.
-    Stalled { reason: Reason, message: String, for_good: bool, due: bool },
-    /// The refresh to follow is unavailable. Other triggers are not blocked, so the outcome of the latest run stays visible.
-    Astray { reason: Reason, message: String },
+    /// No run can start until a user acts. `permanent`: only a change of the spec helps. `due`: a run would start otherwise.
+    Stalled { reason: Reason, message: String, permanent: bool, due: bool },
+    /// The upstream refresh is unavailable. Other triggers are not blocked, so the outcome of the latest run stays visible.
+    UpstreamUnavailable { reason: Reason, message: String },
 }
 
-impl Standing {
+impl ConditionOverride {
     /// What blocks the next run while no run is in progress. A fault in the spec counts even if no run is due, and so does a missing
-    /// followed refresh, because then no run will ever be due.
+    /// upstream refresh, because then no run will ever be due.
     #[must_use]
-    pub(super) fn hindering(desired: &Desired, due: Option<&Trigger>) -> Option<Self> {
-        let shown = |fault: &&Fault| fault.cure == Cure::Spec || due.is_some() || matches!(desired.following, Following::Astray(_, _));
-        if let Some(fault) = desired.fault.as_ref().filter(shown) {
-            let for_good = fault.cure == Cure::Spec;
-            return Some(Self::Stalled { reason: fault.reason, message: fault.message.clone(), for_good, due: due.is_some() });
+    pub(super) fn blocking(desired: &Desired, due: Option<&Trigger>) -> Option<Self> {
+        let shown = |blocker: &&Blocker| {
+            blocker.remedy == Remedy::SpecChange || due.is_some() || matches!(desired.upstream, UpstreamRef::Unavailable(_, _))
+        };
+        if let Some(blocker) = desired.blocker.as_ref().filter(shown) {
+            let permanent = blocker.remedy == Remedy::SpecChange;
+            return Some(Self::Stalled { reason: blocker.reason, message: blocker.message.clone(), permanent, due: due.is_some() });
         }
         if let Some(due) = due {
             let message = || format!("suspended: a run ({}) starts when spec.suspend is set to false", due.r#type);
             return desired.policy.suspend.then(|| Self::Suspended(message()));
         }
-        match &desired.following {
-            Following::Astray(_, Some(fault)) => Some(Self::Astray { reason: fault.reason, message: fault.message.clone() }),
-            Following::Astray(_, None) | Following::Nobody | Following::Refresh(_) => None,
+        match &desired.upstream {
+            UpstreamRef::Unavailable(_, Some(blocker)) => {
+                Some(Self::UpstreamUnavailable { reason: blocker.reason, message: blocker.message.clone() })
+            }
+            UpstreamRef::Unavailable(_, None) | UpstreamRef::None | UpstreamRef::Found(_) => None,
         }
     }
 
@@ -56,39 +61,43 @@ impl Standing {
 
     /// Another run starts now.
     #[must_use]
-    pub(super) fn next(desired: &Desired, record: &Status, due: &Trigger) -> Self {
+    pub(super) fn starting(desired: &Desired, record: &Status, due: &Trigger) -> Self {
         let declared = matches!(due.r#type, TriggerType::Creation | TriggerType::Change);
         if declared && desired.policy.concurrency == ConcurrencyPolicy::Forbid {
             return Self::not_run(record, due);
         }
         let number = record.run.as_ref().map_or(0, |run| run.number);
-        Self::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type))
+        Self::Starting(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type))
     }
 
     /// Whether the operator checks again without a change of the resource.
     #[must_use]
-    pub(super) fn passes_by_itself(&self) -> bool {
+    pub(super) fn is_rechecked(&self) -> bool {
         match self {
-            Self::Stalled { for_good, .. } => !for_good,
-            Self::Astray { .. } => true,
-            Self::Idle(_) | Self::Suspended(_) | Self::Next(_) | Self::NotRun(_) => false,
+            Self::Stalled { permanent, .. } => !permanent,
+            Self::UpstreamUnavailable { .. } => true,
+            Self::Idle(_) | Self::Suspended(_) | Self::Starting(_) | Self::NotRun(_) => false,
         }
     }
 }
 
 /// Whether a run in progress continues only after a user acts.
 #[must_use]
-pub(super) fn stalls(reason: Reason) -> bool {
-    match reason.telling() {
-        Telling::Stalled | Telling::Awaited => true,
-        Telling::Quiet | Telling::Notice | Telling::NoticeWarning | Telling::Event | Telling::Warning => false,
+pub(super) fn is_stalled(reason: Reason) -> bool {
+    match reason.event_policy() {
+        EventPolicy::Stalled | EventPolicy::Awaited => true,
+        EventPolicy::None
+        | EventPolicy::Explicit
+        | EventPolicy::ExplicitWarning
+        | EventPolicy::OnTransition
+        | EventPolicy::WarningOnTransition => false,
     }
 }
 
 /// Whether the missing object may be part of the same commit and so be created shortly after.
 #[must_use]
 fn may_arrive(reason: &str) -> bool {
-    Reason::parse(reason).is_some_and(|reason| reason.telling() == Telling::Awaited)
+    Reason::parse(reason).is_some_and(|reason| reason.event_policy() == EventPolicy::Awaited)
 }
 
 /// The facts that the conditions show.
@@ -145,27 +154,27 @@ impl<'a> Outcome<'a> {
 /// start the count again; it is set here, and cleared once nothing is missing. Returns how long until such a resource is Stalled.
 pub(super) fn derive(
     record: &mut Status,
-    standing: Option<&Standing>,
+    condition_override: Option<&ConditionOverride>,
     desired: &Desired,
     grace: Duration,
     now: Timestamp,
 ) -> Option<Duration> {
-    let idle = Standing::Idle(awaited(record));
-    let mut summary = match (standing, &record.run) {
+    let idle = ConditionOverride::Idle(awaited(record));
+    let mut summary = match (condition_override, &record.run) {
         // A run that needs an action comes first. A waiting run is for the change itself.
-        (Some(Standing::NotRun(_)), Some(run)) if run.state == RunState::Waiting || of_run(run).stalled && !run.state.ended() => {
+        (Some(ConditionOverride::NotRun(_)), Some(run)) if run.state == RunState::Waiting || of_run(run).stalled && !run.state.ended() => {
             of_run(run)
         }
-        (Some(standing), run) => of_standing(standing, run.as_ref()),
+        (Some(condition_override), run) => of_override(condition_override, run.as_ref()),
         (None, Some(run)) => of_run(run),
-        (None, None) => of_standing(&idle, None),
+        (None, None) => of_override(&idle, None),
     };
     let shown = may_arrive(summary.reason);
-    // The followed refresh stays missing during a run that another trigger started.
-    let missing = shown || matches!(&desired.following, Following::Astray(_, Some(fault)) if may_arrive(fault.reason.as_str()));
+    // The upstream refresh stays missing during a run that another trigger started.
+    let missing = shown || matches!(&desired.upstream, UpstreamRef::Unavailable(_, Some(blocker)) if may_arrive(blocker.reason.as_str()));
     // If the clock was set back, the count starts again.
     let since = record.missing_since_time.filter(|since| since.timestamp() <= now).unwrap_or_else(|| Time::from(now));
-    let stalls_in = Some(grace.saturating_sub(timing::between(since.timestamp(), now))).filter(|left| shown && !left.is_zero());
+    let stalls_in = Some(grace.saturating_sub(timing::elapsed(since.timestamp(), now))).filter(|left| shown && !left.is_zero());
     if stalls_in.is_some() {
         (summary.reconciling, summary.stalled) = (true, false);
     }
@@ -233,15 +242,15 @@ fn spread(summary: &Summary<'_>, message: &str, before: &[Condition], generation
 /// What will start the first run.
 fn awaited(record: &Status) -> String {
     match (&record.last_followed, record.next_schedule_time) {
-        (Some(followed), _) => format!("waiting for the next successful run of ModelRefresh {}", followed.name),
+        (Some(upstream), _) => format!("waiting for the next successful run of ModelRefresh {}", upstream.name),
         (None, Some(time)) => format!("waiting for its schedule, next at {time}"),
         (None, None) => "waiting for a trigger".to_owned(),
     }
 }
 
-fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> {
-    match standing {
-        Standing::Idle(message) => Summary {
+fn of_override<'a>(condition_override: &'a ConditionOverride, run: Option<&'a Run>) -> Summary<'a> {
+    match condition_override {
+        ConditionOverride::Idle(message) => Summary {
             reconciling: false,
             stalled: false,
             ready: ConditionStatus::True,
@@ -249,7 +258,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reason: Reason::Idle.as_str(),
             message,
         },
-        Standing::Suspended(message) => Summary {
+        ConditionOverride::Suspended(message) => Summary {
             reconciling: false,
             stalled: false,
             ready: ConditionStatus::False,
@@ -257,7 +266,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reason: Reason::Suspended.as_str(),
             message,
         },
-        Standing::Next(message) => Summary {
+        ConditionOverride::Starting(message) => Summary {
             reconciling: true,
             stalled: false,
             ready: ConditionStatus::Unknown,
@@ -265,7 +274,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reason: Reason::Submitting.as_str(),
             message,
         },
-        Standing::NotRun(message) => Summary {
+        ConditionOverride::NotRun(message) => Summary {
             reconciling: true,
             stalled: false,
             ready: ConditionStatus::False,
@@ -273,7 +282,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reason: Reason::ChangeNotRun.as_str(),
             message,
         },
-        Standing::Astray { reason, message } => Summary {
+        ConditionOverride::UpstreamUnavailable { reason, message } => Summary {
             reconciling: false,
             stalled: true,
             ready: ConditionStatus::False,
@@ -281,12 +290,12 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reason: reason.as_str(),
             message,
         },
-        Standing::Stalled { reason, message, for_good, due } => Summary {
+        ConditionOverride::Stalled { reason, message, permanent, due } => Summary {
             reconciling: false,
             stalled: true,
             ready: ConditionStatus::False,
             outcome: Some(match run {
-                _ if *for_good => Outcome::impossible(reason.as_str()),
+                _ if *permanent => Outcome::impossible(reason.as_str()),
                 // If no run is due, the outcome of the latest run stays.
                 Some(run) if !due => Outcome::of(run),
                 Some(_) | None => Outcome::pending(run, reason.as_str()),
@@ -298,7 +307,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
 }
 
 fn of_run(run: &Run) -> Summary<'_> {
-    let stalled = Reason::parse(&run.reason).is_some_and(stalls);
+    let stalled = Reason::parse(&run.reason).is_some_and(is_stalled);
     let (stalled, ready) = match run.state {
         RunState::Waiting if run.reason == Reason::Suspended.as_str() => (false, ConditionStatus::False),
         RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling if stalled => (true, ConditionStatus::False),

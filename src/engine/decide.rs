@@ -3,158 +3,158 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::draft::Pass;
+use super::draft::Draft;
 use super::next::Next;
 use super::rules::upstream::Cursor;
 use super::rules::{
     cancel_request, cancelling, completion, decisions, deletion, idle, interrupts, restoration, running, schedule, submitting, upstream,
     waiting,
 };
-use super::{Effect, Seen, Situation, Step, timing};
+use super::{Decision, DecisionInput, Effect, Observation, timing};
 use crate::api::{DeletionPolicy, Run, RunState};
 use crate::operation::Submission;
 
 /// Decides what to record and what to do next.
 ///
-/// The caller writes [`Step::recorded`] with the resource version of the status that it gave, before it performs
-/// [`Step::effect`]. If that write is refused, the view was stale and the whole step is void. The result of the effect
-/// is the [`Situation::seen`] of the next decision.
+/// The caller writes [`Decision::status`] with the resource version of the status that it gave, before it performs
+/// [`Decision::effect`]. If that write is refused, the view was stale and the whole decision is void. The result of the effect
+/// is the [`DecisionInput::observation`] of the next decision.
 ///
 /// 1. A resource that is being deleted starts no run, and keeps its finalizer until no operation of it is running.
 /// 2. A run in progress is tracked by its own record, whatever the spec is meanwhile.
 /// 3. A trigger is handled only if no run is in progress and the operator is not about to be uninstalled.
 #[must_use]
-pub fn decide(situation: &Situation<'_>) -> Step {
-    let mut step = decisions::wake(situation, choose(situation));
-    let under_way = step.recorded.run.as_ref().filter(|run| restoration::may_run(run));
+pub fn decide(input: &DecisionInput<'_>) -> Decision {
+    let mut decision = decisions::requeue(input, choose(input));
+    let under_way = decision.status.run.as_ref().filter(|run| restoration::may_run(run));
     // Most decisions do not change the run, so they share it.
-    let same = |run: &Run| situation.scratch.under_way.as_ref().filter(|known| ***known == *run).cloned();
-    step.scratch.under_way = under_way.map(|run| same(run).unwrap_or_else(|| Arc::new(run.clone())));
-    step
+    let same = |run: &Run| input.memory.run_in_progress.as_ref().filter(|known| ***known == *run).cloned();
+    decision.memory.run_in_progress = under_way.map(|run| same(run).unwrap_or_else(|| Arc::new(run.clone())));
+    decision
 }
 
-fn choose(situation: &Situation<'_>) -> Step {
-    let mut pass = Pass::new(situation);
-    let is_ours = !pass.deleting() || situation.desired.finalizer;
-    let accepted = matches!(situation.seen, Seen::Submission(Submission::Accepted { .. }));
-    let restored = is_ours && (restoration::put_back(&mut pass) || !accepted && restoration::restore(&mut pass));
+fn choose(input: &DecisionInput<'_>) -> Decision {
+    let mut draft = Draft::new(input);
+    let is_ours = !draft.is_deleting() || input.desired.finalizer;
+    let accepted = matches!(input.observation, Observation::Submission(Submission::Accepted { .. }));
+    let restored = is_ours && (restoration::restore_missing(&mut draft) || !accepted && restoration::restore_contradictory(&mut draft));
     if accepted {
-        restoration::heed_acceptance(&mut pass);
+        restoration::record_acceptance(&mut draft);
     } else if restored {
-        return pass.stop(Effect::Nothing, Some(Duration::ZERO));
+        return draft.commit(Effect::None, Some(Duration::ZERO));
     }
     if !is_ours {
-        return pass.leave();
+        return draft.ignore();
     }
-    if situation.seen == Seen::Nothing
-        && !pass.leaves_metadata()
-        && let Some(annotation) = decisions::leftover(&mut pass)
+    if input.observation == Observation::None
+        && !draft.skips_metadata()
+        && let Some(annotation) = decisions::obsolete_annotation(&mut draft)
     {
-        return pass.keep(Effect::RemoveAnnotation(annotation), None);
+        return draft.unchanged(Effect::RemoveAnnotation(annotation), None);
     }
-    if pass.deleting() { delete(pass) } else { run(pass) }
+    if draft.is_deleting() { delete(draft) } else { run(draft) }
 }
 
 /// Decides for a resource that is being deleted: an operation that may be running is tracked to its end.
-fn delete(mut pass: Pass<'_>) -> Step {
-    if let Some(next) = deletion::at_once(&mut pass) {
-        return execute(pass, next);
+fn delete(mut draft: Draft<'_>) -> Decision {
+    if let Some(next) = deletion::release_now(&mut draft) {
+        return execute(draft, next);
     }
-    let until_release = deletion::held_until(&pass).filter(|pause| !pause.is_zero());
-    let next = match deletion::decide(&pass) {
+    let until_release = deletion::time_left(&draft).filter(|pause| !pause.is_zero());
+    let next = match deletion::decide(&draft) {
         Some(next) => next,
-        None => by_state(&mut pass, false),
+        None => by_state(&mut draft, false),
     };
-    let step = execute(pass, next);
-    let look_again = until_release.map(|pause| timing::at_latest(step.look_again, pause)).or(step.look_again);
-    Step { look_again, ..step }
+    let decision = execute(draft, next);
+    let requeue_after = until_release.map(|pause| timing::at_latest(decision.requeue_after, pause)).or(decision.requeue_after);
+    Decision { requeue_after, ..decision }
 }
 
 /// Decides for a resource that is not being deleted.
-fn run(mut pass: Pass<'_>) -> Step {
-    let (desired, situation) = (pass.desired, pass.situation);
-    schedule::look(&mut pass);
-    let under_way = pass.record.run.as_ref().is_some_and(|run| !run.state.ended());
+fn run(mut draft: Draft<'_>) -> Decision {
+    let (desired, input) = (draft.desired, draft.input);
+    schedule::update_cursor(&mut draft);
+    let under_way = draft.status.run.as_ref().is_some_and(|run| !run.state.ended());
     // A finalizer that was removed before an uninstall is added again before a submission.
-    let may_go = desired.policy.deletion == DeletionPolicy::Orphan
-        || situation.recorded.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
-    let needless = desired.leaving.is_some() && may_go;
-    if under_way && !desired.finalizer && situation.seen == Seen::Nothing && !needless && !pass.leaves_metadata() {
+    let may_go =
+        desired.policy.deletion == DeletionPolicy::Orphan || input.status.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
+    let needless = desired.drain.is_some() && may_go;
+    if under_way && !desired.finalizer && input.observation == Observation::None && !needless && !draft.skips_metadata() {
         // A client has replaced the whole object, and the finalizer with it.
-        return pass.keep(Effect::AddFinalizer, None);
+        return draft.unchanged(Effect::AddFinalizer, None);
     }
-    let cursor = upstream::look(&mut pass);
+    let cursor = upstream::update_cursor(&mut draft);
     let reported = cursor == Cursor::Reported;
-    if !under_way && desired.leaving.is_some() {
+    if !under_way && desired.drain.is_some() {
         // The next installation starts it.
-        return pass.leave();
+        return draft.ignore();
     }
     let next = if under_way && reported {
-        interrupts::keep_record(&mut pass)
-    } else if under_way && cancel_request::is_asked(&pass) {
-        cancel_request::heed(&mut pass)
+        interrupts::record_report(&mut draft)
+    } else if under_way && cancel_request::is_requested(&draft) {
+        cancel_request::apply(&mut draft)
     } else {
-        by_state(&mut pass, reported)
+        by_state(&mut draft, reported)
     };
-    let mut step = interrupts::wake(desired, situation.now, execute(pass, next));
-    if cursor == Cursor::Postponed && step.effect == Effect::Nothing {
-        step.look_again = Some(Duration::ZERO);
+    let mut decision = interrupts::requeue(desired, input.now, execute(draft, next));
+    if cursor == Cursor::Postponed && decision.effect == Effect::None {
+        decision.requeue_after = Some(Duration::ZERO);
     }
-    schedule::wake(desired, situation.now, step)
+    schedule::requeue(desired, input.now, decision)
 }
 
 /// The rule of the state that the run is recorded in.
-fn by_state(pass: &mut Pass<'_>, reported: bool) -> Next {
-    match pass.record.run.as_ref().map(|run| run.state) {
+fn by_state(draft: &mut Draft<'_>, reported: bool) -> Next {
+    match draft.status.run.as_ref().map(|run| run.state) {
         None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_)) => {
-            idle::decide(pass, reported)
+            idle::decide(draft, reported)
         }
-        Some(RunState::Waiting) => waiting::decide(pass),
-        Some(RunState::Submitting) => submitting::decide(pass),
-        Some(RunState::Running) => running::decide(pass),
-        Some(RunState::Cancelling) => cancelling::decide(pass),
+        Some(RunState::Waiting) => waiting::decide(draft),
+        Some(RunState::Submitting) => submitting::decide(draft),
+        Some(RunState::Running) => running::decide(draft),
+        Some(RunState::Cancelling) => cancelling::decide(draft),
     }
 }
 
 /// Executes the result of a rule. Only [`Next::Wait`] applies a second rule, and that rule never returns it.
-fn execute(mut pass: Pass<'_>, next: Next) -> Step {
-    let mut next = adapted(&mut pass, next);
+fn execute(mut draft: Draft<'_>, next: Next) -> Decision {
+    let mut next = adapted(&mut draft, next);
     if matches!(next, Next::Wait) {
-        next = waiting::decide(&mut pass);
+        next = waiting::decide(&mut draft);
     }
     match next {
-        Next::Record { effect, requeue } => pass.stop(effect, requeue),
-        Next::Keep { effect, requeue } => pass.keep(effect, requeue),
-        Next::Wait => pass.keep(Effect::Nothing, Some(Duration::ZERO)),
+        Next::Record { effect, requeue } => draft.commit(effect, requeue),
+        Next::Keep { effect, requeue } => draft.unchanged(effect, requeue),
+        Next::Wait => draft.unchanged(Effect::None, Some(Duration::ZERO)),
         Next::Cancel { cause, id } => {
-            cancelling::begin(&mut pass, cause, &id);
-            pass.stop(Effect::Cancel(id), None)
+            cancelling::start_cancel(&mut draft, cause, &id);
+            draft.commit(Effect::Cancel(id), None)
         }
         Next::End { state, reason, message } => {
-            let requeue = completion::record_end(&mut pass, state, reason, &message);
-            pass.stop(Effect::Nothing, requeue)
+            let requeue = completion::record_end(&mut draft, state, reason, &message);
+            draft.commit(Effect::None, requeue)
         }
         Next::Retry { failure, .. } => {
-            let requeue = completion::attempt_again(&mut pass, &failure);
-            pass.stop(Effect::Nothing, requeue)
+            let requeue = completion::retry(&mut draft, &failure);
+            draft.commit(Effect::None, requeue)
         }
         Next::Release { ended } => {
             if let Some((reason, message)) = ended {
-                pass.notice(reason, message);
+                draft.emit(reason, message);
             }
-            pass.keep(Effect::Release, None)
+            draft.unchanged(Effect::RemoveFinalizer, None)
         }
     }
 }
 
 /// Adapts the result of a rule to a deletion and to a pending request to cancel.
-fn adapted(pass: &mut Pass<'_>, next: Next) -> Next {
+fn adapted(draft: &mut Draft<'_>, next: Next) -> Next {
     match next {
-        Next::End { reason, message, .. } | Next::Retry { reason, failure: message } if pass.deleting() => {
+        Next::End { reason, message, .. } | Next::Retry { reason, failure: message } if draft.is_deleting() => {
             Next::Release { ended: Some((reason, message)) }
         }
-        Next::Wait if pass.deleting() => Next::Release { ended: None },
-        Next::Wait if cancel_request::is_pending(pass) => cancel_request::nothing_began(pass),
+        Next::Wait if draft.is_deleting() => Next::Release { ended: None },
+        Next::Wait if cancel_request::is_pending(draft) => cancel_request::cancelled_before_submission(draft),
         Next::Record { .. }
         | Next::Keep { .. }
         | Next::Wait

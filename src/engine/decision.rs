@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Desired, Seen, Settings};
+use super::{Desired, Observation, Settings};
 use crate::api::{Model, ModelNames, Reason, Run, Status, Time};
 use crate::operation::{Handle, ModelIds, OperationId, OperationKind};
 
 /// The input of a decision.
 #[derive(Clone, Debug)]
-pub struct Situation<'a> {
+pub struct DecisionInput<'a> {
     /// What the resource requests.
     pub desired: &'a Desired,
     /// The status, as it was read with the resource version that the next write must carry.
-    pub recorded: &'a Status,
+    pub status: &'a Status,
     /// What this process remembers since the last decision, if anything.
-    pub scratch: &'a Scratch,
+    pub memory: &'a DecisionMemory,
     /// What the last effect showed.
-    pub seen: Seen,
-    /// The time, taken after `seen` was obtained.
+    pub observation: Observation,
+    /// The time, taken after `observation` was obtained.
     pub now: Timestamp,
     /// The operator's settings.
     pub settings: &'a Settings,
@@ -28,23 +28,23 @@ pub struct Situation<'a> {
 
 /// What the operator does next. A decision has at most one effect.
 ///
-/// A turn or a call is for [`Step::model`], whatever is recorded by then, because a call may precede the first record of a run. Every
+/// A turn or a call is for [`Decision::model`], whatever is recorded by then, because a call may precede the first record of a run. Every
 /// call except `Resolve` has the ids of the model. Each write (`AddFinalizer`, `RemoveAnnotation`, `Release`) carries the resource
 /// version of the view, so that a write on a stale view is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Nothing.
-    Nothing,
+    None,
     /// Add the finalizer, in a separate write.
     AddFinalizer,
     /// Request a turn from the queue of the model.
-    TakeTurn,
+    AcquireTurn,
     /// Submit [`Desired::work`]. Always together with a recorded intent, and at most [`Settings::call_timeout`] after it.
     Submit,
     /// Resolve the ids of the model by its names ([`crate::api::Model::names`]).
-    Resolve,
+    ResolveModel,
     /// Poll one operation.
-    Look(Handle),
+    Poll(Handle),
     /// List the model's operations of a kind that are running, or that started since a moment. That moment is by the operator's clock; the
     /// caller allows for the difference to the service's clock.
     List(OperationKind, Timestamp),
@@ -55,12 +55,12 @@ pub enum Effect {
     /// Remove this annotation.
     RemoveAnnotation(&'static str),
     /// Remove the finalizer.
-    Release,
+    RemoveFinalizer,
 }
 
 /// An event to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Notice {
+pub struct Event {
     /// The event's reason. It determines whether the event is a warning ([`Reason::warns`]).
     pub reason: Reason,
     /// One sentence.
@@ -69,13 +69,13 @@ pub struct Notice {
 
 /// What is remembered between two decisions and may be lost at any moment. It saves calls and writes; the promise never depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Scratch {
+pub struct DecisionMemory {
     /// No poll before this moment.
-    pub next_look: Option<Timestamp>,
-    /// When `next_look` was set. If the clock shows an earlier time, it was set back.
-    pub paused_at: Option<Timestamp>,
+    pub poll_not_before: Option<Timestamp>,
+    /// When `poll_not_before` was set. If the clock shows an earlier time, it was set back.
+    pub poll_delayed_at: Option<Timestamp>,
     /// Failed calls in a row.
-    pub troubles: u32,
+    pub consecutive_errors: u32,
     /// How often the service refused to start this run's operation; each refusal increases the delay. Transient failures do not count.
     pub refusals: u32,
     /// When the service last responded to a cancellation.
@@ -83,11 +83,11 @@ pub struct Scratch {
     /// Cancellations in a row that were refused or interrupted, whatever polls in between show.
     pub cancel_refusals: u32,
     /// Whether a poll precedes the next cancellation, because there may be nothing left to cancel.
-    pub look_first: bool,
+    pub poll_before_cancel: bool,
     /// The reason of the last event on a transition. A submission that is refused for it again publishes no event.
-    pub told: Option<Reason>,
+    pub last_event_reason: Option<Reason>,
     /// When progress was last written.
-    pub progress_written: Option<Timestamp>,
+    pub progress_written_at: Option<Timestamp>,
     /// Contradictory polls in a row.
     pub contradictions: u32,
     /// When the list was last requested. It proves nothing about later operations, however long its response took.
@@ -95,20 +95,20 @@ pub struct Scratch {
     /// The latest intent that this process recorded, by the same clock as `now`.
     pub own_intent: Option<Time>,
     /// Whether the service accepted the operation and has not shown it yet. After a restart it counts as shown.
-    pub unseen: bool,
+    pub not_yet_listed: bool,
     /// The `Location` of the operation, if it is newer than the recorded one.
     pub location: Option<String>,
     /// When the model was first found missing.
     pub gone_since: Option<Timestamp>,
     /// The ids that the names of the model were resolved to.
-    pub resolved: Option<Resolved>,
+    pub resolved: Option<ResolvedModel>,
     /// The run in progress as it was last recorded. A status that does not show it was edited.
-    pub under_way: Option<Arc<Run>>,
+    pub run_in_progress: Option<Arc<Run>>,
 }
 
 /// The ids that the names of a model were resolved to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Resolved {
+pub struct ResolvedModel {
     /// The names.
     pub names: ModelNames,
     /// The ids.
@@ -119,17 +119,17 @@ pub struct Resolved {
 
 /// The output of a decision: what to record and what to do.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub struct Decision {
     /// The status. If it differs from the recorded one, it is written before the effect.
-    pub recorded: Status,
+    pub status: Status,
     /// What to remember.
-    pub scratch: Scratch,
+    pub memory: DecisionMemory,
     /// What to do.
     pub effect: Effect,
     /// The model of the effect: of the turn, the list or the operation.
     pub model: Model,
-    /// The events to publish once `recorded` is written. If the step is void, none is published.
-    pub notices: Vec<Notice>,
+    /// The events to publish once `status` is written. If the decision is void, none is published.
+    pub events: Vec<Event>,
     /// When to decide again at the latest, if nothing happens before; `None` is never.
-    pub look_again: Option<Duration>,
+    pub requeue_after: Option<Duration>,
 }

@@ -1,144 +1,144 @@
-//! The working copy of one decision, which the rules change, and how it becomes a step.
+//! The working copy of one decision, which the rules change, and how it becomes a decision.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::conditions::{self, Standing};
+use super::conditions::{self, ConditionOverride};
 use super::next::Next;
-use super::{Desired, Effect, Notice, Scratch, Situation, Step, text, timing};
-use crate::api::{ConditionType, Model, Reason, Run, RunState, Status, Telling};
+use super::{Decision, DecisionInput, DecisionMemory, Desired, Effect, Event, text, timing};
+use crate::api::{ConditionType, EventPolicy, Model, Reason, Run, RunState, Status};
 use crate::operation::{Handle, OperationId, OperationKind};
 
 /// The most operation ids that are kept, so that none of them is mistaken for a new operation.
 const REMEMBERED_OPERATIONS: usize = 12;
 
 /// The working copy of one decision.
-pub(super) struct Pass<'a> {
-    pub(super) situation: &'a Situation<'a>,
+pub(super) struct Draft<'a> {
+    pub(super) input: &'a DecisionInput<'a>,
     pub(super) desired: &'a Desired,
     pub(super) now: Timestamp,
-    pub(super) record: Status,
-    pub(super) scratch: Scratch,
-    standing: Option<Standing>,
-    notices: Vec<Notice>,
+    pub(super) status: Status,
+    pub(super) memory: DecisionMemory,
+    condition_override: Option<ConditionOverride>,
+    events: Vec<Event>,
 }
 
-impl<'a> Pass<'a> {
-    pub(super) fn new(situation: &'a Situation<'a>) -> Self {
+impl<'a> Draft<'a> {
+    pub(super) fn new(input: &'a DecisionInput<'a>) -> Self {
         Self {
-            situation,
-            desired: situation.desired,
-            now: situation.now,
-            record: situation.recorded.clone(),
-            scratch: situation.scratch.clone(),
-            standing: None,
-            notices: Vec::new(),
+            input,
+            desired: input.desired,
+            now: input.now,
+            status: input.status.clone(),
+            memory: input.memory.clone(),
+            condition_override: None,
+            events: Vec::new(),
         }
     }
 
     /// Overrides the state of the run in the conditions.
-    pub(super) fn stand(&mut self, standing: Standing) {
-        self.standing = Some(standing);
+    pub(super) fn override_conditions(&mut self, condition_override: ConditionOverride) {
+        self.condition_override = Some(condition_override);
     }
 
     /// Adds an event that does not follow from the record.
-    pub(super) fn notice(&mut self, reason: Reason, message: impl AsRef<str>) {
-        self.notices.push(Notice { reason, message: text::bounded(message.as_ref(), text::SENTENCE) });
+    pub(super) fn emit(&mut self, reason: Reason, message: impl AsRef<str>) {
+        self.events.push(Event { reason, message: text::bounded(message.as_ref(), text::SENTENCE) });
     }
 
-    /// Ends the pass without a change of the run: the result is not worth a write.
+    /// Ends the decision without a change of the run: the result is not worth a write.
     ///
     /// Without an effect no further decision follows immediately, so an edit of the spec during a run is acknowledged here. Not if no
     /// run is in progress: an ended run with a new generation would appear to be a run of that generation.
-    pub(super) fn keep(self, effect: Effect, look_again: Option<Duration>) -> Step {
-        let mut recorded = self.situation.recorded.clone();
+    pub(super) fn unchanged(self, effect: Effect, requeue_after: Option<Duration>) -> Decision {
+        let mut recorded = self.input.status.clone();
         let under_way = recorded.run.as_ref().is_some_and(|run| !run.state.ended());
-        if effect == Effect::Nothing && under_way {
+        if effect == Effect::None && under_way {
             recorded.observed_generation = self.desired.generation;
             recorded.history.truncate(self.desired.policy.history_limit);
             for condition in &mut recorded.conditions {
                 condition.observed_generation = self.desired.generation;
             }
-            if self.deleting() {
+            if self.is_deleting() {
                 // The messages name the deletion.
-                conditions::derive(&mut recorded, None, self.desired, self.situation.settings.reference_grace, self.now);
+                conditions::derive(&mut recorded, None, self.desired, self.input.settings.reference_grace, self.now);
             }
         }
         let model = self.model();
-        // What is neither recorded nor done is reported by the next pass.
-        let notices = if matches!(effect, Effect::Release | Effect::RemoveAnnotation(_)) { self.notices } else { Vec::new() };
-        Step { recorded, scratch: self.scratch, effect, model, notices, look_again }
+        // What is neither recorded nor done is reported by the next decision.
+        let events = if matches!(effect, Effect::RemoveFinalizer | Effect::RemoveAnnotation(_)) { self.events } else { Vec::new() };
+        Decision { status: recorded, memory: self.memory, effect, model, events, requeue_after }
     }
 
     /// The model of the effect: that of the run in progress, even if the run is not recorded yet.
     fn model(&self) -> Model {
-        let run = self.record.run.as_ref().filter(|run| !run.state.ended());
+        let run = self.status.run.as_ref().filter(|run| !run.state.ended());
         run.map_or(&self.desired.work.model, |run| &run.model).clone()
     }
 
-    /// Ends the pass for a resource that the operator must not write.
-    pub(super) fn leave(self) -> Step {
-        let (recorded, model) = (self.situation.recorded.clone(), self.model());
-        Step { recorded, scratch: self.scratch, effect: Effect::Nothing, model, notices: self.notices, look_again: None }
+    /// Ends the decision for a resource that the operator must not write.
+    pub(super) fn ignore(self) -> Decision {
+        let (recorded, model) = (self.input.status.clone(), self.model());
+        Decision { status: recorded, memory: self.memory, effect: Effect::None, model, events: self.events, requeue_after: None }
     }
 
-    /// Ends the pass and records the working copy.
-    pub(super) fn stop(mut self, effect: Effect, look_again: Option<Duration>) -> Step {
-        self.record.observed_generation = self.desired.generation;
-        self.record.history.truncate(self.desired.policy.history_limit);
+    /// Ends the decision and records the working copy.
+    pub(super) fn commit(mut self, effect: Effect, requeue_after: Option<Duration>) -> Decision {
+        self.status.observed_generation = self.desired.generation;
+        self.status.history.truncate(self.desired.policy.history_limit);
         let model = self.model();
-        let run = self.record.run.as_ref().filter(|run| !run.state.ended());
+        let run = self.status.run.as_ref().filter(|run| !run.state.ended());
         let shown = run.map_or_else(|| self.desired.work.model.display(), display);
-        self.record.model = Some(text::bounded(&shown, text::NAME)).filter(|shown| !shown.is_empty());
-        if self.situation.recorded.observed_generation != self.desired.generation {
+        self.status.model = Some(text::bounded(&shown, text::NAME)).filter(|shown| !shown.is_empty());
+        if self.input.status.observed_generation != self.desired.generation {
             // A reference of the new generation may arrive with the same commit.
-            self.record.missing_since_time = None;
+            self.status.missing_since_time = None;
         }
-        let grace = self.situation.settings.reference_grace;
-        let stalls_in = conditions::derive(&mut self.record, self.standing.as_ref(), self.desired, grace, self.now);
-        let look_again = stalls_in.map(|pause| timing::at_latest(look_again, pause)).or(look_again);
-        self.tell_transition();
-        Step { recorded: self.record, scratch: self.scratch, effect, model, notices: self.notices, look_again }
+        let grace = self.input.settings.reference_grace;
+        let stalls_in = conditions::derive(&mut self.status, self.condition_override.as_ref(), self.desired, grace, self.now);
+        let requeue_after = stalls_in.map(|pause| timing::at_latest(requeue_after, pause)).or(requeue_after);
+        self.emit_transition();
+        Decision { status: self.status, memory: self.memory, effect, model, events: self.events, requeue_after }
     }
 
     /// For how long a user has had to act. A missing reference that may still arrive does not count yet.
-    pub(super) fn hindered_for(&self) -> Duration {
-        let recorded = self.situation.recorded;
-        let waits = |reason: &str| Reason::parse(reason).is_some_and(conditions::stalls);
+    pub(super) fn blocked_for(&self) -> Duration {
+        let recorded = self.input.status;
+        let waits = |reason: &str| Reason::parse(reason).is_some_and(conditions::is_stalled);
         let stalled = recorded.conditions.iter().find(|condition| condition.r#type == ConditionType::Stalled && waits(&condition.reason));
-        stalled.map_or(Duration::ZERO, |condition| timing::between(condition.last_transition_time.timestamp(), self.now))
+        stalled.map_or(Duration::ZERO, |condition| timing::elapsed(condition.last_transition_time.timestamp(), self.now))
     }
 
     /// Records the working copy. The next poll comes after `pause`, and not before.
-    pub(super) fn stop_for(&mut self, pause: Duration) -> Next {
-        self.pause(pause);
-        Next::record(Effect::Nothing, Some(pause))
+    pub(super) fn record_and_delay(&mut self, pause: Duration) -> Next {
+        self.delay_poll(pause);
+        Next::record(Effect::None, Some(pause))
     }
 
     /// Keeps the record unchanged. The next poll comes after `pause`, and not before.
-    pub(super) fn keep_for(&mut self, pause: Duration) -> Next {
-        self.pause(pause);
-        Next::keep(Effect::Nothing, Some(pause))
+    pub(super) fn keep_and_delay(&mut self, pause: Duration) -> Next {
+        self.delay_poll(pause);
+        Next::keep(Effect::None, Some(pause))
     }
 
     /// Delays the next poll by `pause`.
-    pub(super) fn pause(&mut self, pause: Duration) {
-        self.scratch.paused_at = Some(self.now);
-        self.scratch.next_look = self.now.checked_add(pause).ok();
+    pub(super) fn delay_poll(&mut self, pause: Duration) {
+        self.memory.poll_delayed_at = Some(self.now);
+        self.memory.poll_not_before = self.now.checked_add(pause).ok();
     }
 
     /// How long until the next poll is due; `None` if it is due now.
-    pub(super) fn not_before(&self) -> Option<Duration> {
+    pub(super) fn poll_due_in(&self) -> Option<Duration> {
         // After an edit of the spec the operator polls immediately.
-        if self.situation.recorded.observed_generation != self.desired.generation {
+        if self.input.status.observed_generation != self.desired.generation {
             return None;
         }
         // The clock was set back, so the remembered times are meaningless.
-        if self.scratch.paused_at.is_some_and(|at| self.now < at) {
+        if self.memory.poll_delayed_at.is_some_and(|at| self.now < at) {
             return None;
         }
-        self.scratch.next_look.map(|next| timing::between(self.now, next)).filter(|pause| !pause.is_zero())
+        self.memory.poll_not_before.map(|next| timing::elapsed(self.now, next)).filter(|pause| !pause.is_zero())
     }
 
     /// The seed that makes delays differ from resource to resource.
@@ -153,40 +153,40 @@ impl<'a> Pass<'a> {
 
     /// The handle of the run's operation, with its newest `Location`.
     pub(super) fn handle(&self, id: OperationId) -> Handle {
-        let on_record = || self.record.run.as_ref().and_then(|run| run.location.clone());
-        Handle { id, location: self.scratch.location.clone().or_else(on_record) }
+        let on_record = || self.status.run.as_ref().and_then(|run| run.location.clone());
+        Handle { id, location: self.memory.location.clone().or_else(on_record) }
     }
 
     /// When the intent of the run was recorded.
     pub(super) fn intent(&self) -> Timestamp {
-        self.record.run.as_ref().map_or(self.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp())
+        self.status.run.as_ref().map_or(self.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp())
     }
 
     /// Whether no cancellation was sent yet, or the last one is so long ago that it seems to be lost.
     pub(super) fn cancel_is_due(&self) -> bool {
-        self.scratch.cancelled_at.is_none_or(|at| timing::passed(at, timing::CANCEL_AGAIN, self.now))
+        self.memory.cancelled_at.is_none_or(|at| timing::has_elapsed(at, timing::CANCEL_RESEND, self.now))
     }
 
     /// Whether a run is tracked although the API server refuses to change the metadata. A submission still requires the finalizer.
-    pub(super) fn leaves_metadata(&self) -> bool {
+    pub(super) fn skips_metadata(&self) -> bool {
         let may_run = |run: &Run| matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling);
-        self.desired.metadata_refused && self.record.run.as_ref().is_some_and(may_run)
+        self.desired.metadata_refused && self.status.run.as_ref().is_some_and(may_run)
     }
 
     /// Whether the resource is being deleted.
-    pub(super) fn deleting(&self) -> bool {
+    pub(super) fn is_deleting(&self) -> bool {
         self.desired.deletion.is_some()
     }
 
     /// Adds one event for each transition: a change of the summary's reason, of the run or of its attempt.
-    fn tell_transition(&mut self) {
+    fn emit_transition(&mut self) {
         let summary = |status: &Status| {
             let ready = status.conditions.iter().find(|condition| condition.r#type == ConditionType::Ready)?;
             let run = status.run.as_ref().map(|run| (run.number, run.attempt));
             Some((ready.reason.clone(), run, ready.message.clone()))
         };
-        let before = summary(self.situation.recorded);
-        let Some((reason, run, message)) = summary(&self.record) else {
+        let before = summary(self.input.status);
+        let Some((reason, run, message)) = summary(&self.status) else {
             return;
         };
         if before.as_ref().is_some_and(|(old, old_run, _)| *old == reason && *old_run == run) {
@@ -197,41 +197,41 @@ impl<'a> Pass<'a> {
         };
         // Each retry records an intent first. If it is refused for the same reason, there is no transition to report.
         let tried = before.is_some_and(|(old, old_run, _)| old == Reason::Submitting.as_str() && old_run == run);
-        let again = tried && self.scratch.told == Some(reason);
-        let told = match reason.telling() {
-            Telling::Event | Telling::Warning | Telling::Stalled | Telling::Awaited => true,
-            // These have no event of the status, or a notice already reported them.
-            Telling::Quiet | Telling::Notice | Telling::NoticeWarning => false,
+        let again = tried && self.memory.last_event_reason == Some(reason);
+        let told = match reason.event_policy() {
+            EventPolicy::OnTransition | EventPolicy::WarningOnTransition | EventPolicy::Stalled | EventPolicy::Awaited => true,
+            // These have no event of the status, or an explicit event already reported them.
+            EventPolicy::None | EventPolicy::Explicit | EventPolicy::ExplicitWarning => false,
         };
         if told {
-            self.scratch.told = Some(reason);
+            self.memory.last_event_reason = Some(reason);
         }
         if told && !again {
-            self.notices.push(Notice { reason, message });
+            self.events.push(Event { reason, message });
         }
     }
 }
 
 impl Run {
     /// Sets the state of the run, with its reason and message.
-    pub(super) fn tell(&mut self, state: RunState, reason: Reason, message: impl AsRef<str>) {
+    pub(super) fn set_state(&mut self, state: RunState, reason: Reason, message: impl AsRef<str>) {
         self.state = state;
         reason.as_str().clone_into(&mut self.reason);
         self.message = text::bounded(message.as_ref(), text::SENTENCE);
     }
 
     /// The reason, if this version knows it.
-    pub(super) fn why(&self) -> Option<Reason> {
+    pub(super) fn reason(&self) -> Option<Reason> {
         Reason::parse(&self.reason)
     }
 
     /// Whether an operation belongs to an earlier run or attempt of this resource.
-    pub(super) fn knows(&self, id: &OperationId) -> bool {
+    pub(super) fn has_previous(&self, id: &OperationId) -> bool {
         self.earlier_operation_ids.iter().any(|earlier| id.same(earlier))
     }
 
     /// Whether a user ruled out that an operation belongs to this resource.
-    pub(super) fn rules_out(&self, id: &OperationId) -> bool {
+    pub(super) fn excludes(&self, id: &OperationId) -> bool {
         self.ruled_out_operation_ids.iter().any(|other| id.same(other))
     }
 

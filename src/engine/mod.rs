@@ -19,14 +19,14 @@ mod timing;
 mod turns;
 
 pub use decide::decide;
-pub use decision::{Effect, Notice, Resolved, Scratch, Situation, Step};
+pub use decision::{Decision, DecisionInput, DecisionMemory, Effect, Event, ResolvedModel};
 pub use input::{
-    Cure, Deletion, Desired, Fault, Followed, Following, Leaving, Policy, Requests, Schedule, Scheduled, Settings, Success, Surroundings,
-    Work,
+    AnnotationRequests, Blocker, Deletion, Desired, DrainMode, External, Remedy, RunPolicy, Schedule, ScheduleTrigger, Settings,
+    SuccessfulRun, Upstream, UpstreamRef, Work,
 };
-pub use observation::{Seen, Taken, Turn};
-pub use queue_state::{TurnUse, turn_use, turn_use_unrecorded, unresolved_since};
-pub use rules::{namespace_patience, patience, question, was_replaced};
+pub use observation::{ClaimedOperations, Observation, Turn};
+pub use queue_state::{QueueState, queue_state, queue_state_unrecorded, unresolved_since};
+pub use rules::{deletion_timeout, namespace_time_left, question, was_replaced};
 pub use text::sentence;
 pub use turns::TurnQueue;
 

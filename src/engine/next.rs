@@ -1,4 +1,4 @@
-//! The result of a rule. A rule changes the working copy of a pass and calls no rule of another state. [`super::decide()`] executes the
+//! The result of a rule. A rule changes the draft of a decision and calls no rule of another state. [`super::decide()`] executes the
 //! result.
 
 use std::time::Duration;

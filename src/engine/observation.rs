@@ -4,49 +4,49 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::Fault;
+use super::Blocker;
 use crate::operation::{Cancellation, Listing, Look, OperationId, OperationKind, Presence, Resolution, Submission, Trouble};
 
-/// The result of the last effect. One variant for each effect, and [`Seen::Fault`] for what blocked it.
+/// The result of the last effect. One variant for each effect, and [`Observation::Blocked`] for what blocked it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Seen {
+pub enum Observation {
     /// Nothing yet: this is the first decision of a reconciliation.
-    Nothing,
+    None,
     /// The ids that the names of the model were resolved to.
-    Resolved(Resolution),
+    ModelResolved(Resolution),
     /// The response of the queue of the model.
     Turn(Turn),
     /// The result of a submission.
     Submission(Submission),
     /// The result of a poll.
-    Look(Look),
+    Polled(Look),
     /// The service's list.
-    Listing {
+    Listed {
         /// The kind of the listed operations.
         kind: OperationKind,
         /// The operations, or why there are none.
         result: Result<Listing, Trouble>,
         /// Which of them belong to other resources.
-        taken: Taken,
+        claimed: ClaimedOperations,
     },
     /// The result of a cancellation.
-    Cancellation(Cancellation),
+    CancelRequested(Cancellation),
     /// Whether a model still exists that the service reported as not found.
-    Presence(Presence),
+    ModelChecked(Presence),
     /// A call could not be prepared.
-    Trouble(Trouble),
-    /// A fault outside the service: in a Secret, a reference or a permission.
-    Fault(Fault),
+    CallFailed(Trouble),
+    /// What blocks the call, outside the service: in a Secret, a reference or a permission.
+    Blocked(Blocker),
 }
 
 /// Operations of other resources, by their ids in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Taken {
+pub struct ClaimedOperations {
     /// Operations that other resources track or have tracked. None of them is adopted.
-    pub watched: BTreeSet<String>,
+    pub active: BTreeSet<String>,
     /// Operations that were orphaned, as far as they are remembered. This operator no longer tracks them, so `conflictPolicy` treats them
     /// as another client's.
-    pub let_go: BTreeSet<String>,
+    pub released: BTreeSet<String>,
     /// Candidates of other resources. Each of them may also be the operation that this resource started.
     pub candidates: BTreeSet<String>,
     /// The intents of other resources' unresolved submissions on this model. Each of them may have started an operation of this kind that
@@ -54,10 +54,10 @@ pub struct Taken {
     pub unresolved: BTreeSet<Timestamp>,
 }
 
-impl Taken {
+impl ClaimedOperations {
     /// Whether another resource tracks an operation, or orphaned it.
-    pub(super) fn has(&self, id: &OperationId) -> bool {
-        self.is_watched(id) || self.let_go.contains(&id.as_str().to_lowercase())
+    pub(super) fn contains(&self, id: &OperationId) -> bool {
+        self.is_active(id) || self.released.contains(&id.as_str().to_lowercase())
     }
 
     /// Whether an operation is a candidate of another resource.
@@ -66,8 +66,8 @@ impl Taken {
     }
 
     /// Whether another resource tracks an operation.
-    pub(super) fn is_watched(&self, id: &OperationId) -> bool {
-        self.watched.contains(&id.as_str().to_lowercase())
+    pub(super) fn is_active(&self, id: &OperationId) -> bool {
+        self.active.contains(&id.as_str().to_lowercase())
     }
 }
 

@@ -11,42 +11,42 @@ use crate::api::{Reason, Run, RunState, Status, Time};
 
 /// What a run's record means to the queue of its model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TurnUse {
+pub enum QueueState {
     /// An operation is or may be running: no other resource gets the turn.
-    Holds,
+    Holding,
     /// It has waited for its turn since that time.
-    Waits(Time),
+    Waiting(Time),
     /// It has no part in the queue: it has ended, a user must act, or its calls fail.
-    Free,
+    None,
 }
 
 /// What a recorded status means to the queue at a moment. From this the queue is rebuilt after a restart.
 #[must_use]
-pub fn turn_use(status: &Status, now: Timestamp, settings: &Settings) -> TurnUse {
-    let stuck = status.run.as_ref().is_some_and(brings_nothing);
+pub fn queue_state(status: &Status, now: Timestamp, settings: &Settings) -> QueueState {
+    let stuck = status.run.as_ref().is_some_and(is_stuck);
     meaning(status, stuck, now, settings)
 }
 
 /// What a status means if updates of it cannot be written: whether the run has ended since is not in the record.
 #[must_use]
-pub fn turn_use_unrecorded(status: &Status, now: Timestamp, settings: &Settings) -> TurnUse {
+pub fn queue_state_unrecorded(status: &Status, now: Timestamp, settings: &Settings) -> QueueState {
     meaning(status, true, now, settings)
 }
 
-fn meaning(status: &Status, stuck: bool, now: Timestamp, settings: &Settings) -> TurnUse {
+fn meaning(status: &Status, stuck: bool, now: Timestamp, settings: &Settings) -> QueueState {
     let Some(run) = &status.run else {
-        return TurnUse::Free;
+        return QueueState::None;
     };
     match run.state {
-        RunState::Waiting if stuck || run.reason == Reason::Suspended.as_str() => TurnUse::Free,
-        RunState::Waiting => TurnUse::Waits(run.requested_time),
-        RunState::Submitting if run.reason == Reason::SubmissionUnknown.as_str() => TurnUse::Free,
+        RunState::Waiting if stuck || run.reason == Reason::Suspended.as_str() => QueueState::None,
+        RunState::Waiting => QueueState::Waiting(run.requested_time),
+        RunState::Submitting if run.reason == Reason::SubmissionUnknown.as_str() => QueueState::None,
         // Until its submission can no longer arrive, an operation of another resource may be taken for its own.
-        RunState::Submitting if stuck && timing::has_arrived(intent(run), now, settings) => TurnUse::Free,
+        RunState::Submitting if stuck && timing::is_arrival_over(intent(run), now, settings) => QueueState::None,
         // The operation may have ended long ago. The operator learns that only when calls succeed again.
-        RunState::Running | RunState::Cancelling if stuck => TurnUse::Free,
-        RunState::Submitting | RunState::Running | RunState::Cancelling => TurnUse::Holds,
-        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => TurnUse::Free,
+        RunState::Running | RunState::Cancelling if stuck => QueueState::None,
+        RunState::Submitting | RunState::Running | RunState::Cancelling => QueueState::Holding,
+        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => QueueState::None,
     }
 }
 
@@ -58,8 +58,8 @@ pub fn unresolved_since(run: &Run) -> Option<Time> {
 }
 
 /// Whether the calls for a run fail, or a user must act before it continues.
-fn brings_nothing(run: &Run) -> bool {
-    Reason::parse(&run.reason).is_some_and(|reason| reason == Reason::Retrying || conditions::stalls(reason))
+fn is_stuck(run: &Run) -> bool {
+    Reason::parse(&run.reason).is_some_and(|reason| reason == Reason::Retrying || conditions::is_stalled(reason))
 }
 
 fn intent(run: &Run) -> Timestamp {

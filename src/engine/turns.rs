@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Turn, TurnUse};
+use super::{QueueState, Turn};
 use crate::api::{ResourceKey, Time};
 
 /// The queues of all models.
@@ -34,29 +34,29 @@ impl TurnQueue {
         // no other resource gets the turn; if another resource holds it too, neither does this one.
         if let Some(queue) = self.by_model.get(model).filter(|queue| queue.holders.iter().any(|(holder, _)| holder == uid)) {
             let other = queue.holders.iter().find(|(holder, _)| holder != uid);
-            return other.map_or(Turn::Granted, |(_, ahead)| Turn::Behind(seen_from(name, ahead)));
+            return other.map_or(Turn::Granted, |(_, ahead)| Turn::Behind(display_name(name, ahead)));
         }
-        self.place(model, uid, name, TurnUse::Waits(since));
+        self.place(model, uid, name, QueueState::Waiting(since));
         let Some(queue) = self.by_model.get_mut(model) else { return Turn::Granted };
         let ahead = queue.holders.first().map(|(_, name)| name).or_else(|| {
             let first = queue.waiting.iter().next();
             first.filter(|((_, first), _)| first != uid).map(|(_, name)| name)
         });
         if let Some(ahead) = ahead {
-            return Turn::Behind(seen_from(name, ahead));
+            return Turn::Behind(display_name(name, ahead));
         }
         // It holds the turn from now on, so that no other resource gets the turn before its intent is recorded.
-        self.place(model, uid, name, TurnUse::Holds);
+        self.place(model, uid, name, QueueState::Holding);
         Turn::Granted
     }
 
     /// Applies what a resource's record means, and returns the names of those whose turn it may be now.
-    pub fn set(&mut self, model: &str, uid: &str, name: &ResourceKey, turn_use: TurnUse) -> Vec<ResourceKey> {
+    pub fn set(&mut self, model: &str, uid: &str, name: &ResourceKey, queue_state: QueueState) -> Vec<ResourceKey> {
         // The model that it was on and the one that it is on now: a resource that waits on either may be next.
         let models: BTreeSet<String> =
             self.model_of.get(uid).map(|(model, _)| model.clone()).into_iter().chain([model.to_owned()]).collect();
         let before = self.next(&models);
-        self.place(model, uid, name, turn_use);
+        self.place(model, uid, name, queue_state);
         let after = self.next(&models);
         after.difference(&before).filter(|next| *next != name).cloned().collect()
     }
@@ -64,7 +64,7 @@ impl TurnQueue {
     /// Removes a resource, and returns the names of those whose turn it may be now.
     pub fn remove(&mut self, uid: &str) -> Vec<ResourceKey> {
         let Some((model, _)) = self.model_of.get(uid).cloned() else { return Vec::new() };
-        self.displace(uid);
+        self.take_out(uid);
         self.by_model.get(&model).and_then(ModelQueue::next).cloned().into_iter().collect()
     }
 
@@ -77,27 +77,27 @@ impl TurnQueue {
     /// Whether a resource holds a turn.
     #[must_use]
     pub fn holds(&self, uid: &str) -> bool {
-        matches!(self.place_of(uid), Some((_, None)))
+        matches!(self.position_of(uid), Some((_, None)))
     }
 
     /// The model that a resource is in the queue of, by its key, and since when it waits; without a time it holds the turn.
     #[must_use]
-    pub fn place_of(&self, uid: &str) -> Option<(&str, Option<Time>)> {
+    pub fn position_of(&self, uid: &str) -> Option<(&str, Option<Time>)> {
         self.model_of.get(uid).map(|(model, since)| (model.as_str(), *since))
     }
 
-    fn place(&mut self, model: &str, uid: &str, name: &ResourceKey, turn_use: TurnUse) {
-        self.displace(uid);
-        let since = match turn_use {
-            TurnUse::Free => return,
-            TurnUse::Holds => {
+    fn place(&mut self, model: &str, uid: &str, name: &ResourceKey, queue_state: QueueState) {
+        self.take_out(uid);
+        let since = match queue_state {
+            QueueState::None => return,
+            QueueState::Holding => {
                 let holders = &mut self.by_model.entry(model.to_owned()).or_default().holders;
                 // Usually there is only one, and there may be thousands of models.
                 holders.reserve_exact(1);
                 holders.push((uid.to_owned(), name.clone()));
                 None
             }
-            TurnUse::Waits(since) => {
+            QueueState::Waiting(since) => {
                 self.by_model.entry(model.to_owned()).or_default().waiting.insert((since, uid.to_owned()), name.clone());
                 self.waiting += 1;
                 Some(since)
@@ -106,7 +106,7 @@ impl TurnQueue {
         self.model_of.insert(uid.to_owned(), (model.to_owned(), since));
     }
 
-    fn displace(&mut self, uid: &str) {
+    fn take_out(&mut self, uid: &str) {
         let Some((model, since)) = self.model_of.remove(uid) else { return };
         let Some(queue) = self.by_model.get_mut(&model) else { return };
         match since {
@@ -136,7 +136,7 @@ impl ModelQueue {
 }
 
 /// How a message on one resource names another that is ahead. Its readers may not be allowed to read the names of another namespace.
-fn seen_from(name: &ResourceKey, ahead: &ResourceKey) -> String {
+fn display_name(name: &ResourceKey, ahead: &ResourceKey) -> String {
     match name.namespace == ahead.namespace {
         true if name.kind == ahead.kind => ahead.name.clone(),
         true => format!("the {} {}", ahead.kind.as_str(), ahead.name),
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(queue.acquire("m", "c", &name("c"), at(3)), Turn::Behind("a".to_owned()));
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
         assert_eq!(queue.depth(), 2);
-        assert_eq!(queue.set("m", "a", &name("a"), TurnUse::Free), vec![name("b")]);
+        assert_eq!(queue.set("m", "a", &name("a"), QueueState::None), vec![name("b")]);
         assert_eq!(queue.acquire("m", "c", &name("c"), at(3)), Turn::Behind("b".to_owned()));
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Granted);
     }
@@ -172,8 +172,8 @@ mod tests {
     #[test]
     fn holder_with_a_stale_view_keeps_the_turn() {
         let mut queue = TurnQueue::default();
-        let _ = queue.set("m", "a", &name("a"), TurnUse::Holds);
-        let _ = queue.set("m", "b", &name("b"), TurnUse::Waits(at(1)));
+        let _ = queue.set("m", "a", &name("a"), QueueState::Holding);
+        let _ = queue.set("m", "b", &name("b"), QueueState::Waiting(at(1)));
         assert_eq!(queue.acquire("m", "a", &name("a"), at(2)), Turn::Granted);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(1)), Turn::Behind("a".to_owned()));
     }
@@ -181,14 +181,14 @@ mod tests {
     #[test]
     fn two_holders_neither_gain_nor_lose_the_turn() {
         let mut queue = TurnQueue::default();
-        let _ = queue.set("m", "a", &name("a"), TurnUse::Holds);
-        let _ = queue.set("m", "b", &name("b"), TurnUse::Holds);
+        let _ = queue.set("m", "a", &name("a"), QueueState::Holding);
+        let _ = queue.set("m", "b", &name("b"), QueueState::Holding);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Behind("b".to_owned()));
         assert_eq!(queue.acquire("m", "c", &name("c"), at(0)), Turn::Behind("a".to_owned()));
         // Until the records are seen as they are.
-        let _ = queue.set("m", "a", &name("a"), TurnUse::Waits(at(1)));
-        let _ = queue.set("m", "b", &name("b"), TurnUse::Free);
+        let _ = queue.set("m", "a", &name("a"), QueueState::Waiting(at(1)));
+        let _ = queue.set("m", "b", &name("b"), QueueState::None);
         assert_eq!(queue.acquire("m", "c", &name("c"), at(3)), Turn::Behind("a".to_owned()));
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
     }
@@ -196,13 +196,14 @@ mod tests {
     #[test]
     fn depth_follows_each_change() {
         let mut queue = TurnQueue::default();
-        let turns = [TurnUse::Waits(at(1)), TurnUse::Waits(at(2)), TurnUse::Holds, TurnUse::Waits(at(3)), TurnUse::Free];
+        let turns =
+            [QueueState::Waiting(at(1)), QueueState::Waiting(at(2)), QueueState::Holding, QueueState::Waiting(at(3)), QueueState::None];
         for (turn, depth) in turns.into_iter().zip([1, 1, 0, 1, 0]) {
             let _ = queue.set("m", "a", &name("a"), turn);
             assert_eq!(queue.depth(), depth);
         }
-        let _ = queue.set("m", "a", &name("a"), TurnUse::Waits(at(1)));
-        let _ = queue.set("n", "a", &name("a"), TurnUse::Waits(at(1)));
+        let _ = queue.set("m", "a", &name("a"), QueueState::Waiting(at(1)));
+        let _ = queue.set("n", "a", &name("a"), QueueState::Waiting(at(1)));
         assert_eq!(queue.depth(), 1);
         let _ = queue.remove("a");
         assert_eq!(queue.depth(), 0);
@@ -220,7 +221,7 @@ mod tests {
         let mut queue = TurnQueue::default();
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
-        assert_eq!(queue.set("m", "a", &name("a"), TurnUse::Free), vec![name("b")]);
+        assert_eq!(queue.set("m", "a", &name("a"), QueueState::None), vec![name("b")]);
         // It comes back with its old place, but does not push aside who holds.
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Granted);
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Behind("b".to_owned()));
@@ -232,7 +233,7 @@ mod tests {
         let mut queue = TurnQueue::default();
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
-        assert_eq!(queue.set("n", "a", &name("a"), TurnUse::Waits(at(1))), vec![name("b")]);
+        assert_eq!(queue.set("n", "a", &name("a"), QueueState::Waiting(at(1))), vec![name("b")]);
     }
 
     #[test]
@@ -242,7 +243,7 @@ mod tests {
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.acquire("m", "s", &sync, at(2)), Turn::Behind("the ModelRefresh a".to_owned()));
         assert_eq!(queue.acquire("m", "b", &name("b"), at(3)), Turn::Behind("a".to_owned()));
-        assert_eq!(queue.set("m", "a", &name("a"), TurnUse::Free), vec![sync.clone()]);
+        assert_eq!(queue.set("m", "a", &name("a"), QueueState::None), vec![sync.clone()]);
         assert_eq!(queue.acquire("m", "s", &sync, at(2)), Turn::Granted);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(3)), Turn::Behind("the ModelSync a".to_owned()));
     }

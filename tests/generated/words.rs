@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use schemars::{JsonSchema, schema_for};
-use tabular_operator::api::{ConditionType, Kind, Reason, RunState, Telling, TriggerType};
+use tabular_operator::api::{ConditionType, EventPolicy, Kind, Reason, RunState, TriggerType};
 use tabular_operator::operation::{CallKind, IdentityKind, ServiceKind};
 use tabular_operator::telemetry::labels::{
     ACTIVE_STATES, Answer, END_STATES, ENDS, ExportResult, LabelValue, ReconcileResult, Standing, TokenResult, UnknownSubmission,
@@ -69,15 +69,15 @@ fn events() {
         `reportingController` is `tabular-operator.dev/controller`. This page lists all events. The operator writes events in the background: a \
         lost event blocks no run, and [the status](states.md) does not depend on events.";
     let mut text = page("Events", about);
-    let explained = |wanted: &[Telling]| {
-        let of = Reason::ALL.iter().filter(|reason| wanted.contains(&reason.telling()));
+    let explained = |wanted: &[EventPolicy]| {
+        let of = Reason::ALL.iter().filter(|reason| wanted.contains(&reason.event_policy()));
         of.map(|reason| {
             let kind = if reason.warns() == Some(true) { "Warning" } else { "Normal" };
             (reason.as_str(), kind, reason.explanation())
         })
         .collect::<Vec<_>>()
     };
-    let mut section = |head: &str, when: &str, wanted: &[Telling]| {
+    let mut section = |head: &str, when: &str, wanted: &[EventPolicy]| {
         write!(text, "\n## {head}\n\n{when}\n\n| Reason | Type | Meaning and remedy |\n|---|---|---|\n").unwrap();
         let rows = explained(wanted);
         for (reason, kind, meaning) in &rows {
@@ -88,12 +88,12 @@ fn events() {
     let transitions = section(
         "Transitions",
         "Emitted when the reason of the condition `Ready` changes to this one, or a new run or attempt starts with it.",
-        &[Telling::Event, Telling::Warning, Telling::Stalled, Telling::Awaited],
+        &[EventPolicy::OnTransition, EventPolicy::WarningOnTransition, EventPolicy::Stalled, EventPolicy::Awaited],
     );
     let notices = section(
         "Other events",
         "Emitted when it happens. The status does not show it, or only briefly. This includes the end of a run if another run follows immediately, or if the resource is deleted.",
-        &[Telling::Notice, Telling::NoticeWarning],
+        &[EventPolicy::Explicit, EventPolicy::ExplicitWarning],
     );
     let quiet = Reason::ALL.iter().filter(|reason| reason.warns().is_none());
     let quiet: Vec<String> = quiet.map(|reason| format!("`{}`", reason.as_str())).collect();

@@ -18,7 +18,7 @@ use super::fair_semaphore::Shares;
 use super::resource_api::CALL;
 use super::timeout::bounded;
 use crate::api::{Kind, ModelResource, ResourceKey};
-use crate::engine::Notice;
+use crate::engine;
 use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::metrics::Metrics;
 use crate::text::plain;
@@ -59,7 +59,7 @@ struct Waiting {
     name: String,
     uid: Option<String>,
     resource_version: Option<String>,
-    notice: Notice,
+    notice: engine::Event,
     time: Timestamp,
 }
 
@@ -111,7 +111,7 @@ impl Events {
     }
 
     /// Queues an event about a resource.
-    pub(crate) fn publish(&self, kind: Kind, object: &ObjectMeta, notice: &Notice) {
+    pub(crate) fn publish(&self, kind: Kind, object: &ObjectMeta, notice: &engine::Event) {
         self.hand_in(Waiting {
             about: About::Resource(kind),
             namespace: object.namespace.clone().unwrap_or_default(),
@@ -124,7 +124,7 @@ impl Events {
     }
 
     /// Queues an event about the namespace of a resource. The namespace is being deleted.
-    pub(crate) fn publish_of_namespace(&self, resource: &ResourceKey, notice: &Notice) {
+    pub(crate) fn publish_of_namespace(&self, resource: &ResourceKey, notice: &engine::Event) {
         let ResourceKey { kind, namespace, name } = resource;
         self.hand_in(Waiting {
             about: About::Namespace,
@@ -132,7 +132,7 @@ impl Events {
             name: namespace.clone(),
             uid: None,
             resource_version: None,
-            notice: Notice { reason: notice.reason, message: format!("{} {name}: {}", kind.as_str(), notice.message) },
+            notice: engine::Event { reason: notice.reason, message: format!("{} {name}: {}", kind.as_str(), notice.message) },
             time: Timestamp::now(),
         });
     }
@@ -218,7 +218,7 @@ mod tests {
     use crate::api::Reason;
 
     fn event(name: &str, time: Timestamp, instance: &str) -> Event {
-        let notice = Notice { reason: Reason::Running, message: "m\u{202e}".repeat(2000) };
+        let notice = engine::Event { reason: Reason::Running, message: "m\u{202e}".repeat(2000) };
         let waiting = Waiting {
             about: About::Resource(Kind::ModelRefresh),
             namespace: "bi".to_owned(),

@@ -2,14 +2,14 @@
 
 use crate::api::Reason;
 use crate::controller::cluster::timeout::CallError;
-use crate::engine::{Cure, Fault};
+use crate::engine::{Blocker, Remedy};
 use crate::operation::{Trouble, TroubleKind};
 
 /// Why no identity is available.
 #[derive(Debug)]
 pub(crate) enum NoIdentity {
     /// A fault that a user can correct.
-    Fault(Fault),
+    Blocker(Blocker),
     /// The Kubernetes API did not return the referenced object.
     Unread(Trouble),
 }
@@ -21,6 +21,6 @@ pub(super) fn unread(what: &str, error: &CallError) -> NoIdentity {
 }
 
 /// A fault that a change in the cluster resolves.
-pub(super) fn fault(reason: Reason, message: String) -> NoIdentity {
-    NoIdentity::Fault(Fault { reason, message, cure: Cure::Cluster })
+pub(super) fn blocker(reason: Reason, message: String) -> NoIdentity {
+    NoIdentity::Blocker(Blocker { reason, message, remedy: Remedy::ClusterChange })
 }

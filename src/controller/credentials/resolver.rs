@@ -8,14 +8,14 @@ use kube::Client;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::error::{NoIdentity, fault};
+use super::error::{NoIdentity, blocker};
 use super::rbac_hint::Grants;
 use super::{secret, service_account};
 use crate::api::{Credentials, ManagedIdentity, Reason};
 use crate::azure::identity::{Environment, Identity};
 use crate::controller::cluster::fair_semaphore::Shares;
 use crate::engine::reconcile::Freshness;
-use crate::engine::{Cure, Fault};
+use crate::engine::{Blocker, Remedy};
 
 /// How long a cached identity serves polls.
 const FRESH: Duration = Duration::from_mins(1);
@@ -58,8 +58,8 @@ impl Identities {
         credentials: Option<&Credentials>,
         freshness: Freshness,
     ) -> Result<Identity, NoIdentity> {
-        if let Some(fault) = self.forbidden(namespace, credentials) {
-            return Err(NoIdentity::Fault(fault));
+        if let Some(blocker) = self.forbidden(namespace, credentials) {
+            return Err(NoIdentity::Blocker(blocker));
         }
         let key = (namespace.to_owned(), credentials.cloned());
         if let Some(identity) = self.just_read(&key, freshness) {
@@ -79,9 +79,9 @@ impl Identities {
                 self.remember(key, &identity);
                 Ok(identity)
             }
-            Err(NoIdentity::Fault(fault)) => match remembered {
+            Err(NoIdentity::Blocker(blocker)) => match remembered {
                 Some(identity) if freshness == Freshness::LastKnown => Ok(identity),
-                Some(_) | None => Err(NoIdentity::Fault(fault)),
+                Some(_) | None => Err(NoIdentity::Blocker(blocker)),
             },
             Err(NoIdentity::Unread(trouble)) => match remembered {
                 // The Kubernetes API is not available: the cached identity still serves to poll.
@@ -116,7 +116,7 @@ impl Identities {
     }
 
     /// Why a namespace is not allowed to use these credentials. Depends only on the settings of the operator, so it needs no request.
-    pub(crate) fn forbidden(&self, namespace: &str, credentials: Option<&Credentials>) -> Option<Fault> {
+    pub(crate) fn forbidden(&self, namespace: &str, credentials: Option<&Credentials>) -> Option<Blocker> {
         let what = match Asked::of(credentials) {
             Asked::Own => "the identity of the operator, which a resource without spec.credentials uses,",
             Asked::Managed(_) => "a managed identity, which belongs to the nodes or pod of the operator,",
@@ -129,7 +129,7 @@ impl Identities {
             "{what} is not allowed for namespace {namespace}: set spec.credentials.servicePrincipalRef or spec.credentials.workloadIdentity, \
              or have the operator's administrator add --operator-identity-namespace {namespace}"
         );
-        Some(Fault { reason: Reason::IdentityNotAllowed, message, cure: Cure::Spec })
+        Some(Blocker { reason: Reason::IdentityNotAllowed, message, remedy: Remedy::SpecChange })
     }
 
     pub(super) fn remember(&self, key: Key, identity: &Identity) {
@@ -151,7 +151,7 @@ impl Identities {
         match Asked::of(credentials) {
             Asked::Own => {
                 let identity = self.own.environment.identity(Timestamp::now());
-                identity.map_err(|why| fault(Reason::OperatorIdentityInvalid, format!("the operator has no usable identity: {why}")))
+                identity.map_err(|why| blocker(Reason::OperatorIdentityInvalid, format!("the operator has no usable identity: {why}")))
             }
             Asked::Managed(managed) => Ok(Identity::managed(managed.client_id.as_deref())),
             Asked::Secret(name) => secret::read(&self.client, &self.grants, namespace, name).await,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
-use super::error::{NoIdentity, fault, unread};
+use super::error::{NoIdentity, blocker, unread};
 use super::rbac_hint::Grants;
 use crate::api::Reason;
 use crate::azure::identity::{Identity, Spelling, value};
@@ -28,22 +28,22 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
             let message = format!(
                 "Secret {name} not found in namespace {namespace}: create it with {KEYS}, or correct spec.credentials.servicePrincipalRef.name"
             );
-            return Err(fault(Reason::SecretNotFound, message));
+            return Err(blocker(Reason::SecretNotFound, message));
         }
         Err(error) if error.status() == Some(403) => {
             let command = grants.secret(namespace, name).await;
             let message =
                 format!("the operator is not allowed to read Secret {name}: have an administrator of the namespace run: {command}");
-            return Err(fault(Reason::SecretForbidden, message));
+            return Err(blocker(Reason::SecretForbidden, message));
         }
         Err(error) => return Err(unread(&format!("Secret {name}"), &error)),
     };
     if secret.data.as_ref().is_none_or(BTreeMap::is_empty) {
         // Some controllers create a Secret first and fill it later.
         let message = format!("Secret {name} in namespace {namespace} has no keys yet: add {KEYS}");
-        return Err(fault(Reason::SecretNotFound, message));
+        return Err(blocker(Reason::SecretNotFound, message));
     }
-    identity_of(name, &secret, Timestamp::now()).map_err(|message| fault(Reason::SecretInvalid, message))
+    identity_of(name, &secret, Timestamp::now()).map_err(|message| blocker(Reason::SecretInvalid, message))
 }
 
 /// The service principal in a Secret, or one sentence that states the fault of the Secret.

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::error::{NoIdentity, fault, unread};
+use super::error::{NoIdentity, blocker, unread};
 use super::rbac_hint::Grants;
 use crate::api::Reason;
 use crate::azure::identity::{AUDIENCE, AssertionSource, Identity, SecretText, Spelling, value};
@@ -43,19 +43,19 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
                 "ServiceAccount {name} not found in namespace {namespace}: create it with the annotations {CLIENT} and {TENANT}, or \
                  correct spec.credentials.workloadIdentity.serviceAccountName"
             );
-            return Err(fault(Reason::ServiceAccountNotFound, message));
+            return Err(blocker(Reason::ServiceAccountNotFound, message));
         }
         Err(error) if error.status() == Some(403) => {
             let command = grants.tokens(namespace, name).await;
             let message =
                 format!("the operator is not allowed to read ServiceAccount {name}: have an administrator of the namespace run: {command}");
-            return Err(fault(Reason::ServiceAccountForbidden, message));
+            return Err(blocker(Reason::ServiceAccountForbidden, message));
         }
         Err(error) => return Err(unread(&format!("ServiceAccount {name}"), &error)),
     };
     let uid = account.uid().unwrap_or_default();
     let source = Tokens { accounts, namespace: namespace.to_owned(), name: name.to_owned(), uid, grants: grants.clone() };
-    identity_of(&account, Arc::new(source)).map_err(|message| fault(Reason::ServiceAccountInvalid, message))
+    identity_of(&account, Arc::new(source)).map_err(|message| blocker(Reason::ServiceAccountInvalid, message))
 }
 
 /// The identity that the annotations of an account name, or one sentence that states their fault.

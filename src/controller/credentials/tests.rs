@@ -19,7 +19,7 @@ use super::{rbac_hint, secret, service_account};
 use crate::api::{Credentials, ManagedIdentity, Reason, ServicePrincipalRef};
 use crate::azure::identity::{AssertionSource, Environment, Identity, SecretText};
 use crate::controller::cluster::resource_api::{CONNECTIONS, places};
-use crate::engine::Cure;
+use crate::engine::Remedy;
 use crate::engine::reconcile::Freshness;
 use crate::operation::Trouble;
 
@@ -249,8 +249,8 @@ async fn only_listed_namespaces_may_use_operator_identity() {
         assert!(identities.of("bi", credentials, Freshness::Fresh).await.is_ok());
         for namespace in ["b", "bi2", "", "BI"] {
             let refused = identities.of(namespace, credentials, Freshness::LastKnown).await;
-            let Err(NoIdentity::Fault(fault)) = refused else { panic!("{namespace} may") };
-            assert_eq!((fault.reason, fault.cure), (Reason::IdentityNotAllowed, Cure::Spec));
+            let Err(NoIdentity::Blocker(fault)) = refused else { panic!("{namespace} may") };
+            assert_eq!((fault.reason, fault.remedy), (Reason::IdentityNotAllowed, Remedy::SpecChange));
             assert!(fault.message.contains(&format!("--operator-identity-namespace {namespace}")), "{}", fault.message);
         }
     }
@@ -279,8 +279,8 @@ async fn secret_without_keys_counts_as_missing() {
         let answer = move |_: Request<Body>| std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(body.clone()))));
         let client = Client::new(tower::service_fn(answer), "bi");
         let refused = secret::read(&client, &Grants::new(client.clone()), "bi", "aas-sp").await;
-        let Err(NoIdentity::Fault(fault)) = refused else { panic!("an identity") };
-        assert_eq!((fault.reason, fault.cure), (Reason::SecretNotFound, Cure::Cluster));
+        let Err(NoIdentity::Blocker(fault)) = refused else { panic!("an identity") };
+        assert_eq!((fault.reason, fault.remedy), (Reason::SecretNotFound, Remedy::ClusterChange));
         assert!(fault.message.starts_with("Secret aas-sp in namespace bi has no keys yet"), "{}", fault.message);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 use tokio::time::Instant;
 
-use crate::engine::Leaving;
+use crate::engine::DrainMode;
 
 /// The annotation: `cancel` or `wait`, a number that increases with each renewal, and the installations ([`super::installation`]) that
 /// it addresses. Without any, it addresses all.
@@ -18,10 +18,10 @@ pub(crate) const ANNOTATION: &str = "tabular-operator.dev/leaving";
 pub(crate) const HOLDS: Duration = Duration::from_mins(1);
 
 /// The value of the request to these installations. `count` is the number of its renewals.
-pub(crate) fn word(leaving: Leaving, count: u64, to: &[&str]) -> String {
+pub(crate) fn word(leaving: DrainMode, count: u64, to: &[&str]) -> String {
     let word = match leaving {
-        Leaving::Cancel => "cancel",
-        Leaving::Wait => "wait",
+        DrainMode::Cancel => "cancel",
+        DrainMode::Wait => "wait",
     };
     [&[word, &count.to_string()], to].concat().join(" ")
 }
@@ -40,15 +40,15 @@ pub(super) struct Heard {
 
 impl Heard {
     /// The request in the Lease if it is still in effect.
-    pub(super) fn hear(&mut self, lease: &Lease, now: Instant) -> Option<Leaving> {
+    pub(super) fn hear(&mut self, lease: &Lease, now: Instant) -> Option<DrainMode> {
         let said = lease.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION));
         if said != self.last.as_ref().map(|(word, _)| word) {
             self.last = said.map(|word| (word.clone(), now));
         }
         let (word, since) = self.last.as_ref()?;
         let leaving = match word.split(' ').next() {
-            Some("cancel") => Some(Leaving::Cancel),
-            Some("wait") => Some(Leaving::Wait),
+            Some("cancel") => Some(DrainMode::Cancel),
+            Some("wait") => Some(DrainMode::Wait),
             Some(_) | None => None,
         };
         leaving.filter(|_| now < *since + HOLDS)
@@ -69,14 +69,14 @@ mod tests {
     async fn drain_request_expires_a_minute_after_renewal() {
         let (mut heard, start) = (Heard::default(), Instant::now());
         let mut at = |seconds, word: Option<&str>| heard.hear(&saying(word), start + Duration::from_secs(seconds));
-        let (first, second) = (word(Leaving::Cancel, 1, &[]), word(Leaving::Cancel, 2, &["a"]));
+        let (first, second) = (word(DrainMode::Cancel, 1, &[]), word(DrainMode::Cancel, 2, &["a"]));
         assert_eq!(at(0, None), None);
-        assert_eq!(at(5, Some(&first)), Some(Leaving::Cancel));
-        assert_eq!(at(64, Some(&first)), Some(Leaving::Cancel));
+        assert_eq!(at(5, Some(&first)), Some(DrainMode::Cancel));
+        assert_eq!(at(64, Some(&first)), Some(DrainMode::Cancel));
         assert_eq!(at(65, Some(&first)), None);
-        assert_eq!(at(70, Some(&second)), Some(Leaving::Cancel));
+        assert_eq!(at(70, Some(&second)), Some(DrainMode::Cancel));
         assert_eq!(at(75, None), None);
-        assert_eq!(at(80, Some(&word(Leaving::Wait, 1, &["a", "b"]))), Some(Leaving::Wait));
+        assert_eq!(at(80, Some(&word(DrainMode::Wait, 1, &["a", "b"]))), Some(DrainMode::Wait));
         assert_eq!(at(85, Some("nonsense")), None);
     }
 }

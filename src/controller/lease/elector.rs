@@ -230,7 +230,7 @@ impl Candidate {
             holding.renew = sent + self.settings.pace();
             match renewed {
                 Err(error) if error.is_not_found() && renewal.metadata.resource_version.is_some() => self.recreate(&mut holding),
-                Err(error) if error.is_conflict() => match self.look_again(holding.until).await {
+                Err(error) if error.is_conflict() => match self.requeue_after(holding.until).await {
                     Ok(Sight::Deleted) => self.recreate(&mut holding),
                     Ok(Sight::Ours(lease)) => {
                         // Before the renewal, which confirms that the request was received.
@@ -258,7 +258,7 @@ impl Candidate {
 
     /// Reads the Lease after a rejected renewal. The response to an earlier renewal was lost, a client edited the Lease, or another
     /// operator acquired it. In the last case, it is lost.
-    async fn look_again(&mut self, until: Instant) -> Result<Sight, String> {
+    async fn requeue_after(&mut self, until: Instant) -> Result<Sight, String> {
         let read = tokio::select! {
             biased;
             () = sleep_until(until) => return Ok(Sight::Unknown),

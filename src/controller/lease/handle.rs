@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Leaving;
+use crate::engine::DrainMode;
 
 /// Whether this process may act. Clones share one state.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct LeaseHandle {
     stop: CancellationToken,
     /// Cancelled when the loop has ended for any reason.
     ended: CancellationToken,
-    leaving: Arc<watch::Sender<Option<Leaving>>>,
+    leaving: Arc<watch::Sender<Option<DrainMode>>>,
 }
 
 /// The state of this process. It only moves down this list.
@@ -123,18 +123,18 @@ impl LeaseHandle {
     /// Whether the Lease contains a drain request, and how running operations end. A renewal of the Lease after the request confirms that
     /// the holder has received it.
     #[must_use]
-    pub fn leaving(&self) -> Option<Leaving> {
+    pub fn leaving(&self) -> Option<DrainMode> {
         *self.leaving.borrow()
     }
 
     /// Receives each change of [`Self::leaving`].
     #[must_use]
-    pub fn leaving_changes(&self) -> watch::Receiver<Option<Leaving>> {
+    pub fn leaving_changes(&self) -> watch::Receiver<Option<DrainMode>> {
         self.leaving.subscribe()
     }
 
     /// Records the drain request, and returns whether it changed.
-    pub(super) fn set_leaving(&self, next: Option<Leaving>) -> bool {
+    pub(super) fn set_leaving(&self, next: Option<DrainMode>) -> bool {
         self.leaving.send_if_modified(|leaving| std::mem::replace(leaving, next) != next)
     }
 

@@ -30,7 +30,7 @@ mod tests {
     fn drain_request_to_others_is_removed() {
         let kept = |to: &[&str], ours: Option<&str>| {
             let mut lease = Lease::default();
-            let word = drain_signal::word(crate::engine::Leaving::Cancel, 1, to);
+            let word = drain_signal::word(crate::engine::DrainMode::Cancel, 1, to);
             lease.metadata.annotations =
                 Some([(drain_signal::ANNOTATION.to_owned(), word), (ANNOTATION.to_owned(), "a".to_owned())].into());
             settle(&mut lease, ours);

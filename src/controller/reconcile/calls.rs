@@ -10,7 +10,7 @@ use crate::azure::identity::{Fingerprint, Identity};
 use crate::azure::{self, Window};
 use crate::controller::credentials::NoIdentity;
 use crate::engine::reconcile::{Call, Freshness};
-use crate::engine::{Cure, Fault, Seen, claims};
+use crate::engine::{Blocker, Observation, Remedy, claims};
 use crate::operation::{CallKind, ServiceKind, Submission, Trouble, TroubleKind};
 
 /// A prepared call, which has its credentials, its token and a permit for a call in flight.
@@ -44,7 +44,7 @@ async fn identity(
     let found = ctx.identities.of(&namespace, credentials.as_ref(), freshness).await;
     match (&found, &credentials) {
         (Ok(_), Some(credentials)) => ctx.memory.used(&uid, credentials),
-        (Err(NoIdentity::Fault(_)), None) if freshness != Freshness::Fresh => {
+        (Err(NoIdentity::Blocker(_)), None) if freshness != Freshness::Fresh => {
             if let Some(last) = ctx.memory.last_used(&uid)
                 && let Ok(identity) = ctx.identities.of(&namespace, Some(&last), Freshness::LastKnown).await
             {
@@ -61,24 +61,24 @@ async fn identity(
 pub(crate) async fn prepare(
     ctx: &Context,
     object: &ModelResource,
-    credentials: Result<Option<Credentials>, Fault>,
+    credentials: Result<Option<Credentials>, Blocker>,
     model: &Model,
     call: &Call,
     freshness: Freshness,
-) -> Result<Prepared, Box<Seen>> {
-    let ours = |reason, message| Box::new(Seen::Fault(Fault { reason, message, cure: Cure::Spec }));
+) -> Result<Prepared, Box<Observation>> {
+    let ours = |reason, message| Box::new(Observation::Blocked(Blocker { reason, message, remedy: Remedy::SpecChange }));
     let target = Target::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
-    let credentials = credentials.map_err(|fault| Box::new(Seen::Fault(fault)))?;
+    let credentials = credentials.map_err(|blocker| Box::new(Observation::Blocked(blocker)))?;
     let namespace = object.namespace().unwrap_or_default();
     let (identity, credentials) = match identity(ctx, object, credentials, freshness).await {
         Ok(found) => found,
-        Err(NoIdentity::Fault(fault)) => return Err(Box::new(Seen::Fault(fault))),
-        Err(NoIdentity::Unread(trouble)) => return Err(Box::new(Seen::Trouble(trouble))),
+        Err(NoIdentity::Blocker(blocker)) => return Err(Box::new(Observation::Blocked(blocker))),
+        Err(NoIdentity::Unread(trouble)) => return Err(Box::new(Observation::CallFailed(trouble))),
     };
     let key = model.key();
     if let Some(trouble) = ctx.refusals.of(&identity, &key) {
         ctx.identities.refused(&namespace, credentials.as_ref());
-        return Err(Box::new(Seen::Trouble(trouble)));
+        return Err(Box::new(Observation::CallFailed(trouble)));
     }
     let fingerprint = identity.fingerprint();
     let at_service = target.at(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
@@ -91,31 +91,34 @@ pub(crate) async fn prepare(
             if matches!(trouble.kind, TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused) {
                 ctx.identities.refused(&namespace, credentials.as_ref());
             }
-            Err(Box::new(Seen::Trouble(trouble)))
+            Err(Box::new(Observation::CallFailed(trouble)))
         }
     }
 }
 
 /// Performs a prepared call.
-pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, prepared: Prepared) -> Seen {
+pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, prepared: Prepared) -> Observation {
     let Prepared { call: service, credentials, identity, model } = prepared;
     let seen = match call {
-        Call::Submit(request) => Seen::Submission(service.submit(request).await),
-        Call::ResolveModel => Seen::Resolved(service.resolve().await),
-        Call::Poll(kind, operation) => Seen::Look(service.look(*kind, operation).await),
+        Call::Submit(request) => Observation::Submission(service.submit(request).await),
+        Call::ResolveModel => Observation::ModelResolved(service.resolve().await),
+        Call::Poll(kind, operation) => Observation::Polled(service.look(*kind, operation).await),
         Call::List(kind, intent) => {
             let result = service.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
-            let mut taken = ctx.claimed_by_others(object, (*kind, &model), listed);
+            let mut claimed = ctx.claimed_by_others(object, (*kind, &model), listed);
             let unseen = ctx.unseen((*kind).into());
             let run = object.status().and_then(|status| status.run.as_ref());
-            match unseen.zip(result.as_ref().ok()).and_then(|(unseen, listing)| claims::spare(run, listing, &mut taken, &unseen)) {
-                Some(fault) => Seen::Fault(fault),
-                None => Seen::Listing { kind: *kind, result, taken },
+            match unseen
+                .zip(result.as_ref().ok())
+                .and_then(|(unseen, listing)| claims::exclude_unclaimed(run, listing, &mut claimed, &unseen))
+            {
+                Some(blocker) => Observation::Blocked(blocker),
+                None => Observation::Listed { kind: *kind, result, claimed },
             }
         }
-        Call::FindModel => Seen::Presence(service.find_model().await),
-        Call::Cancel(id) => Seen::Cancellation(service.cancel(id).await),
+        Call::FindModel => Observation::ModelChecked(service.find_model().await),
+        Call::Cancel(id) => Observation::CancelRequested(service.cancel(id).await),
     };
     if let Some(trouble) = refusal_in(&seen) {
         ctx.refusals.remember(identity, &model, trouble);
@@ -125,25 +128,25 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
 }
 
 /// The error by which the service refused the identity, if it did.
-fn refusal_in(seen: &Seen) -> Option<&Trouble> {
+fn refusal_in(seen: &Observation) -> Option<&Trouble> {
     use crate::operation::{Cancellation, Look, Presence, Resolution};
     let trouble = match seen {
-        Seen::Submission(Submission::Refused(trouble))
-        | Seen::Look(Look::Trouble(trouble))
-        | Seen::Listing { result: Err(trouble), .. }
-        | Seen::Cancellation(Cancellation::Trouble(trouble))
-        | Seen::Resolved(Resolution::Trouble(trouble))
-        | Seen::Presence(Presence::Trouble(trouble)) => trouble,
-        Seen::Submission(_)
-        | Seen::Look(_)
-        | Seen::Listing { .. }
-        | Seen::Cancellation(_)
-        | Seen::Nothing
-        | Seen::Resolved(_)
-        | Seen::Presence(_)
-        | Seen::Turn(_)
-        | Seen::Trouble(_)
-        | Seen::Fault(_) => return None,
+        Observation::Submission(Submission::Refused(trouble))
+        | Observation::Polled(Look::Trouble(trouble))
+        | Observation::Listed { result: Err(trouble), .. }
+        | Observation::CancelRequested(Cancellation::Trouble(trouble))
+        | Observation::ModelResolved(Resolution::Trouble(trouble))
+        | Observation::ModelChecked(Presence::Trouble(trouble)) => trouble,
+        Observation::Submission(_)
+        | Observation::Polled(_)
+        | Observation::Listed { .. }
+        | Observation::CancelRequested(_)
+        | Observation::None
+        | Observation::ModelResolved(_)
+        | Observation::ModelChecked(_)
+        | Observation::Turn(_)
+        | Observation::CallFailed(_)
+        | Observation::Blocked(_) => return None,
     };
     (trouble.kind == TroubleKind::AccessDenied).then_some(trouble)
 }
@@ -196,13 +199,13 @@ mod tests {
         let (ctx, object) = world();
         let credentials: Credentials = serde_json::from_value(json!({"servicePrincipalRef": {"name": "aas-sp"}})).unwrap();
         // No credentials are known yet.
-        assert!(matches!(identity(&ctx, &object, None, Freshness::Cached).await, Err(NoIdentity::Fault(_))));
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Cached).await, Err(NoIdentity::Blocker(_))));
         assert!(identity(&ctx, &object, Some(credentials.clone()), Freshness::Fresh).await.is_ok());
         for freshness in [Freshness::Cached, Freshness::LastKnown] {
             let found = identity(&ctx, &object, None, freshness).await;
             assert_eq!(found.map(|(_, used)| used).ok(), Some(Some(credentials.clone())), "{freshness:?}");
         }
         // A new operation needs the credentials of the spec.
-        assert!(matches!(identity(&ctx, &object, None, Freshness::Fresh).await, Err(NoIdentity::Fault(_))));
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Fresh).await, Err(NoIdentity::Blocker(_))));
     }
 }

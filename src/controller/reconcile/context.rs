@@ -24,7 +24,7 @@ use crate::controller::store::detached_index::Orphans;
 use crate::controller::store::index::{Index, Sight};
 use crate::controller::store::local_state::Memory;
 use crate::controller::store::scope::{WatchHandle, WatchScope};
-use crate::engine::{Followed, Settings, Taken, TurnQueue, TurnUse, turn_use};
+use crate::engine::{ClaimedOperations, QueueState, Settings, TurnQueue, Upstream, queue_state};
 use crate::operation::{OperationId, OperationKind};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
@@ -82,8 +82,8 @@ impl Context {
     fn meet_first(&self, name: &ResourceKey, object: &ModelResource) {
         self.follow(name, object.follows());
         let Some(status) = object.status().filter(|_| !object.is_released()) else { return };
-        let (Some(run), turn) = (&status.run, turn_use(status, Timestamp::now(), &self.settings)) else { return };
-        if turn != TurnUse::Free {
+        let (Some(run), turn) = (&status.run, queue_state(status, Timestamp::now(), &self.settings)) else { return };
+        if turn != QueueState::None {
             self.queue.lock().set(&run.model.key(), &object.uid().unwrap_or_default(), name, turn);
         }
     }
@@ -111,13 +111,13 @@ impl Context {
         object: &ModelResource,
         (kind, model): (OperationKind, &str),
         operations: impl IntoIterator<Item = &'a OperationId>,
-    ) -> Taken {
+    ) -> ClaimedOperations {
         self.index.claimed_by_others(object.uid().as_deref(), (kind, model), operations, |uid| self.orphans.follows(uid))
     }
 
     /// Whether another resource has the operation that the annotation `adopt` of this one names. If none has, it is reserved for this one
     /// until the next call, so that two concurrent reconciliations do not both adopt it.
-    pub(crate) fn adopt_taken(&self, object: &ModelResource) -> bool {
+    pub(crate) fn adopt_claimed(&self, object: &ModelResource) -> bool {
         let run = object.status().and_then(|status| status.run.as_ref()).filter(|run| run.state == RunState::Submitting);
         let named = object.annotations().get(ADOPT).and_then(|id| OperationId::parse(id));
         let model = run.map(|run| run.model.key());
@@ -217,7 +217,7 @@ impl Context {
     fn sight(&self, name: &ResourceKey) -> dependents::Sight {
         let mut hasher = DefaultHasher::new();
         match self.find(name)? {
-            Ok(resource) => (Followed::of_resource(&resource), resource.credentials()).hash(&mut hasher),
+            Ok(resource) => (Upstream::of_resource(&resource), resource.credentials()).hash(&mut hasher),
             Err(error) => error.hash(&mut hasher),
         }
         Some(hasher.finish())
@@ -258,7 +258,7 @@ mod tests {
 
     fn taken(ctx: &Context, object: &ModelResource) -> Vec<String> {
         let listed: Vec<OperationId> = ["op-0", "OP-7", "op-none"].iter().filter_map(|id| OperationId::parse(id)).collect();
-        ctx.claimed_by_others(object, (OperationKind::Refresh, "m"), &listed).watched.into_iter().collect()
+        ctx.claimed_by_others(object, (OperationKind::Refresh, "m"), &listed).active.into_iter().collect()
     }
 
     fn running(metrics: &Metrics) -> String {

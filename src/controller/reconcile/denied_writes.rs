@@ -4,7 +4,7 @@ use kube::Resource as _;
 
 use super::context::Context;
 use crate::api::{ModelResource, Reason};
-use crate::engine::{Notice, sentence};
+use crate::engine::{Event, sentence};
 use crate::telemetry::labels::Write;
 
 /// Reports a refused write, unless the same refusal was reported recently: the write is retried repeatedly.
@@ -12,7 +12,7 @@ pub(crate) fn report(ctx: &Context, object: &ModelResource, write: Write, said: 
     let message = message(write, said);
     let uid = object.meta().uid.as_deref().unwrap_or_default();
     if ctx.memory.is_news(uid, &message) {
-        ctx.events.publish(object.kind(), object.meta(), &Notice { reason: Reason::WriteRefused, message });
+        ctx.events.publish(object.kind(), object.meta(), &Event { reason: Reason::WriteRefused, message });
     }
 }
 

@@ -18,7 +18,7 @@ use super::driver::drive;
 use crate::api::{self, ModelResource, Reason};
 use crate::controller::cluster::resource_api::Records;
 use crate::controller::store::detached_index::Gone;
-use crate::engine::Notice;
+use crate::engine::Event;
 use crate::engine::reconcile::{AcceptedSubmission, Finish, Reconciliation, Transient};
 
 /// The delay before a retry for which the state machine sets none.
@@ -70,12 +70,12 @@ async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<Accepted
         "resource deleted without its finalizer; tracking its operation until it ends"
     );
     let given_up = match tokio::time::timeout(LONGEST, Box::pin(follow(ctx, deleted(object), accepted))).await {
-        Ok(Followed::ToTheEnd) => return,
-        Ok(Followed::InDoubt) => "the operation cannot be identified any more",
+        Ok(Upstream::ToTheEnd) => return,
+        Ok(Upstream::InDoubt) => "the operation cannot be identified any more",
         Err(_) => "its end was not observed",
     };
     let message = format!("an operation may still be running: the resource's finalizer was removed, and {given_up}");
-    ctx.events.publish(object.kind(), object.meta(), &Notice { reason: Reason::Released, message });
+    ctx.events.publish(object.kind(), object.meta(), &Event { reason: Reason::Released, message });
 }
 
 /// The resource as it would be if the finalizer still delayed its deletion.
@@ -90,7 +90,7 @@ fn deleted(object: &ModelResource) -> ModelResource {
 }
 
 /// How the tracking ended.
-enum Followed {
+enum Upstream {
     /// The operation ended, or the lease was lost.
     ToTheEnd,
     /// Only a user could identify the operation, and the resource to annotate no longer exists.
@@ -98,7 +98,7 @@ enum Followed {
 }
 
 /// Reconciles in memory until the operation has ended. An accepted submission is polled by its id.
-async fn follow(ctx: &Context, object: ModelResource, accepted: Option<AcceptedSubmission>) -> Followed {
+async fn follow(ctx: &Context, object: ModelResource, accepted: Option<AcceptedSubmission>) -> Upstream {
     let (key, uid) = (object.key(), object.uid().unwrap_or_default());
     let (mut view, mut transient) = (Arc::new(object), Transient { accepted, ..Transient::default() });
     loop {
@@ -109,8 +109,8 @@ async fn follow(ctx: &Context, object: ModelResource, accepted: Option<AcceptedS
             Finish::Settled { requeue } => requeue.unwrap_or(PAUSE),
             // Unreachable: a detached reconciliation neither reads nor writes.
             Finish::Failed => PAUSE,
-            Finish::Released | Finish::Gone | Finish::Conflict => return Followed::ToTheEnd,
-            Finish::Unresolvable => return Followed::InDoubt,
+            Finish::Released | Finish::Gone | Finish::Conflict => return Upstream::ToTheEnd,
+            Finish::Unresolvable => return Upstream::InDoubt,
         };
         (view, transient) = (outcome.view, outcome.transient);
         tokio::time::sleep(pause.max(SHORTEST)).await;

@@ -17,7 +17,7 @@ use super::write::{fenced, left};
 use crate::api::{ModelResource, ResourceKey};
 use crate::controller::cluster::resource_api::Records;
 use crate::controller::cluster::timeout::CallError;
-use crate::engine::Seen;
+use crate::engine::Observation;
 use crate::engine::reconcile::{Outcome, Reconciliation, Request, Response, Unavailable, View as _};
 use crate::operation::Submission;
 use crate::telemetry::labels::Write;
@@ -72,7 +72,7 @@ pub(super) async fn drive(
                     None => Response::TimedOut,
                 }
             }
-            Request::Reserve { model, id } => Response::Reserved { taken: ctx.is_taken(view, &model, &id) },
+            Request::Reserve { model, id } => Response::Reserved { claimed: ctx.is_taken(view, &model, &id) },
             Request::WriteStatus { status, .. } => {
                 let written = fenced(&mut report, Write::Status, view, Box::pin(records.write_status(view, &status))).await;
                 if written.is_ok() {
@@ -98,8 +98,8 @@ pub(super) async fn drive(
                 }
             }
             Request::AcquireTurn { model, since } => Response::Turn(ctx.queue.lock().acquire(&model, uid, key, since)),
-            Request::Publish { events, namespace_ending } => {
-                report.published(view, &events, namespace_ending);
+            Request::Publish { events, namespace_terminating } => {
+                report.published(view, &events, namespace_terminating);
                 Response::Published
             }
             Request::Call { call, timeout } => match prepared.take() {
@@ -110,7 +110,7 @@ pub(super) async fn drive(
                     }
                     let work = Box::pin(calls::call(ctx, view, &call, prepared));
                     let called = within_limit(timeout, ctx.traces.within(|| report.subject(machine.run()), work)).await;
-                    if let Some(Seen::Submission(accepted @ Submission::Accepted { .. })) = &called {
+                    if let Some(Observation::Submission(accepted @ Submission::Accepted { .. })) = &called {
                         ctx.memory.accept(uid, view.status(), accepted);
                     }
                     called.map_or(Response::TimedOut, |seen| Response::Called(Box::new(seen)))

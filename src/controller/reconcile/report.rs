@@ -9,7 +9,7 @@ use super::denied_writes;
 use super::runs;
 use crate::api::{ModelResource, Reason, ResourceKey, Run, Status};
 use crate::controller::cluster::timeout::CallError;
-use crate::engine::Notice;
+use crate::engine::Event;
 use crate::engine::reconcile::{Finish, Outcome, Rejection, Response, RunRef, View};
 use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::traces::Subject;
@@ -67,7 +67,7 @@ impl<'a> Report<'a> {
     }
 
     /// Records the end of the reconciliation. It is known by now whether the view of a rejected write was stale.
-    pub(super) fn ended(&mut self, outcome: &Outcome<Arc<ModelResource>>, last_events: &[Notice]) {
+    pub(super) fn ended(&mut self, outcome: &Outcome<Arc<ModelResource>>, last_events: &[Event]) {
         if outcome.finish == Finish::Released {
             self.removed(&outcome.view, last_events);
             return self.settle(WriteResult::Success);
@@ -88,10 +88,10 @@ impl<'a> Report<'a> {
     }
 
     /// Publishes events about the resource. If its namespace is being deleted, a release is also published about the namespace.
-    pub(super) fn published(&self, view: &ModelResource, events: &[Notice], namespace_ending: bool) {
+    pub(super) fn published(&self, view: &ModelResource, events: &[Event], namespace_terminating: bool) {
         for event in events {
             self.ctx.events.publish(self.key.kind, view.meta(), event);
-            if namespace_ending && event.reason == Reason::Released {
+            if namespace_terminating && event.reason == Reason::Released {
                 self.ctx.events.publish_of_namespace(self.key, event);
             }
             runs::told(&self.ctx.metrics, event);
@@ -111,7 +111,7 @@ impl<'a> Report<'a> {
     }
 
     /// Records the removal of the finalizer. A run that ends with its resource has no other record of its end.
-    fn removed(&self, view: &Arc<ModelResource>, events: &[Notice]) {
+    fn removed(&self, view: &Arc<ModelResource>, events: &[Event]) {
         let Some(run) = View::status(view).run.as_ref().filter(|run| !run.state.ended()) else { return };
         let subject = self.subject_of(run);
         let trace = self.ctx.traces.trace_of(&subject);

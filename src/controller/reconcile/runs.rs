@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Kind, Reason, Run, RunState, Time};
-use crate::engine::Notice;
+use crate::engine::Event;
 use crate::telemetry::labels::{END_STATES, ENDS, UnknownSubmission};
 use crate::telemetry::metrics::{Ended, Metrics, Submitted};
 use crate::telemetry::trace_id::TraceId;
@@ -33,7 +33,7 @@ pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run:
 }
 
 /// Counts a run that ended with its resource. Its last notice determines the reason, which is returned.
-pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Notice], trace: Option<TraceId>) -> Reason {
+pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Event], trace: Option<TraceId>) -> Reason {
     let told = notices.iter().rev().find_map(|notice| ENDS.iter().find(|(_, reason)| *reason == notice.reason));
     let &(state, reason) = told.unwrap_or(&(RunState::Cancelled, Reason::Deleted));
     let took = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(start, Timestamp::now().into()));
@@ -42,7 +42,7 @@ pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Noti
 }
 
 /// Counts the outcomes of submissions whose response was lost.
-pub(super) fn told(metrics: &Metrics, notice: &Notice) {
+pub(super) fn told(metrics: &Metrics, notice: &Event) {
     let outcome = match notice.reason {
         Reason::ResolvingSubmission => UnknownSubmission::Observed,
         Reason::Resubmitted => UnknownSubmission::Resubmitted,
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn run_of_deleted_resource_is_counted_as_ended() {
         let metrics = Metrics::new();
-        let let_go = Notice { reason: Reason::Released, message: String::new() };
+        let let_go = Event { reason: Reason::Released, message: String::new() };
         assert_eq!(released(&metrics, Kind::ModelSync, &run("Running", &json!({})), &[let_go], None), Reason::Released);
         assert_eq!(released(&metrics, Kind::ModelSync, &run("Waiting", &json!({})), &[], None), Reason::Deleted);
         let text = metrics.encode().unwrap();

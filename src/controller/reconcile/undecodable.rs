@@ -14,7 +14,7 @@ use crate::api::{self, Kind, Reason, ResourceKey};
 use crate::controller::cluster::resource_api::{CALL, finalizers_of};
 use crate::controller::cluster::timeout::{CallError, bounded};
 use crate::controller::store::cached::Watched;
-use crate::engine::{Notice, namespace_patience};
+use crate::engine::{Event, namespace_time_left};
 
 /// How often the namespace of a resource that is being deleted is polled: the deletion of the namespace does not change the resource.
 const LOOK: Duration = Duration::from_mins(1);
@@ -26,11 +26,11 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
     let uid = cached.uid().unwrap_or_default();
     // Its position in the queue cannot be read any more.
     ctx.wake(ctx.queue.lock().remove(&uid));
-    let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Notice { reason, message });
+    let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Event { reason, message });
     let held = cached.meta().deletion_timestamp.as_ref().filter(|_| api::has_finalizer(cached.meta()));
     let asked = held.is_some() && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true");
     let patience = match held {
-        Some(since) if !asked && namespaces::is_ending(ctx, &namespace, &uid).await => Some(namespace_patience(since.0, Timestamp::now())),
+        Some(since) if !asked && namespaces::is_ending(ctx, &namespace, &uid).await => Some(namespace_time_left(since.0, Timestamp::now())),
         _ => None,
     };
     if !asked && patience.is_none_or(|left| !left.is_zero()) {
@@ -54,7 +54,7 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
             };
             let message = format!("{what} may still be running: {why}, and the status cannot be decoded");
             if patience.is_some() {
-                let notice = Notice { reason: Reason::Released, message: message.clone() };
+                let notice = Event { reason: Reason::Released, message: message.clone() };
                 ctx.events.publish_of_namespace(&ResourceKey { kind, namespace, name }, &notice);
             }
             publish(Reason::Released, message);

@@ -8,24 +8,24 @@ use super::target::Target;
 use crate::api::{Credentials, Model, ModelResource, Reason, RefreshParameters};
 use crate::azure::cloud::Cloud;
 use crate::controller::credentials::Identities;
-use crate::engine::{Cure, Fault};
+use crate::engine::{Blocker, Remedy};
 
 /// The fault of the resource's own spec.
-pub(crate) fn of_spec(resource: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {
+pub(crate) fn of_spec(resource: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Blocker> {
     let wrong = resource.model().and_then(|model| of_model(model, cloud)).or_else(|| of_parameters(resource));
-    let wrong = wrong.map(|(reason, message)| Fault { reason, message: format!("spec.{message}"), cure: Cure::Spec });
+    let wrong = wrong.map(|(reason, message)| Blocker { reason, message: format!("spec.{message}"), remedy: Remedy::SpecChange });
     // A resource without a model also uses the credentials of its upstream.
     wrong.or_else(|| resource.model().and_then(|_| of_credentials(resource, resource.credentials(), identities)))
 }
 
 /// The fault of an upstream whose model and credentials the resource uses.
-pub(crate) fn of_followed(followed: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {
+pub(crate) fn of_followed(followed: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Blocker> {
     let wrong = followed.model().and_then(|model| of_model(model, cloud)).map(|(reason, message)| (reason, format!("spec.{message}")));
-    let forbidden = || of_credentials(followed, followed.credentials(), identities).map(|fault| (fault.reason, fault.message));
+    let forbidden = || of_credentials(followed, followed.credentials(), identities).map(|blocker| (blocker.reason, blocker.message));
     let (reason, message) = wrong.or_else(forbidden)?;
     let message = format!("ModelRefresh {}, whose model this resource uses: {message}", followed.name_any());
     // A correction of its spec triggers a reconciliation of the follower.
-    Some(Fault { reason, message, cure: Cure::Cluster })
+    Some(Blocker { reason, message, remedy: Remedy::ClusterChange })
 }
 
 /// The reason of a fault, and its message, which starts with the field below `spec`.
@@ -48,6 +48,6 @@ fn of_parameters(resource: &ModelResource) -> Option<Wrong> {
     Some((Reason::InvalidSpec, message))
 }
 
-fn of_credentials(resource: &ModelResource, credentials: Option<&Credentials>, identities: &Identities) -> Option<Fault> {
+fn of_credentials(resource: &ModelResource, credentials: Option<&Credentials>, identities: &Identities) -> Option<Blocker> {
     identities.forbidden(&resource.namespace().unwrap_or_default(), credentials)
 }

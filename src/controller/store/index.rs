@@ -12,8 +12,8 @@ use super::gauges::{Census, Facts};
 use super::local_state::version_of;
 use super::scope::WatchScope;
 use crate::api::ModelResource;
-use crate::engine::Taken;
-use crate::engine::claims::{Claims, Record};
+use crate::engine::ClaimedOperations;
+use crate::engine::claims::{ClaimSource, Claims};
 use crate::operation::{OperationId, OperationKind};
 use crate::telemetry::metrics::Metrics;
 
@@ -103,19 +103,19 @@ impl Index {
     /// Keeps the operations of a resource claimed that is being deleted or was deleted.
     pub(crate) fn departs(&self, object: &ModelResource) {
         if let Some(uid) = object.uid() {
-            self.known.lock().claims.depart(&Arc::from(uid), record(object));
+            self.known.lock().claims.keep_removed(&Arc::from(uid), record(object));
         }
     }
 
-    /// See [`Claims::by_others`].
+    /// See [`Claims::of_others`].
     pub(crate) fn claimed_by_others<'a>(
         &self,
         own: Option<&str>,
         operations_of: (OperationKind, &str),
         operations: impl IntoIterator<Item = &'a OperationId>,
         is_tracked: impl Fn(&str) -> bool,
-    ) -> Taken {
-        self.known.lock().claims.by_others(own, operations_of, operations, is_tracked)
+    ) -> ClaimedOperations {
+        self.known.lock().claims.of_others(own, operations_of, operations, is_tracked)
     }
 
     /// See [`Claims::reserve`].
@@ -135,7 +135,7 @@ impl Known {
         let before = self.entries.insert(Arc::clone(uid), entry);
         self.census.replace(uid, before.as_ref().map(|before| &before.facts), Some(&facts), metrics);
         if let Some(object) = object {
-            self.claims.show(uid, record(object), object.is_released());
+            self.claims.update(uid, record(object), object.is_released());
         }
     }
 
@@ -143,10 +143,10 @@ impl Known {
         if let Some(before) = self.entries.remove(uid) {
             self.census.replace(uid, Some(&before.facts), None, metrics);
         }
-        self.claims.gone(uid);
+        self.claims.on_deleted(uid);
     }
 }
 
-fn record(object: &ModelResource) -> Record<'_> {
-    Record { kind: object.kind().into(), model: object.model(), status: object.status() }
+fn record(object: &ModelResource) -> ClaimSource<'_> {
+    ClaimSource { kind: object.kind().into(), model: object.model(), status: object.status() }
 }

@@ -125,12 +125,12 @@ impl Memory {
     /// Whether the namespace of a resource is known to be terminating.
     #[must_use]
     pub fn namespace_ends(&self, uid: &str) -> bool {
-        self.of.lock().get(uid).is_some_and(|remembered| remembered.transient.namespace_ending)
+        self.of.lock().get(uid).is_some_and(|remembered| remembered.transient.namespace_terminating)
     }
 
     /// Records that the namespace of a resource is terminating.
     pub fn namespace_is_ending(&self, uid: &str) {
-        self.of.lock().entry(uid.to_owned()).or_default().transient.namespace_ending = true;
+        self.of.lock().entry(uid.to_owned()).or_default().transient.namespace_terminating = true;
     }
 
     /// Whether to report a refusal of a write: it differs from the last one, or was last reported long ago.

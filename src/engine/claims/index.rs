@@ -7,19 +7,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::super::{Taken, unresolved_since};
+use super::super::{ClaimedOperations, unresolved_since};
 use crate::api::{Model, Status};
 use crate::operation::{OperationId, OperationKind};
 
 /// How many deleted resources are remembered.
-const REMEMBERED: usize = 1_000;
+const MAX_REMOVED: usize = 1_000;
 
 /// An operation id in lower case, as 128 bits of its SHA-256: a third of the memory of the text.
 type Id = [u8; 16];
 
 /// The data that the claims of a resource are read from.
 #[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
+pub struct ClaimSource<'a> {
     /// The kind of operation of its runs.
     pub kind: OperationKind,
     /// The model that its spec names.
@@ -38,8 +38,8 @@ pub struct Claims {
     /// By uid.
     claimants: HashMap<Arc<str>, Claimant>,
     /// The deleted ones, the latest last.
-    departed: BTreeMap<u64, Arc<str>>,
-    departures: u64,
+    removed: BTreeMap<u64, Arc<str>>,
+    removals: u64,
     /// The operation that a resource, by its uid, is about to adopt.
     reserved: HashMap<Arc<str>, Reserved>,
 }
@@ -53,12 +53,12 @@ struct Reserved {
 
 #[derive(Clone, Debug)]
 struct Claimant {
-    named: Named,
+    claim: Claim,
     unresolved: Option<Unresolved>,
     /// Whether the resource exists.
     present: bool,
     /// Its key among the deleted ones.
-    departure: Option<u64>,
+    removal: Option<u64>,
 }
 
 /// A submission that may have started an operation that no record names.
@@ -71,26 +71,26 @@ struct Unresolved {
 
 impl Claims {
     /// Replaces the claims of a resource that exists. A released one counts as deleted.
-    pub fn show(&mut self, uid: &Arc<str>, record: Record<'_>, is_released: bool) {
+    pub fn update(&mut self, uid: &Arc<str>, record: ClaimSource<'_>, is_released: bool) {
         self.replace(uid, record, !is_released);
     }
 
     /// Keeps the claims of a resource that is being deleted, or was deleted.
-    pub fn depart(&mut self, uid: &Arc<str>, record: Record<'_>) {
+    pub fn keep_removed(&mut self, uid: &Arc<str>, record: ClaimSource<'_>) {
         let present = self.claimants.get(uid).is_some_and(|claimant| claimant.present);
         self.replace(uid, record, present);
-        self.departures += 1;
-        let departure = self.departures;
+        self.removals += 1;
+        let removal = self.removals;
         let Some(claimant) = self.claimants.get_mut(uid) else { return };
-        if let Some(earlier) = claimant.departure.replace(departure) {
-            self.departed.remove(&earlier);
+        if let Some(earlier) = claimant.removal.replace(removal) {
+            self.removed.remove(&earlier);
         }
-        self.departed.insert(departure, Arc::clone(uid));
-        while self.departed.len() > REMEMBERED
-            && let Some((_, oldest)) = self.departed.pop_first()
+        self.removed.insert(removal, Arc::clone(uid));
+        while self.removed.len() > MAX_REMOVED
+            && let Some((_, oldest)) = self.removed.pop_first()
         {
             if let Some(claimant) = self.claimants.get_mut(&oldest) {
-                claimant.departure = None;
+                claimant.removal = None;
             }
             self.drop_unless_needed(&oldest);
         }
@@ -99,14 +99,14 @@ impl Claims {
     /// Whether a resource other than the one with this uid tracks the operation that the latter is about to adopt, has tracked it, or is
     /// about to adopt it. First come, first served: the operation is reserved for the resource until the next call for it. Candidates do not
     /// count, because the user decides which resource started them.
-    pub fn reserve(&mut self, own: &str, named: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
+    pub fn reserve(&mut self, own: &str, claim: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
         self.reserved.remove(own);
-        let Some((kind, model, operation)) = named else { return false };
+        let Some((kind, model, operation)) = claim else { return false };
         let id = id_of(operation.as_str());
         let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
         let owns = |uid: &Arc<str>| {
-            let claimant = self.claimants.get(uid).filter(|claimant| claimant.named.counts_for(kind, model));
-            claimant.is_some_and(|claimant| !claimant.named.candidates.contains(&id) && (claimant.present || is_tracked(uid)))
+            let claimant = self.claimants.get(uid).filter(|claimant| claimant.claim.counts_for(kind, model));
+            claimant.is_some_and(|claimant| !claimant.claim.candidates.contains(&id) && (claimant.present || is_tracked(uid)))
         };
         if claimants.filter(|uid| &***uid != own).any(owns) || self.reserved.values().any(|reserved| reserved.is(kind, model, &id)) {
             return true;
@@ -116,7 +116,7 @@ impl Claims {
     }
 
     /// Drops a resource that no longer exists.
-    pub fn gone(&mut self, uid: &Arc<str>) {
+    pub fn on_deleted(&mut self, uid: &Arc<str>) {
         self.reserved.remove(uid);
         if let Some(claimant) = self.claimants.get_mut(uid) {
             claimant.present = false;
@@ -127,74 +127,74 @@ impl Claims {
     /// Which of these operations of a kind on a model belong to resources other than the one with this uid: those that they track or have
     /// tracked, and those that an unresolved submission may have started. Those of a deleted resource count as tracked while the operator
     /// tracks its operation to the end.
-    pub fn by_others<'a>(
+    pub fn of_others<'a>(
         &self,
         own: Option<&str>,
         (kind, model): (OperationKind, &str),
         operations: impl IntoIterator<Item = &'a OperationId>,
         is_tracked: impl Fn(&str) -> bool,
-    ) -> Taken {
-        let mut taken = Taken::default();
+    ) -> ClaimedOperations {
+        let mut claimed = ClaimedOperations::default();
         for operation in operations {
             let id = id_of(operation.as_str());
             let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
             for uid in claimants.filter(|uid| Some(&***uid) != own) {
-                let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.named.counts_for(kind, model)) else { continue };
+                let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.claim.counts_for(kind, model)) else { continue };
                 let of_it = match claimant.present || is_tracked(uid) {
-                    _ if claimant.named.candidates.contains(&id) => &mut taken.candidates,
-                    true => &mut taken.watched,
-                    false => &mut taken.let_go,
+                    _ if claimant.claim.candidates.contains(&id) => &mut claimed.candidates,
+                    true => &mut claimed.active,
+                    false => &mut claimed.released,
                 };
                 of_it.insert(operation.as_str().to_lowercase());
             }
             // A user may be wrong, so an operation named for another resource is a candidate until that resource's record has it.
             let mut others = self.reserved.iter().filter(|(uid, _)| Some(&***uid) != own);
             if others.any(|(_, reserved)| reserved.is(kind, model, &id)) {
-                taken.candidates.insert(operation.as_str().to_lowercase());
+                claimed.candidates.insert(operation.as_str().to_lowercase());
             }
         }
         let on_model = self.unresolved.range((model.to_owned(), Arc::from(""))..).take_while(|(of, _)| of == model).map(|(_, uid)| uid);
         for uid in on_model.filter(|uid| Some(&***uid) != own) {
-            let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.named.kind == kind) else { continue };
+            let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.claim.kind == kind) else { continue };
             if claimant.present || is_tracked(uid) {
-                taken.unresolved.extend(claimant.unresolved.iter().map(|unresolved| unresolved.intent));
+                claimed.unresolved.extend(claimant.unresolved.iter().map(|unresolved| unresolved.intent));
             }
         }
-        taken
+        claimed
     }
 
-    fn replace(&mut self, uid: &Arc<str>, record: Record<'_>, present: bool) {
-        let (named, unresolved) = (Named::by(record), Unresolved::of(record));
-        let departure = match self.claimants.get_mut(uid) {
-            Some(claimant) if named.as_ref() == Some(&claimant.named) && unresolved == claimant.unresolved => {
+    fn replace(&mut self, uid: &Arc<str>, record: ClaimSource<'_>, present: bool) {
+        let (claim, unresolved) = (Claim::by(record), Unresolved::of(record));
+        let removal = match self.claimants.get_mut(uid) {
+            Some(claimant) if claim.as_ref() == Some(&claimant.claim) && unresolved == claimant.unresolved => {
                 claimant.present = present;
                 return;
             }
-            Some(claimant) => claimant.departure,
+            Some(claimant) => claimant.removal,
             None => None,
         };
         self.remove(uid);
-        match named {
-            Some(named) => {
-                self.by_id.extend(named.ids.iter().map(|id| (*id, Arc::clone(uid))));
+        match claim {
+            Some(claim) => {
+                self.by_id.extend(claim.ids.iter().map(|id| (*id, Arc::clone(uid))));
                 self.unresolved.extend(unresolved.iter().map(|unresolved| (unresolved.model.clone(), Arc::clone(uid))));
-                self.claimants.insert(Arc::clone(uid), Claimant { named, unresolved, present, departure });
+                self.claimants.insert(Arc::clone(uid), Claimant { claim, unresolved, present, removal });
             }
             None => {
-                departure.map(|departure| self.departed.remove(&departure));
+                removal.map(|removal| self.removed.remove(&removal));
             }
         }
     }
 
     fn drop_unless_needed(&mut self, uid: &Arc<str>) {
-        if self.claimants.get(uid).is_some_and(|claimant| !claimant.present && claimant.departure.is_none()) {
+        if self.claimants.get(uid).is_some_and(|claimant| !claimant.present && claimant.removal.is_none()) {
             self.remove(uid);
         }
     }
 
     fn remove(&mut self, uid: &Arc<str>) {
         let Some(claimant) = self.claimants.remove(uid) else { return };
-        for id in claimant.named.ids {
+        for id in claimant.claim.ids {
             self.by_id.remove(&(id, Arc::clone(uid)));
         }
         if let Some(Unresolved { model, .. }) = claimant.unresolved {
@@ -212,7 +212,7 @@ impl Reserved {
 
 /// The operations that a record names.
 #[derive(Clone, Debug, PartialEq)]
-struct Named {
+struct Claim {
     kind: OperationKind,
     /// The keys of the models on which they count. A refresh's id is unique, and its resource may have moved to another model since, so
     /// it counts on any. The client may make a synchronization's id from the state of its model, so it counts only on that model.
@@ -223,9 +223,9 @@ struct Named {
     candidates: Box<[Id]>,
 }
 
-impl Named {
+impl Claim {
     /// The operations of a resource; `None` if it has none and no unresolved submission.
-    fn by(record: Record<'_>) -> Option<Self> {
+    fn by(record: ClaimSource<'_>) -> Option<Self> {
         let status = record.status?;
         let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
         let of_run = status.run.iter().flat_map(|run| run.operation_id.iter().chain(&run.earlier_operation_ids));
@@ -252,7 +252,7 @@ impl Named {
 }
 
 impl Unresolved {
-    fn of(record: Record<'_>) -> Option<Self> {
+    fn of(record: ClaimSource<'_>) -> Option<Self> {
         let run = record.status?.run.as_ref()?;
         let intent = unresolved_since(run)?.timestamp();
         Some(Self { model: run.model.key(), intent })

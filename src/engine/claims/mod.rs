@@ -3,5 +3,5 @@
 mod index;
 mod unclaimed;
 
-pub use index::{Claims, Record};
-pub use unclaimed::spare;
+pub use index::{ClaimSource, Claims};
+pub use unclaimed::exclude_unclaimed;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::super::{Cure, Fault, Taken};
+use super::super::{Blocker, ClaimedOperations, Remedy};
 use crate::api::{Reason, Run, RunState};
 use crate::operation::{Listing, Operation};
 
@@ -14,15 +14,15 @@ use crate::operation::{Listing, Operation};
 /// differ.
 const CLOCKS: Duration = Duration::from_mins(5);
 
-/// Limits what a list proves while the claims of `unseen` are unknown.
+/// Limits what a list proves while the claims of `unwatched` are unknown.
 ///
 /// Returns why the list cannot be used. A run whose submission was lost waits if the list shows an operation that may be its own;
 /// otherwise it continues. To a run that has not started, each operation is another resource's: the run waits for it, whatever
 /// `conflictPolicy` is.
-pub fn spare(run: Option<&Run>, listing: &Listing, taken: &mut Taken, unseen: &str) -> Option<Fault> {
+pub fn exclude_unclaimed(run: Option<&Run>, listing: &Listing, claimed: &mut ClaimedOperations, unwatched: &str) -> Option<Blocker> {
     let unclaimed = |operation: &&Operation| {
         let id = operation.id.as_str().to_lowercase();
-        !taken.watched.contains(&id) && !taken.let_go.contains(&id) && !run.is_some_and(|run| knows(run, operation))
+        !claimed.active.contains(&id) && !claimed.released.contains(&id) && !run.is_some_and(|run| is_of_run(run, operation))
     };
     let unclaimed: Vec<&Operation> = listing.operations.iter().filter(unclaimed).collect();
     match run {
@@ -30,22 +30,22 @@ pub fn spare(run: Option<&Run>, listing: &Listing, taken: &mut Taken, unseen: &s
             if let Some(operation) = unclaimed.iter().find(|operation| may_be_of(run, operation)) {
                 let id = &operation.id;
                 let message = format!(
-                    "operation {id} may belong to this run or to another resource, because the operator cannot watch {unseen}: \
+                    "operation {id} may belong to this run or to another resource, because the operator cannot watch {unwatched}: \
                     grant the operator the permissions that its /readyz lists, or set the annotation adopt to this run's operation"
                 );
-                return Some(Fault { reason: Reason::ResolvingSubmission, message, cure: Cure::Cluster });
+                return Some(Blocker { reason: Reason::ResolvingSubmission, message, remedy: Remedy::ClusterChange });
             }
         }
         Some(_) | None => {
-            let spared: Vec<String> = unclaimed.iter().map(|operation| operation.id.as_str().to_lowercase()).collect();
-            taken.watched.extend(spared);
+            let excluded: Vec<String> = unclaimed.iter().map(|operation| operation.id.as_str().to_lowercase()).collect();
+            claimed.active.extend(excluded);
         }
     }
     None
 }
 
 /// Whether the run's record names an operation.
-fn knows(run: &Run, operation: &Operation) -> bool {
+fn is_of_run(run: &Run, operation: &Operation) -> bool {
     run.operation_id.iter().chain(&run.earlier_operation_ids).any(|id| operation.id.same(id))
 }
 
@@ -76,20 +76,20 @@ mod tests {
         .unwrap()
     }
 
-    /// The message of the fault, and the operations that count as another resource's.
-    fn spared(state: &str, operations: Vec<Operation>) -> (Option<String>, Vec<String>) {
+    /// The message of the blocker, and the operations that count as another resource's.
+    fn excluded(state: &str, operations: Vec<Operation>) -> (Option<String>, Vec<String>) {
         let listing = Listing { operations, truncated: false, may_hide_running: false, unnamed: None, ahead: None };
-        let mut taken = Taken::default();
-        taken.watched.insert("op-2".to_owned());
-        let fault = spare(Some(&run(state)), &listing, &mut taken, "ModelRefresh in namespace b");
-        (fault.map(|fault| fault.message), taken.watched.into_iter().collect())
+        let mut claimed = ClaimedOperations::default();
+        claimed.active.insert("op-2".to_owned());
+        let blocker = exclude_unclaimed(Some(&run(state)), &listing, &mut claimed, "ModelRefresh in namespace b");
+        (blocker.map(|blocker| blocker.message), claimed.active.into_iter().collect())
     }
 
     #[test]
     fn operation_that_may_be_anothers_is_undecided() {
         for start in ["2026-01-01T11:56:00Z", "2026-01-01T12:00:01Z", "unknown"] {
-            let (fault, _) = spared("Submitting", vec![operation("op-3", start)]);
-            assert!(fault.unwrap().contains("operation op-3 may belong to this run or to another resource"), "{start}");
+            let (blocker, _) = excluded("Submitting", vec![operation("op-3", start)]);
+            assert!(blocker.unwrap().contains("operation op-3 may belong to this run or to another resource"), "{start}");
         }
     }
 
@@ -97,13 +97,13 @@ mod tests {
     fn list_without_unclaimed_operation_is_used() {
         let known = || vec![operation("OP-1", "2026-01-01T12:00:01Z"), operation("op-2", "2026-01-01T12:00:01Z")];
         for operations in [Vec::new(), known(), vec![operation("op-3", "2026-01-01T11:00:00Z")]] {
-            assert_eq!(spared("Submitting", operations), (None, vec!["op-2".to_owned()]));
+            assert_eq!(excluded("Submitting", operations), (None, vec!["op-2".to_owned()]));
         }
     }
 
     #[test]
     fn waiting_run_counts_each_operation_as_anothers() {
-        let (fault, watched) = spared("Waiting", vec![operation("op-3", "2026-01-01T11:00:00Z"), operation("op-1", "unknown")]);
-        assert_eq!((fault, watched), (None, vec!["op-2".to_owned(), "op-3".to_owned()]));
+        let (blocker, active) = excluded("Waiting", vec![operation("op-3", "2026-01-01T11:00:00Z"), operation("op-1", "unknown")]);
+        assert_eq!((blocker, active), (None, vec!["op-2".to_owned(), "op-3".to_owned()]));
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::text;
 
 /// The requests in the annotations of a resource.
 #[derive(Clone, Debug, Default)]
-pub struct Requests {
+pub struct AnnotationRequests {
     /// `run-requested-at`.
     pub run: Option<String>,
     /// `cancel-requested-at`.
@@ -21,10 +21,10 @@ pub struct Requests {
     /// `release: "true"`.
     pub release: bool,
     /// An annotation whose value requests nothing, with the value.
-    pub idle: Option<(&'static str, String)>,
+    pub no_op: Option<(&'static str, String)>,
 }
 
-impl Requests {
+impl AnnotationRequests {
     /// The requests in the annotations of a resource.
     pub(in crate::engine) fn of(metadata: &ObjectMeta) -> Self {
         let annotations = metadata.annotations.as_ref();
@@ -35,19 +35,19 @@ impl Requests {
             adopt: annotation(api::ADOPT).cloned(),
             resubmit: annotation(api::RESUBMIT).cloned(),
             release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
-            idle: annotations.and_then(idle),
+            no_op: annotations.and_then(no_op),
         }
     }
 }
 
 /// The first annotation whose value requests nothing. `release: "false"` is a valid value.
-fn idle(annotations: &BTreeMap<String, String>) -> Option<(&'static str, String)> {
-    let asks = |key, value: &str| match key {
+fn no_op(annotations: &BTreeMap<String, String>) -> Option<(&'static str, String)> {
+    let is_request = |key, value: &str| match key {
         api::RELEASE => ["true", "false"].contains(&value),
         _ => !value.is_empty(),
     };
     [api::RUN_REQUESTED_AT, api::CANCEL_REQUESTED_AT, api::ADOPT, api::RESUBMIT, api::RELEASE].into_iter().find_map(|key| {
-        let value = annotations.get(key).filter(|value| !asks(key, value))?;
+        let value = annotations.get(key).filter(|value| !is_request(key, value))?;
         Some((key, value.clone()))
     })
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::service_defaults::ways_to_write;
-use super::{Cure, Fault, Followed, Leaving, Requests, Scheduled, Surroundings};
+use super::{AnnotationRequests, Blocker, DrainMode, External, Remedy, ScheduleTrigger, Upstream};
 use crate::api::{
     self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
     RefreshObject, RefreshParameters, RefreshTrigger,
@@ -36,25 +36,25 @@ pub struct Desired {
     /// Whether it has the operator's finalizer.
     pub finalizer: bool,
     /// The requests in the annotations.
-    pub requests: Requests,
+    pub requests: AnnotationRequests,
     /// The work of a run.
     pub work: Work,
     /// `trigger.token`.
     pub token: Option<String>,
     /// The refresh whose successful runs start one run each.
-    pub following: Following,
+    pub upstream: UpstreamRef,
     /// The schedule.
-    pub scheduled: Option<Scheduled>,
+    pub schedule_trigger: Option<ScheduleTrigger>,
     /// Whether creation and change start a run.
     pub runs_on_change: bool,
     /// How runs are handled.
-    pub policy: Policy,
+    pub policy: RunPolicy,
     /// A fault in the spec, or in what it refers to, that only the operator can detect.
-    pub fault: Option<Fault>,
+    pub blocker: Option<Blocker>,
     /// Whether the operator is about to be uninstalled.
-    pub leaving: Option<Leaving>,
+    pub drain: Option<DrainMode>,
     /// Whether another resource has the operation that the annotation `adopt` names.
-    pub adopt_taken: bool,
+    pub adopt_claimed: bool,
     /// Whether the API server has just refused to change the finalizers or the annotations.
     pub metadata_refused: bool,
 }
@@ -65,18 +65,18 @@ pub struct Deletion {
     /// When.
     pub requested: Timestamp,
     /// Whether the whole namespace is being deleted, so that missing objects cannot be created in it.
-    pub namespace_ending: bool,
+    pub namespace_terminating: bool,
 }
 
 /// The refresh whose successful runs start runs.
 #[derive(Clone, Debug)]
-pub enum Following {
+pub enum UpstreamRef {
     /// None.
-    Nobody,
+    None,
     /// This one.
-    Refresh(Followed),
-    /// The refresh of this name, whose runs are unknown or must not be followed. The fault does not block other triggers.
-    Astray(String, Option<Fault>),
+    Found(Upstream),
+    /// The refresh of this name, whose runs are unknown or must not be followed. The blocker does not apply to other triggers.
+    Unavailable(String, Option<Blocker>),
 }
 
 /// The work of a run.
@@ -96,7 +96,7 @@ pub struct Work {
 
 /// How runs are handled.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct RunPolicy {
     /// For a new trigger during a run.
     pub concurrency: ConcurrencyPolicy,
     /// For a refresh of another client that is running.
@@ -118,7 +118,7 @@ pub struct Policy {
 impl Desired {
     /// The request of a `ModelRefresh`.
     #[must_use]
-    pub fn of_refresh(refresh: &ModelRefresh, surroundings: Surroundings) -> Self {
+    pub fn of_refresh(refresh: &ModelRefresh, external: External) -> Self {
         // Destructured completely, so that a new field does not compile until it is handled here.
         let ModelRefreshSpec {
             model,
@@ -134,7 +134,7 @@ impl Desired {
             deletion_policy,
             history_limit,
         } = &refresh.spec;
-        let policy = Policy {
+        let policy = RunPolicy {
             concurrency: *concurrency_policy,
             conflict: *conflict_policy,
             deletion: *deletion_policy,
@@ -144,13 +144,13 @@ impl Desired {
             backoff_limit: *backoff_limit,
             history_limit: usize::try_from(*history_limit).unwrap_or(0),
         };
-        Self::with_metadata(&refresh.metadata, trigger.as_ref(), Work::refresh(model, parameters.as_ref()), policy, surroundings)
+        Self::with_metadata(&refresh.metadata, trigger.as_ref(), Work::refresh(model, parameters.as_ref()), policy, external)
     }
 
-    /// The request of a `ModelSync`. If it names no model, the model is that of the refresh that it follows. If that is missing too, there
-    /// is no model, and a fault reports it.
+    /// The request of a `ModelSync`. If it names no model, the model is that of its upstream refresh. If that is missing too, there
+    /// is no model, and a blocker reports it.
     #[must_use]
-    pub fn of_sync(sync: &ModelSync, surroundings: Surroundings) -> Self {
+    pub fn of_sync(sync: &ModelSync, external: External) -> Self {
         let ModelSyncSpec {
             model,
             credentials: _, // the identity is not part of the work
@@ -161,9 +161,9 @@ impl Desired {
             suspend,
             history_limit,
         } = &sync.spec;
-        let followed_model = surroundings.followed.as_ref().map(|followed| &followed.model);
+        let followed_model = external.upstream.as_ref().map(|upstream| &upstream.model);
         let work = Work::sync(&model.as_ref().or(followed_model).cloned().unwrap_or_default());
-        let policy = Policy {
+        let policy = RunPolicy {
             concurrency: ConcurrencyPolicy::Queue,
             conflict: ConflictPolicy::Wait,
             // It cannot be cancelled, so a deletion orphans it.
@@ -174,23 +174,17 @@ impl Desired {
             backoff_limit: *backoff_limit,
             history_limit: usize::try_from(*history_limit).unwrap_or(0),
         };
-        Self::with_metadata(&sync.metadata, trigger.as_ref(), work, policy, surroundings)
+        Self::with_metadata(&sync.metadata, trigger.as_ref(), work, policy, external)
     }
 
-    fn with_metadata(
-        metadata: &ObjectMeta,
-        trigger: Option<&RefreshTrigger>,
-        work: Work,
-        policy: Policy,
-        surroundings: Surroundings,
-    ) -> Self {
-        let Surroundings { fault, namespace_ending, followed, leaving, adopt_taken, metadata_refused } = surroundings;
+    fn with_metadata(metadata: &ObjectMeta, trigger: Option<&RefreshTrigger>, work: Work, policy: RunPolicy, external: External) -> Self {
+        let External { blocker, namespace_terminating, upstream, drain, adopt_claimed, metadata_refused } = external;
         let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
-        let (fault, following) = follow(follows, &work.model, fault, followed);
-        let (fault, scheduled) = match trigger.and_then(Scheduled::of) {
-            None => (fault, None),
-            Some(Ok(scheduled)) => (fault, Some(scheduled)),
-            Some(Err(message)) => (fault.or(Some(Fault { reason: Reason::InvalidSpec, message, cure: Cure::Spec })), None),
+        let (blocker, upstream) = follow(follows, &work.model, blocker, upstream);
+        let (blocker, schedule_trigger) = match trigger.and_then(ScheduleTrigger::of) {
+            None => (blocker, None),
+            Some(Ok(schedule_trigger)) => (blocker, Some(schedule_trigger)),
+            Some(Err(message)) => (blocker.or(Some(Blocker { reason: Reason::InvalidSpec, message, remedy: Remedy::SpecChange })), None),
         };
         Self {
             address: (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default()),
@@ -198,18 +192,18 @@ impl Desired {
             target: target(work.request.kind(), metadata),
             generation: metadata.generation.unwrap_or_default(),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_ending }),
+            deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_terminating }),
             finalizer: api::has_finalizer(metadata),
-            requests: Requests::of(metadata),
+            requests: AnnotationRequests::of(metadata),
             work,
             token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
-            following,
-            scheduled,
+            upstream,
+            schedule_trigger,
             runs_on_change: trigger.is_none_or(RefreshTrigger::runs_on_change),
             policy,
-            fault,
-            leaving,
-            adopt_taken,
+            blocker,
+            drain,
+            adopt_claimed,
             metadata_refused,
         }
     }
@@ -227,21 +221,23 @@ impl Desired {
     }
 }
 
-/// The fault that blocks all runs of a resource, and the refresh that it follows.
-fn follow(follows: Option<&str>, model: &Model, fault: Option<Fault>, followed: Option<Followed>) -> (Option<Fault>, Following) {
-    let Some(name) = follows else { return (fault, Following::Nobody) };
-    let of_following = |fault: &Fault| matches!(fault.reason, Reason::FollowedNotFound | Reason::FollowCycle);
-    match (fault, followed) {
-        (Some(fault), _) if of_following(&fault) && model.is_empty() => (Some(fault), Following::Astray(name.to_owned(), None)),
-        (Some(fault), _) if of_following(&fault) => (None, Following::Astray(name.to_owned(), Some(fault))),
-        (fault, Some(followed)) => (fault, Following::Refresh(followed)),
+/// What blocks all runs of a resource, and its upstream refresh.
+fn follow(follows: Option<&str>, model: &Model, blocker: Option<Blocker>, upstream: Option<Upstream>) -> (Option<Blocker>, UpstreamRef) {
+    let Some(name) = follows else { return (blocker, UpstreamRef::None) };
+    let of_following = |blocker: &Blocker| matches!(blocker.reason, Reason::FollowedNotFound | Reason::FollowCycle);
+    match (blocker, upstream) {
+        (Some(blocker), _) if of_following(&blocker) && model.is_empty() => {
+            (Some(blocker), UpstreamRef::Unavailable(name.to_owned(), None))
+        }
+        (Some(blocker), _) if of_following(&blocker) => (None, UpstreamRef::Unavailable(name.to_owned(), Some(blocker))),
+        (blocker, Some(upstream)) => (blocker, UpstreamRef::Found(upstream)),
         // The model of a run is unknown.
         (None, None) if model.is_empty() => {
             let message = format!("the model is unknown because ModelRefresh {name} (spec.trigger.afterRefresh) cannot be read");
-            let fault = Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster };
-            (Some(fault), Following::Astray(name.to_owned(), None))
+            let blocker = Blocker { reason: Reason::FollowedNotFound, message, remedy: Remedy::ClusterChange };
+            (Some(blocker), UpstreamRef::Unavailable(name.to_owned(), None))
         }
-        (fault, None) => (fault, Following::Astray(name.to_owned(), None)),
+        (blocker, None) => (blocker, UpstreamRef::Unavailable(name.to_owned(), None)),
     }
 }
 

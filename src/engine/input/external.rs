@@ -1,29 +1,29 @@
 //! The facts outside a resource that a decision depends on.
 
-use super::Followed;
+use super::Upstream;
 use crate::api::Reason;
 
 /// The facts outside a resource that a decision depends on.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
-    /// A fault in the spec, or in what it refers to, that only the operator can detect. A fault of a followed refresh
-    /// ([`Reason::FollowedNotFound`], [`Reason::FollowCycle`]) blocks the other triggers only if the model is the followed one's.
-    pub fault: Option<Fault>,
+pub struct External {
+    /// A fault in the spec, or in what it refers to, that only the operator can detect. A fault of the upstream refresh
+    /// ([`Reason::FollowedNotFound`], [`Reason::FollowCycle`]) blocks the other triggers only if the model is that of the upstream.
+    pub blocker: Option<Blocker>,
     /// Whether its namespace is being deleted. It counts only if the resource is being deleted.
-    pub namespace_ending: bool,
-    /// The refresh that `trigger.afterRefresh` names, if it exists ([`Followed::of`]).
-    pub followed: Option<Followed>,
+    pub namespace_terminating: bool,
+    /// The refresh that `trigger.afterRefresh` names, if it exists ([`Upstream::of`]).
+    pub upstream: Option<Upstream>,
     /// Whether the operator is about to be uninstalled.
-    pub leaving: Option<Leaving>,
-    /// Whether another resource follows, or has followed, the operation that the annotation `adopt` names.
-    pub adopt_taken: bool,
+    pub drain: Option<DrainMode>,
+    /// Whether another resource tracks, or has tracked, the operation that the annotation `adopt` names.
+    pub adopt_claimed: bool,
     /// Whether the API server has just refused to change the finalizers or the annotations.
     pub metadata_refused: bool,
 }
 
 /// What an operator that is about to be uninstalled does with running operations. In either case it starts no runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Leaving {
+pub enum DrainMode {
     /// It waits for their end.
     Wait,
     /// It cancels those that a deletion of the resource would cancel.
@@ -32,21 +32,21 @@ pub enum Leaving {
 
 /// A fault that blocks a run, with a message that a user can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Fault {
+pub struct Blocker {
     /// Its reason.
     pub reason: Reason,
     /// One sentence: what is wrong, and what to do.
     pub message: String,
     /// Where it is fixed.
-    pub cure: Cure,
+    pub remedy: Remedy,
 }
 
 /// Where a fault is fixed. This determines when the operator checks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cure {
+pub enum Remedy {
     /// In the spec: only a change of it helps.
-    Spec,
+    SpecChange,
     /// In the cluster: a Secret, a `ServiceAccount`, a permission. The operator checks after 5 seconds, then at growing intervals of up to a
     /// minute.
-    Cluster,
+    ClusterChange,
 }

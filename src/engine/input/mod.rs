@@ -10,10 +10,10 @@ mod service_defaults;
 mod settings;
 mod upstream;
 
-pub use annotations::Requests;
-pub use desired::{Deletion, Desired, Following, Policy, Work};
-pub use external::{Cure, Fault, Leaving, Surroundings};
+pub use annotations::AnnotationRequests;
+pub use desired::{Deletion, Desired, RunPolicy, UpstreamRef, Work};
+pub use external::{Blocker, DrainMode, External, Remedy};
 pub use schedule::Schedule;
-pub use schedule_trigger::Scheduled;
+pub use schedule_trigger::ScheduleTrigger;
 pub use settings::Settings;
-pub use upstream::{Followed, Success};
+pub use upstream::{SuccessfulRun, Upstream};

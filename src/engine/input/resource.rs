@@ -1,22 +1,22 @@
 //! The input that a decision takes from a resource of either kind.
 
-use super::{Desired, Followed, Surroundings};
+use super::{Desired, External, Upstream};
 use crate::api::{Kind, ModelResource};
 use crate::operation::OperationKind;
 
 impl Desired {
     /// The request of a resource.
     #[must_use]
-    pub fn of(resource: &ModelResource, surroundings: Surroundings) -> Self {
+    pub fn of(resource: &ModelResource, external: External) -> Self {
         match resource {
-            ModelResource::ModelRefresh(refresh) => Self::of_refresh(refresh, surroundings),
-            ModelResource::ModelSync(sync) => Self::of_sync(sync, surroundings),
+            ModelResource::ModelRefresh(refresh) => Self::of_refresh(refresh, external),
+            ModelResource::ModelSync(sync) => Self::of_sync(sync, external),
         }
     }
 }
 
-impl Followed {
-    /// The runs of a resource to follow; `None` for a sync, which no resource can follow.
+impl Upstream {
+    /// The runs of a resource as an upstream; `None` for a sync, which cannot be one.
     #[must_use]
     pub fn of_resource(resource: &ModelResource) -> Option<Self> {
         match resource {

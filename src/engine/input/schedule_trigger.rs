@@ -10,7 +10,7 @@ use crate::engine::timing;
 
 /// A schedule, and how late it may be.
 #[derive(Clone, Debug)]
-pub struct Scheduled {
+pub struct ScheduleTrigger {
     /// The schedule and its time zone as they are written, to detect a change.
     pub written: String,
     /// When it is due.
@@ -19,7 +19,7 @@ pub struct Scheduled {
     pub starting_deadline: Option<Duration>,
 }
 
-impl Scheduled {
+impl ScheduleTrigger {
     /// The schedule of a trigger, if it has one.
     ///
     /// # Errors
@@ -35,14 +35,14 @@ impl Scheduled {
     }
 
     /// The latest time that has passed and was not handled, by the cursor.
-    pub(in crate::engine) fn come(&self, record: &Status, now: Timestamp) -> Option<Timestamp> {
+    pub(in crate::engine) fn latest_due(&self, record: &Status, now: Timestamp) -> Option<Timestamp> {
         let next = record.next_schedule_time?.timestamp();
         let just_before = next.checked_sub(Duration::from_secs(1)).ok()?;
         self.schedule.latest(just_before, now)
     }
 
     /// Moves the cursor behind a time. The time may be of an earlier schedule, and then be before the cursor.
-    pub(in crate::engine) fn pass_by(&self, record: &mut Status, time: Timestamp) {
+    pub(in crate::engine) fn advance_past(&self, record: &mut Status, time: Timestamp) {
         record.next_schedule_time = record.next_schedule_time.max(self.schedule.next(time).map(Time::from));
     }
 
@@ -52,7 +52,7 @@ impl Scheduled {
         latest.is_some_and(|latest| cursor.timestamp() > latest)
     }
 
-    pub(in crate::engine) fn too_late(&self, time: Timestamp, now: Timestamp) -> bool {
-        self.starting_deadline.is_some_and(|deadline| timing::between(time, now) > deadline)
+    pub(in crate::engine) fn is_too_late(&self, time: Timestamp, now: Timestamp) -> bool {
+        self.starting_deadline.is_some_and(|deadline| timing::elapsed(time, now) > deadline)
     }
 }

@@ -1,12 +1,12 @@
-//! The refresh that a resource follows: its successful runs, and the cursor that shows how far they were followed.
+//! The upstream refresh of a resource: its successful runs, and the cursor that shows how far they were followed.
 
 use jiff::Timestamp;
 
 use crate::api::{FollowedRun, Model, ModelRefresh, QueuedRuns, Run, RunState, Status, Time};
 
-/// The current state of the `ModelRefresh` that a resource follows.
+/// The current state of the upstream `ModelRefresh` of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Followed {
+pub struct Upstream {
     /// Its name.
     pub name: String,
     /// Its uid.
@@ -14,22 +14,22 @@ pub struct Followed {
     /// Its model.
     pub model: Model,
     /// Its successful runs that its status still shows, oldest first.
-    pub successes: Vec<Success>,
+    pub successes: Vec<SuccessfulRun>,
     /// How many of its runs have succeeded, including those that its status no longer shows.
     pub total: i64,
 }
 
 /// A successful run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Success {
+pub struct SuccessfulRun {
     /// The run's number.
     pub number: i32,
     /// When the operator recorded its end, by the operator's clock, in whole seconds.
     pub recorded: Timestamp,
 }
 
-impl Followed {
-    /// The runs of a refresh to follow.
+impl Upstream {
+    /// The runs of an upstream refresh.
     #[must_use]
     pub fn of(refresh: &ModelRefresh) -> Self {
         let blank = Status::default();
@@ -37,10 +37,11 @@ impl Followed {
         // A status that an earlier version wrote has only the service's time.
         let success = |number: i32, recorded: Option<Time>, ended: Option<Time>| {
             let recorded = recorded.or(ended).map_or(Timestamp::UNIX_EPOCH, Time::timestamp);
-            Success { number, recorded }
+            SuccessfulRun { number, recorded }
         };
         let succeeded = status.history.iter().filter(|entry| entry.state == RunState::Succeeded);
-        let mut successes: Vec<Success> = succeeded.map(|entry| success(entry.number, entry.recorded_time, entry.ended_time)).collect();
+        let mut successes: Vec<SuccessfulRun> =
+            succeeded.map(|entry| success(entry.number, entry.recorded_time, entry.ended_time)).collect();
         // Without a history only the latest run is known. A success without a time was not recorded by the operator.
         let recorded = |run: &&Run| run.state == RunState::Succeeded && run.recorded_time.or(run.ended_time).is_some();
         if let Some(run) = status.run.as_ref().filter(recorded)
@@ -70,7 +71,7 @@ impl Followed {
     }
 
     /// The successes after a run's number.
-    pub(in crate::engine) fn after(&self, number: i32) -> impl Iterator<Item = &Success> {
+    pub(in crate::engine) fn after(&self, number: i32) -> impl Iterator<Item = &SuccessfulRun> {
         self.successes.iter().filter(move |success| success.number > number)
     }
 
@@ -86,11 +87,11 @@ impl Followed {
             return self.at(latest, self.total);
         }
         // Whole seconds do not show which came first. A refresh that was recreated is followed from its first run on.
-        let is_earlier = |success: &&Success| if same_name { success.recorded < created } else { success.recorded <= created };
+        let is_earlier = |success: &&SuccessfulRun| if same_name { success.recorded < created } else { success.recorded <= created };
         let earlier = self.successes.iter().filter(is_earlier);
         let number = earlier.map(|success| success.number).max().unwrap_or(0);
         // A recreated refresh has had no runs before it was followed; runs that are no longer in its history were missed.
-        let followed = if same_name && number == 0 { 0 } else { self.total.saturating_sub(self.count_after(number)) };
-        self.at(number, followed)
+        let upstream = if same_name && number == 0 { 0 } else { self.total.saturating_sub(self.count_after(number)) };
+        self.at(number, upstream)
     }
 }

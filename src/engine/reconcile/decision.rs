@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{Desired, Effect, Notice, Scratch, Step, patience};
+use super::super::{Decision, DecisionMemory, Desired, Effect, Event, deletion_timeout};
 use super::{Call, View};
 use crate::api::{Model, Run, Status};
 use crate::operation::{OperationId, Submission};
 
 /// One decision while it is executed.
 #[derive(Clone, Debug)]
-pub struct Decision {
+pub struct PendingDecision {
     /// The status to write; `None` if it is already recorded.
     pub status: Option<Arc<Status>>,
-    /// The scratch of the decision, valid once its status is written.
-    pub scratch: Scratch,
+    /// What the decision remembers, valid once its status is written.
+    pub memory: DecisionMemory,
     /// The effect after the write of the status.
     pub effect: NextEffect,
     /// The model of the effect.
     pub model: Model,
     /// The events to publish.
-    pub events: Vec<Notice>,
+    pub events: Vec<Event>,
     /// When to decide again at the latest, if nothing happens before.
     pub requeue: Option<Duration>,
     /// The deadline of a call, if the namespace is being deleted.
@@ -52,35 +52,35 @@ pub enum NextEffect {
     Call(Call),
 }
 
-impl Decision {
-    pub(super) fn new<V: View>(step: Step, view: &V, desired: &Desired, now: Timestamp, accepted: Option<Submission>) -> Self {
-        let Step { recorded, scratch, effect, model, notices, look_again } = step;
+impl PendingDecision {
+    pub(super) fn new<V: View>(decision: Decision, view: &V, desired: &Desired, now: Timestamp, accepted: Option<Submission>) -> Self {
+        let Decision { status, memory, effect, model, events, requeue_after } = decision;
         let kind = desired.work.request.kind();
         let effect = match effect {
-            Effect::Nothing => NextEffect::Settle,
-            Effect::TakeTurn => NextEffect::AcquireTurn,
+            Effect::None => NextEffect::Settle,
+            Effect::AcquireTurn => NextEffect::AcquireTurn,
             Effect::AddFinalizer => NextEffect::AddFinalizer,
             Effect::RemoveAnnotation(annotation) => NextEffect::RemoveAnnotation(annotation),
-            Effect::Release => NextEffect::RemoveFinalizer,
+            Effect::RemoveFinalizer => NextEffect::RemoveFinalizer,
             Effect::Submit => NextEffect::Call(Call::Submit(Arc::new(desired.work.request.clone()))),
-            Effect::Resolve => NextEffect::Call(Call::ResolveModel),
-            Effect::Look(operation) => NextEffect::Call(Call::Poll(kind, operation)),
+            Effect::ResolveModel => NextEffect::Call(Call::ResolveModel),
+            Effect::Poll(operation) => NextEffect::Call(Call::Poll(kind, operation)),
             Effect::List(kind, intent) => NextEffect::Call(Call::List(kind, intent)),
             Effect::FindModel => NextEffect::Call(Call::FindModel),
             Effect::Cancel(id) => NextEffect::Call(Call::Cancel(id)),
         };
         let before = view.status().run.as_ref().and_then(|run| run.operation_id.as_deref());
         let follows = |run: &Run| run.operation_id.as_deref().filter(|id| before != Some(*id)).and_then(OperationId::parse);
-        let adopts = recorded.run.as_ref().filter(|_| accepted.is_none()).and_then(|run| follows(run).map(|id| (run.model.key(), id)));
+        let adopts = status.run.as_ref().filter(|_| accepted.is_none()).and_then(|run| follows(run).map(|id| (run.model.key(), id)));
         Self {
             adopts,
-            status: (*view.status() != recorded).then(|| Arc::new(recorded)),
-            scratch,
+            status: (*view.status() != status).then(|| Arc::new(status)),
+            memory,
             effect,
             model,
-            events: notices,
-            requeue: look_again,
-            deadline: patience(desired, now).and_then(|patience| now.checked_add(patience).ok()),
+            events,
+            requeue: requeue_after,
+            deadline: deletion_timeout(desired, now).and_then(|deletion_timeout| now.checked_add(deletion_timeout).ok()),
             metadata_refused: desired.metadata_refused,
             accepted,
         }

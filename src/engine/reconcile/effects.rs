@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::super::Seen;
+use super::super::Observation;
 use super::decision::NextEffect;
 use super::steps::{accepted, until};
-use super::{Call, Decision, Finish, Observed, Reconciliation, Request, Stage, View};
+use super::{Call, Finish, Observed, PendingDecision, Reconciliation, Request, Stage, View};
 use crate::api::{Reason, Run, RunState, Time};
 use crate::operation::{Submission, Trouble, TroubleKind};
 
 impl<V: View> Reconciliation<V> {
-    pub(super) fn act(&mut self, decision: Box<Decision>) -> Request<V> {
+    pub(super) fn act(&mut self, decision: Box<PendingDecision>) -> Request<V> {
         match &decision.effect {
             // Only the reconciliation that recorded the intent submits.
-            NextEffect::Call(Call::Submit(_)) if decision.status.is_none() || self.detached => self.observe(Seen::Nothing),
+            NextEffect::Call(Call::Submit(_)) if decision.status.is_none() || self.detached => self.observe(Observation::None),
             NextEffect::Call(Call::Submit(_)) => self.check_first(decision),
             NextEffect::Call(_) if decision.deadline.is_some() => self.check_first(decision),
             NextEffect::Call(call) => {
@@ -52,12 +52,12 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    fn check_first(&mut self, decision: Box<Decision>) -> Request<V> {
+    fn check_first(&mut self, decision: Box<PendingDecision>) -> Request<V> {
         self.stage = Stage::Checking(decision);
         Request::Observe
     }
 
-    fn call(&mut self, decision: Box<Decision>, call: Call, timeout: Option<Duration>) -> Request<V> {
+    fn call(&mut self, decision: Box<PendingDecision>, call: Call, timeout: Option<Duration>) -> Request<V> {
         self.stage = Stage::Calling(decision);
         Request::Call { call, timeout }
     }
@@ -72,7 +72,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Checks immediately before a call whether it may still be made, because the write of the intent may have taken long.
-    pub(super) fn check(&mut self, decision: Box<Decision>, observed: Observed) -> Request<V> {
+    pub(super) fn check(&mut self, decision: Box<PendingDecision>, observed: Observed) -> Request<V> {
         self.now = Some(observed.now);
         let NextEffect::Call(call) = &decision.effect else { return self.end(Finish::Failed) };
         let call = call.clone();
@@ -82,7 +82,7 @@ impl<V: View> Reconciliation<V> {
         }
         match self.time_to_submit(&observed) {
             Ok(left) => self.call(decision, call, Some(left)),
-            Err(message) => self.decide(observed, Seen::Submission(Submission::Deferred { message: message.to_owned() })),
+            Err(message) => self.decide(observed, Observation::Submission(Submission::Deferred { message: message.to_owned() })),
         }
     }
 
@@ -95,7 +95,7 @@ impl<V: View> Reconciliation<V> {
         if !observed.may_submit {
             return Err("nothing was submitted: the operator's lease is about to expire");
         }
-        if observed.leaving.is_some() {
+        if observed.drain.is_some() {
             return Err("nothing was submitted: the operator is about to be uninstalled");
         }
         let intent = self.view.status().run.as_ref().and_then(|run| run.submitted_time);
@@ -109,10 +109,10 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Handles the timeout of a call.
-    pub(super) fn call_timed_out(&mut self, decision: &Decision) -> Request<V> {
+    pub(super) fn call_timed_out(&mut self, decision: &PendingDecision) -> Request<V> {
         if decision.is_intent() {
             let message = "the service did not respond in time".to_owned();
-            return self.observe(Seen::Submission(Submission::Unanswered { message }));
+            return self.observe(Observation::Submission(Submission::Unanswered { message }));
         }
         self.preparation_timed_out()
     }
@@ -120,14 +120,14 @@ impl<V: View> Reconciliation<V> {
     /// Handles the timeout of a preparation. Nothing was sent.
     pub(super) fn preparation_timed_out(&mut self) -> Request<V> {
         let message = "no response within the two minutes that the deletion of the namespace waits".to_owned();
-        self.observe(Seen::Trouble(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
+        self.observe(Observation::CallFailed(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
     }
 
-    pub(super) fn called(&mut self, seen: Seen) -> Request<V> {
-        if let Some(submission) = accepted(&seen) {
+    pub(super) fn called(&mut self, observation: Observation) -> Request<V> {
+        if let Some(submission) = accepted(&observation) {
             let submission = submission.clone();
             self.transient.accept(self.view.status(), &submission, self.failed_records);
         }
-        self.observe(seen)
+        self.observe(observation)
     }
 }

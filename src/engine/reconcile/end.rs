@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::super::{TurnUse, turn_use, turn_use_unrecorded};
+use super::super::{QueueState, queue_state, queue_state_unrecorded};
 use super::{Finish, Outcome, QueueUpdate, Reconciliation, Request, Stage, Tracking, View};
 use crate::api::{Run, RunState};
 
@@ -53,11 +53,11 @@ impl<V: View> Reconciliation<V> {
             return if stuck { QueueUpdate::Leave } else { QueueUpdate::Keep };
         }
         let turn = if stuck && !self.view.is_released() {
-            turn_use_unrecorded(self.view.status(), self.now.unwrap_or_default(), &self.settings)
+            queue_state_unrecorded(self.view.status(), self.now.unwrap_or_default(), &self.settings)
         } else {
             self.turn_on_record()
         };
-        if failed && turn != TurnUse::Holds {
+        if failed && turn != QueueState::Holding {
             // Not back to waiting: at its head it would still block all others. It joins again with its next request.
             return QueueUpdate::Leave;
         }
@@ -66,11 +66,11 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// The part of the record in the queue of its model.
-    pub(super) fn turn_on_record(&self) -> TurnUse {
+    pub(super) fn turn_on_record(&self) -> QueueState {
         if self.view.is_released() {
-            return TurnUse::Free;
+            return QueueState::None;
         }
-        turn_use(self.view.status(), self.now.unwrap_or_default(), &self.settings)
+        queue_state(self.view.status(), self.now.unwrap_or_default(), &self.settings)
     }
 
     fn tracking(&self) -> Tracking {

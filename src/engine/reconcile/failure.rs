@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::{Seen, TurnUse};
+use super::super::{Observation, QueueState};
 use super::decision::NextEffect;
 use super::stage::Purpose;
 use super::transient::before_record;
-use super::{Decision, Finish, Reconciliation, Rejection, Request, Stage, Unavailable, View};
+use super::{Finish, PendingDecision, Reconciliation, Rejection, Request, Stage, Unavailable, View};
 use crate::operation::Submission;
 
 /// How long a resource whose intent was not recorded yields its turn.
@@ -14,7 +14,7 @@ const AFTER_REREAD: Duration = Duration::from_secs(1);
 
 impl<V: View> Reconciliation<V> {
     /// Handles a rejected write of the status.
-    pub(super) fn record_rejected(&mut self, decision: Decision, rejection: Rejection) -> Request<V> {
+    pub(super) fn record_rejected(&mut self, decision: PendingDecision, rejection: Rejection) -> Request<V> {
         self.intent_unanswered &= !decision.is_intent();
         match (rejection, decision.accepted) {
             // The process is about to exit, and the next leader resolves the submission from the record.
@@ -27,7 +27,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Handles a write of the status without a response. If it records an intent, the turn is kept until a read shows the result.
-    pub(super) fn record_unanswered(&mut self, decision: Decision) -> Request<V> {
+    pub(super) fn record_unanswered(&mut self, decision: PendingDecision) -> Request<V> {
         match decision.accepted {
             Some(accepted) => self.record_again(accepted, false),
             None => self.end(Finish::Failed),
@@ -49,18 +49,18 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Handles a change of the finalizer or an annotation.
-    pub(super) fn changed(&mut self, decision: Decision, view: V) -> Request<V> {
+    pub(super) fn changed(&mut self, decision: PendingDecision, view: V) -> Request<V> {
         self.view = view;
         self.transient.metadata_refused = None;
         if matches!(decision.effect, NextEffect::RemoveAnnotation(_)) && !decision.events.is_empty() {
             self.stage = Stage::Reporting;
             return self.publish(decision.events);
         }
-        self.observe(Seen::Nothing)
+        self.observe(Observation::None)
     }
 
     /// Handles a rejected change of the finalizer or an annotation.
-    pub(super) fn change_rejected(&mut self, decision: &Decision, rejection: Rejection) -> Request<V> {
+    pub(super) fn change_rejected(&mut self, decision: &PendingDecision, rejection: Rejection) -> Request<V> {
         match rejection {
             Rejection::NotLeader => self.end(Finish::Conflict),
             Rejection::Conflict | Rejection::NotFound => self.read(Purpose::Rejected { metadata: true }),
@@ -69,14 +69,14 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    pub(super) fn change_unanswered(&mut self, decision: &Decision, denied: bool) -> Request<V> {
+    pub(super) fn change_unanswered(&mut self, decision: &PendingDecision, denied: bool) -> Request<V> {
         if denied { self.change_denied(decision) } else { self.end(Finish::Failed) }
     }
 
     /// Decides again without a change of the metadata, unless this decision already was.
-    fn change_denied(&mut self, decision: &Decision) -> Request<V> {
+    fn change_denied(&mut self, decision: &PendingDecision) -> Request<V> {
         self.refuse_metadata();
-        if decision.metadata_refused { self.end(Finish::Failed) } else { self.observe(Seen::Nothing) }
+        if decision.metadata_refused { self.end(Finish::Failed) } else { self.observe(Observation::None) }
     }
 
     pub(super) fn removal_rejected(&mut self, rejection: Rejection) -> Request<V> {
@@ -116,11 +116,11 @@ impl<V: View> Reconciliation<V> {
         match purpose {
             Purpose::Reread => {
                 (self.intent_unanswered, self.transient.reread) = (false, false);
-                if self.turn_on_record() == TurnUse::Holds { self.proceed() } else { self.yield_turn(AFTER_REREAD) }
+                if self.turn_on_record() == QueueState::Holding { self.proceed() } else { self.yield_turn(AFTER_REREAD) }
             }
             Purpose::Record(accepted) => {
                 self.decisions = 0;
-                self.observe(Seen::Submission(accepted))
+                self.observe(Observation::Submission(accepted))
             }
             Purpose::Stale => self.end(Finish::Conflict),
             Purpose::Removal { .. } if !self.view.has_finalizer() => self.end(Finish::Released),

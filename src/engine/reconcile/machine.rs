@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::{Seen, Settings};
+use super::super::{Observation, Settings};
 use super::stage::{MachineState, Purpose, Stage};
 use super::{Finish, Outcome, Request, Response, RunRef, Transient, View};
 use crate::api::Run;
@@ -113,16 +113,16 @@ impl<V: View> Reconciliation<V> {
             (Stage::Initial, Response::Start(now)) => self.start(now),
             (Stage::Reading(purpose), Response::Read(found)) => self.found(purpose, found),
             (Stage::ReadingNamespace, Response::Namespace { terminating }) => {
-                self.transient.namespace_ending |= terminating;
+                self.transient.namespace_terminating |= terminating;
                 self.first_decision()
             }
-            (Stage::Observing(seen), Response::Observed(observed)) => self.decide(*observed, *seen),
+            (Stage::Observing(observation), Response::Observed(observed)) => self.decide(*observed, *observation),
             (Stage::Preparing(decision), Response::Prepared) => self.prepared(decision),
             // The decision is discarded. The next one is made on what prevented it.
-            (Stage::Preparing(_), Response::NotPrepared(seen)) => self.observe(*seen),
+            (Stage::Preparing(_), Response::NotPrepared(observation)) => self.observe(*observation),
             (Stage::Preparing(_), Response::TimedOut) => self.preparation_timed_out(),
-            (Stage::Reserving(decision), Response::Reserved { taken: false }) => self.record(decision),
-            (Stage::Reserving(_), Response::Reserved { taken: true }) => self.read(Purpose::Stale),
+            (Stage::Reserving(decision), Response::Reserved { claimed: false }) => self.record(decision),
+            (Stage::Reserving(_), Response::Reserved { claimed: true }) => self.read(Purpose::Stale),
             (Stage::Writing(decision), Response::Written(view)) => self.written(decision, view),
             (Stage::Writing(decision), Response::Rejected(rejection)) => self.record_rejected(*decision, rejection),
             (Stage::Writing(decision), Response::Unanswered { .. }) => self.record_unanswered(*decision),
@@ -134,9 +134,9 @@ impl<V: View> Reconciliation<V> {
             (Stage::Removing, Response::Removed) => self.end(Finish::Released),
             (Stage::Removing, Response::Rejected(rejection)) => self.removal_rejected(rejection),
             (Stage::Removing, Response::Unanswered { denied }) => self.removal_unanswered(denied),
-            (Stage::Reporting, Response::Published) => self.observe(Seen::Nothing),
-            (Stage::Acquiring, Response::Turn(turn)) => self.observe(Seen::Turn(turn)),
-            (Stage::Calling(_), Response::Called(seen)) => self.called(*seen),
+            (Stage::Reporting, Response::Published) => self.observe(Observation::None),
+            (Stage::Acquiring, Response::Turn(turn)) => self.observe(Observation::Turn(turn)),
+            (Stage::Calling(_), Response::Called(observation)) => self.called(*observation),
             (Stage::Calling(decision), Response::TimedOut) => self.call_timed_out(&decision),
             (_, _) => self.end(Finish::Failed),
         }

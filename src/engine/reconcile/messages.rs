@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{Fault, Followed, Leaving, Notice, Seen, Turn, TurnUse};
+use super::super::{Blocker, DrainMode, Event, Observation, QueueState, Turn, Upstream};
 use super::Transient;
 use crate::api::{Model, Status, Time};
 use crate::operation::{self, Handle, OperationId, OperationKind};
@@ -60,7 +60,7 @@ pub enum Request<V> {
     /// tracked: it may be gone before the response.
     RemoveFinalizer {
         /// The events that were published with the decision.
-        events: Vec<Notice>,
+        events: Vec<Event>,
     },
     /// Request a turn on a model from its queue. Local. Response: [`Response::Turn`].
     AcquireTurn {
@@ -72,9 +72,9 @@ pub enum Request<V> {
     /// Publish events. Local. Response: [`Response::Published`].
     Publish {
         /// The events.
-        events: Vec<Notice>,
+        events: Vec<Event>,
         /// Whether the namespace is being deleted, and the events of the resource with it.
-        namespace_ending: bool,
+        namespace_terminating: bool,
     },
     /// Make the call that was prepared, exactly once. Responses: [`Response::Called`], [`Response::TimedOut`].
     Call {
@@ -132,13 +132,13 @@ pub enum Response<V> {
     /// The call is prepared.
     Prepared,
     /// The call cannot be prepared, and why.
-    NotPrepared(Box<Seen>),
+    NotPrepared(Box<Observation>),
     /// The timeout passed first.
     TimedOut,
     /// Whether another resource has the operation.
     Reserved {
         /// Whether one has.
-        taken: bool,
+        claimed: bool,
     },
     /// The resource as the write left it.
     Written(V),
@@ -156,7 +156,7 @@ pub enum Response<V> {
     /// The events are published.
     Published,
     /// The result of the call.
-    Called(Box<Seen>),
+    Called(Box<Observation>),
 }
 
 /// Why a write was certainly not performed.
@@ -188,13 +188,13 @@ pub struct Observed {
     /// Whether the lease is certain to last until a submission has arrived.
     pub may_submit: bool,
     /// A fault in the spec, or in what it refers to.
-    pub fault: Option<Fault>,
-    /// The refresh that the resource follows, if it exists.
-    pub followed: Option<Followed>,
+    pub blocker: Option<Blocker>,
+    /// The upstream refresh of the resource, if it exists.
+    pub upstream: Option<Upstream>,
     /// Whether the operator is about to be uninstalled.
-    pub leaving: Option<Leaving>,
+    pub drain: Option<DrainMode>,
     /// Whether another resource has the operation that the annotation `adopt` names.
-    pub adopt_taken: bool,
+    pub adopt_claimed: bool,
 }
 
 /// How a reconciliation ended, and its results.
@@ -253,7 +253,7 @@ pub enum QueueUpdate {
         /// The key of the model; empty without a run.
         model: String,
         /// Its part in the queue.
-        turn: TurnUse,
+        turn: QueueState,
     },
     /// It leaves the queue. With its next request for a turn it joins again, at its former position.
     Leave,

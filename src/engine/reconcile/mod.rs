@@ -11,7 +11,7 @@ mod steps;
 mod transient;
 mod view;
 
-pub use decision::{Decision, NextEffect};
+pub use decision::{NextEffect, PendingDecision};
 pub use machine::Reconciliation;
 pub use messages::{Call, Finish, Freshness, Observed, Outcome, QueueUpdate, Rejection, Request, Response, RunRef, Tracking, Unavailable};
 pub use stage::{MachineState, Purpose, Stage};

@@ -1,7 +1,7 @@
 //! The stage of a reconciliation.
 
-use super::super::Seen;
-use super::{Decision, Transient};
+use super::super::Observation;
+use super::{PendingDecision, Transient};
 use crate::operation::Submission;
 
 /// Which response the machine waits for, and the data to continue with.
@@ -14,19 +14,19 @@ pub enum Stage {
     /// A read of the namespace.
     ReadingNamespace,
     /// An observation, before the next decision.
-    Observing(Box<Seen>),
+    Observing(Box<Observation>),
     /// The preparation of a call.
-    Preparing(Box<Decision>),
+    Preparing(Box<PendingDecision>),
     /// The reservation of the operation that the decision adopts.
-    Reserving(Box<Decision>),
+    Reserving(Box<PendingDecision>),
     /// A write of the status.
-    Writing(Box<Decision>),
+    Writing(Box<PendingDecision>),
     /// Events, before the effect.
-    Publishing(Box<Decision>),
+    Publishing(Box<PendingDecision>),
     /// An observation, immediately before the call.
-    Checking(Box<Decision>),
+    Checking(Box<PendingDecision>),
     /// The addition of the finalizer, or the removal of an annotation.
-    Changing(Box<Decision>),
+    Changing(Box<PendingDecision>),
     /// The removal of the finalizer.
     Removing,
     /// Events, after the effect.
@@ -34,7 +34,7 @@ pub enum Stage {
     /// A turn.
     Acquiring,
     /// A call.
-    Calling(Box<Decision>),
+    Calling(Box<PendingDecision>),
     /// None: the reconciliation has ended.
     Ended,
 }

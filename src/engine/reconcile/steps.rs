@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{Notice, Seen, Situation, Surroundings, decide};
+use super::super::{DecisionInput, Event, External, Observation, decide};
 use super::decision::NextEffect;
 use super::stage::Purpose;
-use super::{Call, Decision, Finish, Freshness, Observed, Reconciliation, Request, Stage, View};
+use super::{Call, Finish, Freshness, Observed, PendingDecision, Reconciliation, Request, Stage, View};
 use crate::operation::Submission;
 
 /// The most decisions of one reconciliation. The next one continues after [`CONTINUE`].
@@ -27,7 +27,7 @@ impl<V: View> Reconciliation<V> {
 
     pub(super) fn proceed(&mut self) -> Request<V> {
         let runs = || self.view.status().run.as_ref().is_some_and(|run| !run.state.ended());
-        let asks = !self.detached && !self.transient.namespace_ending;
+        let asks = !self.detached && !self.transient.namespace_terminating;
         if asks && self.view.is_deleting() && self.view.has_finalizer() && runs() {
             self.stage = Stage::ReadingNamespace;
             return Request::ReadNamespace;
@@ -36,14 +36,14 @@ impl<V: View> Reconciliation<V> {
     }
 
     pub(super) fn first_decision(&mut self) -> Request<V> {
-        let Some(accepted) = self.transient.accepted_for(self.view.status()) else { return self.observe(Seen::Nothing) };
+        let Some(accepted) = self.transient.accepted_for(self.view.status()) else { return self.observe(Observation::None) };
         self.failed_records = accepted.failed_writes;
-        let seen = Seen::Submission(accepted.submission.clone());
-        self.observe(seen)
+        let observation = Observation::Submission(accepted.submission.clone());
+        self.observe(observation)
     }
 
-    pub(super) fn observe(&mut self, seen: Seen) -> Request<V> {
-        self.stage = Stage::Observing(Box::new(seen));
+    pub(super) fn observe(&mut self, observation: Observation) -> Request<V> {
+        self.stage = Stage::Observing(Box::new(observation));
         Request::Observe
     }
 
@@ -56,8 +56,8 @@ impl<V: View> Reconciliation<V> {
         Request::Read { after }
     }
 
-    pub(super) fn decide(&mut self, observed: Observed, seen: Seen) -> Request<V> {
-        let Observed { now, leads, may_submit: _, fault, followed, leaving, adopt_taken } = observed;
+    pub(super) fn decide(&mut self, observed: Observed, observation: Observation) -> Request<V> {
+        let Observed { now, leads, may_submit: _, blocker, upstream, drain, adopt_claimed } = observed;
         self.now = Some(now);
         // A status in memory is changed only while leading, like a written one.
         if self.detached && !leads {
@@ -67,20 +67,20 @@ impl<V: View> Reconciliation<V> {
             return self.end(Finish::Settled { requeue: Some(CONTINUE) });
         }
         self.decisions += 1;
-        let accepted = accepted(&seen).cloned();
-        let external = Surroundings {
-            fault,
-            namespace_ending: self.transient.namespace_ending,
-            followed,
+        let accepted = accepted(&observation).cloned();
+        let external = External {
+            blocker,
+            namespace_terminating: self.transient.namespace_terminating,
+            upstream,
             // These do not apply to a resource that no longer exists, and nothing of it can be written.
-            leaving: leaving.filter(|_| !self.detached),
-            adopt_taken: adopt_taken && !self.detached,
+            drain: drain.filter(|_| !self.detached),
+            adopt_claimed: adopt_claimed && !self.detached,
             metadata_refused: self.detached || self.transient.metadata_waits(now).is_some(),
         };
         let decision = {
-            let (desired, recorded, scratch) = (self.view.desired(external), self.view.status(), &self.transient.scratch);
-            let step = decide(&Situation { desired: &desired, recorded, scratch, seen, now, settings: &self.settings });
-            Box::new(Decision::new(step, &self.view, &desired, now, accepted))
+            let (desired, status, memory) = (self.view.desired(external), self.view.status(), &self.transient.memory);
+            let decision = decide(&DecisionInput { desired: &desired, status, memory, observation, now, settings: &self.settings });
+            Box::new(PendingDecision::new(decision, &self.view, &desired, now, accepted))
         };
         let NextEffect::Call(call) = &decision.effect else { return self.prepared(decision) };
         let freshness = match call {
@@ -96,7 +96,7 @@ impl<V: View> Reconciliation<V> {
         Request::Prepare { model, call, freshness, timeout }
     }
 
-    pub(super) fn prepared(&mut self, mut decision: Box<Decision>) -> Request<V> {
+    pub(super) fn prepared(&mut self, mut decision: Box<PendingDecision>) -> Request<V> {
         // Another resource may have adopted the operation since the list was read.
         match decision.adopts.take().filter(|_| !self.detached) {
             Some((model, id)) => {
@@ -108,7 +108,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Writes the status if it differs. The decision takes effect only once it is written.
-    pub(super) fn record(&mut self, decision: Box<Decision>) -> Request<V> {
+    pub(super) fn record(&mut self, decision: Box<PendingDecision>) -> Request<V> {
         match &decision.status {
             None => self.recorded(decision),
             Some(status) if self.detached => {
@@ -125,18 +125,18 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    pub(super) fn written(&mut self, decision: Box<Decision>, view: V) -> Request<V> {
+    pub(super) fn written(&mut self, decision: Box<PendingDecision>, view: V) -> Request<V> {
         self.view = view;
         self.transient.unwritten = 0;
         self.intent_unanswered &= !decision.is_intent();
         self.recorded(decision)
     }
 
-    fn recorded(&mut self, mut decision: Box<Decision>) -> Request<V> {
+    fn recorded(&mut self, mut decision: Box<PendingDecision>) -> Request<V> {
         if decision.accepted.is_some() {
             (self.transient.accepted, self.failed_records) = (None, 0);
         }
-        self.transient.scratch = std::mem::take(&mut decision.scratch);
+        self.transient.memory = std::mem::take(&mut decision.memory);
         if decision.events.is_empty() || matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
             return self.act(decision);
         }
@@ -145,15 +145,15 @@ impl<V: View> Reconciliation<V> {
         self.publish(events)
     }
 
-    pub(super) fn publish(&self, events: Vec<Notice>) -> Request<V> {
-        Request::Publish { events, namespace_ending: self.transient.namespace_ending }
+    pub(super) fn publish(&self, events: Vec<Event>) -> Request<V> {
+        Request::Publish { events, namespace_terminating: self.transient.namespace_terminating }
     }
 }
 
 /// The submission that was just accepted.
-pub(super) fn accepted(seen: &Seen) -> Option<&Submission> {
-    match seen {
-        Seen::Submission(accepted @ Submission::Accepted { .. }) => Some(accepted),
+pub(super) fn accepted(observation: &Observation) -> Option<&Submission> {
+    match observation {
+        Observation::Submission(accepted @ Submission::Accepted { .. }) => Some(accepted),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::Scratch;
+use super::super::DecisionMemory;
 use crate::api::{RunState, Status};
 use crate::operation::Submission;
 
@@ -28,8 +28,8 @@ const FIRST_RECORD: Duration = Duration::from_millis(20);
 /// The in-memory state of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Transient {
-    /// The scratch of the decision.
-    pub scratch: Scratch,
+    /// What the decision remembers.
+    pub memory: DecisionMemory,
     /// Whether the next reconciliation starts with a read: only the API server knows whether an intent was recorded.
     pub reread: bool,
     /// The accepted submission, while the id of its operation is not recorded.
@@ -37,7 +37,7 @@ pub struct Transient {
     /// The last refused write of the finalizer or an annotation, until one is performed.
     pub metadata_refused: Option<RefusedMetadata>,
     /// Whether the namespace is being deleted, which is irreversible.
-    pub namespace_ending: bool,
+    pub namespace_terminating: bool,
     /// Reconciliations in a row that failed.
     pub failures: u32,
     /// Writes of the status and removals of the finalizer in a row that failed, up to the number that counts as stuck.

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use kube::Resource as _;
 
-use super::super::{Desired, Surroundings};
+use super::super::{Desired, External};
 use crate::api::{ModelResource, Status, has_finalizer};
 
 static NO_STATUS: LazyLock<Status> = LazyLock::new(Status::default);
@@ -25,7 +25,7 @@ pub trait View: Clone {
     fn has_finalizer(&self) -> bool;
 
     /// The request of the resource.
-    fn desired(&self, external: Surroundings) -> Cow<'_, Desired>;
+    fn desired(&self, external: External) -> Cow<'_, Desired>;
 
     /// The same resource with another status. Only for an object that no longer exists, whose status is kept in memory.
     #[must_use]
@@ -55,7 +55,7 @@ impl View for Arc<ModelResource> {
         has_finalizer(self.meta())
     }
 
-    fn desired(&self, external: Surroundings) -> Cow<'_, Desired> {
+    fn desired(&self, external: External) -> Cow<'_, Desired> {
         Cow::Owned(Desired::of(self, external))
     }
 

@@ -6,67 +6,67 @@ use std::time::Duration;
 
 use super::{completion, triggers};
 use crate::api::{CancelCause, Reason, RunState};
-use crate::engine::draft::Pass;
+use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Effect, Seen};
+use crate::engine::{Effect, Observation};
 
 /// Whether the annotation has a value that was not handled.
-fn is_new(pass: &Pass<'_>) -> bool {
-    let value = pass.desired.requests.cancel.as_ref();
-    value.is_some() && value != pass.record.last_handled_cancel_request.as_ref()
+fn is_new(draft: &Draft<'_>) -> bool {
+    let value = draft.desired.requests.cancel.as_ref();
+    value.is_some() && value != draft.status.last_handled_cancel_request.as_ref()
 }
 
-/// Whether the run in progress must be cancelled now. A result that was just observed is recorded first: the next pass reads
+/// Whether the run in progress must be cancelled now. A result that was just observed is recorded first: the next decision reads
 /// the value again.
-pub(in crate::engine) fn is_asked(pass: &Pass<'_>) -> bool {
-    pass.situation.seen == Seen::Nothing && is_new(pass)
+pub(in crate::engine) fn is_requested(draft: &Draft<'_>) -> bool {
+    draft.input.observation == Observation::None && is_new(draft)
 }
 
-fn settle(pass: &mut Pass<'_>) {
-    pass.record.last_handled_cancel_request.clone_from(&pass.desired.requests.cancel);
+fn mark_handled(draft: &mut Draft<'_>) {
+    draft.status.last_handled_cancel_request.clone_from(&draft.desired.requests.cancel);
 }
 
 /// Handles a new value while a run is in progress.
-pub(in crate::engine) fn heed(pass: &mut Pass<'_>) -> Next {
-    settle(pass);
-    let can_be_cancelled = pass.kind().offers().cancel;
-    let Some(run) = pass.record.run.as_mut() else {
-        return Next::keep(Effect::Nothing, None);
+pub(in crate::engine) fn apply(draft: &mut Draft<'_>) -> Next {
+    mark_handled(draft);
+    let can_be_cancelled = draft.kind().offers().cancel;
+    let Some(run) = draft.status.run.as_mut() else {
+        return Next::keep(Effect::None, None);
     };
     match (run.state, run.operation()) {
         (RunState::Waiting, _) => {
             // Triggers that came while it waited were part of it, so they are handled too.
-            triggers::settle(pass.desired, &mut pass.record);
-            nothing_began(pass)
+            triggers::mark_handled(draft.desired, &mut draft.status);
+            cancelled_before_submission(draft)
         }
         (RunState::Running, Some(id)) if can_be_cancelled => Next::Cancel { cause: CancelCause::Request, id },
         (RunState::Running, Some(_)) => {
-            goes_on(pass);
-            Next::record(Effect::Nothing, Some(Duration::ZERO))
+            report_not_cancellable(draft);
+            Next::record(Effect::None, Some(Duration::ZERO))
         }
         // The submission is resolved first.
         (RunState::Submitting, _) | (RunState::Running, None) => {
             run.cancel_cause = Some(CancelCause::Request);
-            Next::record(Effect::Nothing, Some(Duration::ZERO))
+            Next::record(Effect::None, Some(Duration::ZERO))
         }
         // It is already being cancelled.
-        (RunState::Cancelling, _) => Next::record(Effect::Nothing, Some(Duration::ZERO)),
+        (RunState::Cancelling, _) => Next::record(Effect::None, Some(Duration::ZERO)),
         (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_), _) => {
-            Next::keep(Effect::Nothing, None)
+            Next::keep(Effect::None, None)
         }
     }
 }
 
 /// Handles a new value while no run is in progress: it cancels neither this nor a later run. Returns whether an event reports that. On a
 /// resource without a status the value is an old one, from a manifest or a backup, and is not reported.
-pub(super) fn too_late(pass: &mut Pass<'_>) -> bool {
-    if !is_new(pass) {
+pub(super) fn ignore_stale_request(draft: &mut Draft<'_>) -> bool {
+    if !is_new(draft) {
         return false;
     }
-    settle(pass);
-    let new = pass.situation.recorded.observed_generation < 0;
+    mark_handled(draft);
+    let new = draft.input.status.observed_generation < 0;
     if !new {
-        pass.notice(
+        draft.emit(
             Reason::NotCancelled,
             "nothing was cancelled: no run was in progress when the operator read the annotation cancel-requested-at",
         );
@@ -75,24 +75,24 @@ pub(super) fn too_late(pass: &mut Pass<'_>) -> bool {
 }
 
 /// Whether the run will be cancelled once its submission is resolved.
-pub(in crate::engine) fn is_pending(pass: &Pass<'_>) -> bool {
-    pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Request))
+pub(in crate::engine) fn is_pending(draft: &Draft<'_>) -> bool {
+    draft.status.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Request))
 }
 
 /// Reports that the operation of the run cannot be cancelled and is still running.
-pub(super) fn goes_on(pass: &mut Pass<'_>) {
-    let noun = pass.kind().noun();
-    if let Some(run) = pass.record.run.as_mut() {
+pub(super) fn report_not_cancellable(draft: &mut Draft<'_>) {
+    let noun = draft.kind().noun();
+    if let Some(run) = draft.status.run.as_mut() {
         run.cancel_cause = None;
         let id = run.operation_id.clone().unwrap_or_default();
-        pass.notice(Reason::NotCancelled, format!("operation {id} is still running: a {noun} cannot be cancelled"));
+        draft.emit(Reason::NotCancelled, format!("operation {id} is still running: a {noun} cannot be cancelled"));
     }
 }
 
 /// Ends a run that certainly has no operation.
-pub(in crate::engine) fn nothing_began(pass: &mut Pass<'_>) -> Next {
-    let attempt = pass.record.run.as_ref().map_or(1, |run| run.attempt);
+pub(in crate::engine) fn cancelled_before_submission(draft: &mut Draft<'_>) -> Next {
+    let attempt = draft.status.run.as_ref().map_or(1, |run| run.attempt);
     let what = if attempt > 1 { format!("attempt {attempt} was not submitted") } else { "nothing was submitted".to_owned() };
     let message = format!("{what}: the run was cancelled by the annotation cancel-requested-at");
-    completion::end(pass, RunState::Cancelled, Reason::CancelledOnRequest, message)
+    completion::end(draft, RunState::Cancelled, Reason::CancelledOnRequest, message)
 }

@@ -2,35 +2,35 @@
 
 use std::time::Duration;
 
-use super::failures::{self, BadEnd};
+use super::failures::{self, FailureOutcome};
 use super::{model_names, progress, schedule, triggers};
 use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
-use crate::engine::conditions::Standing;
-use crate::engine::draft::{self, Pass};
+use crate::engine::conditions::ConditionOverride;
+use crate::engine::draft::{self, Draft};
 use crate::engine::next::Next;
-use crate::engine::{Effect, Scratch, text, timing};
+use crate::engine::{DecisionMemory, Effect, text, timing};
 use crate::operation::{Operation, OperationId, Phase};
 
 /// Contradictory polls in a row before such a response counts as an end.
-const CONTRADICTIONS_TAKEN: u32 = 3;
+const MAX_CONTRADICTIONS: u32 = 3;
 /// The longest message of a run that has ended, in its history, in bytes.
 const HISTORY_SENTENCE: usize = 256;
 /// How the message of a run ends that a new trigger replaced.
 const REPLACED: &str = "was cancelled: a new trigger replaced it";
 
 /// Handles the end of the operation that the service reports.
-pub(super) fn ended(pass: &mut Pass<'_>, operation: &Operation) -> Next {
+pub(super) fn ended(draft: &mut Draft<'_>, operation: &Operation) -> Next {
     let failed = operation.objects.iter().filter(|object| matches!(object.phase, Phase::Failed | Phase::TimedOut)).count();
     let contradicts = operation.phase == Phase::Succeeded && failed > 0;
-    if contradicts && pass.scratch.contradictions < CONTRADICTIONS_TAKEN {
+    if contradicts && draft.memory.contradictions < MAX_CONTRADICTIONS {
         // A response may mix two states of the service, so a single one does not count as an end.
-        pass.scratch.contradictions += 1;
-        let pause = pass.situation.settings.poll_min;
-        return pass.keep_for(pause);
+        draft.memory.contradictions += 1;
+        let pause = draft.input.settings.poll_min;
+        return draft.keep_and_delay(pause);
     }
-    let now = pass.now;
-    let Some(run) = pass.record.run.as_mut() else {
-        return Next::keep(Effect::Nothing, None);
+    let now = draft.now;
+    let Some(run) = draft.status.run.as_mut() else {
+        return Next::keep(Effect::None, None);
     };
     progress::record(run, operation);
     let start = operation.start.map(Time::from).or(run.started_time);
@@ -40,28 +40,29 @@ pub(super) fn ended(pass: &mut Pass<'_>, operation: &Operation) -> Next {
     let (cause, attempt, id) = (run.cancel_cause, run.attempt, &operation.id);
     // The service may also report an operation as cancelled that it has aborted itself.
     let given_up = operation.phase == Phase::Cancelled && operation.failure.is_some() && cause.is_none();
-    let (state, reason, message, again) = match operation.phase {
+    let (state, reason, message, retryable) = match operation.phase {
         Phase::Succeeded if contradicts => {
             let message = format!("the service reports that operation {id} succeeded but {failed} of its objects failed");
             (RunState::Failed, Reason::ContradictoryAnswer, message, false)
         }
         Phase::Succeeded => (RunState::Succeeded, Reason::Succeeded, success(operation), false),
         Phase::Cancelled if !given_up => {
-            let (state, reason, message) = cancelled(pass, cause, &format!("operation {id}"));
+            let (state, reason, message) = cancelled(draft, cause, &format!("operation {id}"));
             (state, reason, message, false)
         }
         Phase::Failed | Phase::TimedOut | Phase::Cancelled => {
-            let BadEnd { state, reason, happened, cure, again } = failures::bad_end(pass.kind(), operation.phase, operation.failure);
+            let FailureOutcome { state, reason, description, remedy, retryable } =
+                failures::failure_outcome(draft.kind(), operation.phase, operation.failure);
             // The remedy comes first, because the message of the service may be long and is truncated.
-            let cure = if cure.is_empty() { String::new() } else { format!(" ({cure})") };
-            (state, reason, format!("operation {id} {happened}{cure}{}", said(operation)), again)
+            let remedy = if remedy.is_empty() { String::new() } else { format!(" ({remedy})") };
+            (state, reason, format!("operation {id} {description}{remedy}{}", first_message(operation)), retryable)
         }
         // Not an end. The caller does not pass these.
         Phase::NotStarted | Phase::InProgress => {
-            return Next::keep(Effect::Nothing, Some(timing::CLUSTER));
+            return Next::keep(Effect::None, Some(timing::CLUSTER_RECHECK));
         }
     };
-    if again && cause.is_none() && attempt <= pass.desired.policy.backoff_limit {
+    if retryable && cause.is_none() && attempt <= draft.desired.policy.backoff_limit {
         return Next::Retry { reason, failure: message };
     }
     Next::End { state, reason, message }
@@ -84,10 +85,10 @@ pub fn was_replaced(entry: &HistoryEntry) -> bool {
 }
 
 /// The end of a run whose operation was cancelled, by the cause of the cancellation.
-fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunState, Reason, String) {
+fn cancelled(draft: &Draft<'_>, cause: Option<CancelCause>, what: &str) -> (RunState, Reason, String) {
     match cause {
         Some(CancelCause::Deadline) => {
-            let seconds = pass.desired.policy.active_deadline.as_secs();
+            let seconds = draft.desired.policy.active_deadline.as_secs();
             (RunState::TimedOut, Reason::DeadlineExceeded, format!("{what} was cancelled after {seconds} s (activeDeadlineSeconds)"))
         }
         Some(CancelCause::Replacement) => (RunState::Cancelled, Reason::Replaced, format!("{what} {REPLACED}")),
@@ -109,42 +110,42 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
 }
 
 /// Ends the run at its deadline, with an operation that cannot be cancelled and may still be running.
-pub(super) fn let_go(pass: &mut Pass<'_>, id: &OperationId) -> Next {
-    let (seconds, noun) = (pass.desired.policy.active_deadline.as_secs(), pass.kind().noun());
+pub(super) fn abandon_at_deadline(draft: &mut Draft<'_>, id: &OperationId) -> Next {
+    let (seconds, noun) = (draft.desired.policy.active_deadline.as_secs(), draft.kind().noun());
     let message = format!(
         "operation {id} was polled for {seconds} s (activeDeadlineSeconds) and may still be running at the service: a {noun} cannot be cancelled"
     );
-    end(pass, RunState::TimedOut, Reason::DeadlineExceeded, message)
+    end(draft, RunState::TimedOut, Reason::DeadlineExceeded, message)
 }
 
 /// What the service no longer shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(super) enum Missing {
     /// The operation, neither by its id nor in its list.
-    Alone,
+    Operation,
     /// The operation by its id. The list may omit it, or show it under another id.
-    Unproved,
+    Inconclusive,
     /// The model, and with it the operation of the run.
-    WithItsModel,
+    Model,
 }
 
 /// Handles an operation that the service no longer shows.
-pub(super) fn lost(pass: &mut Pass<'_>, what: Lost) -> Next {
-    let Some(run) = pass.record.run.as_ref() else {
-        return Next::keep(Effect::Nothing, None);
+pub(super) fn operation_not_found(draft: &mut Draft<'_>, what: Missing) -> Next {
+    let Some(run) = draft.status.run.as_ref() else {
+        return Next::keep(Effect::None, None);
     };
     let id = run.operation_id.clone().unwrap_or_default();
     let cause = run.cancel_cause;
     let operation = if id.is_empty() { "an operation that it may have started".to_owned() } else { format!("operation {id}") };
     let (state, reason, message) = if cause.is_some() {
-        cancelled(pass, cause, &format!("{operation}, which the service no longer shows,"))
-    } else if what == Lost::WithItsModel {
+        cancelled(draft, cause, &format!("{operation}, which the service no longer shows,"))
+    } else if what == Missing::Model {
         let message = format!(
             "the model was deleted during the run, and {operation} with it, so the result is unknown: if the model that replaces it has \
              another id, set that id, then trigger a new run"
         );
         (RunState::Failed, Reason::OperationLost, message)
-    } else if what == Lost::Alone && pass.scratch.unseen && run.model.power_bi.is_some() {
+    } else if what == Missing::Operation && draft.memory.not_yet_listed && run.model.power_bi.is_some() {
         // Power BI documents that it drops requests. Analysis Services does not, so there the operation may have run.
         let message = format!(
             "the service accepted operation {id} but shows it neither by its id nor in its list, so it never ran: Power BI drops requests when \
@@ -157,27 +158,27 @@ pub(super) fn lost(pass: &mut Pass<'_>, what: Lost) -> Next {
         (RunState::Failed, Reason::OperationLost, message)
     };
     // Only an operation that never ran is retried: another may have succeeded.
-    if reason == Reason::RequestDropped && run.attempt <= pass.desired.policy.backoff_limit {
+    if reason == Reason::RequestDropped && run.attempt <= draft.desired.policy.backoff_limit {
         return Next::Retry { reason, failure: message };
     }
-    end(pass, state, reason, message)
+    end(draft, state, reason, message)
 }
 
 /// Ends the run now.
-pub(super) fn end(pass: &mut Pass<'_>, state: RunState, reason: Reason, message: String) -> Next {
-    if let Some(run) = pass.record.run.as_mut() {
-        run.ended_time = Some(Time::from(pass.now));
+pub(super) fn end(draft: &mut Draft<'_>, state: RunState, reason: Reason, message: String) -> Next {
+    if let Some(run) = draft.status.run.as_mut() {
+        run.ended_time = Some(Time::from(draft.now));
     }
     Next::End { state, reason, message }
 }
 
 /// Records the end of the run, and accepts the trigger that is due after it. Returns when to decide again.
-pub(in crate::engine) fn record_end(pass: &mut Pass<'_>, state: RunState, reason: Reason, message: &str) -> Option<Duration> {
-    let limit = pass.desired.policy.history_limit;
-    let run = pass.record.run.as_mut()?;
-    run.tell(state, reason, message);
+pub(in crate::engine) fn record_end(draft: &mut Draft<'_>, state: RunState, reason: Reason, message: &str) -> Option<Duration> {
+    let limit = draft.desired.policy.history_limit;
+    let run = draft.status.run.as_mut()?;
+    run.set_state(state, reason, message);
     (run.waiting_for, run.waiting_since_time, run.next_attempt_time, run.location) = (None, None, None, None);
-    run.recorded_time = Some(Time::from(pass.now));
+    run.recorded_time = Some(Time::from(draft.now));
     let seconds = run.started_time.zip(run.ended_time).map(|(start, end)| end.seconds_since(start).max(0));
     run.duration = seconds.map(duration);
     let entry = HistoryEntry {
@@ -193,25 +194,25 @@ pub(in crate::engine) fn record_end(pass: &mut Pass<'_>, state: RunState, reason
         duration_seconds: seconds,
         message: text::bounded(&run.message, HISTORY_SENTENCE),
     };
-    let said = run.message.clone();
+    let first_message = run.message.clone();
     if state == RunState::Succeeded {
-        pass.record.successful_runs = pass.record.successful_runs.saturating_add(1);
-        pass.record.last_successful_time = run.ended_time;
+        draft.status.successful_runs = draft.status.successful_runs.saturating_add(1);
+        draft.status.last_successful_time = run.ended_time;
     }
-    remember(&mut pass.record, entry, limit);
-    pass.scratch = Scratch::default();
+    remember(&mut draft.status, entry, limit);
+    draft.memory = DecisionMemory::default();
     // A trigger that came meanwhile is due now: this end must not appear to be the end of its run.
-    schedule::skip_late(pass);
-    triggers::withdraw(pass);
-    let due = triggers::accept(pass.desired, &mut pass.record, pass.now);
+    schedule::skip_late(draft);
+    triggers::withdraw(draft);
+    let due = triggers::accept(draft.desired, &mut draft.status, draft.now);
     if due.is_none() {
-        triggers::settle(pass.desired, &mut pass.record);
+        triggers::mark_handled(draft.desired, &mut draft.status);
     }
-    let next = |due: &Trigger| Standing::next(pass.desired, &pass.record, due);
-    let standing = Standing::hindering(pass.desired, due.as_ref()).or_else(|| due.as_ref().map(next))?;
+    let next = |due: &Trigger| ConditionOverride::starting(draft.desired, &draft.status, due);
+    let standing = ConditionOverride::blocking(draft.desired, due.as_ref()).or_else(|| due.as_ref().map(next))?;
     // The conditions describe the next run, so a separate event reports this end.
-    pass.notice(reason, said);
-    pass.stand(standing);
+    draft.emit(reason, first_message);
+    draft.override_conditions(standing);
     Some(Duration::ZERO)
 }
 
@@ -222,35 +223,35 @@ fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
 
 /// Records that the run continues with another attempt: it has not failed while `backoffLimit` allows one. Returns when to decide
 /// again.
-pub(in crate::engine) fn attempt_again(pass: &mut Pass<'_>, failure: &str) -> Option<Duration> {
-    model_names::renew(pass);
-    let run = pass.record.run.as_mut()?;
+pub(in crate::engine) fn retry(draft: &mut Draft<'_>, failure: &str) -> Option<Duration> {
+    model_names::sync_with_spec(draft);
+    let run = draft.status.run.as_mut()?;
     let next = run.attempt.saturating_add(1);
-    let pause = timing::attempt(next);
-    let of = pass.desired.policy.backoff_limit.saturating_add(1);
+    let pause = timing::attempt_delay(next);
+    let of = draft.desired.policy.backoff_limit.saturating_add(1);
     (run.attempt, run.resubmissions) = (next, 0);
     // The next attempt has no operation yet, so the failed one becomes an earlier one.
     draft::remember(&mut run.earlier_operation_ids, run.operation_id.take());
     (run.location, run.service_state) = (None, None);
-    run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
+    run.next_attempt_time = draft.now.checked_add(pause).ok().map(Time::from);
     let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));
-    run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} starts {when}: {failure}"));
-    pass.scratch = Scratch::default();
+    run.set_state(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} starts {when}: {failure}"));
+    draft.memory = DecisionMemory::default();
     // If something else blocks it, the next decision reports that immediately.
-    let held_up = pass.desired.policy.suspend || pass.desired.fault.is_some();
+    let held_up = draft.desired.policy.suspend || draft.desired.blocker.is_some();
     Some(if held_up { Duration::ZERO } else { pause })
 }
 
 /// The service's first message, which is the cause, as the end of a sentence.
-fn said(operation: &Operation) -> String {
+fn first_message(operation: &Operation) -> String {
     let Some(message) = operation.messages.first() else {
         return String::new();
     };
-    let said = text::bounded(&message.text, text::SENTENCE);
+    let first_message = text::bounded(&message.text, text::SENTENCE);
     // Without a text, the message is its code.
-    match message.code.as_deref().filter(|code| !said.starts_with(code)) {
-        Some(code) => format!(": {} {said}", text::bounded(code, text::WORD)),
-        None => format!(": {said}"),
+    match message.code.as_deref().filter(|code| !first_message.starts_with(code)) {
+        Some(code) => format!(": {} {first_message}", text::bounded(code, text::WORD)),
+        None => format!(": {first_message}"),
     }
 }
 

@@ -1,14 +1,14 @@
 //! A user's decision on a submission whose outcome is unknown: the annotations `adopt` and `resubmit`.
 //!
 //! A decision answers one question. `resubmit` names the question by a value that no other question of the resource has ([`question`]), and
-//! `adopt` names an operation. So a value of an earlier question answers no later one. The operator removes a value that it has followed.
+//! `adopt` names an operation. So a value of an earlier question answers no later one. The operator removes a value that it has applied.
 //! It also removes a value that answers no question, with an event.
 
 use std::time::Duration;
 
 use crate::api::{self, Reason, Run, RunState};
-use crate::engine::draft::Pass;
-use crate::engine::{Effect, Requests, Situation, Step, text};
+use crate::engine::draft::Draft;
+use crate::engine::{AnnotationRequests, Decision, DecisionInput, Effect, text};
 use crate::operation::OperationId;
 
 /// The longest value that an event repeats, in bytes.
@@ -18,145 +18,148 @@ const SHOWN: usize = 64;
 /// second question about that attempt on, its number.
 #[must_use]
 pub fn question(run: &Run) -> String {
-    asked(run, run.resubmissions)
+    answer_after(run, run.resubmissions)
 }
 
 /// The question about the present attempt after so many decisions to submit it again.
-fn asked(run: &Run, decisions: i32) -> String {
+fn answer_after(run: &Run, decisions: i32) -> String {
     let nth = if decisions > 0 { format!("-{}", decisions.saturating_add(1)) } else { String::new() };
     format!("run-{}-attempt-{}{nth}", run.number, run.attempt)
 }
 
 /// Whether the submission is held until a user decides.
-pub(super) fn held(pass: &Pass<'_>) -> bool {
-    pass.record.run.as_ref().and_then(Run::why) == Some(Reason::SubmissionUnknown)
+pub(super) fn is_needed(draft: &Draft<'_>) -> bool {
+    draft.status.run.as_ref().and_then(Run::reason) == Some(Reason::SubmissionUnknown)
 }
 
 /// The operation that the annotation `adopt` names, if the present submission can have started it.
-pub(super) fn named(pass: &Pass<'_>) -> Option<OperationId> {
-    let value = pass.desired.requests.adopt.as_deref()?;
-    judge(pass, value).ok()
+pub(super) fn operation_to_adopt(draft: &Draft<'_>) -> Option<OperationId> {
+    let value = draft.desired.requests.adopt.as_deref()?;
+    validate_adopt(draft, value).ok()
 }
 
-fn judge(pass: &Pass<'_>, value: &str) -> Result<OperationId, &'static str> {
-    let run = pass.record.run.as_ref().filter(|run| run.state == RunState::Submitting).ok_or("no submission is unresolved")?;
+fn validate_adopt(draft: &Draft<'_>, value: &str) -> Result<OperationId, &'static str> {
+    let run = draft.status.run.as_ref().filter(|run| run.state == RunState::Submitting).ok_or("no submission is unresolved")?;
     let id = OperationId::parse(value).ok_or("the value is not the id of an operation")?;
-    if run.knows(&id) {
+    if run.has_previous(&id) {
         return Err("the operation belongs to an earlier run or attempt");
     }
-    if pass.desired.adopt_taken {
+    if draft.desired.adopt_claimed {
         return Err("the operation belongs to another resource");
     }
     Ok(id)
 }
 
 /// Whether the annotation `resubmit` answers the question about the present submission.
-pub(super) fn resubmits(pass: &Pass<'_>) -> bool {
-    let run = pass.record.run.as_ref().filter(|run| run.state == RunState::Submitting);
-    !pass.deleting() && run.is_some_and(|run| pass.desired.requests.resubmit.as_deref() == Some(&*question(run)))
+pub(super) fn is_resubmit(draft: &Draft<'_>) -> bool {
+    let run = draft.status.run.as_ref().filter(|run| run.state == RunState::Submitting);
+    !draft.is_deleting() && run.is_some_and(|run| draft.desired.requests.resubmit.as_deref() == Some(&*question(run)))
 }
 
-/// The annotation that will be removed now: its decision was followed, or it answers nothing, which an event reports.
-pub(in crate::engine) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
-    let held = held(pass);
+/// The annotation that will be removed now: its decision was applied, or it answers nothing, which an event reports.
+pub(in crate::engine) fn obsolete_annotation(draft: &mut Draft<'_>) -> Option<&'static str> {
+    let is_needed = is_needed(draft);
     // An operator that is about to be uninstalled removes no annotations.
-    if pass.desired.leaving.is_some() {
+    if draft.desired.drain.is_some() {
         return None;
     }
-    if let Some((annotation, value)) = pass.desired.requests.idle.as_ref()
-        && (!pass.deleting() || *annotation == api::RELEASE)
+    if let Some((annotation, value)) = draft.desired.requests.no_op.as_ref()
+        && (!draft.is_deleting() || *annotation == api::RELEASE)
     {
-        ignore_idle(pass, annotation, value);
+        ignore_no_op(draft, annotation, value);
         return Some(annotation);
     }
-    if pass.deleting() && !held {
+    if draft.is_deleting() && !is_needed {
         return None;
     }
-    let run = pass.record.run.as_ref();
-    if let Some(value) = pass.desired.requests.resubmit.as_deref().filter(|_| !resubmits(pass)) {
-        let followed = run.is_some_and(|run| (0..run.resubmissions).any(|decisions| asked(run, decisions) == value));
-        if !followed {
+    let run = draft.status.run.as_ref();
+    if let Some(value) = draft.desired.requests.resubmit.as_deref().filter(|_| !is_resubmit(draft)) {
+        let upstream = run.is_some_and(|run| (0..run.resubmissions).any(|decisions| answer_after(run, decisions) == value));
+        if !upstream {
             let why = if run.is_some_and(|run| run.state == RunState::Submitting) {
                 "it answers another question"
             } else {
                 "no submission is unresolved"
             };
-            ignore(pass, api::RESUBMIT, value, why);
+            ignore(draft, api::RESUBMIT, value, why);
         }
         return Some(api::RESUBMIT);
     }
-    let value = pass.desired.requests.adopt.as_deref()?;
-    let why = judge(pass, value).err()?;
+    let value = draft.desired.requests.adopt.as_deref()?;
+    let why = validate_adopt(draft, value).err()?;
     let of_run = run.and_then(|run| run.operation_id.as_deref()).is_some_and(|id| id.eq_ignore_ascii_case(value));
     if !of_run {
-        ignore(pass, api::ADOPT, value, why);
+        ignore(draft, api::ADOPT, value, why);
     }
     Some(api::ADOPT)
 }
 
-/// After a step that changes the record, the next pass immediately checks for leftover annotations.
-pub(in crate::engine) fn wake(situation: &Situation<'_>, step: Step) -> Step {
-    let Requests { adopt, resubmit, .. } = &situation.desired.requests;
+/// After a decision that changes the record, the next decision immediately checks for leftover annotations.
+pub(in crate::engine) fn requeue(input: &DecisionInput<'_>, decision: Decision) -> Decision {
+    let AnnotationRequests { adopt, resubmit, .. } = &input.desired.requests;
     let decided = adopt.is_some() || resubmit.is_some();
-    let changes = step.effect == Effect::Nothing && step.recorded != *situation.recorded;
-    if decided && changes { Step { look_again: Some(Duration::ZERO), ..step } } else { step }
+    let changes = decision.effect == Effect::None && decision.status != *input.status;
+    if decided && changes { Decision { requeue_after: Some(Duration::ZERO), ..decision } } else { decision }
 }
 
 /// Reports that an annotation requests nothing, and which value does.
-fn ignore_idle(pass: &mut Pass<'_>, annotation: &'static str, value: &str) {
+fn ignore_no_op(draft: &mut Draft<'_>, annotation: &'static str, value: &str) {
     let purpose = match annotation {
         api::RUN_REQUESTED_AT => "to request a run",
         api::CANCEL_REQUESTED_AT => "to cancel the run",
         api::RELEASE => {
-            let command = pass.desired.annotate(api::RELEASE, "true");
+            let command = draft.desired.annotate(api::RELEASE, "true");
             let value = text::bounded(value, SHOWN);
             let message = format!(
                 "removed {annotation}={value}, which has no effect because only \"true\" releases: to release the resource while it is being deleted, run `{command}`"
             );
-            return pass.notice(Reason::DecisionIgnored, message);
+            return draft.emit(Reason::DecisionIgnored, message);
         }
-        _ => return ignore(pass, annotation, value, "the value is empty"),
+        _ => return ignore(draft, annotation, value, "the value is empty"),
     };
     let message = format!(
         "removed {annotation}, which has no effect because the value is empty: {purpose}, set a value that it did not have before, such as the time"
     );
-    pass.notice(Reason::DecisionIgnored, message);
+    draft.emit(Reason::DecisionIgnored, message);
 }
 
 /// Reports that a decision has no effect, and which decision is needed now.
-pub(super) fn ignore(pass: &mut Pass<'_>, annotation: &str, value: &str, why: &str) {
+pub(super) fn ignore(draft: &mut Draft<'_>, annotation: &str, value: &str, why: &str) {
     let value = text::bounded(value, SHOWN);
-    let now = match remedy(pass).filter(|_| held(pass)) {
+    let now = match remedy(draft).filter(|_| is_needed(draft)) {
         Some(remedy) => remedy,
-        None if pass.record.run.as_ref().is_some_and(|run| run.state == RunState::Submitting) => {
+        None if draft.status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting) => {
             "the operator still reads the service's list, and no decision is needed yet".to_owned()
         }
         None => "no decision is needed now".to_owned(),
     };
-    pass.notice(Reason::DecisionIgnored, format!("removed {annotation}={value}, which has no effect because {why}: {now}"));
+    draft.emit(Reason::DecisionIgnored, format!("removed {annotation}={value}, which has no effect because {why}: {now}"));
 }
 
 /// The commands that answer the question about the present submission; `None` if there is no run.
-fn remedy(pass: &Pass<'_>) -> Option<String> {
-    let run = pass.record.run.as_ref()?;
+fn remedy(draft: &Draft<'_>) -> Option<String> {
+    let run = draft.status.run.as_ref()?;
     // With a single candidate, the command is complete.
     let id = match run.candidates.as_slice() {
         [one] => one.operation_id.as_str(),
         _ => "OPERATION_ID",
     };
-    let adopt = pass.desired.annotate(api::ADOPT, id);
-    Some(if pass.deleting() {
-        format!("to follow an operation, run `{adopt}`; to release the resource, run `{}`", pass.desired.annotate(api::RELEASE, "true"))
+    let adopt = draft.desired.annotate(api::ADOPT, id);
+    Some(if draft.is_deleting() {
+        format!("to follow an operation, run `{adopt}`; to release the resource, run `{}`", draft.desired.annotate(api::RELEASE, "true"))
     } else {
-        format!("to follow an operation, run `{adopt}`; if it started none, run `{}`", pass.desired.annotate(api::RESUBMIT, &question(run)))
+        format!(
+            "to follow an operation, run `{adopt}`; if it started none, run `{}`",
+            draft.desired.annotate(api::RESUBMIT, &question(run))
+        )
     })
 }
 
 /// Records what a user must decide, and the commands for it, which are complete however long the fact is.
-pub(super) fn ask(pass: &mut Pass<'_>, fact: &str) {
-    let remedy = remedy(pass).unwrap_or_default();
+pub(super) fn require(draft: &mut Draft<'_>, fact: &str) {
+    let remedy = remedy(draft).unwrap_or_default();
     let fact = text::bounded(fact, text::SENTENCE.saturating_sub(remedy.len() + ": ".len()));
-    if let Some(run) = pass.record.run.as_mut() {
-        run.tell(RunState::Submitting, Reason::SubmissionUnknown, format!("{fact}: {remedy}"));
+    if let Some(run) = draft.status.run.as_mut() {
+        run.set_state(RunState::Submitting, Reason::SubmissionUnknown, format!("{fact}: {remedy}"));
     }
 }

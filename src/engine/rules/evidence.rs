@@ -14,8 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::object_names::{self, Likeness};
 use crate::api::Run;
-use crate::engine::draft::Pass;
-use crate::engine::{Settings, Taken};
+use crate::engine::draft::Draft;
+use crate::engine::{ClaimedOperations, Settings};
 use crate::operation::{Ahead, Listing, ObjectName, Operation, Origin, RefreshRequest, Request};
 
 /// The resolution of clocks: a `Date` header, a recorded intent and some start times have whole seconds.
@@ -65,7 +65,7 @@ pub(super) struct Evidence<'a> {
     run: &'a Run,
     /// The request; `None` if the spec has changed since, because the record does not have it.
     request: Option<&'a Request>,
-    taken: &'a Taken,
+    claimed: &'a ClaimedOperations,
     window: Window,
 }
 
@@ -117,9 +117,9 @@ impl Window {
 /// The latest intent of other resources' unresolved submissions that may have started an operation. Only its times are compared,
 /// because no record shows what those submissions requested.
 #[must_use]
-pub(super) fn rival(operation: &Operation, taken: &Taken, ahead: Option<Ahead>, settings: &Settings) -> Option<Timestamp> {
+pub(super) fn rival(operation: &Operation, claimed: &ClaimedOperations, ahead: Option<Ahead>, settings: &Settings) -> Option<Timestamp> {
     let of = |intent: &Timestamp| Window::of(*intent, Clocks { ahead, same: false }, settings).may_hold(operation);
-    taken.unresolved.iter().rev().copied().find(of)
+    claimed.unresolved.iter().rev().copied().find(of)
 }
 
 /// Why an operation that may match is not adopted.
@@ -174,18 +174,18 @@ impl fmt::Display for Ambiguity {
 
 impl<'a> Evidence<'a> {
     /// The facts that each operation of a list is compared with; `None` if there is no run.
-    pub(super) fn of(pass: &'a Pass<'_>, listing: &Listing, taken: &'a Taken) -> Option<Self> {
-        let run = pass.record.run.as_ref()?;
+    pub(super) fn of(draft: &'a Draft<'_>, listing: &Listing, claimed: &'a ClaimedOperations) -> Option<Self> {
+        let run = draft.status.run.as_ref()?;
         // The spec may have changed since; then only the record can be compared.
-        let request = pass.desired.work.is(&run.work).then_some(&pass.desired.work.request);
-        let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == pass.scratch.own_intent };
-        Some(Self { run, request, taken, window: Window::of(pass.intent(), clocks, pass.situation.settings) })
+        let request = draft.desired.work.is(&run.work).then_some(&draft.desired.work.request);
+        let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == draft.memory.own_intent };
+        Some(Self { run, request, claimed, window: Window::of(draft.intent(), clocks, draft.input.settings) })
     }
 
     /// Whether an operation can be the submitted one: nothing that it shows excludes it.
     pub(super) fn may_match(&self, operation: &Operation) -> bool {
         let id = &operation.id;
-        if operation.origin == Origin::External || self.taken.has(id) || self.run.knows(id) || self.run.rules_out(id) {
+        if operation.origin == Origin::External || self.claimed.contains(id) || self.run.has_previous(id) || self.run.excludes(id) {
             return false;
         }
         if self.window.is_after(operation) {

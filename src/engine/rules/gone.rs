@@ -3,26 +3,26 @@
 //! If the model was deleted, the result of the operation is unknown and the run ends. If the identity has lost its access, the services
 //! respond in the same way, but the operation is still running and so is the run. The list of visible models distinguishes the two.
 
-use super::completion::{self, Lost};
+use super::completion::{self, Missing};
 use super::errors;
 use crate::api::Time;
-use crate::engine::draft::Pass;
+use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Effect, timing};
 use crate::operation::{Presence, Trouble, TroubleKind};
 
 /// Whether to check the model after a failed poll or list. Not while the service may be late to show the operation.
-pub(super) fn is_in_question(pass: &Pass<'_>, trouble: &Trouble) -> bool {
-    trouble.kind == TroubleKind::NotFound && timing::between(pass.intent(), pass.now) >= timing::seen_after(pass.situation.settings)
+pub(super) fn is_uncertain(draft: &Draft<'_>, trouble: &Trouble) -> bool {
+    trouble.kind == TroubleKind::NotFound && timing::elapsed(draft.intent(), draft.now) >= timing::visibility_timeout(draft.input.settings)
 }
 
 /// Checks whether the model exists.
-pub(super) fn ask() -> Next {
+pub(super) fn check_model() -> Next {
     Next::keep(Effect::FindModel, None)
 }
 
 /// The error that a response other than [`Presence::Gone`] counts as; `None` if the model is gone.
-pub(super) fn trouble_of(pass: &mut Pass<'_>, presence: &Presence) -> Option<Trouble> {
+pub(super) fn error_of(draft: &mut Draft<'_>, presence: &Presence) -> Option<Trouble> {
     let trouble = match presence {
         Presence::Gone => return None,
         Presence::Trouble(trouble) => trouble.clone(),
@@ -31,27 +31,27 @@ pub(super) fn trouble_of(pass: &mut Pass<'_>, presence: &Presence) -> Option<Tro
             Trouble { kind: TroubleKind::InvalidAnswer, message, retry_after: None, activity_id: None }
         }
     };
-    pass.scratch.gone_since = None;
+    draft.memory.gone_since = None;
     Some(trouble)
 }
 
 /// Handles a model that is gone. A list may be late, so the run ends only after the model has been gone for that long.
-pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
-    let settings = pass.situation.settings;
+pub(super) fn decide(draft: &mut Draft<'_>) -> Next {
+    let settings = draft.input.settings;
     // If the clock was set back, the count starts again.
-    let since = pass.scratch.gone_since.filter(|since| *since <= pass.now).unwrap_or(pass.now);
-    pass.scratch.gone_since = Some(since);
-    let left = settings.listing_lag.saturating_sub(timing::between(since, pass.now));
+    let since = draft.memory.gone_since.filter(|since| *since <= draft.now).unwrap_or(draft.now);
+    draft.memory.gone_since = Some(since);
+    let left = settings.listing_lag.saturating_sub(timing::elapsed(since, draft.now));
     if left.is_zero() {
-        return completion::lost(pass, Lost::WithItsModel);
+        return completion::operation_not_found(draft, Missing::Model);
     }
     let until = since.checked_add(settings.listing_lag).map(Time::from);
-    if let Some((run, until)) = pass.record.run.as_mut().zip(until.ok()) {
+    if let Some((run, until)) = draft.status.run.as_mut().zip(until.ok()) {
         let what = run.operation_id.as_ref().map_or_else(|| "the operation".to_owned(), |id| format!("operation {id}"));
         let message =
             format!("{what} cannot be polled because the model was deleted: the run ends at {until} unless the model exists again by then");
-        run.tell(run.state, errors::reason(TroubleKind::NotFound), message);
+        run.set_state(run.state, errors::reason(TroubleKind::NotFound), message);
     }
-    let pause = left.min(timing::SERVICE);
-    pass.stop_for(pause)
+    let pause = left.min(timing::SERVICE_RECHECK);
+    draft.record_and_delay(pause)
 }

@@ -1,4 +1,4 @@
-//! The rules of each state, and their common parts. A rule changes the working copy of a pass and returns the next step.
+//! The rules of each state, and their common parts. A rule changes the draft of a decision and returns what follows.
 
 pub(super) mod cancel_request;
 pub(super) mod cancelling;
@@ -26,4 +26,4 @@ pub(super) mod waiting;
 
 pub use completion::was_replaced;
 pub use decisions::question;
-pub use deletion::{namespace_patience, patience};
+pub use deletion::{deletion_timeout, namespace_time_left};

@@ -6,27 +6,27 @@
 use std::time::Duration;
 
 use crate::api::{Model, ModelNames, Run};
-use crate::engine::draft::Pass;
-use crate::engine::{Resolved, timing};
+use crate::engine::draft::Draft;
+use crate::engine::{ResolvedModel, timing};
 use crate::operation::ModelIds;
 
 /// How long a waiting run uses resolved ids before it resolves the names again.
-const BELIEVED: Duration = Duration::from_mins(5);
+const MAX_RESOLUTION_AGE: Duration = Duration::from_mins(5);
 
 /// Updates a run that is not submitted to the current spec. A trigger that comes meanwhile joins it.
-pub(super) fn renew(pass: &mut Pass<'_>) {
-    renew_model(pass);
-    if let Some(run) = pass.record.run.as_mut() {
-        run.work.clone_from(&pass.desired.work.digest);
+pub(super) fn sync_with_spec(draft: &mut Draft<'_>) {
+    sync_model(draft);
+    if let Some(run) = draft.status.run.as_mut() {
+        run.work.clone_from(&draft.desired.work.digest);
     }
 }
 
 /// Updates the run to the model that the spec names now: by its ids, if they are known.
-fn renew_model(pass: &mut Pass<'_>) {
-    let asked = &pass.desired.work.model;
-    let Some(run) = pass.record.run.as_mut() else { return };
+fn sync_model(draft: &mut Draft<'_>) {
+    let asked = &draft.desired.work.model;
+    let Some(run) = draft.status.run.as_mut() else { return };
     if asked.is_empty() {
-        // The followed refresh, which names the model, is missing; the recorded model stays.
+        // The upstream refresh, which names the model, is missing; the recorded model stays.
         return;
     }
     let Some(names) = asked.names() else {
@@ -34,8 +34,8 @@ fn renew_model(pass: &mut Pass<'_>) {
         return;
     };
     let on_record = known(run, &names);
-    let looked_up = pass.scratch.resolved.as_ref().filter(|resolved| resolved.names == names);
-    if let Some(Resolved { ids: ModelIds { group_id, dataset_id }, .. }) = looked_up {
+    let resolved = draft.memory.resolved.as_ref().filter(|resolved| resolved.names == names);
+    if let Some(ResolvedModel { ids: ModelIds { group_id, dataset_id }, .. }) = resolved {
         (run.model, run.looked_up) = (Model::by_ids(group_id.clone(), dataset_id.clone()), Some(names));
     } else if !on_record {
         (run.model, run.looked_up) = (asked.clone(), None);
@@ -53,20 +53,20 @@ pub(super) fn unknown(run: &Run) -> bool {
 }
 
 /// Whether the names must be resolved before the run continues.
-pub(super) fn lookup_is_due(pass: &Pass<'_>) -> bool {
-    let (Some(run), Some(names)) = (pass.record.run.as_ref(), pass.desired.work.model.names()) else { return false };
+pub(super) fn is_resolution_due(draft: &Draft<'_>) -> bool {
+    let (Some(run), Some(names)) = (draft.status.run.as_ref(), draft.desired.work.model.names()) else { return false };
     if known(run, &names) && run.attempt > 1 {
         return false;
     }
-    let stale = |resolved: &Resolved| resolved.names != names || timing::passed(resolved.at, BELIEVED, pass.now);
-    pass.scratch.resolved.as_ref().is_none_or(stale)
+    let stale = |resolved: &ResolvedModel| resolved.names != names || timing::has_elapsed(resolved.at, MAX_RESOLUTION_AGE, draft.now);
+    draft.memory.resolved.as_ref().is_none_or(stale)
 }
 
 /// Remembers the resolved ids. They are recorded with the next record of the run.
-pub(super) fn found(pass: &mut Pass<'_>, ids: &ModelIds) {
-    let Some(names) = pass.desired.work.model.names() else { return };
+pub(super) fn found(draft: &mut Draft<'_>, ids: &ModelIds) {
+    let Some(names) = draft.desired.work.model.names() else { return };
     let lower = |id: &str| id.to_ascii_lowercase();
     let ids = ModelIds { group_id: lower(&ids.group_id), dataset_id: lower(&ids.dataset_id) };
-    pass.scratch.resolved = Some(Resolved { names, ids, at: pass.now });
-    renew_model(pass);
+    draft.memory.resolved = Some(ResolvedModel { names, ids, at: draft.now });
+    sync_model(draft);
 }

@@ -2,198 +2,210 @@
 
 use std::time::Duration;
 
-use super::completion::Lost;
-use super::errors::{self, Grade};
+use super::completion::Missing;
+use super::errors::{self, ErrorClass};
 use super::evidence::Evidence;
 use super::{completion, gone, progress};
 use crate::api::{Reason, Run, RunState, Time};
-use crate::engine::draft::Pass;
+use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Effect, Seen, text, timing};
+use crate::engine::{Effect, Observation, text, timing};
 use crate::operation::{Look, Operation, OperationId, Trouble, TroubleKind};
 
 /// Truncated lists in a row before an operation that the service does not show counts as lost.
-const PARTS_READ: u32 = 10;
+const MAX_TRUNCATED_LISTS: u32 = 10;
 
 /// Polls the operation.
-pub(super) fn look(pass: &Pass<'_>, id: OperationId) -> Next {
-    let handle = pass.handle(id);
-    Next::record(Effect::Look(handle), None)
+pub(super) fn poll(draft: &Draft<'_>, id: OperationId) -> Next {
+    let handle = draft.handle(id);
+    Next::record(Effect::Poll(handle), None)
 }
 
 /// A record without an id: a client has edited the status. The submission is resolved as one whose response was lost.
-pub(super) fn lost_id(pass: &mut Pass<'_>) -> Next {
-    if let Some(run) = pass.record.run.as_mut() {
+pub(super) fn missing_id(draft: &mut Draft<'_>) -> Next {
+    if let Some(run) = draft.status.run.as_mut() {
         run.operation_id = None;
-        run.tell(
+        run.set_state(
             RunState::Submitting,
             Reason::ResolvingSubmission,
             "the status has no operation id, so the operator reads the service's list",
         );
     }
-    Next::record(Effect::Nothing, Some(Duration::ZERO))
+    Next::record(Effect::None, Some(Duration::ZERO))
 }
 
 /// Handles the result of a poll, or of the list after a poll that found nothing.
-pub(super) fn observed(pass: &mut Pass<'_>, id: &OperationId) -> Next {
-    match &pass.situation.seen {
-        Seen::Look(Look::Found { operation, .. }) if !id.same(operation.id.as_str()) => {
+pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
+    match &draft.input.observation {
+        Observation::Polled(Look::Found { operation, .. }) if !id.same(operation.id.as_str()) => {
             // It is not this run's operation, so it must not end the run.
-            troubled_briefly(pass)
+            poll_again(draft)
         }
-        Seen::Look(Look::Found { operation, retry_after, location }) => {
+        Observation::Polled(Look::Found { operation, retry_after, location }) => {
             // A `Location` that is too long leaves the previous one.
             if let Some(newer) = location.as_deref().and_then(text::location) {
-                pass.scratch.location = Some(newer);
+                draft.memory.location = Some(newer);
             }
-            found(pass, operation, *retry_after)
+            operation_found(draft, operation, *retry_after)
         }
-        Seen::Look(Look::Gone) => gone(pass),
-        Seen::Listing { result: Ok(listing), taken, .. } => {
+        Observation::Polled(Look::Gone) => operation_not_visible(draft),
+        Observation::Listed { result: Ok(listing), claimed, .. } => {
             match listing.operations.iter().find(|operation| id.same(operation.id.as_str())) {
-                Some(operation) => found(pass, operation, None),
+                Some(operation) => operation_found(draft, operation, None),
                 // A truncated list proves nothing. But a service that has lost the operation will not show it later either.
-                None if listing.truncated && pass.scratch.contradictions < PARTS_READ => {
-                    pass.scratch.contradictions += 1;
-                    let pause = timing::retry(pass.scratch.contradictions, pass.seed());
-                    pass.stop_for(pause)
+                None if listing.truncated && draft.memory.contradictions < MAX_TRUNCATED_LISTS => {
+                    draft.memory.contradictions += 1;
+                    let pause = timing::retry_delay(draft.memory.contradictions, draft.seed());
+                    draft.record_and_delay(pause)
                 }
                 None => {
-                    let evidence = Evidence::of(pass, listing, taken);
+                    let evidence = Evidence::of(draft, listing, claimed);
                     let may_show_it = |evidence: Evidence<'_>| {
                         let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.seems_older(operation);
                         listing.operations.iter().any(may_be)
                     };
                     let proves = !listing.truncated && !evidence.is_some_and(may_show_it);
-                    completion::lost(pass, if proves { Lost::Alone } else { Lost::Unproved })
+                    completion::operation_not_found(draft, if proves { Missing::Operation } else { Missing::Inconclusive })
                 }
             }
         }
-        Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } if gone::is_in_question(pass, trouble) => {
-            gone::ask()
+        Observation::Polled(Look::Trouble(trouble)) | Observation::Listed { result: Err(trouble), .. }
+            if gone::is_uncertain(draft, trouble) =>
+        {
+            gone::check_model()
         }
-        Seen::Presence(presence) => match gone::trouble_of(pass, presence) {
-            Some(trouble) => unsure(pass, &trouble),
-            None => gone::decide(pass),
+        Observation::ModelChecked(presence) => match gone::error_of(draft, presence) {
+            Some(trouble) => model_unknown(draft, &trouble),
+            None => gone::decide(draft),
         },
-        Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } | Seen::Trouble(trouble) => {
-            troubled(pass, trouble, "cannot be polled")
-        }
-        Seen::Fault(fault) => {
-            if let Some(run) = pass.record.run.as_mut() {
-                run.tell(run.state, fault.reason, format!("operation {id} is still running but cannot be polled: {}", fault.message));
+        Observation::Polled(Look::Trouble(trouble))
+        | Observation::Listed { result: Err(trouble), .. }
+        | Observation::CallFailed(trouble) => call_failed(draft, trouble, "cannot be polled"),
+        Observation::Blocked(blocker) => {
+            if let Some(run) = draft.status.run.as_mut() {
+                run.set_state(
+                    run.state,
+                    blocker.reason,
+                    format!("operation {id} is still running but cannot be polled: {}", blocker.message),
+                );
             }
-            let pause = timing::cluster(pass.hindered_for());
-            pass.stop_for(pause)
+            let pause = timing::cluster_recheck(draft.blocked_for());
+            draft.record_and_delay(pause)
         }
-        Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => {
-            Next::record(Effect::Nothing, Some(timing::CLUSTER))
-        }
+        Observation::None
+        | Observation::ModelResolved(_)
+        | Observation::Turn(_)
+        | Observation::Submission(_)
+        | Observation::CancelRequested(_) => Next::record(Effect::None, Some(timing::CLUSTER_RECHECK)),
     }
 }
 
 /// The service shows the operation.
-fn found(pass: &mut Pass<'_>, operation: &Operation, retry_after: Option<Duration>) -> Next {
-    let settings = pass.situation.settings;
-    pass.scratch.troubles = 0;
-    (pass.scratch.unseen, pass.scratch.gone_since) = (false, None);
+fn operation_found(draft: &mut Draft<'_>, operation: &Operation, retry_after: Option<Duration>) -> Next {
+    let settings = draft.input.settings;
+    draft.memory.consecutive_errors = 0;
+    (draft.memory.not_yet_listed, draft.memory.gone_since) = (false, None);
     if operation.phase.ended() {
-        return completion::ended(pass, operation);
+        return completion::ended(draft, operation);
     }
-    pass.scratch.contradictions = 0;
-    let now = pass.now;
-    let written = pass.scratch.progress_written;
+    draft.memory.contradictions = 0;
+    let now = draft.now;
+    let written = draft.memory.progress_written_at;
     let mut pause = settings.poll_min;
-    let cancelling = pass.record.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling);
-    if let Some(run) = pass.record.run.as_mut() {
-        let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| timing::between(submitted.timestamp(), now));
-        pause = if cancelling { timing::brief(settings) } else { timing::poll(settings, elapsed, (&pass.desired.uid, now)) };
+    let cancelling = draft.status.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling);
+    if let Some(run) = draft.status.run.as_mut() {
+        let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| timing::elapsed(submitted.timestamp(), now));
+        pause = if cancelling {
+            timing::cancel_poll_interval(settings)
+        } else {
+            timing::poll_interval(settings, elapsed, (&draft.desired.uid, now))
+        };
         // Clears a stale polling error.
-        let (calm, message) = if cancelling {
+        let (reason, message) = if cancelling {
             (Reason::Cancelling, format!("operation {} is being cancelled", operation.id))
         } else {
             (Reason::Running, format!("the service runs operation {}", operation.id))
         };
-        let recovered = run.why() != Some(calm) && !(cancelling && pass.scratch.cancel_refusals > 0);
+        let recovered = run.reason() != Some(reason) && !(cancelling && draft.memory.cancel_refusals > 0);
         if recovered {
-            run.tell(run.state, calm, message);
+            run.set_state(run.state, reason, message);
         }
-        let due = written.is_none_or(|at| timing::passed(at, timing::PROGRESS, now));
+        let due = written.is_none_or(|at| timing::has_elapsed(at, timing::PROGRESS_INTERVAL, now));
         if recovered || due {
             let before = run.clone();
             progress::record(run, operation);
-            if let Some(newer) = &pass.scratch.location {
+            if let Some(newer) = &draft.memory.location {
                 run.location = Some(newer.clone());
             }
             run.started_time = operation.start.map(Time::from).or(run.started_time);
             if *run != before {
-                pass.scratch.progress_written = Some(now);
+                draft.memory.progress_written_at = Some(now);
             }
         }
     }
     // A user waits for the end of an operation that is being cancelled, and the cancellation may have to be repeated.
-    let longest = if cancelling { timing::SERVICE } else { timing::LONGEST_ABSENCE };
-    pass.stop_for(pause.max(timing::asked(retry_after).min(longest)))
+    let longest = if cancelling { timing::SERVICE_RECHECK } else { timing::MAX_RETRY_AFTER };
+    draft.record_and_delay(pause.max(timing::retry_after(retry_after).min(longest)))
 }
 
 /// Handles an operation that the service does not show. A recent one may not be visible yet; otherwise the list is requested.
-fn gone(pass: &mut Pass<'_>) -> Next {
-    let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
-    let age = timing::between(submitted, pass.now);
-    if age < timing::seen_after(pass.situation.settings) {
-        let pause = timing::poll(pass.situation.settings, age, pass.seed());
-        return pass.stop_for(pause);
+fn operation_not_visible(draft: &mut Draft<'_>) -> Next {
+    let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
+    let age = timing::elapsed(submitted, draft.now);
+    if age < timing::visibility_timeout(draft.input.settings) {
+        let pause = timing::poll_interval(draft.input.settings, age, draft.seed());
+        return draft.record_and_delay(pause);
     }
-    pass.scratch.troubles = 0;
-    let kind = pass.kind();
+    draft.memory.consecutive_errors = 0;
+    let kind = draft.kind();
     Next::record(Effect::List(kind, submitted), None)
 }
 
 /// Handles a model whose existence is unknown, so that its operation may still be running. Each check costs three calls.
-fn unsure(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
-    if let Some(run) = pass.record.run.as_mut() {
+fn model_unknown(draft: &mut Draft<'_>, trouble: &Trouble) -> Next {
+    if let Some(run) = draft.status.run.as_mut() {
         let id = run.operation_id.clone().unwrap_or_default();
-        run.tell(
+        run.set_state(
             run.state,
             errors::reason(trouble.kind),
             format!("operation {id} is still running but cannot be polled: {}", trouble.message),
         );
     }
-    pass.stop_for(timing::SERVICE)
+    draft.record_and_delay(timing::SERVICE_RECHECK)
 }
 
 /// Polls again later, without a write.
-fn troubled_briefly(pass: &mut Pass<'_>) -> Next {
-    pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    let pause = timing::retry(pass.scratch.troubles, pass.seed());
-    pass.stop_for(pause)
+fn poll_again(draft: &mut Draft<'_>) -> Next {
+    draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
+    let pause = timing::retry_delay(draft.memory.consecutive_errors, draft.seed());
+    draft.record_and_delay(pause)
 }
 
 /// Handles a failed call. The operation counts as running, and its id stays recorded.
-pub(super) fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Next {
-    pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
+pub(super) fn call_failed(draft: &mut Draft<'_>, trouble: &Trouble, what: &str) -> Next {
+    draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
     // `azure::limiter` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
-    let mut pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(timing::SERVICE);
+    let mut pause = errors::delay(trouble, (draft.memory.consecutive_errors, 0), draft.seed()).min(timing::SERVICE_RECHECK);
     if trouble.kind == TroubleKind::NotFound {
         // From then on the operator checks whether the model exists.
-        let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
-        let settings = pass.situation.settings;
-        let in_question = timing::seen_after(settings).saturating_sub(timing::between(submitted, pass.now));
+        let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
+        let settings = draft.input.settings;
+        let in_question = timing::visibility_timeout(settings).saturating_sub(timing::elapsed(submitted, draft.now));
         pause = if in_question.is_zero() { pause } else { pause.min(in_question.max(settings.poll_min)) };
     }
-    let passing = match errors::grade(trouble.kind) {
-        Grade::Transient | Grade::Rejected => true,
-        Grade::Blocked => false,
+    let passing = match errors::class(trouble.kind) {
+        ErrorClass::Transient | ErrorClass::Permanent => true,
+        ErrorClass::ActionRequired => false,
     };
-    if passing && !errors::lasts(trouble, pass.scratch.troubles) {
-        return pass.stop_for(pause);
+    if passing && !errors::is_persistent(trouble, draft.memory.consecutive_errors) {
+        return draft.record_and_delay(pause);
     }
     let reason = errors::reason(trouble.kind);
     // A repeated transient error is not worth a write.
-    let known = |run: &Run| passing && run.why() == Some(reason) && !errors::is_news(trouble, &run.message);
-    if let Some(run) = pass.record.run.as_mut().filter(|run| !known(run)) {
+    let known = |run: &Run| passing && run.reason() == Some(reason) && !errors::has_new_end(trouble, &run.message);
+    if let Some(run) = draft.status.run.as_mut().filter(|run| !known(run)) {
         let id = run.operation_id.clone().unwrap_or_default();
-        run.tell(run.state, reason, format!("operation {id} is still running but {what}: {}", trouble.message));
+        run.set_state(run.state, reason, format!("operation {id} is still running but {what}: {}", trouble.message));
     }
-    pass.stop_for(pause)
+    draft.record_and_delay(pause)
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::{decisions, triggers, waiting};
 use crate::api::{HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType};
-use crate::engine::draft::Pass;
-use crate::engine::{Scratch, draft, timing};
+use crate::engine::draft::Draft;
+use crate::engine::{DecisionMemory, draft, timing};
 use crate::operation::OperationKind;
 
 /// Whether an operation of a run may be running.
@@ -17,61 +17,62 @@ pub(in crate::engine) fn may_run(run: &Run) -> bool {
 }
 
 /// Restores the run that this process recorded as in progress, if the status does not show it. Returns whether it did.
-pub(in crate::engine) fn put_back(pass: &mut Pass<'_>) -> bool {
-    let Some(run) = pass.scratch.under_way.take().filter(|run| !shows(&pass.record, run)) else { return false };
-    let record = &mut pass.record;
+pub(in crate::engine) fn restore_missing(draft: &mut Draft<'_>) -> bool {
+    let Some(run) = draft.memory.run_in_progress.take().filter(|run| !shows(&draft.status, run)) else { return false };
+    let record = &mut draft.status;
     // In an older status the trigger of this run is still due.
     if record.run.is_some() || record.last_handled_work.is_none() {
         let queued = record.queued.take();
-        triggers::take(pass.desired, record, &run.trigger);
+        triggers::mark_started(draft.desired, record, &run.trigger);
         record.queued = queued.filter(|queued| *queued != run.trigger);
         record.last_handled_work = Some(run.work.clone());
         if matches!(run.trigger.r#type, TriggerType::Creation | TriggerType::Change) && !run.trigger.value.is_empty() {
             record.last_handled_token = Some(run.trigger.value.clone());
         }
     }
-    pass.scratch = Scratch::default();
-    pass.notice(Reason::StatusRestored, format!("the status was edited: run {} was in progress and was missing", run.number));
-    pass.record.run = Some(Arc::unwrap_or_clone(run));
+    draft.memory = DecisionMemory::default();
+    draft.emit(Reason::StatusRestored, format!("the status was edited: run {} was in progress and was missing", run.number));
+    draft.status.run = Some(Arc::unwrap_or_clone(run));
     true
 }
 
-/// Whether a status shows a run that was in progress, its end, or a later run. `seen` may be from a stale view, so an unresolved
+/// Whether a status shows a run that was in progress, its end, or a later run. `known` may be from a stale view, so an unresolved
 /// submission is restored only if the status lacks its run: a later view of the same run may show that it started nothing.
-fn shows(record: &Status, seen: &Run) -> bool {
-    let knows = |run: &Run| seen.operation().is_none_or(|id| run.knows(&id) || id.same(run.operation_id.as_deref().unwrap_or_default()));
+fn shows(record: &Status, known: &Run) -> bool {
+    let shows_operation =
+        |run: &Run| known.operation().is_none_or(|id| run.has_previous(&id) || id.same(run.operation_id.as_deref().unwrap_or_default()));
     let is_it = |run: &Run| {
-        is_counted(run.number) && run.number > seen.number || {
-            run.number == seen.number && (run.attempt > seen.attempt || may_run(run) || knows(run))
-                || seen.operation_id.is_some() && knows(run)
+        is_counted(run.number) && run.number > known.number || {
+            run.number == known.number && (run.attempt > known.attempt || may_run(run) || shows_operation(run))
+                || known.operation_id.is_some() && shows_operation(run)
         }
     };
     let ended = |entry: &HistoryEntry| {
-        is_counted(entry.number) && entry.number >= seen.number || seen.operation_id.is_some() && entry.operation_id == seen.operation_id
+        is_counted(entry.number) && entry.number >= known.number || known.operation_id.is_some() && entry.operation_id == known.operation_id
     };
     record.run.as_ref().is_some_and(is_it) || record.history.iter().any(ended)
 }
 
 /// Restores a contradictory run and reports it. Returns whether there was one: then it is recorded before anything else.
-pub(in crate::engine) fn restore(pass: &mut Pass<'_>) -> bool {
-    let (kind, keeps_history) = (pass.kind(), pass.desired.policy.history_limit > 0);
-    let newest = newest(&pass.record);
-    let entry = pass.record.run.as_ref().and_then(|run| entry(&pass.record, run)).cloned();
-    let (now, created) = (pass.now, pass.desired.created.min(pass.now));
-    let is_ahead = |time: &Time| timing::between(now, time.timestamp()) > timing::CLOCK_STEP;
-    let Some(run) = pass.record.run.as_mut() else { return false };
+pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
+    let (kind, keeps_history) = (draft.kind(), draft.desired.policy.history_limit > 0);
+    let newest = newest(&draft.status);
+    let entry = draft.status.run.as_ref().and_then(|run| entry(&draft.status, run)).cloned();
+    let (now, created) = (draft.now, draft.desired.created.min(draft.now));
+    let is_ahead = |time: &Time| timing::elapsed(now, time.timestamp()) > timing::CLOCK_STEP;
+    let Some(run) = draft.status.run.as_mut() else { return false };
     drop_operation_of_earlier_attempt(run);
     let shown = format!("run {} was shown as {:?}", run.number, run.state);
     let report = if !run.state.ended() && entry.is_none() && run.number <= newest {
         run.number = newest.saturating_add(1);
         format!("{shown}, and runs up to {newest} have ended: it is run {} now", run.number)
     } else if let Some(entry) = entry.filter(|entry| entry.state != run.state) {
-        end_again(run, &entry, kind);
+        restore_end(run, &entry, kind);
         format!("{shown}, and it had ended as {:?}: its end is restored from the history", entry.state)
     } else if !run.state.ended() && run.recorded_time.is_some() {
-        run.state = end_of(run.why());
+        run.state = end_of(run.reason());
         format!("{shown}, and it had ended: it is shown as {:?} again", run.state)
-    } else if run.state.ended() && !has_recorded_end(run, &pass.record.history, keeps_history) {
+    } else if run.state.ended() && !has_recorded_end(run, &draft.status.history, keeps_history) {
         reopen(run);
         format!("{shown}, and the operator has recorded no such end: {}", run.message)
     } else if matches!(run.state, RunState::Waiting | RunState::Submitting) && run.operation().is_some() {
@@ -93,7 +94,7 @@ pub(in crate::engine) fn restore(pass: &mut Pass<'_>) -> bool {
             run.requested_time = Time::from(created);
         }
         // A list that is read now may be too early to show a recent submission.
-        decisions::ask(pass, "the status was edited, so the time of the submission is unknown");
+        decisions::require(draft, "the status was edited, so the time of the submission is unknown");
         format!("{shown}, submitted in the future: a user decides what it started")
     } else if !run.state.ended() && run.waiting_since_time.as_ref().is_some_and(is_ahead) {
         run.waiting_since_time = Some(Time::from(now));
@@ -101,24 +102,24 @@ pub(in crate::engine) fn restore(pass: &mut Pass<'_>) -> bool {
     } else {
         return false;
     };
-    pass.scratch = Scratch::default();
-    pass.notice(Reason::StatusRestored, format!("the status was edited: {report}"));
+    draft.memory = DecisionMemory::default();
+    draft.emit(Reason::StatusRestored, format!("the status was edited: {report}"));
     true
 }
 
 /// Records the acceptance of a submission although an edited status no longer shows its intent.
-pub(in crate::engine) fn heed_acceptance(pass: &mut Pass<'_>) {
-    let keeps_history = pass.desired.policy.history_limit > 0;
-    let Some(run) = pass.record.run.as_mut() else { return };
-    let unrecorded = run.state.ended() && !has_recorded_end(run, &pass.record.history, keeps_history);
+pub(in crate::engine) fn record_acceptance(draft: &mut Draft<'_>) {
+    let keeps_history = draft.desired.policy.history_limit > 0;
+    let Some(run) = draft.status.run.as_mut() else { return };
+    let unrecorded = run.state.ended() && !has_recorded_end(run, &draft.status.history, keeps_history);
     if run.state == RunState::Waiting || unrecorded {
-        run.tell(RunState::Submitting, Reason::Submitting, waiting::BEING_SUBMITTED);
+        run.set_state(RunState::Submitting, Reason::Submitting, waiting::BEING_SUBMITTED);
     }
 }
 
 /// Whether a run that is shown as waiting was being submitted.
 fn is_unresolved(run: &Run) -> bool {
-    match run.why() {
+    match run.reason() {
         Some(Reason::SubmissionUnknown | Reason::ResolvingSubmission) => true,
         _ => run.message == waiting::BEING_SUBMITTED,
     }
@@ -160,7 +161,7 @@ fn drop_operation_of_earlier_attempt(run: &mut Run) {
 }
 
 /// Ends the run as the history shows.
-fn end_again(run: &mut Run, entry: &HistoryEntry, kind: OperationKind) {
+fn restore_end(run: &mut Run, entry: &HistoryEntry, kind: OperationKind) {
     let reason = match entry.state {
         RunState::Succeeded => Reason::Succeeded,
         RunState::TimedOut => Reason::TimedOut,
@@ -173,8 +174,8 @@ fn end_again(run: &mut Run, entry: &HistoryEntry, kind: OperationKind) {
         }
     };
     // The reason of that end, if it is still there.
-    let reason = run.why().filter(|reason| run.recorded_time.is_some() && end_of(Some(*reason)) == entry.state).unwrap_or(reason);
-    run.tell(entry.state, reason, &entry.message);
+    let reason = run.reason().filter(|reason| run.recorded_time.is_some() && end_of(Some(*reason)) == entry.state).unwrap_or(reason);
+    run.set_state(entry.state, reason, &entry.message);
     (run.operation_id, run.started_time, run.ended_time) = (entry.operation_id.clone(), entry.started_time, entry.ended_time);
     (run.recorded_time, run.waiting_for, run.waiting_since_time, run.next_attempt_time) = (entry.recorded_time, None, None, None);
 }
@@ -196,17 +197,17 @@ fn reopen(run: &mut Run) {
     (run.ended_time, run.duration) = (None, None);
     let Some(id) = run.operation() else {
         if run.submitted_time.is_some() {
-            run.tell(
+            run.set_state(
                 RunState::Submitting,
                 Reason::ResolvingSubmission,
                 "the operator reads the service's list to find what it has started",
             );
         } else {
-            run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
+            run.set_state(RunState::Waiting, Reason::Submitting, "about to be submitted");
         }
         return;
     };
     let (state, reason) =
         if run.cancel_cause.is_some() { (RunState::Cancelling, Reason::Cancelling) } else { (RunState::Running, Reason::Running) };
-    run.tell(state, reason, format!("the operator polls operation {id}"));
+    run.set_state(state, reason, format!("the operator polls operation {id}"));
 }

@@ -2,31 +2,35 @@
 
 use super::{completion, interrupts, poll};
 use crate::api::Run;
-use crate::engine::draft::Pass;
+use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Effect, Seen, timing};
+use crate::engine::{Effect, Observation, timing};
 
 /// Decides for a run that is recorded as Running.
-pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
-    let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
-        return poll::lost_id(pass);
+pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
+    let Some(id) = draft.status.run.as_ref().and_then(Run::operation) else {
+        return poll::missing_id(draft);
     };
     // A trigger that waits, or was dropped, is recorded before it can be read again.
-    let due = interrupts::heed_triggers(pass);
-    match &pass.situation.seen {
-        Seen::Nothing => {
-            if let Some(cause) = interrupts::cancel_cause(pass, due) {
-                let can_be_cancelled = pass.kind().offers().cancel;
-                return if can_be_cancelled { Next::Cancel { cause, id } } else { completion::let_go(pass, &id) };
+    let due = interrupts::apply_triggers(draft);
+    match &draft.input.observation {
+        Observation::None => {
+            if let Some(cause) = interrupts::cancel_cause(draft, due) {
+                let can_be_cancelled = draft.kind().offers().cancel;
+                return if can_be_cancelled { Next::Cancel { cause, id } } else { completion::abandon_at_deadline(draft, &id) };
             }
-            match pass.not_before() {
-                Some(pause) => Next::record(Effect::Nothing, Some(pause)),
-                None => poll::look(pass, id),
+            match draft.poll_due_in() {
+                Some(pause) => Next::record(Effect::None, Some(pause)),
+                None => poll::poll(draft, id),
             }
         }
-        Seen::Look(_) | Seen::Listing { .. } | Seen::Presence(_) | Seen::Trouble(_) | Seen::Fault(_) => poll::observed(pass, &id),
-        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => {
-            Next::record(Effect::Nothing, Some(timing::CLUSTER))
+        Observation::Polled(_)
+        | Observation::Listed { .. }
+        | Observation::ModelChecked(_)
+        | Observation::CallFailed(_)
+        | Observation::Blocked(_) => poll::observed(draft, &id),
+        Observation::ModelResolved(_) | Observation::Turn(_) | Observation::Submission(_) | Observation::CancelRequested(_) => {
+            Next::record(Effect::None, Some(timing::CLUSTER_RECHECK))
         }
     }
 }

@@ -8,37 +8,34 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Reason, Status, Time, Trigger, TriggerType};
-use crate::engine::draft::Pass;
-use crate::engine::{Desired, Step, timing};
+use crate::engine::draft::Draft;
+use crate::engine::{Decision, Desired, timing};
 
 /// A longer sleep is split, because the clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 /// Sets the cursor if the schedule has changed: on a new resource from its creation, otherwise from now on.
-pub(in crate::engine) fn look(pass: &mut Pass<'_>) {
-    let (desired, record, now) = (pass.desired, &mut pass.record, pass.now);
-    let Some(scheduled) = &desired.scheduled else {
+pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) {
+    let (desired, record, now) = (draft.desired, &mut draft.status, draft.now);
+    let Some(schedule_trigger) = &desired.schedule_trigger else {
         (record.last_handled_schedule, record.next_schedule_time) = (None, None);
         return;
     };
-    if record.last_handled_schedule.as_ref() != Some(&scheduled.written) {
+    if record.last_handled_schedule.as_ref() != Some(&schedule_trigger.written) {
         let is_new = record.last_handled_work.is_none() && record.last_handled_schedule.is_none();
         let since = if is_new { desired.created.min(now) } else { now };
-        record.last_handled_schedule = Some(scheduled.written.clone());
-        record.next_schedule_time = scheduled.schedule.next(since).map(Time::from);
-    } else if let Some(ahead) = record.next_schedule_time.filter(|cursor| scheduled.is_beyond(*cursor, now)) {
-        record.next_schedule_time = scheduled.schedule.next(now).map(Time::from);
-        pass.notice(
-            Reason::StatusRestored,
-            format!("nextScheduleTime was {ahead}, and the schedule has times before that: they run again"),
-        );
+        record.last_handled_schedule = Some(schedule_trigger.written.clone());
+        record.next_schedule_time = schedule_trigger.schedule.next(since).map(Time::from);
+    } else if let Some(ahead) = record.next_schedule_time.filter(|cursor| schedule_trigger.is_beyond(*cursor, now)) {
+        record.next_schedule_time = schedule_trigger.schedule.next(now).map(Time::from);
+        draft.emit(Reason::StatusRestored, format!("nextScheduleTime was {ahead}, and the schedule has times before that: they run again"));
     }
 }
 
 /// The scheduled run that is due.
 pub(super) fn due(desired: &Desired, record: &Status, now: Timestamp) -> Option<Trigger> {
-    let scheduled = desired.scheduled.as_ref()?;
-    let time = scheduled.come(record, now).filter(|time| !scheduled.too_late(*time, now))?;
+    let schedule_trigger = desired.schedule_trigger.as_ref()?;
+    let time = schedule_trigger.latest_due(record, now).filter(|time| !schedule_trigger.is_too_late(*time, now))?;
     Some(Trigger { r#type: TriggerType::Schedule, value: time.to_string() })
 }
 
@@ -46,8 +43,8 @@ pub(super) fn due(desired: &Desired, record: &Status, now: Timestamp) -> Option<
 pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     let Ok(time) = trigger.value.parse::<Timestamp>() else { return };
     record.last_schedule_time = Some(Time::from(time));
-    if let Some(scheduled) = &desired.scheduled {
-        scheduled.pass_by(record, time);
+    if let Some(schedule_trigger) = &desired.schedule_trigger {
+        schedule_trigger.advance_past(record, time);
     }
 }
 
@@ -58,24 +55,24 @@ fn queued(record: &Status) -> Option<Timestamp> {
 }
 
 /// Skips a time that is too late, and reports it. Returns whether there was one.
-pub(super) fn skip_late(pass: &mut Pass<'_>) -> bool {
-    let Some(scheduled) = &pass.desired.scheduled else { return false };
-    let queued = queued(&pass.record);
-    let latest = scheduled.come(&pass.record, pass.now).max(queued);
-    let Some(time) = latest.filter(|time| scheduled.too_late(*time, pass.now)) else { return false };
-    scheduled.pass_by(&mut pass.record, time);
+pub(super) fn skip_late(draft: &mut Draft<'_>) -> bool {
+    let Some(schedule_trigger) = &draft.desired.schedule_trigger else { return false };
+    let queued = queued(&draft.status);
+    let latest = schedule_trigger.latest_due(&draft.status, draft.now).max(queued);
+    let Some(time) = latest.filter(|time| schedule_trigger.is_too_late(*time, draft.now)) else { return false };
+    schedule_trigger.advance_past(&mut draft.status, time);
     if queued.is_some() {
-        pass.record.queued = None;
+        draft.status.queued = None;
     }
-    let deadline = scheduled.starting_deadline.unwrap_or_default().as_secs();
-    pass.notice(Reason::MissedSchedule, format!("no run starts for {time}: it is more than {deadline} s ago (startingDeadlineSeconds)"));
+    let deadline = schedule_trigger.starting_deadline.unwrap_or_default().as_secs();
+    draft.emit(Reason::MissedSchedule, format!("no run starts for {time}: it is more than {deadline} s ago (startingDeadlineSeconds)"));
     true
 }
 
 /// Requeues the resource for its next scheduled time.
-pub(in crate::engine) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
-    let next = step.recorded.next_schedule_time.filter(|_| desired.scheduled.is_some() && desired.deletion.is_none());
+pub(in crate::engine) fn requeue(desired: &Desired, now: Timestamp, decision: Decision) -> Decision {
+    let next = decision.status.next_schedule_time.filter(|_| desired.schedule_trigger.is_some() && desired.deletion.is_none());
     // A time that has passed is due when the run in progress has ended, or is suspended.
-    let Some(pause) = next.map(|next| timing::between(now, next.timestamp())).filter(|pause| !pause.is_zero()) else { return step };
-    Step { look_again: Some(timing::at_latest(step.look_again, pause.min(LONGEST_SLEEP))), ..step }
+    let Some(pause) = next.map(|next| timing::elapsed(now, next.timestamp())).filter(|pause| !pause.is_zero()) else { return decision };
+    Decision { requeue_after: Some(timing::at_latest(decision.requeue_after, pause.min(LONGEST_SLEEP))), ..decision }
 }

@@ -9,18 +9,18 @@ use jiff::Timestamp;
 use super::{schedule, upstream};
 use crate::api::{CancelCause, Reason, Status, Trigger, TriggerType};
 use crate::engine::Desired;
-use crate::engine::draft::Pass;
+use crate::engine::draft::Draft;
 
 /// The trigger that is due by its source, if any. Several at once start one run, named after the most deliberate one.
 #[must_use]
 fn due(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
-    requested(desired, recorded).or_else(|| declared(desired, recorded)).or_else(|| by_itself(desired, recorded, now))
+    requested(desired, recorded).or_else(|| declared(desired, recorded)).or_else(|| automatic(desired, recorded, now))
 }
 
 /// The occurrence that is due. It is of one moment, unlike a declared change, which holds until it has run.
 #[must_use]
 pub(super) fn occurrence(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
-    requested(desired, recorded).or_else(|| by_itself(desired, recorded, now))
+    requested(desired, recorded).or_else(|| automatic(desired, recorded, now))
 }
 
 fn requested(desired: &Desired, recorded: &Status) -> Option<Trigger> {
@@ -36,7 +36,7 @@ pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> 
         let value = desired.token.clone().unwrap_or_default();
         return desired.runs_on_change.then_some(Trigger { r#type: TriggerType::Creation, value });
     }
-    // A token that was removed starts nothing; `settle` drops it, so that it counts when it is set again.
+    // A token that was removed starts nothing; `mark_handled` drops it, so that it counts when it is set again.
     let token = desired.token.as_ref().filter(|token| Some(*token) != recorded.last_handled_token.as_ref());
     if let Some(token) = token {
         return Some(Trigger { r#type: TriggerType::Change, value: token.clone() });
@@ -47,7 +47,7 @@ pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> 
 }
 
 /// The run after a refresh, or the scheduled run, that is due. A resource has at most one of the two triggers.
-fn by_itself(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+fn automatic(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     upstream::due(desired, recorded).or_else(|| schedule::due(desired, recorded, now))
 }
 
@@ -91,15 +91,15 @@ pub(super) fn accept(desired: &Desired, record: &mut Status, now: Timestamp) -> 
 }
 
 /// Withdraws an accepted change that was reverted, and reports it. Returns whether there was one.
-pub(super) fn withdraw(pass: &mut Pass<'_>) -> bool {
-    let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
-    if replaced || declared(pass.desired, &pass.record).is_some() {
+pub(super) fn withdraw(draft: &mut Draft<'_>) -> bool {
+    let replaced = draft.status.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
+    if replaced || declared(draft.desired, &draft.status).is_some() {
         return false;
     }
     let is_declared = |queued: &mut Trigger| matches!(queued.r#type, TriggerType::Creation | TriggerType::Change);
-    let Some(change) = pass.record.queued.take_if(is_declared) else { return false };
+    let Some(change) = draft.status.queued.take_if(is_declared) else { return false };
     let value = if change.value.is_empty() { String::new() } else { format!(" to {}", change.value) };
-    pass.notice(Reason::TriggerDropped, format!("the change{value} was reverted before its run started, so no run starts for it"));
+    draft.emit(Reason::TriggerDropped, format!("the change{value} was reverted before its run started, so no run starts for it"));
     true
 }
 
@@ -107,7 +107,7 @@ pub(super) fn withdraw(pass: &mut Pass<'_>) -> bool {
 ///
 /// A followed run and a scheduled time have a run of their own, so they count as handled with its first record. Changes and requests join a
 /// run until it is submitted, and are settled then.
-pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
+pub(super) fn mark_started(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     match trigger.r#type {
         TriggerType::AfterRefresh => upstream::advance(desired, record, trigger),
         TriggerType::Schedule => schedule::advance(desired, record, trigger),
@@ -119,7 +119,7 @@ pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
 }
 
 /// Records that no run starts for an occurrence that is due.
-pub(super) fn drop(desired: &Desired, record: &mut Status, occurrence: &Trigger) {
+pub(super) fn mark_dropped(desired: &Desired, record: &mut Status, occurrence: &Trigger) {
     match occurrence.r#type {
         TriggerType::AfterRefresh => upstream::advance(desired, record, occurrence),
         TriggerType::Schedule => schedule::advance(desired, record, occurrence),
@@ -131,16 +131,16 @@ pub(super) fn drop(desired: &Desired, record: &mut Status, occurrence: &Trigger)
 
 /// Records that an operation is about to be submitted: for all current requests of the spec and the annotations, and for the queued trigger
 /// that joins it.
-pub(super) fn submit(desired: &Desired, record: &mut Status) {
+pub(super) fn mark_submitted(desired: &Desired, record: &mut Status) {
     if let Some(Trigger { r#type: TriggerType::Request, value }) = record.queued.take_if(|queued| rank(queued) >= JOINS) {
         record.last_handled_request = Some(value);
     }
-    settle(desired, record);
+    mark_handled(desired, record);
 }
 
 /// Records that all current requests of the spec and the annotations are handled: by a run that starts, or because they start none.
-/// Runs of a followed refresh are handled one by one ([`take`]).
-pub(super) fn settle(desired: &Desired, record: &mut Status) {
+/// Runs of a followed refresh are handled one by one ([`mark_started`]).
+pub(super) fn mark_handled(desired: &Desired, record: &mut Status) {
     if !desired.work.model.is_empty() {
         record.last_handled_work = Some(desired.work.digest.clone());
     }

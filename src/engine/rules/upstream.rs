@@ -11,8 +11,8 @@
 //! - if the spec names another refresh than before, or one for the first time, those from now on.
 
 use crate::api::{self, FollowedRun, Reason, Status, Trigger, TriggerType};
-use crate::engine::draft::Pass;
-use crate::engine::{Desired, Fault, Followed, Following, Seen, Success};
+use crate::engine::draft::Draft;
+use crate::engine::{Blocker, Desired, Observation, SuccessfulRun, Upstream, UpstreamRef};
 
 /// The end of the value of a queued trigger whose refresh is no longer followed. No name of a resource contains a space.
 const WITHDRAWN: &str = " (no longer followed)";
@@ -28,24 +28,24 @@ pub(in crate::engine) enum Cursor {
     Postponed,
 }
 
-/// Sets the cursor if the followed refresh has changed, and drops it if none is followed.
-pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> Cursor {
-    let before = pass.record.last_followed.take();
-    let (after, lost) = cursor(pass.desired, before.clone(), pass.record.last_handled_work.is_none());
-    let accepted = pass.record.queued.as_ref().and_then(number);
+/// Sets the cursor if the upstream refresh has changed, and drops it if none is followed.
+pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
+    let before = draft.status.last_followed.take();
+    let (after, lost) = cursor(draft.desired, before.clone(), draft.status.last_handled_work.is_none());
+    let accepted = draft.status.queued.as_ref().and_then(number);
     // An accepted run starts, whether the history still has it or not.
     let waits = |cursor: &&FollowedRun| cursor.queued.is_some() || accepted.is_some_and(|number| number > cursor.number);
     let (Some(why), Some(cursor)) = (lost, before.as_ref().filter(waits)) else {
-        pass.record.last_followed = after;
+        draft.status.last_followed = after;
         return Cursor::Current;
     };
     // An operator that is about to be uninstalled reports nothing.
-    let is_leaving = pass.desired.leaving.is_some();
-    if is_leaving || pass.situation.seen != Seen::Nothing {
-        pass.record.last_followed = before;
+    let is_leaving = draft.desired.drain.is_some();
+    if is_leaving || draft.input.observation != Observation::None {
+        draft.status.last_followed = before;
         return if is_leaving { Cursor::Current } else { Cursor::Postponed };
     }
-    let slot = pass.record.queued.as_mut().filter(|trigger| trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger));
+    let slot = draft.status.queued.as_mut().filter(|trigger| trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger));
     let runs = slot.map_or(0, |trigger| {
         trigger.value.push_str(WITHDRAWN);
         1
@@ -58,19 +58,19 @@ pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> Cursor {
             cursor.name,
             api::RUN_REQUESTED_AT
         );
-        pass.notice(Reason::RunsMissed, message);
+        draft.emit(Reason::RunsMissed, message);
     }
-    pass.record.last_followed = after;
+    draft.status.last_followed = after;
     if missed > 0 { Cursor::Reported } else { Cursor::Current }
 }
 
 /// The current cursor, and why the queued runs of the previous one cannot be followed, if they cannot.
 fn cursor(desired: &Desired, before: Option<FollowedRun>, is_new: bool) -> (Option<FollowedRun>, Option<&'static str>) {
     const NO_LONGER: Option<&str> = Some("this resource no longer follows");
-    match &desired.following {
-        Following::Nobody => (None, NO_LONGER),
+    match &desired.upstream {
+        UpstreamRef::None => (None, NO_LONGER),
         // A refresh that is created under this name is followed from its first run on.
-        Following::Astray(name, fault) if fault.as_ref().or(desired.fault.as_ref()).is_some_and(is_missing) => match before {
+        UpstreamRef::Unavailable(name, blocker) if blocker.as_ref().or(desired.blocker.as_ref()).is_some_and(is_missing) => match before {
             Some(mut cursor) if cursor.name == *name => {
                 if let Some(queued) = cursor.queued.take() {
                     cursor.number = queued.number;
@@ -83,19 +83,19 @@ fn cursor(desired: &Desired, before: Option<FollowedRun>, is_new: bool) -> (Opti
                 (Some(cursor), NO_LONGER)
             }
         },
-        Following::Astray(_, _) => (before, None),
-        Following::Refresh(followed) => match before {
-            Some(mut cursor) if cursor.uid == followed.uid => {
-                cursor.queued = followed.queued_after(cursor.number);
+        UpstreamRef::Unavailable(_, _) => (before, None),
+        UpstreamRef::Found(upstream) => match before {
+            Some(mut cursor) if cursor.uid == upstream.uid => {
+                cursor.queued = upstream.queued_after(cursor.number);
                 (Some(cursor), None)
             }
             before => {
-                let why = if before.as_ref().is_some_and(|before| before.name == followed.name) {
+                let why = if before.as_ref().is_some_and(|before| before.name == upstream.name) {
                     Some("was deleted and created again")
                 } else {
                     NO_LONGER
                 };
-                (Some(followed.first_cursor(desired.created, before.as_ref(), is_new)), why)
+                (Some(upstream.first_cursor(desired.created, before.as_ref(), is_new)), why)
             }
         },
     }
@@ -106,21 +106,21 @@ pub(super) fn is_withdrawn(trigger: &Trigger) -> bool {
     trigger.r#type == TriggerType::AfterRefresh && trigger.value.ends_with(WITHDRAWN)
 }
 
-fn is_missing(fault: &Fault) -> bool {
-    fault.reason == Reason::FollowedNotFound
+fn is_missing(blocker: &Blocker) -> bool {
+    blocker.reason == Reason::FollowedNotFound
 }
 
 /// The next success to follow, by the current cursor.
-fn next<'a>(desired: &'a Desired, record: &Status) -> Option<(&'a Followed, &'a Success)> {
-    let Following::Refresh(followed) = &desired.following else { return None };
-    let cursor = record.last_followed.as_ref().filter(|cursor| cursor.uid == followed.uid)?;
-    followed.after(cursor.number).next().map(|success| (followed, success))
+fn next<'a>(desired: &'a Desired, record: &Status) -> Option<(&'a Upstream, &'a SuccessfulRun)> {
+    let UpstreamRef::Found(upstream) = &desired.upstream else { return None };
+    let cursor = record.last_followed.as_ref().filter(|cursor| cursor.uid == upstream.uid)?;
+    upstream.after(cursor.number).next().map(|success| (upstream, success))
 }
 
 /// The trigger of the next success.
 pub(super) fn due(desired: &Desired, record: &Status) -> Option<Trigger> {
-    let (followed, success) = next(desired, record)?;
-    Some(Trigger { r#type: TriggerType::AfterRefresh, value: format!("{} run {}", followed.name, success.number) })
+    let (upstream, success) = next(desired, record)?;
+    Some(Trigger { r#type: TriggerType::AfterRefresh, value: format!("{} run {}", upstream.name, success.number) })
 }
 
 /// The number of the followed run that a trigger is for; `None` if its refresh is no longer followed.
@@ -129,31 +129,31 @@ fn number(trigger: &Trigger) -> Option<i32> {
     trigger.value.rsplit(' ').next().filter(|_| of_followed)?.parse().ok()
 }
 
-/// Whether an accepted trigger is of a success that the followed refresh no longer has in its history, and comes before what is due.
+/// Whether an accepted trigger is of a success that the upstream refresh no longer has in its history, and comes before what is due.
 pub(super) fn is_older(queued: &Trigger, due: Option<&Trigger>, record: &Status) -> bool {
-    let followed = record.last_followed.as_ref().map_or(0, |cursor| cursor.number);
+    let upstream = record.last_followed.as_ref().map_or(0, |cursor| cursor.number);
     let later = |due: &Trigger| number(due).is_some_and(|due| number(queued).is_some_and(|queued| queued < due));
-    number(queued).is_some_and(|number| number > followed) && due.is_none_or(later)
+    number(queued).is_some_and(|number| number > upstream) && due.is_none_or(later)
 }
 
 /// Records that a success has been followed, or dropped.
 pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
-    let (Following::Refresh(followed), Some(number)) = (&desired.following, number(trigger)) else { return };
-    if let Some(cursor) = record.last_followed.as_mut().filter(|cursor| cursor.uid == followed.uid && number > cursor.number) {
+    let (UpstreamRef::Found(upstream), Some(number)) = (&desired.upstream, number(trigger)) else { return };
+    if let Some(cursor) = record.last_followed.as_mut().filter(|cursor| cursor.uid == upstream.uid && number > cursor.number) {
         cursor.number = number;
         cursor.successful_runs = cursor.successful_runs.saturating_add(1);
-        cursor.queued = followed.queued_after(number);
+        cursor.queued = upstream.queued_after(number);
     }
 }
 
 /// Reports the successes that can no longer be followed, once. Returns whether there were any.
-pub(super) fn say_missed(pass: &mut Pass<'_>) -> bool {
-    let Following::Refresh(followed) = &pass.desired.following else { return false };
-    let Some(cursor) = pass.record.last_followed.as_mut().filter(|cursor| cursor.uid == followed.uid) else { return false };
-    let missed = followed.total.saturating_sub(followed.count_after(cursor.number)).saturating_sub(cursor.successful_runs);
+pub(super) fn report_missed(draft: &mut Draft<'_>) -> bool {
+    let UpstreamRef::Found(upstream) = &draft.desired.upstream else { return false };
+    let Some(cursor) = draft.status.last_followed.as_mut().filter(|cursor| cursor.uid == upstream.uid) else { return false };
+    let missed = upstream.total.saturating_sub(upstream.count_after(cursor.number)).saturating_sub(cursor.successful_runs);
     // An accepted run still starts.
-    let accepted = pass.record.queued.as_ref().and_then(number).filter(|accepted| *accepted > cursor.number);
-    let runs = accepted.is_some_and(|accepted| followed.successes.iter().all(|success| success.number != accepted));
+    let accepted = draft.status.queued.as_ref().and_then(number).filter(|accepted| *accepted > cursor.number);
+    let runs = accepted.is_some_and(|accepted| upstream.successes.iter().all(|success| success.number != accepted));
     let missed = missed.saturating_sub(i64::from(runs));
     if missed <= 0 {
         return false;
@@ -163,8 +163,8 @@ pub(super) fn say_missed(pass: &mut Pass<'_>) -> bool {
     let message = format!(
         "{missed} successful {runs} of ModelRefresh {} after run {} {are} no longer in its history, so nothing ran after them: raise its \
          spec.historyLimit",
-        followed.name, cursor.number
+        upstream.name, cursor.number
     );
-    pass.notice(Reason::RunsMissed, message);
+    draft.emit(Reason::RunsMissed, message);
     true
 }

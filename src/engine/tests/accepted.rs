@@ -2,7 +2,7 @@
 
 use super::world::{World, model, secs};
 use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RefreshType, RunState, TriggerType};
-use crate::engine::{Cure, Fault};
+use crate::engine::{Blocker, Remedy};
 use crate::operation::Phase;
 
 fn set_type(world: &mut World, kind: RefreshType) -> &mut World {
@@ -103,14 +103,14 @@ fn reverted_queued_change_is_reported() {
             world.edit(|spec| spec.model = model("Other")).run_for(secs(2));
             assert_eq!(queued(&world), Some((TriggerType::Change, "")));
             world.edit(|spec| spec.model = model("Sales")).run_for(secs(2));
-            assert_eq!((queued(&world), world.told(Reason::TriggerDropped)), (None, 1));
+            assert_eq!((queued(&world), world.event_count(Reason::TriggerDropped)), (None, 1));
             set_token(&mut world, "v2").run_for(secs(2));
             set_token(&mut world, "v3").run_for(secs(2));
             assert_eq!(queued(&world), Some((TriggerType::Change, "v3")));
             set_token(&mut world, "v1").restart().run_for(secs(2));
-            assert_eq!((queued(&world), world.told(Reason::TriggerDropped)), (None, 2));
+            assert_eq!((queued(&world), world.event_count(Reason::TriggerDropped)), (None, 2));
             world.edit(|spec| spec.suspend = false).run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);
-            assert_eq!((world.run().number, world.told(Reason::TriggerDropped)), (1, 2));
+            assert_eq!((world.run().number, world.event_count(Reason::TriggerDropped)), (1, 2));
         }
     }
 }
@@ -206,7 +206,7 @@ fn queued_schedule_time_that_is_too_late_is_reported_once() {
     assert_eq!(queued(&world), Some((TriggerType::Schedule, "2026-01-01T14:00:00Z")));
     world.edit(|spec| spec.trigger.get_or_insert_default().schedule = Some("0 0 * * *".to_owned()));
     world.run_for(secs(3_600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().number, queued(&world), world.told(Reason::MissedSchedule)), (1, None, 1));
+    assert_eq!((world.run().number, queued(&world), world.event_count(Reason::MissedSchedule)), (1, None, 1));
 }
 
 fn followers() -> [World; 2] {
@@ -227,7 +227,7 @@ fn followers() -> [World; 2] {
 /// The followed refresh is deleted.
 fn delete_leader(world: &mut World) -> &mut World {
     let message = "the ModelRefresh staging is not there".to_owned();
-    world.spec_fault = Some(Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster });
+    world.spec_blocker = Some(Blocker { reason: Reason::FollowedNotFound, message, remedy: Remedy::ClusterChange });
     (world.leader, world.dirty) = (None, true);
     world
 }
@@ -235,7 +235,7 @@ fn delete_leader(world: &mut World) -> &mut World {
 #[track_caller]
 fn missed(world: &World, times: usize, what: &str) {
     let said: Vec<&str> =
-        world.notices.iter().filter(|notice| notice.reason == Reason::RunsMissed).map(|notice| notice.message.as_str()).collect();
+        world.events.iter().filter(|event| event.reason == Reason::RunsMissed).map(|event| event.message.as_str()).collect();
     assert_eq!(said.len(), times, "{said:?}");
     assert!(said.iter().all(|message| message.contains(what)), "{said:?}");
 }

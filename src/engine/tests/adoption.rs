@@ -2,10 +2,10 @@
 
 use jiff::SignedDuration;
 
-use super::service::{Ask, Fate, trouble};
+use super::service::{CallFate, SubmitFate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, RESUBMIT, Reason, RefreshObject, RefreshType, RunState};
-use crate::engine::TurnUse;
+use crate::engine::QueueState;
 use crate::operation::{ObjectName, TroubleKind};
 
 fn table(name: &str) -> ObjectName {
@@ -15,9 +15,9 @@ fn table(name: &str) -> ObjectName {
 /// A run whose submission was lost on the way, when a stranger's operation began `after` seconds later (before, if negative).
 fn beside_a_stranger(after: i64, refresh_type: &str) -> World {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     if after < 0 {
-        world.service.stranger(5, refresh_type);
+        world.service.start_other_refresh(5, refresh_type);
         world.service.ops[0].start = world.now + SignedDuration::from_secs(after);
         world.service.ops[0].end = world.now;
     }
@@ -28,10 +28,10 @@ fn beside_a_stranger(after: i64, refresh_type: &str) -> World {
 /// An unanswered submission: two operations that may be its will be shown at once.
 fn doubtful() -> World {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     (world.service.length, world.service.lag) = (secs(3), secs(60));
     world.run_for(secs(10));
-    world.service.stranger(3, "full");
+    world.service.start_other_refresh(3, "full");
     world.service.ops[0].visible = world.service.ops[1].visible;
     world
 }
@@ -60,9 +60,9 @@ fn earlier_operation_is_not_adopted() {
 #[test]
 fn earlier_running_operation_is_awaited_not_adopted() {
     let mut world = World::new(|_| {});
-    world.service.stranger(400, "full");
+    world.service.start_other_refresh(400, "full");
     world.advance(secs(60));
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(200)).is(RunState::Waiting, Reason::ModelBusy);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
@@ -71,7 +71,7 @@ fn earlier_running_operation_is_awaited_not_adopted() {
 #[test]
 fn operation_of_another_type_is_not_adopted() {
     let mut world = beside_a_stranger(0, "full");
-    world.service.stranger(20, "calculate");
+    world.service.start_other_refresh(20, "calculate");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }
@@ -81,9 +81,9 @@ fn operation_with_other_objects_is_not_adopted() {
     for shown in [vec![table("Customers")], vec![table("Orders"), table("Customers")]] {
         let orders = RefreshObject { table: "Orders".to_owned(), partition: None };
         let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = vec![orders]);
-        world.service.posts.push_back(Fate::LostBefore);
+        world.service.submit_fates.push_back(SubmitFate::LostBefore);
         world.run_for(secs(1));
-        world.service.stranger(20, "full");
+        world.service.start_other_refresh(20, "full");
         world.service.ops[0].objects = shown;
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
@@ -95,9 +95,9 @@ fn partial_objects_are_compared_when_the_operation_has_ended() {
     let objects = ["Orders", "Customers"].map(|table| RefreshObject { table: table.to_owned(), partition: None });
     for rest in [true, false] {
         let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = objects.to_vec());
-        (world.service.length, world.person_answers) = (secs(400), true);
-        world.service.posts.push_back(Fate::LostAfter);
-        world.pass(None);
+        (world.service.length, world.user_decided) = (secs(400), true);
+        world.service.submit_fates.push_back(SubmitFate::LostAfter);
+        world.reconcile_once(None);
         world.service.ops[0].objects = vec![table("Orders")];
         world.dirty = true;
         world.run_for(secs(390)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -117,8 +117,8 @@ fn partial_objects_are_compared_when_the_operation_has_ended() {
 #[test]
 fn operation_of_another_resource_is_not_a_candidate() {
     let mut world = beside_a_stranger(0, "full");
-    world.service.stranger(20, "full");
-    world.service.taken.watched.insert("op-1".to_owned());
+    world.service.start_other_refresh(20, "full");
+    world.service.claimed.active.insert("op-1".to_owned());
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }
@@ -126,11 +126,11 @@ fn operation_of_another_resource_is_not_a_candidate() {
 #[test]
 fn operation_of_an_earlier_run_is_not_adopted() {
     // If the service does not report its time, the operation may have started when this one should have.
-    for tells_time in [true, false] {
+    for reports_time in [true, false] {
         let mut world = World::new(|spec| spec.backoff_limit = 1);
-        (world.service.length, world.service.tells_time) = (secs(1), tells_time);
+        (world.service.length, world.service.reports_time) = (secs(1), reports_time);
         world.service.outcomes.push_back(crate::operation::Phase::Failed);
-        world.service.posts.extend([Fate::Answered, Fate::LostBefore]);
+        world.service.submit_fates.extend([SubmitFate::Answered, SubmitFate::LostBefore]);
         world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.run().attempt, world.run().operation_id.as_deref(), world.service.submits), (2, Some("op-2"), 3));
     }
@@ -143,7 +143,7 @@ fn several_candidates_need_a_user_decision_and_free_the_turn() {
     assert_eq!(run.candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect::<Vec<_>>(), ["op-2", "op-1"]);
     assert!(run.message.contains(ADOPT) && run.message.contains(RESUBMIT), "{}", run.message);
     assert!(world.holds(crate::api::ConditionType::Stalled));
-    assert_eq!((world.turn_use(), world.due), (TurnUse::Free, None));
+    assert_eq!((world.queue_state(), world.due), (QueueState::None, None));
     let writes = world.writes;
     world.restart().run_for(secs(10_000));
     assert_eq!((world.writes, world.service.submits), (writes, 1));
@@ -161,7 +161,7 @@ fn adopt_tracks_the_named_operation() {
 fn decision_in_advance_counts() {
     for (key, value, submits) in [(ADOPT, "op-1", 1), (RESUBMIT, "run-1-attempt-1", 2)] {
         let mut world = doubtful();
-        world.person_answers = true;
+        world.user_decided = true;
         world.annotate(key, Some(value)).run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!(world.service.submits, submits, "{key}");
@@ -171,8 +171,8 @@ fn decision_in_advance_counts() {
 #[test]
 fn rejected_list_needs_a_user_decision() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
-    world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(TroubleKind::Rejected))));
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(trouble(TroubleKind::Rejected))));
     world.run_for(secs(120)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.run_for(secs(120)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
@@ -180,21 +180,21 @@ fn rejected_list_needs_a_user_decision() {
     let lists = world.service.lists;
     world.run_for(secs(10_000));
     assert_eq!((world.service.lists, world.service.submits), (lists, 1), "it is not asked for again");
-    world.service.asks.clear();
+    world.service.call_fates.clear();
     world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]
 fn list_unreadable_until_the_deadline_needs_a_user_decision() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 3_600);
-    world.service.posts.push_back(Fate::LostAfter);
-    world.service.asks.extend((0..10_000).map(|_| Ask::Trouble(trouble(TroubleKind::InvalidAnswer))));
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.call_fates.extend((0..10_000).map(|_| CallFate::Trouble(trouble(TroubleKind::InvalidAnswer))));
     world.run_for(secs(3_500)).is(RunState::Submitting, Reason::Retrying);
     world.run_for(secs(200)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
     assert!(message.contains("the service's list cannot be read (InvalidAnswer)") && message.contains(ADOPT), "{message}");
     world.run_for(secs(10_000)).is(RunState::Submitting, Reason::SubmissionUnknown);
-    world.service.asks.clear();
+    world.service.call_fates.clear();
     world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, 1);
 }
@@ -210,7 +210,7 @@ fn resubmit_counts_once() {
 #[test]
 fn ruled_out_operation_is_not_adopted_later() {
     let mut world = held();
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     let shown: Vec<String> = world.run().candidates.iter().map(|candidate| candidate.operation_id.clone()).collect();
     world.resubmit().run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!(world.run().ruled_out_operation_ids, shown);
@@ -226,37 +226,37 @@ fn ruled_out_operation_is_not_adopted_later() {
 #[test]
 fn resubmit_survives_an_unprepared_call() {
     let mut world = held();
-    world.hindrance = Some(crate::engine::Seen::Trouble(super::service::unreachable()));
+    world.preparation_failure = Some(crate::engine::Observation::CallFailed(super::service::unreachable()));
     world.resubmit().run_for(secs(60));
-    world.hindrance = None;
+    world.preparation_failure = None;
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, 2);
 }
 
 #[test]
 fn wrong_server_clock_does_not_prevent_adoption() {
-    for (skew, tells_time) in [(-299, true), (-60, true), (60, true), (299, true), (60, false), (299, false)] {
+    for (skew, reports_time) in [(-299, true), (-60, true), (60, true), (299, true), (60, false), (299, false)] {
         let mut world = World::new(|_| {});
-        (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), tells_time);
+        (world.service.skew, world.service.reports_time) = (SignedDuration::from_secs(skew), reports_time);
         (world.service.length, world.service.lag) = (secs(3), secs(20));
-        world.service.posts.push_back(Fate::LostAfter);
+        world.service.submit_fates.push_back(SubmitFate::LostAfter);
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-        assert_eq!(world.service.submits, 1, "{skew} s, {tells_time}");
+        assert_eq!(world.service.submits, 1, "{skew} s, {reports_time}");
     }
 }
 
 #[test]
 fn seemingly_older_operation_by_unknown_clock_is_undecided() {
     // This resource's operation by a slow clock; and another client's operation that ended before the intent, by a correct clock.
-    for (fate, skew) in [(Fate::LostAfter, -60), (Fate::LostAfter, -299), (Fate::LostBefore, 0)] {
+    for (fate, skew) in [(SubmitFate::LostAfter, -60), (SubmitFate::LostAfter, -299), (SubmitFate::LostBefore, 0)] {
         let mut world = World::new(|_| {});
-        (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), false);
+        (world.service.skew, world.service.reports_time) = (SignedDuration::from_secs(skew), false);
         world.service.length = secs(3);
         if skew == 0 {
-            world.service.stranger(3, "full");
+            world.service.start_other_refresh(3, "full");
             world.advance(secs(60));
         }
-        world.service.posts.push_back(fate);
+        world.service.submit_fates.push_back(fate);
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1), "{skew} s");
         assert!(world.run().message.contains("does not report its time"), "{}", world.run().message);
@@ -280,7 +280,7 @@ fn seemingly_older_operation_in_slow_list_is_undecided() {
     assert!(world.run().message.contains("just before the submission"), "{}", world.run().message);
     // An operation that started after the intent is still this resource's.
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     (world.service.length, world.service.hesitates) = (secs(20), secs(30));
     world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
@@ -289,9 +289,9 @@ fn seemingly_older_operation_in_slow_list_is_undecided() {
 #[test]
 fn ended_operation_without_start_is_undecided() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.service.length = secs(20);
-    world.pass(None);
+    world.reconcile_once(None);
     world.service.ops[0].shows_start = false;
     world.dirty = true;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
@@ -303,9 +303,9 @@ fn ended_operation_without_start_is_undecided() {
 fn running_operation_without_start_or_type_is_undecided() {
     for (shows_start, refresh_type) in [(false, Some("full")), (true, None), (true, Some("somethingNew"))] {
         let mut world = World::new(|_| {});
-        world.service.posts.push_back(Fate::LostAfter);
+        world.service.submit_fates.push_back(SubmitFate::LostAfter);
         world.service.length = secs(500);
-        world.pass(None);
+        world.reconcile_once(None);
         (world.service.ops[0].shows_start, world.service.ops[0].refresh_type) = (shows_start, refresh_type.map(str::to_owned));
         world.dirty = true;
         world.run_for(secs(100)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -318,7 +318,7 @@ fn running_operation_without_start_or_type_is_undecided() {
 #[test]
 fn truncated_list_proves_nothing() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.service.truncated = true;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert_eq!(world.service.submits, 1);
@@ -327,7 +327,7 @@ fn truncated_list_proves_nothing() {
 #[test]
 fn list_proves_nothing_about_later_operations() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     (world.service.length, world.service.lag) = (secs(400), secs(119));
     world.run_for(secs(110)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.service.slow = secs(60);
@@ -338,10 +338,10 @@ fn list_proves_nothing_about_later_operations() {
 #[test]
 fn changed_spec_needs_a_user_decision() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(2));
     world.edit(|spec| spec.refresh.as_mut().unwrap().r#type = RefreshType::Calculate);
-    world.service.stranger(20, "calculate");
+    world.service.start_other_refresh(20, "calculate");
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::world::{World, secs};
 use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Desired, Fault, Scratch, Seen, Situation, Surroundings, decide};
+use crate::engine::{Blocker, DecisionInput, DecisionMemory, Desired, External, Observation, Remedy, decide};
 use crate::operation::{Look, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
 
 fn size(world: &World) -> usize {
@@ -42,7 +42,7 @@ fn history_limit_applies_immediately() {
 #[test]
 fn huge_fault_message_is_truncated() {
     let mut world = World::new(|_| {});
-    world.spec_fault = Some(Fault { reason: Reason::InvalidSpec, message: "\"<\u{1f980}".repeat(100_000), cure: Cure::Spec });
+    world.spec_blocker = Some(Blocker { reason: Reason::InvalidSpec, message: "\"<\u{1f980}".repeat(100_000), remedy: Remedy::SpecChange });
     world.run_for(secs(10));
     assert!(world.holds(crate::api::ConditionType::Stalled) && size(&world) < 8 * 1024);
     assert_eq!((world.due, world.service.submits), (None, 0));
@@ -83,14 +83,14 @@ proptest! {
                 unread: false,
             };
             if world.run().state == RunState::Running {
-                let desired = Desired::of_refresh(&world.object, Surroundings::default());
+                let desired = Desired::of_refresh(&world.object, External::default());
                 let mut recorded = world.status().clone();
                 recorded.run.as_mut().unwrap().operation_id = Some("x".repeat(128));
-                let seen = Seen::Look(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
+                let seen = Observation::Polled(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
                 let (now, settings) = (world.now, &world.settings);
-                let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &Scratch::default(), seen, now, settings });
-                prop_assert!(step.recorded.run.as_ref().unwrap().state.ended());
-                world.object.status = Some(step.recorded);
+                let decision = decide(&DecisionInput { desired: &desired, status: &recorded, memory: &DecisionMemory::default(), observation: seen, now, settings });
+                prop_assert!(decision.status.run.as_ref().unwrap().state.ended());
+                world.object.status = Some(decision.status);
                 world.service.ops.last_mut().unwrap().end = world.now;
             }
             prop_assert!(size(&world) <= 64 * 1024, "{} bytes", size(&world));

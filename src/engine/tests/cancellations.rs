@@ -1,11 +1,11 @@
 //! The annotation `cancel-requested-at`: it ends only the run that is in progress when it is set, and once.
 
-use super::service::{Ask, Fate, trouble, unreachable};
+use super::service::{CallFate, SubmitFate, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{
     ADOPT, CANCEL_REQUESTED_AT, CancelCause, ConcurrencyPolicy, ConditionStatus, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, TriggerType,
 };
-use crate::engine::{Cure, Fault, Seen};
+use crate::engine::{Blocker, Observation, Remedy};
 use crate::operation::{Cancellation, Phase, Trouble, TroubleKind};
 
 fn cancel(world: &mut World, value: &str) {
@@ -21,10 +21,10 @@ fn running() -> World {
 }
 
 /// A run whose submission got no response.
-fn in_doubt(fate: Fate) -> World {
+fn in_doubt(fate: SubmitFate) -> World {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
-    world.service.posts.push_back(fate);
+    world.service.submit_fates.push_back(fate);
     world.run_for(secs(2)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world
 }
@@ -43,7 +43,7 @@ fn requested_cancellation_waits_for_the_end() {
     assert_eq!(world.ready(), ConditionStatus::Unknown);
     world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     assert_eq!((world.service.submits, world.service.cancels.len(), world.run().attempt), (1, 1, 1), "it is not tried again");
-    assert_eq!((world.told(Reason::CancelledOnRequest), world.status().history.len()), (1, 1));
+    assert_eq!((world.event_count(Reason::CancelledOnRequest), world.status().history.len()), (1, 1));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn cancel_request_on_new_resource_is_ignored_silently() {
     let mut world = World::new(|_| {});
     cancel(&mut world, "of a backup");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((handled(&world), world.told(Reason::NotCancelled)), (Some("of a backup"), 0));
+    assert_eq!((handled(&world), world.event_count(Reason::NotCancelled)), (Some("of a backup"), 0));
 }
 
 #[test]
@@ -74,13 +74,13 @@ fn cancel_request_without_run_cancels_no_later_run() {
     world.run_for(secs(300));
     cancel(&mut world, "a");
     world.run_for(secs(10)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((handled(&world), world.told(Reason::NotCancelled)), (Some("a"), 1));
+    assert_eq!((handled(&world), world.event_count(Reason::NotCancelled)), (Some("a"), 1));
     world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().number, world.told(Reason::NotCancelled)), (2, 1));
+    assert_eq!((world.run().number, world.event_count(Reason::NotCancelled)), (2, 1));
     // Both at once: the value was there before the run was.
     cancel(&mut world, "b");
     world.annotate(RUN_REQUESTED_AT, Some("2")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().number, world.service.submits, world.told(Reason::NotCancelled)), (3, 3, 2));
+    assert_eq!((world.run().number, world.service.submits, world.event_count(Reason::NotCancelled)), (3, 3, 2));
 }
 
 #[test]
@@ -130,13 +130,14 @@ fn cancelled_waiting_run_ends_with_joined_triggers() {
 fn cancelled_run_ends_whatever_it_waits_for() {
     let mut stalled = World::new(|_| {});
     let message = "Secret aas-sp is not there".to_owned();
-    stalled.hindrance = Some(Seen::Fault(Fault { reason: Reason::SecretNotFound, message, cure: Cure::Cluster }));
+    stalled.preparation_failure =
+        Some(Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange }));
     stalled.run_for(secs(20)).is(RunState::Waiting, Reason::SecretNotFound);
     let mut suspended = World::new(|_| {});
     suspended.ahead = Some("another".to_owned());
     suspended.run_for(secs(5)).edit(|spec| spec.suspend = true).run_for(secs(5)).is(RunState::Waiting, Reason::Suspended);
     let mut busy = World::new(|_| {});
-    busy.service.stranger(10_000, "full");
+    busy.service.start_other_refresh(10_000, "full");
     busy.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
     let mut pausing = World::new(|spec| spec.backoff_limit = 3);
     pausing.service.outcomes.push_back(Phase::Failed);
@@ -168,7 +169,7 @@ fn trigger_during_cancelled_run_starts_a_run() {
             world.is(RunState::Succeeded, Reason::Succeeded);
             assert_eq!(world.run().trigger.r#type, TriggerType::Request);
         }
-        assert_eq!(world.told(Reason::CancelledOnRequest), 1);
+        assert_eq!(world.event_count(Reason::CancelledOnRequest), 1);
     }
 }
 
@@ -185,7 +186,7 @@ fn cancelling_run_ends_for_the_first_cause() {
 
 #[test]
 fn cancel_request_resolves_submission_first() {
-    let mut world = in_doubt(Fate::LostAfter);
+    let mut world = in_doubt(SubmitFate::LostAfter);
     cancel(&mut world, "a");
     world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!((world.run().cancel_cause, handled(&world)), (Some(CancelCause::Request), Some("a")));
@@ -193,24 +194,24 @@ fn cancel_request_resolves_submission_first() {
     world.annotate(CANCEL_REQUESTED_AT, None).restart().run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     assert_eq!((world.service.submits, world.service.cancels.len()), (1, 1));
 
-    let mut world = in_doubt(Fate::LostBefore);
+    let mut world = in_doubt(SubmitFate::LostBefore);
     cancel(&mut world, "a");
     world.run_for(secs(140)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
-    assert_eq!((world.service.submits, world.service.cancels.len(), world.told(Reason::Resubmitted)), (1, 0, 0));
+    assert_eq!((world.service.submits, world.service.cancels.len(), world.event_count(Reason::Resubmitted)), (1, 0, 0));
 }
 
 #[test]
 fn cancelled_held_submission_ends_by_user_decision() {
     // A user's decision counts, even if it is wrong.
     for (fate, key, value, cancels) in [
-        (Fate::LostAfter, ADOPT, "op-1", 1),
-        (Fate::LostBefore, RESUBMIT, "run-1-attempt-1", 0),
-        (Fate::LostAfter, RESUBMIT, "run-1-attempt-1", 0),
+        (SubmitFate::LostAfter, ADOPT, "op-1", 1),
+        (SubmitFate::LostBefore, RESUBMIT, "run-1-attempt-1", 0),
+        (SubmitFate::LostAfter, RESUBMIT, "run-1-attempt-1", 0),
     ] {
         let mut world = World::new(|_| {});
         (world.service.length, world.service.lag) = (secs(10_000), secs(60));
-        world.service.posts.push_back(fate);
+        world.service.submit_fates.push_back(fate);
         world.service.truncated = true;
         world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         cancel(&mut world, "a");
@@ -223,7 +224,7 @@ fn cancelled_held_submission_ends_by_user_decision() {
 #[test]
 fn failed_cancellation_is_repeated_until_the_end() {
     let mut world = running();
-    world.service.asks.extend([Ask::Trouble(unreachable()), Ask::Trouble(unreachable())]);
+    world.service.call_fates.extend([CallFate::Trouble(unreachable()), CallFate::Trouble(unreachable())]);
     cancel(&mut world, "a");
     world.run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     let mut world = running();
@@ -254,9 +255,9 @@ fn running_sync_is_not_cancelled_and_reported_once() {
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
     cancel(&mut world, "a");
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
-    assert_eq!((handled(&world), world.run().cancel_cause, world.told(Reason::NotCancelled)), (Some("a"), None, 1));
+    assert_eq!((handled(&world), world.run().cancel_cause, world.event_count(Reason::NotCancelled)), (Some("a"), None, 1));
     world.restart().run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.told(Reason::NotCancelled), world.run().attempt), (1, 2), "and it is tried again like any other");
+    assert_eq!((world.event_count(Reason::NotCancelled), world.run().attempt), (1, 2), "and it is tried again like any other");
 }
 
 #[test]
@@ -266,16 +267,16 @@ fn sync_is_cancelled_before_its_submission() {
     world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
     cancel(&mut world, "a");
     world.run_for(secs(1)).is(RunState::Cancelled, Reason::CancelledOnRequest);
-    for (fate, state) in [(Fate::LostBefore, RunState::Cancelled), (Fate::LostAfter, RunState::Succeeded)] {
+    for (fate, state) in [(SubmitFate::LostBefore, RunState::Cancelled), (SubmitFate::LostAfter, RunState::Succeeded)] {
         let mut world = World::sync(|_| {});
         world.service.lag = secs(30);
-        world.service.posts.push_back(fate);
+        world.service.submit_fates.push_back(fate);
         world.run_for(secs(2));
         assert_eq!(world.run().state, RunState::Submitting);
         cancel(&mut world, "a");
         world.run_for(secs(600));
         assert_eq!((world.run().state, world.service.submits), (state, 1));
-        assert_eq!(world.told(Reason::NotCancelled), usize::from(state == RunState::Succeeded));
+        assert_eq!(world.event_count(Reason::NotCancelled), usize::from(state == RunState::Succeeded));
     }
 }
 
@@ -286,7 +287,7 @@ fn deadline_ends_a_run_despite_a_requested_backoff() {
         world.edit(|spec| spec.active_deadline_seconds = 60);
         (world.service.length, world.service.retry_after) = (secs(86_400), hour);
         world.run_for(secs(61));
-        assert!(world.service.looks <= 1, "Retry-After holds for polls");
+        assert!(world.service.polls <= 1, "Retry-After holds for polls");
         world.run_for(secs(140)).is(RunState::TimedOut, Reason::DeadlineExceeded);
     }
 }
@@ -294,13 +295,13 @@ fn deadline_ends_a_run_despite_a_requested_backoff() {
 #[test]
 fn long_retry_after_of_a_failed_call_is_limited() {
     for kind in [TroubleKind::ServiceError, TroubleKind::CapacityExceeded, TroubleKind::Throttled, TroubleKind::Paused] {
-        let away = Ask::Trouble(Trouble { retry_after: Some(secs(3_600)), ..trouble(kind) });
+        let away = CallFate::Trouble(Trouble { retry_after: Some(secs(3_600)), ..trouble(kind) });
         let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
         world.service.length = secs(86_400);
-        world.service.asks.push_back(away.clone());
+        world.service.call_fates.push_back(away.clone());
         world.run_until(RunState::Cancelling);
         // Neither the next poll nor the next DELETE waits for as long as the DELETE is asked to.
-        world.service.asks.push_back(away);
+        world.service.call_fates.push_back(away);
         world.run_for(secs(240)).is(RunState::TimedOut, Reason::DeadlineExceeded);
         assert_eq!(world.service.submits, 1, "{kind:?}");
     }

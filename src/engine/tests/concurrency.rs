@@ -30,7 +30,7 @@ fn end_before_a_queued_run_is_not_finished() {
     let end = world.statuses.iter().find(ended).unwrap();
     let ready = end.conditions.iter().find(|condition| condition.r#type == crate::api::ConditionType::Ready).unwrap();
     assert_eq!(ready.status, crate::api::ConditionStatus::Unknown);
-    assert_eq!(world.told(Reason::Succeeded), 2, "both ends are told");
+    assert_eq!(world.event_count(Reason::Succeeded), 2, "both ends are told");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn forbid_drops_a_trigger_and_reports_it_once() {
     let mut world = running(ConcurrencyPolicy::Forbid);
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(5));
     world.restart().run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().number, world.told(Reason::TriggerDropped)), (1, 1));
+    assert_eq!((world.run().number, world.event_count(Reason::TriggerDropped)), (1, 1));
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(600));
     assert_eq!(world.run().number, 2, "after the run a trigger counts again");
 }
@@ -65,7 +65,7 @@ fn forbid_drops_a_trigger_and_reports_it_once() {
 fn forbid_drops_a_trigger_during_downtime() {
     let mut world = running(ConcurrencyPolicy::Forbid);
     world.annotate(RUN_REQUESTED_AT, Some("a")).advance(secs(600)).restart().run_for(secs(600));
-    assert_eq!((world.run().number, world.told(Reason::TriggerDropped)), (1, 1));
+    assert_eq!((world.run().number, world.event_count(Reason::TriggerDropped)), (1, 1));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! The service is busy with a refresh that is not this run's: Wait, Fail, Replace; and its turn in the queue.
 
-use super::service::{Fate, trouble};
+use super::service::{SubmitFate, trouble};
 use super::world::{World, model, secs};
 use crate::api::{ConcurrencyPolicy, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState};
 use crate::operation::{Origin, Phase, TroubleKind, UnnamedOperation};
 
 fn busy(policy: ConflictPolicy) -> World {
     let mut world = World::new(|spec| spec.conflict_policy = policy);
-    world.service.stranger(100, "full");
+    world.service.start_other_refresh(100, "full");
     world
 }
 
@@ -35,7 +35,7 @@ fn replace_cancels_only_another_clients_refresh() {
     let mut world = busy(ConflictPolicy::Replace);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.cancels, [world.service.ops[0].id.clone()]);
-    assert_eq!(world.told(Reason::ConflictReplaced), 1);
+    assert_eq!(world.event_count(Reason::ConflictReplaced), 1);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn replace_waits_for_what_the_service_cannot_cancel() {
         world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
         assert!(world.run().message.contains("a schedule, a person or the service"), "{}", world.run().message);
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-        assert_eq!((world.service.cancels.len(), world.told(Reason::ConflictReplaced)), (0, 0));
+        assert_eq!((world.service.cancels.len(), world.event_count(Reason::ConflictReplaced)), (0, 0));
     }
 }
 
@@ -73,7 +73,7 @@ fn unnamed_running_refresh_is_waited_for() {
 fn conflict_policy_ignores_operations_of_other_resources() {
     for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait] {
         let mut world = busy(policy);
-        world.service.taken.watched.insert("op-1".to_owned());
+        world.service.claimed.active.insert("op-1".to_owned());
         world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
         assert_eq!(world.service.cancels.len(), 0);
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -82,28 +82,28 @@ fn conflict_policy_ignores_operations_of_other_resources() {
 
 #[test]
 fn orphaned_operation_counts_as_another_clients() {
-    let let_go = |policy| {
+    let released = |policy| {
         let mut world = busy(policy);
-        world.service.taken.let_go.insert("op-1".to_owned());
+        world.service.claimed.released.insert("op-1".to_owned());
         world
     };
-    let mut world = let_go(ConflictPolicy::Replace);
+    let mut world = released(ConflictPolicy::Replace);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.cancels.len(), world.told(Reason::ConflictReplaced)), (1, 1));
-    let mut world = let_go(ConflictPolicy::Wait);
+    assert_eq!((world.service.cancels.len(), world.event_count(Reason::ConflictReplaced)), (1, 1));
+    let mut world = released(ConflictPolicy::Wait);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.cancels.len(), 0);
     // The list shows it, and not the refusal of a submission.
-    let mut world = let_go(ConflictPolicy::Fail);
-    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Throttled)));
+    let mut world = released(ConflictPolicy::Fail);
+    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Throttled)));
     world.run_for(secs(30)).is(RunState::Failed, Reason::Conflict);
     assert_eq!(world.service.submits, 1);
     // It began when our submission should have, and is still not it.
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(1));
-    world.service.stranger(20, "full");
-    world.service.taken.let_go.insert("op-1".to_owned());
+    world.service.start_other_refresh(20, "full");
+    world.service.claimed.released.insert("op-1".to_owned());
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }
@@ -112,11 +112,11 @@ fn orphaned_operation_counts_as_another_clients() {
 fn own_ended_attempt_in_list_is_awaited_and_not_cancelled() {
     let mut world = World::new(|spec| (spec.conflict_policy, spec.backoff_limit) = (ConflictPolicy::Replace, 1));
     world.service.outcomes.push_back(Phase::Failed);
-    world.service.posts.extend([Fate::Answered, Fate::Refused(trouble(TroubleKind::Throttled))]);
+    world.service.submit_fates.extend([SubmitFate::Answered, SubmitFate::Refused(trouble(TroubleKind::Throttled))]);
     world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
     // The service changes its mind: what had failed is shown as running.
     world.service.ops[0].end = world.now + secs(40);
-    world.person_answers = true;
+    world.user_decided = true;
     world.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
     assert_eq!(world.service.cancels.len(), 0);
 }
@@ -124,7 +124,7 @@ fn own_ended_attempt_in_list_is_awaited_and_not_cancelled() {
 #[test]
 fn wait_deadline_ends_the_run() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 60);
-    world.service.stranger(10_000, "full");
+    world.service.start_other_refresh(10_000, "full");
     world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
     assert_eq!((world.run().number, world.due), (1, None), "the trigger was handled by the run that waited");
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(10));
@@ -141,7 +141,7 @@ fn wait_deadline_ends_the_run() {
 fn wait_continues_over_refusals() {
     // The list never shows the holder: each try is refused, and the wait ends at the deadline.
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 600);
-    world.service.stranger(100_000, "full");
+    world.service.start_other_refresh(100_000, "full");
     world.service.ops[0].visible = world.now + secs(1_000_000);
     world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
     assert!(world.service.submits < 40, "{} submissions in ten minutes", world.service.submits);
@@ -150,7 +150,7 @@ fn wait_continues_over_refusals() {
 #[test]
 fn repeated_refusals_come_at_growing_intervals() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 604_800);
-    world.service.posts.extend((0..1_000).map(|_| Fate::Refused(trouble(TroubleKind::Throttled))));
+    world.service.submit_fates.extend((0..1_000).map(|_| SubmitFate::Refused(trouble(TroubleKind::Throttled))));
     world.run_for(secs(600));
     assert!((5..20).contains(&world.service.submits), "{} submissions in ten minutes", world.service.submits);
     assert_eq!(world.run().attempt, 1, "a refusal is no attempt");
@@ -181,7 +181,7 @@ fn model_change_of_a_waiting_run_restarts_the_wait() {
 #[test]
 fn rejected_request_ends_the_run() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
-    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Rejected)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Rejected)));
     world.run_for(secs(600)).is(RunState::Failed, Reason::RequestRejected);
     assert_eq!((world.service.submits, world.due), (1, None));
     world.edit(|spec| spec.refresh.as_mut().unwrap().max_parallelism = Some(2)).run_for(secs(300));
@@ -197,7 +197,7 @@ fn fault_for_a_user_stalls_and_recovers_automatically() {
         (TroubleKind::QuotaExceeded, Reason::QuotaExceeded),
     ] {
         let mut world = World::new(|_| {});
-        world.service.posts.push_back(Fate::Refused(trouble(kind)));
+        world.service.submit_fates.push_back(SubmitFate::Refused(trouble(kind)));
         world.run_for(secs(1)).is(RunState::Waiting, reason);
         assert!(world.holds(crate::api::ConditionType::Stalled));
         world.run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);

@@ -1,6 +1,6 @@
 //! A user decision applies to one submission: a leftover value, or one for something else, has no effect.
 
-use super::service::{Ask, Fate, unreachable};
+use super::service::{CallFate, SubmitFate, unreachable};
 use super::world::{World, secs};
 use crate::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::question;
@@ -8,7 +8,7 @@ use crate::engine::question;
 /// A submission that a user has to decide about, of both kinds: it is in a list that is cut short.
 fn held() -> [World; 2] {
     [World::new(|spec| spec.backoff_limit = 1), World::sync(|spec| spec.backoff_limit = 1)].map(|mut world| {
-        world.service.posts.push_back(Fate::LostAfter);
+        world.service.submit_fates.push_back(SubmitFate::LostAfter);
         (world.service.truncated, world.service.length) = (true, secs(20));
         world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         world
@@ -21,8 +21,8 @@ fn annotation<'a>(world: &'a World, key: &str) -> Option<&'a String> {
 
 /// The events that report an ignored decision.
 fn ignored(world: &World) -> Vec<&str> {
-    let notices = world.notices.iter().filter(|notice| notice.reason == Reason::DecisionIgnored);
-    notices.map(|notice| notice.message.as_str()).collect()
+    let events = world.events.iter().filter(|event| event.reason == Reason::DecisionIgnored);
+    events.map(|event| event.message.as_str()).collect()
 }
 
 #[test]
@@ -42,10 +42,10 @@ fn question_is_asked_with_complete_commands() {
 fn long_cause_leaves_the_commands_complete() {
     let mut world = World::new(|_| {});
     world.object.metadata.name = Some("n".repeat(253));
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     let mut trouble = super::service::trouble(crate::operation::TroubleKind::Rejected);
     trouble.message = "x".repeat(900);
-    world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble.clone())));
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(trouble.clone())));
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
     assert!(message.ends_with(&format!("{RESUBMIT}=run-1-attempt-1`")) && message.contains(ADOPT), "{message}");
@@ -71,7 +71,7 @@ fn resubmit_counts_for_the_question_that_it_names() {
 #[test]
 fn resubmit_never_counts_twice() {
     for mut world in held() {
-        world.service.posts.push_back(Fate::LostAfter);
+        world.service.submit_fates.push_back(SubmitFate::LostAfter);
         let first = question(world.run());
         world.resubmit().run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((question(world.run()).as_str(), world.service.submits), ("run-1-attempt-1-2", 2));
@@ -87,7 +87,7 @@ fn resubmit_never_counts_twice() {
 fn resubmit_counts_once_whenever_the_operator_is_killed() {
     for step in 0..8 {
         for mut world in held() {
-            world.service.posts.push_back(Fate::LostBefore);
+            world.service.submit_fates.push_back(SubmitFate::LostBefore);
             world.crash_in = Some(step);
             world.resubmit().run_for(secs(300));
             world.crash_in = None;
@@ -114,7 +114,7 @@ fn decisions_without_a_question_are_removed() {
 #[test]
 fn decision_in_advance_counts_only_for_its_question() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.service.truncated = true;
     world.run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.annotate(RESUBMIT, Some("true")).run_for(secs(5));
@@ -146,9 +146,9 @@ fn adopt_of_an_impossible_operation_is_refused() {
         };
         refused(&mut world, "op-9", "does not show the operation");
         refused(&mut world, "../op-1", "is not the id of an operation");
-        world.adopt_taken = true;
+        world.adopt_claimed = true;
         refused(&mut world, "op-1", "belongs to another resource");
-        world.adopt_taken = false;
+        world.adopt_claimed = false;
         let start = world.service.ops[0].start;
         world.service.ops[0].start -= secs(3_600);
         refused(&mut world, "op-1", "started before the submission");
@@ -161,7 +161,7 @@ fn adopt_of_an_impossible_operation_is_refused() {
 #[test]
 fn adopt_stays_while_the_service_does_not_respond() {
     for mut world in held() {
-        world.service.asks.extend((0..3).map(|_| Ask::Trouble(unreachable())));
+        world.service.call_fates.extend((0..3).map(|_| CallFate::Trouble(unreachable())));
         world.annotate(ADOPT, Some("op-1")).run_for(secs(2)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((annotation(&world, ADOPT).is_some(), ignored(&world).len()), (true, 0));
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -172,7 +172,7 @@ fn adopt_stays_while_the_service_does_not_respond() {
 fn adopt_of_an_earlier_attempt_is_refused() {
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.outcomes.push_back(crate::operation::Phase::Failed);
-    world.service.posts.extend([Fate::Answered, Fate::LostAfter]);
+    world.service.submit_fates.extend([SubmitFate::Answered, SubmitFate::LostAfter]);
     world.service.length = secs(20);
     world.run_for(secs(22));
     world.service.truncated = true;
@@ -185,7 +185,7 @@ fn adopt_of_an_earlier_attempt_is_refused() {
 #[test]
 fn resubmit_of_a_deleted_resource_is_reported() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.service.truncated = true;
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world.delete().run_for(secs(5));

@@ -1,9 +1,9 @@
 //! A resource that is being deleted: nothing of it is left running unwatched, and it is not held for ever.
 
-use super::service::{Ask, Fate, trouble};
+use super::service::{CallFate, SubmitFate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Surroundings, decide};
+use crate::engine::{Blocker, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Remedy, decide};
 use crate::operation::{Cancellation, Submission, TroubleKind};
 
 fn running() -> World {
@@ -13,8 +13,12 @@ fn running() -> World {
     world
 }
 
-fn no_secret() -> Seen {
-    Seen::Fault(Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is gone".to_owned(), cure: Cure::Cluster })
+fn no_secret() -> Observation {
+    Observation::Blocked(Blocker {
+        reason: Reason::SecretNotFound,
+        message: "Secret aas-sp is gone".to_owned(),
+        remedy: Remedy::ClusterChange,
+    })
 }
 
 #[test]
@@ -25,7 +29,7 @@ fn deletion_cancels_and_waits_for_the_end() {
     assert!(!world.gone);
     world.run_for(secs(20));
     assert!(world.gone && world.service.cancels.len() == 1);
-    assert_eq!(world.told(Reason::Deleted), 1);
+    assert_eq!(world.event_count(Reason::Deleted), 1);
 }
 
 #[test]
@@ -44,14 +48,14 @@ fn deletion_without_operation_is_immediate() {
 fn deletion_resolves_a_submission_first() {
     let mut world = World::new(|_| {});
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.run_for(secs(2)).delete().run_for(secs(50));
     assert!(!world.gone);
     world.run_for(secs(200));
     assert!(world.gone && world.service.cancels.len() == 1);
 
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(2)).delete().run_for(secs(140));
     assert!(!world.gone);
     world.run_for(secs(60));
@@ -63,9 +67,9 @@ fn deletion_with_several_candidates_waits_for_a_user() {
     for key in [ADOPT, RELEASE] {
         let mut world = World::new(|_| {});
         (world.service.length, world.service.lag) = (secs(3), secs(60));
-        world.service.posts.push_back(Fate::LostAfter);
+        world.service.submit_fates.push_back(SubmitFate::LostAfter);
         world.run_for(secs(10));
-        world.service.stranger(3, "full");
+        world.service.start_other_refresh(3, "full");
         world.service.ops[0].visible = world.service.ops[1].visible;
         world.delete().run_for(secs(10_000)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert!(!world.gone && world.run().message.contains(RELEASE), "{}", world.run().message);
@@ -78,17 +82,17 @@ fn deletion_with_several_candidates_waits_for_a_user() {
 fn started_operation_is_recorded_before_it_is_orphaned() {
     let worlds = [World::new(|spec| spec.deletion_policy = DeletionPolicy::Orphan), World::sync(|_| {})];
     for mut world in worlds {
-        world.service.posts.push_back(Fate::LostBefore);
+        world.service.submit_fates.push_back(SubmitFate::LostBefore);
         world.run_for(secs(1)).delete();
         let id = crate::operation::OperationId::parse("op-7").unwrap();
         let accepted = Submission::Accepted { id, location: None, activity_id: None, retry_after: None };
         let (desired, recorded) = (world.desired(&world.object), world.status().clone());
-        let step = world.decide(&desired, &recorded, Seen::Submission(accepted), &Scratch::default());
-        assert_eq!((step.effect, step.look_again), (Effect::Nothing, Some(std::time::Duration::ZERO)));
-        assert_eq!(step.recorded.run.as_ref().unwrap().operation_id.as_deref(), Some("op-7"));
-        let step = world.decide(&desired, &step.recorded, Seen::Nothing, &step.scratch);
-        assert_eq!(step.effect, Effect::Release);
-        assert!(step.notices[0].message.contains("op-7"), "{:?}", step.notices);
+        let decision = world.decide(&desired, &recorded, Observation::Submission(accepted), &DecisionMemory::default());
+        assert_eq!((decision.effect, decision.requeue_after), (Effect::None, Some(std::time::Duration::ZERO)));
+        assert_eq!(decision.status.run.as_ref().unwrap().operation_id.as_deref(), Some("op-7"));
+        let decision = world.decide(&desired, &decision.status, Observation::None, &decision.memory);
+        assert_eq!(decision.effect, Effect::RemoveFinalizer);
+        assert!(decision.events[0].message.contains("op-7"), "{:?}", decision.events);
     }
 }
 
@@ -131,23 +135,23 @@ fn orphan_and_release_report_what_may_still_run() {
     release.delete().run_for(secs(2));
     for world in [orphan, release] {
         assert!(world.gone && world.service.cancels.is_empty());
-        assert_eq!(world.told(Reason::Released), 1);
-        assert!(world.notices.iter().any(|notice| notice.message.contains("op-1 may still be running")));
+        assert_eq!(world.event_count(Reason::Released), 1);
+        assert!(world.events.iter().any(|event| event.message.contains("op-1 may still be running")));
     }
 }
 
 #[test]
 fn missing_secret_blocks_deletion_but_not_of_a_namespace() {
     let mut world = running();
-    world.hindrance = Some(no_secret());
+    world.preparation_failure = Some(no_secret());
     world.delete().run_for(secs(10_000)).is(RunState::Running, Reason::SecretNotFound);
     assert!(!world.gone);
     let mut world = running();
-    (world.hindrance, world.namespace_ending) = (Some(no_secret()), true);
+    (world.preparation_failure, world.namespace_terminating) = (Some(no_secret()), true);
     world.delete().run_for(secs(100));
     assert!(!world.gone, "the Secret may come back for a moment");
     world.run_for(secs(60));
-    assert!(world.gone && world.told(Reason::Released) == 1);
+    assert!(world.gone && world.event_count(Reason::Released) == 1);
 }
 
 #[test]
@@ -164,24 +168,24 @@ fn namespace_deletion_is_blocked_for_two_minutes() {
         TroubleKind::Rejected,
     ];
     // An operation that is known, and one of which nothing was heard.
-    for (kind, fate) in kinds.into_iter().flat_map(|kind| [(kind, Fate::Answered), (kind, Fate::LostAfter)]) {
+    for (kind, fate) in kinds.into_iter().flat_map(|kind| [(kind, SubmitFate::Answered), (kind, SubmitFate::LostAfter)]) {
         let mut world = World::new(|_| {});
         world.service.length = secs(100_000);
-        world.service.posts.push_back(fate.clone());
+        world.service.submit_fates.push_back(fate.clone());
         let hindered = trouble(kind);
-        if matches!(fate, Fate::Answered) {
+        if matches!(fate, SubmitFate::Answered) {
             world.run_for(secs(10)).is(RunState::Running, Reason::Running);
         } else {
-            world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(hindered.clone())));
+            world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(hindered.clone())));
             world.run_for(secs(10));
         }
-        world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(hindered.clone())));
-        world.namespace_ending = true;
+        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(hindered.clone())));
+        world.namespace_terminating = true;
         world.delete().run_for(secs(115));
         assert!(!world.gone, "{kind:?}: it may pass");
         world.run_for(secs(6));
-        assert!(world.gone && world.told(Reason::Released) == 1, "{kind:?} {fate:?}");
-        let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
+        assert!(world.gone && world.event_count(Reason::Released) == 1, "{kind:?} {fate:?}");
+        let said = world.events.iter().find(|event| event.reason == Reason::Released).unwrap();
         assert!(said.message.contains("may still be running"), "{}", said.message);
     }
 }
@@ -189,43 +193,43 @@ fn namespace_deletion_is_blocked_for_two_minutes() {
 #[test]
 fn namespace_deletion_does_not_wait_for_ignored_cancellation() {
     let mut world = running();
-    (world.service.cancels_after, world.namespace_ending) = (None, true);
+    (world.service.cancels_after, world.namespace_terminating) = (None, true);
     world.delete().run_for(secs(115));
     assert!(!world.gone);
     world.run_for(secs(6));
-    assert!(world.gone && world.told(Reason::Released) == 1);
+    assert!(world.gone && world.event_count(Reason::Released) == 1);
 }
 
 #[test]
 fn namespace_deletion_does_not_wait_for_a_user_decision() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.service.truncated = true;
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
-    world.namespace_ending = true;
+    world.namespace_terminating = true;
     world.delete().run_for(secs(130));
-    assert!(world.gone && world.told(Reason::Released) == 1);
+    assert!(world.gone && world.event_count(Reason::Released) == 1);
 }
 
 #[test]
 fn unanswered_submission_blocks_the_deletion() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.run_for(secs(1)).delete();
-    let unanswered = Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() });
-    let desired = Desired::of_refresh(&world.object, Surroundings::default());
+    let unanswered = Observation::Submission(Submission::Unanswered { message: "no answer".to_owned() });
+    let desired = Desired::of_refresh(&world.object, External::default());
     let mut recorded = world.status().clone();
     let run = recorded.run.as_mut().unwrap();
     (run.state, run.operation_id) = (RunState::Submitting, None);
-    let (now, settings, scratch) = (world.now, &world.settings, &world.transient.scratch);
-    let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch, seen: unanswered, now, settings });
-    assert_eq!((step.effect, step.recorded.run.unwrap().state), (Effect::Nothing, RunState::Submitting));
+    let (now, settings, memory) = (world.now, &world.settings, &world.transient.memory);
+    let decision = decide(&DecisionInput { desired: &desired, status: &recorded, memory, observation: unanswered, now, settings });
+    assert_eq!((decision.effect, decision.status.run.unwrap().state), (Effect::None, RunState::Submitting));
 }
 
 #[test]
 fn refused_submission_does_not_block_the_deletion() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::QuotaExceeded)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::QuotaExceeded)));
     world.run_for(secs(1)).delete().run_for(secs(1));
     assert!(world.gone);
 }
@@ -257,7 +261,7 @@ fn repeatedly_refused_cancellation_is_reported_and_retried() {
     assert!(world.run().message.contains("is still running but cannot be cancelled: Rejected"), "{}", world.run().message);
     let (writes, cancels) = (world.writes, world.service.cancels.len());
     world.run_for(secs(60)).is(RunState::Cancelling, Reason::Retrying);
-    assert_eq!((world.writes, world.told(Reason::Retrying)), (writes, 1), "said once");
+    assert_eq!((world.writes, world.event_count(Reason::Retrying)), (writes, 1), "said once");
     assert!(world.service.cancels.len() > cancels, "asked for again");
     world.run_for(secs(120));
     assert!(world.gone);
@@ -285,8 +289,8 @@ fn blocked_deletion_names_its_cause_and_the_command() {
     let mut world = running();
     world.object.metadata.namespace = Some("b".repeat(63));
     world.object.metadata.name = Some("s".repeat(253));
-    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is gone ".repeat(60), cure: Cure::Cluster };
-    world.hindrance = Some(Seen::Fault(fault));
+    let blocker = Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is gone ".repeat(60), remedy: Remedy::ClusterChange };
+    world.preparation_failure = Some(Observation::Blocked(blocker));
     world.delete().run_for(secs(60));
     assert!(shown(&world).contains("Secret aas-sp is gone"), "{}", shown(&world));
     let command = format!("kubectl annotate mref {} --namespace {} tabular-operator.dev/release=true", "s".repeat(253), "b".repeat(63));
@@ -296,7 +300,7 @@ fn blocked_deletion_names_its_cause_and_the_command() {
     let mut world = World::new(|_| {});
     world.object.metadata.namespace = Some("bi".to_owned());
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.run_for(secs(2)).delete().run_for(secs(10));
     assert!(
         shown(&world).starts_with("the deletion waits until it is known whether the submission started an operation ("),

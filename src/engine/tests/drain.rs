@@ -1,9 +1,9 @@
 //! An operator that is about to be uninstalled: it begins nothing, and ends what runs where it is to.
 
-use super::service::Fate;
+use super::service::SubmitFate;
 use super::world::{World, secs};
 use crate::api::{DeletionPolicy, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::Leaving;
+use crate::engine::DrainMode;
 use crate::operation::Phase;
 
 fn running(edit: impl FnOnce(&mut crate::api::ModelRefreshSpec)) -> World {
@@ -13,8 +13,8 @@ fn running(edit: impl FnOnce(&mut crate::api::ModelRefreshSpec)) -> World {
     world
 }
 
-fn told(world: &mut World, leaving: Option<Leaving>) -> &mut World {
-    world.leaving = leaving;
+fn drain(world: &mut World, drain: Option<DrainMode>) -> &mut World {
+    world.drain = drain;
     world.dirty = true;
     world
 }
@@ -22,14 +22,14 @@ fn told(world: &mut World, leaving: Option<Leaving>) -> &mut World {
 #[test]
 fn no_run_starts_before_an_uninstall() {
     let mut world = World::new(|_| {});
-    told(&mut world, Some(Leaving::Wait)).run_for(secs(100));
+    drain(&mut world, Some(DrainMode::Wait)).run_for(secs(100));
     assert!(world.service.submits == 0 && world.writes == 0, "an operator that is gone would write nothing either");
-    told(&mut world, None).run_until(RunState::Succeeded);
+    drain(&mut world, None).run_until(RunState::Succeeded);
     assert_eq!(world.service.submits, 1);
     world.annotate(RUN_REQUESTED_AT, Some("a"));
-    told(&mut world, Some(Leaving::Cancel)).run_for(secs(100));
+    drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(100));
     assert_eq!((world.service.submits, world.run().number), (1, 1));
-    told(&mut world, None).run_for(secs(300));
+    drain(&mut world, None).run_for(secs(300));
     assert_eq!((world.service.submits, world.run().number), (2, 2));
 }
 
@@ -39,34 +39,34 @@ fn waiting_run_keeps_waiting_during_an_uninstall() {
     world.ahead = Some("another".to_owned());
     world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
     world.ahead = None;
-    told(&mut world, Some(Leaving::Cancel)).run_for(secs(200));
+    drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(200));
     world.is(RunState::Waiting, Reason::WaitingForTurn);
     assert_eq!(world.service.submits, 0);
     // The finalizer that is taken off before an uninstall is not put back.
     world.object.metadata.finalizers = None;
-    told(&mut world, Some(Leaving::Cancel)).run_for(secs(20));
+    drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(20));
     assert!(world.object.metadata.finalizers.is_none());
-    told(&mut world, None).run_until(RunState::Succeeded);
+    drain(&mut world, None).run_until(RunState::Succeeded);
     assert!(world.object.metadata.finalizers.is_some());
 }
 
 #[test]
 fn running_operation_is_cancelled_by_an_uninstall() {
     let mut world = running(|_| {});
-    told(&mut world, Some(Leaving::Cancel)).run_for(secs(30));
+    drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(30));
     world.is(RunState::Cancelled, Reason::Uninstalled);
-    assert_eq!((world.service.cancels.len(), world.told(Reason::Uninstalled)), (1, 1));
+    assert_eq!((world.service.cancels.len(), world.event_count(Reason::Uninstalled)), (1, 1));
     // It was asked for once, and has been handled.
-    told(&mut world, None).run_for(secs(300)).is(RunState::Cancelled, Reason::Uninstalled);
+    drain(&mut world, None).run_for(secs(300)).is(RunState::Cancelled, Reason::Uninstalled);
     assert_eq!(world.service.submits, 1);
 }
 
 #[test]
 fn uncancelled_operation_continues_before_an_uninstall() {
     let mut world = running(|spec| spec.deletion_policy = DeletionPolicy::Orphan);
-    told(&mut world, Some(Leaving::Cancel)).run_for(secs(60)).is(RunState::Running, Reason::Running);
+    drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(60)).is(RunState::Running, Reason::Running);
     let mut world = running(|_| {});
-    told(&mut world, Some(Leaving::Wait)).run_for(secs(60)).is(RunState::Running, Reason::Running);
+    drain(&mut world, Some(DrainMode::Wait)).run_for(secs(60)).is(RunState::Running, Reason::Running);
     world.run_until(RunState::Succeeded);
 }
 
@@ -74,13 +74,13 @@ fn uncancelled_operation_continues_before_an_uninstall() {
 fn lost_response_is_resolved_during_an_uninstall() {
     let mut world = World::new(|_| {});
     (world.service.length, world.service.lag) = (secs(1_000), secs(20));
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.run_for(secs(2));
-    told(&mut world, Some(Leaving::Cancel)).run_for(secs(200)).is(RunState::Cancelled, Reason::Uninstalled);
+    drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(200)).is(RunState::Cancelled, Reason::Uninstalled);
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(2));
-    told(&mut world, Some(Leaving::Cancel)).run_for(secs(300));
+    drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(300));
     assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1));
 }
 
@@ -90,8 +90,8 @@ fn next_attempt_is_left_to_the_next_installation() {
     world.service.outcomes.push_back(Phase::Failed);
     world.service.length = secs(30);
     world.run_for(secs(10));
-    told(&mut world, Some(Leaving::Wait)).run_for(secs(300));
+    drain(&mut world, Some(DrainMode::Wait)).run_for(secs(300));
     assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1));
-    told(&mut world, None).run_until(RunState::Succeeded);
+    drain(&mut world, None).run_until(RunState::Succeeded);
     assert_eq!(world.service.submits, 2);
 }

@@ -11,7 +11,7 @@ use crate::api::{FINALIZER, ModelRefresh, ModelSync, ModelSyncSpec, Status, has_
 use crate::engine::reconcile::{
     self, Call, Finish, Observed, Outcome, Reconciliation, RefusedMetadata, Rejection, Request, Response, Stage, View as _,
 };
-use crate::engine::{Desired, Effect, Followed, Scratch, Seen, Situation, Step, Surroundings, Turn, decide};
+use crate::engine::{Decision, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Turn, Upstream, decide};
 use crate::operation::OperationKind;
 
 /// A version of the resource, as a reconciliation works on it.
@@ -39,7 +39,7 @@ impl reconcile::View for View {
         has_finalizer(&self.object.metadata)
     }
 
-    fn desired(&self, external: Surroundings) -> Cow<'_, Desired> {
+    fn desired(&self, external: External) -> Cow<'_, Desired> {
         Cow::Owned(match self.kind {
             OperationKind::Refresh => Desired::of_refresh(&self.object, external),
             OperationKind::Sync => {
@@ -70,8 +70,8 @@ impl reconcile::View for View {
 fn effect_of(call: &Call) -> Effect {
     match call.clone() {
         Call::Submit(_) => Effect::Submit,
-        Call::ResolveModel => Effect::Resolve,
-        Call::Poll(_, handle) => Effect::Look(handle),
+        Call::ResolveModel => Effect::ResolveModel,
+        Call::Poll(_, handle) => Effect::Poll(handle),
         Call::List(kind, since) => Effect::List(kind, since),
         Call::FindModel => Effect::FindModel,
         Call::Cancel(id) => Effect::Cancel(id),
@@ -80,14 +80,14 @@ fn effect_of(call: &Call) -> Effect {
 
 impl World {
     /// One reconciliation, on a view that is `stale` versions old where that is given.
-    pub(super) fn pass(&mut self, stale: Option<usize>) -> Ended {
+    pub(super) fn reconcile_once(&mut self, stale: Option<usize>) -> Ended {
         if self.gone {
             return Ended::Done;
         }
         (self.dirty, self.due) = (false, None);
         let last = self.versions.len() - 1;
         let view = self.view(&self.versions[last - stale.unwrap_or(0).min(last)]);
-        let Some(outcome) = self.reconcile(view) else {
+        let Some(outcome) = self.drive(view) else {
             self.restart();
             return Ended::Crashed;
         };
@@ -100,7 +100,7 @@ impl World {
             }
             Finish::Settled { .. } => {
                 self.due = requeue.map(|delay| self.now + delay.max(Duration::from_millis(1)));
-                self.stays_silent(&outcome.view.object);
+                self.assert_settled(&outcome.view.object);
             }
             Finish::Released | Finish::Gone => {}
             Finish::Failed | Finish::Unresolvable => panic!("{:?}", outcome.finish),
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Drives the machine to its end; `None` where the operator is killed.
-    fn reconcile(&mut self, view: View) -> Option<Outcome<View>> {
+    fn drive(&mut self, view: View) -> Option<Outcome<View>> {
         let mut transient = self.transient.clone();
         transient.metadata_refused = self.metadata_refused.then_some(RefusedMetadata { times: 8, at: self.now });
         let mut machine = Reconciliation::new(view, transient, Arc::new(self.settings.clone()));
@@ -129,24 +129,26 @@ impl World {
                 Request::Publish { events, .. } => {
                     // Each event is in the reference of events.
                     assert!(events.iter().all(|event| event.reason.warns().is_some()), "{events:?}");
-                    self.notices.extend(events);
+                    self.events.extend(events);
                     Response::Published
                 }
                 Request::AcquireTurn { .. } => Response::Turn(self.ahead.clone().map_or(Turn::Granted, Turn::Behind)),
-                Request::Reserve { .. } => Response::Reserved { taken: false },
-                Request::ReadNamespace => Response::Namespace { terminating: self.namespace_ending },
+                Request::Reserve { .. } => Response::Reserved { claimed: false },
+                Request::ReadNamespace => Response::Namespace { terminating: self.namespace_terminating },
                 Request::Read { .. } => Response::Read(Ok((!self.gone).then(|| self.view(&self.object)))),
-                Request::Prepare { ref call, .. } => match self.hindrance.clone().filter(|_| (self.hinders)(&effect_of(call))) {
-                    Some(hindrance) => Response::NotPrepared(Box::new(hindrance)),
-                    None => Response::Prepared,
-                },
+                Request::Prepare { ref call, .. } => {
+                    match self.preparation_failure.clone().filter(|_| (self.fails_preparation_of)(&effect_of(call))) {
+                        Some(preparation_failure) => Response::NotPrepared(Box::new(preparation_failure)),
+                        None => Response::Prepared,
+                    }
+                }
                 request => {
                     if self.killed() {
                         return None;
                     }
                     is_recorded = matches!(request, Request::WriteStatus { .. });
-                    let (desired, step) = decided.as_ref().expect("a decision");
-                    let response = self.perform(&machine, request, desired, step);
+                    let (desired, decision) = decided.as_ref().expect("a decision");
+                    let response = self.perform(&machine, request, desired, decision);
                     if !is_recorded && self.killed() {
                         return None;
                     }
@@ -158,26 +160,26 @@ impl World {
     }
 
     /// What surrounds the resource. The decision that the machine is about to make keeps the laws.
-    fn observe(&self, machine: &Reconciliation<View>, decided: &mut Option<(Desired, Step)>) -> Observed {
-        if let Stage::Observing(seen) = machine.state().stage {
+    fn observe(&self, machine: &Reconciliation<View>, decided: &mut Option<(Desired, Decision)>) -> Observed {
+        if let Stage::Observing(observation) = machine.state().stage {
             let (desired, transient) = (self.desired(&machine.view().object), machine.transient());
-            let step = self.decide(&desired, machine.view().status(), (**seen).clone(), &transient.scratch);
-            invariants::step(self, &desired, machine.view().status(), &step);
-            *decided = Some((desired, step));
+            let decision = self.decide(&desired, machine.view().status(), (**observation).clone(), &transient.memory);
+            invariants::decision(self, &desired, machine.view().status(), &decision);
+            *decided = Some((desired, decision));
         }
         Observed {
             now: self.now,
             leads: true,
             may_submit: true,
-            fault: self.spec_fault.clone(),
-            followed: self.leader.as_ref().map(Followed::of),
-            leaving: self.leaving,
-            adopt_taken: self.adopt_taken,
+            blocker: self.spec_blocker.clone(),
+            upstream: self.leader.as_ref().map(Upstream::of),
+            drain: self.drain,
+            adopt_claimed: self.adopt_claimed,
         }
     }
 
-    pub(super) fn decide(&self, desired: &Desired, recorded: &Status, seen: Seen, scratch: &Scratch) -> Step {
-        decide(&Situation { desired, recorded, scratch, seen, now: self.now, settings: &self.settings })
+    pub(super) fn decide(&self, desired: &Desired, status: &Status, observation: Observation, memory: &DecisionMemory) -> Decision {
+        decide(&DecisionInput { desired, status, memory, observation, now: self.now, settings: &self.settings })
     }
 
     fn killed(&mut self) -> bool {
@@ -201,16 +203,22 @@ impl World {
     }
 
     /// Performs a write or a call.
-    fn perform(&mut self, machine: &Reconciliation<View>, request: Request<View>, desired: &Desired, step: &Step) -> Response<View> {
+    fn perform(
+        &mut self,
+        machine: &Reconciliation<View>,
+        request: Request<View>,
+        desired: &Desired,
+        decision: &Decision,
+    ) -> Response<View> {
         let is_current = machine.view().object.metadata.resource_version == self.object.metadata.resource_version;
         match request {
-            Request::Call { call, .. } => Response::Called(Box::new(self.call(&call, desired, step))),
+            Request::Call { call, .. } => Response::Called(Box::new(self.call(&call, desired, decision))),
             _ if !is_current => Response::Rejected(Rejection::Conflict),
             Request::WriteStatus { status, .. } => {
-                assert_eq!(*status, step.recorded, "another status is written than was decided");
+                assert_eq!(*status, decision.status, "another status is written than was decided");
                 let resubmissions = |status: &Status| status.run.as_ref().map_or(0, |run| run.resubmissions);
                 let before = machine.view().status();
-                self.person_answers |= resubmissions(&status) > resubmissions(before);
+                self.user_decided |= resubmissions(&status) > resubmissions(before);
                 invariants::written(self, before, &status);
                 self.object.status = Some((*status).clone());
                 self.statuses.push((*status).clone());
@@ -226,7 +234,7 @@ impl World {
                 self.write()
             }
             Request::RemoveFinalizer { .. } => {
-                invariants::release(self, desired, step);
+                invariants::release(self, desired, decision);
                 self.object.metadata.finalizers = None;
                 let _ = self.write();
                 self.gone = true;
@@ -236,34 +244,34 @@ impl World {
         }
     }
 
-    fn call(&mut self, call: &Call, desired: &Desired, step: &Step) -> Seen {
+    fn call(&mut self, call: &Call, desired: &Desired, decision: &Decision) -> Observation {
         match call {
             Call::ResolveModel => {
                 self.resolves += 1;
-                Seen::Resolved(self.resolution.clone())
+                Observation::ModelResolved(self.resolution.clone())
             }
-            Call::FindModel => Seen::Presence(self.service.find()),
+            Call::FindModel => Observation::ModelChecked(self.service.find()),
             Call::Submit(request) => {
-                invariants::submission(self, desired, step);
-                let run = step.recorded.run.as_ref().unwrap();
-                let seen = Seen::Submission(self.service.submit(Owner::Run(run.number, run.attempt), request));
+                invariants::submission(self, desired, decision);
+                let run = decision.status.run.as_ref().unwrap();
+                let observation = Observation::Submission(self.service.submit(Owner::Run(run.number, run.attempt), request));
                 if let Some(state) = self.edit_during_submission.take() {
                     self.edit_status(|status| status.run.as_mut().unwrap().state = state);
                 }
                 if std::mem::take(&mut self.removes_run_during_submission) {
                     self.edit_status(|status| status.run = None);
                 }
-                seen
+                observation
             }
-            Call::Poll(kind, handle) => Seen::Look(self.service.look(*kind, handle)),
+            Call::Poll(kind, handle) => Observation::Polled(self.service.look(*kind, handle)),
             Call::List(kind, since) => {
                 let result = self.service.list(*kind, *since);
                 self.advance(self.service.hesitates + self.service.slow);
-                Seen::Listing { kind: *kind, result, taken: self.service.taken.clone() }
+                Observation::Listed { kind: *kind, result, claimed: self.service.claimed.clone() }
             }
             Call::Cancel(id) => {
-                invariants::cancellation(self, desired, step, id);
-                Seen::Cancellation(self.service.cancel(id))
+                invariants::cancellation(self, desired, decision, id);
+                Observation::CancelRequested(self.service.cancel(id))
             }
         }
     }

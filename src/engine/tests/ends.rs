@@ -1,9 +1,9 @@
 //! The ends that the services document: each with its reason, its sentence, and its rule for `backoffLimit`.
 
-use super::service::{Fate, Op, Owner, trouble};
+use super::service::{Op, Owner, SubmitFate, trouble};
 use super::world::{World, model, secs};
 use crate::api::{CANCEL_REQUESTED_AT, ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Fault};
+use crate::engine::{Blocker, Remedy};
 use crate::operation::{Failure, OperationId, Origin, Phase, TroubleKind};
 
 #[test]
@@ -79,7 +79,7 @@ fn request_is_dropped_only_where_the_list_proves_it() {
         never_known(&mut world);
         world.service.lag = secs(0);
         let (id, visible) = (OperationId::parse("op-other").unwrap(), world.now);
-        world.service.ops.push(Op { id, visible, owner: Owner::Stranger, vanished: false, ..world.service.ops[0].clone() });
+        world.service.ops.push(Op { id, visible, owner: Owner::OtherClient, vanished: false, ..world.service.ops[0].clone() });
         edit(&mut world);
         let submits = if reason == Reason::OperationLost { 1 } else { 2 };
         world.run_for(secs(3_600));
@@ -95,7 +95,7 @@ fn request_is_dropped_only_where_the_list_proves_it() {
     dropped(hide, Reason::Succeeded);
     dropped(|world| world.service.ops[1].origin = Origin::External, Reason::Succeeded);
     dropped(|world| world.service.ops[1].refresh_type = Some("calculate".to_owned()), Reason::Succeeded);
-    dropped(|world| world.service.taken.watched = ["op-other".to_owned()].into(), Reason::Succeeded);
+    dropped(|world| world.service.claimed.active = ["op-other".to_owned()].into(), Reason::Succeeded);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn request_dropped_needs_power_bi_and_an_unseen_operation() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     world.service.length = secs(1_000);
     world.run_for(secs(10));
-    assert!(world.service.looks > 0);
+    assert!(world.service.polls > 0);
     world.service.ops[0].vanished = true;
     world.run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
     assert_eq!(world.service.submits, 1);
@@ -124,10 +124,10 @@ fn request_dropped_needs_power_bi_and_an_unseen_operation() {
 fn exceeded_quota_is_retried_slowly() {
     let mut world = World::new(|_| {});
     let hasty = crate::operation::Trouble { retry_after: Some(secs(1)), ..trouble(TroubleKind::QuotaExceeded) };
-    world.service.posts.extend((0..100).map(|_| Fate::Refused(hasty.clone())));
+    world.service.submit_fates.extend((0..100).map(|_| SubmitFate::Refused(hasty.clone())));
     world.run_for(secs(7_200)).is(RunState::Waiting, Reason::QuotaExceeded);
     assert!((4..=9).contains(&world.service.submits), "{} submissions in two hours", world.service.submits);
-    world.service.posts.clear();
+    world.service.submit_fates.clear();
     world.run_for(secs(1_800)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
@@ -167,7 +167,7 @@ fn outcome_is_a_short_fact_with_the_message_in_ready() {
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(5)).is(RunState::Running, Reason::Running);
     world.annotate(CANCEL_REQUESTED_AT, Some("c")).run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     assert_eq!(facts(&world), "run 3 was cancelled");
-    world.spec_fault = Some(Fault { reason: Reason::InvalidSpec, message: "the long message".to_owned(), cure: Cure::Spec });
+    world.spec_blocker = Some(Blocker { reason: Reason::InvalidSpec, message: "the long message".to_owned(), remedy: Remedy::SpecChange });
     world.edit(|spec| spec.history_limit += 1).run_for(secs(5));
     assert_eq!(facts(&world), "no run can start with this spec");
 }

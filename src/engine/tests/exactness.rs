@@ -63,7 +63,7 @@ fn value_other_than_the_default_starts_a_run() {
 #[test]
 fn lost_submission_is_adopted_with_an_explicit_default() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(super::service::Fate::LostAfter);
+    world.service.submit_fates.push_back(super::service::SubmitFate::LostAfter);
     (world.service.length, world.service.lag) = (secs(200), secs(60));
     world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.edit(|spec| spec.refresh.as_mut().unwrap().retry_count = Some(0));

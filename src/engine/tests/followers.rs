@@ -7,7 +7,7 @@ use crate::api::{
     AfterRefresh, ConcurrencyPolicy, ConditionStatus, ConditionType, HistoryEntry, ModelRefresh, RUN_REQUESTED_AT, Reason, Run, RunState,
     Status, Time, Trigger, TriggerType,
 };
-use crate::engine::{Cure, Fault};
+use crate::engine::{Blocker, Remedy};
 
 fn leader(name: &str, uid: &str) -> ModelRefresh {
     let spec = serde_json::from_value(serde_json::json!({"model": model("Led")})).unwrap();
@@ -64,8 +64,8 @@ fn both() -> [World; 2] {
     [World::new(|_| {}).follower(), World::sync(|_| {}).follower()]
 }
 
-fn missing(reason: Reason) -> Fault {
-    Fault { reason, message: "the ModelRefresh staging is not there".to_owned(), cure: Cure::Cluster }
+fn missing(reason: Reason) -> Blocker {
+    Blocker { reason, message: "the ModelRefresh staging is not there".to_owned(), remedy: Remedy::ClusterChange }
 }
 
 #[test]
@@ -212,8 +212,8 @@ fn success_missing_from_the_history_is_reported_once() {
             }
             world.edit(|spec| spec.suspend = false).run_for(secs(300));
             assert_eq!(world.followings(), ["staging run 4"], "the latest run is all there is");
-            assert_eq!(world.told(Reason::RunsMissed), 1);
-            let said = world.notices.iter().find(|notice| notice.reason == Reason::RunsMissed).unwrap();
+            assert_eq!(world.event_count(Reason::RunsMissed), 1);
+            let said = world.events.iter().find(|event| event.reason == Reason::RunsMissed).unwrap();
             assert!(
                 said.reason.warns() == Some(true) && said.message.contains("3 successful runs of ModelRefresh staging"),
                 "{}",
@@ -225,7 +225,7 @@ fn success_missing_from_the_history_is_reported_once() {
             }
             world.leader_ends(RunState::Succeeded, kept);
             world.restart().run_for(secs(300));
-            assert_eq!((world.followings().len(), world.told(Reason::RunsMissed)), (2, 1));
+            assert_eq!((world.followings().len(), world.event_count(Reason::RunsMissed)), (2, 1));
         }
     }
 }
@@ -248,8 +248,8 @@ fn forbid_drops_a_success_during_a_run_and_names_it() {
     world.leader_succeeds().run_for(secs(10)).is(RunState::Running, Reason::Running);
     world.leader_succeeds();
     world.leader_succeeds().run_for(secs(300));
-    assert_eq!((world.followings(), world.told(Reason::TriggerDropped)), (vec!["staging run 1".to_owned()], 2));
-    assert!(world.notices.iter().any(|notice| notice.message.contains("staging run 3")));
+    assert_eq!((world.followings(), world.event_count(Reason::TriggerDropped)), (vec!["staging run 1".to_owned()], 2));
+    assert!(world.events.iter().any(|event| event.message.contains("staging run 3")));
     world.leader_succeeds().run_for(secs(300));
     assert_eq!(world.followings(), ["staging run 1", "staging run 4"]);
 }
@@ -267,7 +267,7 @@ fn replace_cancels_the_run_of_an_earlier_success() {
 #[test]
 fn missing_followed_refresh_blocks_only_following() {
     for mut world in both() {
-        (world.leader, world.spec_fault) = (None, Some(missing(Reason::FollowedNotFound)));
+        (world.leader, world.spec_blocker) = (None, Some(missing(Reason::FollowedNotFound)));
         world.run_for(secs(60));
         assert!(world.holds(ConditionType::Stalled) && world.due.is_some(), "it is checked again automatically");
         assert_eq!((world.writes, world.service.submits), (2, 0), "that it is awaited, and that it has not come");
@@ -278,7 +278,7 @@ fn missing_followed_refresh_blocks_only_following() {
         assert_eq!((ready.reason.as_str(), finished.reason.as_str()), ("FollowedNotFound", "Succeeded"), "each has its own reason");
         assert_eq!(finished.message, "run 1 succeeded");
         // It is created, and has run before the next poll.
-        (world.leader, world.spec_fault) = (Some(leader("staging", "led-1")), None);
+        (world.leader, world.spec_blocker) = (Some(leader("staging", "led-1")), None);
         world.leader_succeeds().run_for(secs(300));
         assert_eq!((world.followings(), world.ready()), (vec!["staging run 1".to_owned()], ConditionStatus::True));
     }
@@ -288,7 +288,7 @@ fn missing_followed_refresh_blocks_only_following() {
 fn follow_cycle_is_not_followed() {
     for mut world in both() {
         world.run_for(secs(10));
-        world.spec_fault = Some(missing(Reason::FollowCycle));
+        world.spec_blocker = Some(missing(Reason::FollowCycle));
         world.leader_succeeds().run_for(secs(300));
         assert!(world.holds(ConditionType::Stalled) && world.status().run.is_none());
     }
@@ -303,16 +303,16 @@ fn sync_without_model_uses_that_of_the_followed_refresh() {
     world.ahead = Some("another".to_owned());
     world.leader_succeeds().run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
     let gone = world.leader.take();
-    (world.spec_fault, world.ahead, world.dirty) = (Some(missing(Reason::FollowedNotFound)), None, true);
+    (world.spec_blocker, world.ahead, world.dirty) = (Some(missing(Reason::FollowedNotFound)), None, true);
     world.run_for(secs(60)).is(RunState::Waiting, Reason::FollowedNotFound);
     assert_eq!((&world.run().model, world.service.submits), (&model("Led"), 0), "what is on record stays");
-    (world.leader, world.spec_fault) = (gone, None);
+    (world.leader, world.spec_blocker) = (gone, None);
     world.run_for(secs(100)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.followings(), &world.run().model), (vec!["staging run 1".to_owned()], &model("Led")));
 
     // Where it was never there, nothing can run.
     let mut world = World::sync(|_| {}).follower();
-    (world.takes_model, world.leader, world.spec_fault) = (true, None, Some(missing(Reason::FollowedNotFound)));
+    (world.takes_model, world.leader, world.spec_blocker) = (true, None, Some(missing(Reason::FollowedNotFound)));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(60));
     assert!(world.holds(ConditionType::Stalled) && world.status().run.is_none() && world.status().model.is_none());
 }
@@ -322,7 +322,7 @@ fn following_run_continues_when_the_refresh_is_deleted() {
     for mut world in both() {
         world.run_for(secs(10));
         world.leader_succeeds().run_for(secs(5)).is(RunState::Running, Reason::Running);
-        (world.leader, world.spec_fault, world.dirty) = (None, Some(missing(Reason::FollowedNotFound)), true);
+        (world.leader, world.spec_blocker, world.dirty) = (None, Some(missing(Reason::FollowedNotFound)), true);
         world.run_for(secs(100)).is(RunState::Succeeded, Reason::Succeeded);
         assert!(world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished));
     }
@@ -357,7 +357,7 @@ fn accepted_run_is_kept_when_another_refresh_is_followed() {
             world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
             assert_eq!(world.followings()[..2], ["staging run 1", "staging run 2 (no longer followed)"]);
             let runs = if recreated { 5 } else { 2 };
-            assert_eq!((world.service.submits, world.followings().len(), world.told(Reason::RunsMissed)), (runs, runs, 0));
+            assert_eq!((world.service.submits, world.followings().len(), world.event_count(Reason::RunsMissed)), (runs, runs, 0));
             assert_eq!(world.status().queued, None);
         }
     }

@@ -5,7 +5,7 @@ use crate::api::{
     CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, ModelRefreshSpec, RUN_REQUESTED_AT, Reason, RefreshType,
     RunState, Status, TriggerType,
 };
-use crate::engine::Seen;
+use crate::engine::Observation;
 use crate::operation::{Look, Phase, TroubleKind};
 
 fn running() -> World {
@@ -54,7 +54,7 @@ fn declared_change_is_not_ready_until_it_has_run() {
         world.edit(edit).run_for(secs(5));
         not_run(&world);
         assert_eq!(world.status().last_handled_token.as_deref(), Some("v1"), "it has not run");
-        assert_eq!((world.told(Reason::ChangeNotRun), &world.status().queued), (1, &None));
+        assert_eq!((world.event_count(Reason::ChangeNotRun), &world.status().queued), (1, &None));
         world.restart().run_for(secs(100));
         not_run(&world);
         world.run_until(RunState::Succeeded).run_for(secs(300));
@@ -62,10 +62,10 @@ fn declared_change_is_not_ready_until_it_has_run() {
         assert!(world.statuses[..begun].iter().all(|status| !claims(status, 2)), "a success before the change has run");
         world.run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.run().number, world.service.submits, world.ready()), (2, 2, ConditionStatus::True));
-        assert_eq!((world.run().trigger.r#type, world.told(Reason::TriggerDropped)), (TriggerType::Change, 0));
+        assert_eq!((world.run().trigger.r#type, world.event_count(Reason::TriggerDropped)), (TriggerType::Change, 0));
         let wanted = world.object.spec.trigger.as_ref().unwrap().token.clone();
         assert_eq!(world.status().last_handled_token, wanted);
-        assert_eq!(world.told(Reason::ChangeNotRun), 1);
+        assert_eq!(world.event_count(Reason::ChangeNotRun), 1);
     }
 }
 
@@ -77,7 +77,7 @@ fn the_end_of_the_run_is_recorded_as_not_ready() {
     let end = world.statuses.iter().find(ended).unwrap();
     let ready = end.conditions.iter().find(|condition| condition.r#type == ConditionType::Ready).unwrap();
     assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::False, Reason::ChangeNotRun.as_str()));
-    assert_eq!(world.told(Reason::Succeeded), 2, "and both ends are reported");
+    assert_eq!(world.event_count(Reason::Succeeded), 2, "and both ends are reported");
 }
 
 #[test]
@@ -86,12 +86,12 @@ fn a_request_that_is_dropped_does_not_take_the_change_with_it() {
     world.edit(|spec| token(spec, "v2"));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(5));
     not_run(&world);
-    assert_eq!((world.told(Reason::TriggerDropped), world.status().last_handled_request.as_deref()), (1, Some("a")));
+    assert_eq!((world.event_count(Reason::TriggerDropped), world.status().last_handled_request.as_deref()), (1, Some("a")));
     assert_eq!(world.status().last_handled_token.as_deref(), Some("v1"));
     // Nor where it comes first.
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(5));
     world.run_for(secs(3_000)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().number, world.run().trigger.value.as_str(), world.told(Reason::TriggerDropped)), (2, "v2", 2));
+    assert_eq!((world.run().number, world.run().trigger.value.as_str(), world.event_count(Reason::TriggerDropped)), (2, "v2", 2));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn occurrences_behind_a_change_are_dropped_too() {
     world.edit(|spec| token(spec, "v2")).run_for(secs(5));
     world.leader_ends(RunState::Succeeded, 20);
     world.run_for(secs(5));
-    assert_eq!((world.told(Reason::TriggerDropped), world.status().last_followed.as_ref().unwrap().number), (1, 1));
+    assert_eq!((world.event_count(Reason::TriggerDropped), world.status().last_followed.as_ref().unwrap().number), (1, 1));
     not_run(&world);
     world.run_for(secs(3_000)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.run().trigger.value.as_str()), (2, "v2"));
@@ -139,12 +139,12 @@ fn a_stalled_run_is_reported_before_the_change() {
     world.edit(|spec| token(spec, "v2")).run_for(secs(5));
     not_run(&world);
     let trouble = super::service::trouble(TroubleKind::AccessDenied);
-    world.hindrance = Some(Seen::Look(Look::Trouble(trouble)));
+    world.preparation_failure = Some(Observation::Polled(Look::Trouble(trouble)));
     world.run_for(secs(100));
     let ready = world.condition(ConditionType::Ready).unwrap();
     assert_eq!(ready.reason, Reason::AccessDenied.as_str());
     assert!(world.holds(ConditionType::Stalled));
-    world.hindrance = None;
+    world.preparation_failure = None;
     world.run_for(secs(100));
     not_run(&world);
 }
@@ -176,7 +176,7 @@ fn what_another_policy_accepted_runs() {
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(5));
     assert!(world.status().queued.is_some());
     world.edit(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid).run_for(secs(5));
-    assert_eq!(world.told(Reason::TriggerDropped), 0);
+    assert_eq!(world.event_count(Reason::TriggerDropped), 0);
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(3_000)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().number, world.run().trigger.value.as_str(), world.told(Reason::TriggerDropped)), (2, "a", 1));
+    assert_eq!((world.run().number, world.run().trigger.value.as_str(), world.event_count(Reason::TriggerDropped)), (2, "a", 1));
 }

@@ -1,6 +1,6 @@
 //! The service reports the model as not found while an operation on it may be running: it was deleted, or the identity lost its access.
 
-use super::service::{Fate, trouble};
+use super::service::{SubmitFate, trouble};
 use super::world::{World, secs};
 use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
 use crate::operation::{OperationKind, Presence, TroubleKind};
@@ -30,10 +30,10 @@ fn deleted_model_ends_its_run_after_the_list_lag() {
         assert!(world.run().message.contains("the run ends at 2026-01-01T12:"), "{}", world.run().message);
         world.run_for(secs(60)).is(RunState::Failed, Reason::OperationLost);
         assert!(world.run().message.contains("the model was deleted"), "{}", world.run().message);
-        let asked = (world.service.looks, world.service.lists, world.service.finds);
+        let asked = (world.service.polls, world.service.lists, world.service.finds);
         assert!(world.service.finds <= 4, "{asked:?}");
         world.run_for(secs(10_000));
-        assert_eq!((world.service.looks, world.service.lists, world.service.finds), asked, "it is over");
+        assert_eq!((world.service.polls, world.service.lists, world.service.finds), asked, "it is over");
     }
 }
 
@@ -84,7 +84,7 @@ fn deletion_releases_only_if_the_model_is_gone() {
 #[test]
 fn unresolved_submission_ends_with_its_model() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.service.lag = secs(1_000);
     world.run_for(secs(10));
     delete_model(&mut world);

@@ -3,14 +3,15 @@
 use super::service::Owner;
 use super::world::World;
 use crate::api::{
-    Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, Reason, Run, RunState, Status, Telling, Time, TriggerType,
+    Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, EventPolicy, Reason, Run, RunState, Status, Time,
+    TriggerType,
 };
-use crate::engine::{Desired, Effect, Step};
+use crate::engine::{Decision, Desired, Effect};
 use crate::operation::{OperationId, OperationKind, Phase, Presence};
 
 /// Laws of each decision, whether its step is taken or not.
-pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Step) {
-    let after = &step.recorded;
+pub(super) fn decision(world: &World, desired: &Desired, before: &Status, decision: &Decision) {
+    let after = &decision.status;
     if after != before {
         conditions(after, desired.generation);
         if after.conditions != before.conditions {
@@ -31,25 +32,25 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
     if let (Some(old), Some(new)) = (before.run.as_ref().filter(|run| ours(run)), &after.run) {
         assert!(new.number >= old.number && (new.number > old.number || new.attempt >= old.attempt), "a run went back");
     }
-    if before.run.as_ref().is_some_and(|run| !run.state.ended()) && step.effect == Effect::Nothing && desired.finalizer {
+    if before.run.as_ref().is_some_and(|run| !run.state.ended()) && decision.effect == Effect::None && desired.finalizer {
         assert_eq!(after.observed_generation, desired.generation, "an edit was not acknowledged");
     }
-    match &step.effect {
-        Effect::Submit | Effect::TakeTurn | Effect::FindModel | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_) => {
-            assert!(step.model.names().is_none() && !step.model.is_empty(), "{:?} without the ids of the model", step.effect);
+    match &decision.effect {
+        Effect::Submit | Effect::AcquireTurn | Effect::FindModel | Effect::Poll(_) | Effect::List(..) | Effect::Cancel(_) => {
+            assert!(decision.model.names().is_none() && !decision.model.is_empty(), "{:?} without the ids of the model", decision.effect);
         }
-        Effect::Nothing | Effect::Resolve | Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::Release => {}
+        Effect::None | Effect::ResolveModel | Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::RemoveFinalizer => {}
     }
-    if step.effect == Effect::Submit {
+    if decision.effect == Effect::Submit {
         let run = after.run.as_ref().expect("an intent");
         assert!(after != before, "a submission without a write before it");
         assert_eq!((run.state, run.submitted_time), (RunState::Submitting, Some(world.now.into())), "a submission without its intent");
         assert_eq!(run.work, desired.work.digest, "the intent is for other work");
         assert_eq!(run.looked_up, desired.work.model.names(), "the intent is for other names");
         assert!(run.looked_up.is_some() || run.model == desired.work.model, "the intent is for another model");
-        assert_eq!(step.model, run.model, "submitted to another model than is recorded");
+        assert_eq!(decision.model, run.model, "submitted to another model than is recorded");
         assert!(desired.finalizer && desired.deletion.is_none(), "a submission that nobody will see to the end of");
-        assert!(!desired.policy.suspend && desired.fault.is_none());
+        assert!(!desired.policy.suspend && desired.blocker.is_none());
     }
 }
 
@@ -57,7 +58,7 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
 fn references(world: &World, status: &Status) {
     let find = |kind: ConditionType| status.conditions.iter().find(|condition| condition.r#type == kind);
     let reason = Reason::parse(&find(ConditionType::Ready).unwrap().reason);
-    let Some(reason) = reason.filter(|reason| reason.telling() == Telling::Awaited) else { return };
+    let Some(reason) = reason.filter(|reason| reason.event_policy() == EventPolicy::Awaited) else { return };
     let since = status.missing_since_time.expect("a missing reference without its time");
     assert!(since <= Time::from(world.now), "missing since a time to come");
     let may_arrive = world.now < since.timestamp() + world.settings.reference_grace;
@@ -67,7 +68,7 @@ fn references(world: &World, status: &Status) {
 
 /// What is written of an end is the end at the service.
 pub(super) fn written(world: &World, before: &Status, after: &Status) {
-    followed(world, before, after);
+    upstream(world, before, after);
     let Some(run) = after.run.as_ref().filter(|run| run.state.ended()) else { return };
     if before.run.as_ref().is_some_and(|old| old.number == run.number && old.state.ended()) {
         return;
@@ -102,13 +103,13 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
         _ => {}
     }
     // An operation that cannot be cancelled is reported as cancelled only if none has started.
-    if !world.person_answers && (world.kind == OperationKind::Refresh || reason == Reason::CancelledOnRequest) {
+    if !world.user_decided && (world.kind == OperationKind::Refresh || reason == Reason::CancelledOnRequest) {
         assert!(mine_alive(world).is_empty(), "run {} ended ({reason}) and its operation runs: {:?}", run.number, mine_alive(world));
     }
 }
 
 /// No followed run starts two runs, and none before an earlier one.
-fn followed(world: &World, before: &Status, after: &Status) {
+fn upstream(world: &World, before: &Status, after: &Status) {
     let number = |status: &Status| status.run.as_ref().map_or(0, |run| run.number);
     let Some(run) = after.run.as_ref().filter(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.number > number(before)) else {
         return;
@@ -143,7 +144,7 @@ pub(super) fn conditions(status: &Status, generation: i64) {
     // A fact of the run besides Ready, and never another resource's fault.
     for fact in [find(ConditionType::Succeeded), find(ConditionType::Finished)].into_iter().flatten() {
         assert!(fact.message.len() < 64 && fact.message != ready.message, "{fact:?} repeats {ready:?}");
-        let awaited = |reason: Reason| reason.telling() == Telling::Awaited;
+        let awaited = |reason: Reason| reason.event_policy() == EventPolicy::Awaited;
         assert!(fact.status != ConditionStatus::True || !Reason::parse(&fact.reason).is_some_and(awaited), "{fact:?}");
     }
     if find(ConditionType::Succeeded).is_some_and(|succeeded| succeeded.status == ConditionStatus::True) {
@@ -162,23 +163,23 @@ fn mine_alive(world: &World) -> Vec<&OperationId> {
     // A synchronization that exceeded its deadline keeps running, besides those of later runs.
     let run = world.object.status.as_ref().and_then(|status| status.run.as_ref());
     let number = run.map_or(0, |run| run.number + i32::from(run.state.ended()));
-    let let_go = |op: &super::service::Op| op.kind == OperationKind::Sync && matches!(op.owner, Owner::Run(of, _) if of < number);
-    let ours = |op: &&super::service::Op| op.owner != Owner::Stranger && op.live(world.now) && !let_go(op);
+    let released = |op: &super::service::Op| op.kind == OperationKind::Sync && matches!(op.owner, Owner::Run(of, _) if of < number);
+    let ours = |op: &&super::service::Op| op.owner != Owner::OtherClient && op.live(world.now) && !released(op);
     world.service.ops.iter().filter(ours).map(|op| &op.id).collect()
 }
 
 /// At most one live operation for a run, and a second one only after the first is known to have failed.
-pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
-    if world.person_answers {
+pub(super) fn submission(world: &World, desired: &Desired, decision: &Decision) {
+    if world.user_decided {
         return;
     }
     assert!(mine_alive(world).is_empty(), "submitted again while {:?} runs", mine_alive(world));
-    assert!(world.service.under_way.is_empty(), "submitted again while a submission is still on its way");
+    assert!(world.service.in_flight.is_empty(), "submitted again while a submission is still on its way");
     if world.kind == OperationKind::Sync {
         let refreshes = |op: &&super::service::Op| op.kind == OperationKind::Refresh && op.live(world.now) && op.visible <= world.now;
         assert!(world.service.ops.iter().find(refreshes).is_none(), "synchronized during a refresh");
     }
-    let run = step.recorded.run.as_ref().unwrap();
+    let run = decision.status.run.as_ref().unwrap();
     for op in &world.service.ops {
         let Owner::Run(number, attempt) = op.owner else { continue };
         if number == run.number && !op.vanished {
@@ -192,32 +193,32 @@ pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
 }
 
 /// Another client's operation is cancelled only if `conflictPolicy` requests it; an own operation never counts as one.
-pub(super) fn cancellation(world: &World, desired: &Desired, step: &Step, id: &OperationId) {
+pub(super) fn cancellation(world: &World, desired: &Desired, decision: &Decision, id: &OperationId) {
     assert!(world.kind.offers().cancel, "a synchronization is cancelled");
     let op = world.service.ops.iter().find(|op| op.id == *id);
-    let run = step.recorded.run.as_ref().unwrap();
-    let followed = run.operation_id.as_deref() == Some(id.as_str());
+    let run = decision.status.run.as_ref().unwrap();
+    let upstream = run.operation_id.as_deref() == Some(id.as_str());
     match op.map(|op| op.owner) {
-        Some(Owner::Stranger) if !world.person_answers => {
+        Some(Owner::OtherClient) if !world.user_decided => {
             assert_eq!(desired.policy.conflict, ConflictPolicy::Replace, "a stranger's operation {id} is cancelled");
         }
         Some(Owner::Run(_, _)) => {
-            assert!(followed || world.person_answers, "our own operation {id} is cancelled as a stranger's: {run:?}");
+            assert!(upstream || world.user_decided, "our own operation {id} is cancelled as a stranger's: {run:?}");
         }
-        Some(Owner::Stranger) | None => {}
+        Some(Owner::OtherClient) | None => {}
     }
 }
 
 /// The finalizer is removed when no operation of the resource is running, or an event reports that one may be.
-pub(super) fn release(world: &World, desired: &Desired, step: &Step) {
-    let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
+pub(super) fn release(world: &World, desired: &Desired, decision: &Decision) {
+    let said = decision.events.iter().any(|event| event.reason == Reason::Released);
     let may = !world.kind.offers().cancel
         || desired.requests.release
         || desired.policy.deletion == DeletionPolicy::Orphan
-        || world.namespace_ending;
+        || world.namespace_terminating;
     assert!(!said || may, "let go without being asked to");
-    if !said && !world.person_answers {
+    if !said && !world.user_decided {
         assert!(mine_alive(world).is_empty(), "let go while {:?} runs", mine_alive(world));
-        assert!(world.service.under_way.is_empty(), "let go while a submission is on its way");
+        assert!(world.service.in_flight.is_empty(), "let go while a submission is on its way");
     }
 }

@@ -1,9 +1,9 @@
 //! A model that is given by names: resolved before a run's turn, and equal to the same model by ids.
 
-use super::service::{Fate, trouble};
+use super::service::{SubmitFate, trouble};
 use super::world::{World, model, secs};
 use crate::api::{ConditionType, Model, PowerBiModel, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Fault, Seen};
+use crate::engine::{Blocker, Observation, Remedy};
 use crate::operation::{ModelIds, Phase, Resolution, TroubleKind};
 
 pub(super) fn named(workspace: &str) -> Model {
@@ -64,7 +64,7 @@ fn each_run_resolves_names_and_keeps_the_ids() {
 #[test]
 fn lost_response_is_searched_on_the_submitted_model() {
     let mut world = world();
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
     let sent_to = world.run().model.clone();
     world.resolution = ids("another");
@@ -95,7 +95,7 @@ fn unmatched_names_stall_and_are_resolved_every_minute() {
     world.run_for(secs(600)).is(RunState::Waiting, Reason::ModelNotResolved);
     assert!(world.holds(ConditionType::Stalled) && world.run().message.contains("two workspaces"), "{}", world.run().message);
     assert!((9..=12).contains(&world.resolves), "{} look-ups in ten minutes", world.resolves);
-    assert_eq!((world.writes, world.turn_use()), (2, crate::engine::TurnUse::Free), "why, and the finalizer");
+    assert_eq!((world.writes, world.queue_state()), (2, crate::engine::QueueState::None), "why, and the finalizer");
     world.resolution = ids("found");
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.service.submits), (1, 1));
@@ -108,10 +108,11 @@ fn failed_name_resolution_is_retried() {
     world.run_for(secs(20)).is(RunState::Waiting, Reason::AccessDenied);
     world.resolution = Resolution::Trouble(trouble(TroubleKind::Unreachable));
     world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
-    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
-    world.hindrance = Some(Seen::Fault(fault));
+    let blocker =
+        Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange };
+    world.preparation_failure = Some(Observation::Blocked(blocker));
     world.run_for(secs(120)).is(RunState::Waiting, Reason::SecretNotFound);
-    (world.hindrance, world.resolution) = (None, ids("found"));
+    (world.preparation_failure, world.resolution) = (None, ids("found"));
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
 }
 

@@ -66,7 +66,7 @@ fn resource_can_be_deleted_and_released() {
         assert!(world.gone && world.service.cancels.len() == 1, "{changes:?}");
         let mut world = downgraded(1_000, &changes);
         world.annotate(RELEASE, Some("true")).delete().run_for(secs(1));
-        assert!(world.gone && world.told(Reason::Released) == 1, "{changes:?}");
+        assert!(world.gone && world.event_count(Reason::Released) == 1, "{changes:?}");
     }
 }
 

@@ -1,9 +1,11 @@
 //! A tracked operation: its end, its deadline, its disappearance, and empty or contradictory responses.
 
-use super::service::{Ask, trouble, unreachable};
+use super::service::{CallFate, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, Surroundings, Taken, decide};
+use crate::engine::{
+    Blocker, ClaimedOperations, Decision, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Remedy, decide,
+};
 use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationKind, Phase, ServiceMessage, TroubleKind};
 
 fn running(length: u64) -> World {
@@ -13,9 +15,16 @@ fn running(length: u64) -> World {
     world
 }
 
-fn told(world: &World, scratch: &Scratch, seen: Seen) -> Step {
-    let desired = Desired::of_refresh(&world.object, Surroundings::default());
-    decide(&Situation { desired: &desired, recorded: world.status(), scratch, seen, now: world.now, settings: &world.settings })
+fn decide_on(world: &World, memory: &DecisionMemory, seen: Observation) -> Decision {
+    let desired = Desired::of_refresh(&world.object, External::default());
+    decide(&DecisionInput {
+        desired: &desired,
+        status: world.status(),
+        memory,
+        observation: seen,
+        now: world.now,
+        settings: &world.settings,
+    })
 }
 
 #[test]
@@ -40,8 +49,8 @@ fn first_message_is_in_the_condition_and_ten_in_the_status() {
     let id = world.run().operation_id.clone().unwrap();
     let message = |n: u32| ServiceMessage { severity: "Error".to_owned(), code: None, text: format!("error {n}"), times: n };
     let failed = Operation { messages: (1..=50).map(message).collect(), ..Operation::of_client(&id, Phase::Failed) };
-    let seen = Seen::Look(Look::Found { operation: Box::new(failed), retry_after: None, location: None });
-    let run = told(&world, &Scratch::default(), seen).recorded.run.unwrap();
+    let seen = Observation::Polled(Look::Found { operation: Box::new(failed), retry_after: None, location: None });
+    let run = decide_on(&world, &DecisionMemory::default(), seen).status.run.unwrap();
     assert!(run.message.ends_with(": error 1"), "{}", run.message);
     let shown: Vec<_> = run.messages.iter().map(|message| message.message.as_str()).collect();
     assert_eq!((shown.len(), &shown[..2]), (10, &["error 1", "error 2 (2 times)"][..]));
@@ -51,7 +60,7 @@ fn first_message_is_in_the_condition_and_ten_in_the_status() {
 fn end_is_observed_within_a_tenth_of_the_length() {
     let mut world = running(7_200);
     world.run_for(secs(8_000)).is(RunState::Succeeded, Reason::Succeeded);
-    assert!(world.service.looks < 320, "{} looks in two hours", world.service.looks);
+    assert!(world.service.polls < 320, "{} looks in two hours", world.service.polls);
 }
 
 #[test]
@@ -107,12 +116,12 @@ fn unknown_operation_is_lost_only_after_a_list() {
 fn list_with_operation_outweighs_an_empty_poll() {
     let world = running(1_000);
     let old = World { now: world.now + secs(300), ..running(1_000) };
-    let step = told(&old, &Scratch::default(), Seen::Look(Look::Gone));
-    assert!(matches!(step.effect, Effect::List(..)));
+    let decision = decide_on(&old, &DecisionMemory::default(), Observation::Polled(Look::Gone));
+    assert!(matches!(decision.effect, Effect::List(..)));
     let listing = crate::operation::Listing { operations: vec![Operation::of_client("OP-1", Phase::InProgress)], ..Default::default() };
-    let taken = Taken { watched: ["op-1".to_owned()].into(), ..Taken::default() };
-    let step = told(&old, &step.scratch, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken });
-    assert_eq!(step.recorded.run.unwrap().state, RunState::Running);
+    let claimed = ClaimedOperations { active: ["op-1".to_owned()].into(), ..ClaimedOperations::default() };
+    let decision = decide_on(&old, &decision.memory, Observation::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed });
+    assert_eq!(decision.status.run.unwrap().state, RunState::Running);
 }
 
 #[test]
@@ -121,7 +130,7 @@ fn errors_never_end_a_run_and_cost_two_writes() {
     let writes = world.writes;
     for n in 0..40 {
         let kind = if n % 2 == 0 { TroubleKind::Unreachable } else { TroubleKind::InvalidAnswer };
-        world.service.asks.push_back(Ask::Trouble(trouble(kind)));
+        world.service.call_fates.push_back(CallFate::Trouble(trouble(kind)));
     }
     world.run_for(secs(600)).is(RunState::Running, Reason::Retrying);
     assert_eq!(world.writes, writes + 1, "that it cannot be polled");
@@ -133,7 +142,7 @@ fn errors_never_end_a_run_and_cost_two_writes() {
 fn single_lost_response_causes_no_write() {
     let mut world = running(1_000);
     let writes = world.writes;
-    world.service.asks.push_back(Ask::Trouble(unreachable()));
+    world.service.call_fates.push_back(CallFate::Trouble(unreachable()));
     world.run_for(secs(300)).is(RunState::Running, Reason::Running);
     assert_eq!(world.writes, writes);
 }
@@ -141,21 +150,25 @@ fn single_lost_response_causes_no_write() {
 #[test]
 fn missing_secret_during_a_run_stalls_and_frees_the_turn() {
     let mut world = running(100);
-    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
-    world.hindrance = Some(Seen::Fault(fault));
+    let blocker =
+        Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange };
+    world.preparation_failure = Some(Observation::Blocked(blocker));
     world.run_for(secs(600)).is(RunState::Running, Reason::SecretNotFound);
     assert!(world.holds(ConditionType::Stalled));
-    assert_eq!(world.turn_use(), crate::engine::TurnUse::Free);
-    world.hindrance = None;
+    assert_eq!(world.queue_state(), crate::engine::QueueState::None);
+    world.preparation_failure = None;
     world.run_for(secs(70)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]
 fn response_about_another_operation_is_ignored() {
     let world = running(1_000);
-    let seen =
-        Seen::Look(Look::Found { operation: Box::new(Operation::of_client("op-77", Phase::Succeeded)), retry_after: None, location: None });
-    assert_eq!(told(&world, &world.transient.scratch, seen).recorded, *world.status());
+    let seen = Observation::Polled(Look::Found {
+        operation: Box::new(Operation::of_client("op-77", Phase::Succeeded)),
+        retry_after: None,
+        location: None,
+    });
+    assert_eq!(decide_on(&world, &world.transient.memory, seen).status, *world.status());
 }
 
 #[test]
@@ -167,12 +180,16 @@ fn late_poll_does_not_reopen_an_ended_run() {
             // Nor where the next run is due.
             world.annotate(RUN_REQUESTED_AT, Some("a"));
         }
-        let step = told(
+        let decision = decide_on(
             &world,
-            &world.transient.scratch,
-            Seen::Look(Look::Found { operation: Box::new(Operation::of_client("op-1", phase)), retry_after: None, location: None }),
+            &world.transient.memory,
+            Observation::Polled(Look::Found {
+                operation: Box::new(Operation::of_client("op-1", phase)),
+                retry_after: None,
+                location: None,
+            }),
         );
-        assert_eq!((step.recorded.run, step.effect), (world.status().run.clone(), Effect::Nothing));
+        assert_eq!((decision.status.run, decision.effect), (world.status().run.clone(), Effect::None));
     }
 }
 
@@ -182,35 +199,42 @@ fn repeated_success_with_failed_objects_ends_the_run() {
     let mut torn = Operation::of_client("op-1", Phase::Succeeded);
     let name = ObjectName { table: "Orders".to_owned(), partition: None };
     torn.objects = vec![ObjectProgress { name, phase: Phase::Failed, reported: "failed".to_owned() }];
-    let look = |scratch: &Scratch| {
-        told(&world, scratch, Seen::Look(Look::Found { operation: Box::new(torn.clone()), retry_after: None, location: None }))
+    let look = |memory: &DecisionMemory| {
+        decide_on(&world, memory, Observation::Polled(Look::Found { operation: Box::new(torn.clone()), retry_after: None, location: None }))
     };
-    let mut step = look(&world.transient.scratch);
+    let mut decision = look(&world.transient.memory);
     for _ in 0..2 {
-        assert_eq!(step.recorded.run.as_ref().unwrap().state, RunState::Running);
-        step = look(&step.scratch);
+        assert_eq!(decision.status.run.as_ref().unwrap().state, RunState::Running);
+        decision = look(&decision.memory);
     }
-    let run = look(&step.scratch).recorded.run.unwrap();
+    let run = look(&decision.memory).status.run.unwrap();
     assert_eq!((run.state, run.reason.as_str()), (RunState::Failed, "ContradictoryAnswer"));
 }
 
 #[test]
 fn progress_is_written_at_most_every_ten_seconds() {
     let world = running(1_000);
-    let (mut scratch, mut writes, mut recorded) = (Scratch::default(), Vec::new(), world.status().clone());
-    let desired = Desired::of_refresh(&world.object, Surroundings::default());
+    let (mut memory, mut writes, mut recorded) = (DecisionMemory::default(), Vec::new(), world.status().clone());
+    let desired = Desired::of_refresh(&world.object, External::default());
     for second in 0..100 {
         let mut seen = Operation::of_client("op-1", Phase::InProgress);
         let phase = |n| if n < second { Phase::Succeeded } else { Phase::InProgress };
         let object = |n| ObjectName { table: format!("T{n}"), partition: None };
         seen.objects = (0..100).map(|n| ObjectProgress { name: object(n), phase: phase(n), reported: String::new() }).collect();
         let now = world.now + secs(u64::try_from(second).unwrap());
-        let seen = Seen::Look(Look::Found { operation: Box::new(seen), retry_after: None, location: None });
-        let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &scratch, seen, now, settings: &world.settings });
-        if step.recorded != recorded {
+        let seen = Observation::Polled(Look::Found { operation: Box::new(seen), retry_after: None, location: None });
+        let decision = decide(&DecisionInput {
+            desired: &desired,
+            status: &recorded,
+            memory: &memory,
+            observation: seen,
+            now,
+            settings: &world.settings,
+        });
+        if decision.status != recorded {
             writes.push(second);
         }
-        (recorded, scratch) = (step.recorded, step.scratch);
+        (recorded, memory) = (decision.status, decision.memory);
     }
     assert!(writes.len() == 10 && writes.windows(2).all(|pair| pair[1] - pair[0] >= 10), "{writes:?}");
 }
@@ -220,9 +244,9 @@ fn clock_set_back_stops_no_run() {
     let mut world = running(100);
     world.now -= secs(3_600);
     world.restart();
-    world.transient.scratch.next_look = Some(world.now + secs(3_610));
-    world.transient.scratch.paused_at = Some(world.now + secs(3_600));
-    assert!(matches!(told(&world, &world.transient.scratch, Seen::Nothing).effect, Effect::Look(_)));
+    world.transient.memory.poll_not_before = Some(world.now + secs(3_610));
+    world.transient.memory.poll_delayed_at = Some(world.now + secs(3_600));
+    assert!(matches!(decide_on(&world, &world.transient.memory, Observation::None).effect, Effect::Poll(_)));
 }
 
 #[test]

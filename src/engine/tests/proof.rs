@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::service::Fate;
+use super::service::SubmitFate;
 use super::world::{World, secs};
 use crate::api::{Reason, RefreshObject, RunState};
 use crate::operation::{ObjectName, Origin};
@@ -12,11 +12,11 @@ fn object(table: &str) -> RefreshObject {
 }
 
 /// A run for this table, whose POST never arrived or whose response was lost.
-fn lost(fate: Fate, asked: &str) -> World {
+fn lost(fate: SubmitFate, asked: &str) -> World {
     let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = vec![object(asked)]);
-    world.service.posts.push_back(fate);
+    world.service.submit_fates.push_back(fate);
     world.service.length = secs(20);
-    world.pass(None);
+    world.reconcile_once(None);
     world.dirty = true;
     world
 }
@@ -25,9 +25,9 @@ fn lost(fate: Fate, asked: &str) -> World {
 fn unknown_origin_is_never_adopted() {
     for length in [3, 4_000] {
         let mut world = World::new(|_| {});
-        world.service.posts.push_back(Fate::LostBefore);
+        world.service.submit_fates.push_back(SubmitFate::LostBefore);
         world.run_for(secs(2));
-        world.service.stranger(length, "full");
+        world.service.start_other_refresh(length, "full");
         world.service.ops[0].origin = Origin::Unknown;
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
@@ -39,9 +39,9 @@ fn unknown_origin_is_never_adopted() {
 #[test]
 fn unknown_origin_that_contradicts_the_request_is_not_ours() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(2));
-    world.service.stranger(3, "calculate");
+    world.service.start_other_refresh(3, "calculate");
     world.service.ops[0].origin = Origin::Unknown;
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
@@ -50,9 +50,9 @@ fn unknown_origin_that_contradicts_the_request_is_not_ours() {
 #[test]
 fn external_operation_is_absent() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(2));
-    world.service.stranger(3, "full");
+    world.service.start_other_refresh(3, "full");
     world.service.ops[0].origin = Origin::External;
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
@@ -61,10 +61,10 @@ fn external_operation_is_absent() {
 #[test]
 fn unknown_origin_beside_client_origin_is_not_a_candidate() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     (world.service.length, world.service.lag) = (secs(3), secs(60));
     world.run_for(secs(10));
-    world.service.stranger(3, "full");
+    world.service.start_other_refresh(3, "full");
     world.service.ops[1].origin = Origin::Unknown;
     world.service.ops[1].visible = world.now;
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -74,10 +74,10 @@ fn unknown_origin_beside_client_origin_is_not_a_candidate() {
 #[test]
 fn undecided_submission_shows_unknown_origin_candidates() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     (world.service.length, world.service.lag) = (secs(3), secs(60));
     world.run_for(secs(10));
-    world.service.stranger(3, "full");
+    world.service.start_other_refresh(3, "full");
     (world.service.ops[0].origin, world.service.ops[1].refresh_type) = (Origin::Unknown, None);
     world.service.ops[1].visible = world.now;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
@@ -89,9 +89,9 @@ fn operation_just_before_the_intent_is_not_adopted() {
     for (before, skew, length) in [(4, 0, 400), (2, 0, 400), (2, 0, 1), (4, -250, 400), (4, 250, 400)] {
         let mut world = World::new(|_| {});
         world.service.skew = SignedDuration::from_secs(skew);
-        world.service.stranger(length, "full");
+        world.service.start_other_refresh(length, "full");
         world.service.ops[0].start = world.now - secs(before);
-        world.service.posts.push_back(Fate::LostBefore);
+        world.service.submit_fates.push_back(SubmitFate::LostBefore);
         world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!(world.run().operation_id.as_deref(), Some("op-2"), "{before} s before, {skew} s");
     }
@@ -101,10 +101,10 @@ fn operation_just_before_the_intent_is_not_adopted() {
 fn clocks_of_two_machines_may_differ_by_five_seconds() {
     for (before, asked) in [(4, true), (7, false)] {
         let mut world = World::new(|_| {});
-        world.service.stranger(1, "full");
+        world.service.start_other_refresh(1, "full");
         world.service.ops[0].start = world.now - secs(before);
-        world.service.posts.push_back(Fate::LostBefore);
-        world.pass(None);
+        world.service.submit_fates.push_back(SubmitFate::LostBefore);
+        world.reconcile_once(None);
         world.restart();
         let (state, reason) =
             if asked { (RunState::Submitting, Reason::SubmissionUnknown) } else { (RunState::Succeeded, Reason::Succeeded) };
@@ -116,9 +116,9 @@ fn clocks_of_two_machines_may_differ_by_five_seconds() {
 #[test]
 fn operation_after_the_call_timeout_needs_a_user_decision() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(60));
-    world.service.stranger(20, "full");
+    world.service.start_other_refresh(20, "full");
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("later than a submission"), "{}", world.run().message);
     assert_eq!(world.service.submits, 1);
@@ -127,7 +127,7 @@ fn operation_after_the_call_timeout_needs_a_user_decision() {
 #[test]
 fn names_equal_to_the_service_are_adopted() {
     for (asked, shown) in [("Dummy Sales ", "Dummy Sales "), ("umsätze", "UMSÄTZE"), ("Straße", "STRASSE")] {
-        let mut world = lost(Fate::LostAfter, asked);
+        let mut world = lost(SubmitFate::LostAfter, asked);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")), "{asked}");
@@ -137,7 +137,7 @@ fn names_equal_to_the_service_are_adopted() {
 #[test]
 fn names_differing_in_spaces_or_encoding_need_a_user_decision() {
     for (asked, shown) in [("Dummy Sales ", "Dummy Sales"), ("Ums\u{e4}tze", "Umsa\u{308}tze"), ("Sales", "Sales\u{a0}")] {
-        let mut world = lost(Fate::LostAfter, asked);
+        let mut world = lost(SubmitFate::LostAfter, asked);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert!(world.run().message.contains("differ in spaces"), "{}", world.run().message);
@@ -147,7 +147,7 @@ fn names_differing_in_spaces_or_encoding_need_a_user_decision() {
 
 #[test]
 fn objects_that_are_not_shown_prove_nothing() {
-    let mut world = lost(Fate::LostAfter, "Orders");
+    let mut world = lost(SubmitFate::LostAfter, "Orders");
     world.service.ops[0].objects.clear();
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("tables and partitions"), "{}", world.run().message);
@@ -160,9 +160,9 @@ fn partition_that_is_not_shown_proves_nothing() {
     for shown in [vec![of(Some("2025"))], vec![of(None)], vec![of(Some("2025")), of(None)]] {
         let asked = [of(Some("2025")), of(Some("2026"))].map(|name| RefreshObject { table: name.table, partition: name.partition });
         let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = asked.to_vec());
-        world.service.posts.push_back(Fate::LostBefore);
+        world.service.submit_fates.push_back(SubmitFate::LostBefore);
         world.run_for(secs(1));
-        world.service.stranger(3, "full");
+        world.service.start_other_refresh(3, "full");
         world.service.ops[0].objects = shown;
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
@@ -171,7 +171,7 @@ fn partition_that_is_not_shown_proves_nothing() {
 
 #[test]
 fn partly_read_details_prove_nothing() {
-    let mut world = lost(Fate::LostAfter, "Orders");
+    let mut world = lost(SubmitFate::LostAfter, "Orders");
     world.service.ops[0].unread = true;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("cannot be read completely"), "{}", world.run().message);
@@ -179,7 +179,7 @@ fn partly_read_details_prove_nothing() {
 
 #[test]
 fn operation_without_objects_or_end_is_not_awaited_forever() {
-    let mut world = lost(Fate::LostAfter, "Orders");
+    let mut world = lost(SubmitFate::LostAfter, "Orders");
     world.service.ops[0].objects.clear();
     world.service.ops[0].end = world.now + secs(1_000_000);
     world.run_for(secs(86_000)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -189,7 +189,7 @@ fn operation_without_objects_or_end_is_not_awaited_forever() {
 
 #[test]
 fn unread_details_are_read_again_before_a_user_decision() {
-    let mut world = lost(Fate::LostAfter, "Orders");
+    let mut world = lost(SubmitFate::LostAfter, "Orders");
     let objects = std::mem::take(&mut world.service.ops[0].objects);
     let refresh_type = world.service.ops[0].refresh_type.take();
     world.service.ops[0].unread = true;
@@ -198,7 +198,7 @@ fn unread_details_are_read_again_before_a_user_decision() {
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
 
-    let mut world = lost(Fate::LostAfter, "Orders");
+    let mut world = lost(SubmitFate::LostAfter, "Orders");
     (world.service.ops[0].refresh_type, world.service.ops[0].unread) = (None, true);
     world.run_for(secs(400)).is(RunState::Submitting, Reason::SubmissionUnknown);
 }

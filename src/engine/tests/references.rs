@@ -5,20 +5,20 @@ use std::time::Duration;
 use super::service::trouble;
 use super::world::{World, secs};
 use crate::api::{ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status};
-use crate::engine::{Cure, Fault, Seen, TurnUse};
+use crate::engine::{Blocker, Observation, QueueState, Remedy};
 use crate::operation::{Phase, TroubleKind};
 
 /// What may be missing for a while, as a call finds out that is being prepared.
 const MISSING: [Reason; 4] =
     [Reason::SecretNotFound, Reason::SecretForbidden, Reason::ServiceAccountNotFound, Reason::ServiceAccountForbidden];
 
-fn fault(reason: Reason) -> Fault {
-    Fault { reason, message: format!("something is missing ({reason})"), cure: Cure::Cluster }
+fn blocker(reason: Reason) -> Blocker {
+    Blocker { reason, message: format!("something is missing ({reason})"), remedy: Remedy::ClusterChange }
 }
 
 impl World {
     fn hindered(mut self, reason: Reason) -> Self {
-        self.hindrance = Some(Seen::Fault(fault(reason)));
+        self.preparation_failure = Some(Observation::Blocked(blocker(reason)));
         self
     }
 
@@ -30,7 +30,7 @@ impl World {
 
     /// Asserts that a missing reference is shown as one that does not come.
     #[track_caller]
-    fn stalls(&self, reason: Reason) -> &Self {
+    fn is_stalled(&self, reason: Reason) -> &Self {
         self.shows(reason, false)
     }
 
@@ -57,10 +57,10 @@ fn missing_reference_stalls_once_after_the_grace_period() {
         let writes = world.writes;
         world.run_for(secs(58)).awaits(reason);
         assert_eq!(world.writes, writes, "{reason}: a pass without news writes nothing");
-        world.run_for(secs(1)).stalls(reason);
-        world.run_for(secs(3_600)).stalls(reason);
-        assert_eq!((world.writes, world.told(reason)), (writes + 1, 1), "{reason}");
-        world.hindrance = None;
+        world.run_for(secs(1)).is_stalled(reason);
+        world.run_for(secs(3_600)).is_stalled(reason);
+        assert_eq!((world.writes, world.event_count(reason)), (writes + 1, 1), "{reason}");
+        world.preparation_failure = None;
         let mended = world.now;
         world.run_until(RunState::Running);
         assert!(world.now.duration_since(mended).as_secs() <= 61, "{reason}: it is looked at every minute");
@@ -82,8 +82,8 @@ fn missing_reference_is_checked_at_growing_intervals() {
         assert!(pauses[0] <= secs(5) && pauses[59] == secs(60), "{reason}: {pauses:?}");
         assert!(pauses.iter().all(|pause| *pause <= secs(60)), "{reason}: {pauses:?}");
         // Another run that cannot start is checked again within seconds.
-        world.hindrance = None;
-        world.run_until(RunState::Succeeded).hindrance = Some(Seen::Fault(fault(reason)));
+        world.preparation_failure = None;
+        world.run_until(RunState::Succeeded).preparation_failure = Some(Observation::Blocked(blocker(reason)));
         world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(7)).shows(reason, reason == Reason::SecretNotFound);
         assert!(world.due.is_some_and(|due| due.duration_since(world.now).as_secs() <= 5), "{reason}");
     }
@@ -94,7 +94,7 @@ fn reference_within_the_grace_period_never_stalls() {
     for reason in MISSING {
         let mut world = World::new(|_| {}).hindered(reason);
         world.run_for(secs(50)).awaits(reason);
-        world.hindrance = None;
+        world.preparation_failure = None;
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
         assert!(!world.was_stalled(), "{reason}");
     }
@@ -103,15 +103,15 @@ fn reference_within_the_grace_period_never_stalls() {
 #[test]
 fn missing_token_permission_has_the_grace_period() {
     let mut world = World::new(|_| {});
-    world.hindrance = Some(Seen::Trouble(trouble(TroubleKind::AssertionRefused)));
+    world.preparation_failure = Some(Observation::CallFailed(trouble(TroubleKind::AssertionRefused)));
     world.run_for(secs(59)).awaits(Reason::ServiceAccountForbidden);
-    world.run_for(secs(1)).stalls(Reason::ServiceAccountForbidden);
+    world.run_for(secs(1)).is_stalled(Reason::ServiceAccountForbidden);
 }
 
 #[test]
 fn permanent_fault_stalls_immediately() {
     for reason in [Reason::SecretInvalid, Reason::ServiceAccountInvalid, Reason::OperatorIdentityInvalid] {
-        World::new(|_| {}).hindered(reason).run_for(secs(1)).stalls(reason);
+        World::new(|_| {}).hindered(reason).run_for(secs(1)).is_stalled(reason);
     }
     for (kind, reason) in [
         (TroubleKind::CredentialsRefused, Reason::CredentialsRefused),
@@ -119,8 +119,8 @@ fn permanent_fault_stalls_immediately() {
         (TroubleKind::NotFound, Reason::ModelNotFound),
     ] {
         let mut world = World::new(|_| {});
-        world.hindrance = Some(Seen::Trouble(trouble(kind)));
-        world.run_for(secs(1)).stalls(reason);
+        world.preparation_failure = Some(Observation::CallFailed(trouble(kind)));
+        world.run_for(secs(1)).is_stalled(reason);
     }
 }
 
@@ -130,11 +130,11 @@ fn grace_period_is_unchanged_by_a_restart() {
     for _ in 0..7 {
         world.restart().run_for(secs(8)).awaits(Reason::SecretNotFound);
     }
-    world.restart().run_for(secs(4)).stalls(Reason::SecretNotFound);
+    world.restart().run_for(secs(4)).is_stalled(Reason::SecretNotFound);
     for _ in 0..7 {
-        world.restart().run_for(secs(8)).stalls(Reason::SecretNotFound);
+        world.restart().run_for(secs(8)).is_stalled(Reason::SecretNotFound);
     }
-    assert_eq!(world.told(Reason::SecretNotFound), 1);
+    assert_eq!(world.event_count(Reason::SecretNotFound), 1);
 }
 
 #[test]
@@ -144,36 +144,36 @@ fn grace_period_starts_when_the_reference_is_missed() {
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     // Months later, the Secret is deleted and made again.
     world.advance(secs(90 * 24 * 3_600));
-    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::SecretNotFound);
-    world.hindrance = None;
+    world.preparation_failure = None;
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert!(!world.was_stalled());
     // Nor with a condition that was False for another reason.
     world.service.outcomes.push_back(Phase::Failed);
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(60)).is(RunState::Failed, Reason::RefreshFailed);
-    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
     world.advance(secs(3_600));
     world.annotate(RUN_REQUESTED_AT, Some("c")).run_for(secs(59)).awaits(Reason::SecretNotFound);
-    world.run_for(secs(1)).stalls(Reason::SecretNotFound);
+    world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
 }
 
 #[test]
 fn grace_period_restarts_with_a_new_generation() {
     let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
-    world.run_for(secs(300)).stalls(Reason::SecretNotFound);
+    world.run_for(secs(300)).is_stalled(Reason::SecretNotFound);
     world.edit(|spec| spec.history_limit = 3).run_for(secs(59)).awaits(Reason::SecretNotFound);
-    world.run_for(secs(1)).stalls(Reason::SecretNotFound);
+    world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
 }
 
 #[test]
 fn successive_missing_references_share_a_grace_period() {
     let mut world = World::new(|_| {}).hindered(Reason::SecretForbidden);
     world.run_for(secs(40)).awaits(Reason::SecretForbidden);
-    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
     world.run_for(secs(19)).awaits(Reason::SecretNotFound);
-    world.run_for(secs(1)).stalls(Reason::SecretNotFound);
-    assert_eq!((world.told(Reason::SecretForbidden), world.told(Reason::SecretNotFound)), (1, 1));
+    world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
+    assert_eq!((world.event_count(Reason::SecretForbidden), world.event_count(Reason::SecretNotFound)), (1, 1));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn grace_period_restarts_when_the_clock_is_set_back() {
     world.now -= secs(3_600);
     world.dirty = true;
     world.run_for(secs(59)).awaits(Reason::SecretNotFound);
-    world.run_for(secs(1)).stalls(Reason::SecretNotFound);
+    world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
 }
 
 #[test]
@@ -191,11 +191,11 @@ fn running_operation_without_reference_frees_its_turn() {
     let mut world = World::new(|_| {});
     world.service.length = secs(600);
     world.run_for(secs(100)).is(RunState::Running, Reason::Running);
-    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
     world.run_for(secs(40)).awaits(Reason::SecretNotFound).is(RunState::Running, Reason::SecretNotFound);
-    assert_eq!(world.turn_use(), TurnUse::Free);
-    world.run_for(secs(60)).stalls(Reason::SecretNotFound).is(RunState::Running, Reason::SecretNotFound);
-    world.hindrance = None;
+    assert_eq!(world.queue_state(), QueueState::None);
+    world.run_for(secs(60)).is_stalled(Reason::SecretNotFound).is(RunState::Running, Reason::SecretNotFound);
+    world.preparation_failure = None;
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
     assert_eq!(world.status().missing_since_time, None);
 }
@@ -204,8 +204,8 @@ fn running_operation_without_reference_frees_its_turn() {
 fn run_without_reference_blocks_no_other_and_no_deadline_runs() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 10).hindered(Reason::SecretNotFound);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
-    assert_eq!(world.turn_use(), TurnUse::Free);
-    world.hindrance = None;
+    assert_eq!(world.queue_state(), QueueState::None);
+    world.preparation_failure = None;
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
@@ -214,40 +214,40 @@ fn missing_followed_refresh_has_the_grace_period() {
     for takes_model in [false, true] {
         let mut world = World::sync(|_| {}).follower();
         let leader = world.leader.take();
-        (world.takes_model, world.spec_fault) = (takes_model, Some(fault(Reason::FollowedNotFound)));
+        (world.takes_model, world.spec_blocker) = (takes_model, Some(blocker(Reason::FollowedNotFound)));
         world.run_for(secs(59)).awaits(Reason::FollowedNotFound);
-        assert_eq!((world.writes, world.told(Reason::FollowedNotFound)), (1, 1));
+        assert_eq!((world.writes, world.event_count(Reason::FollowedNotFound)), (1, 1));
         let mut late = World::sync(|_| {}).follower();
-        (late.takes_model, late.spec_fault, late.leader) = (takes_model, Some(fault(Reason::FollowedNotFound)), None);
-        late.run_for(secs(60)).stalls(Reason::FollowedNotFound);
-        assert_eq!((late.writes, late.told(Reason::FollowedNotFound)), (2, 1));
-        (world.leader, world.spec_fault) = (leader, None);
+        (late.takes_model, late.spec_blocker, late.leader) = (takes_model, Some(blocker(Reason::FollowedNotFound)), None);
+        late.run_for(secs(60)).is_stalled(Reason::FollowedNotFound);
+        assert_eq!((late.writes, late.event_count(Reason::FollowedNotFound)), (2, 1));
+        (world.leader, world.spec_blocker) = (leader, None);
         world.run_for(secs(6));
         assert_eq!((world.ready(), world.was_stalled()), (ConditionStatus::True, false));
     }
     // Also where a run is due that cannot begin.
     let mut world = World::sync(|_| {}).follower();
-    (world.takes_model, world.leader, world.spec_fault) = (true, None, Some(fault(Reason::FollowedNotFound)));
+    (world.takes_model, world.leader, world.spec_blocker) = (true, None, Some(blocker(Reason::FollowedNotFound)));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::FollowedNotFound);
-    world.run_for(secs(1)).stalls(Reason::FollowedNotFound);
+    world.run_for(secs(1)).is_stalled(Reason::FollowedNotFound);
 }
 
 #[test]
 fn follow_cycle_has_no_grace_period() {
     let mut world = World::sync(|_| {}).follower();
-    world.spec_fault = Some(fault(Reason::FollowCycle));
-    world.run_for(secs(1)).stalls(Reason::FollowCycle);
+    world.spec_blocker = Some(blocker(Reason::FollowCycle));
+    world.run_for(secs(1)).is_stalled(Reason::FollowCycle);
 }
 
 #[test]
 fn unresolved_submission_waits_for_its_secret() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(super::service::Fate::LostAfter);
-    world.pass(None);
-    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.service.submit_fates.push_back(super::service::SubmitFate::LostAfter);
+    world.reconcile_once(None);
+    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
     world.run_for(secs(50)).awaits(Reason::SecretNotFound).is(RunState::Submitting, Reason::SecretNotFound);
-    world.run_for(secs(30)).stalls(Reason::SecretNotFound);
-    world.hindrance = None;
+    world.run_for(secs(30)).is_stalled(Reason::SecretNotFound);
+    world.preparation_failure = None;
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, 1);
 }

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::service::{Ask, Fate, trouble};
+use super::service::{CallFate, SubmitFate, trouble};
 use super::world::{World, secs};
 use crate::api::{CANCEL_REQUESTED_AT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Effect, Seen};
+use crate::engine::{Effect, Observation};
 use crate::operation::{Trouble, TroubleKind};
 
 /// A world whose service refuses each submission in this way.
 fn refusing(refusal: &Trouble, deadline: i32) -> World {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = deadline);
-    world.service.posts.extend((0..2_000).map(|_| Fate::Refused(refusal.clone())));
+    world.service.submit_fates.extend((0..2_000).map(|_| SubmitFate::Refused(refusal.clone())));
     world
 }
 
@@ -48,7 +48,7 @@ fn overloaded_capacity_is_waited_for_with_growing_pauses() {
     assert!((8..=11).contains(&pauses.len()), "{pauses:?}");
     world.is(RunState::Waiting, Reason::CapacityExceeded);
     assert!(!world.holds(ConditionType::Stalled) && world.holds(ConditionType::Reconciling));
-    assert_eq!((world.ready(), world.run().attempt, world.told(Reason::CapacityExceeded)), (ConditionStatus::Unknown, 1, 1));
+    assert_eq!((world.ready(), world.run().attempt, world.event_count(Reason::CapacityExceeded)), (ConditionStatus::Unknown, 1, 1));
     world.run_for(secs(1_205)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
     for part in ["waited 7200 s (waitDeadlineSeconds) for a capacity", "the last refusal: CapacityExceeded"] {
         assert!(world.run().message.contains(part), "{}", world.run().message);
@@ -58,11 +58,11 @@ fn overloaded_capacity_is_waited_for_with_growing_pauses() {
 #[test]
 fn capacity_that_recovers_runs_the_same_run_and_attempt() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
-    world.service.posts.extend((0..2).map(|_| Fate::Refused(trouble(TroubleKind::CapacityExceeded))));
+    world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(trouble(TroubleKind::CapacityExceeded))));
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().number, world.run().attempt), (3, 1, 1));
     // The next run's pauses begin with the first again.
-    world.service.posts.extend((0..2).map(|_| Fate::Refused(trouble(TroubleKind::CapacityExceeded))));
+    world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(trouble(TroubleKind::CapacityExceeded))));
     world.annotate(RUN_REQUESTED_AT, Some("again"));
     let pauses = seconds_between(&submissions(&mut world, 600));
     assert!(pauses[0] <= 61 && pauses[1] <= 121, "{pauses:?}");
@@ -81,7 +81,7 @@ fn longer_requested_backoff_is_honored() {
 #[test]
 fn list_refused_for_capacity_is_waited_for_like_the_submission() {
     let mut world = refusing(&trouble(TroubleKind::CapacityExceeded), 7_200);
-    world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(TroubleKind::CapacityExceeded))));
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(trouble(TroubleKind::CapacityExceeded))));
     world.run_for(secs(7_100)).is(RunState::Waiting, Reason::CapacityExceeded);
     assert!(world.service.submits == 1 && (6..=12).contains(&world.service.lists), "{} lists", world.service.lists);
     assert!(world.writes <= 4, "{} writes", world.writes);
@@ -93,7 +93,7 @@ fn poll_refused_for_capacity_is_repeated_and_ends_nothing() {
     let mut world = World::new(|_| {});
     world.service.length = secs(600);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
-    world.service.asks.extend((0..5).map(|_| Ask::Trouble(trouble(TroubleKind::CapacityExceeded))));
+    world.service.call_fates.extend((0..5).map(|_| CallFate::Trouble(trouble(TroubleKind::CapacityExceeded))));
     world.run_for(secs(230)).is(RunState::Running, Reason::CapacityExceeded);
     assert!(world.run().message.contains("is still running but cannot be polled"), "{}", world.run().message);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -144,12 +144,12 @@ fn refused_submissions_are_repeated_ever_more_slowly() {
 fn fault_for_a_user_does_not_count_toward_the_deadline() {
     for kind in [TroubleKind::AccessDenied, TroubleKind::Paused, TroubleKind::CredentialsRefused] {
         let mut world = refusing(&trouble(kind), 3_600);
-        world.service.posts.truncate(1);
+        world.service.submit_fates.truncate(1);
         // Nothing is submitted while the list cannot be read either.
-        world.service.asks.extend((0..30_000).map(|_| Ask::Trouble(trouble(kind))));
+        world.service.call_fates.extend((0..30_000).map(|_| CallFate::Trouble(trouble(kind))));
         world.run_for(secs(20_000));
         assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1), "{kind:?}");
-        world.service.asks.clear();
+        world.service.call_fates.clear();
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     }
 }
@@ -172,17 +172,17 @@ fn throttle_is_recorded_once_for_each_end_that_it_has() {
     let mut world = World::new(|_| {});
     world.service.length = secs(20_000);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
-    world.hindrance = Some(Seen::Trouble(throttled("2026-01-01T12:56:42Z", 3_392)));
+    world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(600)).is(RunState::Running, Reason::Retrying);
     assert!(world.run().message.contains("until 2026-01-01T12:56:42Z"), "{}", world.run().message);
     let writes = world.writes;
     world.run_for(secs(2_400));
     assert_eq!(world.writes, writes, "one write for the whole pause");
-    world.hindrance = Some(Seen::Trouble(throttled("2026-01-01T13:50:00Z", 3_392)));
+    world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T13:50:00Z", 3_392)));
     world.run_for(secs(2_400));
     assert!(world.run().message.contains("until 2026-01-01T13:50:00Z"), "{}", world.run().message);
     assert_eq!(world.writes, writes + 1);
-    world.hindrance = None;
+    world.preparation_failure = None;
     world.run_for(secs(70)).is(RunState::Running, Reason::Running);
 }
 
@@ -191,8 +191,8 @@ fn throttle_of_polls_delays_neither_deadline_nor_cancellation() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 600);
     world.service.length = secs(20_000);
     world.run_for(secs(10));
-    world.hinders = |effect| matches!(effect, Effect::Look(_));
-    world.hindrance = Some(Seen::Trouble(throttled("2026-01-01T12:56:42Z", 3_392)));
+    world.fails_preparation_of = |effect| matches!(effect, Effect::Poll(_));
+    world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(660));
     assert_eq!((world.run().state, !world.service.cancels.is_empty()), (RunState::Cancelling, true));
 }
@@ -204,8 +204,8 @@ fn throttle_of_cancellations_does_not_hide_the_end() {
     world.run_for(secs(10));
     world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(5));
     assert_eq!(world.run().state, RunState::Cancelling);
-    world.hinders = |effect| matches!(effect, Effect::Cancel(_));
-    world.hindrance = Some(Seen::Trouble(throttled("2026-01-01T12:56:42Z", 3_392)));
+    world.fails_preparation_of = |effect| matches!(effect, Effect::Cancel(_));
+    world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(420));
     assert!(world.run().state.ended(), "{:?}", world.run());
 }

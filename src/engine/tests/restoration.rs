@@ -1,9 +1,9 @@
 //! The status is checked, not trusted: an edit is resolved from the history, or else from the service.
 
-use super::service::{Ask, Fate, trouble};
+use super::service::{CallFate, SubmitFate, trouble};
 use super::world::{World, at, secs};
 use crate::api::{ADOPT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status, Time};
-use crate::engine::Followed;
+use crate::engine::Upstream;
 use crate::operation::{Phase, TroubleKind};
 
 const ENDED: [RunState; 4] = [RunState::Succeeded, RunState::Failed, RunState::TimedOut, RunState::Cancelled];
@@ -30,10 +30,10 @@ fn unrecorded_end_in_the_status_reopens_the_run() {
                     world.edit_status(|status| status.run.as_mut().unwrap().ended_time = Some(Time::from(now)));
                 }
                 world.run_for(secs(5)).is(RunState::Running, Reason::Running);
-                assert_eq!(world.told(Reason::StatusRestored), 1, "{state:?}");
+                assert_eq!(world.event_count(Reason::StatusRestored), 1, "{state:?}");
                 assert!(!world.holds(ConditionType::Ready) && !world.holds(ConditionType::Finished));
                 world.restart().run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
-                assert_eq!((world.service.submits, world.status().successful_runs, world.told(Reason::StatusRestored)), (1, 1, 1));
+                assert_eq!((world.service.submits, world.status().successful_runs, world.event_count(Reason::StatusRestored)), (1, 1, 1));
             }
         }
     }
@@ -59,7 +59,7 @@ fn waiting_run_with_operation_is_reopened() {
             world.run_for(secs(10));
             set_state(&mut world, state).run_for(secs(5)).is(RunState::Running, Reason::Running);
             world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
-            assert_eq!((world.service.submits, world.told(Reason::StatusRestored)), (1, 1), "{state:?}");
+            assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, 1), "{state:?}");
         }
     }
 }
@@ -67,7 +67,7 @@ fn waiting_run_with_operation_is_reopened() {
 #[test]
 fn edited_end_of_an_unanswered_submission_is_resolved() {
     for mut world in both() {
-        world.service.posts.push_back(Fate::LostAfter);
+        world.service.submit_fates.push_back(SubmitFate::LostAfter);
         (world.service.length, world.service.lag) = (secs(20), secs(60));
         world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
         set_state(&mut world, RunState::Succeeded).run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -80,7 +80,7 @@ fn edited_end_of_an_unanswered_submission_is_resolved() {
 fn held_submission_stays_held_whatever_the_status_shows() {
     for state in ENDED.into_iter().chain(OPEN) {
         for mut world in both() {
-            world.service.posts.push_back(Fate::LostAfter);
+            world.service.submit_fates.push_back(SubmitFate::LostAfter);
             (world.service.truncated, world.service.length) = (true, secs(20));
             world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
             set_state(&mut world, state).run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
@@ -94,7 +94,7 @@ fn accepted_submission_is_recorded_whatever_the_status_shows() {
     for state in ENDED.into_iter().chain([RunState::Waiting]) {
         for kill in [false, true] {
             for mut world in both() {
-                world.service.posts.push_back(if kill { Fate::LostAfter } else { Fate::Answered });
+                world.service.submit_fates.push_back(if kill { SubmitFate::LostAfter } else { SubmitFate::Answered });
                 world.service.length = secs(100);
                 world.edit_during_submission = Some(state);
                 world.run_for(secs(5));
@@ -115,7 +115,7 @@ fn ended_run_stays_ended_after_an_edit() {
                 let before = world.status().clone();
                 set_state(&mut world, *state).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
                 let restored = usize::from(*state != RunState::Succeeded);
-                assert_eq!((world.service.submits, world.told(Reason::StatusRestored)), (1, restored), "{state:?}");
+                assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, restored), "{state:?}");
                 let kept = |status: &Status| (status.history.clone(), status.successful_runs, status.last_handled_work.clone());
                 assert_eq!(kept(world.status()), kept(&before));
                 assert_eq!(world.ready(), ConditionStatus::True);
@@ -166,9 +166,9 @@ fn success_that_was_edited_into_a_status_is_not_followed() {
     leader.service.length = secs(600);
     leader.run_for(secs(10));
     set_state(&mut leader, RunState::Succeeded);
-    assert!(Followed::of(&leader.object).successes.is_empty());
+    assert!(Upstream::of(&leader.object).successes.is_empty());
     leader.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!(Followed::of(&leader.object).successes.len(), 1);
+    assert_eq!(Upstream::of(&leader.object).successes.len(), 1);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn status_of_an_earlier_version_is_understood() {
         run.operation_id = run.earlier_operation_ids.pop();
     });
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().attempt, world.service.submits, world.told(Reason::StatusRestored)), (2, 2, 0));
+    assert_eq!((world.run().attempt, world.service.submits, world.event_count(Reason::StatusRestored)), (2, 2, 0));
     // Ends without the time at which they were recorded.
     for limit in [10, 0] {
         let mut world = World::new(|spec| spec.history_limit = limit);
@@ -194,14 +194,14 @@ fn status_of_an_earlier_version_is_understood() {
             status.history.iter_mut().for_each(|entry| entry.recorded_time = None);
         });
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-        assert_eq!((world.told(Reason::StatusRestored), world.service.lists), (0, lists), "{limit}");
+        assert_eq!((world.event_count(Reason::StatusRestored), world.service.lists), (0, lists), "{limit}");
     }
 }
 
 /// A submission that waits for the decision of a user.
 fn held() -> World {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     (world.service.truncated, world.service.length) = (true, secs(20));
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world
@@ -222,7 +222,7 @@ fn conditions_of_a_held_submission_are_restored() {
 #[test]
 fn held_submission_shows_its_commands_whatever_failed() {
     let mut world = held();
-    world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(TroubleKind::AccessDenied))));
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(trouble(TroubleKind::AccessDenied))));
     world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("cannot be polled: AccessDenied"), "{}", world.run().message);
     world.annotate(ADOPT, None).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
@@ -271,21 +271,21 @@ fn deadline_counts_with_a_submission_in_the_future() {
         world.run_for(secs(10)).is(RunState::Running, Reason::Running);
         assert!(world.run().submitted_time.unwrap().timestamp() <= world.now);
     }
-    assert_eq!(world.told(Reason::StatusRestored), 2);
+    assert_eq!(world.event_count(Reason::StatusRestored), 2);
     world.run_for(secs(700)).is(RunState::TimedOut, Reason::DeadlineExceeded);
 }
 
 #[test]
 fn submission_shown_in_the_future_is_not_submitted_again() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     (world.service.length, world.service.lag) = (secs(20), secs(60));
     world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
     let future = Time::from(at("2099-01-01T00:00:00Z"));
     world.edit_status(|status| status.run.as_mut().unwrap().submitted_time = Some(future));
     world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("if it started none, run `kubectl"), "{}", world.run().message);
-    assert_eq!((world.service.submits, world.told(Reason::StatusRestored)), (1, 1));
+    assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, 1));
     world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
@@ -295,16 +295,16 @@ fn run_in_progress_is_restored_when_the_status_loses_it() {
         for mut world in both() {
             world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
             let older = world.status().clone();
-            world.service.posts.extend(lost.then_some(Fate::LostAfter));
+            world.service.submit_fates.extend(lost.then_some(SubmitFate::LostAfter));
             (world.service.length, world.service.lag) = (secs(600), secs(if lost { 60 } else { 0 }));
             world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(10));
             let state = if lost { RunState::Submitting } else { RunState::Running };
             assert_eq!((world.run().number, world.run().state), (2, state));
             world.edit_status(|status| status.run = None).run_for(secs(5));
-            assert_eq!((world.run().number, world.run().state, world.told(Reason::StatusRestored)), (2, state, 1));
+            assert_eq!((world.run().number, world.run().state, world.event_count(Reason::StatusRestored)), (2, state, 1));
             assert!(!world.holds(ConditionType::Ready));
             world.edit_status(|status| *status = older).run_for(secs(5));
-            assert_eq!((world.run().number, world.run().state, world.told(Reason::StatusRestored)), (2, state, 2));
+            assert_eq!((world.run().number, world.run().state, world.event_count(Reason::StatusRestored)), (2, state, 2));
             world.run_for(secs(1_800)).is(RunState::Succeeded, Reason::Succeeded);
             assert_eq!((world.service.submits, world.run().number, world.status().history.len()), (2, 2, 2));
         }
@@ -324,5 +324,5 @@ fn accepted_submission_is_recorded_after_its_run_is_removed() {
     world.removes_run_during_submission = true;
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.told(Reason::StatusRestored)), (1, 1));
+    assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, 1));
 }

@@ -1,16 +1,16 @@
 //! Two resources on one model, of which one has an unresolved submission because the calls of its identity fail.
 
-use super::service::{Ask, Fate, trouble};
+use super::service::{CallFate, SubmitFate, trouble};
 use super::world::{World, secs};
 use crate::api::{ConflictPolicy, Reason, RunState};
-use crate::engine::TurnUse;
+use crate::engine::QueueState;
 use crate::operation::TroubleKind;
 
 /// A run whose submission was lost, and whose list cannot be read for so many calls.
-fn unheard(fate: Fate, kind: TroubleKind, calls: usize) -> World {
+fn unheard(fate: SubmitFate, kind: TroubleKind, calls: usize) -> World {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(fate);
-    world.service.asks.extend((0..calls).map(|_| Ask::Trouble(trouble(kind))));
+    world.service.submit_fates.push_back(fate);
+    world.service.call_fates.extend((0..calls).map(|_| CallFate::Trouble(trouble(kind))));
     world
 }
 
@@ -19,10 +19,10 @@ fn candidate_of_another_submission_is_not_a_conflict() {
     for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait, ConflictPolicy::Fail] {
         let mut world = World::new(|spec| spec.conflict_policy = policy);
         // Another resource's submission started it, and no record names it.
-        world.service.stranger(100, "full");
-        world.service.taken.unresolved.insert(world.now);
+        world.service.start_other_refresh(100, "full");
+        world.service.claimed.unresolved.insert(world.now);
         // So the list is read before anything is submitted.
-        world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Throttled)));
+        world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Throttled)));
         world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
         assert!(world.run().message.contains("by this operator"), "{}", world.run().message);
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -34,8 +34,8 @@ fn candidate_of_another_submission_is_not_a_conflict() {
 fn operation_outside_that_submission_is_another_clients() {
     for seconds in [-60, 60] {
         let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Replace);
-        world.service.stranger(100, "full");
-        world.service.taken.unresolved.insert(world.now + jiff::SignedDuration::from_secs(seconds));
+        world.service.start_other_refresh(100, "full");
+        world.service.claimed.unresolved.insert(world.now + jiff::SignedDuration::from_secs(seconds));
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!(world.service.cancels.len(), 1, "{seconds}");
     }
@@ -44,8 +44,8 @@ fn operation_outside_that_submission_is_another_clients() {
 #[test]
 fn lost_response_is_resolved_beside_an_older_submission() {
     let mut world = World::new(|_| {});
-    world.service.taken.unresolved.insert(world.now - secs(60));
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.claimed.unresolved.insert(world.now - secs(60));
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
 }
@@ -54,8 +54,8 @@ fn lost_response_is_resolved_beside_an_older_submission() {
 fn shared_candidate_waits_for_the_other_submission_then_a_user() {
     let both = || {
         let mut world = World::new(|_| {});
-        world.service.taken.unresolved.insert(world.now + secs(1));
-        world.service.posts.push_back(Fate::LostAfter);
+        world.service.claimed.unresolved.insert(world.now + secs(1));
+        world.service.submit_fates.push_back(SubmitFate::LostAfter);
         world.run_for(secs(200)).is(RunState::Submitting, Reason::ResolvingSubmission);
         world
     };
@@ -64,7 +64,7 @@ fn shared_candidate_waits_for_the_other_submission_then_a_user() {
     assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
     // The other one is resolved: it was its own, or not.
     let mut world = both();
-    world.service.taken.unresolved.clear();
+    world.service.claimed.unresolved.clear();
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
 }
@@ -72,8 +72,8 @@ fn shared_candidate_waits_for_the_other_submission_then_a_user() {
 #[test]
 fn candidate_of_another_resource_needs_a_user_decision() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
-    world.service.taken.candidates.insert("op-1".to_owned());
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.claimed.candidates.insert("op-1".to_owned());
     world.run_for(secs(40)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
@@ -82,9 +82,9 @@ fn candidate_of_another_resource_needs_a_user_decision() {
 #[test]
 fn candidate_of_another_resource_is_never_cancelled() {
     let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Replace);
-    world.service.stranger(100, "full");
-    world.service.taken.candidates.insert("op-1".to_owned());
-    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Throttled)));
+    world.service.start_other_refresh(100, "full");
+    world.service.claimed.candidates.insert("op-1".to_owned());
+    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Throttled)));
     world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.cancels.len(), 0);
@@ -92,23 +92,23 @@ fn candidate_of_another_resource_is_never_cancelled() {
 
 #[test]
 fn recovered_identity_adopts_its_own_operation() {
-    let mut world = unheard(Fate::LostAfter, TroubleKind::CredentialsRefused, 400);
+    let mut world = unheard(SubmitFate::LostAfter, TroubleKind::CredentialsRefused, 400);
     world.run_for(secs(100)).is(RunState::Submitting, Reason::CredentialsRefused);
-    assert_eq!(world.turn_use(), TurnUse::Free);
+    assert_eq!(world.queue_state(), QueueState::None);
     // Meanwhile another resource has refreshed the model, the same work.
-    world.service.stranger(30, "full");
-    world.service.taken.watched.insert("op-2".to_owned());
+    world.service.start_other_refresh(30, "full");
+    world.service.claimed.active.insert("op-2".to_owned());
     world.run_for(secs(600));
-    world.service.asks.clear();
+    world.service.call_fates.clear();
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
 }
 
 #[test]
 fn unlisted_submission_requests_its_turn_again() {
-    let mut world = unheard(Fate::LostBefore, TroubleKind::CredentialsRefused, 40);
+    let mut world = unheard(SubmitFate::LostBefore, TroubleKind::CredentialsRefused, 40);
     world.run_for(secs(180)).is(RunState::Submitting, Reason::CredentialsRefused);
-    world.service.asks.clear();
+    world.service.call_fates.clear();
     world.ahead = Some("other".to_owned());
     world.run_for(secs(60)).is(RunState::Waiting, Reason::WaitingForTurn);
     assert_eq!(world.service.submits, 1);
@@ -120,18 +120,18 @@ fn unlisted_submission_requests_its_turn_again() {
 #[test]
 fn lasting_error_frees_the_turn() {
     for kind in [TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::AccessDenied, TroubleKind::CredentialsRefused] {
-        let mut world = unheard(Fate::LostAfter, kind, 1_000);
+        let mut world = unheard(SubmitFate::LostAfter, kind, 1_000);
         world.run_for(secs(30));
-        assert_eq!(world.turn_use(), TurnUse::Holds, "{kind:?}: the submission may still arrive");
+        assert_eq!(world.queue_state(), QueueState::Holding, "{kind:?}: the submission may still arrive");
         world.run_for(secs(15));
-        assert_eq!(world.turn_use(), TurnUse::Free, "{kind:?}");
+        assert_eq!(world.queue_state(), QueueState::None, "{kind:?}");
         let mut world = World::new(|_| {});
         world.service.length = secs(600);
         world.run_for(secs(5)).is(RunState::Running, Reason::Running);
-        world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(kind))));
+        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(trouble(kind))));
         world.run_for(secs(30));
-        assert_eq!(world.turn_use(), TurnUse::Free, "{kind:?}");
-        world.service.asks.clear();
+        assert_eq!(world.queue_state(), QueueState::None, "{kind:?}");
+        world.service.call_fates.clear();
         world.run_until(RunState::Succeeded);
     }
 }

@@ -10,7 +10,7 @@ const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
 /// A resource with a schedule, whose operations take a minute.
-fn scheduled(expression: &str, edit: impl FnOnce(&mut RefreshTrigger)) -> World {
+fn schedule_trigger(expression: &str, edit: impl FnOnce(&mut RefreshTrigger)) -> World {
     let mut world = World::new(|spec| {
         let trigger = spec.trigger.get_or_insert_default();
         trigger.schedule = Some(expression.to_owned());
@@ -36,12 +36,12 @@ fn next(world: &World) -> Option<Time> {
 }
 
 fn missed(world: &World) -> usize {
-    world.notices.iter().filter(|notice| notice.reason == Reason::MissedSchedule).count()
+    world.events.iter().filter(|event| event.reason == Reason::MissedSchedule).count()
 }
 
 #[test]
 fn each_scheduled_time_starts_one_run() {
-    let mut world = scheduled("0 5 * * *", |_| {});
+    let mut world = schedule_trigger("0 5 * * *", |_| {});
     world.run_for(secs(HOUR));
     assert_eq!(world.service.submits, 0);
     assert_eq!(next(&world), Some(Time::from(at("2026-01-02T05:00:00Z"))));
@@ -57,7 +57,7 @@ fn each_scheduled_time_starts_one_run() {
 
 #[test]
 fn times_during_downtime_start_one_run() {
-    let mut world = scheduled("0 5 * * *", |_| {});
+    let mut world = schedule_trigger("0 5 * * *", |_| {});
     world.run_for(secs(60));
     world.advance(secs(4 * DAY));
     world.restart().run_for(secs(HOUR));
@@ -68,7 +68,7 @@ fn times_during_downtime_start_one_run() {
 
 #[test]
 fn new_schedule_counts_from_creation_and_edited_one_from_now() {
-    let mut world = scheduled("30 12 * * *", |_| {});
+    let mut world = schedule_trigger("30 12 * * *", |_| {});
     world.advance(secs(HOUR));
     world.run_for(secs(HOUR));
     assert_eq!(times(&world), ["2026-01-01T12:30:00Z"]);
@@ -84,7 +84,7 @@ fn new_schedule_counts_from_creation_and_edited_one_from_now() {
 
 #[test]
 fn late_time_is_skipped_and_reported_once() {
-    let mut world = scheduled("0 5 * * *", |trigger| trigger.starting_deadline_seconds = Some(3600));
+    let mut world = schedule_trigger("0 5 * * *", |trigger| trigger.starting_deadline_seconds = Some(3600));
     world.run_for(secs(60));
     world.advance(secs(DAY));
     world.restart().run_for(secs(HOUR));
@@ -98,7 +98,7 @@ fn late_time_is_skipped_and_reported_once() {
 #[test]
 fn crash_at_any_step_leaves_one_run_per_time() {
     for step in 0..20 {
-        let mut world = scheduled("0 5 * * *", |_| {});
+        let mut world = schedule_trigger("0 5 * * *", |_| {});
         world.crash_in = Some(step);
         world.run_for(secs(2 * DAY));
         world.restart().run_for(secs(HOUR));
@@ -113,7 +113,7 @@ fn time_during_a_run_follows_the_concurrency_policy() {
         (ConcurrencyPolicy::Queue, 2, [RunState::Succeeded, RunState::Succeeded]),
         (ConcurrencyPolicy::Replace, 2, [RunState::Succeeded, RunState::Cancelled]),
     ] {
-        let mut world = scheduled("0 * * * *", |_| {});
+        let mut world = schedule_trigger("0 * * * *", |_| {});
         world.edit(|spec| spec.concurrency_policy = policy);
         world.service.length = secs(HOUR + 1800);
         world.run_for(secs(HOUR + 600));
@@ -123,19 +123,19 @@ fn time_during_a_run_follows_the_concurrency_policy() {
         let history: Vec<RunState> = world.status().history.iter().map(|entry| entry.state).collect();
         assert_eq!(history, states, "{policy:?}");
     }
-    let mut world = scheduled("0 * * * *", |_| {});
+    let mut world = schedule_trigger("0 * * * *", |_| {});
     world.edit(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid);
     world.service.length = secs(HOUR + 1800);
     world.run_for(secs(3 * HOUR - 600));
     assert_eq!(world.service.submits, 1);
-    assert_eq!(world.notices.iter().filter(|notice| notice.reason == Reason::TriggerDropped).count(), 1);
+    assert_eq!(world.events.iter().filter(|event| event.reason == Reason::TriggerDropped).count(), 1);
     assert_eq!(next(&world), Some(Time::from(at("2026-01-01T15:00:00Z"))));
 }
 
 /// The alert for a schedule that is shorter than its runs reads this of the history.
 #[test]
 fn run_replaced_by_its_schedule_is_marked_replaced() {
-    let mut world = scheduled("*/10 * * * *", |_| {});
+    let mut world = schedule_trigger("*/10 * * * *", |_| {});
     world.edit(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace);
     world.service.length = secs(HOUR);
     world.run_for(secs(2 * HOUR + 300));
@@ -154,7 +154,7 @@ fn run_replaced_by_its_schedule_is_marked_replaced() {
 
 #[test]
 fn times_during_suspension_start_one_run() {
-    let mut world = scheduled("0 5 * * *", |_| {});
+    let mut world = schedule_trigger("0 5 * * *", |_| {});
     world.edit(|spec| spec.suspend = true).run_for(secs(3 * DAY));
     assert_eq!(world.service.submits, 0);
     let writes = world.writes;
@@ -166,7 +166,7 @@ fn times_during_suspension_start_one_run() {
 
 #[test]
 fn other_trigger_runs_beside_the_schedule() {
-    let mut world = scheduled("0 5 * * *", |trigger| trigger.token = Some("a".to_owned()));
+    let mut world = schedule_trigger("0 5 * * *", |trigger| trigger.token = Some("a".to_owned()));
     world.run_for(secs(60));
     world.edit(|spec| spec.trigger.get_or_insert_default().token = Some("b".to_owned()));
     world.run_for(secs(DAY));
@@ -176,7 +176,7 @@ fn other_trigger_runs_beside_the_schedule() {
 
 #[test]
 fn invalid_schedule_stalls_with_its_cause() {
-    let mut world = scheduled("0 0 30 2 *", |_| {});
+    let mut world = schedule_trigger("0 0 30 2 *", |_| {});
     world.run_for(secs(DAY));
     let stalled = world.condition(ConditionType::Stalled).expect("it is stalled");
     assert_eq!(stalled.reason, Reason::InvalidSpec.as_str());
@@ -185,11 +185,11 @@ fn invalid_schedule_stalls_with_its_cause() {
 
 #[test]
 fn schedule_continues_with_a_cursor_in_the_future() {
-    let mut world = scheduled("0 5 * * *", |_| {});
+    let mut world = schedule_trigger("0 5 * * *", |_| {});
     world.run_for(secs(60));
     world.edit_status(|status| status.next_schedule_time = Some(Time::from(at("2099-01-01T05:00:00Z"))));
     world.run_for(secs(60));
-    assert_eq!((next(&world), world.told(Reason::StatusRestored)), (Some(Time::from(at("2026-01-02T05:00:00Z"))), 1));
+    assert_eq!((next(&world), world.event_count(Reason::StatusRestored)), (Some(Time::from(at("2026-01-02T05:00:00Z"))), 1));
     world.run_for(secs(2 * DAY));
     assert_eq!(times(&world), ["2026-01-02T05:00:00Z", "2026-01-03T05:00:00Z"]);
     // A clock is set by minutes: no time comes twice.
@@ -197,5 +197,5 @@ fn schedule_continues_with_a_cursor_in_the_future() {
     let runs = times(&world).len();
     world.now = at("2026-01-05T04:50:00Z");
     world.restart().run_for(secs(HOUR));
-    assert_eq!((times(&world).len(), world.told(Reason::StatusRestored)), (runs, 1));
+    assert_eq!((times(&world).len(), world.event_count(Reason::StatusRestored)), (runs, 1));
 }

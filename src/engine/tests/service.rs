@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::engine::Taken;
+use crate::engine::ClaimedOperations;
 use crate::operation::{
     Ahead, Cancellation, Failure, Handle, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase,
     Presence, RefreshRequest, Request, Submission, Trouble, TroubleKind, UnnamedOperation,
@@ -13,7 +13,7 @@ use crate::operation::{
 
 /// What becomes of a submission on its way.
 #[derive(Clone, Debug)]
-pub(super) enum Fate {
+pub(super) enum SubmitFate {
     /// It arrives, and its response comes back.
     Answered,
     /// It never arrives, and no response reports it.
@@ -30,7 +30,7 @@ pub(super) enum Fate {
 
 /// The fate of a poll, a list or a cancellation.
 #[derive(Clone, Debug)]
-pub(super) enum Ask {
+pub(super) enum CallFate {
     Answered,
     LostAfter,
     Trouble(Trouble),
@@ -40,7 +40,7 @@ pub(super) enum Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     Run(i32, i32),
-    Stranger,
+    OtherClient,
 }
 
 #[derive(Clone, Debug)]
@@ -83,14 +83,14 @@ pub(super) struct Service {
     pub(super) ops: Vec<Op>,
     /// How much its clock is ahead of the true time, and whether it reports it.
     pub(super) skew: SignedDuration,
-    pub(super) tells_time: bool,
+    pub(super) reports_time: bool,
     pub(super) lag: Duration,
     pub(super) length: Duration,
     pub(super) outcomes: VecDeque<Phase>,
-    pub(super) posts: VecDeque<Fate>,
-    pub(super) asks: VecDeque<Ask>,
+    pub(super) submit_fates: VecDeque<SubmitFate>,
+    pub(super) call_fates: VecDeque<CallFate>,
     /// Submissions that are still on their way.
-    pub(super) under_way: Vec<(Timestamp, Owner, Request)>,
+    pub(super) in_flight: Vec<(Timestamp, Owner, Request)>,
     /// Whether its lists omit operations, and whether those may include a running one.
     pub(super) truncated: bool,
     pub(super) hides_running: bool,
@@ -99,12 +99,12 @@ pub(super) struct Service {
     /// How long the response to a list takes after it has read the service's clock; and how long before that.
     pub(super) slow: Duration,
     pub(super) hesitates: Duration,
-    pub(super) taken: Taken,
+    pub(super) claimed: ClaimedOperations,
     /// How many submissions, cancellations, lists and polls were sent.
     pub(super) submits: usize,
     pub(super) cancels: Vec<OperationId>,
     pub(super) lists: usize,
-    pub(super) looks: usize,
+    pub(super) polls: usize,
     /// How long a cancellation takes; `None` is for ever.
     pub(super) cancels_after: Option<Duration>,
     pub(super) cancel_answer: Option<Cancellation>,
@@ -129,25 +129,25 @@ impl Service {
             now,
             ops: Vec::new(),
             skew: SignedDuration::ZERO,
-            tells_time: true,
+            reports_time: true,
             lag: Duration::ZERO,
             length: Duration::from_mins(1),
             outcomes: VecDeque::new(),
-            posts: VecDeque::new(),
-            asks: VecDeque::new(),
-            under_way: Vec::new(),
+            submit_fates: VecDeque::new(),
+            call_fates: VecDeque::new(),
+            in_flight: Vec::new(),
             truncated: false,
             hides_running: false,
             unnamed: None,
             slow: Duration::ZERO,
             hesitates: Duration::ZERO,
-            taken: Taken::default(),
+            claimed: ClaimedOperations::default(),
             unknown: None,
             finds: 0,
             submits: 0,
             cancels: Vec::new(),
             lists: 0,
-            looks: 0,
+            polls: 0,
             cancels_after: Some(Duration::from_secs(2)),
             cancel_answer: None,
             all_objects: 0,
@@ -160,9 +160,9 @@ impl Service {
     }
 
     pub(super) fn advance(&mut self, now: Timestamp) {
-        self.under_way.sort_by_key(|(at, _, _)| *at);
-        while self.under_way.first().is_some_and(|(at, _, _)| *at <= now) {
-            let (at, owner, request) = self.under_way.remove(0);
+        self.in_flight.sort_by_key(|(at, _, _)| *at);
+        while self.in_flight.first().is_some_and(|(at, _, _)| *at <= now) {
+            let (at, owner, request) = self.in_flight.remove(0);
             self.now = at;
             self.accept(owner, &request);
         }
@@ -203,46 +203,46 @@ impl Service {
             return Submission::Completed { message: "there is no read-only replica to synchronize".to_owned() };
         }
         let lost = || Submission::Unanswered { message: "no answer".to_owned() };
-        match self.posts.pop_front().unwrap_or(Fate::Answered) {
-            Fate::Answered => match self.accept(owner, request) {
+        match self.submit_fates.pop_front().unwrap_or(SubmitFate::Answered) {
+            SubmitFate::Answered => match self.accept(owner, request) {
                 Some(id) => Submission::Accepted { location: self.place(), id, activity_id: None, retry_after: self.retry_after },
                 None => Submission::Busy { message: "another refresh is running".to_owned() },
             },
-            Fate::LostBefore => lost(),
-            Fate::LostAfter => {
+            SubmitFate::LostBefore => lost(),
+            SubmitFate::LostAfter => {
                 self.accept(owner, request);
                 lost()
             }
-            Fate::Late(pause) => {
-                self.under_way.push((self.now + pause, owner, request.clone()));
+            SubmitFate::Late(pause) => {
+                self.in_flight.push((self.now + pause, owner, request.clone()));
                 lost()
             }
-            Fate::Refused(trouble) => Submission::Refused(trouble),
-            Fate::Deferred => Submission::Deferred { message: "nothing was submitted".to_owned() },
+            SubmitFate::Refused(trouble) => Submission::Refused(trouble),
+            SubmitFate::Deferred => Submission::Deferred { message: "nothing was submitted".to_owned() },
         }
     }
 
     /// A stranger's operation begins.
-    pub(super) fn stranger(&mut self, length: u64, refresh_type: &str) -> OperationId {
+    pub(super) fn start_other_refresh(&mut self, length: u64, refresh_type: &str) -> OperationId {
         let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
         let outcomes = std::mem::take(&mut self.outcomes);
         let request = RefreshRequest { refresh_type: Some(refresh_type.to_owned()), ..RefreshRequest::default() };
-        let id = self.accept(Owner::Stranger, &Request::Refresh(request));
+        let id = self.accept(Owner::OtherClient, &Request::Refresh(request));
         (self.length, self.outcomes) = (own, outcomes);
         id.expect("nothing else runs")
     }
 
     /// Starts another client's synchronization.
-    pub(super) fn strangers_sync(&mut self, length: u64) -> OperationId {
+    pub(super) fn start_other_sync(&mut self, length: u64) -> OperationId {
         let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
-        let id = self.accept(Owner::Stranger, &Request::Sync);
+        let id = self.accept(Owner::OtherClient, &Request::Sync);
         self.length = own;
         id.expect("no other is under way")
     }
 
     /// Where to ask next.
     fn place(&self) -> Option<String> {
-        self.moves.then(|| format!("https://westus.asazure.windows.net/place/{}", self.looks))
+        self.moves.then(|| format!("https://westus.asazure.windows.net/place/{}", self.polls))
     }
 
     fn view(&self, op: &Op) -> Operation {
@@ -271,12 +271,12 @@ impl Service {
     }
 
     pub(super) fn look(&mut self, kind: OperationKind, handle: &Handle) -> Look {
-        self.looks += 1;
+        self.polls += 1;
         self.asked_at.push(handle.location.clone());
         if self.unknown.is_some() {
             return Look::Gone;
         }
-        if let Some(Ask::Trouble(trouble)) = self.asks.pop_front() {
+        if let Some(CallFate::Trouble(trouble)) = self.call_fates.pop_front() {
             return Look::Trouble(trouble);
         }
         let found = self.visible().find(|op| op.kind == kind && op.id.same(handle.id.as_str()));
@@ -289,17 +289,17 @@ impl Service {
         if self.unknown.is_some() {
             return Err(trouble(TroubleKind::NotFound));
         }
-        if let Some(Ask::Trouble(trouble)) = self.asks.pop_front() {
+        if let Some(CallFate::Trouble(trouble)) = self.call_fates.pop_front() {
             return Err(trouble);
         }
         // As the client does it: the window begins no later than `since` by the service's own clock.
-        let allowance = if self.tells_time { self.skew - SignedDuration::from_secs(5) } else { SignedDuration::from_mins(-5) };
+        let allowance = if self.reports_time { self.skew - SignedDuration::from_secs(5) } else { SignedDuration::from_mins(-5) };
         let from = since + allowance - self.hesitates;
         let mut operations: Vec<Operation> = self.visible().filter(|op| op.kind == kind).map(|op| self.view(op)).collect();
         operations.retain(|op| !op.phase.ended() || op.start.is_none_or(|start| start >= from));
         operations.retain(|op| op.phase.ended() || !self.hides_running);
         operations.reverse();
-        let ahead = self.tells_time.then(|| Ahead::of(self.now + self.skew, (self.now, self.now + self.hesitates)));
+        let ahead = self.reports_time.then(|| Ahead::of(self.now + self.skew, (self.now, self.now + self.hesitates)));
         Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, unnamed: self.unnamed, ahead })
     }
 
@@ -313,8 +313,8 @@ impl Service {
         if self.unknown.is_some() {
             return Cancellation::NothingToCancel;
         }
-        let ask = self.asks.pop_front().unwrap_or(Ask::Answered);
-        if let Ask::Trouble(trouble) = ask {
+        let ask = self.call_fates.pop_front().unwrap_or(CallFate::Answered);
+        if let CallFate::Trouble(trouble) = ask {
             return Cancellation::Trouble(trouble);
         }
         let (now, after) = (self.now, self.cancels_after);
@@ -329,7 +329,7 @@ impl Service {
             (Some(_), None) => Cancellation::Accepted,
             (None, _) => Cancellation::NothingToCancel,
         };
-        if matches!(ask, Ask::LostAfter) {
+        if matches!(ask, CallFate::LostAfter) {
             return Cancellation::Trouble(unreachable());
         }
         self.cancel_answer.clone().unwrap_or(answer)

@@ -9,13 +9,13 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::names::named;
-use super::service::{Ask, Fate, Owner, trouble, unreachable};
+use super::service::{CallFate, Owner, SubmitFate, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{
     ADOPT, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason,
     RefreshType, RunState,
 };
-use crate::engine::{Cure, Fault, Followed, Seen, question};
+use crate::engine::{Blocker, Observation, Remedy, Upstream, question};
 use crate::operation::{Failure, ModelIds, OperationKind, Phase, Resolution, TroubleKind};
 
 #[derive(Clone, Debug)]
@@ -24,12 +24,12 @@ enum Act {
     Sleep(u64),
     Crash(usize, u64),
     Stale(usize),
-    Post(Fate),
-    Ask(Ask),
+    Post(SubmitFate),
+    CallFate(CallFate),
     Outcome(Phase),
     Length(u64),
     Lag(u64),
-    Stranger(u64),
+    OtherClient(u64),
     StrangersEnd,
     Vanish,
     Work(bool),
@@ -42,7 +42,7 @@ enum Act {
     Cancel(u8),
     Adopt(Option<u8>),
     Resubmit(Option<&'static str>),
-    Hinder(Option<Seen>),
+    Hinder(Option<Observation>),
     SpecFault(bool),
     Ahead(bool),
     Delete,
@@ -52,8 +52,8 @@ enum Act {
     Names(u8),
 }
 
-fn fault() -> Fault {
-    Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster }
+fn blocker() -> Blocker {
+    Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange }
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -66,23 +66,26 @@ fn act() -> impl Strategy<Value = Act> {
         Just(TroubleKind::Rejected),
     ];
     let fate = prop_oneof![
-        3 => Just(Fate::LostBefore),
-        3 => Just(Fate::LostAfter),
-        3 => (1..29_u64).prop_map(|pause| Fate::Late(secs(pause))),
-        1 => Just(Fate::Answered),
-        2 => kinds.clone().prop_map(|kind| Fate::Refused(trouble(kind))),
+        3 => Just(SubmitFate::LostBefore),
+        3 => Just(SubmitFate::LostAfter),
+        3 => (1..29_u64).prop_map(|pause| SubmitFate::Late(secs(pause))),
+        1 => Just(SubmitFate::Answered),
+        2 => kinds.clone().prop_map(|kind| SubmitFate::Refused(trouble(kind))),
     ];
     let ask = prop_oneof![
-        2 => Just(Ask::Answered),
-        1 => Just(Ask::LostAfter),
-        2 => Just(Ask::Trouble(unreachable())),
-        1 => kinds.prop_map(|kind| Ask::Trouble(trouble(kind)))
+        2 => Just(CallFate::Answered),
+        1 => Just(CallFate::LostAfter),
+        2 => Just(CallFate::Trouble(unreachable())),
+        1 => kinds.prop_map(|kind| CallFate::Trouble(trouble(kind)))
     ];
     let concurrency = prop_oneof![Just(ConcurrencyPolicy::Queue), Just(ConcurrencyPolicy::Replace), Just(ConcurrencyPolicy::Forbid)];
     let conflict = prop_oneof![Just(ConflictPolicy::Wait), Just(ConflictPolicy::Fail), Just(ConflictPolicy::Replace)];
     let failure = prop_oneof![Just(Failure::Evicted), Just(Failure::TotalTimeLimit), Just(Failure::NodeMoved)];
-    let hindrance =
-        prop_oneof![Just(None), Just(Some(Seen::Fault(fault()))), Just(Some(Seen::Trouble(trouble(TroubleKind::CredentialsRefused))))];
+    let preparation_failure = prop_oneof![
+        Just(None),
+        Just(Some(Observation::Blocked(blocker()))),
+        Just(Some(Observation::CallFailed(trouble(TroubleKind::CredentialsRefused))))
+    ];
     prop_oneof![
         10 => (1..40_u64).prop_map(Act::Wait),
         3 => (40..400_u64).prop_map(Act::Wait),
@@ -90,11 +93,11 @@ fn act() -> impl Strategy<Value = Act> {
         8 => ((0..14_usize), (1..10_u64)).prop_map(|(steps, time)| Act::Crash(steps, time)),
         4 => (1..6_usize).prop_map(Act::Stale),
         6 => fate.prop_map(Act::Post),
-        4 => ask.prop_map(Act::Ask),
+        4 => ask.prop_map(Act::CallFate),
         2 => prop_oneof![Just(Phase::Failed), Just(Phase::TimedOut), Just(Phase::Cancelled), Just(Phase::Succeeded)].prop_map(Act::Outcome),
         2 => (0..200_u64).prop_map(Act::Length),
         2 => (0..119_u64).prop_map(Act::Lag),
-        2 => (1..100_u64).prop_map(Act::Stranger),
+        2 => (1..100_u64).prop_map(Act::OtherClient),
         1 => Just(Act::StrangersEnd),
         1 => Just(Act::Vanish),
         2 => any::<bool>().prop_map(Act::Work),
@@ -107,7 +110,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..3_u8).prop_map(Act::Cancel),
         1 => proptest::option::of(0..6_u8).prop_map(Act::Adopt),
         1 => prop_oneof![Just(None), Just(Some("true")), Just(Some("run-1-attempt-1"))].prop_map(Act::Resubmit),
-        2 => hindrance.prop_map(Act::Hinder),
+        2 => preparation_failure.prop_map(Act::Hinder),
         1 => any::<bool>().prop_map(Act::SpecFault),
         2 => any::<bool>().prop_map(Act::Ahead),
         1 => Just(Act::Delete),
@@ -126,21 +129,21 @@ fn play(world: &mut World, act: Act) {
             world.crash_in = Some(steps);
             world.run_for(secs(time));
         }
-        Act::Stale(versions) => drop(world.pass(Some(versions))),
-        Act::Post(fate) => world.service.posts.push_back(fate),
-        Act::Ask(ask) => world.service.asks.push_back(ask),
+        Act::Stale(versions) => drop(world.reconcile_once(Some(versions))),
+        Act::Post(fate) => world.service.submit_fates.push_back(fate),
+        Act::CallFate(ask) => world.service.call_fates.push_back(ask),
         Act::Outcome(phase) => world.service.outcomes.push_back(phase),
         Act::Length(time) => world.service.length = secs(time),
         Act::Lag(time) => world.service.lag = secs(time),
-        Act::Stranger(time) => {
+        Act::OtherClient(time) => {
             let now = world.now;
             if !world.service.ops.iter().any(|op| op.live(now) && op.kind == OperationKind::Refresh) {
-                world.service.stranger(time, "calculate");
+                world.service.start_other_refresh(time, "calculate");
             }
         }
         Act::StrangersEnd => {
             let now = world.now;
-            world.service.ops.iter_mut().filter(|op| op.owner == Owner::Stranger).for_each(|op| op.end = op.end.min(now));
+            world.service.ops.iter_mut().filter(|op| op.owner == Owner::OtherClient).for_each(|op| op.end = op.end.min(now));
         }
         Act::Vanish => {
             if let Some(op) = world.service.ops.last_mut() {
@@ -159,7 +162,7 @@ fn play(world: &mut World, act: Act) {
         Act::Request(value) => drop(world.annotate(RUN_REQUESTED_AT, Some(&value.to_string()))),
         Act::Cancel(value) => drop(world.annotate(CANCEL_REQUESTED_AT, Some(&value.to_string()))),
         Act::Adopt(Some(op)) => {
-            world.person_answers = true;
+            world.user_decided = true;
             world.annotate(ADOPT, Some(&format!("op-{op}")));
         }
         Act::Adopt(None) => drop(world.annotate(ADOPT, None)),
@@ -167,12 +170,12 @@ fn play(world: &mut World, act: Act) {
             let asked = world.status().run.as_ref().map_or_else(|| "run-1-attempt-1".to_owned(), question);
             world.annotate(RESUBMIT, Some(value.unwrap_or(&asked)));
         }
-        Act::Hinder(hindrance) => {
-            world.hindrance = hindrance;
+        Act::Hinder(preparation_failure) => {
+            world.preparation_failure = preparation_failure;
             world.dirty = true;
         }
         Act::SpecFault(faulty) => {
-            world.spec_fault = faulty.then(|| Fault { cure: Cure::Spec, reason: Reason::InvalidSpec, ..fault() });
+            world.spec_blocker = faulty.then(|| Blocker { remedy: Remedy::SpecChange, reason: Reason::InvalidSpec, ..blocker() });
             // What is wrong with a spec changes only with the spec.
             world.edit(|spec| spec.history_limit = (spec.history_limit + 1) % 5);
         }
@@ -181,7 +184,7 @@ fn play(world: &mut World, act: Act) {
             world.dirty = true;
         }
         Act::Delete => drop(world.delete()),
-        Act::LeaderEnds(well) if world.spec_fault.is_none() => {
+        Act::LeaderEnds(well) if world.spec_blocker.is_none() => {
             // Not in the second in which the follower was created: that would be before it.
             if world.statuses.is_empty() {
                 world.advance(secs(1));
@@ -190,7 +193,7 @@ fn play(world: &mut World, act: Act) {
         }
         Act::LeaderGone(gone) if world.leader.is_some() => {
             let message = "the ModelRefresh staging is not there".to_owned();
-            world.spec_fault = gone.then_some(Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster });
+            world.spec_blocker = gone.then_some(Blocker { reason: Reason::FollowedNotFound, message, remedy: Remedy::ClusterChange });
             world.dirty = true;
         }
         Act::LeaderEnds(_) | Act::LeaderGone(_) => {}
@@ -213,10 +216,10 @@ fn found(group: u8) -> Resolution {
 /// No more faults, and a user answers each question.
 fn calm(world: &mut World) {
     world.crash_in = None;
-    (world.hindrance, world.spec_fault, world.ahead) = (None, None, None);
+    (world.preparation_failure, world.spec_blocker, world.ahead) = (None, None, None);
     world.resolution = found(9);
-    world.service.posts.clear();
-    world.service.asks.clear();
+    world.service.submit_fates.clear();
+    world.service.call_fates.clear();
     world.edit(|spec| (spec.suspend, spec.history_limit) = (false, 7));
     world.dirty = true;
     for _ in 0..4 {
@@ -254,7 +257,7 @@ proptest! {
     fn whatever_happens_the_laws_hold_and_every_run_ends(
         acts in vec(act(), 1..60),
         skew in -300..=300_i64,
-        tells_time in any::<bool>(),
+        reports_time in any::<bool>(),
         backoff in 0..3_i32,
         deadlines in (prop_oneof![Just(60), Just(86_400)], prop_oneof![Just(60), Just(86_400)]),
         (sync, follows, by_names, takes_model) in any::<(bool, bool, bool, bool)>(),
@@ -273,7 +276,7 @@ proptest! {
             world = world.follower();
             world.takes_model = takes_model;
         }
-        (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), tells_time);
+        (world.service.skew, world.service.reports_time) = (SignedDuration::from_secs(skew), reports_time);
         for act in acts {
             play(&mut world, act);
         }
@@ -286,13 +289,13 @@ proptest! {
         world.restart().run_for(Duration::from_hours(24));
         prop_assert_eq!((world.writes, world.service.submits), (writes, submits), "something is written after the end");
         if let Some(leader) = world.leader.as_ref().filter(|_| !world.gone) {
-            let successes = Followed::of(leader).successes;
+            let successes = Upstream::of(leader).successes;
             let wanted: Vec<String> = successes.iter().map(|success| format!("staging run {}", success.number)).collect();
-            let dropped = world.told(Reason::TriggerDropped) + world.told(Reason::RunsMissed);
-            let whole = |followed: String| followed.trim_end_matches(" (no longer followed)").to_owned();
-            let followed: Vec<String> = world.followings().into_iter().map(whole).collect();
-            prop_assert!(dropped > 0 || followed == wanted, "followed {followed:?} of {wanted:?}");
-            prop_assert!(wanted.iter().filter(|success| followed.contains(success)).eq(&followed), "not once and in order: {followed:?}");
+            let dropped = world.event_count(Reason::TriggerDropped) + world.event_count(Reason::RunsMissed);
+            let whole = |upstream: String| upstream.trim_end_matches(" (no longer followed)").to_owned();
+            let upstream: Vec<String> = world.followings().into_iter().map(whole).collect();
+            prop_assert!(dropped > 0 || upstream == wanted, "followed {upstream:?} of {wanted:?}");
+            prop_assert!(wanted.iter().filter(|success| upstream.contains(success)).eq(&upstream), "not once and in order: {upstream:?}");
         }
     }
 }
@@ -305,8 +308,8 @@ fn cursor_moves_after_the_result_that_postponed_it() {
         spec.model = named("Sales");
     });
     world = world.follower();
-    let fault = [Act::SpecFault(true), Act::Cancel(0), Act::Wait(1)];
-    for act in [Act::Request(0), Act::LeaderEnds(true), Act::Wait(1)].into_iter().chain(fault) {
+    let blocker = [Act::SpecFault(true), Act::Cancel(0), Act::Wait(1)];
+    for act in [Act::Request(0), Act::LeaderEnds(true), Act::Wait(1)].into_iter().chain(blocker) {
         play(&mut world, act);
     }
     for act in [Act::LeaderGone(true), Act::Wait(1)] {

@@ -1,9 +1,9 @@
 //! Intent, submission, outcome: a crash or a lost response at any point leads to one operation in the end.
 
-use super::service::{Ask, Fate, trouble, unreachable};
+use super::service::{CallFate, SubmitFate, trouble, unreachable};
 use super::world::{Ended, World, model, secs};
 use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Fault, Seen};
+use crate::engine::{Blocker, Observation, Remedy};
 use crate::operation::{Phase, TroubleKind};
 
 #[test]
@@ -21,9 +21,9 @@ fn crash_at_any_step_leaves_one_operation() {
 #[test]
 fn lost_submit_response_is_adopted_from_list() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
-    assert_eq!((world.told(Reason::Adopted), world.run().operation_id.as_deref()), (1, Some("op-1")));
+    assert_eq!((world.event_count(Reason::Adopted), world.run().operation_id.as_deref()), (1, Some("op-1")));
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, 1);
 }
@@ -31,7 +31,7 @@ fn lost_submit_response_is_adopted_from_list() {
 #[test]
 fn unlisted_submission_is_retried_after_visibility_timeout() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(149)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!(world.service.submits, 1);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -42,7 +42,7 @@ fn unlisted_submission_is_retried_after_visibility_timeout() {
 fn late_submission_is_adopted_from_lagging_list() {
     let mut world = World::new(|_| {});
     (world.service.lag, world.service.length) = (secs(119), secs(3));
-    world.service.posts.push_back(Fate::Late(secs(29)));
+    world.service.submit_fates.push_back(SubmitFate::Late(secs(29)));
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.service.ops.len()), (1, 1));
 }
@@ -50,7 +50,7 @@ fn late_submission_is_adopted_from_lagging_list() {
 #[test]
 fn lost_submissions_end_at_the_wait_deadline() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 1_000);
-    world.service.posts.extend((0..100).map(|_| Fate::LostBefore));
+    world.service.submit_fates.extend((0..100).map(|_| SubmitFate::LostBefore));
     world.run_for(secs(10_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
     assert!(world.service.submits < 10);
 }
@@ -58,24 +58,25 @@ fn lost_submissions_end_at_the_wait_deadline() {
 #[test]
 fn unreadable_list_blocks_submission_and_is_reported_once() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
-    world.service.asks.extend((0..50).map(|_| Ask::Trouble(unreachable())));
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.call_fates.extend((0..50).map(|_| CallFate::Trouble(unreachable())));
     world.run_for(secs(5));
     let writes = world.writes;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::Retrying);
     assert_eq!((world.service.submits, world.writes), (1, writes));
-    world.service.asks.clear();
+    world.service.call_fates.clear();
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]
 fn unprepared_call_records_no_intent() {
-    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
+    let blocker =
+        Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange };
     let mut world = World::new(|_| {});
-    world.hindrance = Some(Seen::Fault(fault));
+    world.preparation_failure = Some(Observation::Blocked(blocker));
     world.run_for(secs(600)).is(RunState::Waiting, Reason::SecretNotFound);
     assert_eq!((world.writes, world.run().submitted_time), (3, None), "the finalizer, why it waits, and that it stalls");
-    world.hindrance = None;
+    world.preparation_failure = None;
     world.run_until(RunState::Running).is(RunState::Running, Reason::Running).run_recovers();
 }
 
@@ -92,7 +93,7 @@ fn stale_view_submits_and_ends_nothing() {
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(10));
     let (submits, writes) = (world.service.submits, world.writes);
     for age in 1..world.versions.len() {
-        let ended = world.pass(Some(age));
+        let ended = world.reconcile_once(Some(age));
         assert!(ended == Ended::Stale || world.writes == writes, "{age} versions back");
     }
     assert_eq!((world.service.submits, world.writes), (submits, writes));
@@ -101,7 +102,7 @@ fn stale_view_submits_and_ends_nothing() {
 #[test]
 fn edit_during_unresolved_submission_does_not_affect_it() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(5));
     world.edit(|spec| spec.model = model("Other")).run_for(secs(100)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!((&world.run().model, world.status().observed_generation), (&model("Sales"), 2));
@@ -112,7 +113,7 @@ fn edit_during_unresolved_submission_does_not_affect_it() {
 #[test]
 fn suspension_blocks_retry_of_unlisted_submission() {
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(5));
     world.edit(|spec| spec.suspend = true).run_for(secs(600)).is(RunState::Waiting, Reason::Suspended);
     assert_eq!((world.service.submits, world.due), (1, None));
@@ -124,15 +125,15 @@ fn suspension_blocks_retry_of_unlisted_submission() {
 fn each_kind_of_refusal_is_reported_once() {
     let mut world = World::new(|_| ());
     let refusals = [TroubleKind::Throttled, TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::Paused, TroubleKind::Paused];
-    world.service.posts.extend(refusals.map(|kind| Fate::Refused(trouble(kind))));
+    world.service.submit_fates.extend(refusals.map(|kind| SubmitFate::Refused(trouble(kind))));
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, refusals.len() + 1);
-    assert_eq!((world.told(Reason::Retrying), world.told(Reason::ServerPaused)), (1, 1));
-    assert_eq!((world.told(Reason::Running), world.told(Reason::Succeeded)), (1, 1));
+    assert_eq!((world.event_count(Reason::Retrying), world.event_count(Reason::ServerPaused)), (1, 1));
+    assert_eq!((world.event_count(Reason::Running), world.event_count(Reason::Succeeded)), (1, 1));
     // Another run's is another.
-    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Paused)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Paused)));
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!(world.told(Reason::ServerPaused), 2);
+    assert_eq!(world.event_count(Reason::ServerPaused), 2);
 }
 
 /// A permit, a token or the Lease was missing: nothing was sent, so there is nothing to learn from a list.
@@ -141,9 +142,9 @@ fn deferred_submission_needs_no_list() {
     for kind in [TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::CredentialsRefused] {
         let mut world = World::new(|spec| spec.backoff_limit = 1);
         world.service.outcomes.push_back(Phase::Failed);
-        world.hindrance = Some(Seen::Trouble(trouble(kind)));
+        world.preparation_failure = Some(Observation::CallFailed(trouble(kind)));
         world.run_for(secs(20));
-        world.hindrance = None;
+        world.preparation_failure = None;
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.run().attempt, world.service.submits, world.service.lists), (2, 2, 0), "{kind:?}");
     }
@@ -154,9 +155,9 @@ fn deferred_second_attempt_needs_no_list() {
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.outcomes.push_back(Phase::Failed);
     world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
-    world.hindrance = Some(Seen::Trouble(trouble(TroubleKind::Throttled)));
+    world.preparation_failure = Some(Observation::CallFailed(trouble(TroubleKind::Throttled)));
     world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
-    world.hindrance = None;
+    world.preparation_failure = None;
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.service.lists), (2, 0));
 }
@@ -165,14 +166,14 @@ fn deferred_second_attempt_needs_no_list() {
 #[test]
 fn submission_held_back_after_its_intent_needs_no_list() {
     let mut world = World::new(|_| {});
-    world.service.posts.extend([Fate::Deferred, Fate::Deferred]);
+    world.service.submit_fates.extend([SubmitFate::Deferred, SubmitFate::Deferred]);
     world.run_for(secs(2)).is(RunState::Waiting, Reason::Retrying);
     assert_eq!(world.run().submitted_time, None);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.ops.len(), world.service.lists, world.told(Reason::Retrying)), (1, 0, 1));
+    assert_eq!((world.service.ops.len(), world.service.lists, world.event_count(Reason::Retrying)), (1, 0, 1));
     // A refusal of the service is another matter: the list costs no write.
     let mut world = World::new(|_| {});
-    world.service.posts.push_back(Fate::Refused(unreachable()));
+    world.service.submit_fates.push_back(SubmitFate::Refused(unreachable()));
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.ops.len(), world.service.lists), (1, 1));
 }
@@ -180,7 +181,7 @@ fn submission_held_back_after_its_intent_needs_no_list() {
 #[test]
 fn submission_held_back_ends_with_its_deletion() {
     let mut world = World::new(|_| {});
-    world.service.posts.extend([Fate::Deferred, Fate::Deferred, Fate::Deferred]);
+    world.service.submit_fates.extend([SubmitFate::Deferred, SubmitFate::Deferred, SubmitFate::Deferred]);
     world.run_for(secs(1)).delete().run_for(secs(10));
     assert!(world.gone && world.service.ops.is_empty() && world.service.lists == 0);
 }

@@ -2,10 +2,10 @@
 
 use jiff::SignedDuration;
 
-use super::service::{Fate, trouble};
+use super::service::{SubmitFate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
-use crate::engine::{Cure, Effect, Fault, Scratch, Seen, Situation, decide};
+use crate::engine::{Blocker, DecisionInput, DecisionMemory, Effect, Observation, Remedy, decide};
 use crate::operation::{Look, Operation, OperationId, Phase, Submission, TroubleKind};
 
 fn running(length: u64) -> World {
@@ -50,7 +50,7 @@ fn sync_without_replicas_succeeds_immediately() {
 #[test]
 fn sync_waits_for_another_clients_refresh() {
     let mut world = World::sync(|_| {});
-    world.service.stranger(100, "full");
+    world.service.start_other_refresh(100, "full");
     world.run_for(secs(60)).is(RunState::Waiting, Reason::ModelBusy);
     assert!(world.run().message.contains("refresh op-1 by another client"), "{}", world.run().message);
     assert_eq!(world.service.submits, 0);
@@ -62,7 +62,7 @@ fn sync_waits_for_another_clients_refresh() {
 fn list_that_may_hide_a_refresh_is_read_until_the_deadline() {
     let mut world = World::sync(|_| {});
     (world.service.truncated, world.service.hides_running) = (true, true);
-    world.service.stranger(100, "full");
+    world.service.start_other_refresh(100, "full");
     world.run_for(secs(200)).is(RunState::Waiting, Reason::Retrying);
     assert!(world.run().message.contains("does not show whether one is running"), "{}", world.run().message);
     assert!(world.service.submits == 0 && world.writes <= 4, "{} writes", world.writes);
@@ -90,7 +90,7 @@ fn refresh_is_submitted_when_a_list_may_hide_another() {
     ] {
         let mut world = World::new(|spec| spec.conflict_policy = conflict);
         (world.service.truncated, world.service.hides_running) = (true, true);
-        world.service.stranger(100, "full");
+        world.service.start_other_refresh(100, "full");
         world.run_for(secs(90)).is(state, reason);
         assert!(world.service.cancels.is_empty() && world.service.ops.len() == 1, "{conflict:?}");
         if state == RunState::Waiting {
@@ -102,7 +102,7 @@ fn refresh_is_submitted_when_a_list_may_hide_another() {
 #[test]
 fn busy_sync_waits_and_does_not_fail() {
     let mut world = World::sync(|_| {});
-    world.service.strangers_sync(50);
+    world.service.start_other_sync(50);
     world.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().attempt, world.run().number), (1, 1));
@@ -120,11 +120,18 @@ fn failed_sync_is_retried_up_to_backoff_limit() {
 fn finalizing_sync_has_succeeded() {
     let world = running(1_000);
     let operation = Operation { reported: "Finalizing".to_owned(), ..Operation::of_client("op-1", Phase::Succeeded) };
-    let seen = Seen::Look(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
+    let seen = Observation::Polled(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
     let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
-    let run = decide(&Situation { desired: &desired, recorded: world.status(), scratch: &world.transient.scratch, seen, now, settings })
-        .recorded
-        .run;
+    let run = decide(&DecisionInput {
+        desired: &desired,
+        status: world.status(),
+        memory: &world.transient.memory,
+        observation: seen,
+        now,
+        settings,
+    })
+    .status
+    .run;
     let run = run.unwrap();
     assert_eq!((run.state, run.service_state.as_deref()), (RunState::Succeeded, Some("Finalizing")));
     assert!(run.message.contains("still cleaning up"), "{}", run.message);
@@ -141,7 +148,7 @@ fn sync_is_polled_at_its_newest_location() {
     let asked = world.service.asked_at.clone();
     assert!(asked.windows(2).all(|pair| pair[0] != pair[1]), "each answer names another place: {asked:?}");
     assert!(world.writes - writes <= 12, "{} writes in two minutes", world.writes - writes);
-    let newest = world.service.looks;
+    let newest = world.service.polls;
     world.restart().run_for(secs(31));
     let again = world.service.asked_at[newest].as_deref().unwrap();
     assert!(world.statuses.iter().any(|status| status.run.as_ref().unwrap().location.as_deref() == Some(again)), "{again}");
@@ -158,9 +165,16 @@ fn too_long_location_is_not_truncated() {
         let mut recorded = world.status().clone();
         recorded.run.as_mut().unwrap().state = RunState::Submitting;
         let (id, location) = (OperationId::parse("op-1").unwrap(), Some("x".repeat(length)));
-        let seen = Seen::Submission(Submission::Accepted { id, location: location.clone(), activity_id: None, retry_after: None });
-        let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &Scratch::default(), seen, now, settings });
-        assert_eq!(step.recorded.run.unwrap().location, location.filter(|_| kept));
+        let seen = Observation::Submission(Submission::Accepted { id, location: location.clone(), activity_id: None, retry_after: None });
+        let decision = decide(&DecisionInput {
+            desired: &desired,
+            status: &recorded,
+            memory: &DecisionMemory::default(),
+            observation: seen,
+            now,
+            settings,
+        });
+        assert_eq!(decision.status.run.unwrap().location, location.filter(|_| kept));
     }
 }
 
@@ -178,7 +192,7 @@ fn deletion_orphans_a_running_sync_with_an_event() {
     let mut world = running(1_000);
     world.delete().run_for(secs(2));
     assert!(world.gone && world.service.cancels.is_empty());
-    let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
+    let said = world.events.iter().find(|event| event.reason == Reason::Released).unwrap();
     assert!(
         said.message.contains("op-1 is still running at the service") && said.message.contains("cannot be cancelled"),
         "{}",
@@ -187,24 +201,25 @@ fn deletion_orphans_a_running_sync_with_an_event() {
 
     // One that may have started is not awaited either: it cannot be cancelled.
     let mut world = World::sync(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(2)).delete().run_for(secs(2));
-    let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
+    let said = world.events.iter().find(|event| event.reason == Reason::Released).unwrap();
     assert!(world.gone && said.message.contains("may have started"), "{}", said.message);
 
     let mut world = World::sync(|_| {});
     world.ahead = Some("another".to_owned());
     world.run_for(secs(20)).delete().run_for(secs(1));
-    assert!(world.gone && world.told(Reason::Released) == 0);
+    assert!(world.gone && world.event_count(Reason::Released) == 0);
 }
 
 #[test]
 fn missing_secret_during_a_sync_loses_nothing() {
     let mut world = running(100);
-    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
-    world.hindrance = Some(Seen::Fault(fault));
+    let blocker =
+        Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange };
+    world.preparation_failure = Some(Observation::Blocked(blocker));
     world.run_for(secs(300)).is(RunState::Running, Reason::SecretNotFound);
-    world.hindrance = None;
+    world.preparation_failure = None;
     world.run_for(secs(70)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
@@ -232,18 +247,18 @@ fn trigger_during_a_sync_starts_one_afterwards() {
 #[test]
 fn lost_sync_response_is_adopted_by_its_times() {
     let mut world = World::sync(|_| {});
-    world.service.posts.push_back(Fate::LostAfter);
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.told(Reason::Adopted), world.run().operation_id.as_deref()), (1, 1, Some("op-1")));
+    assert_eq!((world.service.submits, world.event_count(Reason::Adopted), world.run().operation_id.as_deref()), (1, 1, Some("op-1")));
 }
 
 #[test]
 fn unlisted_sync_is_retried_when_no_refresh_runs() {
     let mut world = World::sync(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(149)).is(RunState::Submitting, Reason::ResolvingSubmission);
-    world.service.stranger(60, "full");
+    world.service.start_other_refresh(60, "full");
     world.run_for(secs(30)).is(RunState::Waiting, Reason::ModelBusy);
     assert_eq!(world.service.submits, 1);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -253,9 +268,9 @@ fn unlisted_sync_is_retried_when_no_refresh_runs() {
 #[test]
 fn earlier_sync_is_not_adopted() {
     let mut world = World::sync(|_| {});
-    world.service.strangers_sync(3);
+    world.service.start_other_sync(3);
     world.advance(secs(60));
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }
@@ -263,10 +278,10 @@ fn earlier_sync_is_not_adopted() {
 #[test]
 fn sync_that_ended_earlier_without_start_is_not_adopted() {
     let mut world = World::sync(|_| {});
-    world.service.strangers_sync(3);
+    world.service.start_other_sync(3);
     world.service.ops[0].shows_start = false;
     world.advance(secs(60));
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.run().operation_id.as_deref(), Some("op-2"));
 }
@@ -274,9 +289,9 @@ fn sync_that_ended_earlier_without_start_is_not_adopted() {
 #[test]
 fn sync_just_before_the_intent_is_not_adopted_immediately() {
     let mut world = World::sync(|_| {});
-    world.service.posts.push_back(Fate::LostBefore);
+    world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(1));
-    world.service.strangers_sync(500);
+    world.service.start_other_sync(500);
     world.service.ops[0].start = world.now - SignedDuration::from_secs(4);
     world.run_for(secs(100)).is(RunState::Submitting, Reason::ResolvingSubmission);
 }
@@ -284,8 +299,8 @@ fn sync_just_before_the_intent_is_not_adopted_immediately() {
 #[test]
 fn sync_without_service_clock_needs_a_user_decision() {
     let mut world = World::sync(|_| {});
-    (world.service.tells_time, world.service.length) = (false, secs(3));
-    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.reports_time, world.service.length) = (false, secs(3));
+    world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert_eq!(world.service.submits, 1);
     world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
@@ -296,7 +311,7 @@ fn sync_is_adopted_with_a_wrong_service_clock() {
     for skew in [-299, -60, 60, 299] {
         let mut world = World::sync(|_| {});
         (world.service.skew, world.service.length, world.service.lag) = (SignedDuration::from_secs(skew), secs(3), secs(20));
-        world.service.posts.push_back(Fate::LostAfter);
+        world.service.submit_fates.push_back(SubmitFate::LostAfter);
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!(world.service.submits, 1, "{skew} s");
     }
@@ -311,7 +326,7 @@ fn accepted_sync_is_tracked_under_a_known_id() {
     let id = world.service.ops[0].id.clone();
     world.service.length = secs(20);
     world.crash_in = None;
-    world.pass(None);
+    world.reconcile_once(None);
     world.service.ops[1].id = id.clone();
     world.service.ops.remove(0);
     let mut recorded = world.status().clone();
@@ -319,10 +334,17 @@ fn accepted_sync_is_tracked_under_a_known_id() {
     recorded.run.as_mut().unwrap().state = RunState::Submitting;
     assert_eq!(recorded.run.as_ref().unwrap().earlier_operation_ids, ["op-1"]);
     let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
-    let seen = Seen::Submission(Submission::Accepted { id, location: None, activity_id: None, retry_after: None });
-    let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &Scratch::default(), seen, now, settings });
-    assert_eq!((step.effect, step.recorded.run.as_ref().unwrap().state), (Effect::Nothing, RunState::Running));
-    world.object.status = Some(step.recorded);
+    let seen = Observation::Submission(Submission::Accepted { id, location: None, activity_id: None, retry_after: None });
+    let decision = decide(&DecisionInput {
+        desired: &desired,
+        status: &recorded,
+        memory: &DecisionMemory::default(),
+        observation: seen,
+        now,
+        settings,
+    });
+    assert_eq!((decision.effect, decision.status.run.as_ref().unwrap().state), (Effect::None, RunState::Running));
+    world.object.status = Some(decision.status);
     world.edit(|spec| spec.history_limit = 9).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.run().operation_id.as_deref()), (2, Some("op-1")));
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(2));
@@ -332,7 +354,7 @@ fn accepted_sync_is_tracked_under_a_known_id() {
 #[test]
 fn disabled_scale_out_stalls_until_it_is_enabled() {
     let mut world = World::sync(|_| {});
-    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::ScaleOutOff)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::ScaleOutOff)));
     world.run_for(secs(10)).is(RunState::Waiting, Reason::ScaleOutOff);
     assert!(world.holds(crate::api::ConditionType::Stalled));
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);

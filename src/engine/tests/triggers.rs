@@ -25,7 +25,7 @@ fn plain_run_costs_four_writes_and_one_submission() {
     assert_eq!(world.ready(), ConditionStatus::True);
     assert!(world.holds(ConditionType::Succeeded) && world.holds(ConditionType::Finished));
     assert!(!world.holds(ConditionType::Reconciling) && !world.holds(ConditionType::Stalled));
-    assert_eq!(world.notices.len(), 2, "{:?}", world.notices);
+    assert_eq!(world.events.len(), 2, "{:?}", world.events);
     assert_eq!((world.status().history.len(), world.due), (1, None));
 }
 
@@ -144,7 +144,7 @@ fn finalizer_precedes_the_first_submission() {
     world.crash_in = Some(0);
     for crash in 0..6 {
         world.crash_in = Some(crash);
-        world.pass(None);
+        world.reconcile_once(None);
         let protected = world.object.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
         assert!(protected || world.service.submits == 0);
     }

@@ -13,7 +13,8 @@ use crate::api::{
 };
 use crate::engine::reconcile::{Transient, View as _};
 use crate::engine::{
-    Desired, Effect, Fault, Followed, Leaving, Notice, Scratch, Seen, Settings, Surroundings, TurnUse, question, turn_use,
+    Blocker, DecisionMemory, Desired, DrainMode, Effect, Event, External, Observation, QueueState, Settings, Upstream, question,
+    queue_state,
 };
 use crate::operation::{OperationKind, Resolution};
 
@@ -47,14 +48,14 @@ pub(super) struct World {
     /// When the next reconciliation is due; `None` is not before somebody acts.
     pub(super) due: Option<Timestamp>,
     pub(super) ahead: Option<String>,
-    pub(super) spec_fault: Option<Fault>,
+    pub(super) spec_blocker: Option<Blocker>,
     /// What every preparation of a call brings instead of the call.
-    pub(super) hindrance: Option<Seen>,
+    pub(super) preparation_failure: Option<Observation>,
     /// Which calls that concerns.
-    pub(super) hinders: fn(&Effect) -> bool,
-    pub(super) namespace_ending: bool,
-    pub(super) leaving: Option<Leaving>,
-    pub(super) adopt_taken: bool,
+    pub(super) fails_preparation_of: fn(&Effect) -> bool,
+    pub(super) namespace_terminating: bool,
+    pub(super) drain: Option<DrainMode>,
+    pub(super) adopt_claimed: bool,
     pub(super) metadata_refused: bool,
     /// What somebody edits the state of the run to while a submission is in progress.
     pub(super) edit_during_submission: Option<RunState>,
@@ -64,9 +65,9 @@ pub(super) struct World {
     pub(super) crash_in: Option<usize>,
     pub(super) writes: usize,
     pub(super) statuses: Vec<Status>,
-    pub(super) notices: Vec<Notice>,
+    pub(super) events: Vec<Event>,
     /// A person has said something that may be wrong, so a second operation is theirs to answer for.
-    pub(super) person_answers: bool,
+    pub(super) user_decided: bool,
     pub(super) dirty: bool,
 }
 
@@ -95,7 +96,7 @@ pub(super) fn settings() -> Settings {
 }
 
 fn is_call(effect: &Effect) -> bool {
-    matches!(effect, Effect::Resolve | Effect::FindModel | Effect::Submit | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_))
+    matches!(effect, Effect::ResolveModel | Effect::FindModel | Effect::Submit | Effect::Poll(_) | Effect::List(..) | Effect::Cancel(_))
 }
 
 impl World {
@@ -127,20 +128,20 @@ impl World {
             transient: Transient::default(),
             due: None,
             ahead: None,
-            spec_fault: None,
-            hindrance: None,
-            hinders: is_call,
-            namespace_ending: false,
-            leaving: None,
-            adopt_taken: false,
+            spec_blocker: None,
+            preparation_failure: None,
+            fails_preparation_of: is_call,
+            namespace_terminating: false,
+            drain: None,
+            adopt_claimed: false,
             metadata_refused: false,
             edit_during_submission: None,
             removes_run_during_submission: false,
             crash_in: None,
             writes: 0,
             statuses: Vec::new(),
-            notices: Vec::new(),
-            person_answers: false,
+            events: Vec::new(),
+            user_decided: false,
             dirty: true,
         }
     }
@@ -152,16 +153,16 @@ impl World {
 
     /// What is asked for, with what surrounds it.
     pub(super) fn desired(&self, view: &ModelRefresh) -> Desired {
-        let followed = self.leader.as_ref().map(Followed::of);
-        let surroundings = Surroundings {
-            fault: self.spec_fault.clone(),
-            namespace_ending: self.namespace_ending,
-            followed,
-            leaving: self.leaving,
-            adopt_taken: self.adopt_taken,
+        let upstream = self.leader.as_ref().map(Upstream::of);
+        let external = External {
+            blocker: self.spec_blocker.clone(),
+            namespace_terminating: self.namespace_terminating,
+            upstream,
+            drain: self.drain,
+            adopt_claimed: self.adopt_claimed,
             metadata_refused: self.metadata_refused,
         };
-        self.view(view).desired(surroundings).into_owned()
+        self.view(view).desired(external).into_owned()
     }
 
     // What people do.
@@ -242,7 +243,7 @@ impl World {
             }
             passes += 1;
             assert!(passes < 20_000, "a hot loop: {:#?}", self.object.status);
-            self.pass(None);
+            self.reconcile_once(None);
         }
         if self.now < end {
             self.advance(Duration::try_from(end.duration_since(self.now)).unwrap());
@@ -262,23 +263,23 @@ impl World {
     }
 
     /// What has just been decided is not decided again: nothing new is nothing to write.
-    pub(super) fn stays_silent(&self, view: &ModelRefresh) {
+    pub(super) fn assert_settled(&self, view: &ModelRefresh) {
         let decides_soon = self.dirty || self.due.is_some_and(|due| due <= self.now + Duration::from_millis(200));
         if decides_soon || self.gone {
             return;
         }
         let desired = self.desired(view);
-        let recorded = view.status.clone().unwrap();
-        for scratch in [&self.transient.scratch, &Scratch::default()] {
-            let step = self.decide(&desired, &recorded, Seen::Nothing, scratch);
+        let status = view.status.clone().unwrap();
+        for memory in [&self.transient.memory, &DecisionMemory::default()] {
+            let decision = self.decide(&desired, &status, Observation::None, memory);
             // A step whose call cannot be prepared is not taken.
-            let void = self.hindrance.is_some() && (self.hinders)(&step.effect);
+            let void = self.preparation_failure.is_some() && (self.fails_preparation_of)(&decision.effect);
             assert!(
-                void || step.recorded == recorded,
+                void || decision.status == status,
                 "a reconciliation without news writes (effect {:?}): {:#?} to {:#?}",
-                step.effect,
-                recorded,
-                step.recorded
+                decision.effect,
+                status,
+                decision.status
             );
         }
     }
@@ -306,12 +307,12 @@ impl World {
     }
 
     /// What the record means to the queue of the model now.
-    pub(super) fn turn_use(&self) -> TurnUse {
-        turn_use(self.status(), self.now, &self.settings)
+    pub(super) fn queue_state(&self) -> QueueState {
+        queue_state(self.status(), self.now, &self.settings)
     }
 
-    pub(super) fn told(&self, reason: Reason) -> usize {
-        self.notices.iter().filter(|notice| notice.reason == reason).count()
+    pub(super) fn event_count(&self, reason: Reason) -> usize {
+        self.events.iter().filter(|event| event.reason == reason).count()
     }
 
     #[track_caller]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource};
 use tabular_operator::controller::fuzzing;
-use tabular_operator::engine::{Desired, Scratch, Seen, Settings, Situation, Step, Surroundings, decide};
+use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, Desired, External, Observation, Settings, decide};
 use tabular_operator::operation::{Operation, OperationId, OperationKind, Origin, Phase};
 
 use crate::laws;
@@ -54,17 +54,23 @@ fn made(kind: OperationKind, state: &str) -> ModelResource {
 }
 
 /// Decides on what was learnt of a resource of ours. The record that comes of it is lawful.
-pub fn decided(resource: &ModelResource, seen: Seen) -> Step {
-    let (desired, settings) = (Desired::of(resource, Surroundings::default()), settings());
+pub fn decided(resource: &ModelResource, seen: Observation) -> Decision {
+    let (desired, settings) = (Desired::of(resource, External::default()), settings());
     let recorded = resource.status().cloned().unwrap_or_default();
-    let scratch = Scratch::default();
-    let step =
-        decide(&Situation { desired: &desired, recorded: &recorded, scratch: &scratch, seen, now: laws::now(), settings: &settings });
-    laws::status(&step.recorded);
-    for notice in &step.notices {
-        laws::keeps_token(&notice.message);
+    let memory = DecisionMemory::default();
+    let decision = decide(&DecisionInput {
+        desired: &desired,
+        status: &recorded,
+        memory: &memory,
+        observation: seen,
+        now: laws::now(),
+        settings: &settings,
+    });
+    laws::status(&decision.status);
+    for event in &decision.events {
+        laws::keeps_token(&event.message);
     }
-    step
+    decision
 }
 
 /// An operation of a client, in this phase.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tabular_operator::api::{CancelCause, ConditionStatus, ConditionType, Reason, RunState, Status, Trigger, TriggerType};
-use tabular_operator::engine::Notice;
+use tabular_operator::engine::Event;
 
 use crate::laws::{broken, holds};
 use crate::world::{Broken, World};
@@ -18,7 +18,7 @@ pub const SUCCESS: &str = "no success is reported for a change that did not run"
 pub type Asked = (String, Option<String>);
 
 /// What holds for each status that is written.
-pub fn write(world: &World, operator: usize, resource: usize, events: &[Notice], after: &Status) -> Result<(), Broken> {
+pub fn write(world: &World, operator: usize, resource: usize, events: &[Event], after: &Status) -> Result<(), Broken> {
     let before = &world.resources[resource].now().status;
     due(world.wall(operator), resource, before, after)?;
     accepted(resource, (before, after), events)?;
@@ -42,7 +42,7 @@ fn begins(before: &Status, after: &Status) -> bool {
 }
 
 /// A trigger leaves the queue when a run begins, when one that is at least as deliberate takes its place, or with an event.
-fn accepted(resource: usize, (before, after): (&Status, &Status), events: &[Notice]) -> Result<(), Broken> {
+fn accepted(resource: usize, (before, after): (&Status, &Status), events: &[Event]) -> Result<(), Broken> {
     let Some(queued) = &before.queued else { return Ok(()) };
     let joined = |later: &Trigger| rank(queued) <= rank(later);
     let kept = after.queued.as_ref().is_some_and(joined);

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use tabular_operator::api::{
     CancelCause, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType,
 };
-use tabular_operator::engine::reconcile::{Call, Decision, NextEffect};
-use tabular_operator::engine::{Effect, Notice, Seen, TurnUse, question, turn_use};
+use tabular_operator::engine::reconcile::{Call, NextEffect, PendingDecision};
+use tabular_operator::engine::{Effect, Event, Observation, QueueState, question, queue_state};
 use tabular_operator::operation::{Cancellation, Look, Operation, OperationId, Origin, Phase, Submission};
 
 use crate::accepted;
@@ -99,12 +99,12 @@ fn answerable(world: &World, resource: usize) -> impl Iterator<Item = &Op> {
 
 /// Whether a decision is to submit.
 #[must_use]
-pub fn submits(decision: &Decision) -> bool {
+pub fn submits(decision: &PendingDecision) -> bool {
     matches!(decision.effect, NextEffect::Call(Call::Submit(_)))
 }
 
 /// What holds for each decision, whether it is written or not.
-pub fn decision(world: &World, resource: usize, view: &Object, decision: &Decision) -> Result<(), Broken> {
+pub fn decision(world: &World, resource: usize, view: &Object, decision: &PendingDecision) -> Result<(), Broken> {
     let after = decision.status.as_ref().unwrap_or(&view.status);
     if !world.resources[resource].is_edited(&view.status) {
         finished(resource, &view.status, after)?;
@@ -137,7 +137,7 @@ pub fn turn(world: &World, operator: usize, resource: usize) -> Result<(), Broke
     if world.resources.len() == 1 || !is_over || !world.operators[operator].holds_turn(resource) {
         return Ok(());
     }
-    let backs = |object: &Object| turn_use(&object.status, world.wall(operator), &world.settings) == TurnUse::Holds;
+    let backs = |object: &Object| queue_state(&object.status, world.wall(operator), &world.settings) == QueueState::Holding;
     holds(it.versions.iter().any(backs), TURN, || format!("resource {resource} holds the turn of its model, and no record of it says so"))
 }
 
@@ -157,7 +157,7 @@ fn finished(resource: usize, before: &Status, after: &Status) -> Result<(), Brok
 }
 
 /// What holds for each status that is written.
-pub fn write(world: &World, operator: usize, resource: usize, decision: &Decision, after: &Status) -> Result<(), Broken> {
+pub fn write(world: &World, operator: usize, resource: usize, decision: &PendingDecision, after: &Status) -> Result<(), Broken> {
     let before = &world.resources[resource].now().status;
     if !world.resources[resource].is_edited(before) {
         finished(resource, before, after)?;
@@ -241,14 +241,14 @@ fn late_answers(world: &World, operator: usize, resource: usize, after: &Status)
     let accepted = id.map(|id| Submission::Accepted { id, location: None, activity_id: None, retry_after: None });
     let late = looks
         .chain([Look::Gone])
-        .map(Seen::Look)
-        .chain([Seen::Cancellation(Cancellation::Accepted), Seen::Cancellation(Cancellation::NothingToCancel)])
-        .chain(accepted.map(Seen::Submission))
-        .chain([Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() })]);
+        .map(Observation::Polled)
+        .chain([Observation::CancelRequested(Cancellation::Accepted), Observation::CancelRequested(Cancellation::NothingToCancel)])
+        .chain(accepted.map(Observation::Submission))
+        .chain([Observation::Submission(Submission::Unanswered { message: "no answer".to_owned() })]);
     for seen in late {
         let said = format!("{seen:?}");
         let after = world.decide(operator, resource, &view, seen);
-        let same = finished(resource, &view.status, &after.recorded).is_ok();
+        let same = finished(resource, &view.status, &after.status).is_ok();
         let idle = !matches!(after.effect, Effect::Submit | Effect::Cancel(_));
         holds(same && idle, FINISHED, || {
             format!("resource {resource}: run {:?} had ended; then {said} comes late, and {:?} follows", view.status.run, after.effect)
@@ -290,7 +290,7 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
         against.push("the service does not show that a client submitted it".to_owned());
     }
     // Of a resource that is gone this operator may still know it.
-    if world.taken((operator, resource), (op.request.kind(), &run.model.key()), [&op.id]).let_go.contains(&id.to_lowercase()) {
+    if world.taken((operator, resource), (op.request.kind(), &run.model.key()), [&op.id]).released.contains(&id.to_lowercase()) {
         against.push("it was let go".to_owned());
     }
     if let Owner::Run { resource: of, number, .. } = op.owner
@@ -477,14 +477,15 @@ pub fn cancellation(world: &World, resource: usize, view: &Object, id: &Operatio
 }
 
 /// What holds when the finalizer is dropped.
-pub fn release(world: &World, operator: usize, resource: usize, view: &Object, events: &[Notice]) -> Result<(), Broken> {
+pub fn release(world: &World, operator: usize, resource: usize, view: &Object, events: &[Event]) -> Result<(), Broken> {
     let desired = &view.edition.desired;
     let said = events.iter().any(|notice| notice.reason == Reason::Released);
     // The clock may have been set back since the decision.
     let back = world.scenario.jumps.iter().map(|by| -by).max().unwrap_or(0).max(0);
     let held = |requested: Timestamp| world.wall(operator).duration_since(requested).as_secs() >= NAMESPACE_HELD - back;
     // The namespace may end after the resource was deleted, and then no version of it says so.
-    let ending = world.resources[resource].namespace_ending && desired.deletion.as_ref().is_some_and(|deletion| held(deletion.requested));
+    let ending =
+        world.resources[resource].namespace_terminating && desired.deletion.as_ref().is_some_and(|deletion| held(deletion.requested));
     let asked = desired.requests.release || desired.policy.deletion == DeletionPolicy::Orphan || ending || !cancellable(world, resource);
     holds(!said || asked, RELEASE, || format!("resource {resource} is let go without being asked to"))?;
     if said {

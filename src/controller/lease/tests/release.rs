@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::super::drain_signal;
 use super::fake::{FakeApi, Fault};
 use super::operator::{DURATION, MOMENT, installed, operator, seconds, took};
-use crate::engine::Leaving;
+use crate::engine::DrainMode;
 
 #[tokio::test(start_paused = true)]
 async fn released_lease_is_acquired_immediately() {
@@ -91,15 +91,15 @@ async fn drain_request_applies_only_to_its_installation() {
     first.lease.acquired().await;
     api.edit(|lease| {
         let annotations = lease.as_mut().unwrap().metadata.annotations.get_or_insert_default();
-        annotations.insert(drain_signal::ANNOTATION.to_owned(), drain_signal::word(Leaving::Cancel, 1, &["one"]));
+        annotations.insert(drain_signal::ANNOTATION.to_owned(), drain_signal::word(DrainMode::Cancel, 1, &["one"]));
     });
     sleep(DURATION).await;
-    assert_eq!(first.lease.leaving(), Some(Leaving::Cancel));
+    assert_eq!(first.lease.leaving(), Some(DrainMode::Cancel));
     first.lease.release().await;
     // A pod of the same installation may acquire the lease meanwhile.
     let standby = installed(&api, "b", Some("one"));
     standby.lease.acquired().await;
-    assert_eq!(standby.lease.leaving(), Some(Leaving::Cancel));
+    assert_eq!(standby.lease.leaving(), Some(DrainMode::Cancel));
     standby.lease.release().await;
     let next = installed(&api, "c", Some("two"));
     next.lease.acquired().await;

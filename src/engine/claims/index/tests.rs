@@ -11,8 +11,8 @@ struct Resource {
 }
 
 impl Resource {
-    fn record(&self) -> Record<'_> {
-        Record { kind: self.kind, model: Some(&self.model), status: Some(&self.status) }
+    fn record(&self) -> ClaimSource<'_> {
+        ClaimSource { kind: self.kind, model: Some(&self.model), status: Some(&self.status) }
     }
 }
 
@@ -42,19 +42,19 @@ fn with_run() -> serde_json::Value {
     })
 }
 
-fn show(claims: &mut Claims, object: &Resource) {
-    claims.show(&object.uid, object.record(), false);
+fn update(claims: &mut Claims, object: &Resource) {
+    claims.update(&object.uid, object.record(), false);
 }
 
-fn depart(claims: &mut Claims, object: &Resource) {
-    claims.depart(&object.uid, object.record());
+fn keep_removed(claims: &mut Claims, object: &Resource) {
+    claims.keep_removed(&object.uid, object.record());
 }
 
 fn operations() -> Vec<OperationId> {
     ["op-1", "op-2", "OP-3", "op-4", "op-5", "op-6"].iter().filter_map(|id| OperationId::parse(id)).collect()
 }
 
-fn followed() -> BTreeSet<String> {
+fn upstream() -> BTreeSet<String> {
     ["op-1", "op-3", "op-4"].map(str::to_owned).into()
 }
 
@@ -65,23 +65,23 @@ fn candidates() -> BTreeSet<String> {
 #[test]
 fn orphaned_operations_and_candidates_stay_claimed() {
     let mut claims = Claims::default();
-    depart(&mut claims, &resource(OperationKind::Refresh, "u-1", &with_run()));
-    depart(&mut claims, &resource(OperationKind::Refresh, "u-4", &serde_json::json!({})));
-    let of_others = |own, kind| claims.by_others(Some(own), (kind, &key("elsewhere")), &operations(), |_| false);
+    keep_removed(&mut claims, &resource(OperationKind::Refresh, "u-1", &with_run()));
+    keep_removed(&mut claims, &resource(OperationKind::Refresh, "u-4", &serde_json::json!({})));
+    let of_others = |own, kind| claims.of_others(Some(own), (kind, &key("elsewhere")), &operations(), |_| false);
     let of_another = of_others("u-2", OperationKind::Refresh);
-    assert_eq!(of_another, Taken { let_go: followed(), candidates: candidates(), ..Taken::default() });
-    assert_eq!(of_others("u-1", OperationKind::Refresh), Taken::default());
-    assert_eq!(of_others("u-2", OperationKind::Sync), Taken::default());
-    assert_eq!((claims.departed.len(), claims.claimants.len()), (1, 1));
+    assert_eq!(of_another, ClaimedOperations { released: upstream(), candidates: candidates(), ..ClaimedOperations::default() });
+    assert_eq!(of_others("u-1", OperationKind::Refresh), ClaimedOperations::default());
+    assert_eq!(of_others("u-2", OperationKind::Sync), ClaimedOperations::default());
+    assert_eq!((claims.removed.len(), claims.claimants.len()), (1, 1));
 }
 
 #[test]
 fn orphaned_synchronization_counts_on_its_models_alone() {
     let mut claims = Claims::default();
-    depart(&mut claims, &resource(OperationKind::Sync, "u-1", &with_run()));
-    let of_others = |kind, database| claims.by_others(Some("u-2"), (kind, &key(database)), &operations(), |_| false).let_go;
+    keep_removed(&mut claims, &resource(OperationKind::Sync, "u-1", &with_run()));
+    let of_others = |kind, database| claims.of_others(Some("u-2"), (kind, &key(database)), &operations(), |_| false).released;
     for database in ["d", "before"] {
-        assert_eq!(of_others(OperationKind::Sync, database), followed());
+        assert_eq!(of_others(OperationKind::Sync, database), upstream());
         assert!(of_others(OperationKind::Refresh, database).is_empty());
     }
     assert!(of_others(OperationKind::Sync, "elsewhere").is_empty());
@@ -90,12 +90,12 @@ fn orphaned_synchronization_counts_on_its_models_alone() {
 #[test]
 fn operation_that_is_tracked_without_its_resource_is_watched() {
     let mut claims = Claims::default();
-    depart(&mut claims, &resource(OperationKind::Refresh, "u-1", &with_run()));
-    let of_others = |tracked: &str| claims.by_others(None, (OperationKind::Refresh, &key("d")), &operations(), |uid| uid == tracked);
-    let taken = |watched, let_go| Taken { watched, let_go, candidates: candidates(), ..Taken::default() };
+    keep_removed(&mut claims, &resource(OperationKind::Refresh, "u-1", &with_run()));
+    let of_others = |tracked: &str| claims.of_others(None, (OperationKind::Refresh, &key("d")), &operations(), |uid| uid == tracked);
+    let claimed = |active, released| ClaimedOperations { active, released, candidates: candidates(), ..ClaimedOperations::default() };
     // Not on the model on which its submission may have started something.
-    assert_eq!(of_others("u-1"), taken(followed(), BTreeSet::new()));
-    assert_eq!(of_others("u-2"), taken(BTreeSet::new(), followed()));
+    assert_eq!(of_others("u-1"), claimed(upstream(), BTreeSet::new()));
+    assert_eq!(of_others("u-2"), claimed(BTreeSet::new(), upstream()));
 }
 
 #[test]
@@ -108,21 +108,21 @@ fn unresolved_submission_counts_until_it_is_resolved() {
     let resolved = resource(OperationKind::Refresh, "u-1", &status);
     let mut claims = Claims::default();
     let of_others = |claims: &Claims, own, kind, database, tracked: bool| {
-        claims.by_others(Some(own), (kind, &key(database)), &[], |_| tracked).unresolved.len()
+        claims.of_others(Some(own), (kind, &key(database)), &[], |_| tracked).unresolved.len()
     };
     let of_another = |claims: &Claims| of_others(claims, "u-2", OperationKind::Refresh, "before", false);
-    show(&mut claims, &unresolved);
+    update(&mut claims, &unresolved);
     assert_eq!(of_another(&claims), 1);
     assert_eq!(of_others(&claims, "u-1", OperationKind::Refresh, "before", false), 0);
     assert_eq!(of_others(&claims, "u-2", OperationKind::Sync, "before", false), 0);
     assert_eq!(of_others(&claims, "u-2", OperationKind::Refresh, "d", false), 0);
-    show(&mut claims, &resolved);
+    update(&mut claims, &resolved);
     assert_eq!(of_another(&claims), 0);
-    depart(&mut claims, &unresolved);
-    claims.gone(&unresolved.uid);
+    keep_removed(&mut claims, &unresolved);
+    claims.on_deleted(&unresolved.uid);
     assert_eq!(of_another(&claims), 0);
     assert_eq!(of_others(&claims, "u-2", OperationKind::Refresh, "before", true), 1);
-    depart(&mut claims, &resource(OperationKind::Refresh, "u-1", &serde_json::json!({})));
+    keep_removed(&mut claims, &resource(OperationKind::Refresh, "u-1", &serde_json::json!({})));
     assert!(claims.unresolved.is_empty() && claims.by_id.is_empty());
 }
 
@@ -130,23 +130,23 @@ fn unresolved_submission_counts_until_it_is_resolved() {
 fn named_operation_is_adopted_by_the_first_resource() {
     let mut claims = Claims::default();
     let other = resource(OperationKind::Refresh, "u-1", &with_run());
-    show(&mut claims, &other);
-    let mut taken = |own: &str, operation: Option<&str>| {
+    update(&mut claims, &other);
+    let mut claimed = |own: &str, operation: Option<&str>| {
         let operation = operation.and_then(OperationId::parse);
         claims.reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
     };
-    assert_eq!(["op-1", "op-3", "OP-4"].map(|id| taken("u-2", Some(id))), [true; 3], "it follows it, or has followed it");
-    assert!(!taken("u-1", Some("op-4")), "its own");
-    assert!(!taken("u-2", Some("op-5")) && !taken("u-2", Some("op-5")), "a candidate");
-    assert!(taken("u-3", Some("OP-5")), "which the first has");
-    let of_others = |own| claims.by_others(Some(own), (OperationKind::Refresh, "m"), &operations(), |_| false);
+    assert_eq!(["op-1", "op-3", "OP-4"].map(|id| claimed("u-2", Some(id))), [true; 3], "it follows it, or has followed it");
+    assert!(!claimed("u-1", Some("op-4")), "its own");
+    assert!(!claimed("u-2", Some("op-5")) && !claimed("u-2", Some("op-5")), "a candidate");
+    assert!(claimed("u-3", Some("OP-5")), "which the first has");
+    let of_others = |own| claims.of_others(Some(own), (OperationKind::Refresh, "m"), &operations(), |_| false);
     assert_eq!(of_others("u-1").candidates, BTreeSet::from(["op-5".to_owned()]));
-    let mut taken = |own: &str, operation: Option<&str>| {
+    let mut claimed = |own: &str, operation: Option<&str>| {
         let operation = operation.and_then(OperationId::parse);
         claims.reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
     };
-    assert!(!taken("u-2", None) && !taken("u-3", Some("op-5")), "until it has it no more");
-    claims.gone(&"u-3".into());
+    assert!(!claimed("u-2", None) && !claimed("u-3", Some("op-5")), "until it has it no more");
+    claims.on_deleted(&"u-3".into());
     assert!(!claims.reserve("u-4", OperationId::parse("op-5").as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false));
 }
 
@@ -154,15 +154,15 @@ fn named_operation_is_adopted_by_the_first_resource() {
 fn deleted_resource_is_forgotten_when_others_follow() {
     let mut claims = Claims::default();
     let kept = resource(OperationKind::Refresh, "kept", &with_run());
-    for n in 0..=REMEMBERED {
-        depart(&mut claims, &resource(OperationKind::Refresh, &format!("u-{n}"), &with_run()));
+    for n in 0..=MAX_REMOVED {
+        keep_removed(&mut claims, &resource(OperationKind::Refresh, &format!("u-{n}"), &with_run()));
     }
-    assert_eq!((claims.departed.len(), claims.claimants.len()), (REMEMBERED, REMEMBERED));
+    assert_eq!((claims.removed.len(), claims.claimants.len()), (MAX_REMOVED, MAX_REMOVED));
     assert!(!claims.claimants.contains_key("u-0"));
-    show(&mut claims, &kept);
-    claims.gone(&kept.uid);
+    update(&mut claims, &kept);
+    claims.on_deleted(&kept.uid);
     assert!(!claims.claimants.contains_key("kept"));
-    assert_eq!(claims.by_id.len(), (followed().len() + candidates().len()) * REMEMBERED);
+    assert_eq!(claims.by_id.len(), (upstream().len() + candidates().len()) * MAX_REMOVED);
 }
 
 #[test]
@@ -170,15 +170,15 @@ fn claims_follow_the_record_and_survive_its_deletion() {
     let mut claims = Claims::default();
     let (before, after) =
         (resource(OperationKind::Refresh, "u-1", &serde_json::json!({})), resource(OperationKind::Refresh, "u-1", &with_run()));
-    let of_others = |claims: &Claims| claims.by_others(Some("u-2"), (OperationKind::Refresh, "m"), &operations(), |_| false);
-    show(&mut claims, &before);
-    assert_eq!(of_others(&claims), Taken::default());
-    show(&mut claims, &after);
-    assert_eq!(of_others(&claims).watched, followed());
-    depart(&mut claims, &after);
-    assert_eq!(of_others(&claims).watched, followed());
-    claims.gone(&after.uid);
-    assert_eq!(of_others(&claims), Taken { let_go: followed(), candidates: candidates(), ..Taken::default() });
-    depart(&mut claims, &before);
-    assert_eq!((of_others(&claims), claims.departed.len(), claims.by_id.len()), (Taken::default(), 0, 0));
+    let of_others = |claims: &Claims| claims.of_others(Some("u-2"), (OperationKind::Refresh, "m"), &operations(), |_| false);
+    update(&mut claims, &before);
+    assert_eq!(of_others(&claims), ClaimedOperations::default());
+    update(&mut claims, &after);
+    assert_eq!(of_others(&claims).active, upstream());
+    keep_removed(&mut claims, &after);
+    assert_eq!(of_others(&claims).active, upstream());
+    claims.on_deleted(&after.uid);
+    assert_eq!(of_others(&claims), ClaimedOperations { released: upstream(), candidates: candidates(), ..ClaimedOperations::default() });
+    keep_removed(&mut claims, &before);
+    assert_eq!((of_others(&claims), claims.removed.len(), claims.by_id.len()), (ClaimedOperations::default(), 0, 0));
 }

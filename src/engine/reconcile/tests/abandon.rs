@@ -6,7 +6,7 @@ use super::super::{Finish, QueueUpdate, Reconciliation, Request, Response, Track
 use super::flow::running;
 use super::world::{Revision, UID, World, accepted, at, key, name, refresh, settings};
 use crate::api::{RUN_REQUESTED_AT, RunState};
-use crate::engine::{TurnUse, turn_use};
+use crate::engine::{QueueState, queue_state};
 use crate::operation::Phase;
 
 /// Abandons a copy of the machine after each request, before and after the request is performed.
@@ -50,8 +50,8 @@ fn deleted() -> World {
 #[test]
 fn abandoned_reconciliation_leaves_no_turn_without_a_record() {
     for (world, wanted) in [(fresh as fn() -> World, "submit"), (ended, "poll"), (deleted, "removal")] {
-        let requests = abandoned_at_each_request(world(), |at_hand, what, mut machine| {
-            let mut queue = at_hand.queue.clone();
+        let requests = abandoned_at_each_request(world(), |world_now, what, mut machine| {
+            let mut queue = world_now.queue.clone();
             let outcome = machine.abandon();
             assert_eq!(outcome.finish, Finish::Failed, "{what}");
             match &outcome.queue {
@@ -59,11 +59,11 @@ fn abandoned_reconciliation_leaves_no_turn_without_a_record() {
                 QueueUpdate::Leave => drop(queue.remove(UID)),
                 QueueUpdate::Keep => assert!(outcome.transient.reread, "{what}: kept without a read that ends it"),
             }
-            let shows = |view: &Revision| turn_use(view.status(), at_hand.now, &settings()) == TurnUse::Holds;
+            let shows = |view: &Revision| queue_state(view.status(), world_now.now, &settings()) == QueueState::Holding;
             let backed = outcome.transient.reread || shows(&outcome.view);
             assert!(backed || !queue.holds(UID), "{what}: it holds a turn that no record shows");
             // And it never gives up one that is on record, or may be.
-            assert!(queue.holds(UID) || !at_hand.server.as_ref().is_some_and(shows), "{what}: it has lost its turn");
+            assert!(queue.holds(UID) || !world_now.server.as_ref().is_some_and(shows), "{what}: it has lost its turn");
         });
         assert!(requests.contains(&wanted.to_owned()), "{requests:?}");
     }
@@ -114,5 +114,5 @@ fn finalizer_that_another_client_removed_keeps_what_was_tracked() {
     });
     let outcome = world.reconcile();
     assert_eq!(outcome.tracking, Tracking::Keep);
-    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: TurnUse::Free, .. }));
+    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: QueueState::None, .. }));
 }

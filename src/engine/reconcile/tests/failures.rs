@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::super::{Finish, QueueUpdate, Rejection, Request, Response, Unavailable};
 use super::flow::running;
-use super::world::{Revision, UID, World, at, key, refresh, told};
+use super::world::{Revision, UID, World, at, key, refresh, request_names};
 use crate::api::{CANCEL_REQUESTED_AT, FINALIZER, RUN_REQUESTED_AT, RunState};
-use crate::engine::TurnUse;
+use crate::engine::QueueState;
 use crate::operation::Phase;
 
 /// A kind of write, as [`super::world::name`] says it, and a world in which it comes next.
@@ -53,9 +53,9 @@ fn is_write(request: &Request<Revision>, kind: &str) -> bool {
 /// What the queue is told, in a word.
 fn turn(queue: &QueueUpdate) -> &'static str {
     match queue {
-        QueueUpdate::Set { turn: TurnUse::Holds, .. } => "holds",
-        QueueUpdate::Set { turn: TurnUse::Waits(_), .. } => "waits",
-        QueueUpdate::Set { turn: TurnUse::Free, .. } => "free",
+        QueueUpdate::Set { turn: QueueState::Holding, .. } => "holds",
+        QueueUpdate::Set { turn: QueueState::Waiting(_), .. } => "waits",
+        QueueUpdate::Set { turn: QueueState::None, .. } => "free",
         QueueUpdate::Leave => "leave",
         QueueUpdate::Keep => "keep",
     }
@@ -106,12 +106,12 @@ fn after(kind: &str, world: fn() -> World, failure: Failure) -> (Vec<String>, Fi
     let (of, mut began) = (if kind == "record" { "status" } else { kind }, None);
     let outcome = world.reconcile_with(|world, request| {
         is_write(request, of).then(|| {
-            let _ = began.get_or_insert(told(world).len() - 1);
+            let _ = began.get_or_insert(request_names(world).len() - 1);
             fail(world, failure)
         })
     });
     assert!(world.turn_is_backed(), "{kind}, {failure:?}");
-    let requests = told(&world)[began.unwrap()..].iter().map(|name| (*name).to_owned()).collect();
+    let requests = request_names(&world)[began.unwrap()..].iter().map(|name| (*name).to_owned()).collect();
     let finish = if let Finish::Settled { .. } = outcome.finish { Finish::Settled { requeue: None } } else { outcome.finish };
     (requests, finish, turn(&outcome.queue), outcome.transient.reread)
 }
@@ -206,7 +206,7 @@ fn id_that_stays_unrecorded_is_tried_once_per_reconciliation() {
     let _ = world.reconcile_with(fails);
     for failures in 2..6 {
         let outcome = world.reconcile_with(fails);
-        assert_eq!((told(&world), outcome.finish), (vec!["status"], Finish::Failed));
+        assert_eq!((request_names(&world), outcome.finish), (vec!["status"], Finish::Failed));
         assert_eq!(outcome.transient.failures, failures);
         assert!(outcome.transient.after_failure() <= Duration::from_secs(5));
     }
@@ -216,7 +216,7 @@ fn id_that_stays_unrecorded_is_tried_once_per_reconciliation() {
     let _ = world.reconcile_with(fails);
     assert!(!world.queue.holds(UID));
     let _ = world.reconcile();
-    assert_eq!(told(&world)[0], "status", "without a list");
+    assert_eq!(request_names(&world)[0], "status", "without a list");
     assert_eq!((world.run().state, world.run().operation_id.as_deref()), (RunState::Running, Some("op-1")));
     assert!(world.transient.accepted.is_none());
 }
@@ -245,7 +245,7 @@ fn reconciliation_after_an_unanswered_intent_starts_with_a_read() {
         assert!(!outcome.transient.reread);
         if landed {
             assert_eq!(turn(&outcome.queue), "holds");
-            assert!(!told(&world).contains(&"submit"), "who has recorded it does not know: {:?}", world.requests);
+            assert!(!request_names(&world).contains(&"submit"), "who has recorded it does not know: {:?}", world.requests);
         } else {
             assert_eq!((outcome.finish, turn(&outcome.queue)), (Finish::Settled { requeue: Some(Duration::from_secs(1)) }, "leave"));
         }
@@ -267,13 +267,13 @@ fn refused_metadata_does_not_delay_the_record_of_a_run() {
     let mut world = ended();
     world.edit(|object| object["metadata"]["annotations"] = json!({(RUN_REQUESTED_AT): ""}));
     let outcome = world.reconcile_with(|_, request| is_write(request, "annotation").then_some(Response::Rejected(Rejection::Denied)));
-    assert_eq!(told(&world), ["annotation", "poll", "status"], "{:?}", world.requests);
+    assert_eq!(request_names(&world), ["annotation", "poll", "status"], "{:?}", world.requests);
     assert_eq!((world.run().state, outcome.finish), (RunState::Succeeded, Finish::Settled { requeue: Some(Duration::from_millis(500)) }));
     assert!(outcome.transient.metadata_refused.is_some());
     // Once it is removed, the refusal is over.
     world.now = at(240);
     let outcome = world.reconcile();
-    assert_eq!((told(&world)[0], outcome.transient.metadata_refused), ("annotation", None));
+    assert_eq!((request_names(&world)[0], outcome.transient.metadata_refused), ("annotation", None));
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn removal_without_an_answer_is_read() {
                     Response::Unanswered { denied: false }
                 })
             });
-            assert_eq!((told(&world), outcome.finish), (vec!["removal", "read"], finish));
+            assert_eq!((request_names(&world), outcome.finish), (vec!["removal", "read"], finish));
         }
     }
     let mut world = deleted();

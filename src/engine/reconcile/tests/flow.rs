@@ -6,9 +6,9 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::super::{Call, Finish, QueueUpdate, Reconciliation, Rejection, Request, Response, Tracking, Transient, View as _};
-use super::world::{UID, World, accepted, at, operation, refresh, settings, told};
+use super::world::{UID, World, accepted, at, operation, refresh, request_names, settings};
 use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Fault, Leaving, Seen, Taken, TurnUse};
+use crate::engine::{Blocker, ClaimedOperations, DrainMode, Observation, QueueState, Remedy};
 use crate::operation::{Ahead, Listing, Phase, Submission};
 
 /// A world in which the run of a refresh is in progress.
@@ -23,15 +23,15 @@ pub(super) fn running() -> World {
 fn run_is_recorded_before_each_effect() {
     let mut world = World::new(refresh(|object| object["metadata"]["finalizers"] = json!(null)));
     let outcome = world.reconcile();
-    assert_eq!(told(&world), ["finalizer", "intent", "submit", "status"], "{:?}", world.requests);
+    assert_eq!(request_names(&world), ["finalizer", "intent", "submit", "status"], "{:?}", world.requests);
     assert!(matches!(outcome.finish, Finish::Settled { requeue: Some(_) }));
-    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: TurnUse::Holds, .. }));
+    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: QueueState::Holding, .. }));
     assert_eq!((outcome.tracking, world.run().operation_id.as_deref()), (Tracking::Track, Some("op-1")));
     (world.now, world.phase) = (at(120), Phase::Succeeded);
     let outcome = world.reconcile();
-    assert_eq!(told(&world), ["poll", "status"]);
+    assert_eq!(request_names(&world), ["poll", "status"]);
     assert_eq!((outcome.tracking, world.run().state), (Tracking::Untrack, RunState::Succeeded));
-    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: TurnUse::Free, .. }));
+    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: QueueState::None, .. }));
 }
 
 #[test]
@@ -39,10 +39,10 @@ fn deletion_polls_cancels_and_removes_the_finalizer() {
     let mut world = running();
     world.edit(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z"));
     let _ = world.reconcile();
-    assert_eq!(told(&world), ["namespace", "status", "cancel"], "{:?}", world.requests);
+    assert_eq!(request_names(&world), ["namespace", "status", "cancel"], "{:?}", world.requests);
     (world.now, world.phase) = (at(180), Phase::Cancelled);
     let outcome = world.reconcile();
-    assert_eq!(told(&world), ["namespace", "poll", "removal"]);
+    assert_eq!(request_names(&world), ["namespace", "poll", "removal"]);
     assert_eq!((outcome.finish, outcome.queue, outcome.tracking), (Finish::Released, QueueUpdate::Leave, Tracking::Untrack));
 }
 
@@ -57,7 +57,7 @@ fn prevented(prevent: impl Fn(&mut World)) -> (Vec<String>, World) {
         written |= matches!(request, Request::WriteStatus { intent: true, .. });
         None
     });
-    (told(&world).into_iter().map(str::to_owned).collect(), world)
+    (request_names(&world).into_iter().map(str::to_owned).collect(), world)
 }
 
 #[test]
@@ -82,12 +82,12 @@ fn nothing_is_submitted_before_an_uninstall() {
     let _ = world.reconcile_with(|world, request| {
         let mut response = written.then(|| world.perform(request));
         if let Some(Response::Observed(observed)) = &mut response {
-            observed.leaving = Some(Leaving::Wait);
+            observed.drain = Some(DrainMode::Wait);
         }
         written |= matches!(request, Request::WriteStatus { intent: true, .. });
         response
     });
-    assert!(!told(&world).contains(&"submit"), "{:?}", world.requests);
+    assert!(!request_names(&world).contains(&"submit"), "{:?}", world.requests);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn decisions_of_one_reconciliation_are_bounded() {
     let outcome = world.reconcile_with(|_, request| {
         matches!(request, Request::Prepare { .. }).then(|| {
             prepared += 1;
-            Response::NotPrepared(Box::new(Seen::Nothing))
+            Response::NotPrepared(Box::new(Observation::None))
         })
     });
     assert_eq!(world.requests.iter().filter(|name| *name == "observe").count(), 13, "{:?}", world.requests);
@@ -135,20 +135,20 @@ fn decisions_of_one_reconciliation_are_bounded() {
 #[test]
 fn call_that_cannot_be_prepared_voids_the_decision() {
     let mut world = World::new(refresh(|_| {}));
-    let fault = || {
+    let blocker = || {
         let message = "Secret aas-sp is not in this namespace".to_owned();
-        Seen::Fault(Fault { reason: Reason::SecretNotFound, message, cure: Cure::Cluster })
+        Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
     };
     let outcome =
-        world.reconcile_with(|_, request| matches!(request, Request::Prepare { .. }).then(|| Response::NotPrepared(Box::new(fault()))));
-    assert!(!told(&world).iter().any(|name| ["intent", "submit"].contains(name)), "{:?}", world.requests);
+        world.reconcile_with(|_, request| matches!(request, Request::Prepare { .. }).then(|| Response::NotPrepared(Box::new(blocker()))));
+    assert!(!request_names(&world).iter().any(|name| ["intent", "submit"].contains(name)), "{:?}", world.requests);
     assert!(matches!(outcome.finish, Finish::Settled { requeue: Some(_) }));
     assert!(world.turn_is_backed() && !world.queue.holds(UID));
 }
 
 #[test]
 fn operation_of_another_resource_is_not_adopted() {
-    for taken in [false, true] {
+    for claimed in [false, true] {
         let mut world = World::new(refresh(|_| {}));
         let _ = world.reconcile_with(|_, request| matches!(request, Request::Call { .. }).then_some(Response::TimedOut));
         world.now = at(90);
@@ -156,14 +156,14 @@ fn operation_of_another_resource_is_not_adopted() {
             Request::Call { call: Call::List(kind, _), .. } => {
                 let ahead = Some(Ahead { least: SignedDuration::ZERO, most: SignedDuration::ZERO });
                 let result = Ok(Listing { operations: vec![operation(Phase::InProgress)], ahead, ..Listing::default() });
-                Some(Response::Called(Box::new(Seen::Listing { kind: *kind, result, taken: Taken::default() })))
+                Some(Response::Called(Box::new(Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() })))
             }
-            Request::Reserve { .. } => Some(Response::Reserved { taken }),
+            Request::Reserve { .. } => Some(Response::Reserved { claimed }),
             _ => None,
         });
-        assert!(told(&world).contains(&"reserve"), "{:?}", (&world.requests, world.run()));
-        assert_eq!(outcome.finish == Finish::Conflict, taken);
-        assert_eq!(world.run().operation_id.is_none(), taken);
+        assert!(request_names(&world).contains(&"reserve"), "{:?}", (&world.requests, world.run()));
+        assert_eq!(outcome.finish == Finish::Conflict, claimed);
+        assert_eq!(world.run().operation_id.is_none(), claimed);
     }
 }
 
@@ -199,11 +199,11 @@ fn detached_operation_is_followed_to_its_end_without_a_write() {
     });
     let machine = Reconciliation::detached(gone, transient, settings());
     let outcome = world.drive(machine, |_, _| None);
-    assert!(told(&world).contains(&"cancel"), "{:?}", world.requests);
+    assert!(request_names(&world).contains(&"cancel"), "{:?}", world.requests);
     (world.now, world.phase) = (at(240), Phase::Cancelled);
     let machine = Reconciliation::detached(outcome.view, outcome.transient, settings());
     let outcome = world.drive(machine, |_, _| None);
-    assert_eq!((told(&world), outcome.finish), (vec!["poll"], Finish::Released));
+    assert_eq!((request_names(&world), outcome.finish), (vec!["poll"], Finish::Released));
 }
 
 #[test]
@@ -222,9 +222,9 @@ fn accepted_submission_of_deleted_resource_is_polled_by_id() {
     let gone = outcome.view.changed(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z"));
     let transient = Transient { accepted: outcome.transient.accepted, ..Transient::default() };
     let outcome = world.drive(Reconciliation::detached(gone, transient, settings()), |_, _| None);
-    assert!(told(&world).is_empty(), "{:?}", world.requests);
+    assert!(request_names(&world).is_empty(), "{:?}", world.requests);
     let _ = world.drive(Reconciliation::detached(outcome.view, outcome.transient, settings()), |_, _| None);
-    assert!(told(&world).contains(&"cancel") && !told(&world).contains(&"list"), "{:?}", world.requests);
+    assert!(request_names(&world).contains(&"cancel") && !request_names(&world).contains(&"list"), "{:?}", world.requests);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn question_to_a_user_that_is_gone_is_unresolvable() {
     let mut world = World::new(refresh(|_| {}));
     let lost = Submission::Unanswered { message: "lost".to_owned() };
     let _ = world.reconcile_with(|_, request| {
-        matches!(request, Request::Call { .. }).then(|| Response::Called(Box::new(Seen::Submission(lost.clone()))))
+        matches!(request, Request::Call { .. }).then(|| Response::Called(Box::new(Observation::Submission(lost.clone()))))
     });
     let gone = world.view().changed(|object| {
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z");

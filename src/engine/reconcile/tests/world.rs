@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::{Call, Observed, Outcome, QueueUpdate, Reconciliation, Request, Response, Transient, View};
 use crate::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Status, has_finalizer};
-use crate::engine::{Desired, Seen, Settings, Surroundings, Taken, TurnQueue, TurnUse};
+use crate::engine::{ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
 use crate::operation::{Cancellation, Listing, Look, Operation, OperationId, OperationKind, Phase, Presence, Resolution, Submission};
 
 pub(super) const UID: &str = "u-1";
@@ -36,7 +36,7 @@ impl View for Revision {
         has_finalizer(&self.0.metadata)
     }
 
-    fn desired(&self, external: Surroundings) -> Cow<'_, Desired> {
+    fn desired(&self, external: External) -> Cow<'_, Desired> {
         Cow::Owned(Desired::of_refresh(&self.0, external))
     }
 
@@ -181,15 +181,15 @@ impl World {
                 now: self.now,
                 leads: true,
                 may_submit: self.may_submit,
-                fault: None,
-                followed: None,
-                leaving: None,
-                adopt_taken: false,
+                blocker: None,
+                upstream: None,
+                drain: None,
+                adopt_claimed: false,
             })),
             Request::Read { .. } => Response::Read(Ok(self.server.clone())),
             Request::ReadNamespace => Response::Namespace { terminating: false },
             Request::Prepare { .. } => Response::Prepared,
-            Request::Reserve { .. } => Response::Reserved { taken: false },
+            Request::Reserve { .. } => Response::Reserved { claimed: false },
             Request::WriteStatus { status, .. } => {
                 let status = serde_json::to_value(&**status).unwrap();
                 self.write(|object| object["status"] = status)
@@ -217,20 +217,24 @@ impl World {
         Response::Written(self.view().clone())
     }
 
-    fn call(&self, call: &Call) -> Seen {
+    fn call(&self, call: &Call) -> Observation {
         match call {
-            Call::Submit(_) => Seen::Submission(accepted()),
-            Call::ResolveModel => Seen::Resolved(Resolution::Unclear("no such model".to_owned())),
-            Call::Poll(..) => Seen::Look(Look::Found { operation: Box::new(operation(self.phase)), retry_after: None, location: None }),
-            Call::List(kind, _) => Seen::Listing { kind: *kind, result: Ok(Listing::default()), taken: Taken::default() },
-            Call::FindModel => Seen::Presence(Presence::There),
-            Call::Cancel(_) => Seen::Cancellation(Cancellation::Accepted),
+            Call::Submit(_) => Observation::Submission(accepted()),
+            Call::ResolveModel => Observation::ModelResolved(Resolution::Unclear("no such model".to_owned())),
+            Call::Poll(..) => {
+                Observation::Polled(Look::Found { operation: Box::new(operation(self.phase)), retry_after: None, location: None })
+            }
+            Call::List(kind, _) => {
+                Observation::Listed { kind: *kind, result: Ok(Listing::default()), claimed: ClaimedOperations::default() }
+            }
+            Call::FindModel => Observation::ModelChecked(Presence::There),
+            Call::Cancel(_) => Observation::CancelRequested(Cancellation::Accepted),
         }
     }
 
     /// Whether the turn that the resource holds is backed by its record, or by an intent that may be on record.
     pub(super) fn turn_is_backed(&self) -> bool {
-        let on_record = |server: &Revision| crate::engine::turn_use(server.status(), self.now, &settings()) == TurnUse::Holds;
+        let on_record = |server: &Revision| crate::engine::queue_state(server.status(), self.now, &settings()) == QueueState::Holding;
         !self.queue.holds(UID) || self.transient.reread || self.server.as_ref().is_some_and(on_record)
     }
 }
@@ -282,7 +286,7 @@ pub(super) fn name(request: &Request<Revision>) -> String {
 }
 
 /// The requests without those that are always there.
-pub(super) fn told(world: &World) -> Vec<&str> {
+pub(super) fn request_names(world: &World) -> Vec<&str> {
     let dull = ["observe", "prepare", "publish", "turn"];
     world.requests.iter().map(String::as_str).filter(|name| !dull.contains(name)).collect()
 }

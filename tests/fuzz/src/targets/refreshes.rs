@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::RunState;
 use tabular_operator::azure::fuzzing::{self, Listed};
-use tabular_operator::engine::{Seen, Taken};
+use tabular_operator::engine::{ClaimedOperations, Observation};
 use tabular_operator::operation::{
     Ahead, Cancellation, Listing, Look, OperationId, OperationKind, Phase, ServiceKind, Submission, TroubleKind,
 };
@@ -32,8 +32,8 @@ pub fn look(input: &[u8]) {
         if ended_well {
             assert!(answer.done() && !answer.faulty && says_success(answer.body), "a success that nobody told");
         }
-        let step = record::decided(running, Seen::Look(seen));
-        let state = step.recorded.run.map(|run| run.state);
+        let decision = record::decided(running, Observation::Polled(seen));
+        let state = decision.status.run.map(|run| run.state);
         assert!(ended_well || state != Some(RunState::Succeeded), "a run that succeeded by itself");
     }
 }
@@ -65,7 +65,7 @@ pub fn submission(input: &[u8]) {
             (Submission::Busy { .. }, 500..) => panic!("busy for certain: {told:?}"),
             (Submission::Refused(_) | Submission::Busy { .. }, 300..=499) => {}
         }
-        record::decided(submitting, Seen::Submission(told));
+        record::decided(submitting, Observation::Submission(told));
     }
 }
 
@@ -81,8 +81,8 @@ pub fn cancellation(input: &[u8]) {
             Cancellation::Trouble(met) => laws::trouble(met),
         }
         laws::trouble(&fuzzing::no_listing(service, &answer.heard));
-        let step = record::decided(cancelling, Seen::Cancellation(told));
-        assert!(!step.recorded.run.unwrap().state.ended(), "only a look ends a run");
+        let decision = record::decided(cancelling, Observation::CancelRequested(told));
+        assert!(!decision.status.run.unwrap().state.ended(), "only a look ends a run");
     }
 }
 
@@ -118,7 +118,10 @@ fn listing_of(service: ServiceKind, input: &[u8], since: Timestamp) {
     let ahead = Some(Ahead::of(laws::now(), (laws::now(), laws::now())));
     let listing = Listing { ahead, ..listing };
     let submitting = record::resource(OperationKind::Refresh, "Submitting");
-    record::decided(submitting, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: Taken::default() });
+    record::decided(
+        submitting,
+        Observation::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed: ClaimedOperations::default() },
+    );
 }
 
 /// The rows of a plain list of objects, read by another reader.

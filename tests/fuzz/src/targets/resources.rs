@@ -10,7 +10,7 @@ use tabular_operator::controller::fuzzing;
 use tabular_operator::engine::reconcile::{
     Call, Finish, Observed, Outcome, QueueUpdate, Reconciliation, Rejection, Request, Response, Transient, Unavailable, View,
 };
-use tabular_operator::engine::{Leaving, Seen, Taken, Turn, TurnQueue, TurnUse, turn_use};
+use tabular_operator::engine::{ClaimedOperations, DrainMode, Observation, QueueState, Turn, TurnQueue, queue_state};
 use tabular_operator::operation::{
     Cancellation, Listing, Look, Operation, OperationId, Phase, Presence, Resolution, Submission, Trouble, TroubleKind,
 };
@@ -94,8 +94,8 @@ impl Driver<'_> {
         let (mut queue, state) = (queue.clone(), machine.state());
         update(&mut queue, &outcome.queue);
         if queue.holds(UID) && !outcome.transient.reread && outcome.queue != QueueUpdate::Keep {
-            let turn = turn_use(View::status(&outcome.view), laws::now(), &record::settings());
-            assert!(turn == TurnUse::Holds, "a turn is held with {turn:?} on record, after {:?} at {:?}", outcome.finish, state.stage);
+            let turn = queue_state(View::status(&outcome.view), laws::now(), &record::settings());
+            assert!(turn == QueueState::Holding, "a turn is held with {turn:?} on record, after {:?} at {:?}", outcome.finish, state.stage);
         }
     }
 
@@ -109,14 +109,14 @@ impl Driver<'_> {
                 now: self.now,
                 leads: true,
                 may_submit: self.choose(4) != 1,
-                fault: None,
-                followed: None,
-                leaving: match self.choose(8) {
-                    1 => Some(Leaving::Cancel),
-                    2 => Some(Leaving::Wait),
+                blocker: None,
+                upstream: None,
+                drain: match self.choose(8) {
+                    1 => Some(DrainMode::Cancel),
+                    2 => Some(DrainMode::Wait),
                     _ => None,
                 },
-                adopt_taken: self.choose(4) == 1,
+                adopt_claimed: self.choose(4) == 1,
             })),
             Request::Read { .. } => Response::Read(match self.choose(4) {
                 1 => Err(Unavailable),
@@ -124,11 +124,11 @@ impl Driver<'_> {
             }),
             Request::ReadNamespace => Response::Namespace { terminating: self.choose(2) == 1 },
             Request::Prepare { timeout, .. } => match self.choose(4) {
-                1 => Response::NotPrepared(Box::new(Seen::Trouble(trouble(TroubleKind::CredentialsRefused)))),
+                1 => Response::NotPrepared(Box::new(Observation::CallFailed(trouble(TroubleKind::CredentialsRefused)))),
                 2 if timeout.is_some() => Response::TimedOut,
                 _ => Response::Prepared,
             },
-            Request::Reserve { .. } => Response::Reserved { taken: self.choose(4) == 1 },
+            Request::Reserve { .. } => Response::Reserved { claimed: self.choose(4) == 1 },
             Request::WriteStatus { status, intent } => {
                 laws::readable(&status);
                 self.intent = None;
@@ -202,18 +202,18 @@ impl Driver<'_> {
     }
 
     /// What a call showed.
-    fn call(&mut self, call: &Call) -> Seen {
+    fn call(&mut self, call: &Call) -> Observation {
         let choice = self.choose(4);
         let trouble = || trouble(TroubleKind::Unreachable);
         match call {
-            Call::Submit(_) => Seen::Submission(match choice {
+            Call::Submit(_) => Observation::Submission(match choice {
                 0 => Submission::Accepted { id: record::operation_id(), location: None, activity_id: None, retry_after: None },
                 1 => Submission::Busy { message: "another refresh is running".to_owned() },
                 2 => Submission::Unanswered { message: "no response".to_owned() },
                 _ => Submission::Refused(trouble()),
             }),
-            Call::ResolveModel => Seen::Resolved(Resolution::Trouble(trouble())),
-            Call::Poll(_, handle) => Seen::Look(match choice {
+            Call::ResolveModel => Observation::ModelResolved(Resolution::Trouble(trouble())),
+            Call::Poll(_, handle) => Observation::Polled(match choice {
                 0 => Look::Found { operation: Box::new(self.operation(&handle.id)), retry_after: None, location: None },
                 1 => Look::Gone,
                 _ => Look::Trouble(trouble()),
@@ -221,10 +221,10 @@ impl Driver<'_> {
             Call::List(kind, _) => {
                 let operations = (choice < 2).then(|| self.operation(&record::operation_id())).into_iter().collect();
                 let result = if choice == 3 { Err(trouble()) } else { Ok(Listing { operations, ..Listing::default() }) };
-                Seen::Listing { kind: *kind, result, taken: Taken::default() }
+                Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() }
             }
-            Call::FindModel => Seen::Presence(if choice == 1 { Presence::Gone } else { Presence::There }),
-            Call::Cancel(_) => Seen::Cancellation(match choice {
+            Call::FindModel => Observation::ModelChecked(if choice == 1 { Presence::Gone } else { Presence::There }),
+            Call::Cancel(_) => Observation::CancelRequested(match choice {
                 0 => Cancellation::Accepted,
                 1 => Cancellation::NothingToCancel,
                 _ => Cancellation::Trouble(trouble()),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tabular_operator::azure::fuzzing;
-use tabular_operator::engine::{Seen, Taken};
+use tabular_operator::engine::{ClaimedOperations, Observation};
 use tabular_operator::operation::{Ahead, Handle, Listing, Look, OperationId, OperationKind, Phase, Submission};
 use url::Url;
 
@@ -31,7 +31,7 @@ pub fn look(input: &[u8]) {
             assert_eq!(fuzzing::stored_location(&handle, &called()).map(String::from), *location, "what is kept can be used");
         }
         if asked == record::operation_id() {
-            record::decided(running, Seen::Look(seen));
+            record::decided(running, Observation::Polled(seen));
         }
     }
 }
@@ -47,7 +47,7 @@ pub fn submission(input: &[u8]) {
         Submission::Deferred { .. } => panic!("no response says what the operator did not send: {told:?}"),
         Submission::Unanswered { .. } => {}
     }
-    record::decided(record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));
+    record::decided(record::resource(OperationKind::Sync, "Submitting"), Observation::Submission(told));
 }
 
 /// Analysis Services, `GET sync` without an id.
@@ -67,7 +67,7 @@ pub fn listing(input: &[u8]) {
         }
     };
     let submitting = record::resource(OperationKind::Sync, "Submitting");
-    record::decided(submitting, Seen::Listing { kind: OperationKind::Sync, result, taken: Taken::default() });
+    record::decided(submitting, Observation::Listed { kind: OperationKind::Sync, result, claimed: ClaimedOperations::default() });
 }
 
 /// Power BI, all that is said of query scale-out: what is accepted can be looked at by the id that was made for it.
@@ -81,7 +81,7 @@ pub fn scale_out(input: &[u8]) {
         assert!(answer.done() && location.is_none() && id.as_str().starts_with("scaleout-"), "{told:?}");
         asked.push(id.clone());
     }
-    record::decided(record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));
+    record::decided(record::resource(OperationKind::Sync, "Submitting"), Observation::Submission(told));
     for id in asked {
         let seen = fuzzing::scale_out_look(&answer.heard, &id);
         laws::look(&seen, &id, &called);
@@ -89,7 +89,7 @@ pub fn scale_out(input: &[u8]) {
             assert!(operation.phase != Phase::Succeeded || answer.done(), "a success that nobody told");
         }
         if id == record::operation_id() {
-            record::decided(record::resource(OperationKind::Sync, "Running"), Seen::Look(seen));
+            record::decided(record::resource(OperationKind::Sync, "Running"), Observation::Polled(seen));
         }
     }
     match fuzzing::scale_out_listing(&answer.heard, since()) {

@@ -25,7 +25,7 @@ use tabular_operator::api::{Kind, ModelResource, Reason, RunState, Status, Time}
 use tabular_operator::azure::Window;
 use tabular_operator::azure::fuzzing::{self, Heard};
 use tabular_operator::controller::fuzzing as resources;
-use tabular_operator::engine::{Desired, Effect, Scratch, Seen, Situation, Surroundings, Taken, Turn, decide};
+use tabular_operator::engine::{ClaimedOperations, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Turn, decide};
 use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId, ServiceKind};
 use world::{Op, Part, Shown, intent};
 
@@ -262,14 +262,21 @@ enum End {
 /// Lets the decision find out what became of the submission.
 fn play(case: &Case) -> End {
     let (mut ops, resource, settings) = (case.ops(), case.resource(), record::settings());
-    let desired = Desired::of(&resource, Surroundings::default());
+    let desired = Desired::of(&resource, External::default());
     let mut status = submitting(&desired);
-    let mut scratch = Scratch { own_intent: case.same.then(|| Time::from(intent())), ..Scratch::default() };
-    let (mut now, mut lists, mut seen) = (300, 0, Seen::Nothing);
+    let mut memory = DecisionMemory { own_intent: case.same.then(|| Time::from(intent())), ..DecisionMemory::default() };
+    let (mut now, mut lists, mut seen) = (300, 0, Observation::None);
     while now < LONGEST {
-        let step = decide(&Situation { desired: &desired, recorded: &status, scratch: &scratch, seen, now: at(now), settings: &settings });
-        laws::status(&step.recorded);
-        (status, scratch) = (step.recorded, step.scratch);
+        let decision = decide(&DecisionInput {
+            desired: &desired,
+            status: &status,
+            memory: &memory,
+            observation: seen,
+            now: at(now),
+            settings: &settings,
+        });
+        laws::status(&decision.status);
+        (status, memory) = (decision.status, decision.memory);
         let run = status.run.as_ref().unwrap();
         if let Some(id) = &run.operation_id {
             return End::Adopted(id.clone());
@@ -282,35 +289,35 @@ fn play(case: &Case) -> End {
             assert_eq!((run.state, run.reason.as_str()), (RunState::TimedOut, Reason::WaitDeadlineExceeded.as_str()));
             return End::Deadline;
         }
-        seen = match step.effect {
+        seen = match decision.effect {
             Effect::Submit => return End::Submitted,
             Effect::List(kind, since) => {
                 let listing = case.list(&ops, since, now, lists);
                 lists += 1;
                 now += case.elapsed;
-                Seen::Listing { kind, result: Ok(listing), taken: Taken::default() }
+                Observation::Listed { kind, result: Ok(listing), claimed: ClaimedOperations::default() }
             }
-            Effect::TakeTurn => Seen::Turn(Turn::Granted),
+            Effect::AcquireTurn => Observation::Turn(Turn::Granted),
             Effect::Cancel(id) => {
                 // An edit may have changed the id.
                 let op = ops.iter_mut().find(|op| id.same(op.id));
                 assert!(case.replace && op.as_ref().is_none_or(|op| !op.ours && op.shown == Shown::Client), "{id} is cancelled");
-                Seen::Cancellation(op.map_or(Cancellation::NothingToCancel, |op| {
+                Observation::CancelRequested(op.map_or(Cancellation::NothingToCancel, |op| {
                     (op.end, op.stuck) = (op.end.min(now + 1_000), false);
                     Cancellation::Accepted
                 }))
             }
-            Effect::Nothing => {
-                now += i64::try_from(step.look_again.expect("a wait without an end").as_millis()).unwrap().max(1);
-                Seen::Nothing
+            Effect::None => {
+                now += i64::try_from(decision.requeue_after.expect("a wait without an end").as_millis()).unwrap().max(1);
+                Observation::None
             }
             Effect::AddFinalizer
-            | Effect::Resolve
+            | Effect::ResolveModel
             | Effect::FindModel
-            | Effect::Look(_)
+            | Effect::Poll(_)
             | Effect::RemoveAnnotation(_)
-            | Effect::Release => {
-                panic!("{:?}", step.effect)
+            | Effect::RemoveFinalizer => {
+                panic!("{:?}", decision.effect)
             }
         };
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tabular_operator::engine::Leaving;
+use tabular_operator::engine::DrainMode;
 use tabular_operator::engine::reconcile::{Call, NextEffect, Rejection, Request};
 use tabular_operator::operation::{OperationKind, Phase, TroubleKind};
 
@@ -80,7 +80,7 @@ pub enum Action {
     /// The models are deleted, are hidden, or are to be seen again.
     See { sight: Sight },
     /// An uninstall begins: the word is said.
-    Leave { leaving: Leaving },
+    Leave { leaving: DrainMode },
     /// It is given up, and the word is taken back.
     Stay,
     /// An operator hears the word, or that it was taken back.

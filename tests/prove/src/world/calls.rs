@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tabular_operator::engine::Seen;
+use tabular_operator::engine::Observation;
 use tabular_operator::engine::reconcile::{Call, Reconciliation, Response};
 use tabular_operator::operation::{
     Cancellation, Look, ModelIds, OperationId, OperationKind, Presence, Request, Resolution, Submission, Trouble, TroubleKind,
@@ -52,22 +52,24 @@ impl World {
         let seen = match call {
             Call::Submit(request) => {
                 let submission = self.submit((operator, resource), (view, model, request), timeout, how)?;
-                return Ok(submission.map_or(Response::TimedOut, |submission| Response::Called(Box::new(Seen::Submission(submission)))));
+                return Ok(
+                    submission.map_or(Response::TimedOut, |submission| Response::Called(Box::new(Observation::Submission(submission))))
+                );
             }
-            Call::Poll(..) if self.service.sight != Sight::All => Seen::Look(Look::Gone),
-            Call::List(kind, _) if self.service.sight != Sight::All => Seen::Listing {
+            Call::Poll(..) if self.service.sight != Sight::All => Observation::Polled(Look::Gone),
+            Call::List(kind, _) if self.service.sight != Sight::All => Observation::Listed {
                 kind: *kind,
                 result: Err(trouble(TroubleKind::NotFound)),
-                taken: self.taken((operator, resource), (*kind, &decision.model.key()), []),
+                claimed: self.taken((operator, resource), (*kind, &decision.model.key()), []),
             },
-            Call::FindModel if lost => Seen::Presence(Presence::Trouble(trouble(TROUBLE))),
-            Call::FindModel => Seen::Presence(match self.service.sight {
+            Call::FindModel if lost => Observation::ModelChecked(Presence::Trouble(trouble(TROUBLE))),
+            Call::FindModel => Observation::ModelChecked(match self.service.sight {
                 Sight::All => Presence::There,
                 Sight::Deleted => Presence::Gone,
                 Sight::Hidden => Presence::Trouble(trouble(TroubleKind::NotFound)),
             }),
-            Call::Poll(..) if lost => Seen::Look(Look::Trouble(trouble(TROUBLE))),
-            Call::Poll(kind, handle) => Seen::Look(self.look(&handle.id, (model, *kind), ours)),
+            Call::Poll(..) if lost => Observation::Polled(Look::Trouble(trouble(TROUBLE))),
+            Call::Poll(kind, handle) => Observation::Polled(self.look(&handle.id, (model, *kind), ours)),
             Call::List(kind, since) => {
                 let listing = || self.service.list((model, *kind), *since, (self.now, self.operators[operator].clock), ours);
                 let mut result = if lost { Err(trouble(TROUBLE)) } else { Ok(listing()) };
@@ -78,13 +80,13 @@ impl World {
                 }
                 let ids = result.iter().flat_map(|listing| listing.operations.iter().map(|operation| &operation.id));
                 let taken = self.taken((operator, resource), (*kind, &decision.model.key()), ids);
-                Seen::Listing { kind: *kind, result, taken }
+                Observation::Listed { kind: *kind, result, claimed: taken }
             }
             Call::Cancel(id) => self.cancel(resource, (view, model), id, how)?,
-            Call::ResolveModel if lost => Seen::Resolved(Resolution::Trouble(trouble(TROUBLE))),
+            Call::ResolveModel if lost => Observation::ModelResolved(Resolution::Trouble(trouble(TROUBLE))),
             Call::ResolveModel => {
                 let (group_id, dataset_id) = ids_of(self.service.named);
-                Seen::Resolved(Resolution::Found(ModelIds { group_id, dataset_id }))
+                Observation::ModelResolved(Resolution::Found(ModelIds { group_id, dataset_id }))
             }
         };
         Ok(Response::Called(Box::new(seen)))
@@ -132,12 +134,12 @@ impl World {
         })
     }
 
-    fn cancel(&mut self, resource: usize, (view, model): (&Object, u8), id: &OperationId, how: How) -> Result<Seen, Broken> {
+    fn cancel(&mut self, resource: usize, (view, model): (&Object, u8), id: &OperationId, how: How) -> Result<Observation, Broken> {
         laws::cancellation(self, resource, view, id)?;
         let lost = || Cancellation::Trouble(trouble(TROUBLE));
         let shown = self.service.shown(id, OperationKind::Refresh, model).filter(|_| self.service.sight == Sight::All);
         let op = shown.filter(|op| self.service.ops[*op].live());
-        Ok(Seen::Cancellation(match (how, op) {
+        Ok(Observation::CancelRequested(match (how, op) {
             (How::LostBefore, _) => lost(),
             (_, None) => Cancellation::NothingToCancel,
             (_, Some(op)) => {

@@ -11,7 +11,7 @@ use tabular_operator::api::{
     ModelRefreshSpec, ModelResource as Manifest, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status, Trigger,
 };
 use tabular_operator::engine::reconcile::View;
-use tabular_operator::engine::{Desired, Followed, Surroundings, question};
+use tabular_operator::engine::{Desired, External, Upstream, question};
 
 use super::{Second, moment};
 use crate::accepted::Asked;
@@ -44,7 +44,7 @@ pub struct Edition {
 
 impl Edition {
     fn of(manifest: Manifest) -> Arc<Self> {
-        let desired = Desired::of(&manifest, Surroundings::default());
+        let desired = Desired::of(&manifest, External::default());
         let mut hasher = DefaultHasher::new();
         let spec = match &manifest {
             Manifest::ModelRefresh(refresh) => serde_json::to_string(&refresh.spec),
@@ -119,14 +119,14 @@ impl View for Object {
         self.edition.desired.finalizer
     }
 
-    fn desired(&self, external: Surroundings) -> Cow<'_, Desired> {
+    fn desired(&self, external: External) -> Cow<'_, Desired> {
         match &external {
-            Surroundings {
-                fault: None,
-                namespace_ending: false,
-                followed: None,
-                leaving: None,
-                adopt_taken: false,
+            External {
+                blocker: None,
+                namespace_terminating: false,
+                upstream: None,
+                drain: None,
+                adopt_claimed: false,
                 metadata_refused: false,
             } => Cow::Borrowed(&self.edition.desired),
             _ => Cow::Owned(Desired::of(&self.edition.manifest, external)),
@@ -206,7 +206,7 @@ pub struct Resource {
     /// When its deletion was asked for.
     pub deleted: Option<Second>,
     /// Whether its namespace is going.
-    pub namespace_ending: bool,
+    pub namespace_terminating: bool,
 }
 
 /// The model with this index.
@@ -243,7 +243,7 @@ impl Resource {
             listed: None,
             goes_on: false,
             deleted: None,
-            namespace_ending: false,
+            namespace_terminating: false,
         }
     }
 
@@ -436,16 +436,16 @@ impl Resource {
 
     /// What a follower has to know of it.
     #[must_use]
-    pub fn followed(&self) -> Option<Followed> {
+    pub fn followed(&self) -> Option<Upstream> {
         match self.now().edition.manifest.with_status(&self.now().status) {
-            Manifest::ModelRefresh(refresh) if !self.gone => Some(Followed::of(&refresh)),
+            Manifest::ModelRefresh(refresh) if !self.gone => Some(Upstream::of(&refresh)),
             Manifest::ModelRefresh(_) | Manifest::ModelSync(_) => None,
         }
     }
 
     /// Its whole namespace is going.
     pub fn end_namespace(&mut self, now: Second) {
-        self.namespace_ending = true;
+        self.namespace_terminating = true;
         if self.deleted.is_none() {
             self.grant(Wish::Delete, now);
         }

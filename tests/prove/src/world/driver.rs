@@ -8,7 +8,7 @@ use tabular_operator::api::{Reason, Time};
 use tabular_operator::engine::reconcile::{
     Finish, Observed, Outcome, Reconciliation, Request, Response, Stage, Tracking, Transient, Unavailable, View,
 };
-use tabular_operator::engine::{Cure, Fault, Followed, Seen, Situation, Step, Surroundings, decide};
+use tabular_operator::engine::{Blocker, Decision, DecisionInput, External, Observation, Remedy, Upstream, decide};
 use tabular_operator::operation::{Trouble, TroubleKind};
 
 use super::cluster::Object;
@@ -77,7 +77,7 @@ impl World {
                     Response::Observed(Box::new(self.observed(operator, resource, &machine)))
                 }
                 Request::AcquireTurn { model, since } => Response::Turn(self.acquire_turn(operator, resource, &model, since)),
-                Request::Reserve { model, id } => Response::Reserved { taken: self.reserve(operator, resource, Some((&model, &id))) },
+                Request::Reserve { model, id } => Response::Reserved { claimed: self.reserve(operator, resource, Some((&model, &id))) },
                 Request::Publish { .. } => Response::Published,
                 Request::Done(outcome) => return self.applies(operator, resource, *outcome),
                 request @ (Request::Observe
@@ -105,36 +105,35 @@ impl World {
     /// What surrounds a resource.
     fn observed(&mut self, operator: usize, resource: usize, machine: &Reconciliation<Object>) -> Observed {
         let view = machine.view();
-        let adopt_taken = self.adopt_taken(operator, resource, view);
+        let adopt_claimed = self.adopt_claimed(operator, resource, view);
         let intent = view.status.run.as_ref().and_then(|run| run.submitted_time).map(Time::timestamp);
         let is_careless = self.scenario.careless.deadline && matches!(machine.state().stage, Stage::Checking(_));
         Observed {
             now: intent.filter(|_| is_careless).unwrap_or_else(|| self.wall(operator)),
             leads: self.leads(operator),
             may_submit: self.leads_for(operator, MARGIN),
-            fault: None,
-            followed: self.followed_by(view),
-            leaving: self.operators[operator].heard.filter(|_| !self.scenario.careless.drain),
-            adopt_taken,
+            blocker: None,
+            upstream: self.followed_by(view),
+            drain: self.operators[operator].heard.filter(|_| !self.scenario.careless.drain),
+            adopt_claimed,
         }
     }
 
     /// The refresh that a resource follows.
-    fn followed_by(&self, view: &Object) -> Option<Followed> {
+    fn followed_by(&self, view: &Object) -> Option<Upstream> {
         let index: usize = view.edition.manifest.follows()?.strip_prefix("resource-")?.parse().ok()?;
         self.resources.get(index)?.followed()
     }
 
     /// Asks the real decision, beside any reconciliation.
-    pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, seen: Seen) -> Step {
+    pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, seen: Observation) -> Decision {
         let mind = &self.operators[operator].minds[resource];
-        let external =
-            Surroundings { followed: self.followed_by(view), leaving: self.operators[operator].heard, ..Surroundings::default() };
-        decide(&Situation {
+        let external = External { upstream: self.followed_by(view), drain: self.operators[operator].heard, ..External::default() };
+        decide(&DecisionInput {
             desired: &view.desired(external),
-            recorded: &view.status,
-            scratch: &mind.transient().scratch,
-            seen,
+            status: &view.status,
+            memory: &mind.transient().memory,
+            observation: seen,
             now: self.wall(operator),
             settings: &self.settings,
         })
@@ -162,7 +161,7 @@ impl World {
                 Response::Read(Ok((!it.gone).then(|| it.now().clone())))
             }
             Request::ReadNamespace => {
-                Response::Namespace { terminating: how != How::LostBefore && self.resources[resource].namespace_ending }
+                Response::Namespace { terminating: how != How::LostBefore && self.resources[resource].namespace_terminating }
             }
             Request::Prepare { .. } => self.prepares(resource, how),
             Request::WriteStatus { status, .. } => self.writes_status(operator, resource, &machine, status, how)?,
@@ -195,9 +194,9 @@ impl World {
     fn prepares(&mut self, resource: usize, how: How) -> Response<Object> {
         let secret = || {
             let message = "Secret aas-sp is not in this namespace".to_owned();
-            Seen::Fault(Fault { reason: Reason::SecretNotFound, message, cure: Cure::Cluster })
+            Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
         };
-        let trouble = |kind| Seen::Trouble(Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None });
+        let trouble = |kind| Observation::CallFailed(Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None });
         let seen = match (self.ail_of(resource), how) {
             (Some(Ail::Throttled), _) => trouble(TroubleKind::Throttled),
             (Some(Ail::Refused), _) => trouble(TroubleKind::CredentialsRefused),

@@ -24,7 +24,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tabular_operator::api::Status;
 use tabular_operator::engine::Settings;
-use tabular_operator::engine::reconcile::Decision;
+use tabular_operator::engine::reconcile::PendingDecision;
 
 use crate::scenario::{Ail, Left, Scenario};
 pub use action::{Action, How};
@@ -98,7 +98,7 @@ pub struct LateWrite {
     /// The status.
     pub status: Arc<Status>,
     /// The decision that it records.
-    pub decision: Arc<Decision>,
+    pub decision: Arc<PendingDecision>,
 }
 
 /// The world at one moment.

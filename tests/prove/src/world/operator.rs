@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tabular_operator::engine::claims::Claims;
-use tabular_operator::engine::reconcile::{Decision, Reconciliation, Request, Response, Stage, Transient};
-use tabular_operator::engine::{Leaving, TurnQueue};
+use tabular_operator::engine::reconcile::{PendingDecision, Reconciliation, Request, Response, Stage, Transient};
+use tabular_operator::engine::{DrainMode, TurnQueue};
 
 use super::Second;
 use super::cluster::Object;
@@ -40,14 +40,14 @@ impl Task {
 
     /// The decision that it carries out.
     #[must_use]
-    pub fn decision(&self) -> Option<&Decision> {
+    pub fn decision(&self) -> Option<&PendingDecision> {
         decision(&self.machine)
     }
 }
 
 /// The decision that a machine carries out.
 #[must_use]
-pub fn decision(machine: &Reconciliation<Object>) -> Option<&Decision> {
+pub fn decision(machine: &Reconciliation<Object>) -> Option<&PendingDecision> {
     match machine.state().stage {
         Stage::Preparing(decision)
         | Stage::Reserving(decision)
@@ -140,7 +140,7 @@ pub struct Operator {
     /// Whether it may act.
     pub standing: Standing,
     /// What it has heard of an uninstall.
-    pub heard: Option<Leaving>,
+    pub heard: Option<DrainMode>,
     /// What it has in mind, by resource.
     pub minds: Vec<Mind>,
     /// The real queue of each model.

@@ -12,7 +12,7 @@ use std::mem::discriminant;
 
 use jiff::Timestamp;
 use tabular_operator::api::{Reason, Run, RunState, Status, Time};
-use tabular_operator::engine::{Resolved, Scratch, Seen};
+use tabular_operator::engine::{DecisionMemory, Observation, ResolvedModel};
 use tabular_operator::operation::{Look, Operation, Submission};
 
 use super::cluster::Object;
@@ -73,10 +73,10 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 /// unseen, and a little more.
 fn long_ago(world: &World) -> Second {
     let scenario = &world.scenario;
-    let unseen = scenario.certain_after().max(scenario.call_timeout + scenario.lag + 1);
+    let not_yet_listed = scenario.certain_after().max(scenario.call_timeout + scenario.lag + 1);
     let steps = scenario.jumps.iter().map(|by| by.abs()).max().unwrap_or(0);
     let shift = if scenario.others.iter().any(|(_, guise)| *guise == Guise::LateStart) { SHIFT } else { 0 };
-    let seen = unseen + steps + shift + 20;
+    let seen = not_yet_listed + steps + shift + 20;
     if scenario.tells_time { seen } else { seen.max(UNTOLD) }
 }
 
@@ -221,8 +221,8 @@ impl<'a> Print<'a> {
             }
             let minds = self.world.operators.iter().flat_map(|operator| self.order.iter().map(|resource| &operator.minds[*resource]));
             for mind in minds {
-                let listed = mind.transient().scratch.listed_at.map(|at| (second(at) - intent).clamp(-APART, APART));
-                (listed, mind.transient().scratch.own_intent == run.submitted_time).hash(&mut self.hasher);
+                let listed = mind.transient().memory.listed_at.map(|at| (second(at) - intent).clamp(-APART, APART));
+                (listed, mind.transient().memory.own_intent == run.submitted_time).hash(&mut self.hasher);
             }
         }
     }
@@ -285,50 +285,59 @@ impl<'a> Print<'a> {
     }
 
     /// What is remembered is compared with the operator's own clock, which is ahead by so much.
-    fn scratch(&mut self, scratch: &Scratch, clock: Second) {
+    fn memory(&mut self, memory: &DecisionMemory, clock: Second) {
         let wall = self.world.now + clock;
         let since = |moment: Timestamp| (wall - second(moment)).min(self.long_ago);
-        let Scratch {
-            next_look,
-            paused_at,
-            troubles,
+        let DecisionMemory {
+            poll_not_before,
+            poll_delayed_at,
+            consecutive_errors,
             refusals,
             cancelled_at,
             cancel_refusals,
-            told: _,
-            progress_written: _,
+            last_event_reason: _,
+            progress_written_at: _,
             contradictions,
             listed_at,
-            unseen,
+            not_yet_listed,
             location,
             resolved,
-            look_first,
+            poll_before_cancel,
             gone_since,
-            under_way,
+            run_in_progress,
             // It counts while a submission is unresolved: with the times of its intent.
             own_intent: _,
-        } = scratch;
+        } = memory;
         // A pause of a part of a second is not over at its beginning.
-        let next = next_look.map(|next| (second(next) + Second::from(next.subsec_nanosecond() > 0) - wall).max(0));
-        let paused = paused_at.map(|at| since(at).min(0));
+        let next = poll_not_before.map(|next| (second(next) + Second::from(next.subsec_nanosecond() > 0) - wall).max(0));
+        let paused = poll_delayed_at.map(|at| since(at).min(0));
         let cancelled = cancelled_at.map(|at| since(at).min(31));
         let listed = listed_at.map(since);
         self.put(gone_since.map(since));
-        self.put((unseen, location, look_first));
-        self.put(under_way.as_ref().map(|run| (run.number, run.attempt, &run.operation_id)));
-        if let Some(Resolved { names: _, ids, at }) = resolved {
+        self.put((not_yet_listed, location, poll_before_cancel));
+        self.put(run_in_progress.as_ref().map(|run| (run.number, run.attempt, &run.operation_id)));
+        if let Some(ResolvedModel { names: _, ids, at }) = resolved {
             self.put((&ids.dataset_id, (wall - second(*at)).min(BELIEVED)));
         }
-        self.put((listed, next, paused, (*troubles).min(7), (*refusals).min(9), cancelled, (*cancel_refusals).min(5), contradictions));
+        self.put((
+            listed,
+            next,
+            paused,
+            (*consecutive_errors).min(7),
+            (*refusals).min(9),
+            cancelled,
+            (*cancel_refusals).min(5),
+            contradictions,
+        ));
     }
 
-    fn seen(&mut self, seen: &Seen) {
+    fn seen(&mut self, seen: &Observation) {
         self.put(discriminant(seen));
         match seen {
-            Seen::Look(Look::Found { operation, .. }) => self.operation(operation),
-            Seen::Look(Look::Gone) => self.put(1),
-            Seen::Look(Look::Trouble(trouble)) => self.put(trouble),
-            Seen::Listing { kind, result, taken } => {
+            Observation::Polled(Look::Found { operation, .. }) => self.operation(operation),
+            Observation::Polled(Look::Gone) => self.put(1),
+            Observation::Polled(Look::Trouble(trouble)) => self.put(trouble),
+            Observation::Listed { kind, result, claimed: taken } => {
                 self.put((kind, taken));
                 if let Ok(listing) = result {
                     self.put((listing.truncated, listing.may_hide_running, listing.ahead));
@@ -336,15 +345,15 @@ impl<'a> Print<'a> {
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }
-            Seen::Submission(Submission::Accepted { id, .. }) => self.put((0, id)),
-            Seen::Submission(other) => self.put((1, discriminant(other))),
-            Seen::Nothing
-            | Seen::Resolved(_)
-            | Seen::Presence(_)
-            | Seen::Turn(_)
-            | Seen::Cancellation(_)
-            | Seen::Trouble(_)
-            | Seen::Fault(_) => self.put(seen),
+            Observation::Submission(Submission::Accepted { id, .. }) => self.put((0, id)),
+            Observation::Submission(other) => self.put((1, discriminant(other))),
+            Observation::None
+            | Observation::ModelResolved(_)
+            | Observation::ModelChecked(_)
+            | Observation::Turn(_)
+            | Observation::CancelRequested(_)
+            | Observation::CallFailed(_)
+            | Observation::Blocked(_) => self.put(seen),
         }
     }
 

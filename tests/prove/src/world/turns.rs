@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tabular_operator::api::{Kind, ResourceKey, Run, RunState, Time};
-use tabular_operator::engine::claims::Record;
+use tabular_operator::engine::claims::ClaimSource;
 use tabular_operator::engine::reconcile::{QueueUpdate, Transient, View};
-use tabular_operator::engine::{Taken, Turn, TurnUse, turn_use};
+use tabular_operator::engine::{ClaimedOperations, QueueState, Turn, queue_state};
 use tabular_operator::operation::{OperationId, OperationKind};
 
 use super::cluster::Object;
@@ -34,7 +34,7 @@ impl World {
             }
             self.show(operator, index);
             let object = self.resources[index].now();
-            let turn = if object.is_released() { TurnUse::Free } else { turn_use(&object.status, wall, &self.settings) };
+            let turn = if object.is_released() { QueueState::None } else { queue_state(&object.status, wall, &self.settings) };
             let model = object.status.run.as_ref().map(|run| run.model.key()).unwrap_or_default();
             let _ = Arc::make_mut(&mut self.operators[operator].queue).set(&model, &uid(index), &name(index), turn);
         }
@@ -55,9 +55,9 @@ impl World {
     fn show(&mut self, operator: usize, resource: usize) {
         let (it, claims) = (&self.resources[resource], Arc::make_mut(&mut self.operators[operator].claims));
         if it.gone {
-            claims.gone(&uid(resource).into());
+            claims.on_deleted(&uid(resource).into());
         } else {
-            claims.show(&uid(resource).into(), record(it.now()), it.now().is_released());
+            claims.update(&uid(resource).into(), record(it.now()), it.now().is_released());
         }
     }
 
@@ -89,7 +89,7 @@ impl World {
     pub(super) fn depart(&mut self, operator: usize, resource: usize) {
         let operator = &mut self.operators[operator];
         if let Some(tracked) = operator.minds[resource].tracked.as_ref().filter(|_| self.resources.len() > 1) {
-            Arc::make_mut(&mut operator.claims).depart(&uid(resource).into(), record(tracked));
+            Arc::make_mut(&mut operator.claims).keep_removed(&uid(resource).into(), record(tracked));
         }
     }
 
@@ -127,7 +127,7 @@ impl World {
     }
 
     /// Whether another resource has the operation that a user names for this one.
-    pub(super) fn adopt_taken(&mut self, operator: usize, resource: usize, view: &Object) -> bool {
+    pub(super) fn adopt_claimed(&mut self, operator: usize, resource: usize, view: &Object) -> bool {
         let run = view.status.run.as_ref().filter(|run| run.state == RunState::Submitting);
         let named = view.edition.desired.requests.adopt.as_deref().and_then(OperationId::parse);
         let model = run.map(|run| run.model.key());
@@ -153,12 +153,12 @@ impl World {
         (operator, resource): (usize, usize),
         (kind, model): (OperationKind, &str),
         ids: impl IntoIterator<Item = &'a OperationId>,
-    ) -> Taken {
+    ) -> ClaimedOperations {
         if self.resources.len() == 1 || self.scenario.careless.claims {
-            return Taken::default();
+            return ClaimedOperations::default();
         }
         let operator = &self.operators[operator];
-        operator.claims.by_others(Some(&uid(resource)), (kind, model), ids, |uid| is_detached(&operator.minds, uid))
+        operator.claims.of_others(Some(&uid(resource)), (kind, model), ids, |uid| is_detached(&operator.minds, uid))
     }
 
     pub(super) fn kind_of(&self, resource: usize) -> OperationKind {
@@ -176,7 +176,7 @@ impl Operator {
     /// Its place in the queue of a model.
     #[must_use]
     pub fn place(&self, resource: usize) -> Option<(&str, Option<Time>)> {
-        self.queue.place_of(&uid(resource))
+        self.queue.position_of(&uid(resource))
     }
 }
 
@@ -184,8 +184,8 @@ fn is_detached(minds: &[super::Mind], of: &str) -> bool {
     minds.iter().enumerate().any(|(index, mind)| mind.gone == Gone::Detached && uid(index) == of)
 }
 
-fn record(object: &Object) -> Record<'_> {
-    Record { kind: kind_of(object), model: object.edition.manifest.model(), status: Some(&object.status) }
+fn record(object: &Object) -> ClaimSource<'_> {
+    ClaimSource { kind: kind_of(object), model: object.edition.manifest.model(), status: Some(&object.status) }
 }
 
 fn kind_of(object: &Object) -> OperationKind {

@@ -2,7 +2,7 @@
 //! `controller::drain` is the real one, beside the operator and in another process.
 
 use tabular_operator::api::{DeletionPolicy, RunState};
-use tabular_operator::engine::Leaving;
+use tabular_operator::engine::DrainMode;
 
 use super::cluster::Object;
 use super::{Action, Broken, Standing, World};
@@ -15,9 +15,9 @@ pub enum Uninstall {
     #[default]
     No,
     /// The word stands in the Lease.
-    Said(Leaving),
+    Said(DrainMode),
     /// Nothing was under way, and the finalizers come off.
-    Done(Leaving),
+    Done(DrainMode),
     /// There is no operator.
     Gone,
 }
@@ -25,7 +25,7 @@ pub enum Uninstall {
 impl Uninstall {
     /// What the Lease says to whoever reads it.
     #[must_use]
-    pub fn word(self) -> Option<Leaving> {
+    pub fn word(self) -> Option<DrainMode> {
         match self {
             Self::Said(leaving) | Self::Done(leaving) => Some(leaving),
             Self::No | Self::Gone => None,
@@ -38,7 +38,7 @@ impl World {
     pub(super) fn of_uninstall(&self, actions: &mut Vec<Action>) {
         match self.uninstall {
             Uninstall::No if self.left.leaves > 0 => {
-                actions.extend([Leaving::Cancel, Leaving::Wait].map(|leaving| Action::Leave { leaving }));
+                actions.extend([DrainMode::Cancel, DrainMode::Wait].map(|leaving| Action::Leave { leaving }));
             }
             Uninstall::No => {}
             Uninstall::Said(_) => {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tabular_operator::api::{Reason, Status};
-use tabular_operator::engine::Notice;
-use tabular_operator::engine::reconcile::{Decision, Reconciliation, Rejection, Request, Response, View};
+use tabular_operator::engine::Event;
+use tabular_operator::engine::reconcile::{PendingDecision, Reconciliation, Rejection, Request, Response, View};
 
 use super::cluster::Object;
 use super::operator::decision;
@@ -70,7 +70,13 @@ impl World {
     }
 
     /// A status is written.
-    pub(super) fn lands(&mut self, operator: usize, resource: usize, decision: &Decision, status: &Arc<Status>) -> Result<(), Broken> {
+    pub(super) fn lands(
+        &mut self,
+        operator: usize,
+        resource: usize,
+        decision: &PendingDecision,
+        status: &Arc<Status>,
+    ) -> Result<(), Broken> {
         laws::write(self, operator, resource, decision, status)?;
         for (of, number) in laws::answered(self, resource, status) {
             let answered = &mut self.resource(of).answered;
@@ -126,7 +132,7 @@ impl World {
         operator: usize,
         resource: usize,
         machine: &Reconciliation<Object>,
-        events: &[Notice],
+        events: &[Event],
         how: How,
     ) -> Result<Response<Object>, Broken> {
         let view = machine.view().clone();

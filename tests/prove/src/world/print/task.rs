@@ -48,9 +48,9 @@ impl Print<'_> {
 
     pub(super) fn transient(&mut self, transient: &Transient, clock: Second) {
         // How many conflicts there were in a row counts for less than a second.
-        let Transient { scratch, reread, accepted, metadata_refused, namespace_ending, failures, unwritten, conflicts: _ } = transient;
-        self.scratch(scratch, clock);
-        self.put((reread, namespace_ending, (*failures).min(8), unwritten));
+        let Transient { memory, reread, accepted, metadata_refused, namespace_terminating, failures, unwritten, conflicts: _ } = transient;
+        self.memory(memory, clock);
+        self.put((reread, namespace_terminating, (*failures).min(8), unwritten));
         if let Some(AcceptedSubmission { run, attempt, submission, failed_writes }) = accepted {
             self.put((run, attempt, (*failed_writes).min(4)));
             if let Submission::Accepted { id, .. } = submission {
