@@ -20,8 +20,8 @@ use super::refreshes::{self, Window};
 use super::session::{Session, Shared};
 use super::settings::{Settings, SettingsError};
 use crate::operation::{
-    CallKind, Cancellation, Handle, Listing, Look, OperationId, OperationKind, Presence, RefreshRequest, Request, Resolution, ServiceKind,
-    Submission, Trouble, TroubleKind,
+    CallKind, CancelResult, Listing, ModelLookup, OperationId, OperationKind, OperationRef, PollResult, Presence, RefreshRequest, Request,
+    ServiceError, ServiceErrorKind, ServiceKind, Submission,
 };
 
 /// The services of one cloud: a shared HTTP client, the tokens, and the limits for calls in flight. Cheap to clone.
@@ -107,16 +107,16 @@ impl Model {
     ///
     /// # Errors
     /// If the service throttles such calls of this identity, no token is available, or too many calls to the server are in flight.
-    pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, Trouble> {
+    pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, ServiceError> {
         let shared = &self.shared;
         if let Some(pause) = shared.traffic.pause(self.host(), self.identity.fingerprint(), kind) {
-            let trouble = classify::trouble(TroubleKind::Throttled, classify::throttled(pause.until));
-            return Err(Trouble { retry_after: Some(pause.left()), ..trouble });
+            let error = classify::service_error(ServiceErrorKind::Throttled, classify::throttled(pause.until));
+            return Err(ServiceError { retry_after: Some(pause.left()), ..error });
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
         let Some(permit) = shared.traffic.enter(&self.server_key()).await else {
             let message = "the maximum number of calls to this server are in flight; the operator retries automatically";
-            return Err(classify::trouble(TroubleKind::Throttled, message.to_owned()));
+            return Err(classify::service_error(ServiceErrorKind::Throttled, message.to_owned()));
         };
         let session = Session {
             shared: Arc::clone(shared),
@@ -203,11 +203,11 @@ pub struct Call {
 
 impl Call {
     /// Resolves the ids of a model that is given by its names.
-    pub async fn resolve(self) -> Resolution {
+    pub async fn resolve(self) -> ModelLookup {
         match &self.model.target {
-            Target::AnalysisServices { .. } => Resolution::Unclear("a database of Analysis Services has no ids to resolve".to_owned()),
+            Target::AnalysisServices { .. } => ModelLookup::Ambiguous("a database of Analysis Services has no ids to resolve".to_owned()),
             Target::PowerBi { address, model } => match model.named() {
-                Named::Ids(ids) => Resolution::Found(ids.clone()),
+                Named::Ids(ids) => ModelLookup::Found(ids.clone()),
                 Named::Names { workspace, dataset } => power_bi::resolve(&self.session, &address.host, workspace, dataset).await,
             },
         }
@@ -218,11 +218,11 @@ impl Call {
         match &self.model.target {
             Target::AnalysisServices { .. } => match self.model.refreshes() {
                 Some(refreshes) => analysis_services::find(&self.session, &refreshes).await,
-                None => Presence::Trouble(no_address()),
+                None => Presence::Failed(no_address()),
             },
             Target::PowerBi { address, model } => match model.ids() {
                 Some(ids) => power_bi::find(&self.session, &address.host, ids).await,
-                None => Presence::Trouble(no_address()),
+                None => Presence::Failed(no_address()),
             },
         }
     }
@@ -232,12 +232,12 @@ impl Call {
         match request {
             Request::Refresh(request) => match self.model.refreshes() {
                 Some(refreshes) => self.submit_refresh(&refreshes, request).await,
-                None => Submission::Refused(no_address()),
+                None => Submission::NotStarted(no_address()),
             },
             Request::Sync => match self.model.syncs() {
                 Some(Syncs::Database(sync)) => sync::submit(&self.session, &sync).await,
                 Some(Syncs::ScaleOut { sync, .. }) => scale_out::submit(&self.session, &sync).await,
-                None => Submission::Refused(no_address()),
+                None => Submission::NotStarted(no_address()),
             },
         }
     }
@@ -249,22 +249,22 @@ impl Call {
         };
         match (&self.model.target, submitted) {
             (_, Ok(submission)) => submission,
-            (Target::AnalysisServices { .. }, Err(refusal)) => Submission::Refused(refusal.trouble),
+            (Target::AnalysisServices { .. }, Err(refusal)) => Submission::NotStarted(refusal.error),
             (Target::PowerBi { .. }, Err(refusal)) => power_bi::settle(&self.session, refreshes, refusal).await,
         }
     }
 
     /// Polls one operation.
-    pub async fn look(self, kind: OperationKind, handle: &Handle) -> Look {
+    pub async fn look(self, kind: OperationKind, operation: &OperationRef) -> PollResult {
         match kind {
             OperationKind::Refresh => match self.model.refreshes() {
-                Some(refreshes) => refreshes::look(&self.session, &refreshes, &handle.id).await,
-                None => Look::Trouble(no_address()),
+                Some(refreshes) => refreshes::look(&self.session, &refreshes, &operation.id).await,
+                None => PollResult::Failed(no_address()),
             },
             OperationKind::Sync => match self.model.syncs() {
-                Some(Syncs::Database(sync)) => sync::look(&self.session, &sync, handle).await,
-                Some(Syncs::ScaleOut { status, .. }) => scale_out::look(&self.session, &status, &handle.id).await,
-                None => Look::Trouble(no_address()),
+                Some(Syncs::Database(sync)) => sync::look(&self.session, &sync, operation).await,
+                Some(Syncs::ScaleOut { status, .. }) => scale_out::look(&self.session, &status, &operation.id).await,
+                None => PollResult::Failed(no_address()),
             },
         }
     }
@@ -276,7 +276,7 @@ impl Call {
     ///
     /// # Errors
     /// If the list, or the details of a listed operation, are unavailable.
-    pub async fn list(self, kind: OperationKind, window: Window) -> Result<Listing, Trouble> {
+    pub async fn list(self, kind: OperationKind, window: Window) -> Result<Listing, ServiceError> {
         match kind {
             OperationKind::Refresh => match self.model.refreshes() {
                 Some(refreshes) => refreshes::list(&self.session, &refreshes, window).await,
@@ -291,16 +291,16 @@ impl Call {
     }
 
     /// Requests the cancellation of a refresh. Neither service can cancel a sync.
-    pub async fn cancel(self, id: &OperationId) -> Cancellation {
+    pub async fn cancel(self, id: &OperationId) -> CancelResult {
         match self.model.refreshes() {
             Some(refreshes) => refreshes::cancel(&self.session, &refreshes, id).await,
-            None => Cancellation::Trouble(no_address()),
+            None => CancelResult::Failed(no_address()),
         }
     }
 }
 
 /// Names are validated, and those of Power BI resolved, before this point. This error is therefore never reported, but it is no reason to
 /// panic.
-fn no_address() -> Trouble {
-    classify::trouble(TroubleKind::Rejected, "the name of the model results in no URL".to_owned())
+fn no_address() -> ServiceError {
+    classify::service_error(ServiceErrorKind::Rejected, "the name of the model results in no URL".to_owned())
 }

@@ -23,7 +23,8 @@ use super::identity::{SecretText, Spelling, managed};
 use super::power_bi::{self, scale_out};
 use super::refreshes::{self, Row, Selected, Selection, Window};
 use crate::operation::{
-    Ahead, Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceKind, ServiceMessage, Submission, Trouble,
+    CancelResult, ClockSkew, Listing, Operation, OperationId, OperationRef, PollResult, ServiceError, ServiceKind, ServiceMessage,
+    Submission,
 };
 
 /// A response of a service.
@@ -57,20 +58,20 @@ pub fn submission(service: ServiceKind, heard: &Heard, called: &Url) -> Submissi
 
 /// The response to a GET of a refresh.
 #[must_use]
-pub fn look(service: ServiceKind, heard: &Heard, asked: &OperationId) -> Look {
+pub fn look(service: ServiceKind, heard: &Heard, asked: &OperationId) -> PollResult {
     classify::look(service, &heard.0, asked)
 }
 
 /// The response to a DELETE of a refresh.
 #[must_use]
-pub fn cancellation(service: ServiceKind, heard: &Heard) -> Cancellation {
+pub fn cancellation(service: ServiceKind, heard: &Heard) -> CancelResult {
     classify::cancellation(service, &heard.0)
 }
 
 /// A response to a GET of the refreshes that is not a list.
 #[must_use]
-pub fn no_listing(service: ServiceKind, heard: &Heard) -> Trouble {
-    classify::listing_trouble(service, &heard.0)
+pub fn no_listing(service: ServiceKind, heard: &Heard) -> ServiceError {
+    classify::list_error(service, &heard.0)
 }
 
 /// The result of a list of refreshes.
@@ -107,20 +108,20 @@ pub fn listing<'a>(
     }
     let Selected { rows: selected, truncated, may_hide_running, unnamed, .. } = selection.finish();
     let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.bare(id)).collect();
-    let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, unnamed, ahead: None };
+    let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, unnamed, clock_skew: None };
     Some(Listed { listing, rows: count, complete })
 }
 
 /// A list of refreshes with the details of its rows, as the client creates it from the responses; `None` if it is not a list. The clock of
-/// the service is `ahead`, a refresh may run for `longest`, and `details` has the response for each id.
+/// the service is `clock_skew`, a refresh may run for `longest`, and `details` has the response for each id.
 pub fn list(
     service: ServiceKind,
     body: &[u8],
-    (window, ahead): (Window, Option<Ahead>),
+    (window, clock_skew): (Window, Option<ClockSkew>),
     longest: Duration,
     details: impl Fn(&OperationId) -> Heard,
-) -> Option<Result<Listing, Trouble>> {
-    let (mut rows, mut selection) = (Rows::default(), refreshes::selection(service, &window, ahead, longest));
+) -> Option<Result<Listing, ServiceError>> {
+    let (mut rows, mut selection) = (Rows::default(), refreshes::selection(service, &window, clock_skew, longest));
     let mut take = |row: &[u8]| -> Result<(), RowFault> {
         selection.take(row);
         Ok(())
@@ -138,7 +139,7 @@ pub fn list(
         refreshes::joined(id, row, look)
     };
     let operations = std::mem::take(&mut selected.rows).into_iter().enumerate().map(joined).collect::<Result<_, _>>();
-    rows.complete().then(|| operations.map(|operations| selected.listing(operations, ahead)))
+    rows.complete().then(|| operations.map(|operations| selected.listing(operations, clock_skew)))
 }
 
 /// The response to a POST of a sync of Analysis Services to `called`.
@@ -149,7 +150,7 @@ pub fn sync_submission(heard: &Heard, called: &Url) -> Submission {
 
 /// The result of polling a sync of Analysis Services.
 #[must_use]
-pub fn sync_look(heard: &Heard, called: &Url, asked: &OperationId, named_by_service: bool) -> Look {
+pub fn sync_look(heard: &Heard, called: &Url, asked: &OperationId, named_by_service: bool) -> PollResult {
     responses::seen(&heard.0, called, asked, named_by_service)
 }
 
@@ -157,14 +158,14 @@ pub fn sync_look(heard: &Heard, called: &Url, asked: &OperationId, named_by_serv
 ///
 /// # Errors
 /// The error of the call.
-pub fn sync_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
+pub fn sync_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
     responses::listed(&heard.0, since)
 }
 
 /// The recorded `Location`, if a token may be sent there.
 #[must_use]
-pub fn stored_location(handle: &Handle, sync: &Url) -> Option<Url> {
-    responses::stored(handle, sync)
+pub fn stored_location(operation: &OperationRef, sync: &Url) -> Option<Url> {
+    responses::stored(operation, sync)
 }
 
 /// The response to a POST of query scale-out.
@@ -175,7 +176,7 @@ pub fn scale_out_submission(heard: &Heard, asked: Timestamp) -> Submission {
 
 /// The result of polling query scale-out.
 #[must_use]
-pub fn scale_out_look(heard: &Heard, asked: &OperationId) -> Look {
+pub fn scale_out_look(heard: &Heard, asked: &OperationId) -> PollResult {
     scale_out::seen(&heard.0, asked)
 }
 
@@ -183,7 +184,7 @@ pub fn scale_out_look(heard: &Heard, asked: &OperationId) -> Look {
 ///
 /// # Errors
 /// The error of the call.
-pub fn scale_out_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
+pub fn scale_out_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
     scale_out::listed(&heard.0, since)
 }
 
@@ -204,7 +205,7 @@ pub fn sync(server: &ServerName, database: &DatabaseName) -> Option<Url> {
 /// # Errors
 /// The error of the call.
 #[allow(clippy::type_complexity, reason = "the only caller destructures it immediately")]
-pub fn names(heard: &Heard) -> Result<(Vec<(String, String)>, Option<String>), Trouble> {
+pub fn names(heard: &Heard) -> Result<(Vec<(String, String)>, Option<String>), ServiceError> {
     let page = power_bi::page_of(&heard.0)?;
     Ok((page.rows.into_iter().map(|row| (row.id, row.name)).collect(), page.next))
 }
@@ -224,7 +225,7 @@ pub enum Proof<'a> {
 ///
 /// # Errors
 /// The error of the call.
-pub fn token(heard: &Heard, proof: Proof<'_>) -> Result<String, Trouble> {
+pub fn token(heard: &Heard, proof: Proof<'_>) -> Result<String, ServiceError> {
     let (text, means) = match proof {
         Proof::Secret(text) => (SecretText::new(text), Means::Secret),
         Proof::Certificate(text) => (SecretText::new(text), Means::Certificate { thumbprint: "AB12".to_owned() }),
@@ -241,7 +242,7 @@ pub fn token(heard: &Heard, proof: Proof<'_>) -> Result<String, Trouble> {
 ///
 /// # Errors
 /// The error of the call.
-pub fn managed_token(heard: &Heard, client_id: Option<&str>) -> Result<(), Trouble> {
+pub fn managed_token(heard: &Heard, client_id: Option<&str>) -> Result<(), ServiceError> {
     managed::granted(&heard.0, Instant::now(), client_id).map(|_| ())
 }
 

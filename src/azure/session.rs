@@ -16,7 +16,7 @@ use super::http::{Answer, Client, Fault, Incoming, location};
 use super::identity::tokens::Tokens;
 use super::identity::{Identity, Token};
 use super::limiter::Traffic;
-use crate::operation::{CallKind, CallTarget, ServiceKind, Trouble, TroubleKind};
+use crate::operation::{CallKind, CallTarget, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Maximum number of redirects on the same host that a GET follows.
 const MOST_REDIRECTS: usize = 3;
@@ -56,7 +56,7 @@ impl Session {
 
     /// Sends a GET that follows these redirects on the called host only, because the token must not go to another host. Returns any other
     /// response, including errors.
-    pub(super) async fn get(&self, kind: CallKind, url: Url, deadline: Instant, follow: &[u16]) -> Result<Incoming, Trouble> {
+    pub(super) async fn get(&self, kind: CallKind, url: Url, deadline: Instant, follow: &[u16]) -> Result<Incoming, ServiceError> {
         let mut url = url;
         for _ in 0..=MOST_REDIRECTS {
             let request = self.request(Method::GET, url.clone());
@@ -70,7 +70,7 @@ impl Session {
                 Some(location::Target::Elsewhere(_) | location::Target::Nonsense) | None => return Ok(incoming),
             }
         }
-        Err(classify::trouble(TroubleKind::InvalidAnswer, "the service redirects in a circle".to_owned()))
+        Err(classify::service_error(ServiceErrorKind::InvalidResponse, "the service redirects in a circle".to_owned()))
     }
 
     /// A request with the headers of every call to a service.

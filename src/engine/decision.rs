@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Desired, Observation, Settings};
 use crate::api::{Model, ModelNames, Reason, Run, Status, Time};
-use crate::operation::{Handle, ModelIds, OperationId, OperationKind};
+use crate::operation::{ModelIds, OperationId, OperationKind, OperationRef};
 
 /// The input of a decision.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub enum Effect {
     /// Resolve the ids of the model by its names ([`crate::api::Model::names`]).
     ResolveModel,
     /// Poll one operation.
-    Poll(Handle),
+    Poll(OperationRef),
     /// List the model's operations of a kind that are running, or that started since a moment. That moment is by the operator's clock; the
     /// caller allows for the difference to the service's clock.
     List(OperationKind, Timestamp),

@@ -8,7 +8,7 @@ use super::conditions::{self, ConditionOverride};
 use super::next::Next;
 use super::{Decision, DecisionInput, DecisionMemory, Desired, Effect, Event, text, timing};
 use crate::api::{ConditionType, EventPolicy, Model, Reason, Run, RunState, Status};
-use crate::operation::{Handle, OperationId, OperationKind};
+use crate::operation::{OperationId, OperationKind, OperationRef};
 
 /// The most operation ids that are kept, so that none of them is mistaken for a new operation.
 const REMEMBERED_OPERATIONS: usize = 12;
@@ -152,9 +152,9 @@ impl<'a> Draft<'a> {
     }
 
     /// The handle of the run's operation, with its newest `Location`.
-    pub(super) fn handle(&self, id: OperationId) -> Handle {
+    pub(super) fn operation_ref(&self, id: OperationId) -> OperationRef {
         let on_record = || self.status.run.as_ref().and_then(|run| run.location.clone());
-        Handle { id, location: self.memory.location.clone().or_else(on_record) }
+        OperationRef { id, location: self.memory.location.clone().or_else(on_record) }
     }
 
     /// When the intent of the run was recorded.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::Blocker;
-use crate::operation::{Cancellation, Listing, Look, OperationId, OperationKind, Presence, Resolution, Submission, Trouble};
+use crate::operation::{CancelResult, Listing, ModelLookup, OperationId, OperationKind, PollResult, Presence, ServiceError, Submission};
 
 /// The result of the last effect. One variant for each effect, and [`Observation::Blocked`] for what blocked it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,28 +13,28 @@ pub enum Observation {
     /// Nothing yet: this is the first decision of a reconciliation.
     None,
     /// The ids that the names of the model were resolved to.
-    ModelResolved(Resolution),
+    ModelResolved(ModelLookup),
     /// The response of the queue of the model.
     Turn(Turn),
     /// The result of a submission.
     Submission(Submission),
     /// The result of a poll.
-    Polled(Look),
+    Polled(PollResult),
     /// The service's list.
     Listed {
         /// The kind of the listed operations.
         kind: OperationKind,
         /// The operations, or why there are none.
-        result: Result<Listing, Trouble>,
+        result: Result<Listing, ServiceError>,
         /// Which of them belong to other resources.
         claimed: ClaimedOperations,
     },
     /// The result of a cancellation.
-    CancelRequested(Cancellation),
+    CancelRequested(CancelResult),
     /// Whether a model still exists that the service reported as not found.
     ModelChecked(Presence),
     /// A call could not be prepared.
-    CallFailed(Trouble),
+    CallFailed(ServiceError),
     /// What blocks the call, outside the service: in a Secret, a reference or a permission.
     Blocked(Blocker),
 }

@@ -13,7 +13,7 @@ pub struct Operation {
     /// State of the operation.
     pub phase: Phase,
     /// Status of the operation as the service reported it, at most 64 characters.
-    pub reported: String,
+    pub service_status: String,
     /// When the operation started, by the clock of the service.
     pub start: Option<Timestamp>,
     /// When the operation ended, by the clock of the service.
@@ -27,11 +27,11 @@ pub struct Operation {
     /// Activity id of the service, for a support case.
     pub activity_id: Option<String>,
     /// Why the operation failed, if it failed and the response contains the cause.
-    pub failure: Option<Failure>,
+    pub failure: Option<FailureCause>,
     /// Who can have submitted the operation.
     pub origin: Origin,
     /// Whether its description could not be read, or only in part, so that a later list may show more of it.
-    pub unread: bool,
+    pub incomplete: bool,
 }
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ impl Operation {
         Self {
             id: OperationId::parse(id).unwrap(),
             phase,
-            reported: format!("{phase:?}"),
+            service_status: format!("{phase:?}"),
             start: None,
             end: None,
             refresh_type: None,
@@ -50,7 +50,7 @@ impl Operation {
             activity_id: None,
             failure: None,
             origin: Origin::Client,
-            unread: false,
+            incomplete: false,
         }
     }
 }
@@ -103,7 +103,7 @@ pub struct ObjectProgress {
     /// State of the object.
     pub phase: Phase,
     /// Status of the object as the service reported it, at most 64 characters.
-    pub reported: String,
+    pub service_status: String,
 }
 
 /// A message that the service attached to an operation.
@@ -121,7 +121,7 @@ pub struct ServiceMessage {
 
 /// Why an operation failed, if the response contains one of the documented causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Failure {
+pub enum FailureCause {
     /// Power BI evicted the model from memory (`0xC11C0020`). Another attempt can succeed.
     Evicted,
     /// Analysis Services moved the node or lost the request ("Please resubmit"). Another attempt can succeed.

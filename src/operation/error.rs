@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a service, or an identity provider, gave no useful response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum TroubleKind {
+pub enum ServiceErrorKind {
     /// No connection, or no response before the timeout.
     Unreachable,
     /// Too many requests of this identity (429).
@@ -14,9 +14,9 @@ pub enum TroubleKind {
     /// The capacity has exceeded its limits. Nothing was started, and other capacities are not affected.
     CapacityExceeded,
     /// The service failed (5xx).
-    ServiceError,
+    ServerError,
     /// A response that is not from the service (HTML, a redirect, another host), or is truncated or too large.
-    InvalidAnswer,
+    InvalidResponse,
     /// The identity provider rejects the credentials.
     CredentialsRefused,
     /// The issuer of the assertion must not issue it, or does not know the identity.
@@ -32,16 +32,16 @@ pub enum TroubleKind {
     /// A quota is exhausted.
     QuotaExceeded,
     /// The replicas of the model cannot be synchronized until a user enables query scale-out.
-    ScaleOutOff,
+    ScaleOutDisabled,
     /// The service reports that the request itself is invalid.
     Rejected,
 }
 
 /// A failed call, described so that a user can act on it. Never contains a secret or a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Trouble {
+pub struct ServiceError {
     /// Kind of the error.
-    pub kind: TroubleKind,
+    pub kind: ServiceErrorKind,
     /// One sentence of at most 1,024 characters: what happened, and the remedy if it is known. It contains nothing that changes between
     /// retries (no call ids, and no time except the end of a throttle), so that a repetition is recognized.
     pub message: String,

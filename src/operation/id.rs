@@ -41,7 +41,7 @@ impl fmt::Display for OperationId {
 
 /// Identifies an operation for polling: its id, and the URL that the service returned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Handle {
+pub struct OperationRef {
     /// Id of the operation at the service. If the service gives none, the client derives it from the response. Two syncs can then have the
     /// same id, if nothing changed between them. The operator therefore follows an accepted sync even if its id existed before.
     pub id: OperationId,
@@ -50,7 +50,7 @@ pub struct Handle {
     pub location: Option<String>,
 }
 
-impl Handle {
+impl OperationRef {
     /// A reference with the id only.
     #[must_use]
     pub fn by_id(id: OperationId) -> Self {

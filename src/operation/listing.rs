@@ -17,7 +17,7 @@ pub struct Listing {
     /// A running operation without an id that is certainly not this operator's.
     pub unnamed: Option<UnnamedOperation>,
     /// How far the clock of the service is ahead of ours, if the response shows its clock.
-    pub ahead: Option<Ahead>,
+    pub clock_skew: Option<ClockSkew>,
 }
 
 /// A running operation of origin [`Origin::External`](super::Origin::External) that the list shows without an id. Power BI does this for
@@ -30,26 +30,26 @@ pub struct UnnamedOperation {
 
 /// How far the clock of the service is ahead of ours. The service read it at an unknown time during the call, so two local times bound it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ahead {
+pub struct ClockSkew {
     /// Minimum: the service read it at the end of the call.
-    pub least: SignedDuration,
+    pub min: SignedDuration,
     /// Maximum: the service read it at the start of the call.
-    pub most: SignedDuration,
+    pub max: SignedDuration,
 }
 
-impl Ahead {
+impl ClockSkew {
     /// A larger difference is ignored: it is more likely the cached `Date` of a gateway.
-    const UNBELIEVABLE: SignedDuration = SignedDuration::from_hours(1);
+    const MAX_PLAUSIBLE: SignedDuration = SignedDuration::from_hours(1);
 
     /// Whether both bounds are plausible for the offset of a clock.
     #[must_use]
-    pub fn is_believable(self) -> bool {
-        self.least.abs().max(self.most.abs()) <= Self::UNBELIEVABLE
+    pub fn is_plausible(self) -> bool {
+        self.min.abs().max(self.max.abs()) <= Self::MAX_PLAUSIBLE
     }
 
     /// The offset of a clock that shows `server`, which was read between two local times.
     #[must_use]
     pub fn of(server: Timestamp, (asked, heard): (Timestamp, Timestamp)) -> Self {
-        Self { least: server.duration_since(heard), most: server.duration_since(asked) }
+        Self { min: server.duration_since(heard), max: server.duration_since(asked) }
     }
 }

@@ -12,9 +12,9 @@ mod request;
 mod result;
 
 pub use call::{CallFault, CallKind, CallRecord, CallTarget, IdentityKind, ServiceKind};
-pub use description::{Failure, ObjectProgress, Operation, Origin, Phase, REDACTED, ServiceMessage};
-pub use error::{Trouble, TroubleKind};
-pub use id::{Handle, OperationId};
-pub use listing::{Ahead, Listing, UnnamedOperation};
-pub use request::{ObjectName, Offers, OperationKind, RefreshRequest, Request};
-pub use result::{Cancellation, Look, ModelIds, Presence, Resolution, Submission};
+pub use description::{FailureCause, ObjectProgress, Operation, Origin, Phase, REDACTED, ServiceMessage};
+pub use error::{ServiceError, ServiceErrorKind};
+pub use id::{OperationId, OperationRef};
+pub use listing::{ClockSkew, Listing, UnnamedOperation};
+pub use request::{Capabilities, ObjectName, OperationKind, RefreshRequest, Request};
+pub use result::{CancelResult, ModelIds, ModelLookup, PollResult, Presence, Submission};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Kind of operation. The engine treats both alike, by their [`OperationKind::offers`].
+/// Kind of operation. The engine treats both alike, by their [`OperationKind::capabilities`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OperationKind {
     /// A refresh of the model's data.
@@ -16,10 +16,10 @@ pub enum OperationKind {
 impl OperationKind {
     /// What the services support for this kind. Neither can cancel a sync.
     #[must_use]
-    pub fn offers(self) -> Offers {
+    pub fn capabilities(self) -> Capabilities {
         match self {
-            Self::Refresh => Offers { cancel: true, refused_during_refresh: true },
-            Self::Sync => Offers { cancel: false, refused_during_refresh: false },
+            Self::Refresh => Capabilities { cancel: true, refused_during_refresh: true },
+            Self::Sync => Capabilities { cancel: false, refused_during_refresh: false },
         }
     }
 
@@ -35,7 +35,7 @@ impl OperationKind {
 
 /// What the services support for a kind of operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offers {
+pub struct Capabilities {
     /// Whether a running operation can be cancelled.
     pub cancel: bool,
     /// Whether the service itself refuses this operation while a refresh of the model runs. If that is unknown, the operator reads the list

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::description::Operation;
-use super::error::Trouble;
+use super::error::ServiceError;
 use super::id::OperationId;
 
 /// Result of a submission (POST).
@@ -13,7 +13,7 @@ pub enum Submission {
     Accepted {
         /// Id of the operation at the service.
         id: OperationId,
-        /// The URL for polling, if the operation is polled by it ([`Handle::location`](super::Handle::location)).
+        /// The URL for polling, if the operation is polled by it ([`OperationRef::location`](super::Handle::location)).
         location: Option<String>,
         /// Activity id of the service, for a support case.
         activity_id: Option<String>,
@@ -21,12 +21,12 @@ pub enum Submission {
         retry_after: Option<Duration>,
     },
     /// Nothing had to be started, because the requested state exists: a sync without replicas.
-    Completed {
+    NothingToDo {
         /// The reason, in one sentence.
         message: String,
     },
     /// Certainly nothing was started.
-    Refused(Trouble),
+    NotStarted(ServiceError),
     /// Nothing was started, because another operation of the model is running.
     Busy {
         /// The message of the service.
@@ -38,7 +38,7 @@ pub enum Submission {
         message: String,
     },
     /// It is unknown whether an operation was started: the response was lost or is inconclusive.
-    Unanswered {
+    Unknown {
         /// What happened, in one sentence.
         message: String,
     },
@@ -46,42 +46,42 @@ pub enum Submission {
 
 /// Result of polling one operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Look {
+pub enum PollResult {
     /// The service returned the operation.
     Found {
         /// The operation as the service described it.
         operation: Box<Operation>,
         /// The wait before the next poll that the service requested.
         retry_after: Option<Duration>,
-        /// The URL for the next poll, if the service returned one ([`Handle::location`](super::Handle::location)).
+        /// The URL for the next poll, if the service returned one ([`OperationRef::location`](super::Handle::location)).
         location: Option<String>,
     },
     /// The service does not know the operation (404).
-    Gone,
+    NotFound,
     /// The call failed.
-    Trouble(Trouble),
+    Failed(ServiceError),
 }
 
 /// Result of a cancellation (DELETE). Only a poll shows that the operation has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Cancellation {
+pub enum CancelResult {
     /// The service will cancel the operation eventually.
     Accepted,
     /// The service reports nothing to cancel: the operation has ended (409) or is unknown (404).
-    NothingToCancel,
+    NotRunning,
     /// The call failed. The operation may or may not be cancelled.
-    Trouble(Trouble),
+    Failed(ServiceError),
 }
 
 /// Result of resolving a model by its names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Resolution {
+pub enum ModelLookup {
     /// Exactly one model has these names; these are its ids.
     Found(ModelIds),
     /// No model, or more than one, has these names. The sentence states which name, and the remedy.
-    Unclear(String),
+    Ambiguous(String),
     /// The call failed.
-    Trouble(Trouble),
+    Failed(ServiceError),
 }
 
 /// The ids of a Power BI semantic model, GUIDs in lower case. They do not change if its names do.
@@ -97,9 +97,9 @@ pub struct ModelIds {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Presence {
     /// The model exists.
-    There,
+    Exists,
     /// The model does not exist, and the identity would see it: it was deleted, or republished under another id.
-    Gone,
+    Absent,
     /// The call failed. The identity may have lost its access; the services respond in the same way.
-    Trouble(Trouble),
+    Failed(ServiceError),
 }

@@ -13,9 +13,9 @@ use crate::operation::{CallKind, OperationKind, Presence, ServiceKind};
 /// Sends `GET refreshes`, of which only an error is relevant.
 pub(in crate::azure) async fn find(session: &Session, refreshes: &Url) -> Presence {
     let mut answer = match session.get(CallKind::List(OperationKind::Refresh), refreshes.clone(), session.deadline(), &REDIRECTS).await {
-        Ok(incoming) if (200..300).contains(&incoming.status()) => return Presence::There,
+        Ok(incoming) if (200..300).contains(&incoming.status()) => return Presence::Exists,
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
-        Err(trouble) => return Presence::Trouble(trouble),
+        Err(error) => return Presence::Failed(error),
     };
     session.heed(&mut answer);
     presence(&answer)
@@ -27,7 +27,7 @@ pub(in crate::azure) fn presence(answer: &Answer) -> Presence {
     let of_server = complaint.code.to_ascii_lowercase().starts_with("server");
     match classify::word(answer, &complaint) {
         // Without a code, the response may come from any server.
-        Word::NoModel | Word::NotFound if !of_server && !complaint.code.is_empty() => Presence::Gone,
-        word => Presence::Trouble(classify::trouble_of(ServiceKind::AnalysisServices, word, answer, &complaint)),
+        Word::NoModel | Word::NotFound if !of_server && !complaint.code.is_empty() => Presence::Absent,
+        word => Presence::Failed(classify::error_of(ServiceKind::AnalysisServices, word, answer, &complaint)),
     }
 }

@@ -5,24 +5,26 @@ use url::Url;
 
 use super::response_kind::Word;
 use crate::azure::http::{Answer, BodyFault, Complaint, page, text};
-use crate::operation::{ServiceKind, Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind, ServiceKind};
 
 /// The problem with a compressed body, with the remedy.
 pub(in crate::azure) const COMPRESSED: &str =
     "is compressed although the request excluded it: disable compression for this host in the proxy or gateway";
 
 /// The error for an unreadable body.
-pub(in crate::azure) fn body_trouble(fault: BodyFault) -> Trouble {
+pub(in crate::azure) fn body_error(fault: BodyFault) -> ServiceError {
     match fault {
-        BodyFault::TooLarge => trouble(TroubleKind::InvalidAnswer, "the response of the service is larger than 8 MiB".to_owned()),
-        BodyFault::Broken => trouble(TroubleKind::InvalidAnswer, "the response of the service is incomplete".to_owned()),
-        BodyFault::Slow => trouble(TroubleKind::Unreachable, "the response of the service did not complete in time".to_owned()),
-        BodyFault::Compressed => trouble(TroubleKind::InvalidAnswer, format!("the response of the service {COMPRESSED}")),
+        BodyFault::TooLarge => {
+            service_error(ServiceErrorKind::InvalidResponse, "the response of the service is larger than 8 MiB".to_owned())
+        }
+        BodyFault::Broken => service_error(ServiceErrorKind::InvalidResponse, "the response of the service is incomplete".to_owned()),
+        BodyFault::Slow => service_error(ServiceErrorKind::Unreachable, "the response of the service did not complete in time".to_owned()),
+        BodyFault::Compressed => service_error(ServiceErrorKind::InvalidResponse, format!("the response of the service {COMPRESSED}")),
     }
 }
 
 /// The error for the class of a response, with a sentence that has the remedy.
-pub(in crate::azure) fn trouble_of(service: ServiceKind, word: Word, answer: &Answer, complaint: &Complaint) -> Trouble {
+pub(in crate::azure) fn error_of(service: ServiceKind, word: Word, answer: &Answer, complaint: &Complaint) -> ServiceError {
     let status = answer.status;
     // The header has the details if the body only contains "An internal error occurred." (seen in captures).
     let said = answer.extended_error().unwrap_or_else(|| complaint.message.clone());
@@ -31,55 +33,55 @@ pub(in crate::azure) fn trouble_of(service: ServiceKind, word: Word, answer: &An
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let code = if complaint.code.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, {}", complaint.code) };
     let (kind, message) = match word {
-        Word::Done => (TroubleKind::InvalidAnswer, format!("the response of the service is unusable ({code})")),
+        Word::Done => (ServiceErrorKind::InvalidResponse, format!("the response of the service is unusable ({code})")),
         Word::Moved => {
             let host = answer.location().and_then(|location| Url::parse(location).ok());
             let host = host.as_ref().and_then(Url::host_str).map(|host| format!(" to host {}", text::tidy(host, 253))).unwrap_or_default();
-            (TroubleKind::InvalidAnswer, format!("the service redirects{host} ({code}), and the operator does not follow redirects"))
+            (ServiceErrorKind::InvalidResponse, format!("the service redirects{host} ({code}), and the operator does not follow redirects"))
         }
         Word::Foreign if answer.fault == Some(BodyFault::Compressed) => {
-            (TroubleKind::InvalidAnswer, format!("the response of the service (HTTP {status}) {COMPRESSED}"))
+            (ServiceErrorKind::InvalidResponse, format!("the response of the service (HTTP {status}) {COMPRESSED}"))
         }
         Word::Foreign => (
-            TroubleKind::InvalidAnswer,
+            ServiceErrorKind::InvalidResponse,
             format!("the response is not from the service (HTTP {status}): check the proxies and gateways in between.{page}"),
         ),
-        Word::Throttled => (TroubleKind::Throttled, throttled(answer.throttled_until)),
+        Word::Throttled => (ServiceErrorKind::Throttled, throttled(answer.throttled_until)),
         Word::OverCapacity => (
-            TroubleKind::CapacityExceeded,
+            ServiceErrorKind::CapacityExceeded,
             format!(
                 "the capacity has exceeded its limits ({code}): refresh fewer models at the same time, or use a larger capacity; the operator tries \
                  again automatically{said}"
             ),
         ),
-        Word::Unclear | Word::Failed => (TroubleKind::ServiceError, format!("the service failed ({code}){said}")),
-        Word::Busy => (TroubleKind::ServiceError, format!("the service is busy with another operation ({code}){said}")),
+        Word::Unclear | Word::Failed => (ServiceErrorKind::ServerError, format!("the service failed ({code}){said}")),
+        Word::Busy => (ServiceErrorKind::ServerError, format!("the service is busy with another operation ({code}){said}")),
         Word::Expired => {
-            (TroubleKind::ServiceError, format!("the token has expired ({code}); the operator requests a new one automatically"))
+            (ServiceErrorKind::ServerError, format!("the token has expired ({code}); the operator requests a new one automatically"))
         }
         Word::Quota => (
-            TroubleKind::QuotaExceeded,
+            ServiceErrorKind::QuotaExceeded,
             format!(
                 "the model has reached its limit of refreshes in 24 hours ({code}): schedule fewer, or move the model to a capacity with a higher limit; the operator retries automatically{said}"
             ),
         ),
-        Word::Paused => (TroubleKind::Paused, format!("{}{said}", asleep(service, &code))),
-        Word::ScaleOutOff => (TroubleKind::ScaleOutOff, format!("{} ({code}){said}", scale_out_off(&complaint.code))),
-        Word::NotFound | Word::NoModel => (TroubleKind::NotFound, format!("{}{said}", missing(service, &code))),
+        Word::Paused => (ServiceErrorKind::Paused, format!("{}{said}", asleep(service, &code))),
+        Word::ScaleOutOff => (ServiceErrorKind::ScaleOutDisabled, format!("{} ({code}){said}", scale_out_off(&complaint.code))),
+        Word::NotFound | Word::NoModel => (ServiceErrorKind::NotFound, format!("{}{said}", missing(service, &code))),
         Word::NoOwner => (
-            TroubleKind::OwnerNotFound,
+            ServiceErrorKind::OwnerNotFound,
             format!(
                 "the owner of the semantic model no longer exists ({code}): take over the semantic model in its settings in Power BI{said}"
             ),
         ),
-        Word::Denied => (TroubleKind::AccessDenied, format!("{}{said}", denied(service, answer, complaint, &code))),
+        Word::Denied => (ServiceErrorKind::AccessDenied, format!("{}{said}", denied(service, answer, complaint, &code))),
         Word::Firewall => (
-            TroubleKind::AccessDenied,
+            ServiceErrorKind::AccessDenied,
             format!("the firewall of the server blocks the operator: allow its IP address in the firewall{said}"),
         ),
-        Word::Rejected => (TroubleKind::Rejected, format!("the service rejects the request ({code}){said}")),
+        Word::Rejected => (ServiceErrorKind::Rejected, format!("the service rejects the request ({code}){said}")),
     };
-    Trouble {
+    ServiceError {
         kind,
         message: text::cut(&message, 1024),
         retry_after: answer.pause(complaint),
@@ -172,11 +174,11 @@ fn denied(service: ServiceKind, answer: &Answer, complaint: &Complaint, code: &s
 }
 
 /// The error for a missing connection or response.
-pub(in crate::azure) fn unreachable(message: String) -> Trouble {
-    trouble(TroubleKind::Unreachable, message)
+pub(in crate::azure) fn unreachable(message: String) -> ServiceError {
+    service_error(ServiceErrorKind::Unreachable, message)
 }
 
 /// An error without further details.
-pub(in crate::azure) fn trouble(kind: TroubleKind, message: String) -> Trouble {
-    Trouble { kind, message, retry_after: None, activity_id: None }
+pub(in crate::azure) fn service_error(kind: ServiceErrorKind, message: String) -> ServiceError {
+    ServiceError { kind, message, retry_after: None, activity_id: None }
 }

@@ -11,8 +11,8 @@ mod response_kind;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::azure) use error::{COMPRESSED, body_trouble, scale_out_off, throttled, trouble, trouble_of, unreachable};
+pub(in crate::azure) use error::{COMPRESSED, body_error, error_of, scale_out_off, service_error, throttled, unreachable};
 pub(in crate::azure) use outcome::{
-    accepted_location, body_id, cancellation, listing_trouble, look, request_id, submission, submission_with, text_of, unnamed,
+    accepted_location, body_id, cancellation, list_error, look, request_id, submission, submission_with, text_of, unnamed,
 };
 pub(in crate::azure) use response_kind::{Word, word};

@@ -3,12 +3,12 @@
 use reqwest::header::HeaderMap;
 use url::Url;
 
-use super::error::{COMPRESSED, body_trouble, trouble, trouble_of};
+use super::error::{COMPRESSED, body_error, error_of, service_error};
 use super::response_kind::{Word, word};
 use crate::azure::http::location::{self, Target};
 use crate::azure::http::{Answer, BodyFault, Complaint, text};
 use crate::azure::refreshes::{operation, running};
-use crate::operation::{Cancellation, Look, Operation, OperationId, ServiceKind, Submission, Trouble, TroubleKind};
+use crate::operation::{CancelResult, Operation, OperationId, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission};
 
 /// The result of a POST of a refresh to `called`.
 pub(in crate::azure) fn submission(service: ServiceKind, answer: &Answer, called: &Url) -> Submission {
@@ -26,9 +26,9 @@ pub(in crate::azure) fn submission_with(service: ServiceKind, answer: &Answer, d
     match word {
         Word::Done => done(answer),
         Word::Moved if !matches!(answer.status, 301 | 302 | 307 | 308) => {
-            Submission::Unanswered { message: format!("the response to the submission is inconclusive (HTTP {})", answer.status) }
+            Submission::Unknown { message: format!("the response to the submission is inconclusive (HTTP {})", answer.status) }
         }
-        Word::Unclear | Word::Failed => Submission::Unanswered { message: trouble_of(service, word, answer, &complaint).message },
+        Word::Unclear | Word::Failed => Submission::Unknown { message: error_of(service, word, answer, &complaint).message },
         Word::Busy => {
             let said = Some(complaint.message).filter(|said| !said.is_empty());
             Submission::Busy { message: said.unwrap_or_else(|| format!("HTTP {}", answer.status)) }
@@ -46,7 +46,7 @@ pub(in crate::azure) fn submission_with(service: ServiceKind, answer: &Answer, d
         | Word::Quota
         | Word::ScaleOutOff
         | Word::Expired
-        | Word::Rejected => Submission::Refused(trouble_of(service, word, answer, &complaint)),
+        | Word::Rejected => Submission::NotStarted(error_of(service, word, answer, &complaint)),
     }
 }
 
@@ -75,7 +75,7 @@ pub(in crate::azure) fn unnamed(answer: &Answer) -> Submission {
         Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => "is incomplete",
         None => "does not contain the id of the operation",
     };
-    Submission::Unanswered { message: format!("the response to the submission (HTTP {}) {what}", answer.status) }
+    Submission::Unknown { message: format!("the response to the submission (HTTP {}) {what}", answer.status) }
 }
 
 /// The id in the `Location` of a response, if it is a URL on the called host.
@@ -122,14 +122,14 @@ pub(in crate::azure) fn body_id(service: ServiceKind, answer: &Answer) -> Option
 }
 
 /// The result of a GET of one operation.
-pub(in crate::azure) fn look(service: ServiceKind, answer: &Answer, asked: &OperationId) -> Look {
+pub(in crate::azure) fn look(service: ServiceKind, answer: &Answer, asked: &OperationId) -> PollResult {
     let complaint = answer.complaint_unless_done();
     match word(answer, &complaint) {
         Word::Done => match described(service, answer, asked) {
-            Ok(operation) => Look::Found { operation: Box::new(operation), retry_after: answer.retry_after(), location: None },
-            Err(trouble) => Look::Trouble(trouble),
+            Ok(operation) => PollResult::Found { operation: Box::new(operation), retry_after: answer.retry_after(), location: None },
+            Err(error) => PollResult::Failed(error),
         },
-        Word::NotFound => Look::Gone,
+        Word::NotFound => PollResult::NotFound,
         word @ (Word::Moved
         | Word::Foreign
         | Word::Throttled
@@ -145,13 +145,13 @@ pub(in crate::azure) fn look(service: ServiceKind, answer: &Answer, asked: &Oper
         | Word::Quota
         | Word::ScaleOutOff
         | Word::Expired
-        | Word::Rejected) => Look::Trouble(trouble_of(service, word, answer, &complaint)),
+        | Word::Rejected) => PollResult::Failed(error_of(service, word, answer, &complaint)),
     }
 }
 
-fn described(service: ServiceKind, answer: &Answer, asked: &OperationId) -> Result<Operation, Trouble> {
+fn described(service: ServiceKind, answer: &Answer, asked: &OperationId) -> Result<Operation, ServiceError> {
     if let Some(fault) = answer.fault {
-        return Err(body_trouble(fault));
+        return Err(body_error(fault));
     }
     // Power BI REST documentation, "Get Refresh Execution Details In Group": 202 means that the refresh is running. The status alone
     // determines this.
@@ -159,30 +159,30 @@ fn described(service: ServiceKind, answer: &Answer, asked: &OperationId) -> Resu
         return Ok(running(asked, answer.activity_id()));
     }
     if answer.is_page() {
-        return Err(trouble_of(service, Word::Foreign, answer, &Complaint::default()));
+        return Err(error_of(service, Word::Foreign, answer, &Complaint::default()));
     }
     operation(service, answer.text(), asked, answer.activity_id())
-        .map_err(|fault| trouble(TroubleKind::InvalidAnswer, format!("the response of the service {fault}")))
+        .map_err(|fault| service_error(ServiceErrorKind::InvalidResponse, format!("the response of the service {fault}")))
 }
 
 /// The text of a complete successful response, or else the error.
-pub(in crate::azure) fn text_of(service: ServiceKind, answer: &Answer) -> Result<&[u8], Trouble> {
+pub(in crate::azure) fn text_of(service: ServiceKind, answer: &Answer) -> Result<&[u8], ServiceError> {
     let complaint = answer.complaint_unless_done();
     match word(answer, &complaint) {
         Word::Done => {}
-        word => return Err(trouble_of(service, word, answer, &complaint)),
+        word => return Err(error_of(service, word, answer, &complaint)),
     }
     if let Some(fault) = answer.fault {
-        return Err(body_trouble(fault));
+        return Err(body_error(fault));
     }
     if answer.is_page() {
-        return Err(trouble_of(service, Word::Foreign, answer, &complaint));
+        return Err(error_of(service, Word::Foreign, answer, &complaint));
     }
     Ok(answer.text())
 }
 
 /// The result of a DELETE.
-pub(in crate::azure) fn cancellation(service: ServiceKind, answer: &Answer) -> Cancellation {
+pub(in crate::azure) fn cancellation(service: ServiceKind, answer: &Answer) -> CancelResult {
     let complaint = answer.complaint();
     let word = word(answer, &complaint);
     let said = complaint.message.to_ascii_lowercase();
@@ -190,12 +190,12 @@ pub(in crate::azure) fn cancellation(service: ServiceKind, answer: &Answer) -> C
         .iter()
         .any(|words| said.contains(words));
     match word {
-        Word::Done if answer.is_page() => Cancellation::Trouble(trouble_of(service, Word::Foreign, answer, &complaint)),
-        Word::Done => Cancellation::Accepted,
+        Word::Done if answer.is_page() => CancelResult::Failed(error_of(service, Word::Foreign, answer, &complaint)),
+        Word::Done => CancelResult::Accepted,
         // A locked model may have a running operation.
-        Word::Busy if answer.status != 423 => Cancellation::NothingToCancel,
-        Word::NotFound => Cancellation::NothingToCancel,
-        Word::Rejected if over => Cancellation::NothingToCancel,
+        Word::Busy if answer.status != 423 => CancelResult::NotRunning,
+        Word::NotFound => CancelResult::NotRunning,
+        Word::Rejected if over => CancelResult::NotRunning,
         Word::Moved
         | Word::Foreign
         | Word::Throttled
@@ -211,16 +211,16 @@ pub(in crate::azure) fn cancellation(service: ServiceKind, answer: &Answer) -> C
         | Word::Quota
         | Word::ScaleOutOff
         | Word::Expired
-        | Word::Rejected => Cancellation::Trouble(trouble_of(service, word, answer, &complaint)),
+        | Word::Rejected => CancelResult::Failed(error_of(service, word, answer, &complaint)),
     }
 }
 
 /// The error of a response to a list request that is not a list.
-pub(in crate::azure) fn listing_trouble(service: ServiceKind, answer: &Answer) -> Trouble {
+pub(in crate::azure) fn list_error(service: ServiceKind, answer: &Answer) -> ServiceError {
     let complaint = answer.complaint();
     match word(answer, &complaint) {
-        Word::Done if answer.is_page() => trouble_of(service, Word::Foreign, answer, &complaint),
-        Word::Done => trouble(TroubleKind::InvalidAnswer, "the response of the service is not a list of refreshes".to_owned()),
-        word => trouble_of(service, word, answer, &complaint),
+        Word::Done if answer.is_page() => error_of(service, Word::Foreign, answer, &complaint),
+        Word::Done => service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes".to_owned()),
+        word => error_of(service, word, answer, &complaint),
     }
 }

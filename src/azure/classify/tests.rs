@@ -5,7 +5,7 @@ use url::Url;
 
 use super::*;
 use crate::azure::http::{Answer, BodyFault};
-use crate::operation::{Cancellation, Look, OperationId, ServiceKind, Submission};
+use crate::operation::{CancelResult, OperationId, PollResult, ServiceKind, Submission};
 
 mod limits;
 
@@ -43,27 +43,27 @@ fn complain(code: &str, message: &str) -> String {
 fn submitted(answer: &Answer) -> String {
     match submission(ServiceKind::AnalysisServices, answer, &called()) {
         Submission::Accepted { id, .. } => format!("accepted {id}"),
-        Submission::Completed { message } => format!("completed: {message}"),
-        Submission::Refused(trouble) => format!("refused {:?}", trouble.kind),
+        Submission::NothingToDo { message } => format!("completed: {message}"),
+        Submission::NotStarted(error) => format!("refused {:?}", error.kind),
         Submission::Busy { .. } => "busy".to_owned(),
         Submission::Deferred { .. } => "deferred".to_owned(),
-        Submission::Unanswered { .. } => "unanswered".to_owned(),
+        Submission::Unknown { .. } => "unanswered".to_owned(),
     }
 }
 
 fn seen(answer: &Answer) -> String {
     match look(ServiceKind::AnalysisServices, answer, &asked()) {
-        Look::Found { operation, .. } => format!("{:?}", operation.phase),
-        Look::Gone => "gone".to_owned(),
-        Look::Trouble(trouble) => format!("{:?}", trouble.kind),
+        PollResult::Found { operation, .. } => format!("{:?}", operation.phase),
+        PollResult::NotFound => "gone".to_owned(),
+        PollResult::Failed(error) => format!("{:?}", error.kind),
     }
 }
 
 fn cancelled(answer: &Answer) -> String {
     match cancellation(ServiceKind::AnalysisServices, answer) {
-        Cancellation::Accepted => "accepted".to_owned(),
-        Cancellation::NothingToCancel => "nothing".to_owned(),
-        Cancellation::Trouble(trouble) => format!("{:?}", trouble.kind),
+        CancelResult::Accepted => "accepted".to_owned(),
+        CancelResult::NotRunning => "nothing".to_owned(),
+        CancelResult::Failed(error) => format!("{:?}", error.kind),
     }
 }
 
@@ -113,20 +113,20 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
     let none: Lines = &[];
     let rows: Vec<(u16, Lines, &str, &str, &str, &str)> = vec![
         // status, headers, body                                        submission             look             cancellation
-        (101, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
-        (300, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
-        (301, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
-        (302, &[("location", "https://evil.example.com/")], "",         "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
-        (303, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
-        (304, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
-        (307, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
-        (308, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (101, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
+        (300, none, "",                                                 "unanswered",            "InvalidResponse", "InvalidResponse"),
+        (301, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (302, &[("location", "https://evil.example.com/")], "",         "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (303, none, "",                                                 "unanswered",            "InvalidResponse", "InvalidResponse"),
+        (304, none, "",                                                 "unanswered",            "InvalidResponse", "InvalidResponse"),
+        (307, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (308, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (400, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
         (400, none, "{\"code\":\"BadRequest\"}",                        "refused Rejected",      "Rejected",      "Rejected"),
         (400, none, &over,                                              "refused Rejected",      "Rejected",      "nothing"),
-        (400, none, &busy,                                              "busy",                  "ServiceError",  "nothing"),
-        (400, none, &nested,                                            "busy",                  "ServiceError",  "nothing"),
-        (400, none, "There is already a refresh in progress.",          "busy",                  "ServiceError",  "nothing"),
+        (400, none, &busy,                                              "busy",                  "ServerError",  "nothing"),
+        (400, none, &nested,                                            "busy",                  "ServerError",  "nothing"),
+        (400, none, "There is already a refresh in progress.",          "busy",                  "ServerError",  "nothing"),
         (400, none, UNAUTHORIZED,                                       "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
         (400, &[EXTENDED], UNAUTHORIZED,                                "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
         (400, none, &firewall,                                          "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
@@ -140,37 +140,37 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (400, none, r#"{"code":"XmlaEndpointDisabled"}"#,             "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
         (401, none, "",                                                 "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
         (401, &[HTML, ("www-authenticate", "Bearer realm=x")], PAGE,    "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
-        (401, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (401, &[HTML], PAGE,                                            "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (403, none, "{\"Message\":\"no\"}",                             "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
-        (403, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (403, &[HTML], PAGE,                                            "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (404, none, "",                                                 "refused NotFound",      "gone",          "nothing"),
         (404, &[HTML], "",                                              "refused NotFound",      "gone",          "nothing"),
         (404, none, "Not Found",                                        "refused NotFound",      "gone",          "nothing"),
         (404, none, "{\"code\":\"NotFound\"}",                          "refused NotFound",      "gone",          "nothing"),
         (404, none, "{\"error\":{\"code\":404}}",                       "refused NotFound",      "gone",          "nothing"),
-        (404, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
-        (404, none, PAGE,                                               "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (404, &[HTML], PAGE,                                            "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (404, none, PAGE,                                               "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (405, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
-        (407, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
-        (408, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
-        (409, none, "",                                                 "busy",                  "ServiceError",  "nothing"),
-        (409, none, "{\"code\":\"Conflict\"}",                          "busy",                  "ServiceError",  "nothing"),
-        (409, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (407, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (408, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
+        (409, none, "",                                                 "busy",                  "ServerError",  "nothing"),
+        (409, none, "{\"code\":\"Conflict\"}",                          "busy",                  "ServerError",  "nothing"),
+        (409, &[HTML], PAGE,                                            "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (410, none, "",                                                 "refused NotFound",      "gone",          "nothing"),
         (413, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
         (415, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
         (422, none, "{}",                                               "refused Rejected",      "Rejected",      "Rejected"),
-        (423, none, "",                                                 "busy",                  "ServiceError",  "ServiceError"),
-        (423, none, "{\"code\":\"Locked\"}",                            "busy",                  "ServiceError",  "ServiceError"),
-        (425, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (423, none, "",                                                 "busy",                  "ServerError",  "ServerError"),
+        (423, none, "{\"code\":\"Locked\"}",                            "busy",                  "ServerError",  "ServerError"),
+        (425, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
         (429, none, "",                                                 "refused Throttled",     "Throttled",     "Throttled"),
         (429, &[HTML], PAGE,                                            "refused Throttled",     "Throttled",     "Throttled"),
-        (500, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
-        (501, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
-        (502, &[HTML], PAGE,                                            "unanswered",            "ServiceError",  "ServiceError"),
-        (503, none, "{\"code\":\"Unauthorized\"}",                      "unanswered",            "ServiceError",  "ServiceError"),
-        (504, none, "{\"error\":7}",                                    "unanswered",            "ServiceError",  "ServiceError"),
-        (599, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (500, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
+        (501, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
+        (502, &[HTML], PAGE,                                            "unanswered",            "ServerError",  "ServerError"),
+        (503, none, "{\"code\":\"Unauthorized\"}",                      "unanswered",            "ServerError",  "ServerError"),
+        (504, none, "{\"error\":7}",                                    "unanswered",            "ServerError",  "ServerError"),
+        (599, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
     ];
     for (status, headers, body, submission, look, cancellation) in rows {
         let answer = answer(status, headers, body);
@@ -187,8 +187,8 @@ fn success_without_content_is_not_trusted() {
         (202, &[], r#"{"status":"inProgress"}"#, "InProgress", "accepted"),
         (200, &[], "\u{feff} {\"status\":\"failed\"}", "Failed", "accepted"),
         (202, &[], "", "InProgress", "accepted"),
-        (204, &[HTML], "", "InvalidAnswer", "accepted"),
-        (200, &[HTML], PAGE, "InvalidAnswer", "InvalidAnswer"),
+        (204, &[HTML], "", "InvalidResponse", "accepted"),
+        (200, &[HTML], PAGE, "InvalidResponse", "InvalidResponse"),
         (200, &[HTML], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
     ];
     for (status, headers, body, look, cancellation) in rows {
@@ -200,13 +200,13 @@ fn success_without_content_is_not_trusted() {
 #[test]
 fn response_with_lost_body_is_classified_by_its_head() {
     let rows = [
-        (200, "unanswered", "InvalidAnswer", "accepted"),
-        (400, "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (200, "unanswered", "InvalidResponse", "accepted"),
+        (400, "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (401, "refused AccessDenied", "AccessDenied", "AccessDenied"),
-        (404, "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
-        (409, "busy", "ServiceError", "nothing"),
+        (404, "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (409, "busy", "ServerError", "nothing"),
         (429, "refused Throttled", "Throttled", "Throttled"),
-        (503, "unanswered", "ServiceError", "ServiceError"),
+        (503, "unanswered", "ServerError", "ServerError"),
     ];
     for (status, submission, look, cancellation) in rows {
         let mut answer = answer(status, &[], "{\"code\":");
@@ -219,7 +219,7 @@ fn response_with_lost_body_is_classified_by_its_head() {
 #[test]
 fn errors_have_a_remedy_and_are_stable() {
     let of = |answer: &Answer| match submission(ServiceKind::AnalysisServices, answer, &called()) {
-        Submission::Refused(trouble) => trouble,
+        Submission::NotStarted(error) => error,
         other => panic!("{other:?}"),
     };
     let denied = of(&answer(400, &[EXTENDED, ("retry-after", "7200")], UNAUTHORIZED));
@@ -268,9 +268,9 @@ proptest::proptest! {
             answer.headers.insert("x-ms-xmlaerror-extended", extended);
         }
         let submission = submission(ServiceKind::PowerBi, &answer, &called());
-        let _ = (look(ServiceKind::PowerBi, &answer, &asked()), cancellation(ServiceKind::PowerBi, &answer), listing_trouble(ServiceKind::PowerBi, &answer));
+        let _ = (look(ServiceKind::PowerBi, &answer, &asked()), cancellation(ServiceKind::PowerBi, &answer), list_error(ServiceKind::PowerBi, &answer));
         if status >= 500 {
-            proptest::prop_assert!(matches!(submission, Submission::Unanswered { .. }), "{:?}", submission);
+            proptest::prop_assert!(matches!(submission, Submission::Unknown { .. }), "{:?}", submission);
         }
     }
 }
@@ -329,6 +329,6 @@ fn busy_and_quota_are_distinguished_by_code_then_text() {
 fn details_of_bad_request_are_reported() {
     let body =
         r#"{"error":{"code":"BadRequest","message":"Bad Request","details":[{"message":"Error converting value \"x\"","target":"t"}]}}"#;
-    let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer(400, &[], body), &called()) else { panic!() };
-    assert_eq!(trouble.message, "the service rejects the request (HTTP 400, BadRequest): Bad Request: Error converting value \"x\"");
+    let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &answer(400, &[], body), &called()) else { panic!() };
+    assert_eq!(error.message, "the service rejects the request (HTTP 400, BadRequest): Bad Request: Error converting value \"x\"");
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::SecretText;
 use crate::azure::http::text;
-use crate::operation::Trouble;
+use crate::operation::ServiceError;
 
 /// An issuer of tokens for an application, such as a cluster for one of its accounts.
 #[async_trait]
@@ -21,7 +21,7 @@ pub trait AssertionSource: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The reason as a sentence with the remedy.
-    async fn assertion(&self) -> Result<SecretText, Trouble>;
+    async fn assertion(&self) -> Result<SecretText, ServiceError>;
 }
 
 /// The audience that Entra ID expects, unless the federated credential has another one.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Fingerprint;
 use super::token::Token;
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// Maximum number of keys with a token, and of keys without one. The least recently used key is evicted. They are counted separately, so
 /// that rejected credentials, regardless of their number, never evict the token of another tenant.
@@ -58,14 +58,14 @@ struct State {
 }
 
 struct Failure {
-    trouble: Trouble,
+    error: ServiceError,
     until: Instant,
     pause: Duration,
 }
 
 /// The state of a key at a point in time.
 enum Known {
-    Answer(Result<Token, Trouble>),
+    Answer(Result<Token, ServiceError>),
     /// A token to use while another caller renews it.
     Renew(Token),
     Ask,
@@ -73,9 +73,9 @@ enum Known {
 
 impl Cache {
     /// Returns the token of a key. If there is no valid one, one caller at a time calls `fetch`.
-    pub(super) async fn get<F>(&self, key: &Key, fetch: impl FnOnce() -> F) -> Result<Token, Trouble>
+    pub(super) async fn get<F>(&self, key: &Key, fetch: impl FnOnce() -> F) -> Result<Token, ServiceError>
     where
-        F: Future<Output = Result<Token, Trouble>>,
+        F: Future<Output = Result<Token, ServiceError>>,
     {
         let entry = self.entry(key);
         let _turn = match entry.known() {
@@ -168,7 +168,7 @@ impl Entry {
     }
 
     /// Stores the result of a fetch. While the old token is valid, a failed renewal is not an error.
-    fn learn(&self, fetched: Result<Token, Trouble>) -> Result<Token, Trouble> {
+    fn learn(&self, fetched: Result<Token, ServiceError>) -> Result<Token, ServiceError> {
         let now = Instant::now();
         let mut state = self.state.lock();
         match fetched {
@@ -177,9 +177,9 @@ impl Entry {
                 state.failure = None;
                 Ok(token)
             }
-            Err(trouble) => {
+            Err(error) => {
                 let before = state.failure.as_ref().map(|failure| failure.pause);
-                let failure = Failure::new(trouble, before, now);
+                let failure = Failure::new(error, before, now);
                 let told = failure.told(now);
                 state.failure = Some(failure);
                 state.token.clone().filter(|token| now < token.expires).ok_or(told)
@@ -189,23 +189,23 @@ impl Entry {
 }
 
 impl Failure {
-    fn new(trouble: Trouble, before: Option<Duration>, now: Instant) -> Self {
-        let pause = match trouble.kind {
-            TroubleKind::CredentialsRefused => REFUSED_PAUSE,
-            TroubleKind::AssertionRefused => UNVOUCHED_PAUSE,
+    fn new(error: ServiceError, before: Option<Duration>, now: Instant) -> Self {
+        let pause = match error.kind {
+            ServiceErrorKind::CredentialsRefused => REFUSED_PAUSE,
+            ServiceErrorKind::AssertionRefused => UNVOUCHED_PAUSE,
             _ => before.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE)),
         };
-        let asked = trouble.retry_after.unwrap_or_default();
-        Self { trouble, until: now + pause.max(asked), pause }
+        let asked = error.retry_after.unwrap_or_default();
+        Self { error, until: now + pause.max(asked), pause }
     }
 
     /// The error, with the remaining wait. Rejected credentials have no wait: only a change resolves them.
-    fn told(&self, now: Instant) -> Trouble {
-        let left = match self.trouble.kind {
-            TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused => None,
+    fn told(&self, now: Instant) -> ServiceError {
+        let left = match self.error.kind {
+            ServiceErrorKind::CredentialsRefused | ServiceErrorKind::AssertionRefused => None,
             _ => Some(self.until.saturating_duration_since(now)),
         };
-        Trouble { retry_after: left, ..self.trouble.clone() }
+        ServiceError { retry_after: left, ..self.error.clone() }
     }
 }
 

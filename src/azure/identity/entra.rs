@@ -28,7 +28,7 @@ use super::token_response::{Means, Shown};
 use super::{SecretText, token_response};
 use crate::azure::cloud::Cloud;
 use crate::azure::http::{Client, Fault, LARGEST_WORD};
-use crate::operation::{CallTarget, IdentityKind, Trouble, TroubleKind};
+use crate::operation::{CallTarget, IdentityKind, ServiceError, ServiceErrorKind};
 
 /// Entra ID of one cloud.
 pub(in crate::azure) struct Entra {
@@ -42,7 +42,7 @@ impl Entra {
     }
 
     /// Requests a token, once.
-    pub(super) async fn token(&self, application: &Application, kind: IdentityKind, scope: &str) -> Result<Token, Trouble> {
+    pub(super) async fn token(&self, application: &Application, kind: IdentityKind, scope: &str) -> Result<Token, ServiceError> {
         let shown = self.shown(application).await?;
         let text = shown.text.clone();
         let by_assertion = match shown.means {
@@ -64,20 +64,20 @@ impl Entra {
             token_response::refused(format!("the credentials are unusable: check {tenant} and {client}"))
         })?;
         let asked = Instant::now();
-        let token = credential.get_token(&[scope], None).await.map_err(|error| trouble(&error))?;
+        let token = credential.get_token(&[scope], None).await.map_err(|error| error_in(&error))?;
         let lifetime = token.expires_on - OffsetDateTime::now_utc();
         let lifetime = Duration::try_from(lifetime).unwrap_or_default();
         Token::new(token.token.secret(), asked, lifetime).ok_or_else(unusable)
     }
 
     /// The credential of this request: the secret, or an assertion created for it.
-    async fn shown(&self, application: &Application) -> Result<Shown, Trouble> {
+    async fn shown(&self, application: &Application) -> Result<Shown, ServiceError> {
         let (text, means) = match &application.proof {
             Proof::Secret(secret) => (secret.clone(), Means::Secret),
             Proof::Certificate(certificate) => {
                 let endpoint = format!("{}/{}/oauth2/v2.0/token", self.authority, application.tenant_id);
                 let assertion = certificate.assertion(&application.client_id, &endpoint, Timestamp::now());
-                let assertion = assertion.map_err(|message| token_response::trouble(TroubleKind::ServiceError, message))?;
+                let assertion = assertion.map_err(|message| token_response::service_error(ServiceErrorKind::ServerError, message))?;
                 (assertion, Means::Certificate { thumbprint: certificate.thumbprint() })
             }
             Proof::Federated(source) => {
@@ -127,7 +127,7 @@ struct Relay {
 }
 
 impl Relay {
-    async fn exchange(&self, request: &Request) -> Result<String, Trouble> {
+    async fn exchange(&self, request: &Request) -> Result<String, ServiceError> {
         let url = Url::parse(request.url().as_str()).map_err(|_| unusable())?;
         let allowed = Url::parse(&self.authority).is_ok_and(|authority| authority.origin() == url.origin());
         let Body::Bytes(body) = request.body() else {
@@ -164,7 +164,7 @@ impl HttpClient for Relay {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         match self.exchange(request).await {
             Ok(body) => Ok(AsyncRawResponse::from_bytes(StatusCode::Ok, Headers::new(), body)),
-            Err(trouble) => Err(azure_core::Error::with_error(ErrorKind::Other, Carried(trouble), "no token")),
+            Err(error) => Err(azure_core::Error::with_error(ErrorKind::Other, Carried(error), "no token")),
         }
     }
 }
@@ -178,25 +178,25 @@ impl fmt::Debug for Relay {
 /// Carries an error through `azure_core`.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.message)]
-struct Carried(Trouble);
+struct Carried(ServiceError);
 
 /// The error of our transport inside a wrapped error.
-fn trouble(error: &azure_core::Error) -> Trouble {
+fn error_in(error: &azure_core::Error) -> ServiceError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(Carried(trouble)) = error.downcast_ref::<Carried>() {
-            return trouble.clone();
+        if let Some(Carried(error)) = error.downcast_ref::<Carried>() {
+            return error.clone();
         }
         cause = error.source();
     }
     unusable()
 }
 
-fn unreachable(message: &str) -> Trouble {
-    token_response::trouble(TroubleKind::Unreachable, format!("failed to request a token: {message}"))
+fn unreachable(message: &str) -> ServiceError {
+    token_response::service_error(ServiceErrorKind::Unreachable, format!("failed to request a token: {message}"))
 }
 
-fn unusable() -> Trouble {
+fn unusable() -> ServiceError {
     let what = "the response of the identity provider contains no usable token";
-    token_response::trouble(TroubleKind::InvalidAnswer, what.to_owned())
+    token_response::service_error(ServiceErrorKind::InvalidResponse, what.to_owned())
 }

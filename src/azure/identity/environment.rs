@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::application::client_id;
 use super::{AssertionSource, Identity, SecretText, Spelling, value};
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// Maximum size of a file in a variable: a token, or a certificate with its chain and key.
 const FILE_LIMIT: u64 = 256 * 1024;
@@ -94,10 +94,10 @@ impl AssertionSource for TokenFile {
         format!("file {}", self.path.display())
     }
 
-    async fn assertion(&self) -> Result<SecretText, Trouble> {
+    async fn assertion(&self) -> Result<SecretText, ServiceError> {
         // A small file in memory, as the kubelet mounts it, so no separate thread is needed.
-        read(&self.path).map_err(|why| Trouble {
-            kind: TroubleKind::Unreachable,
+        read(&self.path).map_err(|why| ServiceError {
+            kind: ServiceErrorKind::Unreachable,
             message: format!("the operator's own token, the file in AZURE_FEDERATED_TOKEN_FILE, {why}"),
             retry_after: None,
             activity_id: None,

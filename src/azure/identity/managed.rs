@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::token::Token;
-use super::token_response::{Grant, codes, common_advice, failed, grant, is_passing, own_words, passing, refused, trouble};
+use super::token_response::{Grant, codes, common_advice, failed, grant, is_passing, own_words, passing, refused, service_error};
 use crate::azure::http::{Answer, Client, LARGEST_WORD, text};
 use crate::azure::settings::{Settings, SettingsError};
-use crate::operation::{CallTarget, IdentityKind, Trouble, TroubleKind};
+use crate::operation::{CallTarget, IdentityKind, ServiceError, ServiceErrorKind};
 
 /// The URL on every Azure machine. It is plain http by design: only the machine itself can reach the address.
 const ENDPOINT: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
@@ -54,7 +54,7 @@ impl Metadata {
     }
 
     /// Requests a token, once.
-    pub(super) async fn token(&self, client_id: Option<&str>, kind: IdentityKind, scope: &str) -> Result<Token, Trouble> {
+    pub(super) async fn token(&self, client_id: Option<&str>, kind: IdentityKind, scope: &str) -> Result<Token, ServiceError> {
         let mut url = Url::parse(ENDPOINT).map_err(|_| silent("its address is wrong"))?;
         // The service uses resources, as version 1.0 of the token endpoint does.
         let resource = scope.strip_suffix("/.default").unwrap_or(scope);
@@ -71,7 +71,7 @@ impl Metadata {
 }
 
 /// The token in a response, or the error.
-pub(in crate::azure) fn granted(answer: &Answer, asked: Instant, client_id: Option<&str>) -> Result<Token, Trouble> {
+pub(in crate::azure) fn granted(answer: &Answer, asked: Instant, client_id: Option<&str>) -> Result<Token, ServiceError> {
     let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or_default();
     if !(200..300).contains(&answer.status) || answer.fault.is_some() {
         return Err(refusal(answer, &body, client_id));
@@ -80,28 +80,28 @@ pub(in crate::azure) fn granted(answer: &Answer, asked: Instant, client_id: Opti
     granted.ok_or_else(|| elsewhere(answer.status))
 }
 
-fn silent(why: &str) -> Trouble {
+fn silent(why: &str) -> ServiceError {
     let message = format!(
         "the metadata service for tokens of managed identities is unreachable ({why}): the operator does not run on an Azure \
          machine, or its pod cannot reach 169.254.169.254, for example because of a network policy or HTTP_PROXY"
     );
-    trouble(TroubleKind::Unreachable, message)
+    service_error(ServiceErrorKind::Unreachable, message)
 }
 
-fn elsewhere(status: u16) -> Trouble {
+fn elsewhere(status: u16) -> ServiceError {
     let message =
         format!("the response is not from the metadata service (HTTP {status}): check the proxy, and add 169.254.169.254 to NO_PROXY");
-    trouble(TroubleKind::InvalidAnswer, message)
+    service_error(ServiceErrorKind::InvalidResponse, message)
 }
 
 /// The error of a response. 404 and 410 mean that the service is being updated, and "should be retried".
-fn refusal(answer: &Answer, body: &Value, client_id: Option<&str>) -> Trouble {
-    let with_wait = |trouble: Trouble| Trouble { retry_after: answer.retry_after(), ..trouble };
+fn refusal(answer: &Answer, body: &Value, client_id: Option<&str>) -> ServiceError {
+    let with_wait = |error: ServiceError| ServiceError { retry_after: answer.retry_after(), ..error };
     let description = body["error_description"].as_str().unwrap_or_default();
     let codes = codes(body, description);
     match (answer.status, body["error"].as_str()) {
-        (429, _) => with_wait(trouble(
-            TroubleKind::Throttled,
+        (429, _) => with_wait(service_error(
+            ServiceErrorKind::Throttled,
             "the metadata service throttles requests; the operator retries automatically".to_owned(),
         )),
         (404 | 408 | 410 | 500.., _) => with_wait(failed("the metadata service", answer.status, &[])),

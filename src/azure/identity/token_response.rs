@@ -7,7 +7,7 @@ use super::application::Spelling;
 use super::assertion::Claims;
 use crate::azure::classify::COMPRESSED;
 use crate::azure::http::{Answer, BodyFault, text};
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// Maximum accepted lifetime of a token: a week. Tokens of Entra ID are valid for an hour or a day.
 const LONGEST_LIFE: u64 = 7 * 24 * 3600;
@@ -45,14 +45,14 @@ pub(super) struct Grant<'a> {
 }
 
 /// A token response in the format that `azure_identity` parses, or the error.
-pub(in crate::azure) fn granted(answer: &Answer, shown: &Shown) -> Result<String, Trouble> {
+pub(in crate::azure) fn granted(answer: &Answer, shown: &Shown) -> Result<String, ServiceError> {
     match answer.fault {
         None => {}
         Some(BodyFault::Compressed) => {
-            return Err(trouble(TroubleKind::InvalidAnswer, format!("the response of the identity provider {COMPRESSED}")));
+            return Err(service_error(ServiceErrorKind::InvalidResponse, format!("the response of the identity provider {COMPRESSED}")));
         }
         Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => {
-            return Err(trouble(TroubleKind::Unreachable, "the response of the identity provider is incomplete".to_owned()));
+            return Err(service_error(ServiceErrorKind::Unreachable, "the response of the identity provider is incomplete".to_owned()));
         }
     }
     let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or(Value::Null);
@@ -61,7 +61,7 @@ pub(in crate::azure) fn granted(answer: &Answer, shown: &Shown) -> Result<String
     }
     let Some(Grant { token, life }) = grant(&body) else {
         let what = "the response of the identity provider contains no token: check the proxies in between";
-        return Err(trouble(TroubleKind::InvalidAnswer, what.to_owned()));
+        return Err(service_error(ServiceErrorKind::InvalidResponse, what.to_owned()));
     };
     Ok(json!({"token_type": "Bearer", "expires_in": life, "access_token": token}).to_string())
 }
@@ -83,12 +83,12 @@ pub(super) fn grant(body: &Value) -> Option<Grant<'_>> {
 /// The error of an Entra ID response.
 ///
 /// Microsoft identity platform documentation, "authentication and authorization error codes".
-fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
+fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> ServiceError {
     let retry_after = answer.retry_after();
-    let with_wait = |trouble: Trouble| Trouble { retry_after, ..trouble };
+    let with_wait = |error: ServiceError| ServiceError { retry_after, ..error };
     if answer.status == 429 {
         let what = "the identity provider throttles requests; the operator retries automatically";
-        return with_wait(trouble(TroubleKind::Throttled, what.to_owned()));
+        return with_wait(service_error(ServiceErrorKind::Throttled, what.to_owned()));
     }
     let error = shown.text.scrub(body["error"].as_str().unwrap_or_default());
     let description = shown.text.scrub(body["error_description"].as_str().unwrap_or_default());
@@ -101,7 +101,7 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
     if !body.is_object() || (error.is_empty() && codes.is_empty()) {
         let what =
             format!("the response is not from the identity provider (HTTP {}): check the proxy and the cloud setting", answer.status);
-        return trouble(TroubleKind::InvalidAnswer, what);
+        return service_error(ServiceErrorKind::InvalidResponse, what);
     }
     refused(advice.unwrap_or_else(|| own_words(&codes, &error, &description)))
 }
@@ -135,9 +135,9 @@ pub(super) fn passing(codes: &[u64]) -> bool {
 }
 
 /// A failure of a token issuer.
-pub(super) fn failed(provider: &str, status: u16, codes: &[u64]) -> Trouble {
+pub(super) fn failed(provider: &str, status: u16, codes: &[u64]) -> ServiceError {
     let code = codes.first().map(|code| format!(", AADSTS{code}")).unwrap_or_default();
-    trouble(TroubleKind::ServiceError, format!("{provider} failed (HTTP {status}{code})"))
+    service_error(ServiceErrorKind::ServerError, format!("{provider} failed (HTTP {status}{code})"))
 }
 
 /// The text of Entra ID, if there is no better explanation.
@@ -208,13 +208,13 @@ fn advice(code: u64, shown: &Shown) -> Option<String> {
 }
 
 /// Rejected credentials, for this reason.
-pub(super) fn refused(message: String) -> Trouble {
-    trouble(TroubleKind::CredentialsRefused, message)
+pub(super) fn refused(message: String) -> ServiceError {
+    service_error(ServiceErrorKind::CredentialsRefused, message)
 }
 
 /// An error with only a sentence.
-pub(super) fn trouble(kind: TroubleKind, message: String) -> Trouble {
-    Trouble { kind, message, retry_after: None, activity_id: None }
+pub(super) fn service_error(kind: ServiceErrorKind, message: String) -> ServiceError {
+    ServiceError { kind, message, retry_after: None, activity_id: None }
 }
 
 #[cfg(test)]
@@ -223,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    fn read(status: u16, body: &str) -> Result<String, Trouble> {
+    fn read(status: u16, body: &str) -> Result<String, ServiceError> {
         let answer = Answer::new(status, HeaderMap::new(), body.as_bytes().to_vec(), None);
         granted(&answer, &shown(Means::Secret))
     }
@@ -246,9 +246,9 @@ mod tests {
         ];
         for (code, means, expected) in rows {
             let answer = Answer::new(401, HeaderMap::new(), entra(code, "odd").into_bytes(), None);
-            let trouble = granted(&answer, &shown(means)).unwrap_err();
-            assert_eq!(trouble.kind, TroubleKind::CredentialsRefused);
-            assert!(trouble.message.contains(expected), "{}", trouble.message);
+            let error = granted(&answer, &shown(means)).unwrap_err();
+            assert_eq!(error.kind, ServiceErrorKind::CredentialsRefused);
+            assert!(error.message.contains(expected), "{}", error.message);
         }
     }
 
@@ -286,31 +286,41 @@ mod tests {
     fn refusal_is_one_stable_sentence() {
         let html = "<html><body>Blocked</body></html>".to_owned();
         let rows = [
-            (401, entra(7_000_215, "Invalid client secret provided."), TroubleKind::CredentialsRefused, "not its id, into clientSecret"),
-            (401, entra(7_000_222, "expired"), TroubleKind::CredentialsRefused, "has expired"),
-            (400, entra(700_016, "not found"), TroubleKind::CredentialsRefused, "check clientId"),
-            (400, entra(90_002, "Tenant not found"), TroubleKind::CredentialsRefused, "check tenantId"),
-            (400, entra(1_234_567, "Odd planted-secret thing."), TroubleKind::CredentialsRefused, "Odd [redacted] thing. (AADSTS1234567)"),
-            (400, json!({"error": "invalid_scope"}).to_string(), TroubleKind::CredentialsRefused, "(invalid_scope)"),
-            (400, entra(90_033, "transient"), TroubleKind::ServiceError, "failed (HTTP 400, AADSTS90033)"),
-            (400, entra(90_025, "gateway"), TroubleKind::ServiceError, "failed (HTTP 400, AADSTS90025)"),
-            (400, json!({"error": "server_error"}).to_string(), TroubleKind::ServiceError, "failed (HTTP 400)"),
-            (503, html.clone(), TroubleKind::ServiceError, "HTTP 503"),
-            (500, entra(7_000_215, "x"), TroubleKind::ServiceError, "HTTP 500"),
-            (429, String::new(), TroubleKind::Throttled, "throttles requests"),
-            (403, html.clone(), TroubleKind::InvalidAnswer, "not from the identity provider"),
-            (404, "{}".to_owned(), TroubleKind::InvalidAnswer, "not from the identity provider"),
-            (302, String::new(), TroubleKind::InvalidAnswer, "not from the identity provider"),
-            (200, html, TroubleKind::InvalidAnswer, "no token"),
-            (200, json!({"access_token": ""}).to_string(), TroubleKind::InvalidAnswer, "no token"),
-            (200, json!({"access_token": "a b\n"}).to_string(), TroubleKind::InvalidAnswer, "no token"),
+            (
+                401,
+                entra(7_000_215, "Invalid client secret provided."),
+                ServiceErrorKind::CredentialsRefused,
+                "not its id, into clientSecret",
+            ),
+            (401, entra(7_000_222, "expired"), ServiceErrorKind::CredentialsRefused, "has expired"),
+            (400, entra(700_016, "not found"), ServiceErrorKind::CredentialsRefused, "check clientId"),
+            (400, entra(90_002, "Tenant not found"), ServiceErrorKind::CredentialsRefused, "check tenantId"),
+            (
+                400,
+                entra(1_234_567, "Odd planted-secret thing."),
+                ServiceErrorKind::CredentialsRefused,
+                "Odd [redacted] thing. (AADSTS1234567)",
+            ),
+            (400, json!({"error": "invalid_scope"}).to_string(), ServiceErrorKind::CredentialsRefused, "(invalid_scope)"),
+            (400, entra(90_033, "transient"), ServiceErrorKind::ServerError, "failed (HTTP 400, AADSTS90033)"),
+            (400, entra(90_025, "gateway"), ServiceErrorKind::ServerError, "failed (HTTP 400, AADSTS90025)"),
+            (400, json!({"error": "server_error"}).to_string(), ServiceErrorKind::ServerError, "failed (HTTP 400)"),
+            (503, html.clone(), ServiceErrorKind::ServerError, "HTTP 503"),
+            (500, entra(7_000_215, "x"), ServiceErrorKind::ServerError, "HTTP 500"),
+            (429, String::new(), ServiceErrorKind::Throttled, "throttles requests"),
+            (403, html.clone(), ServiceErrorKind::InvalidResponse, "not from the identity provider"),
+            (404, "{}".to_owned(), ServiceErrorKind::InvalidResponse, "not from the identity provider"),
+            (302, String::new(), ServiceErrorKind::InvalidResponse, "not from the identity provider"),
+            (200, html, ServiceErrorKind::InvalidResponse, "no token"),
+            (200, json!({"access_token": ""}).to_string(), ServiceErrorKind::InvalidResponse, "no token"),
+            (200, json!({"access_token": "a b\n"}).to_string(), ServiceErrorKind::InvalidResponse, "no token"),
         ];
         for (status, body, kind, expected) in rows {
-            let trouble = read(status, &body).unwrap_err();
-            assert_eq!(trouble.kind, kind, "{body}");
-            assert!(trouble.message.contains(expected), "{}", trouble.message);
+            let error = read(status, &body).unwrap_err();
+            assert_eq!(error.kind, kind, "{body}");
+            assert!(error.message.contains(expected), "{}", error.message);
             for unstable in ["Trace", "0f", "2026", "\n", "planted"] {
-                assert!(!trouble.message.contains(unstable), "{}", trouble.message);
+                assert!(!error.message.contains(unstable), "{}", error.message);
             }
         }
     }
@@ -339,11 +349,11 @@ mod tests {
             (json!([70_002]), "AADSTS70002: The client is odd.", "credentials: The client is odd. (AADSTS70002)"),
         ];
         for (codes, text, expected) in rows {
-            let trouble = read(401, &body(codes.clone(), text)).unwrap_err();
-            assert!(trouble.message.contains(expected) && !trouble.message.contains("0f"), "{codes} {text}: {}", trouble.message);
+            let error = read(401, &body(codes.clone(), text)).unwrap_err();
+            assert!(error.message.contains(expected) && !error.message.contains("0f"), "{codes} {text}: {}", error.message);
         }
         let passing = read(400, &body(json!([70_002, 90_033]), "AADSTS70002: x AADSTS90033: y")).unwrap_err();
-        assert_eq!(passing.kind, TroubleKind::ServiceError, "{}", passing.message);
+        assert_eq!(passing.kind, ServiceErrorKind::ServerError, "{}", passing.message);
     }
 
     proptest::proptest! {

@@ -5,7 +5,7 @@ use super::entra::Entra;
 use super::identities::{Identity, Way};
 use super::managed::Metadata;
 use super::token::Token;
-use crate::operation::Trouble;
+use crate::operation::ServiceError;
 
 /// The tokens of all identities.
 pub(in crate::azure) struct Tokens {
@@ -20,12 +20,12 @@ impl Tokens {
     }
 
     /// Returns a valid token, from the cache or from the issuer for this identity.
-    pub(in crate::azure) async fn token(&self, identity: &Identity, scope: &str) -> Result<Token, Trouble> {
+    pub(in crate::azure) async fn token(&self, identity: &Identity, scope: &str) -> Result<Token, ServiceError> {
         let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
         self.cache.get(&key, || self.ask(identity, scope)).await
     }
 
-    async fn ask(&self, identity: &Identity, scope: &str) -> Result<Token, Trouble> {
+    async fn ask(&self, identity: &Identity, scope: &str) -> Result<Token, ServiceError> {
         match &identity.way {
             Way::Application(application) => self.entra.token(application, identity.kind, scope).await,
             Way::Managed { client_id } => self.metadata.token(client_id.as_deref(), identity.kind, scope).await,

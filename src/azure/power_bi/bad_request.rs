@@ -14,7 +14,7 @@ use crate::azure::http::json_array::RowFault;
 use crate::azure::http::{REDIRECTS, server_time, text};
 use crate::azure::refreshes::{self, Refusal, Row, Window};
 use crate::azure::session::Session;
-use crate::operation::{CallKind, OperationKind, Submission, Trouble, TroubleKind};
+use crate::operation::{CallKind, OperationKind, ServiceError, ServiceErrorKind, Submission};
 
 /// The content of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +51,11 @@ impl Evidence {
 
     /// The cause of the refusal. In each case, nothing was started.
     fn verdict(self, refusal: Refusal) -> Submission {
-        let Refusal { trouble, said, .. } = refusal;
+        let Refusal { error, said, .. } = refusal;
         if self.busy {
-            return Submission::Busy { message: if said.is_empty() { trouble.message } else { said } };
+            return Submission::Busy { message: if said.is_empty() { error.message } else { said } };
         }
-        Submission::Refused(trouble)
+        Submission::NotStarted(error)
     }
 }
 
@@ -64,26 +64,26 @@ pub(in crate::azure) async fn settle(session: &Session, refreshes: &Url, refusal
     match evidence(session, refreshes, &refusal).await {
         Ok(evidence) => evidence.verdict(refusal),
         // Both are unknown, so the operator retries.
-        Err(trouble) => {
-            let refusal = refusal.trouble;
-            let message = format!("{}; failed to check whether another refresh is running: {}", refusal.message, trouble.message);
-            Submission::Refused(Trouble {
-                kind: TroubleKind::ServiceError,
+        Err(error) => {
+            let refusal = refusal.error;
+            let message = format!("{}; failed to check whether another refresh is running: {}", refusal.message, error.message);
+            Submission::NotStarted(ServiceError {
+                kind: ServiceErrorKind::ServerError,
                 message: text::cut(&message, 1024),
-                retry_after: trouble.retry_after,
+                retry_after: error.retry_after,
                 ..refusal
             })
         }
     }
 }
 
-async fn evidence(session: &Session, refreshes: &Url, refusal: &Refusal) -> Result<Evidence, Trouble> {
+async fn evidence(session: &Session, refreshes: &Url, refusal: &Refusal) -> Result<Evidence, ServiceError> {
     let (asked, now) = (Instant::now(), Timestamp::now());
     let newest = refreshes::newest(session.service, refreshes);
     let incoming = session.get(CallKind::List(OperationKind::Refresh), newest, refusal.deadline, &REDIRECTS).await?;
     let window = Window { intent: refusal.submitted, now };
-    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
-    let mut evidence = Evidence::new(window.since(ahead), window.oldest_running(ahead, session.longest_refresh()));
+    let clock_skew = window.clock_skew(server_time(incoming.headers()), asked.elapsed());
+    let mut evidence = Evidence::new(window.since(clock_skew), window.oldest_running(clock_skew, session.longest_refresh()));
     refreshes::each_row(session, incoming, |row| {
         evidence.take(Row::read(session.service, row));
         Ok(())
@@ -91,7 +91,7 @@ async fn evidence(session: &Session, refreshes: &Url, refusal: &Refusal) -> Resu
     .await?;
     if evidence.unread && !evidence.busy {
         let message = "the newest row of the list of the service is unreadable".to_owned();
-        return Err(classify::trouble(TroubleKind::InvalidAnswer, message));
+        return Err(classify::service_error(ServiceErrorKind::InvalidResponse, message));
     }
     Ok(evidence)
 }
@@ -106,8 +106,8 @@ mod tests {
         for row in rows {
             evidence.take(Row::read(ServiceKind::PowerBi, row.as_bytes()));
         }
-        let trouble = classify::trouble(TroubleKind::Rejected, "no".to_owned());
-        evidence.verdict(Refusal { trouble, said: said.to_owned(), submitted: Timestamp::now(), deadline: Instant::now() })
+        let error = classify::service_error(ServiceErrorKind::Rejected, "no".to_owned());
+        evidence.verdict(Refusal { error, said: said.to_owned(), submitted: Timestamp::now(), deadline: Instant::now() })
     }
 
     fn row(start: &str, end: &str, status: &str) -> String {
@@ -123,16 +123,16 @@ mod tests {
         let just_ended = row("2026-01-02T11:00:00Z", "2026-01-02T12:00:01Z", "Completed");
         let busy = |said: &str| Submission::Busy { message: said.to_owned() };
         let kind = |submission: Submission| match submission {
-            Submission::Refused(trouble) => trouble.kind,
+            Submission::NotStarted(error) => error.kind,
             other => panic!("{other:?}"),
         };
         let german = "Ungültige Anforderung. Die Anzahl der Anforderungen hat den Grenzwert überschritten";
         let english = "Invalid dataset refresh request. The type is not valid.";
         for said in [german, english, "数据集刷新请求无效。", "Richiesta non valida", ""] {
-            assert_eq!(kind(verdict(said, &[])), TroubleKind::Rejected, "{said}");
-            assert_eq!(kind(verdict(said, &vec![old.clone(); 50])), TroubleKind::Rejected, "{said}");
-            assert_eq!(kind(verdict(said, std::slice::from_ref(&never_ends))), TroubleKind::Rejected, "{said}");
-            assert_eq!(kind(verdict(said, &vec![ended.clone(); 50])), TroubleKind::Rejected, "{said}");
+            assert_eq!(kind(verdict(said, &[])), ServiceErrorKind::Rejected, "{said}");
+            assert_eq!(kind(verdict(said, &vec![old.clone(); 50])), ServiceErrorKind::Rejected, "{said}");
+            assert_eq!(kind(verdict(said, std::slice::from_ref(&never_ends))), ServiceErrorKind::Rejected, "{said}");
+            assert_eq!(kind(verdict(said, &vec![ended.clone(); 50])), ServiceErrorKind::Rejected, "{said}");
         }
         for said in [german, english] {
             assert_eq!(verdict(said, &[ended.clone(), runs.clone()]), busy(said));

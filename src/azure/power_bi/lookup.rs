@@ -15,7 +15,7 @@ use crate::azure::http::json_array::NEXT_PAGE;
 use crate::azure::http::lenient_json::{Fields, List, Object, Text};
 use crate::azure::http::location::{self, Target};
 use crate::azure::session::Session;
-use crate::operation::{CallKind, ModelIds, Presence, Resolution, ServiceKind, Trouble, TroubleKind};
+use crate::operation::{CallKind, ModelIds, ModelLookup, Presence, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Maximum number of pages of one list. Power BI does not document pages for these lists, but may return a link to a next one.
 const MOST_PAGES: usize = 20;
@@ -24,18 +24,18 @@ const MOST_PAGES: usize = 20;
 const MOST_ROWS: usize = 250_000;
 
 /// Sends `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`, within the timeout of one call.
-pub(in crate::azure) async fn resolve(session: &Session, host: &str, workspace: &str, dataset: &str) -> Resolution {
+pub(in crate::azure) async fn resolve(session: &Session, host: &str, workspace: &str, dataset: &str) -> ModelLookup {
     let Some(groups) = groups(host) else {
-        return Resolution::Trouble(classify::trouble(
-            TroubleKind::Rejected,
+        return ModelLookup::Failed(classify::service_error(
+            ServiceErrorKind::Rejected,
             "the Power BI host of the cloud results in no URL".to_owned(),
         ));
     };
     let deadline = session.deadline();
     match search(session, &groups, workspace, dataset, deadline).await {
-        Ok(ids) => Resolution::Found(ids),
-        Err(Unfound::Unclear(sentence)) => Resolution::Unclear(sentence),
-        Err(Unfound::Trouble(trouble)) => Resolution::Trouble(trouble),
+        Ok(ids) => ModelLookup::Found(ids),
+        Err(Unfound::Unclear(sentence)) => ModelLookup::Ambiguous(sentence),
+        Err(Unfound::Trouble(error)) => ModelLookup::Failed(error),
     }
 }
 
@@ -43,7 +43,7 @@ pub(in crate::azure) async fn resolve(session: &Session, host: &str, workspace: 
 #[derive(Debug, PartialEq, Eq)]
 enum Unfound {
     Unclear(String),
-    Trouble(Trouble),
+    Trouble(ServiceError),
 }
 
 async fn search(session: &Session, groups: &Url, workspace: &str, dataset: &str, deadline: Instant) -> Result<ModelIds, Unfound> {
@@ -60,14 +60,17 @@ async fn search(session: &Session, groups: &Url, workspace: &str, dataset: &str,
 /// workspace, Power BI reports that the workspace does not exist.
 pub(in crate::azure) async fn find(session: &Session, host: &str, ids: &ModelIds) -> Presence {
     let Some(mut datasets) = groups(host) else {
-        return Presence::Trouble(classify::trouble(TroubleKind::Rejected, "the Power BI host of the cloud results in no URL".to_owned()));
+        return Presence::Failed(classify::service_error(
+            ServiceErrorKind::Rejected,
+            "the Power BI host of the cloud results in no URL".to_owned(),
+        ));
     };
     datasets.set_path(&format!("{}/{}/datasets", datasets.path(), ids.group_id));
     match rows_that(session, datasets, session.deadline(), |row| row.id == ids.dataset_id).await {
-        Ok(rows) if rows.is_empty() => Presence::Gone,
-        Ok(_) => Presence::There,
-        Err(Unfound::Trouble(trouble)) => Presence::Trouble(trouble),
-        Err(Unfound::Unclear(message)) => Presence::Trouble(classify::trouble(TroubleKind::InvalidAnswer, message)),
+        Ok(rows) if rows.is_empty() => Presence::Absent,
+        Ok(_) => Presence::Exists,
+        Err(Unfound::Trouble(error)) => Presence::Failed(error),
+        Err(Unfound::Unclear(message)) => Presence::Failed(classify::service_error(ServiceErrorKind::InvalidResponse, message)),
     }
 }
 
@@ -100,7 +103,7 @@ async fn rows_that(session: &Session, list: Url, deadline: Instant, fits: impl F
             Some(Target::Here(next)) => url = next,
             Some(Target::Elsewhere(_) | Target::Nonsense) => {
                 let message = "the next page of the list is on another host, and the operator does not request it".to_owned();
-                return Err(Unfound::Trouble(classify::trouble(TroubleKind::InvalidAnswer, message)));
+                return Err(Unfound::Trouble(classify::service_error(ServiceErrorKind::InvalidResponse, message)));
             }
         }
     }
@@ -108,9 +111,10 @@ async fn rows_that(session: &Session, list: Url, deadline: Instant, fits: impl F
 }
 
 /// The page in a response.
-pub(in crate::azure) fn page_of(answer: &crate::azure::http::Answer) -> Result<Page, Trouble> {
-    Page::read(classify::text_of(ServiceKind::PowerBi, answer)?)
-        .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not a list of names".to_owned()))
+pub(in crate::azure) fn page_of(answer: &crate::azure::http::Answer) -> Result<Page, ServiceError> {
+    Page::read(classify::text_of(ServiceKind::PowerBi, answer)?).ok_or_else(|| {
+        classify::service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of names".to_owned())
+    })
 }
 
 /// The id of the only row with this name, or the number of rows. An exact match takes precedence over a match that ignores case. For

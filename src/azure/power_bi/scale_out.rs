@@ -16,7 +16,8 @@ use crate::azure::http::{Answer, Fault, LARGEST_WORD, REDIRECTS, server_time, ti
 use crate::azure::refreshes::Window;
 use crate::azure::session::Session;
 use crate::operation::{
-    CallKind, Listing, Look, Operation, OperationId, OperationKind, Origin, Phase, ServiceKind, Submission, Trouble, TroubleKind,
+    CallKind, Listing, Operation, OperationId, OperationKind, Origin, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind,
+    Submission,
 };
 
 /// How long the status may still show the state before a submission. If it shows no sync after this time, none was needed.
@@ -28,38 +29,38 @@ pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submissio
     let post = session.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
     let mut answer = match session.send(CallKind::Submit(OperationKind::Sync), post, session.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
-        Err(Fault::NotSent(message)) => return Submission::Refused(classify::unreachable(message)),
-        Err(Fault::Lost(message)) => return Submission::Unanswered { message },
+        Err(Fault::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
+        Err(Fault::Lost(message)) => return Submission::Unknown { message },
     };
     session.heed(&mut answer);
     let window = Window { intent: begun, now: begun };
-    let asked = window.since(window.ahead(server_time(&answer.headers), clock.elapsed()));
+    let asked = window.since(window.clock_skew(server_time(&answer.headers), clock.elapsed()));
     classify::submission_with(ServiceKind::PowerBi, &answer, |answer| accepted(answer, asked))
 }
 
 /// Sends `GET …/queryScaleOut/syncStatus`, and compares the status with the id.
-pub(in crate::azure) async fn look(session: &Session, status: &Url, id: &OperationId) -> Look {
+pub(in crate::azure) async fn look(session: &Session, status: &Url, id: &OperationId) -> PollResult {
     let mut answer = match session.get(CallKind::Poll(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
-        Err(trouble) => return Look::Trouble(trouble),
+        Err(error) => return PollResult::Failed(error),
     };
     session.heed(&mut answer);
     seen(&answer, id)
 }
 
 /// The same, for a sync that started in a window or is running.
-pub(in crate::azure) async fn list(session: &Session, status: &Url, window: Window) -> Result<Listing, Trouble> {
+pub(in crate::azure) async fn list(session: &Session, status: &Url, window: Window) -> Result<Listing, ServiceError> {
     let asked = Instant::now();
     let incoming = session.get(CallKind::List(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await?;
-    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
+    let clock_skew = window.clock_skew(server_time(incoming.headers()), asked.elapsed());
     let mut answer = incoming.read(LARGEST_WORD).await;
     session.heed(&mut answer);
-    let (operations, truncated) = listed(&answer, window.since(ahead))?;
-    Ok(Listing { operations, truncated, ahead, ..Listing::default() })
+    let (operations, truncated) = listed(&answer, window.since(clock_skew))?;
+    Ok(Listing { operations, truncated, clock_skew, ..Listing::default() })
 }
 
 /// The last sync, if it started since a time or is running, and whether there may be another one that is not shown.
-pub(in crate::azure) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
+pub(in crate::azure) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
     let status = described(answer)?;
     // Without a start, the sync may have started at any time, unless the replicas have reached the target of the last sync.
     let doubt = status.start.is_none() && status.replicas < status.target;
@@ -68,49 +69,52 @@ pub(in crate::azure) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec
 
 /// The result of a submission with a 2xx response. `asked` is the time of the request, by the clock of the service.
 pub(in crate::azure) fn accepted(answer: &Answer, asked: Timestamp) -> Submission {
-    let unanswered = |message: String| Submission::Unanswered { message };
+    let unanswered = |message: String| Submission::Unknown { message };
     match described(answer) {
         // If the status already shows the new sync, its id is the same as in a list.
         Ok(status) => match (Wanted { version: status.commit, asked: status.start.max(Some(asked)) }).id() {
             Some(id) => Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() },
             None => unanswered("the response to the submission is unusable".to_owned()),
         },
-        Err(trouble) if trouble.kind == TroubleKind::ScaleOutOff => Submission::Refused(trouble),
+        Err(error) if error.kind == ServiceErrorKind::ScaleOutDisabled => Submission::NotStarted(error),
         // The sync is probably running. The status shows it.
-        Err(trouble) => unanswered(trouble.message),
+        Err(error) => unanswered(error.message),
     }
 }
 
 /// The result of polling the sync with this id.
-pub(in crate::azure) fn seen(answer: &Answer, id: &OperationId) -> Look {
+pub(in crate::azure) fn seen(answer: &Answer, id: &OperationId) -> PollResult {
     let complaint = answer.complaint_unless_done();
     match classify::word(answer, &complaint) {
         Word::Done => match described(answer) {
             Ok(status) => {
                 let operation = Box::new(status.operation(id.clone(), Wanted::of(id), answer));
-                Look::Found { operation, retry_after: answer.retry_after(), location: None }
+                PollResult::Found { operation, retry_after: answer.retry_after(), location: None }
             }
-            Err(trouble) => Look::Trouble(trouble),
+            Err(error) => PollResult::Failed(error),
         },
-        Word::NotFound => Look::Gone,
-        word => Look::Trouble(classify::trouble_of(ServiceKind::PowerBi, word, answer, &complaint)),
+        Word::NotFound => PollResult::NotFound,
+        word => PollResult::Failed(classify::error_of(ServiceKind::PowerBi, word, answer, &complaint)),
     }
 }
 
 /// The status in a 2xx response.
-fn described(answer: &Answer) -> Result<Status, Trouble> {
+fn described(answer: &Answer) -> Result<Status, ServiceError> {
     let text = classify::text_of(ServiceKind::PowerBi, answer)?;
     // Returned until the model is loaded, which the sync itself may cause.
     if text.is_empty() {
         return Ok(Status::default());
     }
     let status = Status::read(text).ok_or_else(|| {
-        classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not a status of query scale-out".to_owned())
+        classify::service_error(
+            ServiceErrorKind::InvalidResponse,
+            "the response of the service is not a status of query scale-out".to_owned(),
+        )
     })?;
     match status.state.to_ascii_lowercase().as_str() {
         // The second and the third are also for a model that is not loaded.
         "enabled" | "" | "unavailable" => Ok(status),
-        _ => Err(classify::trouble(TroubleKind::ScaleOutOff, classify::scale_out_off(&status.state))),
+        _ => Err(classify::service_error(ServiceErrorKind::ScaleOutDisabled, classify::scale_out_off(&status.state))),
     }
 }
 
@@ -188,7 +192,7 @@ impl Status {
         Operation {
             id,
             phase: if over { Phase::Succeeded } else { Phase::InProgress },
-            reported: format!("replicas at version {} of {}", number(self.replicas), number(goal)),
+            service_status: format!("replicas at version {} of {}", number(self.replicas), number(goal)),
             start: self.start.filter(|_| began_since),
             end: self.end.filter(|_| over && began_since),
             refresh_type: None,
@@ -197,7 +201,7 @@ impl Status {
             activity_id: answer.activity_id(),
             failure: None,
             origin: Origin::Client,
-            unread: false,
+            incomplete: false,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::azure::classify::messages::Messages;
 use crate::azure::http::error_body::{Each, ErrorBody, Node};
 use crate::azure::http::lenient_json::{Fields, List, Object, Text};
 use crate::azure::http::timestamp;
-use crate::operation::{Failure, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage};
+use crate::operation::{FailureCause, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage};
 
 /// Maximum number of objects of an operation. A model has fewer partitions, but a response could contain millions.
 const MOST_OBJECTS: usize = 50_000;
@@ -32,7 +32,7 @@ pub(in crate::azure) fn operation(
     if detail.ids.iter().any(|id| !asked.same(id)) {
         return Err("describes another refresh");
     }
-    let (phase, reported) = phase::told(detail.status.at_most(64), detail.extended_status.at_most(64)).ok_or("has no status")?;
+    let (phase, service_status) = phase::told(detail.status.at_most(64), detail.extended_status.at_most(64)).ok_or("has no status")?;
     let mut said = detail.said;
     // While the refresh is still running, the last failed attempt is a warning.
     let severity = if phase.ended() { "Error" } else { "Warning" };
@@ -47,9 +47,9 @@ pub(in crate::azure) fn operation(
     let end = detail.end.0.as_deref().and_then(timestamp::moment);
     Ok(Operation {
         id: asked.clone(),
-        failure: failure::cause(service, (phase, &reported), said.cause, (start, end)),
+        failure: failure::cause(service, (phase, &service_status), said.cause, (start, end)),
         phase,
-        reported,
+        service_status,
         start,
         end,
         refresh_type: detail.refresh_type.at_most(64).map(|word| word.to_ascii_lowercase()),
@@ -57,7 +57,7 @@ pub(in crate::azure) fn operation(
         messages: said.messages.finish(),
         activity_id,
         origin: Origin::Client,
-        unread: detail.unnamed_objects,
+        incomplete: detail.unnamed_objects,
     })
 }
 
@@ -66,7 +66,7 @@ pub(in crate::azure) fn running(id: &OperationId, activity_id: Option<String>) -
     Operation {
         id: id.clone(),
         phase: Phase::InProgress,
-        reported: "Accepted".to_owned(),
+        service_status: "Accepted".to_owned(),
         start: None,
         end: None,
         refresh_type: None,
@@ -75,7 +75,7 @@ pub(in crate::azure) fn running(id: &OperationId, activity_id: Option<String>) -
         activity_id,
         failure: None,
         origin: Origin::Client,
-        unread: false,
+        incomplete: false,
     }
 }
 
@@ -102,7 +102,7 @@ struct Detail {
 #[derive(Default)]
 struct Said {
     messages: Messages,
-    cause: Option<Failure>,
+    cause: Option<FailureCause>,
 }
 
 impl Said {
@@ -184,8 +184,8 @@ struct Part {
 impl Part {
     fn progress(self) -> Option<ObjectProgress> {
         let name = ObjectName { table: self.table.name(512)?, partition: self.partition.name(512) };
-        let reported = self.status.at_most(64).unwrap_or_default();
-        Some(ObjectProgress { name, phase: phase::phase(&reported), reported })
+        let service_status = self.status.at_most(64).unwrap_or_default();
+        Some(ObjectProgress { name, phase: phase::phase(&service_status), service_status })
     }
 }
 
@@ -244,7 +244,7 @@ mod tests {
                 {"table": "DimDate", "status": "inProgress"}, {"status": "failed"}]}"#,
         )
         .unwrap();
-        assert_eq!((operation.phase, operation.reported.as_str()), (Phase::Succeeded, "succeeded"));
+        assert_eq!((operation.phase, operation.service_status.as_str()), (Phase::Succeeded, "succeeded"));
         assert_eq!(operation.refresh_type.as_deref(), Some("full"));
         assert_eq!(operation.end, timestamp::moment("2017-12-07T02:07:00.4929675Z"));
         assert_eq!(operation.objects.len(), 2);
@@ -284,7 +284,7 @@ mod tests {
         ];
         for (objects, expected) in rows {
             let operation = read(&format!(r#"{{"status":"succeeded","objects":{objects}}}"#)).unwrap();
-            assert_eq!((operation.objects.len(), operation.unread), expected, "{objects}");
+            assert_eq!((operation.objects.len(), operation.incomplete), expected, "{objects}");
         }
     }
 
@@ -399,7 +399,7 @@ mod tests {
         let warnings = (0..500).map(|n| json!({"type": "Error", "message": format!("{n}")}));
         let messages: Vec<_> = warnings.chain([json!({"type": "Warning", "code": "-1055129568", "message": "x"})]).collect();
         let operation = read(&json!({"status": "failed", "messages": messages}).to_string()).unwrap();
-        assert_eq!((operation.failure, operation.messages.len()), (Some(Failure::Evicted), 50));
+        assert_eq!((operation.failure, operation.messages.len()), (Some(FailureCause::Evicted), 50));
     }
 
     proptest::proptest! {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::azure::classify::messages::number;
-use crate::operation::{Failure, Phase, ServiceKind, ServiceMessage};
+use crate::operation::{FailureCause, Phase, ServiceKind, ServiceMessage};
 
 /// Minimum duration of a refresh that exceeded the limit of all attempts, and not of one: 24 hours, minus the offset of clocks and the last
 /// poll of the service. A single attempt has at most this limit, too.
@@ -18,10 +18,10 @@ const EVICTED: u32 = 0xC11C_0020;
 /// requests a resubmission.
 pub(super) fn cause(
     service: ServiceKind,
-    (phase, reported): (Phase, &str),
-    told: Option<Failure>,
+    (phase, service_status): (Phase, &str),
+    told: Option<FailureCause>,
     (start, end): (Option<Timestamp>, Option<Timestamp>),
-) -> Option<Failure> {
+) -> Option<FailureCause> {
     match phase {
         Phase::NotStarted | Phase::InProgress | Phase::Succeeded => return None,
         Phase::Failed | Phase::TimedOut | Phase::Cancelled => {}
@@ -29,29 +29,29 @@ pub(super) fn cause(
     if told.is_some() {
         return told;
     }
-    if reported.eq_ignore_ascii_case("disabled") {
-        return Some(Failure::Disabled);
+    if service_status.eq_ignore_ascii_case("disabled") {
+        return Some(FailureCause::Disabled);
     }
     match (service, phase) {
         (ServiceKind::PowerBi, Phase::TimedOut) => {
             let took = start.zip(end).map(|(start, end)| end.duration_since(start));
-            Some(if took.is_some_and(|took| took >= ALL_ATTEMPTS) { Failure::TotalTimeLimit } else { Failure::AttemptTimeLimit })
+            Some(if took.is_some_and(|took| took >= ALL_ATTEMPTS) { FailureCause::TotalTimeLimit } else { FailureCause::AttemptTimeLimit })
         }
         (ServiceKind::PowerBi | ServiceKind::AnalysisServices, _) => None,
     }
 }
 
 /// The cause in one message.
-pub(super) fn by_message(message: &ServiceMessage) -> Option<Failure> {
+pub(super) fn by_message(message: &ServiceMessage) -> Option<FailureCause> {
     let code = message.code.as_deref().unwrap_or_default().to_ascii_lowercase();
     let text = message.text.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if number(&code) == Some(EVICTED) || says(&["0xc11c0020", "has been evicted"]) {
-        Some(Failure::Evicted)
+        Some(FailureCause::Evicted)
     } else if says(&["stuck without any updates", "locate a long running xmla request"]) {
-        Some(Failure::NodeMoved)
+        Some(FailureCause::NodeMoved)
     } else if code.contains("capacitynotactive") || says(&["capacitynotactive", "capacity is paused", "capacity is not active"]) {
-        Some(Failure::CapacityPaused)
+        Some(FailureCause::CapacityPaused)
     } else {
         None
     }
@@ -72,25 +72,25 @@ mod tests {
         let stuck = "Cancelling the refresh request since it was stuck without any updates. Please resubmit.";
         let moved = "An error has occurred while trying to locate a long running XMLA request.";
         let rows = [
-            (Phase::Failed, "Failed", note("0xC11C0020", "x"), Some(Failure::Evicted)),
-            (Phase::Failed, "Failed", note("3239837728", "x"), Some(Failure::Evicted)),
-            (Phase::Failed, "Failed", note("-1055129568", "x"), Some(Failure::Evicted)),
+            (Phase::Failed, "Failed", note("0xC11C0020", "x"), Some(FailureCause::Evicted)),
+            (Phase::Failed, "Failed", note("3239837728", "x"), Some(FailureCause::Evicted)),
+            (Phase::Failed, "Failed", note("-1055129568", "x"), Some(FailureCause::Evicted)),
             (Phase::Failed, "Failed", note("0x", "x"), None),
-            (Phase::Failed, "Failed", note("", evicted), Some(Failure::Evicted)),
-            (Phase::Cancelled, "Cancelled", note("0xc11c0020", "x"), Some(Failure::Evicted)),
-            (Phase::Failed, "failed", note("", stuck), Some(Failure::NodeMoved)),
-            (Phase::Cancelled, "cancelled", note("", stuck), Some(Failure::NodeMoved)),
-            (Phase::Failed, "failed", note("", moved), Some(Failure::NodeMoved)),
-            (Phase::Failed, "Failed", note("CapacityNotActive", "x"), Some(Failure::CapacityPaused)),
-            (Phase::Failed, "Disabled", note("", ""), Some(Failure::Disabled)),
+            (Phase::Failed, "Failed", note("", evicted), Some(FailureCause::Evicted)),
+            (Phase::Cancelled, "Cancelled", note("0xc11c0020", "x"), Some(FailureCause::Evicted)),
+            (Phase::Failed, "failed", note("", stuck), Some(FailureCause::NodeMoved)),
+            (Phase::Cancelled, "cancelled", note("", stuck), Some(FailureCause::NodeMoved)),
+            (Phase::Failed, "failed", note("", moved), Some(FailureCause::NodeMoved)),
+            (Phase::Failed, "Failed", note("CapacityNotActive", "x"), Some(FailureCause::CapacityPaused)),
+            (Phase::Failed, "Disabled", note("", ""), Some(FailureCause::Disabled)),
             (Phase::Failed, "Failed", note("0x1", "The column 'evicted' was not found"), None),
             (Phase::Cancelled, "Cancelled", note("", ""), None),
             (Phase::InProgress, "Unknown", note("0xC11C0020", evicted), None),
             (Phase::Succeeded, "Completed", note("0xC11C0020", evicted), None),
         ];
         for service in [ServiceKind::AnalysisServices, ServiceKind::PowerBi] {
-            for (phase, reported, message, expected) in &rows {
-                let seen = cause(service, (*phase, reported), by_message(message), (None, None));
+            for (phase, service_status, message, expected) in &rows {
+                let seen = cause(service, (*phase, service_status), by_message(message), (None, None));
                 assert_eq!(seen, *expected, "{message:?}");
             }
         }
@@ -100,9 +100,9 @@ mod tests {
     fn limit_of_one_attempt_differs_from_limit_of_all() {
         let start = "2026-01-01T00:00:00Z".parse().ok();
         let rows = [
-            (ServiceKind::PowerBi, Some("2026-01-01T05:00:00Z"), Some(Failure::AttemptTimeLimit)),
-            (ServiceKind::PowerBi, None, Some(Failure::AttemptTimeLimit)),
-            (ServiceKind::PowerBi, Some("2026-01-02T00:00:01Z"), Some(Failure::TotalTimeLimit)),
+            (ServiceKind::PowerBi, Some("2026-01-01T05:00:00Z"), Some(FailureCause::AttemptTimeLimit)),
+            (ServiceKind::PowerBi, None, Some(FailureCause::AttemptTimeLimit)),
+            (ServiceKind::PowerBi, Some("2026-01-02T00:00:01Z"), Some(FailureCause::TotalTimeLimit)),
             (ServiceKind::AnalysisServices, Some("2026-01-02T00:00:01Z"), None),
         ];
         for (service, end, expected) in rows {

@@ -13,7 +13,7 @@ use crate::azure::http::error_body::ErrorBody;
 use crate::azure::http::json_array::RowFault;
 use crate::azure::http::lenient_json::{Fields, Object, Text};
 use crate::azure::http::{text, timestamp};
-use crate::operation::{Ahead, Failure, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage, UnnamedOperation};
+use crate::operation::{ClockSkew, FailureCause, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage, UnnamedOperation};
 
 /// Maximum number of rows, as documented in [`crate::operation::Listing`].
 const MOST_ROWS: usize = 50;
@@ -36,29 +36,29 @@ pub struct Window {
 
 impl Window {
     /// How far the clock of the service is ahead, if the response shows it. `elapsed` is the time until the start of the response.
-    pub(in crate::azure) fn ahead(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Option<Ahead> {
+    pub(in crate::azure) fn clock_skew(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Option<ClockSkew> {
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
         let heard = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
-        server_time.map(|server| Ahead::of(server, (self.now, heard)))
+        server_time.map(|server| ClockSkew::of(server, (self.now, heard)))
     }
 
     /// The start of the window by the clock of the service.
     ///
     /// Any uncertainty makes it earlier: an additional row is a question for the engine, but a missing row is a second submission.
-    pub(in crate::azure) fn since(&self, ahead: Option<Ahead>) -> Timestamp {
+    pub(in crate::azure) fn since(&self, clock_skew: Option<ClockSkew>) -> Timestamp {
         let back = |moment: Timestamp, by: SignedDuration| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
-        let Some(ahead) = ahead else {
+        let Some(clock_skew) = clock_skew else {
             return back(self.intent, UNKNOWN_CLOCK);
         };
-        let by_server = self.intent.checked_add(ahead.least).unwrap_or(self.intent);
-        if ahead.is_believable() { back(by_server, KNOWN_CLOCK) } else { back(self.intent.min(by_server), UNKNOWN_CLOCK) }
+        let by_server = self.intent.checked_add(clock_skew.min).unwrap_or(self.intent);
+        if clock_skew.is_plausible() { back(by_server, KNOWN_CLOCK) } else { back(self.intent.min(by_server), UNKNOWN_CLOCK) }
     }
 
     /// The earliest possible start of a running refresh by the clock of the service, if one may run for `longest`.
     ///
     /// Any uncertainty makes it earlier: the operator waits for an additional operation, but would overtake a missing one.
-    pub(in crate::azure) fn oldest_running(&self, ahead: Option<Ahead>, longest: Duration) -> Timestamp {
-        let by_server = ahead.filter(|ahead| ahead.is_believable()).map_or(-UNKNOWN_CLOCK, |ahead| ahead.least);
+    pub(in crate::azure) fn oldest_running(&self, clock_skew: Option<ClockSkew>, longest: Duration) -> Timestamp {
+        let by_server = clock_skew.filter(|clock_skew| clock_skew.is_plausible()).map_or(-UNKNOWN_CLOCK, |clock_skew| clock_skew.min);
         let longest = SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX);
         self.now.checked_add(by_server).and_then(|now| now.checked_sub(longest)).unwrap_or(Timestamp::MIN)
     }
@@ -69,14 +69,14 @@ impl Window {
 pub(in crate::azure) struct Row {
     pub(in crate::azure) id: Option<OperationId>,
     pub(in crate::azure) phase: Phase,
-    reported: String,
+    service_status: String,
     pub(in crate::azure) start: Option<Timestamp>,
     pub(in crate::azure) end: Option<Timestamp>,
     /// Who can have submitted it.
     pub(in crate::azure) origin: Origin,
     /// Its errors if it failed. Rows of Power BI contain them.
     messages: Vec<ServiceMessage>,
-    failure: Option<Failure>,
+    failure: Option<FailureCause>,
 }
 
 impl Row {
@@ -85,7 +85,7 @@ impl Row {
         let read = |row: &[u8]| serde_json::from_slice::<Object<RowFields>>(row);
         let Object(fields) = read(row).or_else(|_| read(&text::mended(row.to_vec()))).map_err(|_| RowFault)?;
         let told = phase::told(fields.status.at_most(64), fields.extended_status.at_most(64));
-        let (phase, reported) = told.unwrap_or((Phase::InProgress, String::new()));
+        let (phase, service_status) = told.unwrap_or((Phase::InProgress, String::new()));
         let origin = match service {
             // The service lists only operations of this API.
             ServiceKind::AnalysisServices => Origin::Client,
@@ -95,8 +95,8 @@ impl Row {
         let failed = phase.ended() && phase != Phase::Succeeded;
         let messages: Messages = fields.exception.iter().filter(|_| failed).filter_map(|error| error.message("Error")).collect();
         let messages = messages.finish();
-        let failure = failure::cause(service, (phase, &reported), messages.iter().find_map(failure::by_message), (start, end));
-        Ok(Self { id: fields.id, phase, reported, start, end, origin, messages, failure })
+        let failure = failure::cause(service, (phase, &service_status), messages.iter().find_map(failure::by_message), (start, end));
+        Ok(Self { id: fields.id, phase, service_status, start, end, origin, messages, failure })
     }
 
     /// The operation from its row, with the id of the row.
@@ -104,7 +104,7 @@ impl Row {
         Operation {
             id,
             phase: self.phase,
-            reported: self.reported,
+            service_status: self.service_status,
             start: self.start,
             end: self.end,
             refresh_type: None,
@@ -113,7 +113,7 @@ impl Row {
             messages: self.messages,
             activity_id: None,
             origin: self.origin,
-            unread: false,
+            incomplete: false,
         }
     }
 }

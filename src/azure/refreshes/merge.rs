@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::list::{Row, Selected, Selection, Window};
-use crate::operation::{Ahead, Listing, Look, Operation, OperationId, Origin, ServiceKind, Trouble, TroubleKind};
+use crate::operation::{ClockSkew, Listing, Operation, OperationId, Origin, PollResult, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Number of newest refreshes that the client requests from Power BI: more than can start on one model while a lost response is resolved.
 pub(super) const TOP: usize = 100;
@@ -14,14 +14,14 @@ pub(super) const TOP: usize = 100;
 /// Maximum number of rows of a list whose details are read.
 const MOST_DETAILS: usize = 20;
 
-/// The relevant rows of a list, if the clock of the service is `ahead` and a refresh may run for `longest`.
-pub(in crate::azure) fn selection(service: ServiceKind, window: &Window, ahead: Option<Ahead>, longest: Duration) -> Selection {
+/// The relevant rows of a list, if the clock of the service is `clock_skew` and a refresh may run for `longest`.
+pub(in crate::azure) fn selection(service: ServiceKind, window: &Window, clock_skew: Option<ClockSkew>, longest: Duration) -> Selection {
     let top = match service {
         // The service returns all refreshes of 30 days.
         ServiceKind::AnalysisServices => None,
         ServiceKind::PowerBi => Some(TOP),
     };
-    Selection::new(service, (window.since(ahead), window.oldest_running(ahead, longest)), top)
+    Selection::new(service, (window.since(clock_skew), window.oldest_running(clock_skew, longest)), top)
 }
 
 /// Whether the client requests the details of the row with this index.
@@ -36,18 +36,18 @@ pub(in crate::azure) fn are_requested(index: usize, row: &Row) -> bool {
 ///
 /// # Errors
 /// If the service requests fewer calls.
-pub(in crate::azure) fn joined(id: OperationId, row: Row, look: Look) -> Result<Operation, Trouble> {
+pub(in crate::azure) fn joined(id: OperationId, row: Row, look: PollResult) -> Result<Operation, ServiceError> {
     match look {
-        Look::Found { operation, .. } => {
+        PollResult::Found { operation, .. } => {
             let bare = row.bare(id);
             // If the two disagree, the later start counts. The earlier one could exclude an operation that the operator searches for.
             let (start, end) = (operation.start.max(bare.start), operation.end.or(bare.end));
             Ok(Operation { start, end, origin: bare.origin, ..explained(*operation, bare) })
         }
         // The list contains the operation, so it exists.
-        Look::Gone => Ok(row.bare(id)),
-        Look::Trouble(trouble) if trouble.kind == TroubleKind::Throttled => Err(trouble),
-        Look::Trouble(trouble) => Ok(Operation { unread: trouble.kind != TroubleKind::Rejected, ..row.bare(id) }),
+        PollResult::NotFound => Ok(row.bare(id)),
+        PollResult::Failed(error) if error.kind == ServiceErrorKind::Throttled => Err(error),
+        PollResult::Failed(error) => Ok(Operation { incomplete: error.kind != ServiceErrorKind::Rejected, ..row.bare(id) }),
     }
 }
 
@@ -61,11 +61,11 @@ pub(super) fn explained(described: Operation, row: Operation) -> Operation {
 
 impl Selected {
     /// The list, after each row has become an operation.
-    pub(in crate::azure) fn listing(self, mut operations: Vec<Operation>, ahead: Option<Ahead>) -> Listing {
+    pub(in crate::azure) fn listing(self, mut operations: Vec<Operation>, clock_skew: Option<ClockSkew>) -> Listing {
         operations.sort_by_key(|operation| Reverse(operation.start.unwrap_or(Timestamp::MAX)));
         let truncated = self.truncated || operations.len() > MOST_DETAILS;
         // A row may have no start, and its details a start that is too early.
         operations.retain(|operation| operation.phase.ended() || operation.start.is_none_or(|start| start >= self.oldest));
-        Listing { operations, truncated, may_hide_running: self.may_hide_running, unnamed: self.unnamed, ahead }
+        Listing { operations, truncated, may_hide_running: self.may_hide_running, unnamed: self.unnamed, clock_skew }
     }
 }

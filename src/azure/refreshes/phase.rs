@@ -90,8 +90,8 @@ mod tests {
             ("", "Completed", Phase::Succeeded, "Completed"),
         ];
         let word = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        for (status, extended, phase, reported) in rows {
-            assert_eq!(told(word(status), word(extended)), Some((phase, reported.to_owned())), "{status}, {extended}");
+        for (status, extended, phase, service_status) in rows {
+            assert_eq!(told(word(status), word(extended)), Some((phase, service_status.to_owned())), "{status}, {extended}");
         }
         assert_eq!(told(None, None), None);
     }

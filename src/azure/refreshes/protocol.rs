@@ -16,7 +16,8 @@ use crate::azure::http::json_array::{RowFault, Rows};
 use crate::azure::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS, server_time};
 use crate::azure::session::Session;
 use crate::operation::{
-    CallKind, Cancellation, Listing, Look, Operation, OperationId, OperationKind, Phase, ServiceKind, Submission, Trouble, TroubleKind,
+    CallKind, CancelResult, Listing, Operation, OperationId, OperationKind, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind,
+    Submission,
 };
 
 /// Number of rows of a list whose details are read concurrently.
@@ -28,7 +29,7 @@ const BODY_PATIENCE: Duration = Duration::from_secs(1);
 /// A 400 to a submission with an unclear cause: neither busy nor a quota.
 #[derive(Clone, Debug)]
 pub(in crate::azure) struct Refusal {
-    pub(in crate::azure) trouble: Trouble,
+    pub(in crate::azure) error: ServiceError,
     /// The text of the service.
     pub(in crate::azure) said: String,
     /// When the request was sent.
@@ -46,16 +47,16 @@ pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &
     let post = session.request(Method::POST, refreshes.clone()).json(body);
     let incoming = match session.send(CallKind::Submit(OperationKind::Refresh), post, deadline).await {
         Ok(incoming) => incoming,
-        Err(Fault::NotSent(message)) => return Ok(Submission::Refused(classify::unreachable(message))),
-        Err(Fault::Lost(message)) => return Ok(Submission::Unanswered { message }),
+        Err(Fault::NotSent(message)) => return Ok(Submission::NotStarted(classify::unreachable(message))),
+        Err(Fault::Lost(message)) => return Ok(Submission::Unknown { message }),
     };
     let done = (200..300).contains(&incoming.status());
     let named = done && classify::accepted_location(incoming.headers(), refreshes).is_some();
     let mut answer = if named { incoming.read_within(LARGEST_WORD, BODY_PATIENCE).await } else { incoming.read(LARGEST_WORD).await };
     session.heed(&mut answer);
     match classify::submission(session.service, &answer, refreshes) {
-        Submission::Refused(trouble) if trouble.kind == TroubleKind::Rejected && answer.status == 400 => {
-            Err(Refusal { trouble, said: answer.complaint().message, submitted, deadline })
+        Submission::NotStarted(error) if error.kind == ServiceErrorKind::Rejected && answer.status == 400 => {
+            Err(Refusal { error, said: answer.complaint().message, submitted, deadline })
         }
         submission => Ok(submission),
     }
@@ -64,37 +65,39 @@ pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &
 /// `GET refreshes/<id>`. If the service refuses the details of a refresh, or returns unreadable ones, the list may still show its state.
 /// Without it, the operator would not observe its end. A row of Power BI may also contain the error of a failure that the details do not
 /// explain.
-pub(in crate::azure) async fn look(session: &Session, refreshes: &Url, id: &OperationId) -> Look {
+pub(in crate::azure) async fn look(session: &Session, refreshes: &Url, id: &OperationId) -> PollResult {
     let (seen, of_details) = described(session, refreshes, id, session.deadline()).await;
     let asks = match &seen {
-        Look::Trouble(_) => of_details,
-        Look::Found { operation, .. } => {
+        PollResult::Failed(_) => of_details,
+        PollResult::Found { operation, .. } => {
             let failed = operation.phase.ended() && operation.phase != Phase::Succeeded;
             session.service == ServiceKind::PowerBi && failed && operation.messages.is_empty()
         }
-        Look::Gone => false,
+        PollResult::NotFound => false,
     };
     let row = if asks { as_listed(session, refreshes, id).await } else { None };
     match (seen, row) {
-        (Look::Trouble(_), Some(row)) => Look::Found { operation: Box::new(row), retry_after: None, location: None },
-        (Look::Found { operation, retry_after, location }, Some(row)) => {
-            Look::Found { operation: Box::new(merge::explained(*operation, row)), retry_after, location }
+        (PollResult::Failed(_), Some(row)) => PollResult::Found { operation: Box::new(row), retry_after: None, location: None },
+        (PollResult::Found { operation, retry_after, location }, Some(row)) => {
+            PollResult::Found { operation: Box::new(merge::explained(*operation, row)), retry_after, location }
         }
         (seen, _) => seen,
     }
 }
 
 /// The result of reading the details, and whether an inconclusive result concerns only the details, as far as the response shows it.
-async fn described(session: &Session, refreshes: &Url, id: &OperationId, deadline: Instant) -> (Look, bool) {
+async fn described(session: &Session, refreshes: &Url, id: &OperationId, deadline: Instant) -> (PollResult, bool) {
     let mut answer = match session.get(CallKind::Poll(OperationKind::Refresh), one(refreshes, id), deadline, &REDIRECTS).await {
         Ok(incoming) => incoming.read_whole().await,
-        Err(trouble) => return (Look::Trouble(trouble), false),
+        Err(error) => return (PollResult::Failed(error), false),
     };
     session.heed(&mut answer);
     let seen = classify::look(session.service, &answer, id);
     let of_all_calls = match &seen {
-        Look::Trouble(trouble) => matches!(trouble.kind, TroubleKind::Throttled | TroubleKind::CapacityExceeded | TroubleKind::Paused),
-        Look::Found { .. } | Look::Gone => false,
+        PollResult::Failed(error) => {
+            matches!(error.kind, ServiceErrorKind::Throttled | ServiceErrorKind::CapacityExceeded | ServiceErrorKind::Paused)
+        }
+        PollResult::Found { .. } | PollResult::NotFound => false,
     };
     (seen, !of_all_calls && answer.fault.is_none() && !matches!(answer.status, 300..=399 | 401))
 }
@@ -115,22 +118,22 @@ async fn as_listed(session: &Session, refreshes: &Url, id: &OperationId) -> Opti
 }
 
 /// `DELETE refreshes/<id>`.
-pub(in crate::azure) async fn cancel(session: &Session, refreshes: &Url, id: &OperationId) -> Cancellation {
+pub(in crate::azure) async fn cancel(session: &Session, refreshes: &Url, id: &OperationId) -> CancelResult {
     let delete = session.request(Method::DELETE, one(refreshes, id));
     let mut answer = match session.send(CallKind::Cancel, delete, session.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
-        Err(fault) => return Cancellation::Trouble(classify::unreachable(fault.into_message())),
+        Err(fault) => return CancelResult::Failed(classify::unreachable(fault.into_message())),
     };
     session.heed(&mut answer);
     classify::cancellation(session.service, &answer)
 }
 
 /// `GET refreshes`, and then the details of each relevant row. The list and the rows have separate deadlines.
-pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: Window) -> Result<Listing, Trouble> {
+pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: Window) -> Result<Listing, ServiceError> {
     let (asked, service) = (Instant::now(), session.service);
     let incoming = session.get(CallKind::List(OperationKind::Refresh), newest(service, refreshes), session.deadline(), &REDIRECTS).await?;
-    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
-    let mut selection = merge::selection(service, &window, ahead, session.longest_refresh());
+    let clock_skew = window.clock_skew(server_time(incoming.headers()), asked.elapsed());
+    let mut selection = merge::selection(service, &window, clock_skew, session.longest_refresh());
     let take = |row: &[u8]| {
         selection.take(row);
         Ok(())
@@ -150,7 +153,7 @@ pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: W
         merge::joined(id, row, look)
     });
     let operations: Vec<Operation> = stream::iter(seen).buffered(DETAILS_AT_ONCE).try_collect().await?;
-    Ok(selected.listing(operations, ahead))
+    Ok(selected.listing(operations, clock_skew))
 }
 
 /// The URL of the list. Analysis Services returns all refreshes of 30 days.
@@ -180,15 +183,16 @@ pub(in crate::azure) async fn each_row(
     session: &Session,
     mut incoming: Incoming,
     mut take: impl FnMut(&[u8]) -> Result<(), RowFault>,
-) -> Result<Extent, Trouble> {
+) -> Result<Extent, ServiceError> {
     if !(200..300).contains(&incoming.status()) {
         let mut answer = incoming.read(LARGEST_WORD).await;
         session.heed_as(CallKind::List(OperationKind::Refresh), &mut answer);
-        return Err(classify::listing_trouble(session.service, &answer));
+        return Err(classify::list_error(session.service, &answer));
     }
-    let not_a_list = || classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not a list of refreshes".to_owned());
+    let not_a_list =
+        || classify::service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes".to_owned());
     let (mut rows, mut length) = (Rows::default(), 0);
-    while let Some(piece) = incoming.chunk().await.map_err(classify::body_trouble)? {
+    while let Some(piece) = incoming.chunk().await.map_err(classify::body_error)? {
         length += piece.len();
         if length > LARGEST_BODY {
             return Ok(Extent::CutShort);

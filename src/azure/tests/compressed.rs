@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::fake_azure::{ENTRA, POWER_BI, Reply, SERVER, Stage, model_of, power_bi_of, reply};
 use crate::azure::{Model, Window};
 use crate::operation::{
-    self, Cancellation, Handle, Look, OperationId, OperationKind, Phase, RefreshRequest, ServiceKind, Submission, Trouble, TroubleKind,
+    self, CancelResult, OperationId, OperationKind, OperationRef, Phase, PollResult, RefreshRequest, ServiceError, ServiceErrorKind,
+    ServiceKind, Submission,
 };
 
 /// An unsupported coding.
@@ -33,17 +34,17 @@ async fn stage(service: ServiceKind, answer: impl Fn() -> Reply + Send + Sync + 
     (stage, model)
 }
 
-async fn look(answer: impl Fn() -> Reply + Send + Sync + 'static) -> Look {
+async fn look(answer: impl Fn() -> Reply + Send + Sync + 'static) -> PollResult {
     let (_stage, model) = stage(ServiceKind::AnalysisServices, answer).await;
     let id = OperationId::parse("1a").unwrap();
-    model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(id)).await
+    model.prepare().await.unwrap().look(OperationKind::Refresh, &OperationRef::by_id(id)).await
 }
 
 #[tokio::test]
 async fn requests_exclude_compression() {
     let (stage, model) = stage(ServiceKind::AnalysisServices, || reply(200, &[], r#"{"status":"succeeded"}"#)).await;
     let call = model.prepare().await.unwrap();
-    call.look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await;
+    call.look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
     let requests = stage.requests();
     assert!(requests.iter().any(|request| request.line.starts_with(&format!("POST {ENTRA}"))));
     for request in requests {
@@ -68,12 +69,12 @@ fn compressed(coding: &str, body: &[u8], cut: usize) -> Reply {
 async fn gzip_and_deflate_are_read_within_bounds() {
     for coding in ["gzip", "deflate"] {
         let seen = look(move || compressed(coding, br#"{"status":"succeeded"}"#, 0)).await;
-        assert!(matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
+        assert!(matches!(&seen, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
         let cut = look(move || compressed(coding, br#"{"status":"succeeded"}"#, 9)).await;
         let swells = look(move || compressed(coding, &vec![b' '; 64 << 20], 0)).await;
         for (seen, said) in [(cut, "is incomplete"), (swells, "is larger than 8 MiB")] {
-            let unread = |trouble: &Trouble| trouble.kind == TroubleKind::InvalidAnswer && trouble.message.contains(said);
-            assert!(matches!(&seen, Look::Trouble(trouble) if unread(trouble)), "{coding}: {seen:?}");
+            let unread = |error: &ServiceError| error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(said);
+            assert!(matches!(&seen, PollResult::Failed(error) if unread(error)), "{coding}: {seen:?}");
         }
     }
 }
@@ -84,9 +85,9 @@ async fn poll_with_unsupported_compression_ends_nothing() {
     for coding in ["br", "zstd", "identity, GZIP", "x-unheard-of"] {
         for status in [200, 400, 404, 410] {
             match look(move || reply(status, &[("content-encoding", coding)], r#"{"status":"failed"}"#)).await {
-                Look::Trouble(trouble) => {
-                    assert_eq!(trouble.kind, TroubleKind::InvalidAnswer);
-                    assert!(trouble.message.contains(SAID), "{}", trouble.message);
+                PollResult::Failed(error) => {
+                    assert_eq!(error.kind, ServiceErrorKind::InvalidResponse);
+                    assert!(error.message.contains(SAID), "{}", error.message);
                 }
                 other => panic!("{coding} {status}: {other:?}"),
             }
@@ -98,10 +99,10 @@ async fn poll_with_unsupported_compression_ends_nothing() {
 async fn identity_coding_is_accepted() {
     for coding in ["", "identity", " Identity "] {
         let seen = look(move || reply(200, &[("content-encoding", coding)], r#"{"status":"succeeded"}"#)).await;
-        assert!(matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
+        assert!(matches!(&seen, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
     }
     // An empty body cannot be misread.
-    assert_eq!(look(|| reply(404, &[BR], "")).await, Look::Gone);
+    assert_eq!(look(|| reply(404, &[BR], "")).await, PollResult::NotFound);
 }
 
 #[tokio::test]
@@ -119,12 +120,12 @@ async fn compressed_submit_response_is_error_or_unknown() {
     for (service, kind) in [(AnalysisServices, Refresh), (PowerBi, Refresh), (AnalysisServices, Sync), (PowerBi, Sync)] {
         for status in [200, 202] {
             let became = submit(service, kind, status, &[BR]).await;
-            assert!(matches!(&became, Submission::Unanswered { message } if message.contains(SAID)), "{service:?} {kind:?}: {became:?}");
+            assert!(matches!(&became, Submission::Unknown { message } if message.contains(SAID)), "{service:?} {kind:?}: {became:?}");
         }
         // The reason of the 400 is unknown, so it does not concern the request.
         let refused = submit(service, kind, 400, &[BR]).await;
-        let unread = |trouble: &Trouble| trouble.kind == TroubleKind::InvalidAnswer && trouble.message.contains(SAID);
-        assert!(matches!(&refused, Submission::Refused(trouble) if unread(trouble)), "{service:?} {kind:?}: {refused:?}");
+        let unread = |error: &ServiceError| error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(SAID);
+        assert!(matches!(&refused, Submission::NotStarted(error) if unread(error)), "{service:?} {kind:?}: {refused:?}");
     }
     let located = &[BR, ("location", "/servers/myserver/models/Adventure%20Works/refreshes/2b")];
     let accepted = submit(AnalysisServices, Refresh, 202, located).await;
@@ -137,8 +138,8 @@ async fn compressed_list_is_an_error() {
     for service in [ServiceKind::AnalysisServices, ServiceKind::PowerBi] {
         for kind in [OperationKind::Refresh, OperationKind::Sync] {
             let (_stage, model) = stage(service, || reply(200, &[BR], "[]")).await;
-            let trouble = model.prepare().await.unwrap().list(kind, Window { intent: at, now: at }).await.unwrap_err();
-            assert!(trouble.kind == TroubleKind::InvalidAnswer && trouble.message.contains(SAID), "{service:?} {kind:?}: {trouble:?}");
+            let error = model.prepare().await.unwrap().list(kind, Window { intent: at, now: at }).await.unwrap_err();
+            assert!(error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(SAID), "{service:?} {kind:?}: {error:?}");
         }
     }
 }
@@ -147,14 +148,14 @@ async fn compressed_list_is_an_error() {
 async fn compressed_cancel_response_is_not_an_end() {
     let (_stage, model) = stage(ServiceKind::AnalysisServices, || reply(404, &[BR], "{}")).await;
     let became = model.prepare().await.unwrap().cancel(&OperationId::parse("1a").unwrap()).await;
-    assert!(matches!(&became, Cancellation::Trouble(trouble) if trouble.message.contains(SAID)), "{became:?}");
+    assert!(matches!(&became, CancelResult::Failed(error) if error.message.contains(SAID)), "{became:?}");
 }
 
 #[tokio::test]
 async fn compressed_token_is_an_error() {
     let token = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"planted-token"}"#;
     let stage = Stage::new(move |request| request.line.contains(&format!(" {ENTRA}/")).then(|| reply(200, &[BR], token))).await;
-    let trouble = stage.model().prepare().await.unwrap_err();
-    assert_eq!(trouble.kind, TroubleKind::InvalidAnswer);
-    assert!(trouble.message.contains(SAID), "{}", trouble.message);
+    let error = stage.model().prepare().await.unwrap_err();
+    assert_eq!(error.kind, ServiceErrorKind::InvalidResponse);
+    assert!(error.message.contains(SAID), "{}", error.message);
 }

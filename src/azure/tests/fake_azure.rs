@@ -17,7 +17,7 @@ use crate::azure::identity::managed::Metadata;
 use crate::azure::identity::{Identity, Spelling};
 use crate::azure::power_bi::ModelName;
 use crate::azure::{Azure, Call, Model, Settings, http};
-use crate::operation::{CallKind, OperationKind, Trouble};
+use crate::operation::{CallKind, OperationKind, ServiceError};
 
 pub(super) const ENTRA: &str = "login.microsoftonline.com";
 pub(super) const SERVER: &str = "westus.asazure.windows.net";
@@ -153,7 +153,7 @@ pub(super) fn model_as(azure: &Azure, identity: Identity) -> Model {
 
 impl Model {
     /// Prepares a call of an arbitrary kind. Only tests of throttles depend on the kind.
-    pub(super) async fn prepare(&self) -> Result<Call, Trouble> {
+    pub(super) async fn prepare(&self) -> Result<Call, ServiceError> {
         self.prepare_for(CallKind::Submit(OperationKind::Refresh)).await
     }
 }

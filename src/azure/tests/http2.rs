@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use super::fake_azure::{azure, model_of, settings, tls};
 use crate::azure::http::LARGEST_WORD;
 use crate::azure::{Model, Settings};
-use crate::operation::{self, Handle, Look, OperationId, OperationKind, RefreshRequest, Submission};
+use crate::operation::{self, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest, Submission};
 
 /// A body, complete or in frames.
 type Body = Either<Full<Bytes>, StreamBody<Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>>;
@@ -112,8 +112,8 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
 /// Polls, so that there is a connection, and then submits. Returns also the number of POSTs of a refresh that the server received.
 async fn look_and_submit(end: End) -> (Submission, usize) {
     let (server, model) = start(end).await;
-    let look = model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await;
-    assert!(matches!(look, Look::Found { .. }), "{look:?}");
+    let look = model.prepare().await.unwrap().look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
+    assert!(matches!(look, PollResult::Found { .. }), "{look:?}");
     if end == End::GoodbyeAfterGet {
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
@@ -126,7 +126,7 @@ async fn look_and_submit(end: End) -> (Submission, usize) {
 async fn submission_on_lost_connection_is_unknown_and_not_repeated() {
     for end in [End::CutAtPost, End::GoodbyeAtPost] {
         let (submission, posts) = look_and_submit(end).await;
-        assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+        assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
         assert_eq!(posts, 1);
     }
 }
@@ -143,13 +143,13 @@ async fn large_unread_responses_block_no_other_call() {
     let (_server, model) = start(End::Never).await;
     let look = async |id: &str| {
         let call = model.prepare().await.unwrap();
-        call.look(OperationKind::Refresh, &Handle::by_id(OperationId::parse(id).unwrap())).await
+        call.look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse(id).unwrap())).await
     };
     // Opens the connection for all of them.
     look("small").await;
     let large: Vec<String> = (0..30).map(|number| format!("large-{number}")).collect();
     for seen in futures::future::join_all(large.iter().map(|id| look(id))).await {
-        assert!(matches!(seen, Look::Found { .. }), "{seen:?}");
+        assert!(matches!(seen, PollResult::Found { .. }), "{seen:?}");
     }
 }
 

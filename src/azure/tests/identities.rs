@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::fake_azure::{ENTRA, GUID, Stage, model_as, reply, settings};
 use crate::azure::identity::{AssertionSource, Environment, Identity, SecretText, Spelling};
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// An issuer whose tokens contain their number.
 #[derive(Debug, Default)]
@@ -30,10 +30,10 @@ impl AssertionSource for Issuer {
         "issuer".to_owned()
     }
 
-    async fn assertion(&self) -> Result<SecretText, Trouble> {
+    async fn assertion(&self) -> Result<SecretText, ServiceError> {
         if self.refuses {
             let message = "grant it".to_owned();
-            return Err(Trouble { kind: TroubleKind::AssertionRefused, message, retry_after: None, activity_id: None });
+            return Err(ServiceError { kind: ServiceErrorKind::AssertionRefused, message, retry_after: None, activity_id: None });
         }
         let number = self.given.fetch_add(1, Ordering::Relaxed);
         Ok(SecretText::new(&token(number)))
@@ -89,10 +89,10 @@ async fn federated_token_is_new_for_each_exchange() {
 async fn untrusted_federated_token_is_explained() {
     let body = r#"{"error":"invalid_client","error_description":"AADSTS700213: No matching record.","error_codes":[700213]}"#;
     let stage = Stage::new(move |_| Some(reply(401, &[], body))).await;
-    let trouble = model_as(&stage.azure(stage.settings()), federated(Issuer::default())).prepare().await.unwrap_err();
-    assert_eq!(trouble.kind, TroubleKind::CredentialsRefused);
+    let error = model_as(&stage.azure(stage.settings()), federated(Issuer::default())).prepare().await.unwrap_err();
+    assert_eq!(error.kind, ServiceErrorKind::CredentialsRefused);
     for part in ["issuer https://issuer", "subject system:serviceaccount:bi:refresher", "audience api://AzureADTokenExchange"] {
-        assert!(trouble.message.contains(part), "{}", trouble.message);
+        assert!(error.message.contains(part), "{}", error.message);
     }
 }
 
@@ -101,8 +101,8 @@ async fn failing_issuer_is_not_retried_immediately() {
     let stage = Stage::new(|_| None).await;
     let model = model_as(&stage.azure(stage.settings()), federated(Issuer { refuses: true, ..Issuer::default() }));
     for _ in 0..3 {
-        let trouble = model.prepare().await.unwrap_err();
-        assert_eq!((trouble.kind, trouble.message.as_str(), trouble.retry_after), (TroubleKind::AssertionRefused, "grant it", None));
+        let error = model.prepare().await.unwrap_err();
+        assert_eq!((error.kind, error.message.as_str(), error.retry_after), (ServiceErrorKind::AssertionRefused, "grant it", None));
     }
     assert!(stage.requests().is_empty());
 }
@@ -134,7 +134,7 @@ async fn metadata(status: u16, body: &'static str) -> (SocketAddr, Arc<Mutex<Vec
     (address, heads)
 }
 
-async fn managed(identity: Identity, status: u16, body: &'static str) -> (Result<(), Trouble>, Vec<String>) {
+async fn managed(identity: Identity, status: u16, body: &'static str) -> (Result<(), ServiceError>, Vec<String>) {
     let (address, heads) = metadata(status, body).await;
     let hasty = crate::azure::Settings { call_timeout: std::time::Duration::from_millis(800), ..settings(&super::fake_azure::tls(&[]).1) };
     let azure = super::fake_azure::azure(hasty, address, address);
@@ -162,21 +162,21 @@ async fn managed_identity_token_is_from_the_machine() {
 async fn missing_managed_identity_is_one_sentence() {
     let unknown = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     let rows = [
-        (Some(GUID), 400, unknown, TroubleKind::CredentialsRefused, "no managed identity with the client id"),
-        (None, 400, unknown, TroubleKind::CredentialsRefused, "(Identity not found)"),
-        (None, 404, "", TroubleKind::ServiceError, "HTTP 404"),
-        (None, 429, "", TroubleKind::Throttled, "throttles requests"),
-        (None, 503, "<html>", TroubleKind::ServiceError, "HTTP 503"),
-        (None, 403, "<html>", TroubleKind::InvalidAnswer, "NO_PROXY"),
-        (None, 302, "", TroubleKind::InvalidAnswer, "NO_PROXY"),
-        (None, 200, "<html>", TroubleKind::InvalidAnswer, "NO_PROXY"),
-        (None, 200, r#"{"access_token":"a\nb"}"#, TroubleKind::InvalidAnswer, "NO_PROXY"),
-        (None, 0, "", TroubleKind::Unreachable, "is unreachable"),
+        (Some(GUID), 400, unknown, ServiceErrorKind::CredentialsRefused, "no managed identity with the client id"),
+        (None, 400, unknown, ServiceErrorKind::CredentialsRefused, "(Identity not found)"),
+        (None, 404, "", ServiceErrorKind::ServerError, "HTTP 404"),
+        (None, 429, "", ServiceErrorKind::Throttled, "throttles requests"),
+        (None, 503, "<html>", ServiceErrorKind::ServerError, "HTTP 503"),
+        (None, 403, "<html>", ServiceErrorKind::InvalidResponse, "NO_PROXY"),
+        (None, 302, "", ServiceErrorKind::InvalidResponse, "NO_PROXY"),
+        (None, 200, "<html>", ServiceErrorKind::InvalidResponse, "NO_PROXY"),
+        (None, 200, r#"{"access_token":"a\nb"}"#, ServiceErrorKind::InvalidResponse, "NO_PROXY"),
+        (None, 0, "", ServiceErrorKind::Unreachable, "is unreachable"),
     ];
     for (client, status, body, kind, expected) in rows {
-        let trouble = managed(Identity::managed(client), status, body).await.0.unwrap_err();
-        assert_eq!(trouble.kind, kind, "{status} {}", trouble.message);
-        assert!(trouble.message.contains(expected), "{}", trouble.message);
+        let error = managed(Identity::managed(client), status, body).await.0.unwrap_err();
+        assert_eq!(error.kind, kind, "{status} {}", error.message);
+        assert!(error.message.contains(expected), "{}", error.message);
     }
 }
 
@@ -199,7 +199,7 @@ async fn metadata_service_errors_have_their_remedy() {
     let source = r#"{"error":"unknown_source","error_description":"Unknown Source \u003cURI\u003e"}"#;
     let coded = r#"{"error":"invalid_request","error_description":"AADSTS7000112: Application 'x' is disabled."}"#;
     let busy = r#"{"error":"invalid_request","error_description":"AADSTS90033: A transient error has occurred."}"#;
-    let refused = TroubleKind::CredentialsRefused;
+    let refused = ServiceErrorKind::CredentialsRefused;
     let cloud = "the application of the service is missing or disabled in this tenant: check that the operator's cloud is the cloud of the tenant (AADSTS";
     let rows = [
         (None, 400, unknown_resource, refused, format!("{cloud}500011)")),
@@ -215,24 +215,24 @@ async fn metadata_service_errors_have_their_remedy() {
         (None, 400, odd, refused, "rejects the request (invalid_scope): The scope is odd.".to_owned()),
         (None, 401, source, refused, "rejects the request (unknown_source): Unknown Source".to_owned()),
         (None, 400, coded, refused, "the application is disabled in this tenant: enable it, or use another one (AADSTS7000112)".to_owned()),
-        (None, 400, busy, TroubleKind::ServiceError, "AADSTS90033".to_owned()),
-        (None, 400, r#"{"error":"server_error"}"#, TroubleKind::ServiceError, "the metadata service".to_owned()),
-        (None, 400, r#"{"error":"temporarily_unavailable"}"#, TroubleKind::ServiceError, "the metadata service".to_owned()),
+        (None, 400, busy, ServiceErrorKind::ServerError, "AADSTS90033".to_owned()),
+        (None, 400, r#"{"error":"server_error"}"#, ServiceErrorKind::ServerError, "the metadata service".to_owned()),
+        (None, 400, r#"{"error":"temporarily_unavailable"}"#, ServiceErrorKind::ServerError, "the metadata service".to_owned()),
         (None, 400, bare_header, refused, "without its Metadata header".to_owned()),
         (None, 400, r#"{"error":"Identity not found"}"#, refused, "has no managed identity: assign one to it".to_owned()),
-        (None, 404, unknown, TroubleKind::ServiceError, "HTTP 404".to_owned()),
-        (None, 410, "", TroubleKind::ServiceError, "HTTP 410".to_owned()),
-        (None, 500, odd, TroubleKind::ServiceError, "HTTP 500".to_owned()),
-        (None, 400, "<html>", TroubleKind::InvalidAnswer, "NO_PROXY".to_owned()),
-        (None, 400, r#"{"error":{"code":"x"}}"#, TroubleKind::InvalidAnswer, "NO_PROXY".to_owned()),
+        (None, 404, unknown, ServiceErrorKind::ServerError, "HTTP 404".to_owned()),
+        (None, 410, "", ServiceErrorKind::ServerError, "HTTP 410".to_owned()),
+        (None, 500, odd, ServiceErrorKind::ServerError, "HTTP 500".to_owned()),
+        (None, 400, "<html>", ServiceErrorKind::InvalidResponse, "NO_PROXY".to_owned()),
+        (None, 400, r#"{"error":{"code":"x"}}"#, ServiceErrorKind::InvalidResponse, "NO_PROXY".to_owned()),
     ];
     let mut sentences = std::collections::BTreeSet::new();
     for (client, status, body, kind, expected) in rows {
-        let trouble = managed(Identity::managed(client), status, body).await.0.unwrap_err();
-        assert_eq!(trouble.kind, kind, "{status} {}", trouble.message);
-        assert!(trouble.message.contains(&expected), "{}", trouble.message);
-        assert!(!trouble.message.contains("Trace") && !trouble.message.contains('\n'), "{}", trouble.message);
-        sentences.insert(trouble.message);
+        let error = managed(Identity::managed(client), status, body).await.0.unwrap_err();
+        assert_eq!(error.kind, kind, "{status} {}", error.message);
+        assert!(error.message.contains(&expected), "{}", error.message);
+        assert!(!error.message.contains("Trace") && !error.message.contains('\n'), "{}", error.message);
+        sentences.insert(error.message);
     }
     assert!(sentences.len() >= 14, "{sentences:#?}");
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::fake_azure::{Reply, SERVER, Stage, power_bi_of, reply};
 use crate::azure::Window;
-use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, Submission, Trouble, TroubleKind};
+use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, ServiceError, ServiceErrorKind, Submission};
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
 
@@ -13,11 +13,11 @@ fn window() -> Window {
     Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:00:30Z") }
 }
 
-async fn list(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, Trouble>, Stage) {
+async fn list(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, ServiceError>, Stage) {
     list_in(window(), answer).await
 }
 
-async fn list_in(window: Window, answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, Trouble>, Stage) {
+async fn list_in(window: Window, answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, ServiceError>, Stage) {
     let stage = Stage::new(move |request| {
         let path = request.line.strip_prefix(&format!("GET {SERVER}{PATH}"))?;
         answer(path)
@@ -64,8 +64,8 @@ async fn relevant_rows_are_read_with_details() {
     assert_eq!(seen, expected);
     assert_eq!(listing.operations[2].start, "2026-01-01T12:00:01.5Z".parse().ok());
     // The clock was read when the list arrived, long before the rows were complete.
-    let ahead = listing.ahead.unwrap();
-    assert!(!listing.truncated && ahead.most.is_zero() && ahead.least.as_secs() > -5, "{ahead:?}");
+    let clock_skew = listing.clock_skew.unwrap();
+    assert!(!listing.truncated && clock_skew.max.is_zero() && clock_skew.min.as_secs() > -5, "{clock_skew:?}");
     assert_eq!(stage.count("GET"), 5);
 }
 
@@ -95,15 +95,15 @@ async fn list_with_more_rows_than_details_is_truncated() {
 
 #[tokio::test]
 async fn invalid_list_is_an_error() {
-    let cases: [(u16, &str, &str, TroubleKind); 8] = [
-        (200, "text/html", "<html>", TroubleKind::InvalidAnswer),
-        (200, "application/json", "", TroubleKind::InvalidAnswer),
-        (200, "application/json", "{}", TroubleKind::InvalidAnswer),
-        (200, "application/json", r#"[{"refreshId":"a""#, TroubleKind::InvalidAnswer),
-        (404, "application/json", "{}", TroubleKind::NotFound),
-        (403, "application/json", "{}", TroubleKind::AccessDenied),
-        (503, "text/html", "<html>", TroubleKind::ServiceError),
-        (302, "text/plain", "", TroubleKind::InvalidAnswer),
+    let cases: [(u16, &str, &str, ServiceErrorKind); 8] = [
+        (200, "text/html", "<html>", ServiceErrorKind::InvalidResponse),
+        (200, "application/json", "", ServiceErrorKind::InvalidResponse),
+        (200, "application/json", "{}", ServiceErrorKind::InvalidResponse),
+        (200, "application/json", r#"[{"refreshId":"a""#, ServiceErrorKind::InvalidResponse),
+        (404, "application/json", "{}", ServiceErrorKind::NotFound),
+        (403, "application/json", "{}", ServiceErrorKind::AccessDenied),
+        (503, "text/html", "<html>", ServiceErrorKind::ServerError),
+        (302, "text/plain", "", ServiceErrorKind::InvalidResponse),
     ];
     for (status, kind, body, expected) in cases {
         let (listing, _stage) = list(move |_| Some(reply(status, &[("content-type", kind)], body))).await;
@@ -123,7 +123,7 @@ async fn refused_details_leave_the_row_as_listed() {
         })
         .await;
         let listing = listing.unwrap();
-        let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.refresh_type.as_deref(), o.unread)).collect();
+        let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.refresh_type.as_deref(), o.incomplete)).collect();
         let expected = [("a", Phase::InProgress, None, unread), ("b", Phase::Succeeded, Some("full"), false)];
         assert_eq!((seen.as_slice(), listing.truncated), (&expected[..], false), "{status}");
     }
@@ -133,7 +133,7 @@ async fn refused_details_leave_the_row_as_listed() {
         _ => Some(reply(429, &[], "")),
     })
     .await;
-    assert_eq!(listing.unwrap_err().kind, TroubleKind::Throttled);
+    assert_eq!(listing.unwrap_err().kind, ServiceErrorKind::Throttled);
 }
 
 #[tokio::test]
@@ -179,8 +179,8 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
     for unread in ["null", "7", long.as_str()] {
         for (rows, expected) in [
             (format!("{ended},{unread},{ended}"), "Rejected"),
-            (format!("{unread},{ended}"), "ServiceError"),
-            (unread.to_owned(), "ServiceError"),
+            (format!("{unread},{ended}"), "ServerError"),
+            (unread.to_owned(), "ServerError"),
             (format!("{unread},{runs}"), "busy"),
             (format!("{ended},{unread},{runs}"), "busy"),
         ] {
@@ -194,9 +194,9 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
             .await;
             let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
             let seen = match call.submit(&Request::Refresh(RefreshRequest::default())).await {
-                Submission::Refused(trouble) => {
-                    assert!(trouble.message.contains("Ungültig."), "{}", trouble.message);
-                    format!("{:?}", trouble.kind)
+                Submission::NotStarted(error) => {
+                    assert!(error.message.contains("Ungültig."), "{}", error.message);
+                    format!("{:?}", error.kind)
                 }
                 Submission::Busy { .. } => "busy".to_owned(),
                 other => panic!("{other:?}"),

@@ -3,7 +3,7 @@
 use super::fake_azure::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
 use crate::azure::identity::{Identity, Spelling};
 use crate::azure::power_bi::ModelName;
-use crate::operation::{CallKind, ModelIds, OperationKind, Presence, Request, Resolution, Submission, TroubleKind};
+use crate::operation::{CallKind, ModelIds, ModelLookup, OperationKind, Presence, Request, ServiceErrorKind, Submission};
 
 const OTHER: &str = "11111111-1111-4111-8111-111111111111";
 
@@ -12,7 +12,7 @@ fn list(rows: &[(&str, &str)], next: Option<&str>) -> String {
     serde_json::json!({"@odata.context": "x", "value": rows, "@odata.nextLink": next}).to_string()
 }
 
-async fn resolve(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Resolution, Stage) {
+async fn resolve(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (ModelLookup, Stage) {
     let stage = Stage::new(move |request| answer(request.line.strip_prefix(&format!("GET {POWER_BI}/v1.0/myorg/groups"))?)).await;
     let name = ModelName::by_names("Sales & O'Brien", "Orders").unwrap();
     let call = power_bi_named(&stage.azure(stage.hasty()), name).prepare().await.unwrap();
@@ -37,14 +37,14 @@ async fn names_are_resolved_over_pages() {
         _ => None,
     })
     .await;
-    assert_eq!(found, Resolution::Found(ModelIds { group_id: GROUP.to_owned(), dataset_id: DATASET.to_owned() }));
+    assert_eq!(found, ModelLookup::Found(ModelIds { group_id: GROUP.to_owned(), dataset_id: DATASET.to_owned() }));
     assert_eq!(stage.count("GET "), 3);
 }
 
 #[tokio::test]
 async fn missing_and_ambiguous_names_are_explained() {
     let (none, _stage) = resolve(|_| Some(reply(200, &[], &list(&[], None)))).await;
-    assert!(matches!(&none, Resolution::Unclear(why) if why.contains("no workspace named \"Sales & O'Brien\"")), "{none:?}");
+    assert!(matches!(&none, ModelLookup::Ambiguous(why) if why.contains("no workspace named \"Sales & O'Brien\"")), "{none:?}");
     // A service that ignores the filter is supported too.
     let (two, _stage) = resolve(|rest| {
         let groups = list(&[(GROUP, "Sales & O'Brien"), (OTHER, "Other")], None);
@@ -52,31 +52,31 @@ async fn missing_and_ambiguous_names_are_explained() {
         Some(reply(200, &[], if rest == FILTER { &groups } else { &datasets }))
     })
     .await;
-    assert!(matches!(&two, Resolution::Unclear(why) if why.starts_with("2 semantic models are named \"Orders\"")), "{two:?}");
+    assert!(matches!(&two, ModelLookup::Ambiguous(why) if why.starts_with("2 semantic models are named \"Orders\"")), "{two:?}");
 }
 
 #[tokio::test]
 async fn invalid_list_of_names_is_an_error_and_sends_no_token() {
     let evil = list(&[], Some(&format!("https://{EVIL}/v1.0/myorg/groups?$skip=1")));
     let rows = [
-        (200, String::new(), TroubleKind::InvalidAnswer),
-        (200, "<html>".to_owned(), TroubleKind::InvalidAnswer),
-        (200, "{}".to_owned(), TroubleKind::InvalidAnswer),
-        (200, r#"{"value":[{"id":"#.to_owned(), TroubleKind::InvalidAnswer),
-        (200, format!(r#"{{"value":{}"#, "[".repeat(100_000)), TroubleKind::InvalidAnswer),
-        (200, evil, TroubleKind::InvalidAnswer),
-        (401, String::new(), TroubleKind::AccessDenied),
-        (404, String::new(), TroubleKind::NotFound),
-        (503, String::new(), TroubleKind::ServiceError),
+        (200, String::new(), ServiceErrorKind::InvalidResponse),
+        (200, "<html>".to_owned(), ServiceErrorKind::InvalidResponse),
+        (200, "{}".to_owned(), ServiceErrorKind::InvalidResponse),
+        (200, r#"{"value":[{"id":"#.to_owned(), ServiceErrorKind::InvalidResponse),
+        (200, format!(r#"{{"value":{}"#, "[".repeat(100_000)), ServiceErrorKind::InvalidResponse),
+        (200, evil, ServiceErrorKind::InvalidResponse),
+        (401, String::new(), ServiceErrorKind::AccessDenied),
+        (404, String::new(), ServiceErrorKind::NotFound),
+        (503, String::new(), ServiceErrorKind::ServerError),
     ];
     for (status, body, expected) in rows {
         let shown = body.chars().take(80).collect::<String>();
         let (seen, stage) = resolve(move |_| Some(reply(status, &[], &body))).await;
-        assert!(matches!(&seen, Resolution::Trouble(trouble) if trouble.kind == expected), "{status} {shown}: {seen:?}");
+        assert!(matches!(&seen, ModelLookup::Failed(error) if error.kind == expected), "{status} {shown}: {seen:?}");
         assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
     }
     let (seen, stage) = resolve(|_| Some(reply(302, &[("location", &format!("https://{EVIL}/x"))], ""))).await;
-    assert!(matches!(&seen, Resolution::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}");
+    assert!(matches!(&seen, ModelLookup::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
     assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
 }
 
@@ -89,14 +89,14 @@ async fn throttled_resolution_delays_no_poll_or_cancellation() {
     .await;
     let azure = stage.azure(stage.settings());
     let named = power_bi_named(&azure, ModelName::by_names("Sales", "Orders").unwrap());
-    let Resolution::Trouble(trouble) = named.prepare_for(CallKind::Resolve).await.unwrap().resolve().await else { panic!() };
-    assert_eq!(trouble.kind, TroubleKind::Throttled);
-    let until = trouble.message.split("the operator waits until ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    let ModelLookup::Failed(error) = named.prepare_for(CallKind::Resolve).await.unwrap().resolve().await else { panic!() };
+    assert_eq!(error.kind, ServiceErrorKind::Throttled);
+    let until = error.message.split("the operator waits until ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
     let until: jiff::Timestamp = until.parse().unwrap();
     assert!((3_380..=3_393).contains(&until.duration_since(jiff::Timestamp::now()).as_secs()), "{until}");
     for _ in 0..3 {
         let again = named.prepare_for(CallKind::Resolve).await.unwrap_err();
-        assert_eq!((again.kind, &again.message), (trouble.kind, &trouble.message), "the message stays the same");
+        assert_eq!((again.kind, &again.message), (error.kind, &error.message), "the message stays the same");
     }
     assert_eq!(stage.count("GET "), 1);
     for kind in [OperationKind::Refresh, OperationKind::Sync] {
@@ -110,7 +110,7 @@ async fn throttled_resolution_delays_no_poll_or_cancellation() {
 async fn lists_are_bounded_in_pages_and_size() {
     let (seen, stage) = resolve(|rest| Some(reply(200, &[], &list(&[], Some(&format!("{}x", rest.replace("?$filter", "?x"))))))).await;
     assert!(
-        matches!(&seen, Resolution::Unclear(why) if why.contains("groupId and datasetId")) || matches!(&seen, Resolution::Trouble(_)),
+        matches!(&seen, ModelLookup::Ambiguous(why) if why.contains("groupId and datasetId")) || matches!(&seen, ModelLookup::Failed(_)),
         "{seen:?}"
     );
     assert!(stage.count("GET ") <= 20);
@@ -119,7 +119,7 @@ async fn lists_are_bounded_in_pages_and_size() {
         Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{\"value\":[".to_owned(), row))
     })
     .await;
-    assert!(matches!(&seen, Resolution::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}");
+    assert!(matches!(&seen, ModelLookup::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
 }
 
 #[tokio::test]
@@ -127,10 +127,10 @@ async fn ids_need_no_resolution_and_names_have_no_url() {
     let stage = Stage::new(|_| None).await;
     let azure = stage.azure(stage.settings());
     let ids = ModelIds { group_id: GROUP.to_owned(), dataset_id: DATASET.to_owned() };
-    assert_eq!(power_bi_of(&azure).prepare().await.unwrap().resolve().await, Resolution::Found(ids));
+    assert_eq!(power_bi_of(&azure).prepare().await.unwrap().resolve().await, ModelLookup::Found(ids));
     let named = power_bi_named(&azure, ModelName::by_names("Sales", "Orders").unwrap());
     let submission = named.prepare().await.unwrap().submit(&Request::Sync).await;
-    assert!(matches!(submission, Submission::Refused(_)), "{submission:?}");
+    assert!(matches!(submission, Submission::NotStarted(_)), "{submission:?}");
     assert_eq!(stage.count("GET ") + stage.count(&format!("POST {POWER_BI}")), 0);
     let mut settings = stage.settings();
     settings.cloud.power_bi = None;
@@ -157,10 +157,10 @@ async fn workspace_list_distinguishes_deletion_from_lost_access() {
     let (here, there) = (page(&[(OTHER, "Orders"), (&DATASET.to_uppercase(), "")], None), page(&[(OTHER, "Orders")], None));
     let (empty, next) = (page(&[], None), page(&[(OTHER, "Orders")], Some(&format!("https://{datasets}?$skip=1"))));
     for (first, second, expected) in [
-        (here.clone(), String::new(), Some(Presence::There)),
-        (there, String::new(), Some(Presence::Gone)),
-        (empty, String::new(), Some(Presence::Gone)),
-        (next.clone(), here, Some(Presence::There)),
+        (here.clone(), String::new(), Some(Presence::Exists)),
+        (there, String::new(), Some(Presence::Absent)),
+        (empty, String::new(), Some(Presence::Absent)),
+        (next.clone(), here, Some(Presence::Exists)),
         // The second page is not a list.
         (next, String::new(), None),
         ("{}".to_owned(), String::new(), None),
@@ -169,14 +169,17 @@ async fn workspace_list_distinguishes_deletion_from_lost_access() {
         let (seen, _stage) = find(model, move |rest| Some(reply(200, &[], if rest == of { &first } else { &second }))).await;
         match expected {
             Some(expected) => assert_eq!(seen, expected),
-            None => assert!(matches!(&seen, Presence::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}"),
+            None => assert!(matches!(&seen, Presence::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}"),
         }
     }
-    for (status, kind) in
-        [(401, TroubleKind::AccessDenied), (403, TroubleKind::AccessDenied), (404, TroubleKind::NotFound), (503, TroubleKind::ServiceError)]
-    {
+    for (status, kind) in [
+        (401, ServiceErrorKind::AccessDenied),
+        (403, ServiceErrorKind::AccessDenied),
+        (404, ServiceErrorKind::NotFound),
+        (503, ServiceErrorKind::ServerError),
+    ] {
         let (seen, _stage) = find(model, move |rest| rest.ends_with("/datasets").then(|| reply(status, &[], ""))).await;
-        assert!(matches!(&seen, Presence::Trouble(trouble) if trouble.kind == kind), "{status}: {seen:?}");
+        assert!(matches!(&seen, Presence::Failed(error) if error.kind == kind), "{status}: {seen:?}");
     }
 }
 
@@ -185,9 +188,9 @@ async fn database_is_gone_only_if_its_server_reports_it() {
     let model = |stage: &Stage| stage.model();
     let code = |code: &str| format!(r#"{{"code":"{code}","message":"m"}}"#);
     for (status, body, expected) in [
-        (200, "[]".to_owned(), Some(Presence::There)),
-        (404, code("DatabaseNotFound"), Some(Presence::Gone)),
-        (404, code("ModelNotFound"), Some(Presence::Gone)),
+        (200, "[]".to_owned(), Some(Presence::Exists)),
+        (404, code("DatabaseNotFound"), Some(Presence::Absent)),
+        (404, code("ModelNotFound"), Some(Presence::Absent)),
         (404, code("ServerNotFound"), None),
         (404, String::new(), None),
         (400, code("Unauthorized"), None),
@@ -199,7 +202,7 @@ async fn database_is_gone_only_if_its_server_reports_it() {
         let (seen, _stage) = find(model, move |rest| rest.ends_with("/refreshes").then(|| reply(status, &[], &body))).await;
         match expected {
             Some(expected) => assert_eq!(seen, expected, "{status} {shown}"),
-            None => assert!(matches!(seen, Presence::Trouble(_)), "{status} {shown}: {seen:?}"),
+            None => assert!(matches!(seen, Presence::Failed(_)), "{status} {shown}: {seen:?}"),
         }
     }
 }

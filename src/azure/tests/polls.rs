@@ -2,7 +2,7 @@
 
 use super::fake_azure::{EVIL, Reply, SERVER, Stage, model_of, power_bi_of, reply};
 use crate::azure::Settings;
-use crate::operation::{Cancellation, Failure, Handle, Look, OperationId, OperationKind, Phase, TroubleKind};
+use crate::operation::{CancelResult, FailureCause, OperationId, OperationKind, OperationRef, Phase, PollResult, ServiceErrorKind};
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes/1a";
 
@@ -10,30 +10,33 @@ fn id() -> OperationId {
     OperationId::parse("1a").unwrap()
 }
 
-async fn look(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Look, Stage) {
+async fn look(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (PollResult, Stage) {
     look_with(Stage::settings, answer).await
 }
 
-async fn look_with(settings: fn(&Stage) -> Settings, answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Look, Stage) {
+async fn look_with(
+    settings: fn(&Stage) -> Settings,
+    answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
+) -> (PollResult, Stage) {
     let stage = Stage::new(move |request| {
         let path = request.line.strip_prefix(&format!("GET {SERVER}"))?;
         answer(path)
     })
     .await;
     let call = model_of(&stage.azure(settings(&stage))).prepare().await.unwrap();
-    (call.look(OperationKind::Refresh, &Handle::by_id(id())).await, stage)
+    (call.look(OperationKind::Refresh, &OperationRef::by_id(id())).await, stage)
 }
 
-fn phase(look: Look) -> Phase {
+fn phase(look: PollResult) -> Phase {
     match look {
-        Look::Found { operation, .. } => operation.phase,
+        PollResult::Found { operation, .. } => operation.phase,
         other => panic!("{other:?}"),
     }
 }
 
-fn trouble(look: Look) -> (TroubleKind, String) {
+fn service_error(look: PollResult) -> (ServiceErrorKind, String) {
     match look {
-        Look::Trouble(trouble) => (trouble.kind, trouble.message),
+        PollResult::Failed(error) => (error.kind, error.message),
         other => panic!("{other:?}"),
     }
 }
@@ -43,7 +46,7 @@ async fn existing_operation_is_found_and_missing_one_is_gone() {
     let (seen, stage) = look(|path| (path == PATH).then(|| reply(200, &[], r#"{"status":"succeeded"}"#))).await;
     assert_eq!(phase(seen), Phase::Succeeded);
     assert!(stage.requests()[1].head.contains("authorization: Bearer planted-token"));
-    assert_eq!(look(|_| None).await.0, Look::Gone);
+    assert_eq!(look(|_| None).await.0, PollResult::NotFound);
 }
 
 #[tokio::test]
@@ -64,11 +67,11 @@ async fn invalid_message_does_not_hide_the_end() {
 async fn empty_accepted_response_is_running() {
     assert_eq!(phase(look(|_| Some(reply(202, &[], ""))).await.0), Phase::InProgress);
     for status in [200, 201, 204] {
-        let (kind, _) = trouble(look(move |_| Some(reply(status, &[], ""))).await.0);
-        assert_eq!(kind, TroubleKind::InvalidAnswer, "{status}");
+        let (kind, _) = service_error(look(move |_| Some(reply(status, &[], ""))).await.0);
+        assert_eq!(kind, ServiceErrorKind::InvalidResponse, "{status}");
     }
     let (cut, _stage) = look(|_| Some(Reply::Write("HTTP/1.1 202 X\r\ncontent-length: 9\r\nconnection: close\r\n\r\n".to_owned()))).await;
-    assert_eq!(trouble(cut).0, TroubleKind::InvalidAnswer);
+    assert_eq!(service_error(cut).0, ServiceErrorKind::InvalidResponse);
 }
 
 #[tokio::test]
@@ -91,18 +94,18 @@ async fn refused_details_leave_the_operation_as_listed() {
                 _ => None,
             })
             .await;
-            let Look::Found { operation, .. } = seen else { panic!("{status} {body}: {seen:?}") };
+            let PollResult::Found { operation, .. } = seen else { panic!("{status} {body}: {seen:?}") };
             assert_eq!((operation.id.as_str(), operation.phase), ("1a", expected), "{status} {body}");
             assert_eq!(stage.count("GET"), 2);
         }
     }
     // An operation that is not in the list is as its details show it. After a throttled call, there is no further call.
     for (status, list, kind, calls) in [
-        (400, "[]", TroubleKind::Rejected, 2),
-        (500, "<html>", TroubleKind::ServiceError, 2),
-        (403, r#"[{"refreshId":"2b","status":"failed"}]"#, TroubleKind::AccessDenied, 2),
-        (429, ended.as_str(), TroubleKind::Throttled, 1),
-        (302, ended.as_str(), TroubleKind::InvalidAnswer, 1),
+        (400, "[]", ServiceErrorKind::Rejected, 2),
+        (500, "<html>", ServiceErrorKind::ServerError, 2),
+        (403, r#"[{"refreshId":"2b","status":"failed"}]"#, ServiceErrorKind::AccessDenied, 2),
+        (429, ended.as_str(), ServiceErrorKind::Throttled, 1),
+        (302, ended.as_str(), ServiceErrorKind::InvalidResponse, 1),
     ] {
         let list = list.to_owned();
         let (seen, stage) = look(move |path| match path {
@@ -111,7 +114,7 @@ async fn refused_details_leave_the_operation_as_listed() {
             _ => None,
         })
         .await;
-        assert_eq!((trouble(seen).0, stage.count("GET")), (kind, calls), "{status}");
+        assert_eq!((service_error(seen).0, stage.count("GET")), (kind, calls), "{status}");
     }
 }
 
@@ -123,9 +126,9 @@ async fn failure_without_text_is_explained_by_its_row() {
     let (paused, evicted) = (row("Failed", "CapacityNotActive"), row("Failed", "0xC11C0020"));
     let said = r#"{"status":"Failed","serviceExceptionJson":"{\"errorCode\":\"X_1\"}"}"#;
     for (details, list, messages, failure, calls) in [
-        (r#"{"status":"Failed"}"#, paused.as_str(), 1, Some(Failure::CapacityPaused), 2),
-        (r#"{"status":"Failed"}"#, evicted.as_str(), 1, Some(Failure::Evicted), 2),
-        (r#"{"status":"Unknown","extendedStatus":"Failed"}"#, paused.as_str(), 1, Some(Failure::CapacityPaused), 2),
+        (r#"{"status":"Failed"}"#, paused.as_str(), 1, Some(FailureCause::CapacityPaused), 2),
+        (r#"{"status":"Failed"}"#, evicted.as_str(), 1, Some(FailureCause::Evicted), 2),
+        (r#"{"status":"Unknown","extendedStatus":"Failed"}"#, paused.as_str(), 1, Some(FailureCause::CapacityPaused), 2),
         // Another end, no row, or no list.
         (r#"{"status":"Cancelled"}"#, paused.as_str(), 0, None, 2),
         (r#"{"status":"Failed"}"#, "[]", 0, None, 2),
@@ -141,7 +144,9 @@ async fn failure_without_text_is_explained_by_its_row() {
         })
         .await;
         let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
-        let Look::Found { operation, .. } = call.look(OperationKind::Refresh, &Handle::by_id(id())).await else { panic!("{details}") };
+        let PollResult::Found { operation, .. } = call.look(OperationKind::Refresh, &OperationRef::by_id(id())).await else {
+            panic!("{details}")
+        };
         assert_eq!((operation.messages.len(), operation.failure, stage.count("GET")), (messages, failure, calls), "{details}");
     }
     // Rows of Analysis Services contain no errors.
@@ -153,18 +158,18 @@ async fn failure_without_text_is_explained_by_its_row() {
 async fn bodies_are_bounded_in_size_and_time() {
     let (seen, _stage) =
         look(|_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536)))).await;
-    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the response of the service is larger than 8 MiB".to_owned()));
+    assert_eq!(service_error(seen), (ServiceErrorKind::InvalidResponse, "the response of the service is larger than 8 MiB".to_owned()));
 
     let (seen, _stage) = look(|_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99999999\r\n\r\n".to_owned()))).await;
-    assert_eq!(trouble(seen).0, TroubleKind::InvalidAnswer);
+    assert_eq!(service_error(seen).0, ServiceErrorKind::InvalidResponse);
 
     let (seen, _stage) =
         look_with(Stage::hasty, |_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{".to_owned()))).await;
-    assert_eq!(trouble(seen), (TroubleKind::Unreachable, "the response of the service did not complete in time".to_owned()));
+    assert_eq!(service_error(seen), (ServiceErrorKind::Unreachable, "the response of the service did not complete in time".to_owned()));
 
     let (seen, _stage) =
         look(|_| Some(Reply::Write("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{\"status\":\"succeeded\"}".to_owned()))).await;
-    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the response of the service is incomplete".to_owned()));
+    assert_eq!(service_error(seen), (ServiceErrorKind::InvalidResponse, "the response of the service is incomplete".to_owned()));
 }
 
 #[tokio::test]
@@ -179,13 +184,13 @@ async fn redirects_are_followed_only_on_the_same_host() {
 
     for there in [format!("https://{EVIL}/x"), format!("http://{SERVER}/x"), format!("https://{SERVER}:444/x")] {
         let (seen, stage) = look(move |_| Some(reply(302, &[("location", &there)], ""))).await;
-        assert_eq!(trouble(seen).0, TroubleKind::InvalidAnswer);
+        assert_eq!(service_error(seen).0, ServiceErrorKind::InvalidResponse);
         assert_eq!(stage.requests().len(), 2);
         assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
     }
 
     let (seen, stage) = look(|_| Some(reply(302, &[("location", PATH)], ""))).await;
-    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the service redirects in a circle".to_owned()));
+    assert_eq!(service_error(seen), (ServiceErrorKind::InvalidResponse, "the service redirects in a circle".to_owned()));
     assert_eq!(stage.count(&format!("GET {SERVER}")), 4);
 }
 
@@ -193,6 +198,6 @@ async fn redirects_are_followed_only_on_the_same_host() {
 async fn cancellation_is_sent_once() {
     let stage = Stage::new(|request| request.line.starts_with("DELETE").then(|| reply(204, &[], ""))).await;
     let call = stage.model().prepare().await.unwrap();
-    assert_eq!(call.cancel(&id()).await, Cancellation::Accepted);
+    assert_eq!(call.cancel(&id()).await, CancelResult::Accepted);
     assert_eq!(stage.requests()[1].line, format!("DELETE {SERVER}{PATH}"));
 }

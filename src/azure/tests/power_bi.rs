@@ -9,8 +9,8 @@ use super::fake_azure::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_n
 use crate::azure::Window;
 use crate::azure::power_bi::ModelName;
 use crate::operation::{
-    CallKind, Cancellation, Failure, Handle, Look, OperationId, OperationKind, Origin, Phase, RefreshRequest, Request, Submission,
-    TroubleKind,
+    CallKind, CancelResult, FailureCause, OperationId, OperationKind, OperationRef, Origin, Phase, PollResult, RefreshRequest, Request,
+    ServiceErrorKind, Submission,
 };
 
 fn path() -> String {
@@ -31,9 +31,9 @@ async fn submit(stage: &Stage) -> Submission {
     call.submit(&Request::Refresh(RefreshRequest::default())).await
 }
 
-fn refused(submission: Submission) -> (TroubleKind, String) {
+fn refused(submission: Submission) -> (ServiceErrorKind, String) {
     match submission {
-        Submission::Refused(trouble) => (trouble.kind, trouble.message),
+        Submission::NotStarted(error) => (error.kind, error.message),
         other => panic!("{other:?}"),
     }
 }
@@ -57,7 +57,7 @@ async fn refresh_is_requested_as_documented_and_identified() {
         let stage = stage(move |_, rest| rest.is_empty().then(|| Reply::Write(answer.clone()))).await;
         match submit(&stage).await {
             Submission::Accepted { id, .. } => assert_eq!(Some(id.as_str()), expected),
-            Submission::Unanswered { .. } => assert_eq!(None, expected),
+            Submission::Unknown { .. } => assert_eq!(None, expected),
             other => panic!("{other:?}"),
         }
         let requests = stage.requests();
@@ -104,7 +104,7 @@ async fn settled(code: &str, text: &str, list: String) -> (String, usize) {
     let stage = stage(move |method, _| Some(if method == "POST" { reply(400, &[], &error) } else { reply(200, &[], &list) })).await;
     let word = match submit(&stage).await {
         Submission::Busy { .. } => "busy".to_owned(),
-        Submission::Refused(trouble) => format!("{:?}", trouble.kind),
+        Submission::NotStarted(error) => format!("{:?}", error.kind),
         other => panic!("{other:?}"),
     };
     assert_eq!(stage.count("POST api"), 1);
@@ -150,7 +150,7 @@ async fn unknown_400_is_reported_with_text_of_service() {
         let list = list.clone();
         let stage = stage(move |method, _| Some(if method == "POST" { reply(400, &[], body) } else { reply(200, &[], &list) })).await;
         let (kind, message) = refused(submit(&stage).await);
-        assert_eq!(kind, TroubleKind::Rejected, "{body}");
+        assert_eq!(kind, ServiceErrorKind::Rejected, "{body}");
         assert!(message.contains("DM_Wrong") && message.contains("Ungültige Anforderung."), "{message}");
         assert!(!message.contains("quota"), "{message}");
     }
@@ -169,7 +169,7 @@ async fn failure_without_details_is_explained_by_row() {
         let window = Window { intent: now.checked_sub(SignedDuration::from_secs(90)).unwrap(), now };
         let operations = call.list(OperationKind::Refresh, window).await.unwrap().operations;
         assert_eq!(operations[0].messages[0].text, "CapacityNotActive");
-        assert_eq!(operations[0].failure, Some(Failure::CapacityPaused));
+        assert_eq!(operations[0].failure, Some(FailureCause::CapacityPaused));
     }
 }
 
@@ -181,13 +181,13 @@ async fn unresolved_400_ends_no_run() {
         })
         .await;
         let (kind, message) = refused(submit(&stage).await);
-        assert_eq!(kind, TroubleKind::ServiceError);
+        assert_eq!(kind, ServiceErrorKind::ServerError);
         assert!(message.contains("failed to check whether another refresh is running"), "{message}");
     }
     let stage =
         stage(|method, _| (method == "POST").then(|| reply(400, &[], "{}")).or_else(|| Some(Reply::WriteAndHang(String::new())))).await;
     let begun = std::time::Instant::now();
-    assert_eq!(refused(submit(&stage).await).0, TroubleKind::ServiceError);
+    assert_eq!(refused(submit(&stage).await).0, ServiceErrorKind::ServerError);
     assert!(begun.elapsed() < Duration::from_millis(3500), "the timeout of one call for both: {:?}", begun.elapsed());
 }
 
@@ -199,14 +199,14 @@ fn reply_of(status: u16, body: &str) -> String {
 #[tokio::test]
 async fn refusals_state_what_to_enable_or_grant() {
     let rows = [
-        (401, r#"{"error":{"code":"PowerBINotAuthorizedException"}}"#, TroubleKind::AccessDenied, "Service principals can call"),
-        (401, "", TroubleKind::AccessDenied, "Contributor"),
-        (403, r#"{"Message":"API is not accessible for application"}"#, TroubleKind::AccessDenied, "blocks applications"),
-        (403, r#"{"error":{"code":"Forbidden"}}"#, TroubleKind::AccessDenied, "Contributor"),
-        (403, r#"{"error":{"code":"TokenExpired"}}"#, TroubleKind::ServiceError, "requests a new one automatically"),
-        (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, TroubleKind::NotFound, "hides them from this identity"),
-        (400, r#"{"error":{"code":"CapacityNotActive"}}"#, TroubleKind::Paused, "capacity of the workspace is paused"),
-        (409, r#"{"error":{"code":"DailyQuotaReached"}}"#, TroubleKind::QuotaExceeded, "schedule fewer"),
+        (401, r#"{"error":{"code":"PowerBINotAuthorizedException"}}"#, ServiceErrorKind::AccessDenied, "Service principals can call"),
+        (401, "", ServiceErrorKind::AccessDenied, "Contributor"),
+        (403, r#"{"Message":"API is not accessible for application"}"#, ServiceErrorKind::AccessDenied, "blocks applications"),
+        (403, r#"{"error":{"code":"Forbidden"}}"#, ServiceErrorKind::AccessDenied, "Contributor"),
+        (403, r#"{"error":{"code":"TokenExpired"}}"#, ServiceErrorKind::ServerError, "requests a new one automatically"),
+        (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, ServiceErrorKind::NotFound, "hides them from this identity"),
+        (400, r#"{"error":{"code":"CapacityNotActive"}}"#, ServiceErrorKind::Paused, "capacity of the workspace is paused"),
+        (409, r#"{"error":{"code":"DailyQuotaReached"}}"#, ServiceErrorKind::QuotaExceeded, "schedule fewer"),
     ];
     for (status, body, kind, expected) in rows {
         let stage = stage(move |_, _| Some(reply(status, &[], body))).await;
@@ -222,16 +222,16 @@ async fn expired_token_is_replaced() {
         stage(move |_, _| std::mem::take(&mut *first.lock()).then(|| reply(403, &[], r#"{"error":{"code":"TokenExpired"}}"#))).await;
     let model = power_bi_of(&stage.azure(stage.settings()));
     for _ in 0..3 {
-        let _ = model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await;
+        let _ = model.prepare().await.unwrap().look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
     }
     assert_eq!(stage.count("POST login"), 2);
 }
 
-async fn look(status: u16, body: &str) -> Look {
+async fn look(status: u16, body: &str) -> PollResult {
     let answer = reply_of(status, body);
     let stage = stage(move |_, rest| (rest == "/1a").then(|| Reply::Write(answer.clone()))).await;
     let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
-    call.look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await
+    call.look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await
 }
 
 #[tokio::test]
@@ -246,10 +246,10 @@ async fn captured_and_documented_details_are_parsed() {
     let rows = [
         (202, running, Phase::NotStarted, None, 0, 0),
         (200, running, Phase::NotStarted, None, 0, 0),
-        (200, evicted, Phase::Failed, Some(Failure::Evicted), 1, 1),
+        (200, evicted, Phase::Failed, Some(FailureCause::Evicted), 1, 1),
         (202, attempts, Phase::InProgress, None, 0, 1),
-        (200, r#"{"status":"Disabled"}"#, Phase::Failed, Some(Failure::Disabled), 0, 0),
-        (200, r#"{"status":"Failed","extendedStatus":"TimedOut"}"#, Phase::TimedOut, Some(Failure::AttemptTimeLimit), 0, 0),
+        (200, r#"{"status":"Disabled"}"#, Phase::Failed, Some(FailureCause::Disabled), 0, 0),
+        (200, r#"{"status":"Failed","extendedStatus":"TimedOut"}"#, Phase::TimedOut, Some(FailureCause::AttemptTimeLimit), 0, 0),
         (
             200,
             r#"{"status":"Completed","extendedStatus":"Completed","serviceExceptionJson":"{\"errorCode\":\"x\"}"}"#,
@@ -261,27 +261,27 @@ async fn captured_and_documented_details_are_parsed() {
         (200, r#"{"status":"Failed","serviceExceptionJson":"{\"errorCode\":\"x\"}"}"#, Phase::Failed, None, 0, 1),
     ];
     for (status, body, phase, failure, objects, messages) in rows {
-        let Look::Found { operation, .. } = look(status, body).await else { panic!("{body}") };
+        let PollResult::Found { operation, .. } = look(status, body).await else { panic!("{body}") };
         assert_eq!((operation.phase, operation.failure), (phase, failure), "{body}");
         assert_eq!((operation.objects.len(), operation.messages.len()), (objects, messages), "{body}");
     }
-    let Look::Found { operation, .. } = look(202, attempts).await else { panic!() };
+    let PollResult::Found { operation, .. } = look(202, attempts).await else { panic!() };
     assert_eq!((operation.messages[0].severity.as_str(), operation.messages[0].text.as_str()), ("Warning", "no way"));
-    assert_eq!(look(404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#).await, Look::Gone);
+    assert_eq!(look(404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#).await, PollResult::NotFound);
     for body in
         ["", "<html>", r#"{"status":"Completed","status":"Unknown"}"#, r#"{"requestId":"2b","status":"Completed"}"#, &"[".repeat(200_000)]
     {
-        assert!(matches!(look(200, body).await, Look::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer));
+        assert!(matches!(look(200, body).await, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse));
     }
 }
 
 #[tokio::test]
 async fn late_cancellation_is_nothing_to_cancel() {
     let rows = [
-        (200, "", Cancellation::Accepted),
-        (202, "", Cancellation::Accepted),
-        (409, r#"{"error":{"code":"InvalidRequest","message":"无法取消刷新请求"}}"#, Cancellation::NothingToCancel),
-        (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, Cancellation::NothingToCancel),
+        (200, "", CancelResult::Accepted),
+        (202, "", CancelResult::Accepted),
+        (409, r#"{"error":{"code":"InvalidRequest","message":"无法取消刷新请求"}}"#, CancelResult::NotRunning),
+        (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, CancelResult::NotRunning),
     ];
     for (status, body, expected) in rows {
         let stage = stage(move |method, rest| (method == "DELETE" && rest == "/1a").then(|| reply(status, &[], body))).await;
@@ -330,9 +330,9 @@ async fn throttled_identity_backs_off_from_all_models_of_host() {
     let call = power_bi_of(&azure).prepare().await.unwrap();
     let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
     let other = ModelName::by_ids(DATASET, GROUP).unwrap();
-    let trouble = power_bi_named(&azure, other).prepare().await.unwrap_err();
-    assert_eq!(trouble.kind, TroubleKind::Throttled);
-    assert!(trouble.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
+    let error = power_bi_named(&azure, other).prepare().await.unwrap_err();
+    assert_eq!(error.kind, ServiceErrorKind::Throttled);
+    assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
 }
 
 /// A throttle applies to one kind of call. An overloaded capacity delays no call.
@@ -346,9 +346,9 @@ async fn throttle_delays_only_calls_of_its_kind() {
             let call = power_bi_of(&azure).prepare_for(throttled).await.unwrap();
             let id = OperationId::parse("1a").unwrap();
             match n {
-                0 => assert!(matches!(call.submit(&Request::Refresh(RefreshRequest::default())).await, Submission::Refused(_))),
-                1 => assert!(matches!(call.look(OperationKind::Refresh, &Handle::by_id(id)).await, Look::Trouble(_))),
-                _ => assert!(matches!(call.cancel(&id).await, Cancellation::Trouble(_))),
+                0 => assert!(matches!(call.submit(&Request::Refresh(RefreshRequest::default())).await, Submission::NotStarted(_))),
+                1 => assert!(matches!(call.look(OperationKind::Refresh, &OperationRef::by_id(id)).await, PollResult::Failed(_))),
+                _ => assert!(matches!(call.cancel(&id).await, CancelResult::Failed(_))),
             }
             for kind in kinds {
                 let prepared = power_bi_of(&azure).prepare_for(kind).await;
@@ -383,7 +383,7 @@ async fn calls_in_flight_are_bounded_per_workspace() {
     let azure = stage.azure(settings);
     let held = power_bi_of(&azure).prepare().await.unwrap();
     let same = power_bi_named(&azure, ModelName::by_ids(GROUP, GROUP).unwrap());
-    assert_eq!(same.prepare().await.unwrap_err().kind, TroubleKind::Throttled);
+    assert_eq!(same.prepare().await.unwrap_err().kind, ServiceErrorKind::Throttled);
     assert!(power_bi_named(&azure, ModelName::by_ids(DATASET, DATASET).unwrap()).prepare().await.is_ok());
     drop(held);
     assert!(same.prepare().await.is_ok());

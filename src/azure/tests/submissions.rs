@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::fake_azure::{EVIL, Reply, Request, SERVER, Stage, model_of, reply};
 use crate::operation::{
-    self, CallKind, CallTarget, IdentityKind, ObjectName, OperationKind, RefreshRequest, ServiceKind, Submission, TroubleKind,
+    self, CallKind, CallTarget, IdentityKind, ObjectName, OperationKind, RefreshRequest, ServiceErrorKind, ServiceKind, Submission,
 };
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
@@ -31,9 +31,9 @@ fn id_of(submission: Submission) -> String {
     }
 }
 
-fn refused(submission: Submission) -> (TroubleKind, String) {
+fn refused(submission: Submission) -> (ServiceErrorKind, String) {
     match submission {
-        Submission::Refused(trouble) => (trouble.kind, trouble.message),
+        Submission::NotStarted(error) => (error.kind, error.message),
         other => panic!("{other:?}"),
     }
 }
@@ -85,16 +85,16 @@ fn reply_text(status: u16, headers: &[(&str, &str)], body: &str) -> String {
 #[tokio::test]
 async fn lost_submit_response_is_unknown_and_not_repeated() {
     let (submission, stage) = submit(|| Reply::Close).await;
-    assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+    assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
     assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
 
     let (submission, stage) = submit(|| Reply::WriteAndHang(String::new())).await;
     let expected = format!("{SERVER} did not respond in time");
-    assert_eq!(submission, Submission::Unanswered { message: expected });
+    assert_eq!(submission, Submission::Unknown { message: expected });
     assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
 
     let (submission, _stage) = submit(|| Reply::Write("HTTP/1.1 20".to_owned())).await;
-    assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+    assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn operation_with_location_is_accepted_without_body() {
 
     let unnamed = "HTTP/1.1 202 X\r\ncontent-length: 50\r\n\r\n{\"operationId\":\"1".to_owned();
     let (submission, _stage) = submit(move || Reply::Write(unnamed.clone())).await;
-    assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+    assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn unsent_submission_is_not_started() {
     let azure = stage.azure_with(stage.settings(), closed);
     let call = model_of(&azure).prepare().await.unwrap();
     let (kind, message) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
-    assert_eq!(kind, TroubleKind::Unreachable);
+    assert_eq!(kind, ServiceErrorKind::Unreachable);
     assert!(message.starts_with(&format!("failed to connect to {SERVER}: ")), "{message}");
 
     // A listener that never responds, so that the handshake does not complete.
@@ -134,7 +134,7 @@ async fn unsent_submission_is_not_started() {
     let azure = stage.azure_with(stage.hasty(), silent.local_addr().unwrap());
     let call = model_of(&azure).prepare().await.unwrap();
     let (kind, message) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
-    assert_eq!(kind, TroubleKind::Unreachable, "{message}");
+    assert_eq!(kind, ServiceErrorKind::Unreachable, "{message}");
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn no_token_is_sent_to_another_host() {
     let there = format!("https://{EVIL}{PATH}");
     let (submission, stage) = submit(move || reply(307, &[("location", &there)], "")).await;
     let (kind, message) = refused(submission);
-    assert_eq!(kind, TroubleKind::InvalidAnswer);
+    assert_eq!(kind, ServiceErrorKind::InvalidResponse);
     assert!(message.contains(EVIL), "{message}");
     assert_eq!(stage.requests().len(), 2);
 
@@ -158,10 +158,10 @@ async fn throttled_identity_backs_off_from_the_host() {
     let azure = stage.azure(stage.settings());
     let call = model_of(&azure).prepare().await.unwrap();
     let (kind, _) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
-    assert_eq!(kind, TroubleKind::Throttled);
-    let trouble = model_of(&azure).prepare().await.unwrap_err();
-    assert_eq!(trouble.kind, TroubleKind::Throttled);
-    assert!(trouble.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
+    assert_eq!(kind, ServiceErrorKind::Throttled);
+    let error = model_of(&azure).prepare().await.unwrap_err();
+    assert_eq!(error.kind, ServiceErrorKind::Throttled);
+    assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
     assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
 }
 
@@ -172,8 +172,8 @@ async fn calls_in_flight_are_bounded_per_server() {
     settings.max_calls_per_server = 1;
     let model = model_of(&stage.azure(settings));
     let call = model.prepare().await.unwrap();
-    let trouble = model.prepare().await.unwrap_err();
-    assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::Throttled, None), "the error has no wait");
+    let error = model.prepare().await.unwrap_err();
+    assert_eq!((error.kind, error.retry_after), (ServiceErrorKind::Throttled, None), "the error has no wait");
     drop(call);
     assert!(model.prepare().await.is_ok());
 }

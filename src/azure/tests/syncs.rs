@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::fake_azure::{DATASET, EVIL, GROUP, POWER_BI, Reply, SERVER, Stage, power_bi_of, reply};
 use crate::azure::Window;
-use crate::operation::{Handle, Look, OperationId, OperationKind, Phase, Request, Submission, TroubleKind};
+use crate::operation::{OperationId, OperationKind, OperationRef, Phase, PollResult, Request, ServiceErrorKind, Submission};
 
 const SYNC: &str = "/servers/myserver:rw/models/Adventure%20Works/sync";
 
-fn handle(id: &str, location: Option<&str>) -> Handle {
-    Handle { id: OperationId::parse(id).unwrap(), location: location.map(str::to_owned) }
+fn operation_ref(id: &str, location: Option<&str>) -> OperationRef {
+    OperationRef { id: OperationId::parse(id).unwrap(), location: location.map(str::to_owned) }
 }
 
 /// A stage of Analysis Services that responds by method and path.
@@ -23,13 +23,13 @@ async fn stage(answer: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'sta
     .await
 }
 
-async fn look(stage: &Stage, handle: &Handle) -> Look {
-    stage.model().prepare().await.unwrap().look(OperationKind::Sync, handle).await
+async fn look(stage: &Stage, operation_ref: &OperationRef) -> PollResult {
+    stage.model().prepare().await.unwrap().look(OperationKind::Sync, operation_ref).await
 }
 
-fn phase(look: &Look) -> Phase {
+fn phase(look: &PollResult) -> Phase {
     match look {
-        Look::Found { operation, .. } => operation.phase,
+        PollResult::Found { operation, .. } => operation.phase,
         other => panic!("{other:?}"),
     }
 }
@@ -55,15 +55,15 @@ async fn sync_is_polled_at_each_next_location() {
     let Submission::Accepted { id, location, retry_after, .. } = submission else { panic!("{submission:?}") };
     assert_eq!((id.as_str(), retry_after), ("1a", Some(Duration::from_secs(3))));
     assert!(stage.requests()[1].head.to_ascii_lowercase().contains("content-length: 0"), "{}", stage.requests()[1].head);
-    let mut handle = Handle { id, location };
+    let mut operation_ref = OperationRef { id, location };
     let mut waits = Vec::new();
     loop {
-        let Look::Found { operation, retry_after, location } = look(&stage, &handle).await else { panic!() };
+        let PollResult::Found { operation, retry_after, location } = look(&stage, &operation_ref).await else { panic!() };
         waits.push(retry_after.map(|wait| wait.as_secs()));
         if operation.phase == Phase::Succeeded {
             break;
         }
-        handle.location = location;
+        operation_ref.location = location;
     }
     assert_eq!(waits, [Some(30), Some(4), None]);
     let calls: Vec<String> = stage.requests().into_iter().map(|request| request.line).filter(|line| line.contains(SERVER)).collect();
@@ -85,11 +85,11 @@ async fn no_token_is_sent_to_a_location_on_another_host() {
     assert!(matches!(&submission, Submission::Accepted { location: None, .. }), "{submission:?}");
     // A record that another client has edited. The operator polls by id instead.
     for location in [there.as_str(), "http://westus.asazure.windows.net/sync", "//evil.example.com/x", "https://"] {
-        let seen = look(&stage, &handle("1a", Some(location))).await;
-        assert!(matches!(&seen, Look::Found { location: None, .. }), "{location}: {seen:?}");
+        let seen = look(&stage, &operation_ref("1a", Some(location))).await;
+        assert!(matches!(&seen, PollResult::Found { location: None, .. }), "{location}: {seen:?}");
     }
-    let seen = look(&stage, &handle("1a", Some("/moved"))).await;
-    assert!(matches!(&seen, Look::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}");
+    let seen = look(&stage, &operation_ref("1a", Some("/moved"))).await;
+    assert!(matches!(&seen, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
     assert_eq!(stage.requests().iter().filter(|request| request.line.contains(EVIL)).count(), 0);
 }
 
@@ -97,26 +97,26 @@ async fn no_token_is_sent_to_a_location_on_another_host() {
 async fn expired_location_does_not_end_its_sync() {
     let stage =
         stage(|_, path| (path == format!("{SYNC}?operationId=1a")).then(|| reply(200, &[], r#"{"operationId":"1a","syncstate":0}"#))).await;
-    assert_eq!(phase(&look(&stage, &handle("1a", Some("/operations/9"))).await), Phase::InProgress);
-    assert_eq!(look(&stage, &handle("2b", Some("/operations/9"))).await, Look::Gone);
+    assert_eq!(phase(&look(&stage, &operation_ref("1a", Some("/operations/9"))).await), Phase::InProgress);
+    assert_eq!(look(&stage, &operation_ref("2b", Some("/operations/9"))).await, PollResult::NotFound);
 }
 
 #[tokio::test]
 async fn responses_are_bounded_and_lost_ones_are_unknown() {
     let endless = || Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536));
     let stage = stage(move |_, _| Some(endless())).await;
-    let seen = look(&stage, &handle("1a", None)).await;
-    assert!(matches!(&seen, Look::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}");
+    let seen = look(&stage, &operation_ref("1a", None)).await;
+    assert!(matches!(&seen, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
     let listing = stage.model().prepare().await.unwrap().list(OperationKind::Sync, window()).await;
-    assert_eq!(listing.unwrap_err().kind, TroubleKind::InvalidAnswer);
+    assert_eq!(listing.unwrap_err().kind, ServiceErrorKind::InvalidResponse);
     let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
-    assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+    assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
 
     for reply in [Reply::Close, Reply::Write("HTTP/1.1 20".to_owned()), reply(502, &[], "<html>")] {
         let reply = parking_lot::Mutex::new(Some(reply));
         let stage = self::stage(move |method, _| (method == "POST").then(|| reply.lock().take().unwrap_or(Reply::Close))).await;
         let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
-        assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+        assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
         assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
     }
 }
@@ -171,7 +171,7 @@ async fn query_scale_out_is_requested_and_polled_as_documented() {
     for _ in 0..3 {
         // Only the id is kept, and is sufficient after a restart.
         let model = power_bi_of(&stage.azure(stage.settings()));
-        phases.push(phase(&model.prepare().await.unwrap().look(OperationKind::Sync, &Handle::by_id(id.clone())).await));
+        phases.push(phase(&model.prepare().await.unwrap().look(OperationKind::Sync, &OperationRef::by_id(id.clone())).await));
     }
     assert_eq!(phases, [Phase::InProgress, Phase::InProgress, Phase::Succeeded]);
     let listing = model.prepare().await.unwrap().list(OperationKind::Sync, window()).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fake_azure::{ENTRA, EVIL, Reply, SECRET, SERVER, Stage, model_of, reply};
-use crate::operation::{Handle, Look, OperationId, OperationKind, TroubleKind};
+use crate::operation::{OperationId, OperationKind, OperationRef, PollResult, ServiceErrorKind};
 
 fn asked(line: &str) -> bool {
     line.starts_with(&format!("POST {ENTRA}"))
@@ -32,9 +32,9 @@ async fn rejected_secret_is_explained_and_not_retried() {
     let stage = Stage::new(move |request| asked(&request.line).then(|| reply(401, &[], body))).await;
     let model = stage.model();
     for _ in 0..3 {
-        let trouble = model.prepare().await.unwrap_err();
-        assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::CredentialsRefused, None));
-        assert!(trouble.message.ends_with("into clientSecret (AADSTS7000215)"), "{}", trouble.message);
+        let error = model.prepare().await.unwrap_err();
+        assert_eq!((error.kind, error.retry_after), (ServiceErrorKind::CredentialsRefused, None));
+        assert!(error.message.ends_with("into clientSecret (AADSTS7000215)"), "{}", error.message);
     }
     assert_eq!(stage.requests().len(), 1);
 }
@@ -44,9 +44,9 @@ async fn failing_identity_provider_is_retried_with_backoff() {
     let stage = Stage::new(|request| asked(&request.line).then(|| reply(503, &[("content-type", "text/html")], "<html>down</html>"))).await;
     let model = stage.model();
     for _ in 0..3 {
-        let trouble = model.prepare().await.unwrap_err();
-        assert_eq!(trouble.kind, TroubleKind::ServiceError);
-        assert!(trouble.retry_after.is_some());
+        let error = model.prepare().await.unwrap_err();
+        assert_eq!(error.kind, ServiceErrorKind::ServerError);
+        assert!(error.retry_after.is_some());
     }
     assert_eq!(stage.requests().len(), 1);
 }
@@ -64,8 +64,8 @@ async fn lost_token_response_is_requested_once_more() {
 async fn no_secret_follows_a_redirect() {
     let there = format!("https://{EVIL}/token");
     let stage = Stage::new(move |request| asked(&request.line).then(|| reply(307, &[("location", &there)], ""))).await;
-    let trouble = stage.model().prepare().await.unwrap_err();
-    assert_eq!(trouble.kind, TroubleKind::InvalidAnswer);
+    let error = stage.model().prepare().await.unwrap_err();
+    assert_eq!(error.kind, ServiceErrorKind::InvalidResponse);
     assert_eq!(stage.requests().len(), 1);
 }
 
@@ -77,8 +77,8 @@ async fn rejected_token_is_replaced_once() {
     let model = stage.model();
     let id = OperationId::parse("1").unwrap();
     for _ in 0..4 {
-        let look = model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(id.clone())).await;
-        assert!(matches!(&look, Look::Trouble(trouble) if trouble.kind == TroubleKind::AccessDenied), "{look:?}");
+        let look = model.prepare().await.unwrap().look(OperationKind::Refresh, &OperationRef::by_id(id.clone())).await;
+        assert!(matches!(&look, PollResult::Failed(error) if error.kind == ServiceErrorKind::AccessDenied), "{look:?}");
     }
     assert_eq!(stage.requests().iter().filter(|request| asked(&request.line)).count(), 2);
 }
@@ -86,7 +86,7 @@ async fn rejected_token_is_replaced_once() {
 #[tokio::test]
 async fn previously_accepted_token_has_expired() {
     // Valid for two polls, then rejected: once if the token expired, or permanently if a permission was lost.
-    for (refusals, then) in [(1, None), (9, Some(TroubleKind::AccessDenied))] {
+    for (refusals, then) in [(1, None), (9, Some(ServiceErrorKind::AccessDenied))] {
         let looks = AtomicUsize::new(0);
         let stage = Stage::new(move |request| {
             let look = request.line.starts_with(&format!("GET {SERVER}")).then(|| looks.fetch_add(1, Ordering::Relaxed))?;
@@ -97,13 +97,13 @@ async fn previously_accepted_token_has_expired() {
         let model = stage.model();
         let mut seen = Vec::new();
         for _ in 0..4 {
-            let handle = Handle::by_id(OperationId::parse("1").unwrap());
-            seen.push(match model.prepare().await.unwrap().look(OperationKind::Refresh, &handle).await {
-                Look::Trouble(trouble) => Some(trouble.kind),
+            let operation_ref = OperationRef::by_id(OperationId::parse("1").unwrap());
+            seen.push(match model.prepare().await.unwrap().look(OperationKind::Refresh, &operation_ref).await {
+                PollResult::Failed(error) => Some(error.kind),
                 _ => None,
             });
         }
-        assert_eq!(seen, [None, None, Some(TroubleKind::ServiceError), then], "{refusals}");
+        assert_eq!(seen, [None, None, Some(ServiceErrorKind::ServerError), then], "{refusals}");
         assert_eq!(stage.requests().iter().filter(|request| asked(&request.line)).count(), 2);
     }
 }
@@ -113,9 +113,9 @@ async fn unknown_authority_is_reported_with_remedy() {
     let stage = Stage::new(|_| None).await;
     let mut settings = stage.settings();
     settings.extra_ca_pem = None;
-    let trouble = model_of(&stage.azure(settings)).prepare().await.unwrap_err();
-    assert_eq!(trouble.kind, TroubleKind::Unreachable);
-    assert!(trouble.message.contains("--extra-ca-file"), "{}", trouble.message);
+    let error = model_of(&stage.azure(settings)).prepare().await.unwrap_err();
+    assert_eq!(error.kind, ServiceErrorKind::Unreachable);
+    assert!(error.message.contains("--extra-ca-file"), "{}", error.message);
 }
 
 #[tokio::test]

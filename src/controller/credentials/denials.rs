@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::azure::identity::{Fingerprint, Identity};
-use crate::operation::Trouble;
+use crate::operation::ServiceError;
 
 /// How long an identity is not used again for a model after the service refused it twice.
 const REFUSED: Duration = Duration::from_mins(1);
@@ -25,21 +25,21 @@ pub(crate) struct Refusals {
 /// The last refusal of an identity for a model, its time, and the number of consecutive refusals.
 #[derive(Debug)]
 struct Refusal {
-    trouble: Trouble,
+    error: ServiceError,
     at: Instant,
     count: u32,
 }
 
 impl Refusals {
     /// The refusal of an identity that must not be used again yet.
-    pub(crate) fn of(&self, identity: &Identity, model: &str) -> Option<Trouble> {
+    pub(crate) fn of(&self, identity: &Identity, model: &str) -> Option<ServiceError> {
         let lately = self.lately.lock();
         let refusal = lately.get(&(identity.fingerprint(), model.to_owned()))?;
-        (refusal.count >= REFUSALS && refusal.at.elapsed() < REFUSED).then(|| refusal.trouble.clone())
+        (refusal.count >= REFUSALS && refusal.at.elapsed() < REFUSED).then(|| refusal.error.clone())
     }
 
     /// Records a refusal.
-    pub(crate) fn remember(&self, identity: Fingerprint, model: &str, trouble: &Trouble) {
+    pub(crate) fn remember(&self, identity: Fingerprint, model: &str, error: &ServiceError) {
         let mut lately = self.lately.lock();
         if lately.len() >= REMEMBERED {
             lately.retain(|_, refusal| refusal.at.elapsed() < REFUSED);
@@ -50,6 +50,6 @@ impl Refusals {
         // The next attempt follows soon after the delay, so a refusal within twice the delay is consecutive.
         let before = lately.get(&key).filter(|refusal| refusal.at.elapsed() < REFUSED.saturating_mul(2));
         let count = before.map_or(1, |refusal| refusal.count.saturating_add(1));
-        lately.insert(key, Refusal { trouble: trouble.clone(), at: Instant::now(), count });
+        lately.insert(key, Refusal { error: error.clone(), at: Instant::now(), count });
     }
 }

@@ -3,7 +3,7 @@
 use crate::api::Reason;
 use crate::controller::cluster::timeout::CallError;
 use crate::engine::{Blocker, Remedy};
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// Why no identity is available.
 #[derive(Debug)]
@@ -11,13 +11,13 @@ pub(crate) enum NoIdentity {
     /// A fault that a user can correct.
     Blocker(Blocker),
     /// The Kubernetes API did not return the referenced object.
-    Unread(Trouble),
+    Unread(ServiceError),
 }
 
 /// A referenced object could not be read. The read is retried like a call to a service that does not respond.
 pub(super) fn unread(what: &str, error: &CallError) -> NoIdentity {
     let message = format!("failed to read {what}: {error}");
-    NoIdentity::Unread(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None })
+    NoIdentity::Unread(ServiceError { kind: ServiceErrorKind::Unreachable, message, retry_after: None, activity_id: None })
 }
 
 /// A fault that a change in the cluster resolves.

@@ -83,10 +83,10 @@ impl Identities {
                 Some(identity) if freshness == Freshness::LastKnown => Ok(identity),
                 Some(_) | None => Err(NoIdentity::Blocker(blocker)),
             },
-            Err(NoIdentity::Unread(trouble)) => match remembered {
+            Err(NoIdentity::Unread(error)) => match remembered {
                 // The Kubernetes API is not available: the cached identity still serves to poll.
                 Some(identity) if freshness != Freshness::Fresh => Ok(identity),
-                Some(_) | None => Err(NoIdentity::Unread(trouble)),
+                Some(_) | None => Err(NoIdentity::Unread(error)),
             },
         }
     }

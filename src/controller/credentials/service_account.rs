@@ -18,7 +18,7 @@ use crate::api::Reason;
 use crate::azure::identity::{AUDIENCE, AssertionSource, Identity, SecretText, Spelling, value};
 use crate::controller::cluster::resource_api::CALL;
 use crate::controller::cluster::timeout::bounded;
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind};
 
 const CLIENT: &str = "azure.workload.identity/client-id";
 const TENANT: &str = "azure.workload.identity/tenant-id";
@@ -87,7 +87,7 @@ impl AssertionSource for Tokens {
         format!("ServiceAccount {}/{} {}", self.namespace, self.name, self.uid)
     }
 
-    async fn assertion(&self) -> Result<SecretText, Trouble> {
+    async fn assertion(&self) -> Result<SecretText, ServiceError> {
         let spec = TokenRequestSpec {
             audiences: vec![AUDIENCE.to_owned()],
             expiration_seconds: Some(TOKEN_SECONDS),
@@ -98,7 +98,9 @@ impl AssertionSource for Tokens {
         match bounded(CALL, self.accounts.create_token_request(name, &PostParams::default(), &request)).await {
             Ok(answer) => {
                 let token = answer.status.map(|status| zeroize::Zeroizing::new(status.token)).filter(|token| !token.is_empty());
-                let nothing = || trouble(TroubleKind::InvalidAnswer, "the Kubernetes API returned a response without a token".to_owned());
+                let nothing = || {
+                    service_error(ServiceErrorKind::InvalidResponse, "the Kubernetes API returned a response without a token".to_owned())
+                };
                 token.map(|token| SecretText::new(&token)).ok_or_else(nothing)
             }
             Err(error) if error.status() == Some(403) => {
@@ -106,13 +108,15 @@ impl AssertionSource for Tokens {
                 let message = format!(
                     "the operator is not allowed to request a token of ServiceAccount {name}: have an administrator of the namespace run: {command}"
                 );
-                Err(trouble(TroubleKind::AssertionRefused, message))
+                Err(service_error(ServiceErrorKind::AssertionRefused, message))
             }
             Err(error) if error.is_not_found() => {
                 let message = format!("ServiceAccount {name} no longer exists in namespace {}", self.namespace);
-                Err(trouble(TroubleKind::AssertionRefused, message))
+                Err(service_error(ServiceErrorKind::AssertionRefused, message))
             }
-            Err(error) => Err(trouble(TroubleKind::Unreachable, format!("failed to request a token of ServiceAccount {name}: {error}"))),
+            Err(error) => {
+                Err(service_error(ServiceErrorKind::Unreachable, format!("failed to request a token of ServiceAccount {name}: {error}")))
+            }
         }
     }
 }
@@ -123,6 +127,6 @@ impl fmt::Debug for Tokens {
     }
 }
 
-fn trouble(kind: TroubleKind, message: String) -> Trouble {
-    Trouble { kind, message, retry_after: None, activity_id: None }
+fn service_error(kind: ServiceErrorKind, message: String) -> ServiceError {
+    ServiceError { kind, message, retry_after: None, activity_id: None }
 }

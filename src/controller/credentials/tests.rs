@@ -21,7 +21,7 @@ use crate::azure::identity::{AssertionSource, Environment, Identity, SecretText}
 use crate::controller::cluster::resource_api::{CONNECTIONS, places};
 use crate::engine::Remedy;
 use crate::engine::reconcile::Freshness;
-use crate::operation::Trouble;
+use crate::operation::ServiceError;
 
 const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
@@ -198,7 +198,7 @@ impl AssertionSource for Nobody {
         String::new()
     }
 
-    async fn assertion(&self) -> Result<SecretText, Trouble> {
+    async fn assertion(&self) -> Result<SecretText, ServiceError> {
         Ok(SecretText::new("x"))
     }
 }

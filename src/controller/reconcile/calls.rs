@@ -11,7 +11,7 @@ use crate::azure::{self, Window};
 use crate::controller::credentials::NoIdentity;
 use crate::engine::reconcile::{Call, Freshness};
 use crate::engine::{Blocker, Observation, Remedy, claims};
-use crate::operation::{CallKind, ServiceKind, Submission, Trouble, TroubleKind};
+use crate::operation::{CallKind, ServiceError, ServiceErrorKind, ServiceKind, Submission};
 
 /// A prepared call, which has its credentials, its token and a permit for a call in flight.
 pub(crate) struct Prepared {
@@ -73,25 +73,25 @@ pub(crate) async fn prepare(
     let (identity, credentials) = match identity(ctx, object, credentials, freshness).await {
         Ok(found) => found,
         Err(NoIdentity::Blocker(blocker)) => return Err(Box::new(Observation::Blocked(blocker))),
-        Err(NoIdentity::Unread(trouble)) => return Err(Box::new(Observation::CallFailed(trouble))),
+        Err(NoIdentity::Unread(error)) => return Err(Box::new(Observation::CallFailed(error))),
     };
     let key = model.key();
-    if let Some(trouble) = ctx.refusals.of(&identity, &key) {
+    if let Some(error) = ctx.refusals.of(&identity, &key) {
         ctx.identities.refused(&namespace, credentials.as_ref());
-        return Err(Box::new(Observation::CallFailed(trouble)));
+        return Err(Box::new(Observation::CallFailed(error)));
     }
     let fingerprint = identity.fingerprint();
     let at_service = target.at(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
     match at_service.prepare_for(call_kind(object, call)).await {
         Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
-        Err(trouble) => {
-            if trouble.kind == TroubleKind::Throttled {
+        Err(error) => {
+            if error.kind == ServiceErrorKind::Throttled {
                 ctx.metrics.held_back(if model.power_bi.is_some() { ServiceKind::PowerBi } else { ServiceKind::AnalysisServices });
             }
-            if matches!(trouble.kind, TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused) {
+            if matches!(error.kind, ServiceErrorKind::CredentialsRefused | ServiceErrorKind::AssertionRefused) {
                 ctx.identities.refused(&namespace, credentials.as_ref());
             }
-            Err(Box::new(Observation::CallFailed(trouble)))
+            Err(Box::new(Observation::CallFailed(error)))
         }
     }
 }
@@ -120,23 +120,23 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
         Call::FindModel => Observation::ModelChecked(service.find_model().await),
         Call::Cancel(id) => Observation::CancelRequested(service.cancel(id).await),
     };
-    if let Some(trouble) = refusal_in(&seen) {
-        ctx.refusals.remember(identity, &model, trouble);
+    if let Some(error) = refusal_in(&seen) {
+        ctx.refusals.remember(identity, &model, error);
         ctx.identities.refused(&object.namespace().unwrap_or_default(), credentials.as_ref());
     }
     seen
 }
 
 /// The error by which the service refused the identity, if it did.
-fn refusal_in(seen: &Observation) -> Option<&Trouble> {
-    use crate::operation::{Cancellation, Look, Presence, Resolution};
-    let trouble = match seen {
-        Observation::Submission(Submission::Refused(trouble))
-        | Observation::Polled(Look::Trouble(trouble))
-        | Observation::Listed { result: Err(trouble), .. }
-        | Observation::CancelRequested(Cancellation::Trouble(trouble))
-        | Observation::ModelResolved(Resolution::Trouble(trouble))
-        | Observation::ModelChecked(Presence::Trouble(trouble)) => trouble,
+fn refusal_in(seen: &Observation) -> Option<&ServiceError> {
+    use crate::operation::{CancelResult, ModelLookup, PollResult, Presence};
+    let error = match seen {
+        Observation::Submission(Submission::NotStarted(error))
+        | Observation::Polled(PollResult::Failed(error))
+        | Observation::Listed { result: Err(error), .. }
+        | Observation::CancelRequested(CancelResult::Failed(error))
+        | Observation::ModelResolved(ModelLookup::Failed(error))
+        | Observation::ModelChecked(Presence::Failed(error)) => error,
         Observation::Submission(_)
         | Observation::Polled(_)
         | Observation::Listed { .. }
@@ -148,7 +148,7 @@ fn refusal_in(seen: &Observation) -> Option<&Trouble> {
         | Observation::CallFailed(_)
         | Observation::Blocked(_) => return None,
     };
-    (trouble.kind == TroubleKind::AccessDenied).then_some(trouble)
+    (error.kind == ServiceErrorKind::AccessDenied).then_some(error)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::decision::NextEffect;
 use super::steps::{accepted, until};
 use super::{Call, Finish, Observed, PendingDecision, Reconciliation, Request, Stage, View};
 use crate::api::{Reason, Run, RunState, Time};
-use crate::operation::{Submission, Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind, Submission};
 
 impl<V: View> Reconciliation<V> {
     pub(super) fn act(&mut self, decision: Box<PendingDecision>) -> Request<V> {
@@ -112,7 +112,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn call_timed_out(&mut self, decision: &PendingDecision) -> Request<V> {
         if decision.is_intent() {
             let message = "the service did not respond in time".to_owned();
-            return self.observe(Observation::Submission(Submission::Unanswered { message }));
+            return self.observe(Observation::Submission(Submission::Unknown { message }));
         }
         self.preparation_timed_out()
     }
@@ -120,7 +120,12 @@ impl<V: View> Reconciliation<V> {
     /// Handles the timeout of a preparation. Nothing was sent.
     pub(super) fn preparation_timed_out(&mut self) -> Request<V> {
         let message = "no response within the two minutes that the deletion of the namespace waits".to_owned();
-        self.observe(Observation::CallFailed(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
+        self.observe(Observation::CallFailed(ServiceError {
+            kind: ServiceErrorKind::Unreachable,
+            message,
+            retry_after: None,
+            activity_id: None,
+        }))
     }
 
     pub(super) fn called(&mut self, observation: Observation) -> Request<V> {

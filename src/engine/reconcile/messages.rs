@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::super::{Blocker, DrainMode, Event, Observation, QueueState, Turn, Upstream};
 use super::Transient;
 use crate::api::{Model, Status, Time};
-use crate::operation::{self, Handle, OperationId, OperationKind};
+use crate::operation::{self, OperationId, OperationKind, OperationRef};
 
 /// What the driver must do next. Only [`Request::Done`] ends the reconciliation.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ pub enum Call {
     /// Resolve the names of the model.
     ResolveModel,
     /// Poll one operation.
-    Poll(OperationKind, Handle),
+    Poll(OperationKind, OperationRef),
     /// List the operations of a kind that run, or that started since the intent.
     List(OperationKind, Timestamp),
     /// Find out whether the model still exists.

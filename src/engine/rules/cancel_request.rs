@@ -29,7 +29,7 @@ fn mark_handled(draft: &mut Draft<'_>) {
 /// Handles a new value while a run is in progress.
 pub(in crate::engine) fn apply(draft: &mut Draft<'_>) -> Next {
     mark_handled(draft);
-    let can_be_cancelled = draft.kind().offers().cancel;
+    let can_be_cancelled = draft.kind().capabilities().cancel;
     let Some(run) = draft.status.run.as_mut() else {
         return Next::keep(Effect::None, None);
     };

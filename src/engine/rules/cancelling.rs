@@ -5,7 +5,7 @@ use crate::api::{CancelCause, Reason, Run, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{DecisionMemory, Effect, Observation, timing};
-use crate::operation::{Cancellation, OperationId, Trouble, TroubleKind};
+use crate::operation::{CancelResult, OperationId, ServiceError, ServiceErrorKind};
 
 /// Decides for a run that is recorded as Cancelling.
 pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
@@ -21,7 +21,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             None => poll::poll(draft, id),
         },
         // Neither an accepted cancellation nor "nothing to cancel" is an end: only a poll shows it.
-        Observation::CancelRequested(Cancellation::Accepted | Cancellation::NothingToCancel) => {
+        Observation::CancelRequested(CancelResult::Accepted | CancelResult::NotRunning) => {
             (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
             draft.memory.cancel_refusals = 0;
             draft.memory.consecutive_errors = 0;
@@ -29,14 +29,14 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             draft.record_and_delay(pause)
         }
         // If the model is not visible, there may be nothing left to cancel: a poll shows it.
-        Observation::CancelRequested(Cancellation::Trouble(Trouble { kind: TroubleKind::NotFound, .. })) => {
+        Observation::CancelRequested(CancelResult::Failed(ServiceError { kind: ServiceErrorKind::NotFound, .. })) => {
             (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
             let pause = timing::cancel_poll_interval(draft.input.settings);
             draft.record_and_delay(pause)
         }
-        Observation::CancelRequested(Cancellation::Trouble(trouble)) => cancel_failed(draft, trouble),
+        Observation::CancelRequested(CancelResult::Failed(error)) => cancel_failed(draft, error),
         // The cancellation was not sent.
-        Observation::CallFailed(trouble) if !draft.memory.poll_before_cancel && draft.cancel_is_due() => cancel_failed(draft, trouble),
+        Observation::CallFailed(error) if !draft.memory.poll_before_cancel && draft.cancel_is_due() => cancel_failed(draft, error),
         Observation::Polled(_)
         | Observation::Listed { .. }
         | Observation::ModelChecked(_)
@@ -52,7 +52,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
 }
 
 /// Handles a failed cancellation. The operation may have ended meanwhile, so a poll comes first.
-fn cancel_failed(draft: &mut Draft<'_>, trouble: &Trouble) -> Next {
+fn cancel_failed(draft: &mut Draft<'_>, error: &ServiceError) -> Next {
     if draft.memory.cancel_refusals > 0 {
         // The second failure in a row is worth a write, whatever the poll in between showed.
         draft.memory.consecutive_errors = draft.memory.consecutive_errors.max(errors::REPORTED_AFTER - 1);
@@ -61,7 +61,7 @@ fn cancel_failed(draft: &mut Draft<'_>, trouble: &Trouble) -> Next {
     let until_next = timing::cancel_delay(draft.memory.cancel_refusals);
     draft.memory.cancelled_at = draft.now.checked_sub(timing::CANCEL_RESEND.saturating_sub(until_next)).ok();
     draft.memory.poll_before_cancel = true;
-    poll::call_failed(draft, trouble, "cannot be cancelled")
+    poll::call_failed(draft, error, "cannot be cancelled")
 }
 
 /// Records the cancellation of the operation.

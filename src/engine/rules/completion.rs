@@ -72,7 +72,7 @@ pub(super) fn ended(draft: &mut Draft<'_>, operation: &Operation) -> Next {
 fn success(operation: &Operation) -> String {
     let id = &operation.id;
     // A synchronization in this state has updated the replicas.
-    if operation.reported.eq_ignore_ascii_case("finalizing") {
+    if operation.service_status.eq_ignore_ascii_case("finalizing") {
         return format!("operation {id} succeeded; the service is still cleaning up (Finalizing)");
     }
     format!("operation {id} succeeded")

@@ -8,7 +8,7 @@ use crate::api::{self, CancelCause, DeletionPolicy, Reason, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Desired, Observation, conditions, timing};
-use crate::operation::{Look, Submission};
+use crate::operation::{PollResult, Submission};
 
 /// How long the deletion of a namespace waits for a resource, counted from the deletion of the resource, even if the operator cannot see
 /// the end of its operation.
@@ -33,7 +33,7 @@ pub(in crate::engine) fn release_now(draft: &mut Draft<'_>) -> Option<Next> {
         draft.emit(Reason::Released, format!("{what} may still be running: released by the annotation {}", api::RELEASE));
         return released;
     }
-    if !draft.kind().offers().cancel {
+    if !draft.kind().capabilities().cancel {
         let begun = if state == RunState::Submitting { "may have started at the service" } else { "is still running at the service" };
         let message = format!("{what} {begun} and is orphaned: a {} cannot be cancelled", draft.kind().noun());
         draft.emit(Reason::Released, message);
@@ -59,7 +59,7 @@ pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
     // Certainly: the service has refused it, or nothing was sent.
     let cancelled_before_submission = matches!(
         draft.input.observation,
-        Observation::Submission(Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. })
+        Observation::Submission(Submission::NotStarted(_) | Submission::Busy { .. } | Submission::Deferred { .. })
     );
     match run.state {
         RunState::Running if draft.input.observation == Observation::None => {
@@ -81,9 +81,9 @@ pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
 /// Whether the deletion of the namespace has waited for its time limit. An end that was just observed counts first.
 fn has_timed_out(draft: &Draft<'_>) -> bool {
     let observed = match &draft.input.observation {
-        Observation::Polled(Look::Found { operation, .. }) => operation.phase.ended(),
+        Observation::Polled(PollResult::Found { operation, .. }) => operation.phase.ended(),
         Observation::Submission(_) | Observation::Listed { result: Ok(_), .. } => true,
-        Observation::Polled(Look::Gone | Look::Trouble(_))
+        Observation::Polled(PollResult::NotFound | PollResult::Failed(_))
         | Observation::Listed { result: Err(_), .. }
         | Observation::None
         | Observation::ModelResolved(_)

@@ -16,7 +16,7 @@ use super::object_names::{self, Likeness};
 use crate::api::Run;
 use crate::engine::draft::Draft;
 use crate::engine::{ClaimedOperations, Settings};
-use crate::operation::{Ahead, Listing, ObjectName, Operation, Origin, RefreshRequest, Request};
+use crate::operation::{ClockSkew, Listing, ObjectName, Operation, Origin, RefreshRequest, Request};
 
 /// The resolution of clocks: a `Date` header, a recorded intent and some start times have whole seconds.
 const RESOLUTION: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ fn is_before(shown: Timestamp, moment: Timestamp) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct Clocks {
     /// How far the service's clock is ahead of the operator's, if the service reported it.
-    ahead: Option<Ahead>,
+    clock_skew: Option<ClockSkew>,
     /// Whether the process that measured it also recorded the intent.
     same: bool,
 }
@@ -86,10 +86,10 @@ struct Window {
 }
 
 impl Window {
-    fn of(intent: Timestamp, Clocks { ahead, same }: Clocks, settings: &Settings) -> Self {
-        let clock_known = ahead.is_some_and(Ahead::is_believable);
-        let there = |ahead: Option<SignedDuration>| intent.checked_add(ahead.unwrap_or_default()).unwrap_or(intent);
-        let (first, last) = (there(ahead.map(|ahead| ahead.least)), there(ahead.map(|ahead| ahead.most)));
+    fn of(intent: Timestamp, Clocks { clock_skew, same }: Clocks, settings: &Settings) -> Self {
+        let clock_known = clock_skew.is_some_and(ClockSkew::is_plausible);
+        let there = |clock_skew: Option<SignedDuration>| intent.checked_add(clock_skew.unwrap_or_default()).unwrap_or(intent);
+        let (first, last) = (there(clock_skew.map(|clock_skew| clock_skew.min)), there(clock_skew.map(|clock_skew| clock_skew.max)));
         // The clock and the intent have whole seconds, so each may be almost a second later than it shows.
         let arrival = settings.call_timeout + 2 * RESOLUTION;
         let own_skew = if same { RESOLUTION } else { TAKEOVER_SKEW };
@@ -117,8 +117,13 @@ impl Window {
 /// The latest intent of other resources' unresolved submissions that may have started an operation. Only its times are compared,
 /// because no record shows what those submissions requested.
 #[must_use]
-pub(super) fn rival(operation: &Operation, claimed: &ClaimedOperations, ahead: Option<Ahead>, settings: &Settings) -> Option<Timestamp> {
-    let of = |intent: &Timestamp| Window::of(*intent, Clocks { ahead, same: false }, settings).may_hold(operation);
+pub(super) fn rival(
+    operation: &Operation,
+    claimed: &ClaimedOperations,
+    clock_skew: Option<ClockSkew>,
+    settings: &Settings,
+) -> Option<Timestamp> {
+    let of = |intent: &Timestamp| Window::of(*intent, Clocks { clock_skew, same: false }, settings).may_hold(operation);
     claimed.unresolved.iter().rev().copied().find(of)
 }
 
@@ -178,7 +183,8 @@ impl<'a> Evidence<'a> {
         let run = draft.status.run.as_ref()?;
         // The spec may have changed since; then only the record can be compared.
         let request = draft.desired.work.is(&run.work).then_some(&draft.desired.work.request);
-        let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == draft.memory.own_intent };
+        let clocks =
+            Clocks { clock_skew: listing.clock_skew, same: run.submitted_time.is_some() && run.submitted_time == draft.memory.own_intent };
         Some(Self { run, request, claimed, window: Window::of(draft.intent(), clocks, draft.input.settings) })
     }
 
@@ -242,7 +248,7 @@ fn documented_type(operation: &Operation) -> Option<&str> {
 
 /// Why the type and the objects that an operation shows do not match the request.
 fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Ambiguity> {
-    if operation.unread {
+    if operation.incomplete {
         return Some(Ambiguity::Unread);
     }
     if documented_type(operation).is_none() {

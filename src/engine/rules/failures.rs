@@ -1,7 +1,7 @@
 //! The failures that the services document: their reasons, their remedies, and whether another operation helps.
 
 use crate::api::{Reason, RunState};
-use crate::operation::{Failure, OperationKind, Phase};
+use crate::operation::{FailureCause, OperationKind, Phase};
 
 /// How an operation that did not succeed ends its run.
 pub(super) struct FailureOutcome {
@@ -17,33 +17,33 @@ pub(super) struct FailureOutcome {
 
 /// The end of an operation that failed or exceeded a limit of the service.
 #[must_use]
-pub(super) fn failure_outcome(kind: OperationKind, phase: Phase, failure: Option<Failure>) -> FailureOutcome {
+pub(super) fn failure_outcome(kind: OperationKind, phase: Phase, failure: Option<FailureCause>) -> FailureOutcome {
     let Some(failure) = failure else { return plain(kind, phase) };
     let end = |state, reason, description, remedy, retryable| FailureOutcome { state, reason, description, remedy, retryable };
     match failure {
-        Failure::Evicted => {
+        FailureCause::Evicted => {
             let description = "failed because the model was evicted from memory to make room for other operations";
             end(RunState::Failed, Reason::Evicted, description, "run it again, which backoffLimit does automatically", true)
         }
-        Failure::NodeMoved => {
+        FailureCause::NodeMoved => {
             let description = "was lost by the service, which moved the model to another node or had an error there";
             end(RunState::Failed, Reason::NodeMoved, description, "run it again, which backoffLimit does automatically", true)
         }
-        Failure::AttemptTimeLimit => {
+        FailureCause::AttemptTimeLimit => {
             let description = "exceeded the time limit of one attempt (refresh.attemptTimeoutSeconds, by default 5 hours), or of a pause of its capacity (6 hours)";
             let remedy = "refresh less at once (refresh.objects, commitMode partialBatch), or raise refresh.attemptTimeoutSeconds; after a pause, run it again";
             end(RunState::TimedOut, Reason::AttemptTimeLimit, description, remedy, false)
         }
-        Failure::TotalTimeLimit => {
+        FailureCause::TotalTimeLimit => {
             let description = "exceeded the service's time limit for all attempts together (24 hours)";
             let remedy = "refresh less at once (refresh.objects, commitMode partialBatch), or lower refresh.retryCount";
             end(RunState::TimedOut, Reason::TotalTimeLimit, description, remedy, false)
         }
-        Failure::CapacityPaused => {
+        FailureCause::CapacityPaused => {
             let description = "failed because the capacity was paused or out of memory";
             end(RunState::Failed, Reason::CapacityPaused, description, "resume the capacity or add memory to it, then run it again", true)
         }
-        Failure::Disabled => {
+        FailureCause::Disabled => {
             let description = "did not run because refreshes are disabled for the model";
             end(RunState::Failed, Reason::RefreshDisabled, description, "enable them in the model's settings, then run it again", false)
         }

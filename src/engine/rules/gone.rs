@@ -9,11 +9,12 @@ use crate::api::Time;
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Effect, timing};
-use crate::operation::{Presence, Trouble, TroubleKind};
+use crate::operation::{Presence, ServiceError, ServiceErrorKind};
 
 /// Whether to check the model after a failed poll or list. Not while the service may be late to show the operation.
-pub(super) fn is_uncertain(draft: &Draft<'_>, trouble: &Trouble) -> bool {
-    trouble.kind == TroubleKind::NotFound && timing::elapsed(draft.intent(), draft.now) >= timing::visibility_timeout(draft.input.settings)
+pub(super) fn is_uncertain(draft: &Draft<'_>, error: &ServiceError) -> bool {
+    error.kind == ServiceErrorKind::NotFound
+        && timing::elapsed(draft.intent(), draft.now) >= timing::visibility_timeout(draft.input.settings)
 }
 
 /// Checks whether the model exists.
@@ -21,18 +22,18 @@ pub(super) fn check_model() -> Next {
     Next::keep(Effect::FindModel, None)
 }
 
-/// The error that a response other than [`Presence::Gone`] counts as; `None` if the model is gone.
-pub(super) fn error_of(draft: &mut Draft<'_>, presence: &Presence) -> Option<Trouble> {
-    let trouble = match presence {
-        Presence::Gone => return None,
-        Presence::Trouble(trouble) => trouble.clone(),
-        Presence::There => {
+/// The error that a response other than [`Presence::Absent`] counts as; `None` if the model is gone.
+pub(super) fn error_of(draft: &mut Draft<'_>, presence: &Presence) -> Option<ServiceError> {
+    let error = match presence {
+        Presence::Absent => return None,
+        Presence::Failed(error) => error.clone(),
+        Presence::Exists => {
             let message = "the service lists the model but reports that it does not exist".to_owned();
-            Trouble { kind: TroubleKind::InvalidAnswer, message, retry_after: None, activity_id: None }
+            ServiceError { kind: ServiceErrorKind::InvalidResponse, message, retry_after: None, activity_id: None }
         }
     };
     draft.memory.gone_since = None;
-    Some(trouble)
+    Some(error)
 }
 
 /// Handles a model that is gone. A list may be late, so the run ends only after the model has been gone for that long.
@@ -50,7 +51,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Next {
         let what = run.operation_id.as_ref().map_or_else(|| "the operation".to_owned(), |id| format!("operation {id}"));
         let message =
             format!("{what} cannot be polled because the model was deleted: the run ends at {until} unless the model exists again by then");
-        run.set_state(run.state, errors::reason(TroubleKind::NotFound), message);
+        run.set_state(run.state, errors::reason(ServiceErrorKind::NotFound), message);
     }
     let pause = left.min(timing::SERVICE_RECHECK);
     draft.record_and_delay(pause)

@@ -44,7 +44,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>, reported: bool) -> Next {
         Observation::None | Observation::ModelResolved(_) | Observation::Turn(_) | Observation::CallFailed(_) | Observation::Blocked(_) => {
         }
         // The list that this run requested before its first record.
-        Observation::Listed { kind: OperationKind::Refresh, .. } if !draft.kind().offers().refused_during_refresh => {}
+        Observation::Listed { kind: OperationKind::Refresh, .. } if !draft.kind().capabilities().refused_during_refresh => {}
         // A response to a request of the previous run. It does not apply to the next one.
         Observation::Submission(_)
         | Observation::Polled(_)

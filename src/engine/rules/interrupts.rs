@@ -13,7 +13,7 @@ use crate::engine::{Decision, Desired, DrainMode, Effect, timing};
 
 /// Why the operation must be cancelled; `None` if it must not. `due` is whether a run is due after it.
 pub(super) fn cancel_cause(draft: &Draft<'_>, due: bool) -> Option<CancelCause> {
-    if cancel_request::is_pending(draft) && draft.kind().offers().cancel {
+    if cancel_request::is_pending(draft) && draft.kind().capabilities().cancel {
         return Some(CancelCause::Request);
     }
     let submitted = draft.status.run.as_ref()?.submitted_time?;
@@ -22,12 +22,12 @@ pub(super) fn cancel_cause(draft: &Draft<'_>, due: bool) -> Option<CancelCause> 
     }
     if draft.desired.drain == Some(DrainMode::Cancel)
         && draft.desired.policy.deletion == DeletionPolicy::Cancel
-        && draft.kind().offers().cancel
+        && draft.kind().capabilities().cancel
     {
         return Some(CancelCause::Uninstall);
     }
     let can_begin = draft.desired.blocker.is_none() && !draft.desired.policy.suspend && draft.desired.drain.is_none();
-    let replaces = due && draft.desired.policy.concurrency == ConcurrencyPolicy::Replace && draft.kind().offers().cancel;
+    let replaces = due && draft.desired.policy.concurrency == ConcurrencyPolicy::Replace && draft.kind().capabilities().cancel;
     (replaces && can_begin).then_some(CancelCause::Replacement)
 }
 

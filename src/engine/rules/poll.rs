@@ -10,14 +10,14 @@ use crate::api::{Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Effect, Observation, text, timing};
-use crate::operation::{Look, Operation, OperationId, Trouble, TroubleKind};
+use crate::operation::{Operation, OperationId, PollResult, ServiceError, ServiceErrorKind};
 
 /// Truncated lists in a row before an operation that the service does not show counts as lost.
 const MAX_TRUNCATED_LISTS: u32 = 10;
 
 /// Polls the operation.
 pub(super) fn poll(draft: &Draft<'_>, id: OperationId) -> Next {
-    let handle = draft.handle(id);
+    let handle = draft.operation_ref(id);
     Next::record(Effect::Poll(handle), None)
 }
 
@@ -37,18 +37,18 @@ pub(super) fn missing_id(draft: &mut Draft<'_>) -> Next {
 /// Handles the result of a poll, or of the list after a poll that found nothing.
 pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
     match &draft.input.observation {
-        Observation::Polled(Look::Found { operation, .. }) if !id.same(operation.id.as_str()) => {
+        Observation::Polled(PollResult::Found { operation, .. }) if !id.same(operation.id.as_str()) => {
             // It is not this run's operation, so it must not end the run.
             poll_again(draft)
         }
-        Observation::Polled(Look::Found { operation, retry_after, location }) => {
+        Observation::Polled(PollResult::Found { operation, retry_after, location }) => {
             // A `Location` that is too long leaves the previous one.
             if let Some(newer) = location.as_deref().and_then(text::location) {
                 draft.memory.location = Some(newer);
             }
             operation_found(draft, operation, *retry_after)
         }
-        Observation::Polled(Look::Gone) => operation_not_visible(draft),
+        Observation::Polled(PollResult::NotFound) => operation_not_visible(draft),
         Observation::Listed { result: Ok(listing), claimed, .. } => {
             match listing.operations.iter().find(|operation| id.same(operation.id.as_str())) {
                 Some(operation) => operation_found(draft, operation, None),
@@ -69,18 +69,18 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
                 }
             }
         }
-        Observation::Polled(Look::Trouble(trouble)) | Observation::Listed { result: Err(trouble), .. }
-            if gone::is_uncertain(draft, trouble) =>
+        Observation::Polled(PollResult::Failed(error)) | Observation::Listed { result: Err(error), .. }
+            if gone::is_uncertain(draft, error) =>
         {
             gone::check_model()
         }
         Observation::ModelChecked(presence) => match gone::error_of(draft, presence) {
-            Some(trouble) => model_unknown(draft, &trouble),
+            Some(error) => model_unknown(draft, &error),
             None => gone::decide(draft),
         },
-        Observation::Polled(Look::Trouble(trouble))
-        | Observation::Listed { result: Err(trouble), .. }
-        | Observation::CallFailed(trouble) => call_failed(draft, trouble, "cannot be polled"),
+        Observation::Polled(PollResult::Failed(error))
+        | Observation::Listed { result: Err(error), .. }
+        | Observation::CallFailed(error) => call_failed(draft, error, "cannot be polled"),
         Observation::Blocked(blocker) => {
             if let Some(run) = draft.status.run.as_mut() {
                 run.set_state(
@@ -162,13 +162,13 @@ fn operation_not_visible(draft: &mut Draft<'_>) -> Next {
 }
 
 /// Handles a model whose existence is unknown, so that its operation may still be running. Each check costs three calls.
-fn model_unknown(draft: &mut Draft<'_>, trouble: &Trouble) -> Next {
+fn model_unknown(draft: &mut Draft<'_>, error: &ServiceError) -> Next {
     if let Some(run) = draft.status.run.as_mut() {
         let id = run.operation_id.clone().unwrap_or_default();
         run.set_state(
             run.state,
-            errors::reason(trouble.kind),
-            format!("operation {id} is still running but cannot be polled: {}", trouble.message),
+            errors::reason(error.kind),
+            format!("operation {id} is still running but cannot be polled: {}", error.message),
         );
     }
     draft.record_and_delay(timing::SERVICE_RECHECK)
@@ -182,30 +182,30 @@ fn poll_again(draft: &mut Draft<'_>) -> Next {
 }
 
 /// Handles a failed call. The operation counts as running, and its id stays recorded.
-pub(super) fn call_failed(draft: &mut Draft<'_>, trouble: &Trouble, what: &str) -> Next {
+pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, what: &str) -> Next {
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
     // `azure::limiter` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
-    let mut pause = errors::delay(trouble, (draft.memory.consecutive_errors, 0), draft.seed()).min(timing::SERVICE_RECHECK);
-    if trouble.kind == TroubleKind::NotFound {
+    let mut pause = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).min(timing::SERVICE_RECHECK);
+    if error.kind == ServiceErrorKind::NotFound {
         // From then on the operator checks whether the model exists.
         let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
         let settings = draft.input.settings;
         let in_question = timing::visibility_timeout(settings).saturating_sub(timing::elapsed(submitted, draft.now));
         pause = if in_question.is_zero() { pause } else { pause.min(in_question.max(settings.poll_min)) };
     }
-    let passing = match errors::class(trouble.kind) {
+    let passing = match errors::class(error.kind) {
         ErrorClass::Transient | ErrorClass::Permanent => true,
         ErrorClass::ActionRequired => false,
     };
-    if passing && !errors::is_persistent(trouble, draft.memory.consecutive_errors) {
+    if passing && !errors::is_persistent(error, draft.memory.consecutive_errors) {
         return draft.record_and_delay(pause);
     }
-    let reason = errors::reason(trouble.kind);
+    let reason = errors::reason(error.kind);
     // A repeated transient error is not worth a write.
-    let known = |run: &Run| passing && run.reason() == Some(reason) && !errors::has_new_end(trouble, &run.message);
+    let known = |run: &Run| passing && run.reason() == Some(reason) && !errors::has_new_end(error, &run.message);
     if let Some(run) = draft.status.run.as_mut().filter(|run| !known(run)) {
         let id = run.operation_id.clone().unwrap_or_default();
-        run.set_state(run.state, reason, format!("operation {id} is still running but {what}: {}", trouble.message));
+        run.set_state(run.state, reason, format!("operation {id} is still running but {what}: {}", error.message));
     }
     draft.record_and_delay(pause)
 }

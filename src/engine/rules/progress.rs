@@ -20,7 +20,7 @@ pub(super) fn record(run: &mut Run, operation: &Operation) {
         run.progress = Some(progress(operation));
         run.failed_objects = failed(operation);
     }
-    run.service_state = Some(text::bounded(&operation.reported, text::WORD)).filter(|word| !word.is_empty());
+    run.service_state = Some(text::bounded(&operation.service_status, text::WORD)).filter(|word| !word.is_empty());
     if !operation.messages.is_empty() {
         run.messages = messages(operation);
     }
@@ -65,7 +65,7 @@ fn failed(operation: &Operation) -> Vec<FailedObject> {
         .map(|object| FailedObject {
             table: text::bounded(&object.name.table, text::NAME),
             partition: object.name.partition.as_deref().map(|name| text::bounded(name, text::NAME)),
-            status: text::bounded(&object.reported, text::WORD),
+            status: text::bounded(&object.service_status, text::WORD),
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use crate::api::{Reason, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Effect, conditions, text, timing};
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// What was refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,15 +20,15 @@ pub(super) enum FailedStep {
 ///
 /// The wait counts from the first transient refusal, and from any refused submission, so that no `POST` is repeated without end. A
 /// request that fails until a user acts does not count toward the deadline while no `POST` has been repeated.
-pub(super) fn call_failed(draft: &mut Draft<'_>, trouble: &Trouble, step: FailedStep) -> Next {
-    let (kind, reason) = (trouble.kind, errors::reason(trouble.kind));
+pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, step: FailedStep) -> Next {
+    let (kind, reason) = (error.kind, errors::reason(error.kind));
     let transient = errors::class(kind) != ErrorClass::ActionRequired;
-    let overloaded = kind == TroubleKind::CapacityExceeded;
+    let overloaded = kind == ServiceErrorKind::CapacityExceeded;
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
     let grows = overloaded || (step == FailedStep::Submission && !transient);
     draft.memory.refusals = draft.memory.refusals.saturating_add(u32::from(grows));
     let refusals = if grows { draft.memory.refusals } else { 0 };
-    let mut pause = errors::delay(trouble, (draft.memory.consecutive_errors, refusals), draft.seed());
+    let mut pause = errors::delay(error, (draft.memory.consecutive_errors, refusals), draft.seed());
     if step == FailedStep::Submission {
         // The delay grows, whatever backoff the response requests.
         pause = pause.max(timing::retry_delay(draft.memory.consecutive_errors, draft.seed()));
@@ -37,11 +37,11 @@ pub(super) fn call_failed(draft: &mut Draft<'_>, trouble: &Trouble, step: Failed
     if let Some(run) = draft.status.run.as_mut() {
         // A repeated transient error is not worth a write.
         let known = transient && run.state == RunState::Waiting && run.reason() == Some(reason);
-        if !known || errors::has_new_end(trouble, &run.message) {
-            run.set_state(RunState::Waiting, reason, &trouble.message);
+        if !known || errors::has_new_end(error, &run.message) {
+            run.set_state(RunState::Waiting, reason, &error.message);
         }
         if run.activity_id.is_none() {
-            run.activity_id = trouble.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
+            run.activity_id = error.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
         }
         if step == FailedStep::Submission || errors::is_temporary(kind) {
             run.waiting_since_time.get_or_insert_with(|| Time::from(draft.now));

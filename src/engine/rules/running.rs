@@ -16,7 +16,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
     match &draft.input.observation {
         Observation::None => {
             if let Some(cause) = interrupts::cancel_cause(draft, due) {
-                let can_be_cancelled = draft.kind().offers().cancel;
+                let can_be_cancelled = draft.kind().capabilities().cancel;
                 return if can_be_cancelled { Next::Cancel { cause, id } } else { completion::abandon_at_deadline(draft, &id) };
             }
             match draft.poll_due_in() {

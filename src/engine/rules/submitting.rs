@@ -12,7 +12,7 @@ use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{ClaimedOperations, DecisionMemory, Effect, Observation, text, timing};
-use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble, TroubleKind};
+use crate::operation::{Listing, Operation, OperationId, OperationRef, Origin, PollResult, ServiceError, ServiceErrorKind, Submission};
 
 /// The most candidates that the status shows.
 const MAX_CANDIDATES: usize = 10;
@@ -24,10 +24,10 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             accepted(draft, id, location.as_deref(), activity_id.as_deref(), *retry_after)
         }
         // No operation was necessary: the requested state holds.
-        Observation::Submission(Submission::Completed { message }) => {
+        Observation::Submission(Submission::NothingToDo { message }) => {
             completion::end(draft, RunState::Succeeded, Reason::Succeeded, message.clone())
         }
-        Observation::Submission(Submission::Unanswered { message }) => {
+        Observation::Submission(Submission::Unknown { message }) => {
             if let Some(run) = draft.status.run.as_mut() {
                 let message = format!("the response to the submission was lost, so the operator reads the service's list: {message}");
                 run.set_state(RunState::Submitting, Reason::ResolvingSubmission, message);
@@ -35,10 +35,10 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             let pause = draft.input.settings.poll_min;
             draft.record_and_delay(pause)
         }
-        Observation::Submission(Submission::Refused(trouble)) if errors::class(trouble.kind) == ErrorClass::Permanent => {
-            completion::end(draft, RunState::Failed, Reason::RequestRejected, trouble.message.clone())
+        Observation::Submission(Submission::NotStarted(error)) if errors::class(error.kind) == ErrorClass::Permanent => {
+            completion::end(draft, RunState::Failed, Reason::RequestRejected, error.message.clone())
         }
-        Observation::Submission(Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => Next::Wait,
+        Observation::Submission(Submission::NotStarted(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => Next::Wait,
         Observation::None if decisions::is_needed(draft) => await_user_decision(draft),
         // After a restart, or after a lost response.
         Observation::None => {
@@ -51,7 +51,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             }
         }
         Observation::Listed { kind, result: Ok(listing), claimed } if *kind == draft.kind() => resolve_by_list(draft, listing, claimed),
-        Observation::Polled(Look::Found { operation, .. })
+        Observation::Polled(PollResult::Found { operation, .. })
             if decisions::operation_to_adopt(draft).is_some_and(|id| id.same(operation.id.as_str())) =>
         {
             if evidence::began_before(operation, draft.intent()) {
@@ -59,19 +59,19 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             }
             adopt(draft, operation)
         }
-        Observation::Polled(Look::Gone) if decisions::operation_to_adopt(draft).is_some() => {
+        Observation::Polled(PollResult::NotFound) if decisions::operation_to_adopt(draft).is_some() => {
             reject_adopt(draft, "the service does not show the operation")
         }
-        Observation::Listed { result: Err(trouble), .. } if !decisions::is_needed(draft) && gone::is_uncertain(draft, trouble) => {
+        Observation::Listed { result: Err(error), .. } if !decisions::is_needed(draft) && gone::is_uncertain(draft, error) => {
             gone::check_model()
         }
         Observation::ModelChecked(presence) => match gone::error_of(draft, presence) {
-            Some(trouble) => list_failed(draft, &trouble, timing::SERVICE_RECHECK),
+            Some(error) => list_failed(draft, &error, timing::SERVICE_RECHECK),
             None => gone::decide(draft),
         },
-        Observation::Listed { result: Err(trouble), .. }
-        | Observation::Polled(Look::Trouble(trouble))
-        | Observation::CallFailed(trouble) => list_failed(draft, trouble, Duration::ZERO),
+        Observation::Listed { result: Err(error), .. }
+        | Observation::Polled(PollResult::Failed(error))
+        | Observation::CallFailed(error) => list_failed(draft, error, Duration::ZERO),
         Observation::Blocked(blocker) => {
             let message = format!("the response to the submission was lost, and the submission cannot be resolved: {}", blocker.message);
             record_unresolved(draft, blocker.reason, &message, &blocker.message);
@@ -81,7 +81,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         Observation::ModelResolved(_)
         | Observation::Listed { .. }
         | Observation::Turn(_)
-        | Observation::Polled(Look::Found { .. } | Look::Gone)
+        | Observation::Polled(PollResult::Found { .. } | PollResult::NotFound)
         | Observation::CancelRequested(_) => Next::keep(Effect::None, Some(timing::CLUSTER_RECHECK)),
     }
 }
@@ -114,7 +114,7 @@ fn track(draft: &mut Draft<'_>, id: &OperationId, pause: Duration) -> Next {
         run.waiting_since_time = None;
         run.set_state(RunState::Running, Reason::Running, format!("the service runs operation {id}"));
     }
-    if cancel_request::is_pending(draft) && !draft.kind().offers().cancel {
+    if cancel_request::is_pending(draft) && !draft.kind().capabilities().cancel {
         cancel_request::report_not_cancellable(draft);
     }
     let due = interrupts::apply_triggers(draft);
@@ -131,7 +131,7 @@ fn adopt(draft: &mut Draft<'_>, operation: &Operation) -> Next {
     if let Some(run) = draft.status.run.as_mut() {
         run.activity_id = operation.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
         run.started_time = operation.start.or(Some(now)).map(Time::from);
-        run.service_state = Some(text::bounded(&operation.reported, text::WORD));
+        run.service_state = Some(text::bounded(&operation.service_status, text::WORD));
     }
     // An immediate poll shows its state; its end is recorded like any other.
     let id = operation.id.clone();
@@ -143,7 +143,7 @@ fn await_user_decision(draft: &mut Draft<'_>) -> Next {
     if let Some(id) = decisions::operation_to_adopt(draft) {
         return match draft.poll_due_in() {
             Some(pause) => Next::record(Effect::None, Some(pause)),
-            None => Next::keep(Effect::Poll(Handle::by_id(id)), None),
+            None => Next::keep(Effect::Poll(OperationRef::by_id(id)), None),
         };
     }
     if decisions::is_resubmit(draft) {
@@ -178,9 +178,9 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
     let by_clients: Vec<&Operation> = candidates.iter().copied().filter(|operation| operation.origin == Origin::Client).collect();
     let likely = if by_clients.is_empty() { candidates.clone() } else { by_clients };
     // Details that the service did not show may come with the next list, but the operator does not wait for them forever.
-    let unread = likely.iter().any(|operation| operation.unread) && waited < 2 * certain_after;
+    let unread = likely.iter().any(|operation| operation.incomplete) && waited < 2 * certain_after;
     // Another resource's unresolved submission may have started the operation too; that resource may resolve it soon.
-    let rival = likely.iter().filter_map(|operation| evidence::rival(operation, claimed, listing.ahead, settings)).max();
+    let rival = likely.iter().filter_map(|operation| evidence::rival(operation, claimed, listing.clock_skew, settings)).max();
     let disputed = rival.is_some() || likely.iter().any(|operation| claimed.is_candidate(&operation.id));
     let verdict = match likely.as_slice() {
         _ if disputed && !certain => Verdict::Inconclusive(None),
@@ -260,7 +260,7 @@ fn require_user_decision(draft: &mut Draft<'_>, why: &str, candidates: &[Operati
             .map(|operation| Candidate {
                 operation_id: operation.id.to_string(),
                 started_time: operation.start.map(Time::from),
-                status: text::bounded(&operation.reported, text::WORD),
+                status: text::bounded(&operation.service_status, text::WORD),
             })
             .collect();
     }
@@ -272,31 +272,31 @@ fn require_user_decision(draft: &mut Draft<'_>, why: &str, candidates: &[Operati
 }
 
 /// Handles a list that cannot be read: the submission stays unresolved. The list is not requested again before `least` has passed.
-fn list_failed(draft: &mut Draft<'_>, trouble: &Trouble, least: Duration) -> Next {
+fn list_failed(draft: &mut Draft<'_>, error: &ServiceError, least: Duration) -> Next {
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
-    let pause = errors::delay(trouble, (draft.memory.consecutive_errors, 0), draft.seed()).max(least);
-    let message = format!("the response to the submission was lost, and the service's list cannot be read: {}", trouble.message);
+    let pause = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).max(least);
+    let message = format!("the response to the submission was lost, and the service's list cannot be read: {}", error.message);
     let waited = timing::elapsed(draft.intent(), draft.now);
     let late = waited >= timing::visibility_timeout(draft.input.settings);
     // An outage passes. But if the list cannot be read for as long as an operation may run, a user must decide.
     let too_long = waited >= draft.desired.policy.active_deadline;
-    match errors::class(trouble.kind) {
+    match errors::class(error.kind) {
         // The service has no such list: the list of synchronizations is not documented.
         ErrorClass::Permanent if late && !decisions::is_needed(draft) => {
-            return require_user_decision(draft, &format!("the service's list cannot be read ({})", trouble.message), &[]);
+            return require_user_decision(draft, &format!("the service's list cannot be read ({})", error.message), &[]);
         }
         ErrorClass::Transient if too_long && !decisions::is_needed(draft) => {
-            return require_user_decision(draft, &format!("the service's list cannot be read ({})", trouble.message), &[]);
+            return require_user_decision(draft, &format!("the service's list cannot be read ({})", error.message), &[]);
         }
-        ErrorClass::ActionRequired => record_unresolved(draft, errors::reason(trouble.kind), &message, &trouble.message),
+        ErrorClass::ActionRequired => record_unresolved(draft, errors::reason(error.kind), &message, &error.message),
         // A transient error is worth a write only if it lasts.
         ErrorClass::Transient | ErrorClass::Permanent => {
-            let lasts = errors::is_persistent(trouble, draft.memory.consecutive_errors);
-            let reason = if lasts && trouble.kind != TroubleKind::Rejected { Reason::Retrying } else { Reason::ResolvingSubmission };
+            let lasts = errors::is_persistent(error, draft.memory.consecutive_errors);
+            let reason = if lasts && error.kind != ServiceErrorKind::Rejected { Reason::Retrying } else { Reason::ResolvingSubmission };
             let why = draft.status.run.as_ref().and_then(Run::reason);
             let is_recorded = why == Some(Reason::Retrying) || why == Some(reason);
             if !is_recorded && !decisions::is_needed(draft) {
-                record_unresolved(draft, reason, &message, &trouble.message);
+                record_unresolved(draft, reason, &message, &error.message);
             }
         }
     }

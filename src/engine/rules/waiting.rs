@@ -10,7 +10,7 @@ use crate::api::{ConflictPolicy, Reason, Run, RunState, Time};
 use crate::engine::draft::{self, Draft};
 use crate::engine::next::Next;
 use crate::engine::{Blocker, DecisionMemory, Effect, Observation, QueueState, Remedy, Turn, conditions, queue_state, text, timing};
-use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission, Trouble, TroubleKind, UnnamedOperation};
+use crate::operation::{ModelLookup, Operation, OperationKind, Origin, ServiceError, ServiceErrorKind, Submission, UnnamedOperation};
 
 /// The message of a run whose submission is in progress.
 pub(super) const BEING_SUBMITTED: &str = "being submitted to the service";
@@ -69,11 +69,11 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             }
             take_turn(draft)
         }
-        Observation::ModelResolved(Resolution::Found(ids)) => {
+        Observation::ModelResolved(ModelLookup::Found(ids)) => {
             model_names::found(draft, ids);
             take_turn(draft)
         }
-        Observation::ModelResolved(Resolution::Unclear(message)) => unresolved(draft, message),
+        Observation::ModelResolved(ModelLookup::Ambiguous(message)) => unresolved(draft, message),
         // The resolved ids were lost in between.
         Observation::Turn(_) | Observation::Listed { .. } if model_names::unknown(run) => Next::keep(Effect::None, Some(Duration::ZERO)),
         // The result is of the model that the spec named before.
@@ -108,18 +108,18 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
             match blocking {
                 None if let Some(unnamed) = listing.unnamed => blocked_by_unnamed(draft, unnamed),
-                None if listing.may_hide_running && !kind.offers().refused_during_refresh => list_inconclusive(draft),
+                None if listing.may_hide_running && !kind.capabilities().refused_during_refresh => list_inconclusive(draft),
                 None => submit(draft),
                 Some(operation) => {
-                    let rival = evidence::rival(operation, claimed, listing.ahead, draft.input.settings);
+                    let rival = evidence::rival(operation, claimed, listing.clock_skew, draft.input.settings);
                     let ours = rival.is_some() || claimed.is_active(&operation.id) || claimed.is_candidate(&operation.id);
                     blocked_by(draft, operation, ours)
                 }
             }
         }
-        Observation::Listed { kind: OperationKind::Refresh, result: Err(trouble), .. }
-        | Observation::ModelResolved(Resolution::Trouble(trouble))
-        | Observation::CallFailed(trouble) => refusals::call_failed(draft, trouble, FailedStep::BeforeSubmission),
+        Observation::Listed { kind: OperationKind::Refresh, result: Err(error), .. }
+        | Observation::ModelResolved(ModelLookup::Failed(error))
+        | Observation::CallFailed(error) => refusals::call_failed(draft, error, FailedStep::BeforeSubmission),
         Observation::Blocked(blocker) => blocked(draft, blocker),
         // Whether the cancellation of the other client's refresh succeeded or not, only the list shows when it has ended.
         Observation::CancelRequested(_) => {
@@ -178,7 +178,7 @@ fn blocked(draft: &mut Draft<'_>, blocker: &Blocker) -> Next {
 /// Whether the list of refreshes is read before a submission: if the service may not refuse a second operation itself, and after it
 /// refused this attempt, so that the next try costs no write. An attempt of which nothing was sent needs no list.
 fn lists_before_submit(run: &Run, kind: OperationKind) -> bool {
-    if !kind.offers().refused_during_refresh {
+    if !kind.capabilities().refused_during_refresh {
         return true;
     }
     let sent = run.submitted_time.is_some() && run.next_attempt_time.is_none();
@@ -225,23 +225,24 @@ pub(super) fn submit(draft: &mut Draft<'_>) -> Next {
 /// Handles a run whose submission started no operation. `None` if the rules of any waiting run apply.
 fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
     match &draft.input.observation {
-        Observation::Submission(Submission::Refused(trouble)) => {
+        Observation::Submission(Submission::NotStarted(error)) => {
             model_names::sync_with_spec(draft);
-            Some(refusals::call_failed(draft, trouble, FailedStep::Submission))
+            Some(refusals::call_failed(draft, error, FailedStep::Submission))
         }
         Observation::Submission(Submission::Deferred { message }) => {
             model_names::sync_with_spec(draft);
             if let Some(run) = draft.status.run.as_mut() {
                 run.submitted_time = None;
             }
-            let trouble = Trouble { kind: TroubleKind::Unreachable, message: message.clone(), retry_after: None, activity_id: None };
-            Some(refusals::call_failed(draft, &trouble, FailedStep::Submission))
+            let error =
+                ServiceError { kind: ServiceErrorKind::Unreachable, message: message.clone(), retry_after: None, activity_id: None };
+            Some(refusals::call_failed(draft, &error, FailedStep::Submission))
         }
         Observation::Submission(Submission::Busy { message }) => Some(busy(draft, message)),
         Observation::Listed { .. } => never_arrived(draft),
         // A user has decided so.
         Observation::None => Some(resubmit(draft)),
-        Observation::Submission(Submission::Accepted { .. } | Submission::Completed { .. } | Submission::Unanswered { .. })
+        Observation::Submission(Submission::Accepted { .. } | Submission::NothingToDo { .. } | Submission::Unknown { .. })
         | Observation::ModelResolved(_)
         | Observation::Turn(_)
         | Observation::Polled(_)
@@ -306,8 +307,8 @@ fn resubmit(draft: &mut Draft<'_>) -> Next {
 /// Handles a list that shows no running refresh but may hide one, where the service would not refuse: it is read again, until the deadline.
 fn list_inconclusive(draft: &mut Draft<'_>) -> Next {
     let message = "the service's list of refreshes is too long to read completely, or has rows without an id, so it does not show whether one is running";
-    let trouble = Trouble { kind: TroubleKind::InvalidAnswer, message: message.to_owned(), retry_after: None, activity_id: None };
-    let next = refusals::call_failed(draft, &trouble, FailedStep::BeforeSubmission);
+    let error = ServiceError { kind: ServiceErrorKind::InvalidResponse, message: message.to_owned(), retry_after: None, activity_id: None };
+    let next = refusals::call_failed(draft, &error, FailedStep::BeforeSubmission);
     if let Some(run) = draft.status.run.as_mut() {
         run.waiting_for = Some("a list of refreshes that shows whether one is running".to_owned());
     }

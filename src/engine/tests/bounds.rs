@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::world::{World, secs};
 use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Blocker, DecisionInput, DecisionMemory, Desired, External, Observation, Remedy, decide};
-use crate::operation::{Look, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
+use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, PollResult, ServiceMessage};
 
 fn size(world: &World) -> usize {
     // As the API server writes it, which escapes more than it must.
@@ -66,12 +66,12 @@ proptest! {
             world.edit(|spec| spec.trigger.get_or_insert_default().token = Some(format!("{worst}{run}")));
             world.annotate(RUN_REQUESTED_AT, Some(&pick(run))).run_for(secs(5));
             let name = |n: usize| ObjectName { table: format!("{}{}", n % tables, pick(n)), partition: Some(pick(n + 1)) };
-            let object = |n| ObjectProgress { name: name(n), phase: Phase::Failed, reported: pick(n) };
+            let object = |n| ObjectProgress { name: name(n), phase: Phase::Failed, service_status: pick(n) };
             let message = |n| ServiceMessage { severity: pick(n), code: Some(pick(n)), text: pick(n), times: u32::MAX };
             let operation = Operation {
                 id: OperationId::parse(&"x".repeat(128)).unwrap(),
                 phase: Phase::Failed,
-                reported: pick(0),
+                service_status: pick(0),
                 start: None,
                 end: None,
                 refresh_type: None,
@@ -80,13 +80,13 @@ proptest! {
                 activity_id: Some(pick(1)),
                 failure: None,
                 origin: Origin::Client,
-                unread: false,
+                incomplete: false,
             };
             if world.run().state == RunState::Running {
                 let desired = Desired::of_refresh(&world.object, External::default());
                 let mut recorded = world.status().clone();
                 recorded.run.as_mut().unwrap().operation_id = Some("x".repeat(128));
-                let seen = Observation::Polled(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
+                let seen = Observation::Polled(PollResult::Found { operation: Box::new(operation), retry_after: None, location: None });
                 let (now, settings) = (world.now, &world.settings);
                 let decision = decide(&DecisionInput { desired: &desired, status: &recorded, memory: &DecisionMemory::default(), observation: seen, now, settings });
                 prop_assert!(decision.status.run.as_ref().unwrap().state.ended());

@@ -1,12 +1,12 @@
 //! The annotation `cancel-requested-at`: it ends only the run that is in progress when it is set, and once.
 
-use super::service::{CallFate, SubmitFate, trouble, unreachable};
+use super::service::{CallFate, SubmitFate, service_error, unreachable};
 use super::world::{World, secs};
 use crate::api::{
     ADOPT, CANCEL_REQUESTED_AT, CancelCause, ConcurrencyPolicy, ConditionStatus, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, TriggerType,
 };
 use crate::engine::{Blocker, Observation, Remedy};
-use crate::operation::{Cancellation, Phase, Trouble, TroubleKind};
+use crate::operation::{CancelResult, Phase, ServiceError, ServiceErrorKind};
 
 fn cancel(world: &mut World, value: &str) {
     world.annotate(CANCEL_REQUESTED_AT, Some(value));
@@ -228,7 +228,7 @@ fn failed_cancellation_is_repeated_until_the_end() {
     cancel(&mut world, "a");
     world.run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     let mut world = running();
-    world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::Rejected)));
+    world.service.cancel_answer = Some(CancelResult::Failed(service_error(ServiceErrorKind::Rejected)));
     world.service.cancels_after = None;
     cancel(&mut world, "a");
     world.run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);
@@ -294,8 +294,8 @@ fn deadline_ends_a_run_despite_a_requested_backoff() {
 
 #[test]
 fn long_retry_after_of_a_failed_call_is_limited() {
-    for kind in [TroubleKind::ServiceError, TroubleKind::CapacityExceeded, TroubleKind::Throttled, TroubleKind::Paused] {
-        let away = CallFate::Trouble(Trouble { retry_after: Some(secs(3_600)), ..trouble(kind) });
+    for kind in [ServiceErrorKind::ServerError, ServiceErrorKind::CapacityExceeded, ServiceErrorKind::Throttled, ServiceErrorKind::Paused] {
+        let away = CallFate::Trouble(ServiceError { retry_after: Some(secs(3_600)), ..service_error(kind) });
         let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
         world.service.length = secs(86_400);
         world.service.call_fates.push_back(away.clone());

@@ -1,9 +1,9 @@
 //! The service is busy with a refresh that is not this run's: Wait, Fail, Replace; and its turn in the queue.
 
-use super::service::{SubmitFate, trouble};
+use super::service::{SubmitFate, service_error};
 use super::world::{World, model, secs};
 use crate::api::{ConcurrencyPolicy, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState};
-use crate::operation::{Origin, Phase, TroubleKind, UnnamedOperation};
+use crate::operation::{Origin, Phase, ServiceErrorKind, UnnamedOperation};
 
 fn busy(policy: ConflictPolicy) -> World {
     let mut world = World::new(|spec| spec.conflict_policy = policy);
@@ -95,7 +95,7 @@ fn orphaned_operation_counts_as_another_clients() {
     assert_eq!(world.service.cancels.len(), 0);
     // The list shows it, and not the refusal of a submission.
     let mut world = released(ConflictPolicy::Fail);
-    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Throttled)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Throttled)));
     world.run_for(secs(30)).is(RunState::Failed, Reason::Conflict);
     assert_eq!(world.service.submits, 1);
     // It began when our submission should have, and is still not it.
@@ -112,7 +112,7 @@ fn orphaned_operation_counts_as_another_clients() {
 fn own_ended_attempt_in_list_is_awaited_and_not_cancelled() {
     let mut world = World::new(|spec| (spec.conflict_policy, spec.backoff_limit) = (ConflictPolicy::Replace, 1));
     world.service.outcomes.push_back(Phase::Failed);
-    world.service.submit_fates.extend([SubmitFate::Answered, SubmitFate::Refused(trouble(TroubleKind::Throttled))]);
+    world.service.submit_fates.extend([SubmitFate::Answered, SubmitFate::Refused(service_error(ServiceErrorKind::Throttled))]);
     world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
     // The service changes its mind: what had failed is shown as running.
     world.service.ops[0].end = world.now + secs(40);
@@ -150,7 +150,7 @@ fn wait_continues_over_refusals() {
 #[test]
 fn repeated_refusals_come_at_growing_intervals() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 604_800);
-    world.service.submit_fates.extend((0..1_000).map(|_| SubmitFate::Refused(trouble(TroubleKind::Throttled))));
+    world.service.submit_fates.extend((0..1_000).map(|_| SubmitFate::Refused(service_error(ServiceErrorKind::Throttled))));
     world.run_for(secs(600));
     assert!((5..20).contains(&world.service.submits), "{} submissions in ten minutes", world.service.submits);
     assert_eq!(world.run().attempt, 1, "a refusal is no attempt");
@@ -181,7 +181,7 @@ fn model_change_of_a_waiting_run_restarts_the_wait() {
 #[test]
 fn rejected_request_ends_the_run() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
-    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Rejected)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Rejected)));
     world.run_for(secs(600)).is(RunState::Failed, Reason::RequestRejected);
     assert_eq!((world.service.submits, world.due), (1, None));
     world.edit(|spec| spec.refresh.as_mut().unwrap().max_parallelism = Some(2)).run_for(secs(300));
@@ -191,13 +191,13 @@ fn rejected_request_ends_the_run() {
 #[test]
 fn fault_for_a_user_stalls_and_recovers_automatically() {
     for (kind, reason) in [
-        (TroubleKind::AccessDenied, Reason::AccessDenied),
-        (TroubleKind::NotFound, Reason::ModelNotFound),
-        (TroubleKind::Paused, Reason::ServerPaused),
-        (TroubleKind::QuotaExceeded, Reason::QuotaExceeded),
+        (ServiceErrorKind::AccessDenied, Reason::AccessDenied),
+        (ServiceErrorKind::NotFound, Reason::ModelNotFound),
+        (ServiceErrorKind::Paused, Reason::ServerPaused),
+        (ServiceErrorKind::QuotaExceeded, Reason::QuotaExceeded),
     ] {
         let mut world = World::new(|_| {});
-        world.service.submit_fates.push_back(SubmitFate::Refused(trouble(kind)));
+        world.service.submit_fates.push_back(SubmitFate::Refused(service_error(kind)));
         world.run_for(secs(1)).is(RunState::Waiting, reason);
         assert!(world.holds(crate::api::ConditionType::Stalled));
         world.run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);

@@ -43,9 +43,9 @@ fn long_cause_leaves_the_commands_complete() {
     let mut world = World::new(|_| {});
     world.object.metadata.name = Some("n".repeat(253));
     world.service.submit_fates.push_back(SubmitFate::LostAfter);
-    let mut trouble = super::service::trouble(crate::operation::TroubleKind::Rejected);
-    trouble.message = "x".repeat(900);
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(trouble.clone())));
+    let mut error = super::service::service_error(crate::operation::ServiceErrorKind::Rejected);
+    error.message = "x".repeat(900);
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(error.clone())));
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
     assert!(message.ends_with(&format!("{RESUBMIT}=run-1-attempt-1`")) && message.contains(ADOPT), "{message}");

@@ -1,10 +1,10 @@
 //! A resource that is being deleted: nothing of it is left running unwatched, and it is not held for ever.
 
-use super::service::{CallFate, SubmitFate, trouble};
+use super::service::{CallFate, SubmitFate, service_error};
 use super::world::{World, secs};
 use crate::api::{ADOPT, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Blocker, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Remedy, decide};
-use crate::operation::{Cancellation, Submission, TroubleKind};
+use crate::operation::{CancelResult, ServiceErrorKind, Submission};
 
 fn running() -> World {
     let mut world = World::new(|_| {});
@@ -99,7 +99,7 @@ fn started_operation_is_recorded_before_it_is_orphaned() {
 #[test]
 fn cancellation_of_nothing_does_not_end_a_running_operation() {
     let mut world = running();
-    (world.service.cancels_after, world.service.cancel_answer) = (None, Some(Cancellation::NothingToCancel));
+    (world.service.cancels_after, world.service.cancel_answer) = (None, Some(CancelResult::NotRunning));
     world.delete().run_for(secs(600));
     assert!(!world.gone);
     world.run_for(secs(600));
@@ -108,7 +108,7 @@ fn cancellation_of_nothing_does_not_end_a_running_operation() {
 
 #[test]
 fn poll_precedes_the_next_cancellation() {
-    for answer in [Cancellation::NothingToCancel, Cancellation::Trouble(trouble(TroubleKind::ServiceError))] {
+    for answer in [CancelResult::NotRunning, CancelResult::Failed(service_error(ServiceErrorKind::ServerError))] {
         let mut world = running();
         (world.settings.poll_min, world.settings.poll_max) = (secs(30), secs(30));
         world.service.cancel_answer = Some(answer);
@@ -157,22 +157,22 @@ fn missing_secret_blocks_deletion_but_not_of_a_namespace() {
 #[test]
 fn namespace_deletion_is_blocked_for_two_minutes() {
     let kinds = [
-        TroubleKind::Unreachable,
-        TroubleKind::Throttled,
-        TroubleKind::ServiceError,
-        TroubleKind::CredentialsRefused,
-        TroubleKind::AssertionRefused,
-        TroubleKind::AccessDenied,
-        TroubleKind::NotFound,
-        TroubleKind::Paused,
-        TroubleKind::Rejected,
+        ServiceErrorKind::Unreachable,
+        ServiceErrorKind::Throttled,
+        ServiceErrorKind::ServerError,
+        ServiceErrorKind::CredentialsRefused,
+        ServiceErrorKind::AssertionRefused,
+        ServiceErrorKind::AccessDenied,
+        ServiceErrorKind::NotFound,
+        ServiceErrorKind::Paused,
+        ServiceErrorKind::Rejected,
     ];
     // An operation that is known, and one of which nothing was heard.
     for (kind, fate) in kinds.into_iter().flat_map(|kind| [(kind, SubmitFate::Answered), (kind, SubmitFate::LostAfter)]) {
         let mut world = World::new(|_| {});
         world.service.length = secs(100_000);
         world.service.submit_fates.push_back(fate.clone());
-        let hindered = trouble(kind);
+        let hindered = service_error(kind);
         if matches!(fate, SubmitFate::Answered) {
             world.run_for(secs(10)).is(RunState::Running, Reason::Running);
         } else {
@@ -216,7 +216,7 @@ fn unanswered_submission_blocks_the_deletion() {
     let mut world = World::new(|_| {});
     world.service.submit_fates.push_back(SubmitFate::LostAfter);
     world.run_for(secs(1)).delete();
-    let unanswered = Observation::Submission(Submission::Unanswered { message: "no answer".to_owned() });
+    let unanswered = Observation::Submission(Submission::Unknown { message: "no answer".to_owned() });
     let desired = Desired::of_refresh(&world.object, External::default());
     let mut recorded = world.status().clone();
     let run = recorded.run.as_mut().unwrap();
@@ -229,7 +229,7 @@ fn unanswered_submission_blocks_the_deletion() {
 #[test]
 fn refused_submission_does_not_block_the_deletion() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::QuotaExceeded)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::QuotaExceeded)));
     world.run_for(secs(1)).delete().run_for(secs(1));
     assert!(world.gone);
 }
@@ -251,7 +251,7 @@ fn crash_at_any_step_of_a_deletion_leaves_nothing_running() {
 fn repeatedly_refused_cancellation_is_reported_and_retried() {
     let mut world = World::new(|_| ());
     world.service.length = secs(150);
-    world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::Rejected)));
+    world.service.cancel_answer = Some(CancelResult::Failed(service_error(ServiceErrorKind::Rejected)));
     world.service.cancels_after = None;
     // One refusal alone is no news; the second request follows after two seconds.
     world.run_until(RunState::Running).delete().run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);

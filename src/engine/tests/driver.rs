@@ -71,7 +71,7 @@ fn effect_of(call: &Call) -> Effect {
     match call.clone() {
         Call::Submit(_) => Effect::Submit,
         Call::ResolveModel => Effect::ResolveModel,
-        Call::Poll(_, handle) => Effect::Poll(handle),
+        Call::Poll(_, operation) => Effect::Poll(operation),
         Call::List(kind, since) => Effect::List(kind, since),
         Call::FindModel => Effect::FindModel,
         Call::Cancel(id) => Effect::Cancel(id),
@@ -263,7 +263,7 @@ impl World {
                 }
                 observation
             }
-            Call::Poll(kind, handle) => Observation::Polled(self.service.look(*kind, handle)),
+            Call::Poll(kind, operation) => Observation::Polled(self.service.look(*kind, operation)),
             Call::List(kind, since) => {
                 let result = self.service.list(*kind, *since);
                 self.advance(self.service.hesitates + self.service.slow);

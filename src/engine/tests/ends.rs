@@ -1,23 +1,23 @@
 //! The ends that the services document: each with its reason, its sentence, and its rule for `backoffLimit`.
 
-use super::service::{Op, Owner, SubmitFate, trouble};
+use super::service::{Op, Owner, SubmitFate, service_error};
 use super::world::{World, model, secs};
 use crate::api::{CANCEL_REQUESTED_AT, ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Blocker, Remedy};
-use crate::operation::{Failure, OperationId, Origin, Phase, TroubleKind};
+use crate::operation::{FailureCause, OperationId, Origin, Phase, ServiceErrorKind};
 
 #[test]
 fn each_failure_has_its_reason_remedy_and_rule() {
     let table = [
-        (Failure::Evicted, Phase::Failed, RunState::Failed, Reason::Evicted, "evicted from memory", true),
-        (Failure::NodeMoved, Phase::Failed, RunState::Failed, Reason::NodeMoved, "another node", true),
+        (FailureCause::Evicted, Phase::Failed, RunState::Failed, Reason::Evicted, "evicted from memory", true),
+        (FailureCause::NodeMoved, Phase::Failed, RunState::Failed, Reason::NodeMoved, "another node", true),
         // Analysis Services calls what it gave up of itself cancelled.
-        (Failure::NodeMoved, Phase::Cancelled, RunState::Failed, Reason::NodeMoved, "another node", true),
-        (Failure::AttemptTimeLimit, Phase::Failed, RunState::TimedOut, Reason::AttemptTimeLimit, "attemptTimeoutSeconds", false),
-        (Failure::AttemptTimeLimit, Phase::TimedOut, RunState::TimedOut, Reason::AttemptTimeLimit, "attemptTimeoutSeconds", false),
-        (Failure::TotalTimeLimit, Phase::TimedOut, RunState::TimedOut, Reason::TotalTimeLimit, "24 hours", false),
-        (Failure::CapacityPaused, Phase::Failed, RunState::Failed, Reason::CapacityPaused, "resume the capacity", true),
-        (Failure::Disabled, Phase::Failed, RunState::Failed, Reason::RefreshDisabled, "refreshes are disabled", false),
+        (FailureCause::NodeMoved, Phase::Cancelled, RunState::Failed, Reason::NodeMoved, "another node", true),
+        (FailureCause::AttemptTimeLimit, Phase::Failed, RunState::TimedOut, Reason::AttemptTimeLimit, "attemptTimeoutSeconds", false),
+        (FailureCause::AttemptTimeLimit, Phase::TimedOut, RunState::TimedOut, Reason::AttemptTimeLimit, "attemptTimeoutSeconds", false),
+        (FailureCause::TotalTimeLimit, Phase::TimedOut, RunState::TimedOut, Reason::TotalTimeLimit, "24 hours", false),
+        (FailureCause::CapacityPaused, Phase::Failed, RunState::Failed, Reason::CapacityPaused, "resume the capacity", true),
+        (FailureCause::Disabled, Phase::Failed, RunState::Failed, Reason::RefreshDisabled, "refreshes are disabled", false),
     ];
     for (failure, phase, state, reason, said, again) in table {
         for backoff in [0, 1] {
@@ -36,7 +36,7 @@ fn each_failure_has_its_reason_remedy_and_rule() {
 fn own_cancellation_is_not_a_failure() {
     let mut world = World::new(|spec| (spec.active_deadline_seconds, spec.backoff_limit) = (60, 3));
     world.service.length = secs(1_000);
-    world.service.failures.push_back(Failure::NodeMoved);
+    world.service.failures.push_back(FailureCause::NodeMoved);
     world.run_for(secs(600)).is(RunState::TimedOut, Reason::DeadlineExceeded);
     assert_eq!(world.service.submits, 1);
 }
@@ -123,7 +123,7 @@ fn request_dropped_needs_power_bi_and_an_unseen_operation() {
 #[test]
 fn exceeded_quota_is_retried_slowly() {
     let mut world = World::new(|_| {});
-    let hasty = crate::operation::Trouble { retry_after: Some(secs(1)), ..trouble(TroubleKind::QuotaExceeded) };
+    let hasty = crate::operation::ServiceError { retry_after: Some(secs(1)), ..service_error(ServiceErrorKind::QuotaExceeded) };
     world.service.submit_fates.extend((0..100).map(|_| SubmitFate::Refused(hasty.clone())));
     world.run_for(secs(7_200)).is(RunState::Waiting, Reason::QuotaExceeded);
     assert!((4..=9).contains(&world.service.submits), "{} submissions in two hours", world.service.submits);
@@ -176,7 +176,7 @@ fn outcome_is_a_short_fact_with_the_message_in_ready() {
 fn wait_for_the_next_attempt_has_a_time() {
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.outcomes.push_back(Phase::Failed);
-    world.service.failures.push_back(Failure::NodeMoved);
+    world.service.failures.push_back(FailureCause::NodeMoved);
     world.run_until(RunState::Waiting);
     let time = world.run().next_attempt_time.unwrap().to_string();
     let message = world.run().message.clone();

@@ -6,7 +6,7 @@ use crate::api::{
     RunState, Status, TriggerType,
 };
 use crate::engine::Observation;
-use crate::operation::{Look, Phase, TroubleKind};
+use crate::operation::{Phase, PollResult, ServiceErrorKind};
 
 fn running() -> World {
     let mut world = World::new(|spec| {
@@ -138,8 +138,8 @@ fn a_stalled_run_is_reported_before_the_change() {
     let mut world = running();
     world.edit(|spec| token(spec, "v2")).run_for(secs(5));
     not_run(&world);
-    let trouble = super::service::trouble(TroubleKind::AccessDenied);
-    world.preparation_failure = Some(Observation::Polled(Look::Trouble(trouble)));
+    let error = super::service::service_error(ServiceErrorKind::AccessDenied);
+    world.preparation_failure = Some(Observation::Polled(PollResult::Failed(error)));
     world.run_for(secs(100));
     let ready = world.condition(ConditionType::Ready).unwrap();
     assert_eq!(ready.reason, Reason::AccessDenied.as_str());

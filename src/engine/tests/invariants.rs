@@ -81,7 +81,7 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
         Reason::Succeeded => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Succeeded)),
         Reason::RefreshFailed | Reason::SyncFailed => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Failed)),
         Reason::OperationLost => assert!(
-            shown.is_none_or(|(vanished, _)| vanished || world.service.unknown == Some(Presence::Gone)),
+            shown.is_none_or(|(vanished, _)| vanished || world.service.unknown == Some(Presence::Absent)),
             "an operation is lost that is there"
         ),
         // It cannot be cancelled, and the message states that.
@@ -194,7 +194,7 @@ pub(super) fn submission(world: &World, desired: &Desired, decision: &Decision) 
 
 /// Another client's operation is cancelled only if `conflictPolicy` requests it; an own operation never counts as one.
 pub(super) fn cancellation(world: &World, desired: &Desired, decision: &Decision, id: &OperationId) {
-    assert!(world.kind.offers().cancel, "a synchronization is cancelled");
+    assert!(world.kind.capabilities().cancel, "a synchronization is cancelled");
     let op = world.service.ops.iter().find(|op| op.id == *id);
     let run = decision.status.run.as_ref().unwrap();
     let upstream = run.operation_id.as_deref() == Some(id.as_str());
@@ -212,7 +212,7 @@ pub(super) fn cancellation(world: &World, desired: &Desired, decision: &Decision
 /// The finalizer is removed when no operation of the resource is running, or an event reports that one may be.
 pub(super) fn release(world: &World, desired: &Desired, decision: &Decision) {
     let said = decision.events.iter().any(|event| event.reason == Reason::Released);
-    let may = !world.kind.offers().cancel
+    let may = !world.kind.capabilities().cancel
         || desired.requests.release
         || desired.policy.deletion == DeletionPolicy::Orphan
         || world.namespace_terminating;

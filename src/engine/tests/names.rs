@@ -1,18 +1,18 @@
 //! A model that is given by names: resolved before a run's turn, and equal to the same model by ids.
 
-use super::service::{SubmitFate, trouble};
+use super::service::{SubmitFate, service_error};
 use super::world::{World, model, secs};
 use crate::api::{ConditionType, Model, PowerBiModel, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Blocker, Observation, Remedy};
-use crate::operation::{ModelIds, Phase, Resolution, TroubleKind};
+use crate::operation::{ModelIds, ModelLookup, Phase, ServiceErrorKind};
 
 pub(super) fn named(workspace: &str) -> Model {
     let (workspace, dataset) = (Some(workspace.to_owned()), Some("Orders".to_owned()));
     Model { analysis_services: None, power_bi: Some(PowerBiModel { group_id: None, dataset_id: None, workspace, dataset }) }
 }
 
-fn ids(group: &str) -> Resolution {
-    Resolution::Found(ModelIds { group_id: group.to_owned(), dataset_id: "CFAFBEB1".to_owned() })
+fn ids(group: &str) -> ModelLookup {
+    ModelLookup::Found(ModelIds { group_id: group.to_owned(), dataset_id: "CFAFBEB1".to_owned() })
 }
 
 fn world() -> World {
@@ -91,7 +91,7 @@ fn waiting_run_follows_a_moved_name() {
 #[test]
 fn unmatched_names_stall_and_are_resolved_every_minute() {
     let mut world = world();
-    world.resolution = Resolution::Unclear("two workspaces are named Sales: give groupId and datasetId".to_owned());
+    world.resolution = ModelLookup::Ambiguous("two workspaces are named Sales: give groupId and datasetId".to_owned());
     world.run_for(secs(600)).is(RunState::Waiting, Reason::ModelNotResolved);
     assert!(world.holds(ConditionType::Stalled) && world.run().message.contains("two workspaces"), "{}", world.run().message);
     assert!((9..=12).contains(&world.resolves), "{} look-ups in ten minutes", world.resolves);
@@ -104,9 +104,9 @@ fn unmatched_names_stall_and_are_resolved_every_minute() {
 #[test]
 fn failed_name_resolution_is_retried() {
     let mut world = world();
-    world.resolution = Resolution::Trouble(trouble(TroubleKind::AccessDenied));
+    world.resolution = ModelLookup::Failed(service_error(ServiceErrorKind::AccessDenied));
     world.run_for(secs(20)).is(RunState::Waiting, Reason::AccessDenied);
-    world.resolution = Resolution::Trouble(trouble(TroubleKind::Unreachable));
+    world.resolution = ModelLookup::Failed(service_error(ServiceErrorKind::Unreachable));
     world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
     let blocker =
         Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange };

@@ -1,12 +1,14 @@
 //! A tracked operation: its end, its deadline, its disappearance, and empty or contradictory responses.
 
-use super::service::{CallFate, trouble, unreachable};
+use super::service::{CallFate, service_error, unreachable};
 use super::world::{World, secs};
 use crate::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{
     Blocker, ClaimedOperations, Decision, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Remedy, decide,
 };
-use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationKind, Phase, ServiceMessage, TroubleKind};
+use crate::operation::{
+    CancelResult, ObjectName, ObjectProgress, Operation, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceMessage,
+};
 
 fn running(length: u64) -> World {
     let mut world = World::new(|_| {});
@@ -49,7 +51,7 @@ fn first_message_is_in_the_condition_and_ten_in_the_status() {
     let id = world.run().operation_id.clone().unwrap();
     let message = |n: u32| ServiceMessage { severity: "Error".to_owned(), code: None, text: format!("error {n}"), times: n };
     let failed = Operation { messages: (1..=50).map(message).collect(), ..Operation::of_client(&id, Phase::Failed) };
-    let seen = Observation::Polled(Look::Found { operation: Box::new(failed), retry_after: None, location: None });
+    let seen = Observation::Polled(PollResult::Found { operation: Box::new(failed), retry_after: None, location: None });
     let run = decide_on(&world, &DecisionMemory::default(), seen).status.run.unwrap();
     assert!(run.message.ends_with(": error 1"), "{}", run.message);
     let shown: Vec<_> = run.messages.iter().map(|message| message.message.as_str()).collect();
@@ -75,7 +77,7 @@ fn operation_is_cancelled_and_timed_out_at_its_deadline() {
 fn lost_cancellation_is_sent_again_until_a_poll_ends_it() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
     world.service.length = secs(10_000);
-    (world.service.cancels_after, world.service.cancel_answer) = (None, Some(Cancellation::NothingToCancel));
+    (world.service.cancels_after, world.service.cancel_answer) = (None, Some(CancelResult::NotRunning));
     world.run_for(secs(200)).is(RunState::Cancelling, Reason::Cancelling);
     assert!((3..8).contains(&world.service.cancels.len()), "{}", world.service.cancels.len());
     world.service.cancels_after = Some(secs(1));
@@ -86,7 +88,7 @@ fn lost_cancellation_is_sent_again_until_a_poll_ends_it() {
 fn refused_cancellation_is_reported_once() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
     world.service.length = secs(10_000);
-    world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::AccessDenied)));
+    world.service.cancel_answer = Some(CancelResult::Failed(service_error(ServiceErrorKind::AccessDenied)));
     world.service.cancels_after = None;
     world.run_for(secs(100)).is(RunState::Cancelling, Reason::AccessDenied);
     let writes = world.writes;
@@ -116,7 +118,7 @@ fn unknown_operation_is_lost_only_after_a_list() {
 fn list_with_operation_outweighs_an_empty_poll() {
     let world = running(1_000);
     let old = World { now: world.now + secs(300), ..running(1_000) };
-    let decision = decide_on(&old, &DecisionMemory::default(), Observation::Polled(Look::Gone));
+    let decision = decide_on(&old, &DecisionMemory::default(), Observation::Polled(PollResult::NotFound));
     assert!(matches!(decision.effect, Effect::List(..)));
     let listing = crate::operation::Listing { operations: vec![Operation::of_client("OP-1", Phase::InProgress)], ..Default::default() };
     let claimed = ClaimedOperations { active: ["op-1".to_owned()].into(), ..ClaimedOperations::default() };
@@ -129,8 +131,8 @@ fn errors_never_end_a_run_and_cost_two_writes() {
     let mut world = running(1_000);
     let writes = world.writes;
     for n in 0..40 {
-        let kind = if n % 2 == 0 { TroubleKind::Unreachable } else { TroubleKind::InvalidAnswer };
-        world.service.call_fates.push_back(CallFate::Trouble(trouble(kind)));
+        let kind = if n % 2 == 0 { ServiceErrorKind::Unreachable } else { ServiceErrorKind::InvalidResponse };
+        world.service.call_fates.push_back(CallFate::Trouble(service_error(kind)));
     }
     world.run_for(secs(600)).is(RunState::Running, Reason::Retrying);
     assert_eq!(world.writes, writes + 1, "that it cannot be polled");
@@ -163,7 +165,7 @@ fn missing_secret_during_a_run_stalls_and_frees_the_turn() {
 #[test]
 fn response_about_another_operation_is_ignored() {
     let world = running(1_000);
-    let seen = Observation::Polled(Look::Found {
+    let seen = Observation::Polled(PollResult::Found {
         operation: Box::new(Operation::of_client("op-77", Phase::Succeeded)),
         retry_after: None,
         location: None,
@@ -183,7 +185,7 @@ fn late_poll_does_not_reopen_an_ended_run() {
         let decision = decide_on(
             &world,
             &world.transient.memory,
-            Observation::Polled(Look::Found {
+            Observation::Polled(PollResult::Found {
                 operation: Box::new(Operation::of_client("op-1", phase)),
                 retry_after: None,
                 location: None,
@@ -198,9 +200,13 @@ fn repeated_success_with_failed_objects_ends_the_run() {
     let world = running(1_000);
     let mut torn = Operation::of_client("op-1", Phase::Succeeded);
     let name = ObjectName { table: "Orders".to_owned(), partition: None };
-    torn.objects = vec![ObjectProgress { name, phase: Phase::Failed, reported: "failed".to_owned() }];
+    torn.objects = vec![ObjectProgress { name, phase: Phase::Failed, service_status: "failed".to_owned() }];
     let look = |memory: &DecisionMemory| {
-        decide_on(&world, memory, Observation::Polled(Look::Found { operation: Box::new(torn.clone()), retry_after: None, location: None }))
+        decide_on(
+            &world,
+            memory,
+            Observation::Polled(PollResult::Found { operation: Box::new(torn.clone()), retry_after: None, location: None }),
+        )
     };
     let mut decision = look(&world.transient.memory);
     for _ in 0..2 {
@@ -220,9 +226,9 @@ fn progress_is_written_at_most_every_ten_seconds() {
         let mut seen = Operation::of_client("op-1", Phase::InProgress);
         let phase = |n| if n < second { Phase::Succeeded } else { Phase::InProgress };
         let object = |n| ObjectName { table: format!("T{n}"), partition: None };
-        seen.objects = (0..100).map(|n| ObjectProgress { name: object(n), phase: phase(n), reported: String::new() }).collect();
+        seen.objects = (0..100).map(|n| ObjectProgress { name: object(n), phase: phase(n), service_status: String::new() }).collect();
         let now = world.now + secs(u64::try_from(second).unwrap());
-        let seen = Observation::Polled(Look::Found { operation: Box::new(seen), retry_after: None, location: None });
+        let seen = Observation::Polled(PollResult::Found { operation: Box::new(seen), retry_after: None, location: None });
         let decision = decide(&DecisionInput {
             desired: &desired,
             status: &recorded,

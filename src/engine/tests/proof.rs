@@ -172,7 +172,7 @@ fn partition_that_is_not_shown_proves_nothing() {
 #[test]
 fn partly_read_details_prove_nothing() {
     let mut world = lost(SubmitFate::LostAfter, "Orders");
-    world.service.ops[0].unread = true;
+    world.service.ops[0].incomplete = true;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("cannot be read completely"), "{}", world.run().message);
 }
@@ -192,13 +192,13 @@ fn unread_details_are_read_again_before_a_user_decision() {
     let mut world = lost(SubmitFate::LostAfter, "Orders");
     let objects = std::mem::take(&mut world.service.ops[0].objects);
     let refresh_type = world.service.ops[0].refresh_type.take();
-    world.service.ops[0].unread = true;
+    world.service.ops[0].incomplete = true;
     world.run_for(secs(250)).is(RunState::Submitting, Reason::ResolvingSubmission);
-    (world.service.ops[0].objects, world.service.ops[0].refresh_type, world.service.ops[0].unread) = (objects, refresh_type, false);
+    (world.service.ops[0].objects, world.service.ops[0].refresh_type, world.service.ops[0].incomplete) = (objects, refresh_type, false);
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
 
     let mut world = lost(SubmitFate::LostAfter, "Orders");
-    (world.service.ops[0].refresh_type, world.service.ops[0].unread) = (None, true);
+    (world.service.ops[0].refresh_type, world.service.ops[0].incomplete) = (None, true);
     world.run_for(secs(400)).is(RunState::Submitting, Reason::SubmissionUnknown);
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::service::trouble;
+use super::service::service_error;
 use super::world::{World, secs};
 use crate::api::{ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status};
 use crate::engine::{Blocker, Observation, QueueState, Remedy};
-use crate::operation::{Phase, TroubleKind};
+use crate::operation::{Phase, ServiceErrorKind};
 
 /// What may be missing for a while, as a call finds out that is being prepared.
 const MISSING: [Reason; 4] =
@@ -103,7 +103,7 @@ fn reference_within_the_grace_period_never_stalls() {
 #[test]
 fn missing_token_permission_has_the_grace_period() {
     let mut world = World::new(|_| {});
-    world.preparation_failure = Some(Observation::CallFailed(trouble(TroubleKind::AssertionRefused)));
+    world.preparation_failure = Some(Observation::CallFailed(service_error(ServiceErrorKind::AssertionRefused)));
     world.run_for(secs(59)).awaits(Reason::ServiceAccountForbidden);
     world.run_for(secs(1)).is_stalled(Reason::ServiceAccountForbidden);
 }
@@ -114,12 +114,12 @@ fn permanent_fault_stalls_immediately() {
         World::new(|_| {}).hindered(reason).run_for(secs(1)).is_stalled(reason);
     }
     for (kind, reason) in [
-        (TroubleKind::CredentialsRefused, Reason::CredentialsRefused),
-        (TroubleKind::AccessDenied, Reason::AccessDenied),
-        (TroubleKind::NotFound, Reason::ModelNotFound),
+        (ServiceErrorKind::CredentialsRefused, Reason::CredentialsRefused),
+        (ServiceErrorKind::AccessDenied, Reason::AccessDenied),
+        (ServiceErrorKind::NotFound, Reason::ModelNotFound),
     ] {
         let mut world = World::new(|_| {});
-        world.preparation_failure = Some(Observation::CallFailed(trouble(kind)));
+        world.preparation_failure = Some(Observation::CallFailed(service_error(kind)));
         world.run_for(secs(1)).is_stalled(reason);
     }
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::service::{CallFate, SubmitFate, trouble};
+use super::service::{CallFate, SubmitFate, service_error};
 use super::world::{World, secs};
 use crate::api::{CANCEL_REQUESTED_AT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Effect, Observation};
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// A world whose service refuses each submission in this way.
-fn refusing(refusal: &Trouble, deadline: i32) -> World {
+fn refusing(refusal: &ServiceError, deadline: i32) -> World {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = deadline);
     world.service.submit_fates.extend((0..2_000).map(|_| SubmitFate::Refused(refusal.clone())));
     world
@@ -32,14 +32,14 @@ fn seconds_between(moments: &[Timestamp]) -> Vec<i64> {
     moments.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs()).collect()
 }
 
-fn throttled(until: &str, left: u64) -> Trouble {
+fn throttled(until: &str, left: u64) -> ServiceError {
     let message = format!("the service throttles the calls of this identity: the operator waits until {until}");
-    Trouble { message, retry_after: Some(secs(left)), ..trouble(TroubleKind::Throttled) }
+    ServiceError { message, retry_after: Some(secs(left)), ..service_error(ServiceErrorKind::Throttled) }
 }
 
 #[test]
 fn overloaded_capacity_is_waited_for_with_growing_pauses() {
-    let mut world = refusing(&trouble(TroubleKind::CapacityExceeded), 7_200);
+    let mut world = refusing(&service_error(ServiceErrorKind::CapacityExceeded), 7_200);
     let pauses = seconds_between(&submissions(&mut world, 6_000));
     for (pause, expected) in pauses.iter().zip([60.0, 120.0, 240.0, 480.0, 900.0, 900.0]) {
         let range = (0.85 * expected - 1.0)..=(expected + 1.0);
@@ -58,11 +58,11 @@ fn overloaded_capacity_is_waited_for_with_growing_pauses() {
 #[test]
 fn capacity_that_recovers_runs_the_same_run_and_attempt() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
-    world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(trouble(TroubleKind::CapacityExceeded))));
+    world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(service_error(ServiceErrorKind::CapacityExceeded))));
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().number, world.run().attempt), (3, 1, 1));
     // The next run's pauses begin with the first again.
-    world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(trouble(TroubleKind::CapacityExceeded))));
+    world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(service_error(ServiceErrorKind::CapacityExceeded))));
     world.annotate(RUN_REQUESTED_AT, Some("again"));
     let pauses = seconds_between(&submissions(&mut world, 600));
     assert!(pauses[0] <= 61 && pauses[1] <= 121, "{pauses:?}");
@@ -70,18 +70,18 @@ fn capacity_that_recovers_runs_the_same_run_and_attempt() {
 
 #[test]
 fn longer_requested_backoff_is_honored() {
-    let mut world = refusing(&Trouble { retry_after: Some(secs(1_800)), ..trouble(TroubleKind::CapacityExceeded) }, 86_400);
+    let mut world = refusing(&ServiceError { retry_after: Some(secs(1_800)), ..service_error(ServiceErrorKind::CapacityExceeded) }, 86_400);
     let pauses = seconds_between(&submissions(&mut world, 7_300));
     assert!(pauses.iter().all(|pause| *pause >= 1_799), "{pauses:?}");
     // A shorter one changes nothing.
-    let mut world = refusing(&Trouble { retry_after: Some(secs(1)), ..trouble(TroubleKind::CapacityExceeded) }, 86_400);
+    let mut world = refusing(&ServiceError { retry_after: Some(secs(1)), ..service_error(ServiceErrorKind::CapacityExceeded) }, 86_400);
     assert!(submissions(&mut world, 3_600).len() <= 8);
 }
 
 #[test]
 fn list_refused_for_capacity_is_waited_for_like_the_submission() {
-    let mut world = refusing(&trouble(TroubleKind::CapacityExceeded), 7_200);
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(trouble(TroubleKind::CapacityExceeded))));
+    let mut world = refusing(&service_error(ServiceErrorKind::CapacityExceeded), 7_200);
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(service_error(ServiceErrorKind::CapacityExceeded))));
     world.run_for(secs(7_100)).is(RunState::Waiting, Reason::CapacityExceeded);
     assert!(world.service.submits == 1 && (6..=12).contains(&world.service.lists), "{} lists", world.service.lists);
     assert!(world.writes <= 4, "{} writes", world.writes);
@@ -93,7 +93,7 @@ fn poll_refused_for_capacity_is_repeated_and_ends_nothing() {
     let mut world = World::new(|_| {});
     world.service.length = secs(600);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
-    world.service.call_fates.extend((0..5).map(|_| CallFate::Trouble(trouble(TroubleKind::CapacityExceeded))));
+    world.service.call_fates.extend((0..5).map(|_| CallFate::Trouble(service_error(ServiceErrorKind::CapacityExceeded))));
     world.run_for(secs(230)).is(RunState::Running, Reason::CapacityExceeded);
     assert!(world.run().message.contains("is still running but cannot be polled"), "{}", world.run().message);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -103,21 +103,21 @@ fn poll_refused_for_capacity_is_repeated_and_ends_nothing() {
 #[test]
 fn wait_ends_at_its_deadline_whatever_the_service_refuses() {
     let kinds = [
-        TroubleKind::QuotaExceeded,
-        TroubleKind::CapacityExceeded,
-        TroubleKind::AccessDenied,
-        TroubleKind::NotFound,
-        TroubleKind::OwnerNotFound,
-        TroubleKind::Paused,
-        TroubleKind::ScaleOutOff,
-        TroubleKind::Throttled,
-        TroubleKind::ServiceError,
-        TroubleKind::InvalidAnswer,
-        TroubleKind::Unreachable,
+        ServiceErrorKind::QuotaExceeded,
+        ServiceErrorKind::CapacityExceeded,
+        ServiceErrorKind::AccessDenied,
+        ServiceErrorKind::NotFound,
+        ServiceErrorKind::OwnerNotFound,
+        ServiceErrorKind::Paused,
+        ServiceErrorKind::ScaleOutDisabled,
+        ServiceErrorKind::Throttled,
+        ServiceErrorKind::ServerError,
+        ServiceErrorKind::InvalidResponse,
+        ServiceErrorKind::Unreachable,
     ];
     for kind in kinds {
         for deadline in [50, 7_000] {
-            let mut world = refusing(&trouble(kind), deadline);
+            let mut world = refusing(&service_error(kind), deadline);
             world.run_for(secs(u64::from(deadline.unsigned_abs()) - 2));
             assert_eq!(world.run().state, RunState::Waiting, "{kind:?}");
             world.run_for(secs(4)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
@@ -131,10 +131,10 @@ fn wait_ends_at_its_deadline_whatever_the_service_refuses() {
 
 #[test]
 fn refused_submissions_are_repeated_ever_more_slowly() {
-    let minutes = [TroubleKind::AccessDenied, TroubleKind::NotFound, TroubleKind::OwnerNotFound, TroubleKind::Paused];
-    let seconds = [TroubleKind::Throttled, TroubleKind::ServiceError];
+    let minutes = [ServiceErrorKind::AccessDenied, ServiceErrorKind::NotFound, ServiceErrorKind::OwnerNotFound, ServiceErrorKind::Paused];
+    let seconds = [ServiceErrorKind::Throttled, ServiceErrorKind::ServerError];
     for (kind, longest) in minutes.map(|kind| (kind, 700)).into_iter().chain(seconds.map(|kind| (kind, 44))) {
-        let mut world = refusing(&Trouble { retry_after: Some(secs(1)), ..trouble(kind) }, 86_400);
+        let mut world = refusing(&ServiceError { retry_after: Some(secs(1)), ..service_error(kind) }, 86_400);
         let pauses = seconds_between(&submissions(&mut world, 14_400));
         assert!(pauses[pauses.len() - 10..].iter().all(|pause| *pause > longest), "{kind:?}: {pauses:?}");
     }
@@ -142,11 +142,11 @@ fn refused_submissions_are_repeated_ever_more_slowly() {
 
 #[test]
 fn fault_for_a_user_does_not_count_toward_the_deadline() {
-    for kind in [TroubleKind::AccessDenied, TroubleKind::Paused, TroubleKind::CredentialsRefused] {
-        let mut world = refusing(&trouble(kind), 3_600);
+    for kind in [ServiceErrorKind::AccessDenied, ServiceErrorKind::Paused, ServiceErrorKind::CredentialsRefused] {
+        let mut world = refusing(&service_error(kind), 3_600);
         world.service.submit_fates.truncate(1);
         // Nothing is submitted while the list cannot be read either.
-        world.service.call_fates.extend((0..30_000).map(|_| CallFate::Trouble(trouble(kind))));
+        world.service.call_fates.extend((0..30_000).map(|_| CallFate::Trouble(service_error(kind))));
         world.run_for(secs(20_000));
         assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1), "{kind:?}");
         world.service.call_fates.clear();
@@ -156,7 +156,7 @@ fn fault_for_a_user_does_not_count_toward_the_deadline() {
 
 #[test]
 fn wait_of_a_refused_submission_counts_from_the_first_refusal() {
-    let mut world = refusing(&trouble(TroubleKind::QuotaExceeded), 10_000);
+    let mut world = refusing(&service_error(ServiceErrorKind::QuotaExceeded), 10_000);
     world.run_for(secs(1));
     let since = world.run().waiting_since_time.unwrap();
     for _ in 0..9 {

@@ -1,10 +1,10 @@
 //! The status is checked, not trusted: an edit is resolved from the history, or else from the service.
 
-use super::service::{CallFate, SubmitFate, trouble};
+use super::service::{CallFate, SubmitFate, service_error};
 use super::world::{World, at, secs};
 use crate::api::{ADOPT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status, Time};
 use crate::engine::Upstream;
-use crate::operation::{Phase, TroubleKind};
+use crate::operation::{Phase, ServiceErrorKind};
 
 const ENDED: [RunState; 4] = [RunState::Succeeded, RunState::Failed, RunState::TimedOut, RunState::Cancelled];
 const OPEN: [RunState; 4] = [RunState::Waiting, RunState::Submitting, RunState::Running, RunState::Cancelling];
@@ -222,7 +222,7 @@ fn conditions_of_a_held_submission_are_restored() {
 #[test]
 fn held_submission_shows_its_commands_whatever_failed() {
     let mut world = held();
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(trouble(TroubleKind::AccessDenied))));
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(service_error(ServiceErrorKind::AccessDenied))));
     world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("cannot be polled: AccessDenied"), "{}", world.run().message);
     world.annotate(ADOPT, None).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);

@@ -1,16 +1,16 @@
 //! Two resources on one model, of which one has an unresolved submission because the calls of its identity fail.
 
-use super::service::{CallFate, SubmitFate, trouble};
+use super::service::{CallFate, SubmitFate, service_error};
 use super::world::{World, secs};
 use crate::api::{ConflictPolicy, Reason, RunState};
 use crate::engine::QueueState;
-use crate::operation::TroubleKind;
+use crate::operation::ServiceErrorKind;
 
 /// A run whose submission was lost, and whose list cannot be read for so many calls.
-fn unheard(fate: SubmitFate, kind: TroubleKind, calls: usize) -> World {
+fn unheard(fate: SubmitFate, kind: ServiceErrorKind, calls: usize) -> World {
     let mut world = World::new(|_| {});
     world.service.submit_fates.push_back(fate);
-    world.service.call_fates.extend((0..calls).map(|_| CallFate::Trouble(trouble(kind))));
+    world.service.call_fates.extend((0..calls).map(|_| CallFate::Trouble(service_error(kind))));
     world
 }
 
@@ -22,7 +22,7 @@ fn candidate_of_another_submission_is_not_a_conflict() {
         world.service.start_other_refresh(100, "full");
         world.service.claimed.unresolved.insert(world.now);
         // So the list is read before anything is submitted.
-        world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Throttled)));
+        world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Throttled)));
         world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
         assert!(world.run().message.contains("by this operator"), "{}", world.run().message);
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -84,7 +84,7 @@ fn candidate_of_another_resource_is_never_cancelled() {
     let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Replace);
     world.service.start_other_refresh(100, "full");
     world.service.claimed.candidates.insert("op-1".to_owned());
-    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Throttled)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Throttled)));
     world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.cancels.len(), 0);
@@ -92,7 +92,7 @@ fn candidate_of_another_resource_is_never_cancelled() {
 
 #[test]
 fn recovered_identity_adopts_its_own_operation() {
-    let mut world = unheard(SubmitFate::LostAfter, TroubleKind::CredentialsRefused, 400);
+    let mut world = unheard(SubmitFate::LostAfter, ServiceErrorKind::CredentialsRefused, 400);
     world.run_for(secs(100)).is(RunState::Submitting, Reason::CredentialsRefused);
     assert_eq!(world.queue_state(), QueueState::None);
     // Meanwhile another resource has refreshed the model, the same work.
@@ -106,7 +106,7 @@ fn recovered_identity_adopts_its_own_operation() {
 
 #[test]
 fn unlisted_submission_requests_its_turn_again() {
-    let mut world = unheard(SubmitFate::LostBefore, TroubleKind::CredentialsRefused, 40);
+    let mut world = unheard(SubmitFate::LostBefore, ServiceErrorKind::CredentialsRefused, 40);
     world.run_for(secs(180)).is(RunState::Submitting, Reason::CredentialsRefused);
     world.service.call_fates.clear();
     world.ahead = Some("other".to_owned());
@@ -119,7 +119,9 @@ fn unlisted_submission_requests_its_turn_again() {
 
 #[test]
 fn lasting_error_frees_the_turn() {
-    for kind in [TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::AccessDenied, TroubleKind::CredentialsRefused] {
+    for kind in
+        [ServiceErrorKind::Throttled, ServiceErrorKind::Unreachable, ServiceErrorKind::AccessDenied, ServiceErrorKind::CredentialsRefused]
+    {
         let mut world = unheard(SubmitFate::LostAfter, kind, 1_000);
         world.run_for(secs(30));
         assert_eq!(world.queue_state(), QueueState::Holding, "{kind:?}: the submission may still arrive");
@@ -128,7 +130,7 @@ fn lasting_error_frees_the_turn() {
         let mut world = World::new(|_| {});
         world.service.length = secs(600);
         world.run_for(secs(5)).is(RunState::Running, Reason::Running);
-        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(trouble(kind))));
+        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(service_error(kind))));
         world.run_for(secs(30));
         assert_eq!(world.queue_state(), QueueState::None, "{kind:?}");
         world.service.call_fates.clear();

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::ClaimedOperations;
 use crate::operation::{
-    Ahead, Cancellation, Failure, Handle, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase,
-    Presence, RefreshRequest, Request, Submission, Trouble, TroubleKind, UnnamedOperation,
+    CancelResult, ClockSkew, FailureCause, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, OperationRef,
+    Origin, Phase, PollResult, Presence, RefreshRequest, Request, ServiceError, ServiceErrorKind, Submission, UnnamedOperation,
 };
 
 /// What becomes of a submission on its way.
@@ -23,7 +23,7 @@ pub(super) enum SubmitFate {
     /// Its response is lost, and it arrives later.
     Late(Duration),
     /// It is refused.
-    Refused(Trouble),
+    Refused(ServiceError),
     /// The operator sends nothing.
     Deferred,
 }
@@ -33,7 +33,7 @@ pub(super) enum SubmitFate {
 pub(super) enum CallFate {
     Answered,
     LostAfter,
-    Trouble(Trouble),
+    Trouble(ServiceError),
 }
 
 /// Whose operation it is: a run's attempt, or a stranger's.
@@ -54,7 +54,7 @@ pub(super) struct Op {
     pub(super) end: Timestamp,
     pub(super) outcome: Phase,
     /// What the service reports of a failed end.
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<FailureCause>,
     pub(super) refresh_type: Option<String>,
     pub(super) shows_start: bool,
     pub(super) objects: Vec<ObjectName>,
@@ -63,7 +63,7 @@ pub(super) struct Op {
     /// Who can have submitted it, as the service shows it.
     pub(super) origin: Origin,
     /// Whether its description cannot be read.
-    pub(super) unread: bool,
+    pub(super) incomplete: bool,
 }
 
 impl Op {
@@ -107,13 +107,13 @@ pub(super) struct Service {
     pub(super) polls: usize,
     /// How long a cancellation takes; `None` is for ever.
     pub(super) cancels_after: Option<Duration>,
-    pub(super) cancel_answer: Option<Cancellation>,
+    pub(super) cancel_answer: Option<CancelResult>,
     pub(super) all_objects: usize,
     /// If the service reports the model as not found: what its list of models shows, and how often it was requested.
     pub(super) unknown: Option<Presence>,
     pub(super) finds: usize,
     /// Why the next operations fail.
-    pub(super) failures: VecDeque<Failure>,
+    pub(super) failures: VecDeque<FailureCause>,
     /// Whether there are replicas to synchronize.
     pub(super) replicas: bool,
     /// Whether each response about a synchronization has another `Location`, and where it was polled.
@@ -192,7 +192,7 @@ impl Service {
             visible: self.now + self.lag,
             vanished: false,
             origin: Origin::Client,
-            unread: false,
+            incomplete: false,
         });
         Some(id)
     }
@@ -200,9 +200,9 @@ impl Service {
     pub(super) fn submit(&mut self, owner: Owner, request: &Request) -> Submission {
         self.submits += 1;
         if request.kind() == OperationKind::Sync && !self.replicas {
-            return Submission::Completed { message: "there is no read-only replica to synchronize".to_owned() };
+            return Submission::NothingToDo { message: "there is no read-only replica to synchronize".to_owned() };
         }
-        let lost = || Submission::Unanswered { message: "no answer".to_owned() };
+        let lost = || Submission::Unknown { message: "no answer".to_owned() };
         match self.submit_fates.pop_front().unwrap_or(SubmitFate::Answered) {
             SubmitFate::Answered => match self.accept(owner, request) {
                 Some(id) => Submission::Accepted { location: self.place(), id, activity_id: None, retry_after: self.retry_after },
@@ -217,7 +217,7 @@ impl Service {
                 self.in_flight.push((self.now + pause, owner, request.clone()));
                 lost()
             }
-            SubmitFate::Refused(trouble) => Submission::Refused(trouble),
+            SubmitFate::Refused(error) => Submission::NotStarted(error),
             SubmitFate::Deferred => Submission::Deferred { message: "nothing was submitted".to_owned() },
         }
     }
@@ -249,11 +249,11 @@ impl Service {
         let phase = op.phase(self.now);
         let names = op.objects.iter().cloned();
         let more = (0..self.all_objects).map(|n| ObjectName { table: format!("Table{}", n / 10), partition: Some(format!("P{n}")) });
-        let object = |name| ObjectProgress { name, phase, reported: format!("{phase:?}") };
+        let object = |name| ObjectProgress { name, phase, service_status: format!("{phase:?}") };
         Operation {
             id: op.id.clone(),
             phase,
-            reported: format!("{phase:?}"),
+            service_status: format!("{phase:?}"),
             start: op.shows_start.then(|| op.start + self.skew),
             end: phase.ended().then(|| op.end + self.skew),
             refresh_type: op.refresh_type.clone(),
@@ -262,7 +262,7 @@ impl Service {
             activity_id: None,
             failure: op.failure.filter(|_| matches!(phase, Phase::Failed | Phase::TimedOut | Phase::Cancelled)),
             origin: op.origin,
-            unread: op.unread,
+            incomplete: op.incomplete,
         }
     }
 
@@ -270,27 +270,27 @@ impl Service {
         self.ops.iter().filter(|op| !op.vanished && op.visible <= self.now)
     }
 
-    pub(super) fn look(&mut self, kind: OperationKind, handle: &Handle) -> Look {
+    pub(super) fn look(&mut self, kind: OperationKind, operation: &OperationRef) -> PollResult {
         self.polls += 1;
-        self.asked_at.push(handle.location.clone());
+        self.asked_at.push(operation.location.clone());
         if self.unknown.is_some() {
-            return Look::Gone;
+            return PollResult::NotFound;
         }
-        if let Some(CallFate::Trouble(trouble)) = self.call_fates.pop_front() {
-            return Look::Trouble(trouble);
+        if let Some(CallFate::Trouble(error)) = self.call_fates.pop_front() {
+            return PollResult::Failed(error);
         }
-        let found = self.visible().find(|op| op.kind == kind && op.id.same(handle.id.as_str()));
+        let found = self.visible().find(|op| op.kind == kind && op.id.same(operation.id.as_str()));
         let (location, retry_after) = (self.place(), self.retry_after);
-        found.map_or(Look::Gone, |op| Look::Found { operation: Box::new(self.view(op)), retry_after, location })
+        found.map_or(PollResult::NotFound, |op| PollResult::Found { operation: Box::new(self.view(op)), retry_after, location })
     }
 
-    pub(super) fn list(&mut self, kind: OperationKind, since: Timestamp) -> Result<Listing, Trouble> {
+    pub(super) fn list(&mut self, kind: OperationKind, since: Timestamp) -> Result<Listing, ServiceError> {
         self.lists += 1;
         if self.unknown.is_some() {
-            return Err(trouble(TroubleKind::NotFound));
+            return Err(service_error(ServiceErrorKind::NotFound));
         }
-        if let Some(CallFate::Trouble(trouble)) = self.call_fates.pop_front() {
-            return Err(trouble);
+        if let Some(CallFate::Trouble(error)) = self.call_fates.pop_front() {
+            return Err(error);
         }
         // As the client does it: the window begins no later than `since` by the service's own clock.
         let allowance = if self.reports_time { self.skew - SignedDuration::from_secs(5) } else { SignedDuration::from_mins(-5) };
@@ -299,23 +299,23 @@ impl Service {
         operations.retain(|op| !op.phase.ended() || op.start.is_none_or(|start| start >= from));
         operations.retain(|op| op.phase.ended() || !self.hides_running);
         operations.reverse();
-        let ahead = self.reports_time.then(|| Ahead::of(self.now + self.skew, (self.now, self.now + self.hesitates)));
-        Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, unnamed: self.unnamed, ahead })
+        let clock_skew = self.reports_time.then(|| ClockSkew::of(self.now + self.skew, (self.now, self.now + self.hesitates)));
+        Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, unnamed: self.unnamed, clock_skew })
     }
 
     pub(super) fn find(&mut self) -> Presence {
         self.finds += 1;
-        self.unknown.clone().unwrap_or(Presence::There)
+        self.unknown.clone().unwrap_or(Presence::Exists)
     }
 
-    pub(super) fn cancel(&mut self, id: &OperationId) -> Cancellation {
+    pub(super) fn cancel(&mut self, id: &OperationId) -> CancelResult {
         self.cancels.push(id.clone());
         if self.unknown.is_some() {
-            return Cancellation::NothingToCancel;
+            return CancelResult::NotRunning;
         }
         let ask = self.call_fates.pop_front().unwrap_or(CallFate::Answered);
-        if let CallFate::Trouble(trouble) = ask {
-            return Cancellation::Trouble(trouble);
+        if let CallFate::Trouble(error) = ask {
+            return CancelResult::Failed(error);
         }
         let (now, after) = (self.now, self.cancels_after);
         let found = self.ops.iter_mut().find(|op| op.id == *id && op.live(now) && op.visible <= now && op.kind == OperationKind::Refresh);
@@ -324,22 +324,22 @@ impl Service {
                 if now + after < op.end {
                     (op.end, op.outcome) = (now + after, Phase::Cancelled);
                 }
-                Cancellation::Accepted
+                CancelResult::Accepted
             }
-            (Some(_), None) => Cancellation::Accepted,
-            (None, _) => Cancellation::NothingToCancel,
+            (Some(_), None) => CancelResult::Accepted,
+            (None, _) => CancelResult::NotRunning,
         };
         if matches!(ask, CallFate::LostAfter) {
-            return Cancellation::Trouble(unreachable());
+            return CancelResult::Failed(unreachable());
         }
         self.cancel_answer.clone().unwrap_or(answer)
     }
 }
 
-pub(super) fn trouble(kind: TroubleKind) -> Trouble {
-    Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
+pub(super) fn service_error(kind: ServiceErrorKind) -> ServiceError {
+    ServiceError { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
 }
 
-pub(super) fn unreachable() -> Trouble {
-    trouble(TroubleKind::Unreachable)
+pub(super) fn unreachable() -> ServiceError {
+    service_error(ServiceErrorKind::Unreachable)
 }

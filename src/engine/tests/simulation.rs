@@ -9,14 +9,14 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::names::named;
-use super::service::{CallFate, Owner, SubmitFate, trouble, unreachable};
+use super::service::{CallFate, Owner, SubmitFate, service_error, unreachable};
 use super::world::{World, secs};
 use crate::api::{
     ADOPT, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason,
     RefreshType, RunState,
 };
 use crate::engine::{Blocker, Observation, Remedy, Upstream, question};
-use crate::operation::{Failure, ModelIds, OperationKind, Phase, Resolution, TroubleKind};
+use crate::operation::{FailureCause, ModelIds, ModelLookup, OperationKind, Phase, ServiceErrorKind};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -44,11 +44,11 @@ enum Act {
     Resubmit(Option<&'static str>),
     Hinder(Option<Observation>),
     SpecFault(bool),
-    Ahead(bool),
+    ClockSkew(bool),
     Delete,
     LeaderEnds(bool),
     LeaderGone(bool),
-    Refused(Failure),
+    Refused(FailureCause),
     Names(u8),
 }
 
@@ -58,33 +58,33 @@ fn blocker() -> Blocker {
 
 fn act() -> impl Strategy<Value = Act> {
     let kinds = prop_oneof![
-        Just(TroubleKind::Throttled),
-        Just(TroubleKind::Unreachable),
-        Just(TroubleKind::AccessDenied),
-        Just(TroubleKind::Paused),
-        Just(TroubleKind::QuotaExceeded),
-        Just(TroubleKind::Rejected),
+        Just(ServiceErrorKind::Throttled),
+        Just(ServiceErrorKind::Unreachable),
+        Just(ServiceErrorKind::AccessDenied),
+        Just(ServiceErrorKind::Paused),
+        Just(ServiceErrorKind::QuotaExceeded),
+        Just(ServiceErrorKind::Rejected),
     ];
     let fate = prop_oneof![
         3 => Just(SubmitFate::LostBefore),
         3 => Just(SubmitFate::LostAfter),
         3 => (1..29_u64).prop_map(|pause| SubmitFate::Late(secs(pause))),
         1 => Just(SubmitFate::Answered),
-        2 => kinds.clone().prop_map(|kind| SubmitFate::Refused(trouble(kind))),
+        2 => kinds.clone().prop_map(|kind| SubmitFate::Refused(service_error(kind))),
     ];
     let ask = prop_oneof![
         2 => Just(CallFate::Answered),
         1 => Just(CallFate::LostAfter),
         2 => Just(CallFate::Trouble(unreachable())),
-        1 => kinds.prop_map(|kind| CallFate::Trouble(trouble(kind)))
+        1 => kinds.prop_map(|kind| CallFate::Trouble(service_error(kind)))
     ];
     let concurrency = prop_oneof![Just(ConcurrencyPolicy::Queue), Just(ConcurrencyPolicy::Replace), Just(ConcurrencyPolicy::Forbid)];
     let conflict = prop_oneof![Just(ConflictPolicy::Wait), Just(ConflictPolicy::Fail), Just(ConflictPolicy::Replace)];
-    let failure = prop_oneof![Just(Failure::Evicted), Just(Failure::TotalTimeLimit), Just(Failure::NodeMoved)];
+    let failure = prop_oneof![Just(FailureCause::Evicted), Just(FailureCause::TotalTimeLimit), Just(FailureCause::NodeMoved)];
     let preparation_failure = prop_oneof![
         Just(None),
         Just(Some(Observation::Blocked(blocker()))),
-        Just(Some(Observation::CallFailed(trouble(TroubleKind::CredentialsRefused))))
+        Just(Some(Observation::CallFailed(service_error(ServiceErrorKind::CredentialsRefused))))
     ];
     prop_oneof![
         10 => (1..40_u64).prop_map(Act::Wait),
@@ -112,7 +112,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => prop_oneof![Just(None), Just(Some("true")), Just(Some("run-1-attempt-1"))].prop_map(Act::Resubmit),
         2 => preparation_failure.prop_map(Act::Hinder),
         1 => any::<bool>().prop_map(Act::SpecFault),
-        2 => any::<bool>().prop_map(Act::Ahead),
+        2 => any::<bool>().prop_map(Act::ClockSkew),
         1 => Just(Act::Delete),
         4 => any::<bool>().prop_map(Act::LeaderEnds),
         1 => any::<bool>().prop_map(Act::LeaderGone),
@@ -179,7 +179,7 @@ fn play(world: &mut World, act: Act) {
             // What is wrong with a spec changes only with the spec.
             world.edit(|spec| spec.history_limit = (spec.history_limit + 1) % 5);
         }
-        Act::Ahead(ahead) => {
+        Act::ClockSkew(ahead) => {
             world.ahead = ahead.then(|| "another".to_owned());
             world.dirty = true;
         }
@@ -205,11 +205,11 @@ fn play(world: &mut World, act: Act) {
     }
 }
 
-fn found(group: u8) -> Resolution {
+fn found(group: u8) -> ModelLookup {
     match group {
-        0 => Resolution::Unclear("no workspace is named Sales".to_owned()),
-        1 => Resolution::Trouble(unreachable()),
-        other => Resolution::Found(ModelIds { group_id: format!("group-{other}"), dataset_id: "orders".to_owned() }),
+        0 => ModelLookup::Ambiguous("no workspace is named Sales".to_owned()),
+        1 => ModelLookup::Failed(unreachable()),
+        other => ModelLookup::Found(ModelIds { group_id: format!("group-{other}"), dataset_id: "orders".to_owned() }),
     }
 }
 

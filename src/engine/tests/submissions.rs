@@ -1,10 +1,10 @@
 //! Intent, submission, outcome: a crash or a lost response at any point leads to one operation in the end.
 
-use super::service::{CallFate, SubmitFate, trouble, unreachable};
+use super::service::{CallFate, SubmitFate, service_error, unreachable};
 use super::world::{Ended, World, model, secs};
 use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Blocker, Observation, Remedy};
-use crate::operation::{Phase, TroubleKind};
+use crate::operation::{Phase, ServiceErrorKind};
 
 #[test]
 fn crash_at_any_step_leaves_one_operation() {
@@ -124,14 +124,20 @@ fn suspension_blocks_retry_of_unlisted_submission() {
 #[test]
 fn each_kind_of_refusal_is_reported_once() {
     let mut world = World::new(|_| ());
-    let refusals = [TroubleKind::Throttled, TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::Paused, TroubleKind::Paused];
-    world.service.submit_fates.extend(refusals.map(|kind| SubmitFate::Refused(trouble(kind))));
+    let refusals = [
+        ServiceErrorKind::Throttled,
+        ServiceErrorKind::Throttled,
+        ServiceErrorKind::Unreachable,
+        ServiceErrorKind::Paused,
+        ServiceErrorKind::Paused,
+    ];
+    world.service.submit_fates.extend(refusals.map(|kind| SubmitFate::Refused(service_error(kind))));
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, refusals.len() + 1);
     assert_eq!((world.event_count(Reason::Retrying), world.event_count(Reason::ServerPaused)), (1, 1));
     assert_eq!((world.event_count(Reason::Running), world.event_count(Reason::Succeeded)), (1, 1));
     // Another run's is another.
-    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::Paused)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Paused)));
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.event_count(Reason::ServerPaused), 2);
 }
@@ -139,10 +145,10 @@ fn each_kind_of_refusal_is_reported_once() {
 /// A permit, a token or the Lease was missing: nothing was sent, so there is nothing to learn from a list.
 #[test]
 fn deferred_submission_needs_no_list() {
-    for kind in [TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::CredentialsRefused] {
+    for kind in [ServiceErrorKind::Throttled, ServiceErrorKind::Unreachable, ServiceErrorKind::CredentialsRefused] {
         let mut world = World::new(|spec| spec.backoff_limit = 1);
         world.service.outcomes.push_back(Phase::Failed);
-        world.preparation_failure = Some(Observation::CallFailed(trouble(kind)));
+        world.preparation_failure = Some(Observation::CallFailed(service_error(kind)));
         world.run_for(secs(20));
         world.preparation_failure = None;
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -155,7 +161,7 @@ fn deferred_second_attempt_needs_no_list() {
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.outcomes.push_back(Phase::Failed);
     world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
-    world.preparation_failure = Some(Observation::CallFailed(trouble(TroubleKind::Throttled)));
+    world.preparation_failure = Some(Observation::CallFailed(service_error(ServiceErrorKind::Throttled)));
     world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
     world.preparation_failure = None;
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);

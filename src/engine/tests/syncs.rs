@@ -2,11 +2,11 @@
 
 use jiff::SignedDuration;
 
-use super::service::{SubmitFate, trouble};
+use super::service::{SubmitFate, service_error};
 use super::world::{World, secs};
 use crate::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
 use crate::engine::{Blocker, DecisionInput, DecisionMemory, Effect, Observation, Remedy, decide};
-use crate::operation::{Look, Operation, OperationId, Phase, Submission, TroubleKind};
+use crate::operation::{Operation, OperationId, Phase, PollResult, ServiceErrorKind, Submission};
 
 fn running(length: u64) -> World {
     let mut world = World::sync(|_| {});
@@ -119,8 +119,8 @@ fn failed_sync_is_retried_up_to_backoff_limit() {
 #[test]
 fn finalizing_sync_has_succeeded() {
     let world = running(1_000);
-    let operation = Operation { reported: "Finalizing".to_owned(), ..Operation::of_client("op-1", Phase::Succeeded) };
-    let seen = Observation::Polled(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
+    let operation = Operation { service_status: "Finalizing".to_owned(), ..Operation::of_client("op-1", Phase::Succeeded) };
+    let seen = Observation::Polled(PollResult::Found { operation: Box::new(operation), retry_after: None, location: None });
     let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
     let run = decide(&DecisionInput {
         desired: &desired,
@@ -354,7 +354,7 @@ fn accepted_sync_is_tracked_under_a_known_id() {
 #[test]
 fn disabled_scale_out_stalls_until_it_is_enabled() {
     let mut world = World::sync(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::Refused(trouble(TroubleKind::ScaleOutOff)));
+    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::ScaleOutDisabled)));
     world.run_for(secs(10)).is(RunState::Waiting, Reason::ScaleOutOff);
     assert!(world.holds(crate::api::ConditionType::Stalled));
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);

@@ -16,7 +16,7 @@ use crate::engine::{
     Blocker, DecisionMemory, Desired, DrainMode, Effect, Event, External, Observation, QueueState, Settings, Upstream, question,
     queue_state,
 };
-use crate::operation::{OperationKind, Resolution};
+use crate::operation::{ModelLookup, OperationKind};
 
 /// How a reconciliation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) struct World {
     /// The refresh that is followed, as it stands.
     pub(super) leader: Option<ModelRefresh>,
     /// What the names of the model stand for, and how often that was asked.
-    pub(super) resolution: Resolution,
+    pub(super) resolution: ModelLookup,
     pub(super) resolves: usize,
     /// The object as the API server has it, and each version that it had.
     pub(super) object: ModelRefresh,
@@ -119,7 +119,7 @@ impl World {
             kind: OperationKind::Refresh,
             takes_model: false,
             leader: None,
-            resolution: Resolution::Unclear("no workspace is named Sales".to_owned()),
+            resolution: ModelLookup::Ambiguous("no workspace is named Sales".to_owned()),
             resolves: 0,
             versions: vec![object.clone()],
             object,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::Status;
 use tabular_operator::azure::fuzzing;
-use tabular_operator::operation::{Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
+use tabular_operator::operation::{Operation, OperationId, PollResult, ServiceError, ServiceMessage, Submission};
 use tabular_operator::text::is_invisible;
 use url::Url;
 
@@ -69,10 +69,10 @@ pub fn wait(wait: Option<Duration>) {
 }
 
 /// What is in the way is said in a sentence.
-pub fn trouble(trouble: &Trouble) {
-    sentence(&trouble.message);
-    wait(trouble.retry_after);
-    activity(trouble.activity_id.as_deref());
+pub fn service_error(error: &ServiceError) {
+    sentence(&error.message);
+    wait(error.retry_after);
+    activity(error.activity_id.as_deref());
 }
 
 /// A `Location` to look at leads to the host that was called, over TLS.
@@ -88,7 +88,7 @@ pub fn operation(operation: &Operation) {
     let Operation {
         id: of,
         phase: _,
-        reported,
+        service_status,
         start: _,
         end: _,
         refresh_type,
@@ -97,16 +97,16 @@ pub fn operation(operation: &Operation) {
         activity_id,
         failure,
         origin: _,
-        unread: _,
+        incomplete: _,
     } = operation;
     id(of);
-    bounded(reported, 64);
+    bounded(service_status, 64);
     bounded(refresh_type.as_deref().unwrap_or_default(), 64);
     assert!(objects.len() <= 50_000 && messages.len() <= 50);
     for object in objects {
         bounded(&object.name.table, 512);
         bounded(object.name.partition.as_deref().unwrap_or_default(), 512);
-        bounded(&object.reported, 64);
+        bounded(&object.service_status, 64);
     }
     self::messages(messages);
     activity(activity_id.as_deref());
@@ -129,9 +129,9 @@ pub fn messages(messages: &[ServiceMessage]) {
 }
 
 /// What a look showed is what was asked for, and bounded.
-pub fn look(look: &Look, asked: &OperationId, called: &Url) {
+pub fn look(look: &PollResult, asked: &OperationId, called: &Url) {
     match look {
-        Look::Found { operation: found, retry_after, location } => {
+        PollResult::Found { operation: found, retry_after, location } => {
             assert_eq!(found.id, *asked);
             operation(found);
             wait(*retry_after);
@@ -139,8 +139,8 @@ pub fn look(look: &Look, asked: &OperationId, called: &Url) {
                 stays(location, called);
             }
         }
-        Look::Gone => {}
-        Look::Trouble(met) => trouble(met),
+        PollResult::NotFound => {}
+        PollResult::Failed(met) => service_error(met),
     }
 }
 
@@ -155,11 +155,11 @@ pub fn submission(submission: &Submission, called: &Url) {
                 stays(location, called);
             }
         }
-        Submission::Refused(refusal) => trouble(refusal),
-        Submission::Completed { message }
+        Submission::NotStarted(refusal) => service_error(refusal),
+        Submission::NothingToDo { message }
         | Submission::Busy { message }
         | Submission::Deferred { message }
-        | Submission::Unanswered { message } => sentence(message),
+        | Submission::Unknown { message } => sentence(message),
     }
 }
 

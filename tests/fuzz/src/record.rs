@@ -79,7 +79,7 @@ pub fn operation(id: &OperationId, phase: Phase) -> Operation {
     Operation {
         id: id.clone(),
         phase,
-        reported: format!("{phase:?}"),
+        service_status: format!("{phase:?}"),
         start: Some(laws::now()),
         end: phase.ended().then(laws::now),
         refresh_type: Some("full".to_owned()),
@@ -88,7 +88,7 @@ pub fn operation(id: &OperationId, phase: Phase) -> Operation {
         activity_id: None,
         failure: None,
         origin: Origin::Client,
-        unread: false,
+        incomplete: false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefreshSpec, ModelSyncSpec, RunState};
 use tabular_operator::engine::reconcile::Rejection;
-use tabular_operator::operation::{Phase, TroubleKind};
+use tabular_operator::operation::{Phase, ServiceErrorKind};
 
 use crate::laws;
 use crate::scenario::{Ail, Careless, Left, Scenario, by_names, of_one_table, spec, sync, times};
@@ -97,7 +97,8 @@ fn tenants(ail: Ail, more: u8, (name, about): (&'static str, &'static str)) -> S
 }
 
 fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
-    let busy = [How::LostBefore, How::LostAfter, How::Late, How::Refused(TroubleKind::Throttled), How::Refused(TroubleKind::Rejected)];
+    let busy =
+        [How::LostBefore, How::LostAfter, How::Late, How::Refused(ServiceErrorKind::Throttled), How::Refused(ServiceErrorKind::Rejected)];
     vec![
         Scenario {
             left: Left { posts: 2, crashes: 1, calls: more, stale: more, delays: more, ..Left::default() },

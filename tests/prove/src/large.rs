@@ -2,7 +2,7 @@
 
 use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy};
 use tabular_operator::engine::reconcile::Rejection;
-use tabular_operator::operation::{Phase, TroubleKind};
+use tabular_operator::operation::{Phase, ServiceErrorKind};
 
 use crate::catalogue::{OTHERS, OURS};
 use crate::scenario::{Ail, Left, Scenario, by_ids, by_names, of_one_table, spec, sync, times};
@@ -103,9 +103,9 @@ pub fn large(dice: &mut Dice) -> Scenario {
             How::LostBefore,
             How::LostAfter,
             How::Late,
-            How::Refused(TroubleKind::Throttled),
-            How::Refused(TroubleKind::AccessDenied),
-            How::Refused(TroubleKind::Rejected),
+            How::Refused(ServiceErrorKind::Throttled),
+            How::Refused(ServiceErrorKind::AccessDenied),
+            How::Refused(ServiceErrorKind::Rejected),
         ],
         wishes: wishes.to_vec(),
         ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],

@@ -8,7 +8,7 @@ use tabular_operator::api::{
 };
 use tabular_operator::engine::reconcile::{Call, NextEffect, PendingDecision};
 use tabular_operator::engine::{Effect, Event, Observation, QueueState, question, queue_state};
-use tabular_operator::operation::{Cancellation, Look, Operation, OperationId, Origin, Phase, Submission};
+use tabular_operator::operation::{CancelResult, Operation, OperationId, Origin, Phase, PollResult, Submission};
 
 use crate::accepted;
 use crate::world::cluster::Object;
@@ -235,16 +235,16 @@ fn late_answers(world: &World, operator: usize, resource: usize, after: &Status)
     let looks = world.service.ops.iter().flat_map(|op| {
         let running = Operation { phase: Phase::InProgress, end: None, ..world.service.describe(op, Guise::Plain) };
         let failed = Operation { phase: Phase::Failed, ..running.clone() };
-        [running, failed].map(|operation| Look::Found { operation: Box::new(operation), retry_after: None, location: None })
+        [running, failed].map(|operation| PollResult::Found { operation: Box::new(operation), retry_after: None, location: None })
     });
     let id = world.service.ops.first().map(|op| op.id.clone());
     let accepted = id.map(|id| Submission::Accepted { id, location: None, activity_id: None, retry_after: None });
     let late = looks
-        .chain([Look::Gone])
+        .chain([PollResult::NotFound])
         .map(Observation::Polled)
-        .chain([Observation::CancelRequested(Cancellation::Accepted), Observation::CancelRequested(Cancellation::NothingToCancel)])
+        .chain([Observation::CancelRequested(CancelResult::Accepted), Observation::CancelRequested(CancelResult::NotRunning)])
         .chain(accepted.map(Observation::Submission))
-        .chain([Observation::Submission(Submission::Unanswered { message: "no answer".to_owned() })]);
+        .chain([Observation::Submission(Submission::Unknown { message: "no answer".to_owned() })]);
     for seen in late {
         let said = format!("{seen:?}");
         let after = world.decide(operator, resource, &view, seen);
@@ -386,7 +386,7 @@ fn ended(world: &World, operator: usize, resource: usize, (run, is_decided): (&R
 
 /// Whether the service can be told to cancel what a resource asks for.
 fn cancellable(world: &World, resource: usize) -> bool {
-    world.resources[resource].now().edition.desired.work.request.kind().offers().cancel
+    world.resources[resource].now().edition.desired.work.request.kind().capabilities().cancel
 }
 
 /// What of a resource runs, or may begin by itself, and the decision answers for.

@@ -9,12 +9,14 @@ use super::status::Status;
 use crate::azure::classify::{self, Word};
 use crate::azure::http::location::{self, Target};
 use crate::azure::http::{Answer, text};
-use crate::operation::{Handle, Look, Operation, OperationId, Origin, Phase, ServiceKind, Submission, Trouble, TroubleKind};
+use crate::operation::{
+    Operation, OperationId, OperationRef, Origin, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission,
+};
 
 /// The wait before the next poll if the response states none, as in Microsoft's own client.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 
-/// Maximum length of a recorded `Location`, as documented in [`Handle`].
+/// Maximum length of a recorded `Location`, as documented in [`OperationRef`].
 const LONGEST_LOCATION: usize = 2048;
 
 /// Prefix of an id that is not the service's id of the sync, but the id of the call that started it. The state at its `Location` counts as
@@ -32,7 +34,7 @@ pub(in crate::azure) fn accepted(answer: &Answer, called: &Url) -> Submission {
         if answer.is_page() || answer.fault.is_some() || answer.location().is_some() || says_otherwise(answer) {
             return classify::unnamed(answer);
         }
-        return Submission::Completed { message: "the server has no read-only replica, so there is nothing to synchronize".to_owned() };
+        return Submission::NothingToDo { message: "the server has no read-only replica, so there is nothing to synchronize".to_owned() };
     }
     let of_the_call = || {
         let believed = !answer.is_page() && answer.fault.is_none();
@@ -83,8 +85,8 @@ fn id_in(url: &Url) -> Option<OperationId> {
 }
 
 /// The recorded `Location`, if a token may be sent there. Anyone with permission to write the resource can edit the record.
-pub(in crate::azure) fn stored(handle: &Handle, sync: &Url) -> Option<Url> {
-    match location::target(handle.location.as_deref()?, sync) {
+pub(in crate::azure) fn stored(operation: &OperationRef, sync: &Url) -> Option<Url> {
+    match location::target(operation.location.as_deref()?, sync) {
         Target::Here(url) => Some(url),
         Target::Elsewhere(_) | Target::Nonsense => None,
     }
@@ -103,7 +105,7 @@ fn own(id: &OperationId) -> (&str, bool) {
 }
 
 /// The result of a poll. `named_by_service` states that the service returned this URL for this sync.
-pub(in crate::azure) fn seen(answer: &Answer, called: &Url, asked: &OperationId, named_by_service: bool) -> Look {
+pub(in crate::azure) fn seen(answer: &Answer, called: &Url, asked: &OperationId, named_by_service: bool) -> PollResult {
     let service = ServiceKind::AnalysisServices;
     let complaint = answer.complaint_unless_done();
     let next = next(answer, called);
@@ -115,16 +117,16 @@ pub(in crate::azure) fn seen(answer: &Answer, called: &Url, asked: &OperationId,
     };
     match word {
         Word::Done => {}
-        Word::NotFound => return Look::Gone,
-        word => return Look::Trouble(classify::trouble_of(service, word, answer, &complaint)),
+        Word::NotFound => return PollResult::NotFound,
+        word => return PollResult::Failed(classify::error_of(service, word, answer, &complaint)),
     }
     if let Some(fault) = answer.fault {
-        return Look::Trouble(classify::body_trouble(fault));
+        return PollResult::Failed(classify::body_error(fault));
     }
     if answer.is_page() {
-        return Look::Trouble(classify::trouble_of(service, Word::Foreign, answer, &complaint));
+        return PollResult::Failed(classify::error_of(service, Word::Foreign, answer, &complaint));
     }
-    let invalid = |message: &str| Look::Trouble(classify::trouble(TroubleKind::InvalidAnswer, message.to_owned()));
+    let invalid = |message: &str| PollResult::Failed(classify::service_error(ServiceErrorKind::InvalidResponse, message.to_owned()));
     let Some(status) = Status::read(answer.text()) else {
         // 202 means that the sync is running. Its body may be empty.
         return if answer.status == 202 {
@@ -141,15 +143,15 @@ pub(in crate::azure) fn seen(answer: &Answer, called: &Url, asked: &OperationId,
     let over = status.phase.ended();
     let retry_after = answer.retry_after().or((answer.status == 202 && !over).then_some(DEFAULT_WAIT));
     let operation = status.operation(asked.clone(), answer.activity_id());
-    Look::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
+    PollResult::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
 }
 
 /// A running sync without further details.
-fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> Look {
+fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> PollResult {
     let operation = Operation {
         id: asked.clone(),
         phase: Phase::InProgress,
-        reported: String::new(),
+        service_status: String::new(),
         start: None,
         end: None,
         refresh_type: None,
@@ -158,35 +160,35 @@ fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> Look {
         activity_id: answer.activity_id(),
         failure: None,
         origin: Origin::Client,
-        unread: false,
+        incomplete: false,
     };
     let retry_after = answer.retry_after().or(Some(DEFAULT_WAIT));
-    Look::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
+    PollResult::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
 }
 
 /// The syncs in a response to `GET sync` that are running or started since a time, and whether there may be more.
 ///
 /// The response without any sync is not documented. 404, 204, an empty response and an empty object all count as no sync. If the server
 /// does not exist, the next submission reports it.
-pub(in crate::azure) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
+pub(in crate::azure) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
     let service = ServiceKind::AnalysisServices;
     let complaint = answer.complaint_unless_done();
     match classify::word(answer, &complaint) {
         Word::Done => {}
         Word::NotFound => return Ok((Vec::new(), false)),
-        word => return Err(classify::trouble_of(service, word, answer, &complaint)),
+        word => return Err(classify::error_of(service, word, answer, &complaint)),
     }
     if let Some(fault) = answer.fault {
-        return Err(classify::body_trouble(fault));
+        return Err(classify::body_error(fault));
     }
     if answer.is_page() {
-        return Err(classify::trouble_of(service, Word::Foreign, answer, &complaint));
+        return Err(classify::error_of(service, Word::Foreign, answer, &complaint));
     }
     if answer.text().is_empty() {
         return Ok((Vec::new(), false));
     }
     let statuses = Status::read_all(answer.text()).ok_or_else(|| {
-        classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not the status of a sync".to_owned())
+        classify::service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not the status of a sync".to_owned())
     })?;
     let (mut operations, mut doubt) = (Vec::new(), false);
     for status in statuses {

@@ -20,7 +20,7 @@ pub(super) struct Status {
     pub(super) id: Option<OperationId>,
     pub(super) phase: Phase,
     /// The documented name of the state, or the value of the service if it is not documented.
-    pub(super) reported: String,
+    pub(super) service_status: String,
     pub(super) started: Option<Timestamp>,
     pub(super) updated: Option<Timestamp>,
     messages: Vec<ServiceMessage>,
@@ -67,7 +67,7 @@ impl Status {
         Operation {
             id,
             phase: self.phase,
-            reported: self.reported,
+            service_status: self.service_status,
             start: self.started,
             end: self.updated.filter(|_| self.phase.ended()),
             refresh_type: None,
@@ -76,7 +76,7 @@ impl Status {
             activity_id,
             failure: None,
             origin: Origin::Client,
-            unread: false,
+            incomplete: false,
         }
     }
 }
@@ -93,7 +93,7 @@ struct StatusFields {
 impl StatusFields {
     fn status(self) -> Option<Status> {
         let word = self.state.at_most(64)?;
-        let (phase, reported) = state(&word);
+        let (phase, service_status) = state(&word);
         let severity = if phase == Phase::Failed { "Error" } else { "Warning" };
         let messages: Messages = self.details.iter().filter_map(|error| error.message(severity)).collect();
         let moment = |text: Text| text.0.as_deref().and_then(timestamp::moment);
@@ -101,7 +101,7 @@ impl StatusFields {
             // The empty GUID is no id.
             id: self.id.0.as_deref().and_then(OperationId::parse).filter(|id| id.as_str().bytes().any(|b| !matches!(b, b'0' | b'-'))),
             phase,
-            reported: reported.to_owned(),
+            service_status: service_status.to_owned(),
             started: moment(self.started),
             updated: moment(self.updated),
             messages: messages.finish(),
@@ -145,7 +145,7 @@ mod tests {
             let spellings = [format!("{number}"), format!("\"{number}\""), format!("\"{}\"", name.to_uppercase()), format!("\" {name} \"")];
             for spelling in spellings {
                 let status = Status::read(format!(r#"{{"SyncState":{spelling}}}"#).as_bytes()).unwrap();
-                assert_eq!((status.phase, status.reported.as_str()), (phase, name), "{spelling}");
+                assert_eq!((status.phase, status.service_status.as_str()), (phase, name), "{spelling}");
             }
         }
         for spelling in ["5", "\"Paused\"", "true"] {

@@ -41,7 +41,7 @@ fn capacity_limit_is_recognized_in_every_wording() {
                     let words = (submitted(&answer), seen(&answer), cancelled(&answer));
                     let limit = "CapacityExceeded".to_owned();
                     assert_eq!(words, (format!("refused {limit}"), limit.clone(), limit), "{status} {body}");
-                    let kind = listing_trouble(ServiceKind::PowerBi, &answer).kind;
+                    let kind = list_error(ServiceKind::PowerBi, &answer).kind;
                     assert_eq!(format!("{kind:?}"), "CapacityExceeded", "{status} {body}");
                 }
             }
@@ -145,13 +145,13 @@ fn throttle_quota_paused_and_capacity_are_distinct() {
 #[test]
 fn capacity_limit_has_remedy_and_text_of_service() {
     let body = format!(r#"{{"error":{}}}"#, complain("CapacityLimitExceeded", CAPACITY));
-    let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer(429, &[("retry-after", "90")], &body), &called()) else {
+    let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &answer(429, &[("retry-after", "90")], &body), &called()) else {
         panic!()
     };
     for part in ["(HTTP 429, CapacityLimitExceeded)", "larger capacity", CAPACITY] {
-        assert!(trouble.message.contains(part), "{}", trouble.message);
+        assert!(error.message.contains(part), "{}", error.message);
     }
-    assert_eq!(trouble.retry_after, Some(std::time::Duration::from_secs(90)));
+    assert_eq!(error.retry_after, Some(std::time::Duration::from_secs(90)));
 }
 
 #[test]
@@ -196,8 +196,8 @@ fn not_found_requires_a_matching_code() {
                 let answer = answer(status, &[], &body);
                 let words = (submitted(&answer), seen(&answer), cancelled(&answer));
                 assert_eq!(words, ("refused Rejected".to_owned(), "Rejected".to_owned(), "Rejected".to_owned()), "{status} {body}");
-                let trouble = listing_trouble(ServiceKind::PowerBi, &answer);
-                assert_eq!(trouble.message, format!("the service rejects the request (HTTP {status}, {code}): The service's own words."));
+                let error = list_error(ServiceKind::PowerBi, &answer);
+                assert_eq!(error.message, format!("the service rejects the request (HTTP {status}, {code}): The service's own words."));
             }
         }
     }
@@ -216,12 +216,12 @@ fn missing_owner_is_reported_with_its_remedy() {
                 ("refused OwnerNotFound".to_owned(), "OwnerNotFound".to_owned(), "OwnerNotFound".to_owned()),
                 "{status} {body}"
             );
-            let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer, &called()) else { panic!() };
-            assert!(trouble.message.to_lowercase().contains("dmts_usernotfoundinadgrapherror"), "{}", trouble.message);
+            let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &answer, &called()) else { panic!() };
+            assert!(error.message.to_lowercase().contains("dmts_usernotfoundinadgrapherror"), "{}", error.message);
             assert!(
-                trouble.message.contains("take over the semantic model") && !trouble.message.contains("check the ids"),
+                error.message.contains("take over the semantic model") && !error.message.contains("check the ids"),
                 "{}",
-                trouble.message
+                error.message
             );
         }
         assert_eq!(submitted(&answer(500, &[], body)), "unanswered");
@@ -244,8 +244,8 @@ fn throttle_without_header_ends_by_its_text() {
     ];
     for (headers, text, expected) in rows {
         for body in both("TooManyRequests", text) {
-            let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer(429, headers, &body), &called()) else { panic!() };
-            assert_eq!(trouble.retry_after.map(|wait| wait.as_secs()), expected, "{headers:?} {body}");
+            let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &answer(429, headers, &body), &called()) else { panic!() };
+            assert_eq!(error.retry_after.map(|wait| wait.as_secs()), expected, "{headers:?} {body}");
         }
     }
 }

@@ -14,8 +14,8 @@ fn token(text: &str, seconds: u64) -> Token {
     Token::new(text, Instant::now(), Duration::from_secs(seconds)).unwrap()
 }
 
-fn failure(kind: TroubleKind) -> Trouble {
-    Trouble { kind, message: "no".to_owned(), retry_after: None, activity_id: None }
+fn failure(kind: ServiceErrorKind) -> ServiceError {
+    ServiceError { kind, message: "no".to_owned(), retry_after: None, activity_id: None }
 }
 
 fn text(token: &Token) -> String {
@@ -25,15 +25,15 @@ fn text(token: &Token) -> String {
 /// A source of results that counts its calls.
 struct Source {
     asked: AtomicUsize,
-    answer: Result<(&'static str, u64), TroubleKind>,
+    answer: Result<(&'static str, u64), ServiceErrorKind>,
 }
 
 impl Source {
-    fn new(answer: Result<(&'static str, u64), TroubleKind>) -> Self {
+    fn new(answer: Result<(&'static str, u64), ServiceErrorKind>) -> Self {
         Self { asked: AtomicUsize::new(0), answer }
     }
 
-    async fn ask(&self) -> Result<Token, Trouble> {
+    async fn ask(&self) -> Result<Token, ServiceError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         sleep(Duration::from_millis(10)).await;
         self.answer.map(|(text, life)| token(text, life)).map_err(failure)
@@ -61,7 +61,7 @@ async fn callers_share_one_request_and_its_token() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_share_one_failure_too() {
-    let (cache, source) = (Cache::default(), Source::new(Err(TroubleKind::Unreachable)));
+    let (cache, source) = (Cache::default(), Source::new(Err(ServiceErrorKind::Unreachable)));
     let key = key(1);
     let answers = futures::future::join_all((0..50).map(|_| cache.get(&key, || source.ask()))).await;
     assert!(answers.iter().all(Result::is_err));
@@ -72,7 +72,7 @@ async fn callers_share_one_failure_too() {
 async fn valid_token_outlives_failed_renewals() {
     let cache = Cache::default();
     let key = key(1);
-    let (good, bad) = (Source::new(Ok(("a", 3600))), Source::new(Err(TroubleKind::Unreachable)));
+    let (good, bad) = (Source::new(Ok(("a", 3600))), Source::new(Err(ServiceErrorKind::Unreachable)));
     cache.get(&key, || good.ask()).await.unwrap();
     advance(Duration::from_secs(3400)).await;
     for _ in 0..100 {
@@ -80,7 +80,7 @@ async fn valid_token_outlives_failed_renewals() {
     }
     assert_eq!(bad.count(), 1);
     advance(Duration::from_secs(195)).await;
-    assert_eq!(cache.get(&key, || bad.ask()).await.unwrap_err().kind, TroubleKind::Unreachable);
+    assert_eq!(cache.get(&key, || bad.ask()).await.unwrap_err().kind, ServiceErrorKind::Unreachable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,11 +97,11 @@ async fn other_callers_use_the_old_token_during_renewal() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_retried_with_backoff() {
-    let (cache, source) = (Cache::default(), Source::new(Err(TroubleKind::ServiceError)));
+    let (cache, source) = (Cache::default(), Source::new(Err(ServiceErrorKind::ServerError)));
     let key = key(1);
     for _ in 0..600 {
-        let trouble = cache.get(&key, || source.ask()).await.unwrap_err();
-        assert!(trouble.retry_after.is_some_and(|wait| wait <= LONGEST_PAUSE));
+        let error = cache.get(&key, || source.ask()).await.unwrap_err();
+        assert!(error.retry_after.is_some_and(|wait| wait <= LONGEST_PAUSE));
         advance(Duration::from_millis(990)).await;
     }
     // 1, 2, 4, 8, 16, and then every 30 s of about 10 minutes.
@@ -111,10 +111,10 @@ async fn failures_are_retried_with_backoff() {
 #[tokio::test(start_paused = true)]
 async fn rejected_credentials_are_retried_after_a_minute() {
     let cache = Cache::default();
-    let (refused, good) = (Source::new(Err(TroubleKind::CredentialsRefused)), Source::new(Ok(("a", 3600))));
+    let (refused, good) = (Source::new(Err(ServiceErrorKind::CredentialsRefused)), Source::new(Ok(("a", 3600))));
     for _ in 0..10 {
-        let trouble = cache.get(&key(1), || refused.ask()).await.unwrap_err();
-        assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::CredentialsRefused, None));
+        let error = cache.get(&key(1), || refused.ask()).await.unwrap_err();
+        assert_eq!((error.kind, error.retry_after), (ServiceErrorKind::CredentialsRefused, None));
         advance(Duration::from_secs(5)).await;
     }
     assert_eq!(refused.count(), 1);
@@ -166,7 +166,7 @@ async fn rejected_credentials_do_not_evict_tokens_of_others() {
     for n in 0..tokens {
         cache.get(&key(n), || good.ask()).await.unwrap();
     }
-    for kind in [TroubleKind::CredentialsRefused, TroubleKind::AssertionRefused, TroubleKind::Unreachable] {
+    for kind in [ServiceErrorKind::CredentialsRefused, ServiceErrorKind::AssertionRefused, ServiceErrorKind::Unreachable] {
         let bad = Source::new(Err(kind));
         for n in tokens..4 * tokens {
             cache.get(&key(n), || bad.ask()).await.unwrap_err();

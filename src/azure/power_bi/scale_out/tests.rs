@@ -68,15 +68,15 @@ fn disabled_states_have_their_remedy() {
         let shown = answer(200, &format!(r#"{{"scaleOutStatus":"{state}"}}"#));
         let complaint = answer(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
         for answer in [&shown, &complaint] {
-            let Submission::Refused(trouble) =
+            let Submission::NotStarted(error) =
                 classify::submission_with(ServiceKind::PowerBi, answer, |answer| accepted(answer, at(ASKED)))
             else {
                 panic!("{answer:?}")
             };
-            let Look::Trouble(looked) = seen(answer, &OperationId::parse("scaleout-1-1").unwrap()) else { panic!("{answer:?}") };
-            for trouble in [trouble, looked] {
-                assert_eq!(trouble.kind, TroubleKind::ScaleOutOff);
-                assert!(trouble.message.contains(expected), "{state}: {}", trouble.message);
+            let PollResult::Failed(looked) = seen(answer, &OperationId::parse("scaleout-1-1").unwrap()) else { panic!("{answer:?}") };
+            for error in [error, looked] {
+                assert_eq!(error.kind, ServiceErrorKind::ScaleOutDisabled);
+                assert!(error.message.contains(expected), "{state}: {}", error.message);
             }
         }
     }
@@ -87,8 +87,8 @@ fn unreadable_success_is_inconclusive() {
     let mut broken = answer(200, "{");
     broken.fault = Some(BodyFault::Broken);
     for answer in [broken, answer(200, "<html>"), answer(200, "{}"), answer(200, "[]"), answer(200, "{"), answer(200, r#"{"a":1}"#)] {
-        assert!(matches!(accepted(&answer, at(ASKED)), Submission::Unanswered { .. }), "{answer:?}");
-        assert!(matches!(seen(&answer, &OperationId::parse("1").unwrap()), Look::Trouble(_)), "{answer:?}");
+        assert!(matches!(accepted(&answer, at(ASKED)), Submission::Unknown { .. }), "{answer:?}");
+        assert!(matches!(seen(&answer, &OperationId::parse("1").unwrap()), PollResult::Failed(_)), "{answer:?}");
     }
 }
 
@@ -114,19 +114,19 @@ fn only_replica_version_determines_the_end() {
     ];
     let id = id_of(&body("57", "57", "56", SOON, ""));
     for (clock, body, expected) in rows {
-        let Look::Found { operation, .. } = seen(&answer_at(clock, 200, &body), &id) else { panic!("{body}") };
+        let PollResult::Found { operation, .. } = seen(&answer_at(clock, 200, &body), &id) else { panic!("{body}") };
         assert_eq!((operation.phase, &operation.id), (expected, &id), "{clock} {body}");
     }
     // An id without a version, or any other id, waits for the latest version.
     for id in [id_of(""), OperationId::parse("adopted").unwrap()] {
         let phase = |body: &str| match seen(&answer(200, body), &id) {
-            Look::Found { operation, .. } => operation.phase,
+            PollResult::Found { operation, .. } => operation.phase,
             other => panic!("{other:?}"),
         };
         assert_eq!(phase(&body("57", "57", "57", SOON, "")), Phase::Succeeded);
         assert_eq!(phase(&body("57", "57", "56", SOON, "")), Phase::InProgress);
     }
-    assert_eq!(seen(&answer(404, ""), &id), Look::Gone);
+    assert_eq!(seen(&answer(404, ""), &id), PollResult::NotFound);
 }
 
 #[test]

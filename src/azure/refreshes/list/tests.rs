@@ -19,7 +19,7 @@ fn window_starts_at_the_intent_by_service_clock() {
         (Some("2026-01-01T10:01:00Z"), 0, "2026-01-01T09:55:00Z"),
     ];
     for (server, elapsed, expected) in rows {
-        let since = window.since(window.ahead(server.map(at), Duration::from_secs(elapsed)));
+        let since = window.since(window.clock_skew(server.map(at), Duration::from_secs(elapsed)));
         assert_eq!(since, at(expected), "{server:?}");
     }
 }

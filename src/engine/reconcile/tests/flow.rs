@@ -9,7 +9,7 @@ use super::super::{Call, Finish, QueueUpdate, Reconciliation, Rejection, Request
 use super::world::{UID, World, accepted, at, operation, refresh, request_names, settings};
 use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Blocker, ClaimedOperations, DrainMode, Observation, QueueState, Remedy};
-use crate::operation::{Ahead, Listing, Phase, Submission};
+use crate::operation::{ClockSkew, Listing, Phase, Submission};
 
 /// A world in which the run of a refresh is in progress.
 pub(super) fn running() -> World {
@@ -154,8 +154,8 @@ fn operation_of_another_resource_is_not_adopted() {
         world.now = at(90);
         let outcome = world.reconcile_with(|_, request| match request {
             Request::Call { call: Call::List(kind, _), .. } => {
-                let ahead = Some(Ahead { least: SignedDuration::ZERO, most: SignedDuration::ZERO });
-                let result = Ok(Listing { operations: vec![operation(Phase::InProgress)], ahead, ..Listing::default() });
+                let clock_skew = Some(ClockSkew { min: SignedDuration::ZERO, max: SignedDuration::ZERO });
+                let result = Ok(Listing { operations: vec![operation(Phase::InProgress)], clock_skew, ..Listing::default() });
                 Some(Response::Called(Box::new(Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() })))
             }
             Request::Reserve { .. } => Some(Response::Reserved { claimed }),
@@ -230,7 +230,7 @@ fn accepted_submission_of_deleted_resource_is_polled_by_id() {
 #[test]
 fn question_to_a_user_that_is_gone_is_unresolvable() {
     let mut world = World::new(refresh(|_| {}));
-    let lost = Submission::Unanswered { message: "lost".to_owned() };
+    let lost = Submission::Unknown { message: "lost".to_owned() };
     let _ = world.reconcile_with(|_, request| {
         matches!(request, Request::Call { .. }).then(|| Response::Called(Box::new(Observation::Submission(lost.clone()))))
     });

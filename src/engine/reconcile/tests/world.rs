@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::super::{Call, Observed, Outcome, QueueUpdate, Reconciliation, Request, Response, Transient, View};
 use crate::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Status, has_finalizer};
 use crate::engine::{ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
-use crate::operation::{Cancellation, Listing, Look, Operation, OperationId, OperationKind, Phase, Presence, Resolution, Submission};
+use crate::operation::{
+    CancelResult, Listing, ModelLookup, Operation, OperationId, OperationKind, Phase, PollResult, Presence, Submission,
+};
 
 pub(super) const UID: &str = "u-1";
 pub(super) const MODEL: &str = "asazure://w.asazure.windows.net/s";
@@ -220,15 +222,15 @@ impl World {
     fn call(&self, call: &Call) -> Observation {
         match call {
             Call::Submit(_) => Observation::Submission(accepted()),
-            Call::ResolveModel => Observation::ModelResolved(Resolution::Unclear("no such model".to_owned())),
+            Call::ResolveModel => Observation::ModelResolved(ModelLookup::Ambiguous("no such model".to_owned())),
             Call::Poll(..) => {
-                Observation::Polled(Look::Found { operation: Box::new(operation(self.phase)), retry_after: None, location: None })
+                Observation::Polled(PollResult::Found { operation: Box::new(operation(self.phase)), retry_after: None, location: None })
             }
             Call::List(kind, _) => {
                 Observation::Listed { kind: *kind, result: Ok(Listing::default()), claimed: ClaimedOperations::default() }
             }
-            Call::FindModel => Observation::ModelChecked(Presence::There),
-            Call::Cancel(_) => Observation::CancelRequested(Cancellation::Accepted),
+            Call::FindModel => Observation::ModelChecked(Presence::Exists),
+            Call::Cancel(_) => Observation::CancelRequested(CancelResult::Accepted),
         }
     }
 

@@ -6,7 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use tabular_operator::azure::fuzzing::{self, Proof};
 use tabular_operator::azure::identity::{Identity, Spelling};
-use tabular_operator::operation::Trouble;
+use tabular_operator::operation::ServiceError;
 
 use crate::answer::{Answer, line};
 use crate::laws;
@@ -48,8 +48,8 @@ pub fn metadata_token(input: &[u8]) {
     }
 }
 
-fn refused(met: &Trouble) {
-    laws::trouble(met);
+fn refused(met: &ServiceError) {
+    laws::service_error(met);
     // A repeat has to be recognised as one.
     let lower = met.message.to_ascii_lowercase();
     assert!(!lower.contains("trace id") && !lower.contains("correlation id"), "{}", met.message);

@@ -23,7 +23,7 @@ pub fn lookup(input: &[u8]) {
             }
             assert!(next.is_none_or(|next| next.chars().count() <= 2048));
         }
-        Err(met) => laws::trouble(&met),
+        Err(met) => laws::service_error(&met),
     }
 }
 

@@ -8,7 +8,7 @@ use tabular_operator::api::RunState;
 use tabular_operator::azure::fuzzing::{self, Listed};
 use tabular_operator::engine::{ClaimedOperations, Observation};
 use tabular_operator::operation::{
-    Ahead, Cancellation, Listing, Look, OperationId, OperationKind, Phase, ServiceKind, Submission, TroubleKind,
+    CancelResult, ClockSkew, Listing, OperationId, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceKind, Submission,
 };
 use url::Url;
 
@@ -28,7 +28,7 @@ pub fn look(input: &[u8]) {
     for service in SERVICES {
         let seen = fuzzing::look(service, &answer.heard, &record::operation_id());
         laws::look(&seen, &record::operation_id(), &called());
-        let ended_well = matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded);
+        let ended_well = matches!(&seen, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded);
         if ended_well {
             assert!(answer.done() && !answer.faulty && says_success(answer.body), "a success that nobody told");
         }
@@ -52,18 +52,23 @@ pub fn submission(input: &[u8]) {
         let told = fuzzing::submission(service, &answer.heard, &called());
         laws::submission(&told, &called());
         match (&told, answer.status) {
-            (Submission::Accepted { .. }, 200..=299) | (Submission::Unanswered { .. }, _) => {}
+            (Submission::Accepted { .. }, 200..=299) | (Submission::Unknown { .. }, _) => {}
             (Submission::Deferred { .. }, _) => panic!("no response says what the operator did not send: {told:?}"),
-            (Submission::Accepted { .. } | Submission::Completed { .. }, status) => panic!("accepted by {status}: {told:?}"),
-            (Submission::Refused(_) | Submission::Busy { .. }, ..=299 | 303 | 408 | 425) => panic!("refused for certain: {told:?}"),
+            (Submission::Accepted { .. } | Submission::NothingToDo { .. }, status) => panic!("accepted by {status}: {told:?}"),
+            (Submission::NotStarted(_) | Submission::Busy { .. }, ..=299 | 303 | 408 | 425) => panic!("refused for certain: {told:?}"),
             // Only where the service says itself why it cannot.
-            (Submission::Refused(trouble), 500..) => {
-                let own = [TroubleKind::Paused, TroubleKind::NotFound, TroubleKind::AccessDenied, TroubleKind::CapacityExceeded]
-                    .contains(&trouble.kind);
-                assert!(own, "refused for certain: {trouble:?}");
+            (Submission::NotStarted(error), 500..) => {
+                let own = [
+                    ServiceErrorKind::Paused,
+                    ServiceErrorKind::NotFound,
+                    ServiceErrorKind::AccessDenied,
+                    ServiceErrorKind::CapacityExceeded,
+                ]
+                .contains(&error.kind);
+                assert!(own, "refused for certain: {error:?}");
             }
             (Submission::Busy { .. }, 500..) => panic!("busy for certain: {told:?}"),
-            (Submission::Refused(_) | Submission::Busy { .. }, 300..=499) => {}
+            (Submission::NotStarted(_) | Submission::Busy { .. }, 300..=499) => {}
         }
         record::decided(submitting, Observation::Submission(told));
     }
@@ -76,11 +81,11 @@ pub fn cancellation(input: &[u8]) {
     for service in SERVICES {
         let told = fuzzing::cancellation(service, &answer.heard);
         match &told {
-            Cancellation::Accepted => assert!(answer.done()),
-            Cancellation::NothingToCancel => assert!(!answer.done()),
-            Cancellation::Trouble(met) => laws::trouble(met),
+            CancelResult::Accepted => assert!(answer.done()),
+            CancelResult::NotRunning => assert!(!answer.done()),
+            CancelResult::Failed(met) => laws::service_error(met),
         }
-        laws::trouble(&fuzzing::no_listing(service, &answer.heard));
+        laws::service_error(&fuzzing::no_listing(service, &answer.heard));
         let decision = record::decided(cancelling, Observation::CancelRequested(told));
         assert!(!decision.status.run.unwrap().state.ended(), "only a look ends a run");
     }
@@ -115,8 +120,8 @@ fn listing_of(service: ServiceKind, input: &[u8], since: Timestamp) {
         let lost = rows.iter().filter_map(running).find(|id| !shown(id));
         assert!(listing.truncated || lost.is_none(), "{lost:?} runs, and is left out");
     }
-    let ahead = Some(Ahead::of(laws::now(), (laws::now(), laws::now())));
-    let listing = Listing { ahead, ..listing };
+    let clock_skew = Some(ClockSkew::of(laws::now(), (laws::now(), laws::now())));
+    let listing = Listing { clock_skew, ..listing };
     let submitting = record::resource(OperationKind::Refresh, "Submitting");
     record::decided(
         submitting,

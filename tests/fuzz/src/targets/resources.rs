@@ -12,7 +12,7 @@ use tabular_operator::engine::reconcile::{
 };
 use tabular_operator::engine::{ClaimedOperations, DrainMode, Observation, QueueState, Turn, TurnQueue, queue_state};
 use tabular_operator::operation::{
-    Cancellation, Listing, Look, Operation, OperationId, Phase, Presence, Resolution, Submission, Trouble, TroubleKind,
+    CancelResult, Listing, ModelLookup, Operation, OperationId, Phase, PollResult, Presence, ServiceError, ServiceErrorKind, Submission,
 };
 
 use crate::{laws, record};
@@ -124,7 +124,7 @@ impl Driver<'_> {
             }),
             Request::ReadNamespace => Response::Namespace { terminating: self.choose(2) == 1 },
             Request::Prepare { timeout, .. } => match self.choose(4) {
-                1 => Response::NotPrepared(Box::new(Observation::CallFailed(trouble(TroubleKind::CredentialsRefused)))),
+                1 => Response::NotPrepared(Box::new(Observation::CallFailed(service_error(ServiceErrorKind::CredentialsRefused)))),
                 2 if timeout.is_some() => Response::TimedOut,
                 _ => Response::Prepared,
             },
@@ -204,30 +204,30 @@ impl Driver<'_> {
     /// What a call showed.
     fn call(&mut self, call: &Call) -> Observation {
         let choice = self.choose(4);
-        let trouble = || trouble(TroubleKind::Unreachable);
+        let service_error = || service_error(ServiceErrorKind::Unreachable);
         match call {
             Call::Submit(_) => Observation::Submission(match choice {
                 0 => Submission::Accepted { id: record::operation_id(), location: None, activity_id: None, retry_after: None },
                 1 => Submission::Busy { message: "another refresh is running".to_owned() },
-                2 => Submission::Unanswered { message: "no response".to_owned() },
-                _ => Submission::Refused(trouble()),
+                2 => Submission::Unknown { message: "no response".to_owned() },
+                _ => Submission::NotStarted(service_error()),
             }),
-            Call::ResolveModel => Observation::ModelResolved(Resolution::Trouble(trouble())),
-            Call::Poll(_, handle) => Observation::Polled(match choice {
-                0 => Look::Found { operation: Box::new(self.operation(&handle.id)), retry_after: None, location: None },
-                1 => Look::Gone,
-                _ => Look::Trouble(trouble()),
+            Call::ResolveModel => Observation::ModelResolved(ModelLookup::Failed(service_error())),
+            Call::Poll(_, operation) => Observation::Polled(match choice {
+                0 => PollResult::Found { operation: Box::new(self.operation(&operation.id)), retry_after: None, location: None },
+                1 => PollResult::NotFound,
+                _ => PollResult::Failed(service_error()),
             }),
             Call::List(kind, _) => {
                 let operations = (choice < 2).then(|| self.operation(&record::operation_id())).into_iter().collect();
-                let result = if choice == 3 { Err(trouble()) } else { Ok(Listing { operations, ..Listing::default() }) };
+                let result = if choice == 3 { Err(service_error()) } else { Ok(Listing { operations, ..Listing::default() }) };
                 Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() }
             }
-            Call::FindModel => Observation::ModelChecked(if choice == 1 { Presence::Gone } else { Presence::There }),
+            Call::FindModel => Observation::ModelChecked(if choice == 1 { Presence::Absent } else { Presence::Exists }),
             Call::Cancel(_) => Observation::CancelRequested(match choice {
-                0 => Cancellation::Accepted,
-                1 => Cancellation::NothingToCancel,
-                _ => Cancellation::Trouble(trouble()),
+                0 => CancelResult::Accepted,
+                1 => CancelResult::NotRunning,
+                _ => CancelResult::Failed(service_error()),
             }),
         }
     }
@@ -250,8 +250,8 @@ fn key() -> ResourceKey {
     ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: "orders".to_owned() }
 }
 
-fn trouble(kind: TroubleKind) -> Trouble {
-    Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
+fn service_error(kind: ServiceErrorKind) -> ServiceError {
+    ServiceError { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
 }
 
 fn metadata(object: &mut ModelResource) -> &mut ObjectMeta {

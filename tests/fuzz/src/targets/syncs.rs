@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tabular_operator::azure::fuzzing;
 use tabular_operator::engine::{ClaimedOperations, Observation};
-use tabular_operator::operation::{Ahead, Handle, Listing, Look, OperationId, OperationKind, Phase, Submission};
+use tabular_operator::operation::{ClockSkew, Listing, OperationId, OperationKind, OperationRef, Phase, PollResult, Submission};
 use url::Url;
 
 use crate::answer::Answer;
@@ -25,10 +25,10 @@ pub fn look(input: &[u8]) {
     for (asked, named) in [(record::operation_id(), false), (record::operation_id(), true), (of_the_call, true)] {
         let seen = fuzzing::sync_look(&answer.heard, &called(), &asked, named);
         laws::look(&seen, &asked, &called());
-        if let Look::Found { operation, location, .. } = &seen {
+        if let PollResult::Found { operation, location, .. } = &seen {
             assert!(operation.phase != Phase::Succeeded || (answer.done() && !answer.faulty), "a success that nobody told");
-            let handle = Handle { id: asked.clone(), location: location.clone() };
-            assert_eq!(fuzzing::stored_location(&handle, &called()).map(String::from), *location, "what is kept can be used");
+            let operation_ref = OperationRef { id: asked.clone(), location: location.clone() };
+            assert_eq!(fuzzing::stored_location(&operation_ref, &called()).map(String::from), *location, "what is kept can be used");
         }
         if asked == record::operation_id() {
             record::decided(running, Observation::Polled(seen));
@@ -42,10 +42,10 @@ pub fn submission(input: &[u8]) {
     let told = fuzzing::sync_submission(&answer.heard, &called());
     laws::submission(&told, &called());
     match &told {
-        Submission::Accepted { .. } | Submission::Completed { .. } => assert!(answer.done(), "{told:?}"),
-        Submission::Refused(_) | Submission::Busy { .. } => assert!(!answer.done(), "{told:?}"),
+        Submission::Accepted { .. } | Submission::NothingToDo { .. } => assert!(answer.done(), "{told:?}"),
+        Submission::NotStarted(_) | Submission::Busy { .. } => assert!(!answer.done(), "{told:?}"),
         Submission::Deferred { .. } => panic!("no response says what the operator did not send: {told:?}"),
-        Submission::Unanswered { .. } => {}
+        Submission::Unknown { .. } => {}
     }
     record::decided(record::resource(OperationKind::Sync, "Submitting"), Observation::Submission(told));
 }
@@ -58,11 +58,11 @@ pub fn listing(input: &[u8]) {
         Ok((operations, truncated)) => {
             assert!(operations.len() <= 50);
             operations.iter().for_each(laws::operation);
-            let ahead = answer.heard.server_time().map(|server| Ahead::of(server, (laws::now(), laws::now())));
-            Ok(Listing { operations, truncated, may_hide_running: truncated, unnamed: None, ahead })
+            let clock_skew = answer.heard.server_time().map(|server| ClockSkew::of(server, (laws::now(), laws::now())));
+            Ok(Listing { operations, truncated, may_hide_running: truncated, unnamed: None, clock_skew })
         }
         Err(met) => {
-            laws::trouble(&met);
+            laws::service_error(&met);
             Err(met)
         }
     };
@@ -85,7 +85,7 @@ pub fn scale_out(input: &[u8]) {
     for id in asked {
         let seen = fuzzing::scale_out_look(&answer.heard, &id);
         laws::look(&seen, &id, &called);
-        if let Look::Found { operation, .. } = &seen {
+        if let PollResult::Found { operation, .. } = &seen {
             assert!(operation.phase != Phase::Succeeded || answer.done(), "a success that nobody told");
         }
         if id == record::operation_id() {
@@ -94,6 +94,6 @@ pub fn scale_out(input: &[u8]) {
     }
     match fuzzing::scale_out_listing(&answer.heard, since()) {
         Ok((operations, _)) => operations.iter().for_each(laws::operation),
-        Err(met) => laws::trouble(&met),
+        Err(met) => laws::service_error(&met),
     }
 }

@@ -26,7 +26,7 @@ use tabular_operator::azure::Window;
 use tabular_operator::azure::fuzzing::{self, Heard};
 use tabular_operator::controller::fuzzing as resources;
 use tabular_operator::engine::{ClaimedOperations, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Turn, decide};
-use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId, ServiceKind};
+use tabular_operator::operation::{CancelResult, ClockSkew, Listing, OperationId, ServiceKind};
 use world::{Op, Part, Shown, intent};
 
 /// No history is longer: both deadlines of the spec, the longest operation, and what a list may lag.
@@ -230,9 +230,9 @@ impl Case {
             })
         };
         let server = Timestamp::from_second((at(now) + SignedDuration::from_secs(ahead)).as_second()).unwrap();
-        let ahead = tells.then(|| Ahead::of(server, (at(now), at(now + self.elapsed))));
+        let clock_skew = tells.then(|| ClockSkew::of(server, (at(now), at(now + self.elapsed))));
         let window = Window { intent: since, now: at(now) };
-        fuzzing::list(self.service, body.as_bytes(), (window, ahead), Duration::from_hours(30), details).unwrap().unwrap()
+        fuzzing::list(self.service, body.as_bytes(), (window, clock_skew), Duration::from_hours(30), details).unwrap().unwrap()
     }
 }
 
@@ -302,9 +302,9 @@ fn play(case: &Case) -> End {
                 // An edit may have changed the id.
                 let op = ops.iter_mut().find(|op| id.same(op.id));
                 assert!(case.replace && op.as_ref().is_none_or(|op| !op.ours && op.shown == Shown::Client), "{id} is cancelled");
-                Observation::CancelRequested(op.map_or(Cancellation::NothingToCancel, |op| {
+                Observation::CancelRequested(op.map_or(CancelResult::NotRunning, |op| {
                     (op.end, op.stuck) = (op.end.min(now + 1_000), false);
-                    Cancellation::Accepted
+                    CancelResult::Accepted
                 }))
             }
             Effect::None => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tabular_operator::engine::DrainMode;
 use tabular_operator::engine::reconcile::{Call, NextEffect, Rejection, Request};
-use tabular_operator::operation::{OperationKind, Phase, TroubleKind};
+use tabular_operator::operation::{OperationKind, Phase, ServiceErrorKind};
 
 use super::cluster::Object;
 use super::operator::Gone;
@@ -22,7 +22,7 @@ pub enum How {
     /// Its answer is lost, and it arrives later, or never.
     Late,
     /// The service refuses it.
-    Refused(TroubleKind),
+    Refused(ServiceErrorKind),
     /// The API server rejects the write.
     Rejected(Rejection),
     /// The call cannot be prepared: a Secret is missing.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tabular_operator::engine::Observation;
 use tabular_operator::engine::reconcile::{Call, Reconciliation, Response};
 use tabular_operator::operation::{
-    Cancellation, Look, ModelIds, OperationId, OperationKind, Presence, Request, Resolution, Submission, Trouble, TroubleKind,
+    CancelResult, ModelIds, ModelLookup, OperationId, OperationKind, PollResult, Presence, Request, ServiceError, ServiceErrorKind,
+    Submission,
 };
 
 use super::cluster::Object;
@@ -17,11 +18,11 @@ use super::{Broken, Guise, How, Op, Owner, Post, Sight, World};
 use crate::laws;
 
 /// What a call that brought nothing is told as.
-const TROUBLE: TroubleKind = TroubleKind::Unreachable;
+const SERVICE_ERROR: ServiceErrorKind = ServiceErrorKind::Unreachable;
 
-/// A trouble of this kind.
-fn trouble(kind: TroubleKind) -> Trouble {
-    Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
+/// An error of this kind.
+fn service_error(kind: ServiceErrorKind) -> ServiceError {
+    ServiceError { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
 }
 
 impl World {
@@ -56,23 +57,23 @@ impl World {
                     submission.map_or(Response::TimedOut, |submission| Response::Called(Box::new(Observation::Submission(submission))))
                 );
             }
-            Call::Poll(..) if self.service.sight != Sight::All => Observation::Polled(Look::Gone),
+            Call::Poll(..) if self.service.sight != Sight::All => Observation::Polled(PollResult::NotFound),
             Call::List(kind, _) if self.service.sight != Sight::All => Observation::Listed {
                 kind: *kind,
-                result: Err(trouble(TroubleKind::NotFound)),
+                result: Err(service_error(ServiceErrorKind::NotFound)),
                 claimed: self.taken((operator, resource), (*kind, &decision.model.key()), []),
             },
-            Call::FindModel if lost => Observation::ModelChecked(Presence::Trouble(trouble(TROUBLE))),
+            Call::FindModel if lost => Observation::ModelChecked(Presence::Failed(service_error(SERVICE_ERROR))),
             Call::FindModel => Observation::ModelChecked(match self.service.sight {
-                Sight::All => Presence::There,
-                Sight::Deleted => Presence::Gone,
-                Sight::Hidden => Presence::Trouble(trouble(TroubleKind::NotFound)),
+                Sight::All => Presence::Exists,
+                Sight::Deleted => Presence::Absent,
+                Sight::Hidden => Presence::Failed(service_error(ServiceErrorKind::NotFound)),
             }),
-            Call::Poll(..) if lost => Observation::Polled(Look::Trouble(trouble(TROUBLE))),
-            Call::Poll(kind, handle) => Observation::Polled(self.look(&handle.id, (model, *kind), ours)),
+            Call::Poll(..) if lost => Observation::Polled(PollResult::Failed(service_error(SERVICE_ERROR))),
+            Call::Poll(kind, operation) => Observation::Polled(self.look(&operation.id, (model, *kind), ours)),
             Call::List(kind, since) => {
                 let listing = || self.service.list((model, *kind), *since, (self.now, self.operators[operator].clock), ours);
-                let mut result = if lost { Err(trouble(TROUBLE)) } else { Ok(listing()) };
+                let mut result = if lost { Err(service_error(SERVICE_ERROR)) } else { Ok(listing()) };
                 if let Ok(listing) = &mut result
                     && self.scenario.careless.truncation
                 {
@@ -83,10 +84,10 @@ impl World {
                 Observation::Listed { kind: *kind, result, claimed: taken }
             }
             Call::Cancel(id) => self.cancel(resource, (view, model), id, how)?,
-            Call::ResolveModel if lost => Observation::ModelResolved(Resolution::Trouble(trouble(TROUBLE))),
+            Call::ResolveModel if lost => Observation::ModelResolved(ModelLookup::Failed(service_error(SERVICE_ERROR))),
             Call::ResolveModel => {
                 let (group_id, dataset_id) = ids_of(self.service.named);
-                Observation::ModelResolved(Resolution::Found(ModelIds { group_id, dataset_id }))
+                Observation::ModelResolved(ModelLookup::Found(ModelIds { group_id, dataset_id }))
             }
         };
         Ok(Response::Called(Box::new(seen)))
@@ -100,7 +101,7 @@ impl World {
         timeout: Option<Duration>,
         how: How,
     ) -> Result<Option<Submission>, Broken> {
-        let unanswered = || Some(Submission::Unanswered { message: "no answer".to_owned() });
+        let unanswered = || Some(Submission::Unknown { message: "no answer".to_owned() });
         let Some(run) = view.status.run.as_ref() else { return Ok(unanswered()) };
         laws::submission(self, operator, resource, (view, model))?;
         let owner = Owner::Run { resource, number: run.number, attempt: run.attempt };
@@ -108,7 +109,7 @@ impl World {
             How::Well | How::Unprepared | How::Shown(_) | How::Slow(_) | How::Rejected(_) => {
                 Some(match self.service.take(model, owner, request, self.now) {
                     Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
-                    None if self.service.sight != Sight::All => Submission::Refused(trouble(TroubleKind::NotFound)),
+                    None if self.service.sight != Sight::All => Submission::NotStarted(service_error(ServiceErrorKind::NotFound)),
                     None => Submission::Busy { message: "another refresh is running".to_owned() },
                 })
             }
@@ -122,12 +123,12 @@ impl World {
                 self.service.posts.push(Post { model, owner, request: Arc::clone(request), by });
                 None
             }
-            How::Refused(kind) => Some(Submission::Refused(trouble(kind))),
+            How::Refused(kind) => Some(Submission::NotStarted(service_error(kind))),
         })
     }
 
-    fn look(&self, id: &OperationId, (model, kind): (u8, OperationKind), ours: Guise) -> Look {
-        self.service.shown(id, kind, model).map_or(Look::Gone, |op| Look::Found {
+    fn look(&self, id: &OperationId, (model, kind): (u8, OperationKind), ours: Guise) -> PollResult {
+        self.service.shown(id, kind, model).map_or(PollResult::NotFound, |op| PollResult::Found {
             operation: Box::new(self.service.describe(&self.service.ops[op], ours)),
             retry_after: None,
             location: None,
@@ -136,15 +137,15 @@ impl World {
 
     fn cancel(&mut self, resource: usize, (view, model): (&Object, u8), id: &OperationId, how: How) -> Result<Observation, Broken> {
         laws::cancellation(self, resource, view, id)?;
-        let lost = || Cancellation::Trouble(trouble(TROUBLE));
+        let lost = || CancelResult::Failed(service_error(SERVICE_ERROR));
         let shown = self.service.shown(id, OperationKind::Refresh, model).filter(|_| self.service.sight == Sight::All);
         let op = shown.filter(|op| self.service.ops[*op].live());
         Ok(Observation::CancelRequested(match (how, op) {
             (How::LostBefore, _) => lost(),
-            (_, None) => Cancellation::NothingToCancel,
+            (_, None) => CancelResult::NotRunning,
             (_, Some(op)) => {
                 self.service.change(op, |op| op.cancelling = true);
-                if how == How::Well { Cancellation::Accepted } else { lost() }
+                if how == How::Well { CancelResult::Accepted } else { lost() }
             }
         }))
     }

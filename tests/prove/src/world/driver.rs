@@ -9,7 +9,7 @@ use tabular_operator::engine::reconcile::{
     Finish, Observed, Outcome, Reconciliation, Request, Response, Stage, Tracking, Transient, Unavailable, View,
 };
 use tabular_operator::engine::{Blocker, Decision, DecisionInput, External, Observation, Remedy, Upstream, decide};
-use tabular_operator::operation::{Trouble, TroubleKind};
+use tabular_operator::operation::{ServiceError, ServiceErrorKind};
 
 use super::cluster::Object;
 use super::operator::{Gone, decision};
@@ -196,10 +196,11 @@ impl World {
             let message = "Secret aas-sp is not in this namespace".to_owned();
             Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
         };
-        let trouble = |kind| Observation::CallFailed(Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None });
+        let service_error =
+            |kind| Observation::CallFailed(ServiceError { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None });
         let seen = match (self.ail_of(resource), how) {
-            (Some(Ail::Throttled), _) => trouble(TroubleKind::Throttled),
-            (Some(Ail::Refused), _) => trouble(TroubleKind::CredentialsRefused),
+            (Some(Ail::Throttled), _) => service_error(ServiceErrorKind::Throttled),
+            (Some(Ail::Refused), _) => service_error(ServiceErrorKind::CredentialsRefused),
             (Some(Ail::SecretGone), _) | (_, How::Unprepared) => secret(),
             (_, How::TimedOut) => return Response::TimedOut,
             (_, How::Slow(by)) => {

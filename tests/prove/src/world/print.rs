@@ -13,7 +13,7 @@ use std::mem::discriminant;
 use jiff::Timestamp;
 use tabular_operator::api::{Reason, Run, RunState, Status, Time};
 use tabular_operator::engine::{DecisionMemory, Observation, ResolvedModel};
-use tabular_operator::operation::{Look, Operation, Submission};
+use tabular_operator::operation::{Operation, PollResult, Submission};
 
 use super::cluster::Object;
 use super::play::index_of;
@@ -334,13 +334,13 @@ impl<'a> Print<'a> {
     fn seen(&mut self, seen: &Observation) {
         self.put(discriminant(seen));
         match seen {
-            Observation::Polled(Look::Found { operation, .. }) => self.operation(operation),
-            Observation::Polled(Look::Gone) => self.put(1),
-            Observation::Polled(Look::Trouble(trouble)) => self.put(trouble),
+            Observation::Polled(PollResult::Found { operation, .. }) => self.operation(operation),
+            Observation::Polled(PollResult::NotFound) => self.put(1),
+            Observation::Polled(PollResult::Failed(error)) => self.put(error),
             Observation::Listed { kind, result, claimed: taken } => {
                 self.put((kind, taken));
                 if let Ok(listing) = result {
-                    self.put((listing.truncated, listing.may_hide_running, listing.ahead));
+                    self.put((listing.truncated, listing.may_hide_running, listing.clock_skew));
                     self.put(listing.unnamed.map(|unnamed| unnamed.start.map(|start| self.since(start))));
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
@@ -359,7 +359,7 @@ impl<'a> Print<'a> {
 
     fn operation(&mut self, operation: &Operation) {
         self.put((&operation.id, operation.phase, operation.start.map(|start| self.since(start)), operation.end.is_some()));
-        self.put((&operation.refresh_type, operation.origin, operation.unread));
+        self.put((&operation.refresh_type, operation.origin, operation.incomplete));
         operation.objects.iter().for_each(|object| object.name.hash(&mut self.hasher));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use tabular_operator::operation::{
-    Ahead, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, RefreshRequest, Request,
+    ClockSkew, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, RefreshRequest, Request,
     UnnamedOperation,
 };
 
@@ -159,7 +159,7 @@ impl Guise {
             Self::WithoutEnd => operation.end = None,
             Self::LateStart => operation.start = operation.start.and_then(|start| start.checked_add(by).ok()),
             Self::EarlyStart => operation.start = operation.start.and_then(|start| start.checked_sub(by).ok()),
-            Self::Unread => (operation.refresh_type, operation.objects, operation.unread) = (None, Vec::new(), true),
+            Self::Unread => (operation.refresh_type, operation.objects, operation.incomplete) = (None, Vec::new(), true),
             Self::OtherCase => renamed(operation, str::to_uppercase),
             Self::OtherBlanks => renamed(operation, blanks),
             Self::OtherEncoding => renamed(operation, decomposed),
@@ -324,11 +324,11 @@ impl Service {
     pub fn describe(&self, op: &Op, ours: Guise) -> Operation {
         let phase = op.ended.map_or(Phase::InProgress, |(_, phase)| phase);
         let there = |second: Second| moment(second + self.ahead);
-        let object = |name: &ObjectName| ObjectProgress { name: name.clone(), phase, reported: format!("{phase:?}") };
+        let object = |name: &ObjectName| ObjectProgress { name: name.clone(), phase, service_status: format!("{phase:?}") };
         let mut operation = Operation {
             id: op.id.clone(),
             phase,
-            reported: format!("{phase:?}"),
+            service_status: format!("{phase:?}"),
             start: Some(there(op.began)),
             end: op.ended.map(|(at, _)| there(at)),
             refresh_type: op.request.as_refresh().and_then(|request| request.refresh_type.clone()),
@@ -337,7 +337,7 @@ impl Service {
             activity_id: None,
             failure: None,
             origin: Origin::Client,
-            unread: false,
+            incomplete: false,
         };
         op.shown_as(ours).put_on(&mut operation);
         operation
@@ -369,7 +369,7 @@ impl Service {
             truncated: full && !reaches_back,
             // Where the newest come first, none that runs is left out.
             may_hide_running: full && !newest_first,
-            ahead: self.tells_time.then(|| Ahead::of(moment(now + self.ahead), (moment(now + clock), moment(now + clock)))),
+            clock_skew: self.tells_time.then(|| ClockSkew::of(moment(now + self.ahead), (moment(now + clock), moment(now + clock)))),
             ..Listing::default()
         };
         for (guise, row) in rows {

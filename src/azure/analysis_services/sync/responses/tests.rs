@@ -71,7 +71,7 @@ fn sync_id_is_from_location_then_body_then_header() {
 
 #[test]
 fn success_without_id_means_no_replica() {
-    let completed = |status, body: &str| matches!(accepted(&answer(status, &[], body), &called()), Submission::Completed { .. });
+    let completed = |status, body: &str| matches!(accepted(&answer(status, &[], body), &called()), Submission::NothingToDo { .. });
     for body in ["", "{}", "null", "true"] {
         assert!(completed(200, body) && completed(204, body) && completed(201, body), "{body}");
         assert!(!completed(202, body), "{body}");
@@ -89,11 +89,11 @@ fn success_without_id_means_no_replica() {
         assert!(!completed(200, body), "{body}");
     }
     let elsewhere = answer(200, &[("location", "https://evil.example.com/servers/s:rw/models/m/sync/1a")], "");
-    assert!(matches!(accepted(&elsewhere, &called()), Submission::Unanswered { .. }));
+    assert!(matches!(accepted(&elsewhere, &called()), Submission::Unknown { .. }));
     let mut broken = answer(200, &[], "{");
     broken.fault = Some(BodyFault::Broken);
     for answer in [broken, answer(200, &[("x-ms-request-id", "3c")], PAGE), answer(202, &[], "")] {
-        assert!(matches!(accepted(&answer, &called()), Submission::Unanswered { .. }), "{answer:?}");
+        assert!(matches!(accepted(&answer, &called()), Submission::Unknown { .. }), "{answer:?}");
     }
 }
 
@@ -112,12 +112,12 @@ fn wait_is_from_the_response_or_the_default() {
 /// The phase, the next URL and the wait; or the error.
 fn shown(answer: &Answer, asked: &str, named_by_service: bool) -> (String, Option<String>, Option<u64>) {
     match seen(answer, &called(), &id(asked), named_by_service) {
-        Look::Found { operation, retry_after, location } => {
+        PollResult::Found { operation, retry_after, location } => {
             assert_eq!(operation.id, id(asked));
-            (format!("{:?} {}", operation.phase, operation.reported), location, retry_after.map(|wait| wait.as_secs()))
+            (format!("{:?} {}", operation.phase, operation.service_status), location, retry_after.map(|wait| wait.as_secs()))
         }
-        Look::Gone => ("gone".to_owned(), None, None),
-        Look::Trouble(trouble) => (format!("{:?}", trouble.kind), None, None),
+        PollResult::NotFound => ("gone".to_owned(), None, None),
+        PollResult::Failed(error) => (format!("{:?}", error.kind), None, None),
     }
 }
 
@@ -142,21 +142,21 @@ fn every_format_of_poll_response_is_parsed() {
         (answer(200, none, r#"{"syncstate":"3","details":"x"}"#), "Failed Failed", None, None),
         (answer(200, none, r#"{"syncstate":-1}"#), "Failed Invalid", None, None),
         (answer(200, none, r#"{"syncstate":"Dreaming"}"#), "InProgress Dreaming", None, None),
-        (answer(303, &[evil], ""), "InvalidAnswer", None, None),
-        (answer(303, none, ""), "InvalidAnswer", None, None),
-        (answer(302, &[evil], ""), "InvalidAnswer", None, None),
-        (answer(200, none, ""), "InvalidAnswer", None, None),
-        (answer(204, none, ""), "InvalidAnswer", None, None),
-        (answer(200, none, "[]"), "InvalidAnswer", None, None),
-        (answer(200, none, r#"{"syncstate":"#), "InvalidAnswer", None, None),
-        (answer(200, none, PAGE), "InvalidAnswer", None, None),
-        (answer(202, none, PAGE), "InvalidAnswer", None, None),
-        (answer(200, none, &"[".repeat(100_000)), "InvalidAnswer", None, None),
+        (answer(303, &[evil], ""), "InvalidResponse", None, None),
+        (answer(303, none, ""), "InvalidResponse", None, None),
+        (answer(302, &[evil], ""), "InvalidResponse", None, None),
+        (answer(200, none, ""), "InvalidResponse", None, None),
+        (answer(204, none, ""), "InvalidResponse", None, None),
+        (answer(200, none, "[]"), "InvalidResponse", None, None),
+        (answer(200, none, r#"{"syncstate":"#), "InvalidResponse", None, None),
+        (answer(200, none, PAGE), "InvalidResponse", None, None),
+        (answer(202, none, PAGE), "InvalidResponse", None, None),
+        (answer(200, none, &"[".repeat(100_000)), "InvalidResponse", None, None),
         (answer(404, none, ""), "gone", None, None),
-        (answer(404, none, PAGE), "InvalidAnswer", None, None),
+        (answer(404, none, PAGE), "InvalidResponse", None, None),
         (answer(401, none, ""), "AccessDenied", None, None),
         (answer(429, none, ""), "Throttled", None, None),
-        (answer(503, none, ""), "ServiceError", None, None),
+        (answer(503, none, ""), "ServerError", None, None),
     ];
     for (answer, expected, next, wait) in rows {
         assert_eq!(shown(&answer, "1a", true), (expected.to_owned(), next, wait), "{answer:?}");
@@ -167,11 +167,11 @@ fn every_format_of_poll_response_is_parsed() {
 fn state_of_another_sync_never_ends_a_run() {
     let another = answer(200, &[], r#"{"operationId":"2b","syncstate":2}"#);
     for named_by_service in [true, false] {
-        assert_eq!(shown(&another, "1a", named_by_service).0, "InvalidAnswer");
+        assert_eq!(shown(&another, "1a", named_by_service).0, "InvalidResponse");
     }
     // An id of a call: only the URL that came with it identifies the sync.
     assert_eq!(shown(&another, "request-1a", true).0, "Succeeded Completed");
-    assert_eq!(shown(&another, "request-1a", false).0, "InvalidAnswer");
+    assert_eq!(shown(&another, "request-1a", false).0, "InvalidResponse");
     let same = answer(200, &[], r#"{"operationId":"1A","syncstate":2}"#);
     assert_eq!(shown(&same, "request-1a", false).0, "Succeeded Completed");
 }
@@ -189,10 +189,10 @@ fn recorded_url_is_used_only_on_the_same_host() {
         ("//evil.example.com/sync".to_owned(), false),
     ];
     for (location, used) in rows {
-        let handle = Handle { id: id("1a"), location: Some(location.clone()) };
-        assert_eq!(stored(&handle, &called()).is_some(), used, "{location}");
+        let operation = OperationRef { id: id("1a"), location: Some(location.clone()) };
+        assert_eq!(stored(&operation, &called()).is_some(), used, "{location}");
     }
-    assert_eq!(stored(&Handle::by_id(id("1a")), &called()), None);
+    assert_eq!(stored(&OperationRef::by_id(id("1a")), &called()), None);
     assert_eq!(by_id(&called(), &id("request-1a")).as_str(), format!("{SYNC}?operationId=1a"));
 }
 
@@ -225,12 +225,12 @@ fn list_has_syncs_running_or_started_in_window() {
     assert_eq!(listed(&answer(404, &[], ""), since), Ok((vec![], false)));
     assert_eq!(listed(&answer(204, &[], ""), since), Ok((vec![], false)));
     let rows = [
-        (answer(404, &[], PAGE), TroubleKind::InvalidAnswer),
-        (answer(404, &[], r#"{"code":"DatabaseNotFound"}"#), TroubleKind::NotFound),
-        (answer(200, &[], PAGE), TroubleKind::InvalidAnswer),
-        (answer(200, &[], "{"), TroubleKind::InvalidAnswer),
-        (answer(403, &[], ""), TroubleKind::AccessDenied),
-        (answer(500, &[], ""), TroubleKind::ServiceError),
+        (answer(404, &[], PAGE), ServiceErrorKind::InvalidResponse),
+        (answer(404, &[], r#"{"code":"DatabaseNotFound"}"#), ServiceErrorKind::NotFound),
+        (answer(200, &[], PAGE), ServiceErrorKind::InvalidResponse),
+        (answer(200, &[], "{"), ServiceErrorKind::InvalidResponse),
+        (answer(403, &[], ""), ServiceErrorKind::AccessDenied),
+        (answer(500, &[], ""), ServiceErrorKind::ServerError),
     ];
     for (answer, expected) in rows {
         assert_eq!(listed(&answer, since).unwrap_err().kind, expected, "{answer:?}");
@@ -251,7 +251,7 @@ proptest::proptest! {
         }
         let _ = (accepted(&answer, &called()), listed(&answer, Timestamp::UNIX_EPOCH));
         let seen = seen(&answer, &called(), &id("1a"), true);
-        if let Look::Found { operation, .. } = seen {
+        if let PollResult::Found { operation, .. } = seen {
             proptest::prop_assert!(!operation.phase.ended() || Status::read(answer.text()).is_some());
         }
     }
