@@ -21,8 +21,7 @@ use crate::controller::lease::LeaseHandle;
 use crate::controller::manager::wiring;
 use crate::controller::reconcile::context::Context;
 use crate::controller::store::cached::Watched;
-use crate::controller::store::detached_index::Orphans;
-use crate::controller::store::index::Index;
+use crate::controller::store::resources::Store;
 use crate::controller::store::scope::WatchScope;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
@@ -65,29 +64,24 @@ pub(crate) fn context(count: usize) -> Context {
     let client = Client::new(tower::service_fn(nothing), "ops");
     let (events, _) = Events::start(client.clone(), Arc::clone(&metrics));
     let (places, own) = (places(), OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
+    let engine_settings = Arc::new(wiring::engine_settings(&settings));
+    let (store, _, _) = Store::new(Arc::clone(&engine_settings), Arc::clone(&metrics), HashMap::new());
     let ctx = Context {
         identities: Identities::new(client.clone(), places.clone(), own),
         client,
         places,
         azure: wiring::azure(&settings, &metrics, &traces).unwrap(),
-        settings: Arc::new(wiring::engine_settings(&settings)),
+        settings: Arc::clone(&engine_settings),
         lease: LeaseHandle::always(),
-        index: Index::new(Arc::clone(&metrics)),
         metrics,
         traces,
         events,
         refusals: crate::controller::credentials::denials::Refusals::default(),
-        queue: parking_lot::Mutex::default(),
-        memory: crate::controller::store::local_state::Memory::default(),
-        orphans: Orphans::new().0,
-        followers: crate::controller::store::dependents::Followers::default(),
-        uids: parking_lot::Mutex::default(),
-        views: HashMap::new(),
         passes: Shares::new(usize::from(settings.max_concurrent_reconciles)),
-        waker: tokio::sync::mpsc::unbounded_channel().0,
+        store,
     };
     for resource in (0..count).map(running) {
-        ctx.shown(&all_refreshes(), &resource.key(), &Watched::of(&resource).unwrap());
+        ctx.store.shown(&all_refreshes(), &resource.key(), &Watched::of(&resource).unwrap());
     }
     ctx
 }

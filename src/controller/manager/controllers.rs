@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures::stream;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::Dispatch;
@@ -22,10 +21,7 @@ use crate::controller::credentials::{Identities, OwnIdentity};
 use crate::controller::reconcile::action::Action;
 use crate::controller::reconcile::context::Context;
 use crate::controller::reconcile::{detached, reconcile};
-use crate::controller::store::dependents::Followers;
-use crate::controller::store::detached_index::Orphans;
-use crate::controller::store::index::Index;
-use crate::controller::store::local_state::Memory;
+use crate::controller::store::resources::Store;
 use crate::telemetry::health::Health;
 
 /// How long to wait for a watch without any response once another one works.
@@ -43,31 +39,24 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     let Running { settings, client, lease, metrics, traces, health, stop } = running;
     let azure = wiring::azure(&settings, &metrics, &traces)?;
     let (watches, views) = watch::watches(&settings.watch_namespaces);
-    let (orphans, coming) = Orphans::new();
     let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics));
     let own = OwnIdentity { environment: Environment::of_process(), namespaces: settings.operator_identity_namespaces.clone() };
     let places = resource_api::places();
-    let (waker, mut woken) = mpsc::unbounded_channel();
+    let engine_settings = Arc::new(wiring::engine_settings(&settings));
+    let (store, mut woken, coming) = Store::new(Arc::clone(&engine_settings), Arc::clone(&metrics), views);
     let ctx = Arc::new(Context {
         identities: Identities::new(client.clone(), places.clone(), own),
         client,
         places,
         azure,
-        settings: Arc::new(wiring::engine_settings(&settings)),
+        settings: Arc::clone(&engine_settings),
         lease: lease.clone(),
-        index: Index::new(Arc::clone(&metrics)),
         metrics,
         traces,
         events: events.clone(),
         refusals: Refusals::default(),
-        queue: parking_lot::Mutex::default(),
-        memory: Memory::default(),
-        orphans,
-        followers: Followers::default(),
-        uids: parking_lot::Mutex::default(),
-        views,
         passes: Shares::new(usize::from(settings.max_concurrent_reconciles)),
-        waker,
+        store,
     });
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -94,17 +83,17 @@ pub async fn work(running: Running) -> Result<(), RunError> {
 
 /// Reconciles the resource of this name, if it exists.
 async fn pass(ctx: Arc<Context>, name: Arc<ResourceKey>) -> Action {
-    if let Some(cached) = ctx.cached(&name) {
+    if let Some(cached) = ctx.store.cached(&name) {
         return reconcile(name.kind, cached, ctx).await;
     }
     tracing::debug!(kind = name.kind.as_str(), namespace = name.namespace, name = name.name, "resource deleted");
-    ctx.forget(&name);
+    ctx.store.forget(&name);
     Action::await_change()
 }
 
 /// Waits until the caches, and with them the queues and the index of followers, are filled. No reconciliation starts before.
 async fn ready(ctx: &Context, health: Health, settled: Vec<CancellationToken>, ready: CancellationToken) {
-    let synced: Vec<CancellationToken> = ctx.views.values().map(|view| view.synced.clone()).collect();
+    let synced: Vec<CancellationToken> = ctx.store.views.values().map(|view| view.synced.clone()).collect();
     until_settled(&synced, &settled).await;
     health.caches_synced();
     ready.cancel();
@@ -130,8 +119,8 @@ async fn publish(ctx: &Context) {
     let mut show = tokio::time::interval(SHOW);
     loop {
         show.tick().await;
-        ctx.index.publish(Timestamp::now());
-        ctx.metrics.set_queue_depth(ctx.queue.lock().depth());
+        ctx.store.index.publish(Timestamp::now());
+        ctx.metrics.set_queue_depth(ctx.store.queue.lock().depth());
         ctx.metrics.set_throttled(ctx.azure.throttled());
         ctx.metrics.set_certificate_expiry(ctx.identities.first_expiry());
     }
@@ -141,7 +130,7 @@ async fn publish(ctx: &Context) {
 async fn wake_on_leaving(ctx: &Context) {
     let mut changes = ctx.lease.leaving_changes();
     while changes.changed().await.is_ok() {
-        ctx.wake_all();
+        ctx.store.wake_all();
     }
 }
 

@@ -125,25 +125,25 @@ fn names(
     let due = move |event: watcher::Result<Event<Watched>>| match event {
         Ok(Event::Apply(object)) => {
             let name = named(&object);
-            ctx.shown(&of, &name, &object);
-            ctx.tell_followers(&name);
+            ctx.store.shown(&of, &name, &object);
+            ctx.store.tell_followers(&name);
             if changes.by_others(&name, &object) { vec![name] } else { Vec::new() }
         }
         Ok(Event::InitApply(object)) => {
             let name = named(&object);
-            ctx.shown(&of, &name, &object);
+            ctx.store.shown(&of, &name, &object);
             changes.listed(name, &object);
             Vec::new()
         }
         Ok(Event::InitDone) => {
             state.synced();
-            ctx.shown_all(&of);
-            changes.all_listed(|name| ctx.cached(name).is_some())
+            ctx.store.shown_all(&of);
+            changes.all_listed(|name| ctx.store.cached(name).is_some())
         }
         // A resource without the finalizer disappears without a reconciliation, and must leave the queue.
         Ok(Event::Delete(object)) => {
             let name = named(&object);
-            ctx.gone(&name, object.meta());
+            ctx.store.gone(&name, object.meta());
             changes.seen.remove(&name);
             vec![name]
         }

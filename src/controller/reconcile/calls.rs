@@ -43,9 +43,9 @@ async fn identity(
     let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid().unwrap_or_default());
     let found = ctx.identities.of(&namespace, credentials.as_ref(), freshness).await;
     match (&found, &credentials) {
-        (Ok(_), Some(credentials)) => ctx.memory.used(&uid, credentials),
+        (Ok(_), Some(credentials)) => ctx.store.memory.used(&uid, credentials),
         (Err(NoIdentity::Blocker(_)), None) if freshness != Freshness::Fresh => {
-            if let Some(last) = ctx.memory.last_used(&uid)
+            if let Some(last) = ctx.store.memory.last_used(&uid)
                 && let Ok(identity) = ctx.identities.of(&namespace, Some(&last), Freshness::LastKnown).await
             {
                 return Ok((identity, Some(last)));
@@ -106,8 +106,8 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
         Call::List(kind, intent) => {
             let result = service.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
-            let mut claimed = ctx.claimed_by_others(object, (*kind, &model), listed);
-            let unseen = ctx.unseen((*kind).into());
+            let mut claimed = ctx.store.claimed_by_others(object, (*kind, &model), listed);
+            let unseen = ctx.store.unseen((*kind).into());
             let run = object.status().and_then(|status| status.run.as_ref());
             match unseen
                 .zip(result.as_ref().ok())

@@ -11,7 +11,7 @@ use crate::telemetry::labels::Write;
 pub(crate) fn report(ctx: &Context, object: &ModelResource, write: Write, said: &str) {
     let message = message(write, said);
     let uid = object.meta().uid.as_deref().unwrap_or_default();
-    if ctx.memory.is_news(uid, &message) {
+    if ctx.store.memory.is_news(uid, &message) {
         ctx.events.publish(object.kind(), object.meta(), &Event { reason: Reason::WriteRefused, message });
     }
 }

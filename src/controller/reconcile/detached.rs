@@ -39,7 +39,7 @@ pub(crate) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Go
                     // Unreachable: a reconciliation has decoded it before.
                     Err(error) => tracing::error!(error, name = watched.name_any(), "failed to decode a deleted resource"),
                 }
-                ctx.orphans.seen_to(&watched.uid().unwrap_or_default());
+                ctx.store.orphans.seen_to(&watched.uid().unwrap_or_default());
             }),
             Some(()) = followed.next(), if !followed.is_empty() => {}
             // The channel is closed.
@@ -104,7 +104,7 @@ async fn follow(ctx: &Context, object: ModelResource, accepted: Option<AcceptedS
     loop {
         let mut machine = Reconciliation::detached(view, transient, Arc::clone(&ctx.settings));
         let (outcome, _) = drive(ctx, (&key, &uid), &mut machine).await;
-        ctx.index.departs(&outcome.view);
+        ctx.store.index.departs(&outcome.view);
         let pause = match outcome.finish {
             Finish::Settled { requeue } => requeue.unwrap_or(PAUSE),
             // Unreachable: a detached reconciliation neither reads nor writes.

@@ -50,7 +50,7 @@ pub(super) async fn drive(
                 match Box::pin(records.read(&key.name)).await {
                     Ok(found) => {
                         let found = found.filter(|found| found.uid().as_deref() == Some(uid));
-                        Response::Read(Ok(found.inspect(|found| ctx.keep_latest(found))))
+                        Response::Read(Ok(found.inspect(|found| ctx.store.keep_latest(found))))
                     }
                     Err(error) => {
                         report.error = Some(error);
@@ -72,7 +72,7 @@ pub(super) async fn drive(
                     None => Response::TimedOut,
                 }
             }
-            Request::Reserve { model, id } => Response::Reserved { claimed: ctx.is_taken(view, &model, &id) },
+            Request::Reserve { model, id } => Response::Reserved { claimed: ctx.store.is_taken(view, &model, &id) },
             Request::WriteStatus { status, .. } => {
                 let written = fenced(&mut report, Write::Status, view, Box::pin(records.write_status(view, &status))).await;
                 if written.is_ok() {
@@ -88,8 +88,8 @@ pub(super) async fn drive(
                 last_events = events;
                 let removal = Box::pin(async {
                     // Before the write, because the watch may show the deletion before the response arrives.
-                    ctx.orphans.let_go(uid);
-                    ctx.index.departs(view);
+                    ctx.store.orphans.let_go(uid);
+                    ctx.store.index.departs(view);
                     records.drop_finalizer(view).await
                 });
                 match fenced(&mut report, Write::Finalizer, view, removal).await {
@@ -97,7 +97,7 @@ pub(super) async fn drive(
                     Err(response) => response,
                 }
             }
-            Request::AcquireTurn { model, since } => Response::Turn(ctx.queue.lock().acquire(&model, uid, key, since)),
+            Request::AcquireTurn { model, since } => Response::Turn(ctx.store.queue.lock().acquire(&model, uid, key, since)),
             Request::Publish { events, namespace_terminating } => {
                 report.published(view, &events, namespace_terminating);
                 Response::Published
@@ -106,12 +106,12 @@ pub(super) async fn drive(
                 Some(prepared) => {
                     if machine.is_detached() {
                         // An operation that is adopted now is claimed like one that was known before.
-                        ctx.index.departs(view);
+                        ctx.store.index.departs(view);
                     }
                     let work = Box::pin(calls::call(ctx, view, &call, prepared));
                     let called = within_limit(timeout, ctx.traces.within(|| report.subject(machine.run()), work)).await;
                     if let Some(Observation::Submission(accepted @ Submission::Accepted { .. })) = &called {
-                        ctx.memory.accept(uid, view.status(), accepted);
+                        ctx.store.memory.accept(uid, view.status(), accepted);
                     }
                     called.map_or(Response::TimedOut, |seen| Response::Called(Box::new(seen)))
                 }

@@ -86,10 +86,10 @@ struct ReconcileGuard<'a> {
 impl<'a> ReconcileGuard<'a> {
     /// Starts with the newest known state of the resource and the state that the previous reconciliation kept.
     fn begin(ctx: &'a Context, (key, uid): (&'a ResourceKey, &'a str), cached: &'a Arc<Watched>, object: &Arc<ModelResource>) -> Self {
-        ctx.meet(key, uid);
-        let view = ctx.memory.newest(object);
-        ctx.follow(key, view.follows());
-        let machine = Reconciliation::new(view, ctx.memory.transient(uid), Arc::clone(&ctx.settings));
+        ctx.store.meet(key, uid);
+        let view = ctx.store.memory.newest(object);
+        ctx.store.follow(key, view.follows());
+        let machine = Reconciliation::new(view, ctx.store.memory.transient(uid), Arc::clone(&ctx.settings));
         Self { ctx, cached, key, uid, machine, applied: false }
     }
 
@@ -109,22 +109,22 @@ impl<'a> ReconcileGuard<'a> {
         let (ctx, uid, requeue) = (self.ctx, self.uid, outcome.requeue());
         let Outcome { finish, view, transient, queue, tracking } = outcome;
         match tracking {
-            Tracking::Track => ctx.orphans.track(&view, self.cached),
-            Tracking::Untrack => ctx.orphans.let_go(uid),
+            Tracking::Track => ctx.store.orphans.track(&view, self.cached),
+            Tracking::Untrack => ctx.store.orphans.let_go(uid),
             Tracking::Keep => {}
         }
-        ctx.memory.keep(uid, transient);
+        ctx.store.memory.keep(uid, transient);
         if matches!(finish, Finish::Settled { .. }) {
-            ctx.memory.succeeded(uid);
+            ctx.store.memory.succeeded(uid);
         }
         let next = match queue {
-            QueueUpdate::Set { model, turn } => ctx.queue.lock().set(&model, uid, self.key, turn),
-            QueueUpdate::Leave => ctx.queue.lock().remove(uid),
+            QueueUpdate::Set { model, turn } => ctx.store.queue.lock().set(&model, uid, self.key, turn),
+            QueueUpdate::Leave => ctx.store.queue.lock().remove(uid),
             QueueUpdate::Keep => Vec::new(),
         };
-        ctx.wake(next);
+        ctx.store.wake(next);
         if matches!(finish, Finish::Released | Finish::Gone) {
-            ctx.forget(self.key);
+            ctx.store.forget(self.key);
         }
         requeue
     }

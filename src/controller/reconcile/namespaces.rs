@@ -10,7 +10,7 @@ use crate::controller::cluster::timeout::bounded;
 /// Whether the namespace of the resource with this uid is being deleted or no longer exists.
 pub(crate) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool {
     // Deletion is irreversible.
-    if ctx.memory.namespace_ends(uid) {
+    if ctx.store.memory.namespace_ends(uid) {
         return true;
     }
     let namespaces: Api<Namespace> = Api::all(ctx.client.clone());
@@ -23,7 +23,7 @@ pub(crate) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool
         Err(error) if error.is_not_found() => true,
         Err(error) if error.denial().is_some() => {
             // The same permission is missing for all resources, so it is reported once per namespace.
-            if ctx.memory.is_news("", &format!("namespace {namespace}")) {
+            if ctx.store.memory.is_news("", &format!("namespace {namespace}")) {
                 tracing::warn!(
                     %error, namespace,
                     "failed to get the namespace; its deletion may wait for an operation without limit; grant get on namespaces"
@@ -37,7 +37,7 @@ pub(crate) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool
         }
     };
     if ending {
-        ctx.memory.namespace_is_ending(uid);
+        ctx.store.memory.namespace_is_ending(uid);
     }
     ending
 }

@@ -25,7 +25,7 @@ pub(crate) fn observe(ctx: &Context, key: &ResourceKey, resource: &Arc<ModelReso
         blocker,
         upstream,
         drain: ctx.lease.leaving(),
-        adopt_claimed: !is_detached && ctx.adopt_claimed(resource),
+        adopt_claimed: !is_detached && ctx.store.adopt_claimed(resource),
     };
     (observed, credentials)
 }
@@ -49,19 +49,19 @@ fn around(ctx: &Context, name: &ResourceKey, resource: &ModelResource) -> (Optio
         Err(blocker) if takes_over => Err(blocker.clone()),
         Ok(_) | Err(_) => credentials(),
     };
-    let blocker = own.or_else(|| ctx.followers.circle(name).as_deref().map(in_circle)).or(wrong);
+    let blocker = own.or_else(|| ctx.store.followers.circle(name).as_deref().map(in_circle)).or(wrong);
     (blocker, upstream.ok().as_deref().and_then(Upstream::of_resource), credentials)
 }
 
 /// The refresh of this name, or why it is not available.
 fn look_up(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>, Blocker> {
     let blocker = |message| Blocker { reason: Reason::FollowedNotFound, message, remedy: Remedy::ClusterChange };
-    match ctx.find(name) {
+    match ctx.store.find(name) {
         Some(Ok(resource)) => Ok(resource),
         Some(Err(error)) => {
             Err(blocker(format!("failed to decode ModelRefresh {}, the upstream of this resource: {error}: correct it", name.name)))
         }
-        None if let Some(of) = ctx.unseen_of(name) => Err(blocker(format!(
+        None if let Some(of) = ctx.store.unseen_of(name) => Err(blocker(format!(
             "failed to read ModelRefresh {}, the upstream of this resource: the operator cannot watch {of}: see its /readyz for the cause",
             name.name
         ))),

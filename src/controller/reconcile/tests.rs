@@ -63,7 +63,7 @@ fn running(metadata: &Value) -> ModelResource {
 /// Whether another resource would get the turn on the model of [`fixture::running`].
 fn is_free(ctx: &Context) -> bool {
     let model = fixture::running(0).model().unwrap().key();
-    ctx.queue.lock().acquire(&model, "u-other", &fixture::running(1).key(), Timestamp::now().into()) == Turn::Granted
+    ctx.store.queue.lock().acquire(&model, "u-other", &fixture::running(1).key(), Timestamp::now().into()) == Turn::Granted
 }
 
 #[tokio::test]
@@ -72,14 +72,14 @@ async fn released_resource_holds_no_turn_and_is_not_tracked() {
     let cached = Arc::new(Watched::of(&released).unwrap());
     let (ctx, asked) = context(|_, _| (500, Value::Null));
     let ctx = Arc::new(ctx);
-    ctx.shown(&fixture::all_refreshes(), &released.key(), &cached);
+    ctx.store.shown(&fixture::all_refreshes(), &released.key(), &cached);
     assert!(is_free(&ctx), "after the watch has shown it");
     reconcile(Kind::ModelRefresh, Arc::clone(&cached), Arc::clone(&ctx)).await;
     assert!(asked.lock().is_empty());
     assert!(is_free(&ctx), "after its reconciliation");
     assert!(!ctx.metrics.encode().unwrap().contains(r#"state="Running"} 1"#));
-    ctx.gone(&released.key(), released.meta());
-    assert!(!ctx.orphans.follows(&released.uid().unwrap()));
+    ctx.store.gone(&released.key(), released.meta());
+    assert!(!ctx.store.orphans.follows(&released.uid().unwrap()));
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn undecodable_resource_holds_no_turn() {
     let resource = running(&json!({"finalizers": [FINALIZER]}));
     let (ctx, _) = context(|_, _| (500, Value::Null));
     let ctx = Arc::new(ctx);
-    ctx.shown(&fixture::all_refreshes(), &resource.key(), &Watched::of(&resource).unwrap());
+    ctx.store.shown(&fixture::all_refreshes(), &resource.key(), &Watched::of(&resource).unwrap());
     assert!(!is_free(&ctx));
     let mut object = serde_json::to_value(&resource).unwrap();
     object["metadata"]["resourceVersion"] = json!("2");
@@ -117,14 +117,14 @@ async fn turn_is_returned_if_reconciliation_times_out() {
         let (ctx, cached) = (Arc::new(ctx), Arc::new(serde_json::from_value(object).unwrap()));
         let mut reconciling = Box::pin(reconcile(Kind::ModelRefresh, cached, Arc::clone(&ctx)));
         assert!((&mut reconciling).now_or_never().is_none());
-        assert!(ctx.queue.lock().holds("u-0"), "granted in memory");
+        assert!(ctx.store.queue.lock().holds("u-0"), "granted in memory");
         if dropped {
             drop(reconciling);
         } else {
             assert_eq!(reconciling.await, Action::requeue(Duration::from_millis(500)), "after five minutes");
         }
-        assert!(!ctx.queue.lock().holds("u-0") && asked.lock().is_empty());
-        assert_eq!(ctx.memory.transient("u-0").failures, 1);
+        assert!(!ctx.store.queue.lock().holds("u-0") && asked.lock().is_empty());
+        assert_eq!(ctx.store.memory.transient("u-0").failures, 1);
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let uid = cached.uid().unwrap_or_default();
     // Its position in the queue cannot be read any more.
-    ctx.wake(ctx.queue.lock().remove(&uid));
+    ctx.store.wake(ctx.store.queue.lock().remove(&uid));
     let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Event { reason, message });
     let held = cached.meta().deletion_timestamp.as_ref().filter(|_| api::has_finalizer(cached.meta()));
     let asked = held.is_some() && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true");
@@ -38,7 +38,7 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
             "failed to decode the resource, so the operator ignores it ({error}): correct it, or delete it with the annotation {}: \"true\"",
             api::RELEASE
         );
-        if ctx.memory.is_news(&uid, &message) {
+        if ctx.store.memory.is_news(&uid, &message) {
             tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; ignoring it");
             publish(Reason::Undecodable, message);
         }
@@ -61,7 +61,7 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
             Action::await_change()
         }
         Err(error) => {
-            let pause = ctx.memory.failed(&uid);
+            let pause = ctx.store.memory.failed(&uid);
             let retry_in_seconds = pause.as_secs_f64();
             tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in_seconds, "failed to release a resource");
             Action::requeue(pause)

@@ -35,7 +35,7 @@ pub(super) fn left(ctx: &Context, written: Result<View, Response<View>>) -> Resp
     written.map_or_else(
         |failed| failed,
         |view| {
-            ctx.keep_latest(&view);
+            ctx.store.keep_latest(&view);
             Response::Written(view)
         },
     )

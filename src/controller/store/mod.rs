@@ -6,4 +6,5 @@ pub(crate) mod detached_index;
 mod gauges;
 pub(crate) mod index;
 pub(crate) mod local_state;
+pub(crate) mod resources;
 pub(crate) mod scope;

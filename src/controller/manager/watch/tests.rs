@@ -67,7 +67,7 @@ fn watching(client: Client) -> (Arc<Context>, SelectAll<BoxStream<'static, Resou
     let (mut watches, views) = watches(&[]);
     watches.retain(|watch| watch.of.kind == Kind::ModelRefresh);
     let (mut ctx, health) = (fixture::context(0), Health::new());
-    (ctx.client, ctx.views) = (client, views);
+    (ctx.client, ctx.store.views) = (client, views);
     let ctx = Arc::new(ctx);
     let (changes, mut settled) = changes(watches, &ctx, &health);
     (ctx, changes, settled.remove(0), health)
@@ -86,7 +86,7 @@ async fn listed_resource_is_due_when_it_is_in_the_cache() {
     let (ctx, mut changes, settled, _) = watching(client);
     for name in ["a", "b"] {
         let due = changes.next().await.unwrap();
-        assert_eq!((due.name.as_str(), ctx.cached(&due).is_some()), (name, true));
+        assert_eq!((due.name.as_str(), ctx.store.cached(&due).is_some()), (name, true));
     }
     assert!(settled.is_cancelled());
     assert!(tokio::time::timeout(Duration::from_secs(1), changes.next()).await.is_err());
@@ -104,9 +104,9 @@ async fn refused_list_is_retried_with_backoff_until_it_succeeds() {
     assert!(tokio::time::timeout(Duration::from_secs(20), changes.next()).await.is_err());
     // At 0, 0.8, 2.4, 5.6 and 12 s.
     assert_eq!((asked.lock().len(), settled.is_cancelled()), (5, true));
-    assert!(ctx.unseen(Kind::ModelRefresh).is_some());
+    assert!(ctx.store.unseen(Kind::ModelRefresh).is_some());
     assert_eq!(changes.next().await.unwrap().name, "a");
-    assert_eq!(ctx.unseen(Kind::ModelRefresh), None);
+    assert_eq!(ctx.store.unseen(Kind::ModelRefresh), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,7 +121,7 @@ async fn expired_version_or_missing_crd_causes_new_list() {
         let (ctx, mut changes, _, _) = watching(client);
         assert_eq!(changes.next().await.unwrap().name, "a");
         let due = changes.next().await.unwrap();
-        assert_eq!((due.name.as_str(), ctx.cached(&due).is_some()), ("b", true), "{code}");
+        assert_eq!((due.name.as_str(), ctx.store.cached(&due).is_some()), ("b", true), "{code}");
         assert_eq!(asked.lock().len(), 3, "{code}");
     }
 }
@@ -151,7 +151,7 @@ async fn pages_are_bounded_in_bytes() {
     }
     names.sort_unstable();
     names.dedup();
-    assert_eq!((names.len(), ctx.views.values().map(|view| view.store.len()).sum::<usize>()), (3_000, 3_000));
+    assert_eq!((names.len(), ctx.store.views.values().map(|view| view.store.len()).sum::<usize>()), (3_000, 3_000));
     let pages = pages.lock();
     // A page that the next one does not continue was discarded.
     let read = pages.iter().enumerate().filter(|(n, (_, to, _))| *to == 3_000 || pages.get(n + 1).is_some_and(|next| next.0 == *to));
