@@ -31,8 +31,8 @@ const WORDS: &[&str] = &[
     "@",
     "-----BEGIN CERTIFICATE-----",
     "AADSTS",
-    super::laws::SECRET,
-    super::laws::TOKEN,
+    super::invariants::SECRET,
+    super::invariants::TOKEN,
 ];
 
 /// A source of numbers that a seed says (xorshift64*).

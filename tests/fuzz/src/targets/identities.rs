@@ -8,8 +8,8 @@ use tabular_operator::azure::fuzzing::{self, Proof};
 use tabular_operator::azure::identity::{Identity, Spelling};
 use tabular_operator::operation::ServiceError;
 
-use crate::answer::{Answer, line};
-use crate::laws;
+use crate::invariants;
+use crate::response::{Answer, line};
 
 const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
@@ -17,9 +17,9 @@ const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 pub fn token(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
     for (proof, sent) in [
-        (Proof::Secret(laws::SECRET), laws::SECRET),
-        (Proof::Certificate(laws::TOKEN), laws::TOKEN),
-        (Proof::Federated(laws::TOKEN), laws::TOKEN),
+        (Proof::Secret(invariants::SECRET), invariants::SECRET),
+        (Proof::Certificate(invariants::TOKEN), invariants::TOKEN),
+        (Proof::Federated(invariants::TOKEN), invariants::TOKEN),
     ] {
         match fuzzing::token(&answer.heard, proof) {
             Ok(granted) => {
@@ -49,7 +49,7 @@ pub fn metadata_token(input: &[u8]) {
 }
 
 fn refused(met: &ServiceError) {
-    laws::service_error(met);
+    invariants::service_error(met);
     // A repeat has to be recognised as one.
     let lower = met.message.to_ascii_lowercase();
     assert!(!lower.contains("trace id") && !lower.contains("correlation id"), "{}", met.message);
@@ -59,7 +59,7 @@ fn refused(met: &ServiceError) {
 pub fn claims(input: &[u8]) {
     let Ok(token) = std::str::from_utf8(input) else { return };
     for claim in fuzzing::claims(token) {
-        laws::bounded(&claim, 200);
+        invariants::bounded(&claim, 200);
         assert!(!claim.chars().any(char::is_control), "{claim:?}");
     }
 }
@@ -75,7 +75,7 @@ pub fn secret(input: &[u8]) {
         data.insert(key.to_owned(), ByteString(head[colon + 1..].to_vec()));
     }
     let shown = shown(data.clone());
-    assert!(!shown.contains(laws::SECRET), "the secret shows: {shown}");
+    assert!(!shown.contains(invariants::SECRET), "the secret shows: {shown}");
     for key in ["clientSecret", "clientCertificate"] {
         let Some(value) = data.get(key).map(|value| String::from_utf8_lossy(&value.0).trim().to_owned()) else { continue };
         if value.len() < 24 || is_sentence(&value) || !shown.contains(&value) {
@@ -91,10 +91,10 @@ pub fn secret(input: &[u8]) {
 /// What is told of an identity, or of why there is none.
 fn shown(data: BTreeMap<String, ByteString>) -> String {
     let secret = Secret { data: Some(data), ..Secret::default() };
-    match tabular_operator::controller::fuzzing::service_principal(&secret, laws::now()) {
+    match tabular_operator::controller::fuzzing::service_principal(&secret, invariants::now()) {
         Ok(identity) => format!("{identity:?}"),
         Err(message) => {
-            laws::sentence(&message);
+            invariants::sentence(&message);
             message
         }
     }
@@ -103,13 +103,13 @@ fn shown(data: BTreeMap<String, ByteString>) -> String {
 /// A certificate and its key in PEM.
 pub fn certificate(input: &[u8]) {
     let Ok(pem) = std::str::from_utf8(input) else { return };
-    let shown = match Identity::service_principal_certificate(GUID, GUID, pem, laws::now(), Spelling::SECRET_KEYS) {
+    let shown = match Identity::service_principal_certificate(GUID, GUID, pem, invariants::now(), Spelling::SECRET_KEYS) {
         Ok(identity) => {
-            assert!(identity.expires().unwrap() >= laws::now());
+            assert!(identity.expires().unwrap() >= invariants::now());
             format!("{identity:?}")
         }
         Err(message) => {
-            laws::sentence(&message);
+            invariants::sentence(&message);
             message
         }
     };

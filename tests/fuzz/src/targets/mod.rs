@@ -5,7 +5,7 @@ mod names;
 mod refreshes;
 mod resources;
 mod syncs;
-mod words;
+mod values;
 
 /// One reader of what comes from outside, with the laws that hold of what it makes of it.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +34,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "claims", run: identities::claims },
     Target { name: "secret", run: identities::secret },
     Target { name: "certificate", run: identities::certificate },
-    Target { name: "location", run: words::location },
-    Target { name: "moment", run: words::moment },
-    Target { name: "sentence", run: words::sentence },
-    Target { name: "error", run: words::error },
-    Target { name: "schedule", run: words::schedule },
+    Target { name: "location", run: values::location },
+    Target { name: "moment", run: values::moment },
+    Target { name: "sentence", run: values::sentence },
+    Target { name: "error", run: values::error },
+    Target { name: "schedule", run: values::schedule },
     Target { name: "resource", run: resources::resource },
 ];
 

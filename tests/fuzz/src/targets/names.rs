@@ -7,8 +7,8 @@ use tabular_operator::azure::power_bi::ModelName;
 use tabular_operator::operation::ModelIds;
 use url::Url;
 
-use crate::answer::{Answer, line};
-use crate::laws;
+use crate::invariants;
+use crate::response::{Answer, line};
 
 /// A page of workspaces or semantic models: ids are GUIDs, and names bounded.
 pub fn lookup(input: &[u8]) {
@@ -17,13 +17,13 @@ pub fn lookup(input: &[u8]) {
         Ok((rows, next)) => {
             assert!(answer.done() && !answer.faulty);
             for (id, name) in rows {
-                laws::bounded(&name, 512);
+                invariants::bounded(&name, 512);
                 let by_ids = ModelName::by_ids(&id, &id).unwrap();
                 assert_eq!(by_ids.ids(), Some(&ModelIds { group_id: id.clone(), dataset_id: id }));
             }
             assert!(next.is_none_or(|next| next.chars().count() <= 2048));
         }
-        Err(met) => laws::service_error(&met),
+        Err(met) => invariants::service_error(&met),
     }
 }
 

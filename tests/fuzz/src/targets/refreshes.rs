@@ -12,8 +12,8 @@ use tabular_operator::operation::{
 };
 use url::Url;
 
-use crate::answer::Answer;
-use crate::{laws, record};
+use crate::response::Answer;
+use crate::{fixtures, invariants};
 
 const SERVICES: [ServiceKind; 2] = [ServiceKind::AnalysisServices, ServiceKind::PowerBi];
 
@@ -24,15 +24,15 @@ fn called() -> Url {
 /// The answer to `GET refreshes/<id>`: bounded, about the operation that was asked for, and no success is made up.
 pub fn look(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
-    let running = record::resource(OperationKind::Refresh, "Running");
+    let running = fixtures::resource(OperationKind::Refresh, "Running");
     for service in SERVICES {
-        let seen = fuzzing::look(service, &answer.heard, &record::operation_id());
-        laws::look(&seen, &record::operation_id(), &called());
+        let seen = fuzzing::look(service, &answer.heard, &fixtures::operation_id());
+        invariants::look(&seen, &fixtures::operation_id(), &called());
         let ended_well = matches!(&seen, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded);
         if ended_well {
             assert!(answer.done() && !answer.faulty && says_success(answer.body), "a success that nobody told");
         }
-        let decision = record::decided(running, Observation::Polled(seen));
+        let decision = fixtures::decided(running, Observation::Polled(seen));
         let state = decision.status.run.map(|run| run.state);
         assert!(ended_well || state != Some(RunState::Succeeded), "a run that succeeded by itself");
     }
@@ -47,10 +47,10 @@ fn says_success(body: &[u8]) -> bool {
 /// The answer to `POST refreshes`: only an answer that is certain says that nothing was started.
 pub fn submission(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
-    let submitting = record::resource(OperationKind::Refresh, "Submitting");
+    let submitting = fixtures::resource(OperationKind::Refresh, "Submitting");
     for service in SERVICES {
         let told = fuzzing::submission(service, &answer.heard, &called());
-        laws::submission(&told, &called());
+        invariants::submission(&told, &called());
         match (&told, answer.status) {
             (Submission::Accepted { .. }, 200..=299) | (Submission::Unknown { .. }, _) => {}
             (Submission::Deferred { .. }, _) => panic!("no response says what the operator did not send: {told:?}"),
@@ -70,23 +70,23 @@ pub fn submission(input: &[u8]) {
             (Submission::Busy { .. }, 500..) => panic!("busy for certain: {told:?}"),
             (Submission::NotStarted(_) | Submission::Busy { .. }, 300..=499) => {}
         }
-        record::decided(submitting, Observation::Submission(told));
+        fixtures::decided(submitting, Observation::Submission(told));
     }
 }
 
 /// The answer to `DELETE refreshes/<id>`: whatever it says, it is no end.
 pub fn cancellation(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
-    let cancelling = record::resource(OperationKind::Refresh, "Cancelling");
+    let cancelling = fixtures::resource(OperationKind::Refresh, "Cancelling");
     for service in SERVICES {
         let told = fuzzing::cancellation(service, &answer.heard);
         match &told {
             CancelResult::Accepted => assert!(answer.done()),
             CancelResult::NotRunning => assert!(!answer.done()),
-            CancelResult::Failed(met) => laws::service_error(met),
+            CancelResult::Failed(met) => invariants::service_error(met),
         }
-        laws::service_error(&fuzzing::no_listing(service, &answer.heard));
-        let decision = record::decided(cancelling, Observation::CancelRequested(told));
+        invariants::service_error(&fuzzing::no_listing(service, &answer.heard));
+        let decision = fixtures::decided(cancelling, Observation::CancelRequested(told));
         assert!(!decision.status.run.unwrap().state.ended(), "only a look ends a run");
     }
 }
@@ -112,7 +112,7 @@ fn listing_of(service: ServiceKind, input: &[u8], since: Timestamp) {
     };
     let operations = &listing.operations;
     assert!(operations.len() <= 50);
-    operations.iter().for_each(laws::operation);
+    operations.iter().for_each(invariants::operation);
     if let Some(rows) = rows.filter(|rows| !rows.iter().any(odd)) {
         assert!(complete, "a whole list that is cut short");
         assert_eq!(count, rows.len());
@@ -120,10 +120,10 @@ fn listing_of(service: ServiceKind, input: &[u8], since: Timestamp) {
         let lost = rows.iter().filter_map(running).find(|id| !shown(id));
         assert!(listing.truncated || lost.is_none(), "{lost:?} runs, and is left out");
     }
-    let clock_skew = Some(ClockSkew::of(laws::now(), (laws::now(), laws::now())));
+    let clock_skew = Some(ClockSkew::of(invariants::now(), (invariants::now(), invariants::now())));
     let listing = Listing { clock_skew, ..listing };
-    let submitting = record::resource(OperationKind::Refresh, "Submitting");
-    record::decided(
+    let submitting = fixtures::resource(OperationKind::Refresh, "Submitting");
+    fixtures::decided(
         submitting,
         Observation::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed: ClaimedOperations::default() },
     );

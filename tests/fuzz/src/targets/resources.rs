@@ -15,7 +15,7 @@ use tabular_operator::operation::{
     CancelResult, Listing, ModelLookup, Operation, OperationId, Phase, PollResult, Presence, ServiceError, ServiceErrorKind, Submission,
 };
 
-use crate::{laws, record};
+use crate::{fixtures, invariants};
 
 /// One reconciliation ends within so many requests.
 const REQUESTS: usize = 200;
@@ -38,7 +38,7 @@ pub fn resource(input: &[u8]) {
             server: Arc::new(object),
             is_gone: false,
             version: 1,
-            now: laws::now(),
+            now: invariants::now(),
             intent: None,
             queue: TurnQueue::default(),
             choices: input[end..].iter().skip(1),
@@ -70,7 +70,7 @@ impl Driver<'_> {
     }
 
     fn reconcile(&mut self, transient: Transient) -> Transient {
-        let mut machine = Reconciliation::new(Arc::clone(&self.server), transient, Arc::new(record::settings()));
+        let mut machine = Reconciliation::new(Arc::clone(&self.server), transient, Arc::new(fixtures::settings()));
         let mut request = machine.handle(Response::Start(self.now));
         for _ in 0..REQUESTS {
             if let Request::Done(outcome) = request {
@@ -94,7 +94,7 @@ impl Driver<'_> {
         let (mut queue, state) = (queue.clone(), machine.state());
         update(&mut queue, &outcome.queue);
         if queue.holds(UID) && !outcome.transient.reread && outcome.queue != QueueUpdate::Keep {
-            let turn = queue_state(View::status(&outcome.view), laws::now(), &record::settings());
+            let turn = queue_state(View::status(&outcome.view), invariants::now(), &fixtures::settings());
             assert!(turn == QueueState::Holding, "a turn is held with {turn:?} on record, after {:?} at {:?}", outcome.finish, state.stage);
         }
     }
@@ -130,7 +130,7 @@ impl Driver<'_> {
             },
             Request::Reserve { .. } => Response::Reserved { claimed: self.choose(4) == 1 },
             Request::WriteStatus { status, intent } => {
-                laws::readable(&status);
+                invariants::readable(&status);
                 self.intent = None;
                 let written = ModelResource::with_status(&self.server, &status);
                 let response = self.write(written);
@@ -162,7 +162,7 @@ impl Driver<'_> {
             }),
             Request::Publish { events, .. } => {
                 for event in &events {
-                    laws::keeps_token(&event.message);
+                    invariants::keeps_token(&event.message);
                 }
                 Response::Published
             }
@@ -207,7 +207,7 @@ impl Driver<'_> {
         let service_error = || service_error(ServiceErrorKind::Unreachable);
         match call {
             Call::Submit(_) => Observation::Submission(match choice {
-                0 => Submission::Accepted { id: record::operation_id(), location: None, activity_id: None, retry_after: None },
+                0 => Submission::Accepted { id: fixtures::operation_id(), location: None, activity_id: None, retry_after: None },
                 1 => Submission::Busy { message: "another refresh is running".to_owned() },
                 2 => Submission::Unknown { message: "no response".to_owned() },
                 _ => Submission::NotStarted(service_error()),
@@ -219,7 +219,7 @@ impl Driver<'_> {
                 _ => PollResult::Failed(service_error()),
             }),
             Call::List(kind, _) => {
-                let operations = (choice < 2).then(|| self.operation(&record::operation_id())).into_iter().collect();
+                let operations = (choice < 2).then(|| self.operation(&fixtures::operation_id())).into_iter().collect();
                 let result = if choice == 3 { Err(service_error()) } else { Ok(Listing { operations, ..Listing::default() }) };
                 Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() }
             }
@@ -234,7 +234,7 @@ impl Driver<'_> {
 
     fn operation(&mut self, id: &OperationId) -> Operation {
         let phase = [Phase::InProgress, Phase::Succeeded, Phase::Failed, Phase::Cancelled][usize::from(self.choose(4))];
-        record::operation(id, phase)
+        fixtures::operation(id, phase)
     }
 }
 

@@ -6,8 +6,8 @@ use tabular_operator::engine::{ClaimedOperations, Observation};
 use tabular_operator::operation::{ClockSkew, Listing, OperationId, OperationKind, OperationRef, Phase, PollResult, Submission};
 use url::Url;
 
-use crate::answer::Answer;
-use crate::{laws, record};
+use crate::response::Answer;
+use crate::{fixtures, invariants};
 
 fn called() -> Url {
     Url::parse("https://westus.asazure.windows.net/servers/sales:rw/models/Orders/sync").unwrap()
@@ -20,18 +20,18 @@ fn since() -> Timestamp {
 /// Analysis Services, `GET sync`: a success is told with 2xx, and the next address is on the same host.
 pub fn look(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
-    let running = record::resource(OperationKind::Sync, "Running");
-    let of_the_call = OperationId::parse(&format!("request-{}", record::OPERATION)).unwrap();
-    for (asked, named) in [(record::operation_id(), false), (record::operation_id(), true), (of_the_call, true)] {
+    let running = fixtures::resource(OperationKind::Sync, "Running");
+    let of_the_call = OperationId::parse(&format!("request-{}", fixtures::OPERATION)).unwrap();
+    for (asked, named) in [(fixtures::operation_id(), false), (fixtures::operation_id(), true), (of_the_call, true)] {
         let seen = fuzzing::sync_look(&answer.heard, &called(), &asked, named);
-        laws::look(&seen, &asked, &called());
+        invariants::look(&seen, &asked, &called());
         if let PollResult::Found { operation, location, .. } = &seen {
             assert!(operation.phase != Phase::Succeeded || (answer.done() && !answer.faulty), "a success that nobody told");
             let operation_ref = OperationRef { id: asked.clone(), location: location.clone() };
             assert_eq!(fuzzing::stored_location(&operation_ref, &called()).map(String::from), *location, "what is kept can be used");
         }
-        if asked == record::operation_id() {
-            record::decided(running, Observation::Polled(seen));
+        if asked == fixtures::operation_id() {
+            fixtures::decided(running, Observation::Polled(seen));
         }
     }
 }
@@ -40,14 +40,14 @@ pub fn look(input: &[u8]) {
 pub fn submission(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
     let told = fuzzing::sync_submission(&answer.heard, &called());
-    laws::submission(&told, &called());
+    invariants::submission(&told, &called());
     match &told {
         Submission::Accepted { .. } | Submission::NothingToDo { .. } => assert!(answer.done(), "{told:?}"),
         Submission::NotStarted(_) | Submission::Busy { .. } => assert!(!answer.done(), "{told:?}"),
         Submission::Deferred { .. } => panic!("no response says what the operator did not send: {told:?}"),
         Submission::Unknown { .. } => {}
     }
-    record::decided(record::resource(OperationKind::Sync, "Submitting"), Observation::Submission(told));
+    fixtures::decided(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submission(told));
 }
 
 /// Analysis Services, `GET sync` without an id.
@@ -57,17 +57,17 @@ pub fn listing(input: &[u8]) {
     let result = match listed {
         Ok((operations, truncated)) => {
             assert!(operations.len() <= 50);
-            operations.iter().for_each(laws::operation);
-            let clock_skew = answer.heard.server_time().map(|server| ClockSkew::of(server, (laws::now(), laws::now())));
+            operations.iter().for_each(invariants::operation);
+            let clock_skew = answer.heard.server_time().map(|server| ClockSkew::of(server, (invariants::now(), invariants::now())));
             Ok(Listing { operations, truncated, may_hide_running: truncated, unnamed: None, clock_skew })
         }
         Err(met) => {
-            laws::service_error(&met);
+            invariants::service_error(&met);
             Err(met)
         }
     };
-    let submitting = record::resource(OperationKind::Sync, "Submitting");
-    record::decided(submitting, Observation::Listed { kind: OperationKind::Sync, result, claimed: ClaimedOperations::default() });
+    let submitting = fixtures::resource(OperationKind::Sync, "Submitting");
+    fixtures::decided(submitting, Observation::Listed { kind: OperationKind::Sync, result, claimed: ClaimedOperations::default() });
 }
 
 /// Power BI, all that is said of query scale-out: what is accepted can be looked at by the id that was made for it.
@@ -75,25 +75,25 @@ pub fn scale_out(input: &[u8]) {
     let Some(answer) = Answer::parse(input) else { return };
     let called = Url::parse("https://api.powerbi.com/v1.0/myorg/groups/g/datasets/d/queryScaleOut/sync").unwrap();
     let told = fuzzing::scale_out_submission(&answer.heard, since());
-    laws::submission(&told, &called);
-    let mut asked = vec![record::operation_id(), OperationId::parse("scaleout-12-1795420800000").unwrap()];
+    invariants::submission(&told, &called);
+    let mut asked = vec![fixtures::operation_id(), OperationId::parse("scaleout-12-1795420800000").unwrap()];
     if let Submission::Accepted { id, location, .. } = &told {
         assert!(answer.done() && location.is_none() && id.as_str().starts_with("scaleout-"), "{told:?}");
         asked.push(id.clone());
     }
-    record::decided(record::resource(OperationKind::Sync, "Submitting"), Observation::Submission(told));
+    fixtures::decided(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submission(told));
     for id in asked {
         let seen = fuzzing::scale_out_look(&answer.heard, &id);
-        laws::look(&seen, &id, &called);
+        invariants::look(&seen, &id, &called);
         if let PollResult::Found { operation, .. } = &seen {
             assert!(operation.phase != Phase::Succeeded || answer.done(), "a success that nobody told");
         }
-        if id == record::operation_id() {
-            record::decided(record::resource(OperationKind::Sync, "Running"), Observation::Polled(seen));
+        if id == fixtures::operation_id() {
+            fixtures::decided(fixtures::resource(OperationKind::Sync, "Running"), Observation::Polled(seen));
         }
     }
     match fuzzing::scale_out_listing(&answer.heard, since()) {
-        Ok((operations, _)) => operations.iter().for_each(laws::operation),
-        Err(met) => laws::service_error(&met),
+        Ok((operations, _)) => operations.iter().for_each(invariants::operation),
+        Err(met) => invariants::service_error(&met),
     }
 }

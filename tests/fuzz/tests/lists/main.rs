@@ -10,13 +10,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod edits;
-mod world;
+mod operations;
 
 use std::time::Duration;
 
 use edits::Placed;
-use fuzz::{laws, record};
+use fuzz::{fixtures, invariants};
 use jiff::{SignedDuration, Timestamp};
+use operations::{Op, Part, Shown, intent};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -27,7 +28,6 @@ use tabular_operator::azure::fuzzing::{self, Heard};
 use tabular_operator::controller::fuzzing as resources;
 use tabular_operator::engine::{ClaimedOperations, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Turn, decide};
 use tabular_operator::operation::{CancelResult, ClockSkew, Listing, OperationId, ServiceKind};
-use world::{Op, Part, Shown, intent};
 
 /// No history is longer: both deadlines of the spec, the longest operation, and what a list may lag.
 const LONGEST: i64 = 2_400_000;
@@ -261,7 +261,7 @@ enum End {
 
 /// Lets the decision find out what became of the submission.
 fn play(case: &Case) -> End {
-    let (mut ops, resource, settings) = (case.ops(), case.resource(), record::settings());
+    let (mut ops, resource, settings) = (case.ops(), case.resource(), fixtures::settings());
     let desired = Desired::of(&resource, External::default());
     let mut status = submitting(&desired);
     let mut memory = DecisionMemory { own_intent: case.same.then(|| Time::from(intent())), ..DecisionMemory::default() };
@@ -275,7 +275,7 @@ fn play(case: &Case) -> End {
             now: at(now),
             settings: &settings,
         });
-        laws::status(&decision.status);
+        invariants::status(&decision.status);
         (status, memory) = (decision.status, decision.memory);
         let run = status.run.as_ref().unwrap();
         if let Some(id) = &run.operation_id {

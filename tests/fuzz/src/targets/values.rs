@@ -6,8 +6,8 @@ use tabular_operator::azure::fuzzing;
 use tabular_operator::engine::Schedule;
 use url::Url;
 
-use crate::answer::line;
-use crate::laws;
+use crate::invariants;
+use crate::response::line;
 
 /// A `Location`: a token goes to the host that was called, or nowhere.
 pub fn location(input: &[u8]) {
@@ -32,8 +32,8 @@ pub fn moment(input: &[u8]) {
         let possible = (2010..9000).contains(&Offset::UTC.to_datetime(read).year());
         assert_eq!(fuzzing::moment(&written), Some(read).filter(|_| possible), "{text:?}: {written}");
     }
-    for now in [Timestamp::MIN, laws::now(), Timestamp::MAX] {
-        laws::wait(fuzzing::wait(text, now));
+    for now in [Timestamp::MIN, invariants::now(), Timestamp::MAX] {
+        invariants::wait(fuzzing::wait(text, now));
     }
 }
 
@@ -42,8 +42,8 @@ pub fn sentence(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     for limit in [1, 20, 300] {
         let tidy = fuzzing::tidy(text, limit);
-        laws::bounded(&tidy, limit);
-        assert!(!tidy.chars().any(laws::hidden), "{tidy:?}");
+        invariants::bounded(&tidy, limit);
+        assert!(!tidy.chars().any(invariants::hidden), "{tidy:?}");
     }
 }
 
@@ -53,9 +53,9 @@ pub fn error(input: &[u8]) {
     let read = fuzzing::errors(text);
     let (messages, sentence) = &read;
     assert!(messages.len() <= 50);
-    laws::messages(messages);
-    laws::bounded(sentence, 600);
-    assert!(!sentence.chars().any(laws::hidden), "{sentence:?}");
+    invariants::messages(messages);
+    invariants::bounded(sentence, 600);
+    assert!(!sentence.chars().any(invariants::hidden), "{sentence:?}");
     // As deep as no error is.
     let deep = text.matches(['{', '[']).count() > 12 || text.contains("\\\\\\\\\\\\\\\\") || text.len() > 10_000;
     if !deep {
@@ -78,7 +78,7 @@ pub fn schedule(input: &[u8]) {
             return;
         }
     };
-    for after in [Timestamp::UNIX_EPOCH, laws::now(), Timestamp::MIN, Timestamp::MAX] {
+    for after in [Timestamp::UNIX_EPOCH, invariants::now(), Timestamp::MIN, Timestamp::MAX] {
         let Some(first) = schedule.next(after) else { continue };
         assert!(first > after, "{first} does not come after {after}");
         let Some(second) = schedule.next(first) else { continue };
@@ -86,7 +86,7 @@ pub fn schedule(input: &[u8]) {
         assert_eq!(schedule.latest(after, first), Some(first));
         assert_eq!(schedule.latest(after, second), Some(second));
     }
-    if let Some(latest) = schedule.latest(Timestamp::UNIX_EPOCH, laws::now()) {
-        assert!(latest <= laws::now() && schedule.next(latest).is_none_or(|next| next > laws::now()));
+    if let Some(latest) = schedule.latest(Timestamp::UNIX_EPOCH, invariants::now()) {
+        assert!(latest <= invariants::now() && schedule.next(latest).is_none_or(|next| next > invariants::now()));
     }
 }

@@ -10,7 +10,7 @@ use tabular_operator::controller::fuzzing;
 use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, Desired, External, Observation, Settings, decide};
 use tabular_operator::operation::{Operation, OperationId, OperationKind, Origin, Phase};
 
-use crate::laws;
+use crate::invariants;
 
 /// The operation that the resources here follow.
 pub const OPERATION: &str = "1344a272-7893-4afa-a4b3-3fb87222fdac";
@@ -63,12 +63,12 @@ pub fn decided(resource: &ModelResource, seen: Observation) -> Decision {
         status: &recorded,
         memory: &memory,
         observation: seen,
-        now: laws::now(),
+        now: invariants::now(),
         settings: &settings,
     });
-    laws::status(&decision.status);
+    invariants::status(&decision.status);
     for event in &decision.events {
-        laws::keeps_token(&event.message);
+        invariants::keeps_token(&event.message);
     }
     decision
 }
@@ -80,8 +80,8 @@ pub fn operation(id: &OperationId, phase: Phase) -> Operation {
         id: id.clone(),
         phase,
         service_status: format!("{phase:?}"),
-        start: Some(laws::now()),
-        end: phase.ended().then(laws::now),
+        start: Some(invariants::now()),
+        end: phase.ended().then(invariants::now),
         refresh_type: Some("full".to_owned()),
         objects: Vec::new(),
         messages: Vec::new(),
