@@ -24,20 +24,20 @@ pub fn operation_id() -> OperationId {
 /// A resource whose run stands here (`Submitting`, `Running` or `Cancelling`). It is made once: a fuzzer asks for it all the time.
 #[must_use]
 pub fn resource(kind: OperationKind, state: &'static str) -> &'static ModelResource {
-    static MADE: LazyLock<HashMap<(OperationKind, &str), ModelResource>> = LazyLock::new(|| {
+    static RESOURCES: LazyLock<HashMap<(OperationKind, &str), ModelResource>> = LazyLock::new(|| {
         let kinds = [OperationKind::Refresh, OperationKind::Sync];
         let all = kinds.into_iter().flat_map(|kind| ["Submitting", "Running", "Cancelling"].map(|state| (kind, state)));
-        all.map(|(kind, state)| ((kind, state), made(kind, state))).collect()
+        all.map(|(kind, state)| ((kind, state), build(kind, state))).collect()
     });
-    &MADE[&(kind, state)]
+    &RESOURCES[&(kind, state)]
 }
 
-fn made(kind: OperationKind, state: &str) -> ModelResource {
-    let asked = "2026-11-22T08:59:30Z";
+fn build(kind: OperationKind, state: &str) -> ModelResource {
+    let requested = "2026-11-22T08:59:30Z";
     let model = json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/sales", "database": "Orders"}});
     let run = json!({
         "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": state, "model": model, "work": "0",
-        "requestedTime": asked, "submittedTime": asked, "operationId": if state == "Submitting" { Value::Null } else { OPERATION.into() },
+        "requestedTime": requested, "submittedTime": requested, "operationId": if state == "Submitting" { Value::Null } else { OPERATION.into() },
     });
     let (kind, name) = match kind {
         OperationKind::Refresh => (Kind::ModelRefresh, "ModelRefresh"),
@@ -45,7 +45,7 @@ fn made(kind: OperationKind, state: &str) -> ModelResource {
     };
     let object = json!({
         "apiVersion": "tabular-operator.dev/v1alpha1", "kind": name,
-        "metadata": {"name": "orders", "namespace": "bi", "uid": "u", "generation": 1, "creationTimestamp": asked,
+        "metadata": {"name": "orders", "namespace": "bi", "uid": "u", "generation": 1, "creationTimestamp": requested,
             "finalizers": ["tabular-operator.dev/operation"]},
         "spec": {"model": model, "backoffLimit": 1},
         "status": {"observedGeneration": 1, "run": run},
@@ -54,21 +54,21 @@ fn made(kind: OperationKind, state: &str) -> ModelResource {
 }
 
 /// Decides on what was learnt of a resource of ours. The record that comes of it is lawful.
-pub fn decided(resource: &ModelResource, seen: Observation) -> Decision {
+pub fn decision(resource: &ModelResource, observation: Observation) -> Decision {
     let (desired, settings) = (Desired::of(resource, External::default()), settings());
-    let recorded = resource.status().cloned().unwrap_or_default();
+    let status = resource.status().cloned().unwrap_or_default();
     let memory = DecisionMemory::default();
     let decision = decide(&DecisionInput {
         desired: &desired,
-        status: &recorded,
+        status: &status,
         memory: &memory,
-        observation: seen,
+        observation,
         now: invariants::now(),
         settings: &settings,
     });
     invariants::status(&decision.status);
     for event in &decision.events {
-        invariants::keeps_token(&event.message);
+        invariants::contains_no_token(&event.message);
     }
     decision
 }

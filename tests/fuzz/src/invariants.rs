@@ -17,10 +17,10 @@ pub const SECRET: &str = "Pl4nted~Secret.0";
 pub const TOKEN: &str = "eyJ0eXAiOiJKV1QifQ.eyJhdWQiOiJwbGFudGVkIn0.cGxhbnRlZA";
 
 /// The longest `Retry-After` that is heeded.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
+const MAX_WAIT: Duration = Duration::from_hours(1);
 
 /// The largest status, in bytes.
-const LARGEST_STATUS: usize = 64 * 1024;
+const MAX_STATUS_SIZE: usize = 64 * 1024;
 
 /// When all of this happens.
 #[must_use]
@@ -29,26 +29,26 @@ pub fn now() -> Timestamp {
 }
 
 /// The token does not stand in a text.
-pub fn keeps_token(text: &str) {
+pub fn contains_no_token(text: &str) {
     assert!(!text.contains(TOKEN), "the token shows: {text:?}");
 }
 
 /// A text of at most so many characters, without the token.
 pub fn bounded(text: &str, limit: usize) {
     assert!(text.chars().count() <= limit, "{} characters, not {limit}: {text:?}", text.chars().count());
-    keeps_token(text);
+    contains_no_token(text);
 }
 
 /// A sentence for people: one line, bounded, without the token.
 pub fn sentence(text: &str) {
     bounded(text, 1024);
     assert!(!text.trim().is_empty(), "nothing is said");
-    assert!(!text.chars().any(hidden), "a control or invisible character: {text:?}");
+    assert!(!text.chars().any(is_hidden), "a control or invisible character: {text:?}");
 }
 
 /// Whether people do not see a character. A joiner may stand between two letters.
 #[must_use]
-pub fn hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     c.is_control() || is_invisible(c) && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
@@ -58,25 +58,25 @@ pub fn id(id: &OperationId) {
 }
 
 /// An activity id is short, and letters, digits and dashes alone.
-pub fn activity(id: Option<&str>) {
+pub fn activity_id(id: Option<&str>) {
     let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     assert!(id.is_none_or(|id| (1..=64).contains(&id.len()) && id.chars().all(safe)), "{id:?}");
 }
 
 /// A wait is bounded.
-pub fn wait(wait: Option<Duration>) {
-    assert!(wait.is_none_or(|wait| wait <= LONGEST_WAIT), "{wait:?}");
+pub fn retry_after(wait: Option<Duration>) {
+    assert!(wait.is_none_or(|wait| wait <= MAX_WAIT), "{wait:?}");
 }
 
 /// What is in the way is said in a sentence.
 pub fn service_error(error: &ServiceError) {
     sentence(&error.message);
-    wait(error.retry_after);
-    activity(error.activity_id.as_deref());
+    retry_after(error.retry_after);
+    activity_id(error.activity_id.as_deref());
 }
 
 /// A `Location` to look at leads to the host that was called, over TLS.
-pub fn stays(location: &str, called: &Url) {
+pub fn same_origin(location: &str, called: &Url) {
     let url = Url::parse(location).unwrap();
     assert_eq!((url.scheme(), url.host_str(), url.port()), (called.scheme(), called.host_str(), called.port()), "{location}");
     assert!(url.username().is_empty() && url.password().is_none(), "{location}");
@@ -86,7 +86,7 @@ pub fn stays(location: &str, called: &Url) {
 /// What was read of an operation is bounded, without the token.
 pub fn operation(operation: &Operation) {
     let Operation {
-        id: of,
+        id: operation_id,
         phase: _,
         service_status,
         start: _,
@@ -99,7 +99,7 @@ pub fn operation(operation: &Operation) {
         origin: _,
         incomplete: _,
     } = operation;
-    id(of);
+    id(operation_id);
     bounded(service_status, 64);
     bounded(refresh_type.as_deref().unwrap_or_default(), 64);
     assert!(objects.len() <= 50_000 && messages.len() <= 50);
@@ -109,7 +109,7 @@ pub fn operation(operation: &Operation) {
         bounded(&object.service_status, 64);
     }
     self::messages(messages);
-    activity(activity_id.as_deref());
+    self::activity_id(activity_id.as_deref());
     assert!(failure.is_none() || operation.phase.ended(), "a cause of no failure");
 }
 
@@ -129,33 +129,33 @@ pub fn messages(messages: &[ServiceMessage]) {
 }
 
 /// What a look showed is what was asked for, and bounded.
-pub fn look(look: &PollResult, asked: &OperationId, called: &Url) {
-    match look {
+pub fn poll_result(result: &PollResult, requested: &OperationId, called: &Url) {
+    match result {
         PollResult::Found { operation: found, retry_after, location } => {
-            assert_eq!(found.id, *asked);
+            assert_eq!(found.id, *requested);
             operation(found);
-            wait(*retry_after);
+            self::retry_after(*retry_after);
             if let Some(location) = location {
-                stays(location, called);
+                same_origin(location, called);
             }
         }
         PollResult::NotFound => {}
-        PollResult::Failed(met) => service_error(met),
+        PollResult::Failed(error) => service_error(error),
     }
 }
 
 /// What became of a submission is said so that a person can act on it.
 pub fn submission(submission: &Submission, called: &Url) {
     match submission {
-        Submission::Accepted { id: named, location, activity_id, retry_after } => {
-            id(named);
-            wait(*retry_after);
-            activity(activity_id.as_deref());
+        Submission::Accepted { id: operation_id, location, activity_id, retry_after } => {
+            id(operation_id);
+            self::retry_after(*retry_after);
+            self::activity_id(activity_id.as_deref());
             if let Some(location) = location {
-                stays(location, called);
+                same_origin(location, called);
             }
         }
-        Submission::NotStarted(refusal) => service_error(refusal),
+        Submission::NotStarted(error) => service_error(error),
         Submission::NothingToDo { message }
         | Submission::Busy { message }
         | Submission::Deferred { message }
@@ -167,9 +167,9 @@ pub fn submission(submission: &Submission, called: &Url) {
 pub fn status(status: &Status) {
     let written = serde_json::to_value(status).unwrap();
     let size = size(&written);
-    assert!(size <= LARGEST_STATUS, "a status of {size} bytes");
-    plain(&written);
-    readable(status);
+    assert!(size <= MAX_STATUS_SIZE, "a status of {size} bytes");
+    contains_plain_text(&written);
+    round_trips(status);
 }
 
 /// How many bytes a value takes as the API server writes it, which escapes more than it must.
@@ -178,21 +178,21 @@ fn size(value: &Value) -> usize {
 }
 
 /// A status is read as it was written.
-pub fn readable(status: &Status) {
+pub fn round_trips(status: &Status) {
     let written = serde_json::to_value(status).unwrap();
     let read: Status = serde_json::from_value(written).unwrap();
     assert_eq!(read, *status);
 }
 
 /// No text in a JSON value has a control character or the token in it.
-fn plain(value: &Value) {
+fn contains_plain_text(value: &Value) {
     match value {
         Value::String(text) => {
             assert!(!text.chars().any(char::is_control), "a control character: {text:?}");
-            keeps_token(text);
+            contains_no_token(text);
         }
-        Value::Array(values) => values.iter().for_each(plain),
-        Value::Object(fields) => fields.values().for_each(plain),
+        Value::Array(values) => values.iter().for_each(contains_plain_text),
+        Value::Object(fields) => fields.values().for_each(contains_plain_text),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -1,7 +1,7 @@
 //! Small changes to an input, from a seed: what `make test` tries beside the corpus itself.
 
 /// Words that readers look for.
-const WORDS: &[&str] = &[
+const DICTIONARY: &[&str] = &[
     "\"",
     "\\",
     "\u{0}",
@@ -37,9 +37,9 @@ const WORDS: &[&str] = &[
 
 /// A source of numbers that a seed says (xorshift64*).
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
+impl Rng {
     /// The same seed gives the same numbers.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -58,33 +58,33 @@ impl Dice {
 
 /// The input with one to four changes; `other` is another one, of which parts are taken.
 #[must_use]
-pub fn mutated(input: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
+pub fn mutated(input: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = input.to_vec();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(bytes.len() + 1);
-        match dice.below(6) {
+    for _ in 0..=rng.below(4) {
+        let at = rng.below(bytes.len() + 1);
+        match rng.below(6) {
             0 => bytes.truncate(at),
             1 => {
-                let word = WORDS[dice.below(WORDS.len())];
-                bytes.splice(at..at, word.bytes());
+                let token = DICTIONARY[rng.below(DICTIONARY.len())];
+                bytes.splice(at..at, token.bytes());
             }
             2 => {
-                let end = (at + dice.below(16)).min(bytes.len());
+                let end = (at + rng.below(16)).min(bytes.len());
                 bytes.drain(at..end);
             }
             3 => {
-                let start = dice.below(other.len() + 1);
-                let end = (start + dice.below(64)).min(other.len());
+                let start = rng.below(other.len() + 1);
+                let end = (start + rng.below(64)).min(other.len());
                 bytes.splice(at..at, other[start..end].iter().copied());
             }
             4 => {
-                let part = bytes[at..(at + dice.below(32)).min(bytes.len())].to_vec();
+                let part = bytes[at..(at + rng.below(32)).min(bytes.len())].to_vec();
                 bytes.splice(at..at, part);
             }
             _ => {
-                let byte = u8::try_from(dice.below(256)).unwrap_or(0);
-                if let Some(place) = bytes.get_mut(at) {
-                    *place = byte;
+                let byte = u8::try_from(rng.below(256)).unwrap_or(0);
+                if let Some(target) = bytes.get_mut(at) {
+                    *target = byte;
                 }
             }
         }

@@ -21,7 +21,7 @@ pub fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// Keeps an input that broke a law, and says how to play it again.
 #[must_use]
-pub fn keep_crash(target: &str, input: &[u8]) -> String {
+pub fn save_crash(target: &str, input: &[u8]) -> String {
     let directory = home().join("crashes");
     // What the file holds names it, so the same input is the same file.
     let digest = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));

@@ -12,22 +12,22 @@
 use tabular_operator::azure::fuzzing::{BodyFault, Heard};
 
 /// How many headers are read; HTTP clients have a limit too.
-const MOST_HEADERS: usize = 40;
+const MAX_HEADERS: usize = 40;
 
 /// An answer and what it was made of.
 #[derive(Debug)]
-pub struct Answer<'a> {
+pub struct ResponseInput<'a> {
     /// As the operator has it.
-    pub heard: Heard,
+    pub response: Heard,
     /// Its status.
     pub status: u16,
     /// Its body.
     pub body: &'a [u8],
     /// Whether something went wrong with the body.
-    pub faulty: bool,
+    pub has_body_fault: bool,
 }
 
-impl<'a> Answer<'a> {
+impl<'a> ResponseInput<'a> {
     /// Reads one; `None` where it has no status that HTTP knows.
     #[must_use]
     pub fn parse(input: &'a [u8]) -> Option<Self> {
@@ -50,14 +50,14 @@ impl<'a> Answer<'a> {
             }
             let colon = head.iter().position(|byte| *byte == b':');
             let header = colon.and_then(|colon| Some((std::str::from_utf8(&head[..colon]).ok()?, head[colon + 1..].trim_ascii())));
-            headers.extend(header.filter(|_| headers.len() < MOST_HEADERS));
+            headers.extend(header.filter(|_| headers.len() < MAX_HEADERS));
         }
-        Some(Self { heard: Heard::new(status, &headers, rest, fault), status, body: rest, faulty: fault.is_some() })
+        Some(Self { response: Heard::new(status, &headers, rest, fault), status, body: rest, has_body_fault: fault.is_some() })
     }
 
     /// Whether the status is 2xx.
     #[must_use]
-    pub fn done(&self) -> bool {
+    pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }

@@ -5,32 +5,32 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use fuzz::mutate::{Dice, mutated};
+use fuzz::mutate::{Rng, mutated};
 use fuzz::{TARGETS, Target, paths};
 
 /// How many changed inputs each target is tried with.
-const CHANGED: usize = 4_000;
+const MUTATIONS: usize = 4_000;
 
 /// Runs a target on an input, and keeps the input if it breaks a law.
 fn run(target: &Target, input: &[u8], of: &str) {
-    let lawful = catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_ok();
-    assert!(lawful, "{} breaks a law on {of}; {}", target.name, paths::keep_crash(target.name, input));
+    let passed = catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_ok();
+    assert!(passed, "{} breaks a law on {of}; {}", target.name, paths::save_crash(target.name, input));
 }
 
 /// Runs all of a target.
-fn whole(name: &str) {
+fn run_with_mutations(name: &str) {
     let target = fuzz::target(name);
     let corpus = paths::corpus(name);
     assert!(!corpus.is_empty(), "{name} has no corpus");
     for (file, input) in &corpus {
         run(target, input, &file.display().to_string());
     }
-    let mut dice = Dice::new(name.bytes().map(u64::from).sum());
+    let mut rng = Rng::new(name.bytes().map(u64::from).sum());
     // What is slow to read is tried less: the corpus has it anyway.
     let small: Vec<&[u8]> = corpus.iter().map(|(_, input)| input.as_slice()).filter(|input| input.len() <= 4096).collect();
-    for count in 0..CHANGED {
-        let (one, other) = (small[dice.below(small.len())], small[dice.below(small.len())]);
-        run(target, &mutated(one, other, &mut dice), &format!("changed input {count}"));
+    for count in 0..MUTATIONS {
+        let (one, other) = (small[rng.below(small.len())], small[rng.below(small.len())]);
+        run(target, &mutated(one, other, &mut rng), &format!("changed input {count}"));
     }
 }
 
@@ -39,7 +39,7 @@ macro_rules! targets {
     ($($test:ident: $name:literal),+ $(,)?) => {
         $(#[test]
         fn $test() {
-            whole($name);
+            run_with_mutations($name);
         })+
 
         const TESTED: &[&str] = &[$($name),+];
@@ -72,7 +72,7 @@ targets! {
 }
 
 #[test]
-fn every_target_is_tested_and_every_corpus_has_a_target() {
+fn targets_tests_and_corpora_match() {
     let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     assert_eq!(names, TESTED);
     let mut directories: Vec<String> =
@@ -84,14 +84,14 @@ fn every_target_is_tested_and_every_corpus_has_a_target() {
 }
 
 #[test]
-fn the_corpus_stays_small() {
+fn corpus_stays_small() {
     let sizes: Vec<usize> = TARGETS.iter().flat_map(|target| paths::corpus(target.name)).map(|(_, input)| input.len()).collect();
     let (files, bytes) = (sizes.len(), sizes.iter().sum::<usize>());
     assert!(files <= 600 && bytes <= 1 << 20, "{files} files of {bytes} bytes: merge anew, with `make fuzz KEEP=1` from the seeds alone");
 }
 
 #[test]
-fn make_fuzz_runs_every_target_unless_one_is_named() {
+fn make_fuzz_without_only_runs_every_target() {
     let named = |more: &[&str]| -> Vec<String> {
         let mut make = std::process::Command::new("make");
         make.args(["--dry-run", "--always-make", "fuzz"]).args(more).current_dir(paths::home().join("../.."));

@@ -1,7 +1,7 @@
 //! The reconciliation of each resource of the corpus, with responses by chance.
 #![allow(clippy::unwrap_used)]
 
-use fuzz::mutate::Dice;
+use fuzz::mutate::Rng;
 
 /// How many sequences of responses each resource gets.
 const SEQUENCES: u64 = 40;
@@ -9,9 +9,9 @@ const SEQUENCES: u64 = 40;
 const CHOICES: usize = 300;
 
 #[test]
-fn reconciliation_ends_whatever_the_responses() {
+fn reconciliation_ends_for_random_responses() {
     let run = fuzz::target("resource").run;
-    let mut dice = Dice::new(7);
+    let mut rng = Rng::new(7);
     let mut resources = 0;
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/resource")).unwrap() {
         let mut input = std::fs::read(file.unwrap().path()).unwrap();
@@ -20,7 +20,7 @@ fn reconciliation_ends_whatever_the_responses() {
         let end = input.len();
         for _ in 0..SEQUENCES {
             input.truncate(end);
-            input.extend((0..CHOICES).map(|_| u8::try_from(dice.below(256)).unwrap()));
+            input.extend((0..CHOICES).map(|_| u8::try_from(rng.below(256)).unwrap()));
             run(&input);
         }
         resources += 1;

@@ -9,29 +9,29 @@ use tabular_operator::azure::identity::{Identity, Spelling};
 use tabular_operator::operation::ServiceError;
 
 use crate::invariants;
-use crate::response::{Answer, line};
+use crate::response::{ResponseInput, line};
 
 const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
 /// Entra ID's answer to a request for a token.
 pub fn token(input: &[u8]) {
-    let Some(answer) = Answer::parse(input) else { return };
+    let Some(input) = ResponseInput::parse(input) else { return };
     for (proof, sent) in [
         (Proof::Secret(invariants::SECRET), invariants::SECRET),
         (Proof::Certificate(invariants::TOKEN), invariants::TOKEN),
         (Proof::Federated(invariants::TOKEN), invariants::TOKEN),
     ] {
-        match fuzzing::token(&answer.heard, proof) {
+        match fuzzing::token(&input.response, proof) {
             Ok(granted) => {
-                assert!(answer.done() && !answer.faulty);
+                assert!(input.is_success() && !input.has_body_fault);
                 let granted: serde_json::Value = serde_json::from_str(&granted).unwrap();
                 let token = granted["access_token"].as_str().unwrap();
                 assert!(!token.is_empty() && token.len() <= 65_536 && token.bytes().all(|byte| byte.is_ascii_graphic()));
                 assert!(granted["expires_in"].as_u64().unwrap() <= 7 * 24 * 3600);
             }
-            Err(met) => {
-                refused(&met);
-                assert!(!met.message.contains(sent), "what was sent shows: {}", met.message);
+            Err(error) => {
+                check_refusal(&error);
+                assert!(!error.message.contains(sent), "what was sent shows: {}", error.message);
             }
         }
     }
@@ -39,20 +39,20 @@ pub fn token(input: &[u8]) {
 
 /// The metadata service's answer to a request for a token.
 pub fn metadata_token(input: &[u8]) {
-    let Some(answer) = Answer::parse(input) else { return };
+    let Some(input) = ResponseInput::parse(input) else { return };
     for client in [None, Some(GUID)] {
-        match fuzzing::managed_token(&answer.heard, client) {
-            Ok(()) => assert!(answer.done() && !answer.faulty),
-            Err(met) => refused(&met),
+        match fuzzing::managed_token(&input.response, client) {
+            Ok(()) => assert!(input.is_success() && !input.has_body_fault),
+            Err(error) => check_refusal(&error),
         }
     }
 }
 
-fn refused(met: &ServiceError) {
-    invariants::service_error(met);
+fn check_refusal(error: &ServiceError) {
+    invariants::service_error(error);
     // A repeat has to be recognised as one.
-    let lower = met.message.to_ascii_lowercase();
-    assert!(!lower.contains("trace id") && !lower.contains("correlation id"), "{}", met.message);
+    let lower = error.message.to_ascii_lowercase();
+    assert!(!lower.contains("trace id") && !lower.contains("correlation id"), "{}", error.message);
 }
 
 /// The token of a service account, which nobody has checked.
@@ -74,22 +74,22 @@ pub fn secret(input: &[u8]) {
         let Ok(key) = std::str::from_utf8(&head[..colon]) else { continue };
         data.insert(key.to_owned(), ByteString(head[colon + 1..].to_vec()));
     }
-    let shown = shown(data.clone());
+    let shown = visible_text(data.clone());
     assert!(!shown.contains(invariants::SECRET), "the secret shows: {shown}");
     for key in ["clientSecret", "clientCertificate"] {
         let Some(value) = data.get(key).map(|value| String::from_utf8_lossy(&value.0).trim().to_owned()) else { continue };
-        if value.len() < 24 || is_sentence(&value) || !shown.contains(&value) {
+        if value.len() < 24 || may_be_own_text(&value) || !shown.contains(&value) {
             continue;
         }
         // It may be the client's id as well, which may show: then it shows with any other value here.
         let mut other = data.clone();
         other.insert(key.to_owned(), ByteString(b"another".to_vec()));
-        assert!(self::shown(other).contains(&value), "a value shows: {shown}");
+        assert!(visible_text(other).contains(&value), "a value shows: {shown}");
     }
 }
 
 /// What is told of an identity, or of why there is none.
-fn shown(data: BTreeMap<String, ByteString>) -> String {
+fn visible_text(data: BTreeMap<String, ByteString>) -> String {
     let secret = Secret { data: Some(data), ..Secret::default() };
     match tabular_operator::controller::fuzzing::service_principal(&secret, invariants::now()) {
         Ok(identity) => format!("{identity:?}"),
@@ -113,12 +113,12 @@ pub fn certificate(input: &[u8]) {
             message
         }
     };
-    let mut lines = pem.lines().map(str::trim).filter(|line| line.len() >= 48 && !line.starts_with("-----") && !is_sentence(line));
+    let mut lines = pem.lines().map(str::trim).filter(|line| line.len() >= 48 && !line.starts_with("-----") && !may_be_own_text(line));
     assert!(!lines.any(|line| shown.contains(line)), "a part of it shows: {shown}");
 }
 
 /// Whether it may be words of ours, which the fuzzer learns from the comparisons that it sees and then writes into its input. What
 /// is secret has no blanks, but between the dashes of PEM.
-fn is_sentence(text: &str) -> bool {
+fn may_be_own_text(text: &str) -> bool {
     text.contains(' ') && !text.contains("-----")
 }

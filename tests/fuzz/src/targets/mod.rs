@@ -18,13 +18,13 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    Target { name: "refresh-look", run: refreshes::look },
+    Target { name: "refresh-look", run: refreshes::poll },
     Target { name: "refresh-post", run: refreshes::submission },
     Target { name: "refresh-delete", run: refreshes::cancellation },
-    Target { name: "refresh-list", run: refreshes::listing },
-    Target { name: "sync-look", run: syncs::look },
+    Target { name: "refresh-list", run: refreshes::list },
+    Target { name: "sync-look", run: syncs::poll },
     Target { name: "sync-post", run: syncs::submission },
-    Target { name: "sync-list", run: syncs::listing },
+    Target { name: "sync-list", run: syncs::list },
     Target { name: "scale-out", run: syncs::scale_out },
     Target { name: "lookup", run: names::lookup },
     Target { name: "server-name", run: names::server },

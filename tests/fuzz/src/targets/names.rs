@@ -8,14 +8,14 @@ use tabular_operator::operation::ModelIds;
 use url::Url;
 
 use crate::invariants;
-use crate::response::{Answer, line};
+use crate::response::{ResponseInput, line};
 
 /// A page of workspaces or semantic models: ids are GUIDs, and names bounded.
 pub fn lookup(input: &[u8]) {
-    let Some(answer) = Answer::parse(input) else { return };
-    match fuzzing::names(&answer.heard) {
+    let Some(input) = ResponseInput::parse(input) else { return };
+    match fuzzing::names(&input.response) {
         Ok((rows, next)) => {
-            assert!(answer.done() && !answer.faulty);
+            assert!(input.is_success() && !input.has_body_fault);
             for (id, name) in rows {
                 invariants::bounded(&name, 512);
                 let by_ids = ModelName::by_ids(&id, &id).unwrap();
@@ -23,7 +23,7 @@ pub fn lookup(input: &[u8]) {
             }
             assert!(next.is_none_or(|next| next.chars().count() <= 2048));
         }
-        Err(met) => invariants::service_error(&met),
+        Err(error) => invariants::service_error(&error),
     }
 }
 
@@ -79,15 +79,15 @@ pub fn cloud_file(input: &[u8]) {
     origin(&cloud.authority_host, true);
     for service in &cloud.analysis_services {
         origin(&format!("https://westus{}", service.host), false);
-        laws_of_scope(&service.scope);
+        check_scope(&service.scope);
     }
     if let Some(service) = &cloud.power_bi {
         origin(&format!("https://{}", service.host), true);
-        laws_of_scope(&service.scope);
+        check_scope(&service.scope);
     }
     assert!(!cloud.analysis_services.is_empty() || cloud.power_bi.is_some());
 }
 
-fn laws_of_scope(scope: &str) {
+fn check_scope(scope: &str) {
     assert!(scope.ends_with("/.default") && !scope.chars().any(|c| c.is_control() || c == ' '), "{scope:?}");
 }

@@ -18,7 +18,7 @@ use tabular_operator::operation::{
 use crate::{fixtures, invariants};
 
 /// One reconciliation ends within so many requests.
-const REQUESTS: usize = 200;
+const MAX_REQUESTS: usize = 200;
 /// So many follow each other.
 const RECONCILIATIONS: usize = 4;
 /// What ends the resource in an input; the responses follow.
@@ -72,7 +72,7 @@ impl Driver<'_> {
     fn reconcile(&mut self, transient: Transient) -> Transient {
         let mut machine = Reconciliation::new(Arc::clone(&self.server), transient, Arc::new(fixtures::settings()));
         let mut request = machine.handle(Response::Start(self.now));
-        for _ in 0..REQUESTS {
+        for _ in 0..MAX_REQUESTS {
             if let Request::Done(outcome) = request {
                 return self.apply(&machine, *outcome);
             }
@@ -80,7 +80,7 @@ impl Driver<'_> {
             let response = self.respond(&machine, request);
             request = machine.handle(response);
         }
-        panic!("no end after {REQUESTS} requests: {request:?}");
+        panic!("no end after {MAX_REQUESTS} requests: {request:?}");
     }
 
     fn apply(&mut self, machine: &Reconciliation<Arc<ModelResource>>, outcome: Outcome<Arc<ModelResource>>) -> Transient {
@@ -130,7 +130,7 @@ impl Driver<'_> {
             },
             Request::Reserve { .. } => Response::Reserved { claimed: self.choose(4) == 1 },
             Request::WriteStatus { status, intent } => {
-                invariants::readable(&status);
+                invariants::round_trips(&status);
                 self.intent = None;
                 let written = ModelResource::with_status(&self.server, &status);
                 let response = self.write(written);
@@ -162,14 +162,14 @@ impl Driver<'_> {
             }),
             Request::Publish { events, .. } => {
                 for event in &events {
-                    invariants::keeps_token(&event.message);
+                    invariants::contains_no_token(&event.message);
                 }
                 Response::Published
             }
             Request::Call { call, timeout } => {
                 if let Call::Submit(_) = &call {
-                    let on_record = self.intent.take().is_some_and(|intent| *intent == *View::status(machine.view()));
-                    assert!(on_record, "a submission without its intent on record");
+                    let is_recorded = self.intent.take().is_some_and(|intent| *intent == *View::status(machine.view()));
+                    assert!(is_recorded, "a submission without its intent on record");
                 }
                 match self.choose(8) {
                     1 if timeout.is_some() => Response::TimedOut,

@@ -38,7 +38,7 @@ pub enum Edit {
 
 /// An edit of the operation with this index, in its row or its details, from one list on and up to another.
 #[derive(Clone, Debug)]
-pub struct Placed {
+pub struct PlacedEdit {
     pub op: usize,
     pub in_row: bool,
     pub lists: std::ops::Range<usize>,
@@ -46,7 +46,7 @@ pub struct Placed {
 }
 
 /// Any edit.
-pub fn edit() -> impl Strategy<Value = Placed> {
+pub fn edit() -> impl Strategy<Value = PlacedEdit> {
     let field = 0..12_usize;
     let edits = prop_oneof![
         4 => field.clone().prop_map(Edit::Drop),
@@ -62,7 +62,7 @@ pub fn edit() -> impl Strategy<Value = Placed> {
         2 => any::<u8>().prop_map(Edit::Details),
     ];
     let lists = prop_oneof![Just(0..usize::MAX), (0..9_usize, 1..9_usize).prop_map(|(from, count)| from..from + count)];
-    (0..4_usize, any::<bool>(), lists, edits).prop_map(|(op, in_row, lists, edit)| Placed { op, in_row, lists, edit })
+    (0..4_usize, any::<bool>(), lists, edits).prop_map(|(op, in_row, lists, edit)| PlacedEdit { op, in_row, lists, edit })
 }
 
 /// Changes a row or details; `ours` is whether it is of our operation.
@@ -139,7 +139,7 @@ pub fn apply(edit: &Edit, ours: bool, value: &mut Value) {
 }
 
 /// The response to a request for details, where they are refused or are none.
-pub fn refused(edit: &Edit) -> Option<Heard> {
+pub fn refused_details(edit: &Edit) -> Option<Heard> {
     let Edit::Details(variant) = edit else { return None };
     let responses = [
         (400, r#"{"error":{"code":"InvalidRequest","message":"Details are not available."}}"#),

@@ -14,10 +14,10 @@ mod operations;
 
 use std::time::Duration;
 
-use edits::Placed;
+use edits::PlacedEdit;
 use fuzz::{fixtures, invariants};
 use jiff::{SignedDuration, Timestamp};
-use operations::{Op, Part, Shown, intent};
+use operations::{Op, Part, Submitter, intent};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -30,11 +30,11 @@ use tabular_operator::engine::{ClaimedOperations, DecisionInput, DecisionMemory,
 use tabular_operator::operation::{CancelResult, ClockSkew, Listing, OperationId, ServiceKind};
 
 /// No history is longer: both deadlines of the spec, the longest operation, and what a list may lag.
-const LONGEST: i64 = 2_400_000;
+const MAX_DURATION: i64 = 2_400_000;
 const DEADLINE: i64 = 600;
 
 /// What is asked for, and what others ask for beside it.
-const ASKED: [(&[Part], &[&[Part]]); 7] = [
+const REQUESTED: [(&[Part], &[&[Part]]); 7] = [
     (&[], &[]),
     (&[("Gr\u{f6}\u{df}e ", None)], &[&[("Gr\u{f6}\u{df}e", None)], &[("Gro\u{308}\u{df}e ", None)], &[("Grosse ", None)]]),
     (&[("Dummy Sales ", None)], &[&[("Dummy Sales", None)], &[("Dummy\u{a0}Sales ", None)], &[("Dummy Sales ", None), ("Dates", None)]]),
@@ -65,17 +65,17 @@ struct Times {
     length: i64,
     lag: i64,
     succeeds: bool,
-    stuck: bool,
+    never_ends: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Case {
     service: ServiceKind,
     refresh_type: &'static str,
-    asked: usize,
+    requested: usize,
     replace: bool,
     /// Whether this process recorded the intent.
-    same: bool,
+    recorded_here: bool,
     /// How far the service's clock is ahead, in seconds, and whether it shows it.
     clock: (i64, bool),
     /// How long the list takes.
@@ -83,18 +83,18 @@ struct Case {
     envelope: bool,
     ours: Option<Times>,
     others: Vec<(Other, Times)>,
-    edits: Vec<Placed>,
+    edits: Vec<PlacedEdit>,
 }
 
 fn times(start: impl Strategy<Value = i64>) -> impl Strategy<Value = Times> {
     let length = prop_oneof![200..20_000_i64, 20_000..400_000_i64];
     let rare = |one_in: u32| prop::bool::weighted(1.0 / f64::from(one_in));
-    (start, length, 0..119_000_i64, any::<bool>(), rare(6)).prop_map(|(start, length, lag, succeeds, stuck)| Times {
+    (start, length, 0..119_000_i64, any::<bool>(), rare(6)).prop_map(|(start, length, lag, succeeds, never_ends)| Times {
         start,
         length,
         lag,
         succeeds,
-        stuck,
+        never_ends,
     })
 }
 
@@ -109,12 +109,24 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     let clock = prop_oneof![3 => (-1_800..1_800_i64).prop_map(|ahead| (ahead, true)), 1 => (-240..=0_i64).prop_map(|ahead| (ahead, false))];
     let service = prop_oneof![Just(ServiceKind::AnalysisServices), Just(ServiceKind::PowerBi)];
-    let asked = (service, prop_oneof![Just("full"), Just("dataOnly"), Just("calculate")], 0..ASKED.len());
+    let requested = (service, prop_oneof![Just("full"), Just("dataOnly"), Just("calculate")], 0..REQUESTED.len());
     let world = (option::of(times(0..29_000_i64)), vec((other, times(-100_000..300_000_i64)), 0..4), vec(edits::edit(), 0..5));
     let rest = (any::<bool>(), any::<bool>(), clock, prop_oneof![2 => Just(0_i64), 1 => Just(400), 1 => Just(8_000)], any::<bool>());
-    (asked, world, rest).prop_map(|((service, refresh_type, asked), (ours, others, edits), (replace, same, clock, elapsed, envelope))| {
-        Case { service, refresh_type, asked, replace, same, clock, elapsed, envelope, ours, others, edits }
-    })
+    (requested, world, rest).prop_map(
+        |((service, refresh_type, requested), (ours, others, edits), (replace, recorded_here, clock, elapsed, envelope))| Case {
+            service,
+            refresh_type,
+            requested,
+            replace,
+            recorded_here,
+            clock,
+            elapsed,
+            envelope,
+            ours,
+            others,
+            edits,
+        },
+    )
 }
 
 impl Case {
@@ -122,14 +134,14 @@ impl Case {
         Op {
             id,
             ours: false,
-            shown: Shown::Client,
+            submitter: Submitter::Client,
             start: times.start,
             end: times.start + times.length,
-            stuck: times.stuck,
+            never_ends: times.never_ends,
             succeeds: times.succeeds,
             visible: times.start + times.lag,
             refresh_type: self.refresh_type,
-            objects: ASKED[self.asked].0.to_vec(),
+            objects: REQUESTED[self.requested].0.to_vec(),
             has_details: true,
         }
     }
@@ -137,18 +149,18 @@ impl Case {
     fn other(&self, id: &'static str, (other, times): &(Other, Times)) -> Op {
         let mut op = self.op(id, times);
         let other_type = if self.refresh_type == "full" { "calculate" } else { "full" };
-        let objects = ASKED[self.asked].1;
-        let elsewhere = match other {
+        let objects = REQUESTED[self.requested].1;
+        let shift = match other {
             Other::After if self.clock.1 => 34_000 - op.start.min(34_000),
             Other::After => 600_000 - op.start.min(600_000),
             Other::Before => -3_000 - op.start.max(-3_000),
             Other::External(..) | Other::Unknown(..) | Other::Type | Other::Objects(_) => 0,
         };
-        (op.start, op.end, op.visible) = (op.start + elsewhere, op.end + elsewhere, op.visible + elsewhere);
+        (op.start, op.end, op.visible) = (op.start + shift, op.end + shift, op.visible + shift);
         match (other, self.service) {
-            (Other::External(at, true), ServiceKind::PowerBi) => op.shown = Shown::Type(Some(EXTERNAL[*at])),
-            (Other::External(at, false), ServiceKind::PowerBi) => op.shown = Shown::WithoutId(EXTERNAL[*at]),
-            (Other::Unknown(at, _), ServiceKind::PowerBi) => op.shown = Shown::Type(UNKNOWN[*at]),
+            (Other::External(at, true), ServiceKind::PowerBi) => op.submitter = Submitter::Type(Some(EXTERNAL[*at])),
+            (Other::External(at, false), ServiceKind::PowerBi) => op.submitter = Submitter::WithoutId(EXTERNAL[*at]),
+            (Other::Unknown(at, _), ServiceKind::PowerBi) => op.submitter = Submitter::Type(UNKNOWN[*at]),
             (Other::Objects(at), _) if !objects.is_empty() => op.objects = objects[at % objects.len()].to_vec(),
             (Other::Before | Other::After, _) => {}
             (Other::External(..) | Other::Unknown(..) | Other::Type | Other::Objects(_), _) => op.refresh_type = other_type,
@@ -182,7 +194,7 @@ impl Case {
             ServiceKind::PowerBi => json!({"powerBI": {
                 "groupId": "11111111-1111-4111-8111-111111111111", "datasetId": "22222222-2222-4222-8222-222222222222"}}),
         };
-        let objects: Vec<Value> = ASKED[self.asked]
+        let objects: Vec<Value> = REQUESTED[self.requested]
             .0
             .iter()
             .map(|(table, partition)| match partition {
@@ -206,7 +218,7 @@ impl Case {
 
     /// What the client makes of the list, which is read at `now`; it is the list of this index.
     fn list(&self, ops: &[Op], since: Timestamp, now: i64, index: usize) -> Listing {
-        let (ahead, tells) = self.clock;
+        let (ahead, shows_clock) = self.clock;
         let edits = |of: usize, in_row: bool| {
             self.edits.iter().filter(move |placed| placed.op % ops.len() == of && placed.in_row == in_row && placed.lists.contains(&index))
         };
@@ -222,15 +234,15 @@ impl Case {
         let details = |id: &OperationId| {
             let found = shown.iter().find(|(_, op)| id.same(op.id));
             let Some((at, op)) = found.filter(|(_, op)| op.has_details) else { return Heard::new(404, &[], b"", None) };
-            let refused = edits(*at, false).find_map(|placed| edits::refused(&placed.edit));
-            refused.unwrap_or_else(|| {
+            let refused_details = edits(*at, false).find_map(|placed| edits::refused_details(&placed.edit));
+            refused_details.unwrap_or_else(|| {
                 let mut details = op.details(self.service, now, ahead);
                 edits(*at, false).for_each(|placed| edits::apply(&placed.edit, op.ours, &mut details));
                 Heard::new(200, &[("content-type", b"application/json")], details.to_string().as_bytes(), None)
             })
         };
         let server = Timestamp::from_second((at(now) + SignedDuration::from_secs(ahead)).as_second()).unwrap();
-        let clock_skew = tells.then(|| ClockSkew::of(server, (at(now), at(now + self.elapsed))));
+        let clock_skew = shows_clock.then(|| ClockSkew::of(server, (at(now), at(now + self.elapsed))));
         let window = Window { intent: since, now: at(now) };
         fuzzing::list(self.service, body.as_bytes(), (window, clock_skew), Duration::from_hours(30), details).unwrap().unwrap()
     }
@@ -255,26 +267,20 @@ fn at(millis: i64) -> Timestamp {
 enum End {
     Adopted(String),
     Submitted,
-    Asked,
+    UserDecision,
     Deadline,
 }
 
 /// Lets the decision find out what became of the submission.
-fn play(case: &Case) -> End {
+fn simulate(case: &Case) -> End {
     let (mut ops, resource, settings) = (case.ops(), case.resource(), fixtures::settings());
     let desired = Desired::of(&resource, External::default());
     let mut status = submitting(&desired);
-    let mut memory = DecisionMemory { own_intent: case.same.then(|| Time::from(intent())), ..DecisionMemory::default() };
-    let (mut now, mut lists, mut seen) = (300, 0, Observation::None);
-    while now < LONGEST {
-        let decision = decide(&DecisionInput {
-            desired: &desired,
-            status: &status,
-            memory: &memory,
-            observation: seen,
-            now: at(now),
-            settings: &settings,
-        });
+    let mut memory = DecisionMemory { own_intent: case.recorded_here.then(|| Time::from(intent())), ..DecisionMemory::default() };
+    let (mut now, mut lists, mut observation) = (300, 0, Observation::None);
+    while now < MAX_DURATION {
+        let decision =
+            decide(&DecisionInput { desired: &desired, status: &status, memory: &memory, observation, now: at(now), settings: &settings });
         invariants::status(&decision.status);
         (status, memory) = (decision.status, decision.memory);
         let run = status.run.as_ref().unwrap();
@@ -283,13 +289,13 @@ fn play(case: &Case) -> End {
         }
         if run.reason == Reason::SubmissionUnknown.as_str() {
             assert!(run.candidates.len() <= 10 && !run.message.is_empty());
-            return End::Asked;
+            return End::UserDecision;
         }
         if run.state.ended() {
             assert_eq!((run.state, run.reason.as_str()), (RunState::TimedOut, Reason::WaitDeadlineExceeded.as_str()));
             return End::Deadline;
         }
-        seen = match decision.effect {
+        observation = match decision.effect {
             Effect::Submit => return End::Submitted,
             Effect::List(kind, since) => {
                 let listing = case.list(&ops, since, now, lists);
@@ -301,9 +307,9 @@ fn play(case: &Case) -> End {
             Effect::Cancel(id) => {
                 // An edit may have changed the id.
                 let op = ops.iter_mut().find(|op| id.same(op.id));
-                assert!(case.replace && op.as_ref().is_none_or(|op| !op.ours && op.shown == Shown::Client), "{id} is cancelled");
+                assert!(case.replace && op.as_ref().is_none_or(|op| !op.ours && op.submitter == Submitter::Client), "{id} is cancelled");
                 Observation::CancelRequested(op.map_or(CancelResult::NotRunning, |op| {
-                    (op.end, op.stuck) = (op.end.min(now + 1_000), false);
+                    (op.end, op.never_ends) = (op.end.min(now + 1_000), false);
                     CancelResult::Accepted
                 }))
             }
@@ -324,18 +330,18 @@ fn play(case: &Case) -> End {
     panic!("no end: {:?}", status.run)
 }
 
-fn lawful(case: &Case) -> Result<(), TestCaseError> {
-    let end = play(case);
+fn check(case: &Case) -> Result<(), TestCaseError> {
+    let end = simulate(case);
     match (&end, case.ours.is_some()) {
         (End::Adopted(id), _) => {
             let ours = case.ops().iter().any(|op| op.ours && id.eq_ignore_ascii_case(op.id));
             prop_assert!(ours, "{id} is adopted");
         }
         (End::Submitted | End::Deadline, arrived) => prop_assert!(!arrived, "our operation is taken for one that never started: {end:?}"),
-        (End::Asked, _) => {}
+        (End::UserDecision, _) => {}
     }
     if case.edits.is_empty() && case.others.is_empty() && case.clock.1 {
-        let expected = if case.ours.is_some() { matches!(end, End::Adopted(_) | End::Asked) } else { end == End::Submitted };
+        let expected = if case.ours.is_some() { matches!(end, End::Adopted(_) | End::UserDecision) } else { end == End::Submitted };
         prop_assert!(expected, "{end:?}");
     }
     Ok(())
@@ -350,7 +356,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn damaged_lists_neither_hide_our_operation_nor_make_anothers_ours(case in case()) {
-        lawful(&case)?;
+    fn damaged_list_never_causes_wrong_adoption_or_resubmission(case in case()) {
+        check(&case)?;
     }
 }

@@ -13,7 +13,7 @@ const PARTITIONS: [&str; 2] = ["2025", "2026"];
 
 /// By whom an operation is shown to be submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum Submitter {
     /// A client of the API.
     Client,
     /// Something else of this `refreshType`, or of none.
@@ -29,12 +29,12 @@ pub struct Op {
     pub id: &'static str,
     /// Whether our submission started it.
     pub ours: bool,
-    pub shown: Shown,
+    pub submitter: Submitter,
     /// In milliseconds from the intent, by the true time.
     pub start: i64,
     pub end: i64,
     /// Whether the service never shows that it ended.
-    pub stuck: bool,
+    pub never_ends: bool,
     pub succeeds: bool,
     /// From when on the service shows it.
     pub visible: i64,
@@ -53,8 +53,8 @@ impl Op {
     }
 
     /// Whether the service shows it as running.
-    fn runs(&self, now: i64) -> bool {
-        self.stuck || now < self.end
+    fn is_running(&self, now: i64) -> bool {
+        self.never_ends || now < self.end
     }
 
     /// Its row in the list.
@@ -62,17 +62,17 @@ impl Op {
         let (start, end) = (Self::moment(self.start, ahead), Self::moment(self.end, ahead));
         let mut row = match service {
             ServiceKind::AnalysisServices => {
-                let status = if self.runs(now) { "inProgress" } else { self.end_word(service) };
+                let status = if self.is_running(now) { "inProgress" } else { self.final_status(service) };
                 json!({"refreshId": self.id, "startTime": format!("{start}Z"), "status": status})
             }
             ServiceKind::PowerBi => {
-                let status = if self.runs(now) { "Unknown" } else { self.end_word(service) };
+                let status = if self.is_running(now) { "Unknown" } else { self.final_status(service) };
                 let mut row = json!({"requestId": self.id, "id": 17, "startTime": start, "status": status, "extendedStatus": status});
-                match self.shown {
-                    Shown::Client => row["refreshType"] = json!("ViaEnhancedApi"),
-                    Shown::Type(None) => {}
-                    Shown::Type(Some(shown)) => row["refreshType"] = json!(shown),
-                    Shown::WithoutId(shown) => {
+                match self.submitter {
+                    Submitter::Client => row["refreshType"] = json!("ViaEnhancedApi"),
+                    Submitter::Type(None) => {}
+                    Submitter::Type(Some(shown)) => row["refreshType"] = json!(shown),
+                    Submitter::WithoutId(shown) => {
                         row["refreshType"] = json!(shown);
                         row.as_object_mut().unwrap().remove("requestId");
                     }
@@ -80,7 +80,7 @@ impl Op {
                 row
             }
         };
-        if !self.runs(now) {
+        if !self.is_running(now) {
             row["endTime"] = json!(end);
         }
         row
@@ -88,31 +88,31 @@ impl Op {
 
     /// Its details, once the service has them.
     pub fn details(&self, service: ServiceKind, now: i64, ahead: i64) -> Value {
-        let word = if self.runs(now) { "inProgress" } else { self.end_word(service) };
+        let status = if self.is_running(now) { "inProgress" } else { self.final_status(service) };
         let mut details = json!({
-            "startTime": Self::moment(self.start, ahead), "type": self.refresh_type, "status": word, "currentRefreshType": self.refresh_type,
+            "startTime": Self::moment(self.start, ahead), "type": self.refresh_type, "status": status, "currentRefreshType": self.refresh_type,
         });
         if service == ServiceKind::PowerBi {
-            details["extendedStatus"] = json!(word);
+            details["extendedStatus"] = json!(status);
             details["commitMode"] = json!("transactional");
             details["numberOfAttempts"] = json!(0);
         }
         // Power BI was seen to show no objects while a refresh runs, and Analysis Services none in its first moments.
-        let shows_objects = !self.runs(now) || (service == ServiceKind::AnalysisServices && now > self.start + 3_000);
+        let shows_objects = !self.is_running(now) || (service == ServiceKind::AnalysisServices && now > self.start + 3_000);
         let whole: [Part; 3] = [("Sales", None), ("Customers", None), ("Dates", None)];
         let parts = if self.objects.is_empty() { &whole[..] } else { &self.objects[..] };
         let rows = parts.iter().flat_map(|(table, partition)| {
             let partitions = partition.map_or(PARTITIONS.to_vec(), |partition| vec![partition]);
-            partitions.into_iter().map(move |partition| json!({"table": table, "partition": partition, "status": word}))
+            partitions.into_iter().map(move |partition| json!({"table": table, "partition": partition, "status": status}))
         });
         details["objects"] = if shows_objects { rows.collect() } else { json!([]) };
-        if !self.runs(now) {
+        if !self.is_running(now) {
             details["endTime"] = json!(Self::moment(self.end, ahead));
         }
         details
     }
 
-    fn end_word(&self, service: ServiceKind) -> &'static str {
+    fn final_status(&self, service: ServiceKind) -> &'static str {
         match (service, self.succeeds) {
             (ServiceKind::AnalysisServices, true) => "succeeded",
             (ServiceKind::AnalysisServices, false) => "failed",
