@@ -35,6 +35,6 @@ pub use reason::{EventPolicy, Reason};
 pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
 pub use resource::ModelResource;
 pub use run::{CancelCause, Candidate, FailedObject, HistoryEntry, Message, Progress, Run, RunState, TableProgress, Trigger, TriggerType};
-pub use status::{FollowedRun, QueuedRuns, Status};
+pub use status::{QueuedRuns, Status, UpstreamRun};
 pub use time::Time;
 pub use trigger::{AfterRefresh, RefreshTrigger};

@@ -40,8 +40,8 @@ macro_rules! reasons {
 
             /// The reason with this name; `None` for a name from another version.
             #[must_use]
-            pub fn parse(word: &str) -> Option<Self> {
-                match word { $(stringify!($name) => Some(Self::$name),)+ _ => None }
+            pub fn parse(name: &str) -> Option<Self> {
+                match name { $(stringify!($name) => Some(Self::$name),)+ _ => None }
             }
 
             /// How the operator reports this reason.

@@ -103,7 +103,7 @@ impl ModelResource {
 
     /// The name of its upstream refresh.
     #[must_use]
-    pub fn follows(&self) -> Option<&str> {
+    pub fn upstream_name(&self) -> Option<&str> {
         self.trigger()?.after_refresh.as_ref().map(|followed| followed.name.as_str())
     }
 
@@ -243,7 +243,7 @@ mod tests {
             });
             let resource: ModelResource = serde_json::from_value(written).unwrap();
             assert_eq!(resource.kind(), kind);
-            assert_eq!(resource.follows(), Some("b"));
+            assert_eq!(resource.upstream_name(), Some("b"));
             let again = serde_json::to_vec(&resource).unwrap();
             assert_eq!(serde_json::from_slice::<ModelResource>(&again).unwrap(), resource);
             assert_eq!(ModelResource::assemble(kind, resource.meta(), &resource.body().unwrap()).unwrap(), resource);

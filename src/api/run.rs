@@ -243,7 +243,7 @@ impl Run {
 
     /// The run as this version follows it. If a newer version recorded an unknown state and no end, the other fields determine the state.
     #[must_use]
-    fn followed(mut self) -> Self {
+    fn normalized(mut self) -> Self {
         if let RunState::Newer(_) = self.state
             && self.ended_time.is_none()
             && self.recorded_time.is_none()
@@ -260,7 +260,7 @@ impl Run {
 
     /// Deserializes the run of a status.
     pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
-        Ok(Option::<Self>::deserialize(deserializer)?.map(Self::followed))
+        Ok(Option::<Self>::deserialize(deserializer)?.map(Self::normalized))
     }
 
     /// The scheduled time of the run, if a schedule started it.

@@ -64,7 +64,7 @@ pub struct Status {
     pub next_schedule_time: Option<Time>,
     /// The last run of the upstream refresh (`trigger.afterRefresh`) that started a run of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_followed: Option<FollowedRun>,
+    pub last_followed: Option<UpstreamRun>,
     /// Since when a reference of this resource has been missing: a Secret, a `ServiceAccount`, the permission to read one of them, or the
     /// upstream refresh. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +105,7 @@ impl Default for Status {
 /// The runs of an upstream refresh that a resource has followed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct FollowedRun {
+pub struct UpstreamRun {
     /// Name of the `ModelRefresh`.
     #[schemars(length(max = 253))]
     pub name: String,

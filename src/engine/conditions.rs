@@ -159,7 +159,7 @@ pub(super) fn derive(
     grace: Duration,
     now: Timestamp,
 ) -> Option<Duration> {
-    let idle = ConditionOverride::Idle(awaited(record));
+    let idle = ConditionOverride::Idle(idle_message(record));
     let mut summary = match (condition_override, &record.run) {
         // A run that needs an action comes first. A waiting run is for the change itself.
         (Some(ConditionOverride::NotRun(_)), Some(run)) if run.state == RunState::Waiting || of_run(run).stalled && !run.state.ended() => {
@@ -180,7 +180,7 @@ pub(super) fn derive(
     }
     let blocked = record.run.as_ref().filter(|run| desired.deletion.is_some() && !run.state.ended());
     let message = blocked.map_or_else(|| text::bounded(summary.message, text::SENTENCE), |run| blocked_deletion(desired, run));
-    record.conditions = spread(&summary, &message, &record.conditions, desired.generation, now);
+    record.conditions = to_conditions(&summary, &message, &record.conditions, desired.generation, now);
     record.missing_since_time = missing.then_some(since);
     stalls_in
 }
@@ -206,7 +206,7 @@ const BLOCKED_BY: usize = 360;
 const OTHERS: usize = 8;
 
 /// The conditions that show a summary; `before` are those in the status.
-fn spread(summary: &Summary<'_>, message: &str, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
+fn to_conditions(summary: &Summary<'_>, message: &str, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
     let truth = |holds: bool| {
         if holds { ConditionStatus::True } else { ConditionStatus::False }
     };
@@ -240,7 +240,7 @@ fn spread(summary: &Summary<'_>, message: &str, before: &[Condition], generation
 }
 
 /// What will start the first run.
-fn awaited(record: &Status) -> String {
+fn idle_message(record: &Status) -> String {
     match (&record.last_followed, record.next_schedule_time) {
         (Some(upstream), _) => format!("waiting for the next successful run of ModelRefresh {}", upstream.name),
         (None, Some(time)) => format!("waiting for its schedule, next at {time}"),

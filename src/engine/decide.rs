@@ -7,8 +7,8 @@ use super::draft::Draft;
 use super::next::Next;
 use super::rules::upstream::Cursor;
 use super::rules::{
-    cancel_request, cancelling, completion, decisions, deletion, idle, interrupts, restoration, running, schedule, submitting, upstream,
-    waiting,
+    cancel_request, cancelling, completion, deletion, idle, interrupts, restoration, running, schedule, submitting, upstream,
+    user_decisions, waiting,
 };
 use super::{Decision, DecisionInput, Effect, Observation, timing};
 use crate::api::{DeletionPolicy, Run, RunState};
@@ -25,7 +25,7 @@ use crate::operation::Submission;
 /// 3. A trigger is handled only if no run is in progress and the operator is not about to be uninstalled.
 #[must_use]
 pub fn decide(input: &DecisionInput<'_>) -> Decision {
-    let mut decision = decisions::requeue(input, choose(input));
+    let mut decision = user_decisions::requeue(input, choose(input));
     let under_way = decision.status.run.as_ref().filter(|run| restoration::may_run(run));
     // Most decisions do not change the run, so they share it.
     let same = |run: &Run| input.memory.run_in_progress.as_ref().filter(|known| ***known == *run).cloned();
@@ -48,7 +48,7 @@ fn choose(input: &DecisionInput<'_>) -> Decision {
     }
     if input.observation == Observation::None
         && !draft.skips_metadata()
-        && let Some(annotation) = decisions::obsolete_annotation(&mut draft)
+        && let Some(annotation) = user_decisions::obsolete_annotation(&mut draft)
     {
         return draft.unchanged(Effect::RemoveAnnotation(annotation), None);
     }
@@ -60,13 +60,13 @@ fn delete(mut draft: Draft<'_>) -> Decision {
     if let Some(next) = deletion::release_now(&mut draft) {
         return execute(draft, next);
     }
-    let until_release = deletion::time_left(&draft).filter(|pause| !pause.is_zero());
+    let until_release = deletion::time_left(&draft).filter(|delay| !delay.is_zero());
     let next = match deletion::decide(&draft) {
         Some(next) => next,
         None => by_state(&mut draft, false),
     };
     let decision = execute(draft, next);
-    let requeue_after = until_release.map(|pause| timing::at_latest(decision.requeue_after, pause)).or(decision.requeue_after);
+    let requeue_after = until_release.map(|delay| timing::at_latest(decision.requeue_after, delay)).or(decision.requeue_after);
     Decision { requeue_after, ..decision }
 }
 
@@ -124,7 +124,7 @@ fn execute(mut draft: Draft<'_>, next: Next) -> Decision {
     }
     match next {
         Next::Record { effect, requeue } => draft.commit(effect, requeue),
-        Next::Keep { effect, requeue } => draft.unchanged(effect, requeue),
+        Next::Unchanged { effect, requeue } => draft.unchanged(effect, requeue),
         Next::Wait => draft.unchanged(Effect::None, Some(Duration::ZERO)),
         Next::Cancel { cause, id } => {
             cancelling::start_cancel(&mut draft, cause, &id);
@@ -156,7 +156,7 @@ fn adapted(draft: &mut Draft<'_>, next: Next) -> Next {
         Next::Wait if draft.is_deleting() => Next::Release { ended: None },
         Next::Wait if cancel_request::is_pending(draft) => cancel_request::cancelled_before_submission(draft),
         Next::Record { .. }
-        | Next::Keep { .. }
+        | Next::Unchanged { .. }
         | Next::Wait
         | Next::Cancel { .. }
         | Next::End { .. }

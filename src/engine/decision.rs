@@ -99,7 +99,7 @@ pub struct DecisionMemory {
     /// The `Location` of the operation, if it is newer than the recorded one.
     pub location: Option<String>,
     /// When the model was first found missing.
-    pub gone_since: Option<Timestamp>,
+    pub model_missing_since: Option<Timestamp>,
     /// The ids that the names of the model were resolved to.
     pub resolved: Option<ResolvedModel>,
     /// The run in progress as it was last recorded. A status that does not show it was edited.

@@ -97,7 +97,7 @@ impl<'a> Draft<'a> {
         }
         let grace = self.input.settings.reference_grace;
         let stalls_in = conditions::derive(&mut self.status, self.condition_override.as_ref(), self.desired, grace, self.now);
-        let requeue_after = stalls_in.map(|pause| timing::at_latest(requeue_after, pause)).or(requeue_after);
+        let requeue_after = stalls_in.map(|delay| timing::at_latest(requeue_after, delay)).or(requeue_after);
         self.emit_transition();
         Decision { status: self.status, memory: self.memory, effect, model, events: self.events, requeue_after }
     }
@@ -110,22 +110,22 @@ impl<'a> Draft<'a> {
         stalled.map_or(Duration::ZERO, |condition| timing::elapsed(condition.last_transition_time.timestamp(), self.now))
     }
 
-    /// Records the working copy. The next poll comes after `pause`, and not before.
-    pub(super) fn record_and_delay(&mut self, pause: Duration) -> Next {
-        self.delay_poll(pause);
-        Next::record(Effect::None, Some(pause))
+    /// Records the working copy. The next poll comes after `delay`, and not before.
+    pub(super) fn record_and_delay(&mut self, delay: Duration) -> Next {
+        self.delay_poll(delay);
+        Next::record(Effect::None, Some(delay))
     }
 
-    /// Keeps the record unchanged. The next poll comes after `pause`, and not before.
-    pub(super) fn keep_and_delay(&mut self, pause: Duration) -> Next {
-        self.delay_poll(pause);
-        Next::keep(Effect::None, Some(pause))
+    /// Keeps the record unchanged. The next poll comes after `delay`, and not before.
+    pub(super) fn keep_and_delay(&mut self, delay: Duration) -> Next {
+        self.delay_poll(delay);
+        Next::unchanged(Effect::None, Some(delay))
     }
 
-    /// Delays the next poll by `pause`.
-    pub(super) fn delay_poll(&mut self, pause: Duration) {
+    /// Delays the next poll by `delay`.
+    pub(super) fn delay_poll(&mut self, delay: Duration) {
         self.memory.poll_delayed_at = Some(self.now);
-        self.memory.poll_not_before = self.now.checked_add(pause).ok();
+        self.memory.poll_not_before = self.now.checked_add(delay).ok();
     }
 
     /// How long until the next poll is due; `None` if it is due now.
@@ -138,7 +138,7 @@ impl<'a> Draft<'a> {
         if self.memory.poll_delayed_at.is_some_and(|at| self.now < at) {
             return None;
         }
-        self.memory.poll_not_before.map(|next| timing::elapsed(self.now, next)).filter(|pause| !pause.is_zero())
+        self.memory.poll_not_before.map(|next| timing::elapsed(self.now, next)).filter(|delay| !delay.is_zero())
     }
 
     /// The seed that makes delays differ from resource to resource.
@@ -198,15 +198,15 @@ impl<'a> Draft<'a> {
         // Each retry records an intent first. If it is refused for the same reason, there is no transition to report.
         let tried = before.is_some_and(|(old, old_run, _)| old == Reason::Submitting.as_str() && old_run == run);
         let again = tried && self.memory.last_event_reason == Some(reason);
-        let told = match reason.event_policy() {
+        let has_event = match reason.event_policy() {
             EventPolicy::OnTransition | EventPolicy::WarningOnTransition | EventPolicy::Stalled | EventPolicy::Awaited => true,
             // These have no event of the status, or an explicit event already reported them.
             EventPolicy::None | EventPolicy::Explicit | EventPolicy::ExplicitWarning => false,
         };
-        if told {
+        if has_event {
             self.memory.last_event_reason = Some(reason);
         }
-        if told && !again {
+        if has_event && !again {
             self.events.push(Event { reason, message });
         }
     }

@@ -19,7 +19,7 @@ pub(super) enum Next {
         requeue: Option<Duration>,
     },
     /// Perform the effect, and leave the record of the run as it was.
-    Keep {
+    Unchanged {
         /// What to do.
         effect: Effect,
         /// When to decide again at the latest; `None` is never.
@@ -64,7 +64,7 @@ impl Next {
     }
 
     /// Performs the effect, and leaves the record of the run as it was.
-    pub(super) fn keep(effect: Effect, requeue: Option<Duration>) -> Self {
-        Self::Keep { effect, requeue }
+    pub(super) fn unchanged(effect: Effect, requeue: Option<Duration>) -> Self {
+        Self::Unchanged { effect, requeue }
     }
 }

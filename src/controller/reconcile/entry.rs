@@ -88,7 +88,7 @@ impl<'a> ReconcileGuard<'a> {
     fn begin(ctx: &'a Context, (key, uid): (&'a ResourceKey, &'a str), cached: &'a Arc<Watched>, object: &Arc<ModelResource>) -> Self {
         ctx.store.meet(key, uid);
         let view = ctx.store.memory.newest(object);
-        ctx.store.follow(key, view.follows());
+        ctx.store.follow(key, view.upstream_name());
         let machine = Reconciliation::new(view, ctx.store.memory.transient(uid), Arc::clone(&ctx.settings));
         Self { ctx, cached, key, uid, machine, applied: false }
     }

@@ -34,7 +34,7 @@ pub(crate) fn observe(ctx: &Context, key: &ResourceKey, resource: &Arc<ModelReso
 fn around(ctx: &Context, name: &ResourceKey, resource: &ModelResource) -> (Option<Blocker>, Option<Upstream>, Found) {
     let own = validate::of_spec(resource, ctx.azure.cloud(), &ctx.identities);
     let credentials = || Ok(resource.credentials().cloned());
-    let Some(follows) = resource.follows() else {
+    let Some(follows) = resource.upstream_name() else {
         return (own, None, credentials());
     };
     let takes_over = resource.model().is_none();

@@ -83,7 +83,7 @@ impl Store {
 
     /// Records the upstream of a resource and its position in the queue of its model, before its first reconciliation.
     fn meet_first(&self, name: &ResourceKey, object: &ModelResource) {
-        self.follow(name, object.follows());
+        self.follow(name, object.upstream_name());
         let Some(status) = object.status().filter(|_| !object.is_released()) else { return };
         let (Some(run), turn) = (&status.run, queue_state(status, Timestamp::now(), &self.settings)) else { return };
         if turn != QueueState::None {

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::service_defaults::ways_to_write;
+use super::service_defaults::equivalents;
 use super::{AnnotationRequests, Blocker, DrainMode, External, Remedy, ScheduleTrigger, Upstream};
 use crate::api::{
     self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
@@ -91,7 +91,7 @@ pub struct Work {
     /// The parameters as they were written.
     parameters: Option<RefreshParameters>,
     /// The digests of all ways to write the same work, once they are needed.
-    ways_to_write: OnceLock<Vec<String>>,
+    equivalents: OnceLock<Vec<String>>,
 }
 
 /// How runs are handled.
@@ -259,7 +259,7 @@ impl Work {
     #[must_use]
     pub fn sync(model: &Model) -> Self {
         let digest = digest(model, None);
-        Self { model: model.clone(), request: Request::Sync, digest, parameters: None, ways_to_write: OnceLock::new() }
+        Self { model: model.clone(), request: Request::Sync, digest, parameters: None, equivalents: OnceLock::new() }
     }
 
     /// Whether a recorded digest is of this work. A digest is of the parameters as written, so that it is the same in every version of the
@@ -267,10 +267,10 @@ impl Work {
     #[must_use]
     pub(in crate::engine) fn is(&self, recorded: &str) -> bool {
         let ways = || {
-            let ways = self.parameters.iter().flat_map(|written| ways_to_write(&self.model, written));
+            let ways = self.parameters.iter().flat_map(|written| equivalents(&self.model, written));
             ways.map(|parameters| digest(&self.model, Some(&parameters))).collect()
         };
-        self.digest == recorded || self.ways_to_write.get_or_init(ways).iter().any(|way| way == recorded)
+        self.digest == recorded || self.equivalents.get_or_init(ways).iter().any(|way| way == recorded)
     }
 
     /// The work of a model and its refresh parameters.
@@ -300,7 +300,7 @@ impl Work {
             effective_date,
             attempt_timeout: attempt_timeout_seconds.map(seconds),
         });
-        Self { model: model.clone(), request, digest, parameters: written, ways_to_write: OnceLock::new() }
+        Self { model: model.clone(), request, digest, parameters: written, equivalents: OnceLock::new() }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::api::{CommitMode, Model, RefreshParameters};
 
 /// Each way to write the same refresh parameters: at most 32, with and without each default. The sources are in the descriptions of the
 /// fields. `effectiveDate` has no fixed default, and that of `type` is written out by the API server.
-pub(super) fn ways_to_write(model: &Model, written: &RefreshParameters) -> Vec<RefreshParameters> {
+pub(super) fn equivalents(model: &Model, written: &RefreshParameters) -> Vec<RefreshParameters> {
     let ways = vec![written.clone()];
     let ways = either(ways, |way| &mut way.commit_mode, CommitMode::Transactional);
     let ways = either(ways, |way| &mut way.max_parallelism, 10);

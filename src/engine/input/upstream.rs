@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::{FollowedRun, Model, ModelRefresh, QueuedRuns, Run, RunState, Status, Time};
+use crate::api::{Model, ModelRefresh, QueuedRuns, Run, RunState, Status, Time, UpstreamRun};
 
 /// The current state of the upstream `ModelRefresh` of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,9 +59,9 @@ impl Upstream {
         }
     }
 
-    fn at(&self, number: i32, successful_runs: i64) -> FollowedRun {
+    fn at(&self, number: i32, successful_runs: i64) -> UpstreamRun {
         let queued = self.queued_after(number);
-        FollowedRun { name: self.name.clone(), uid: self.uid.clone(), number, successful_runs, queued }
+        UpstreamRun { name: self.name.clone(), uid: self.uid.clone(), number, successful_runs, queued }
     }
 
     /// The successes after a run's number that wait to be followed.
@@ -80,7 +80,7 @@ impl Upstream {
     }
 
     /// The cursor of a follower that has none for this refresh.
-    pub(in crate::engine) fn first_cursor(&self, created: Timestamp, before: Option<&FollowedRun>, is_new: bool) -> FollowedRun {
+    pub(in crate::engine) fn first_cursor(&self, created: Timestamp, before: Option<&UpstreamRun>, is_new: bool) -> UpstreamRun {
         let latest = self.successes.last().map_or(0, |success| success.number);
         let same_name = before.is_some_and(|before| before.name == self.name);
         if !(is_new || same_name) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::Observation;
-use super::decision::NextEffect;
+use super::pending_decision::NextEffect;
 use super::steps::{accepted, until};
 use super::{Call, Finish, Observed, PendingDecision, Reconciliation, Request, Stage, View};
 use crate::api::{Reason, Run, RunState, Time};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{Observation, QueueState};
-use super::decision::NextEffect;
+use super::pending_decision::NextEffect;
 use super::stage::Purpose;
 use super::transient::before_record;
 use super::{Finish, PendingDecision, Reconciliation, Rejection, Request, Stage, Unavailable, View};
@@ -104,7 +104,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Handles the result of a read past the cache.
-    pub(super) fn found(&mut self, purpose: Purpose, found: Result<Option<V>, Unavailable>) -> Request<V> {
+    pub(super) fn handle_read(&mut self, purpose: Purpose, found: Result<Option<V>, Unavailable>) -> Request<V> {
         let view = match found {
             Ok(Some(view)) => view,
             Ok(None) if matches!(purpose, Purpose::Removal { .. }) => return self.end(Finish::Released),

@@ -111,7 +111,7 @@ impl<V: View> Reconciliation<V> {
     pub fn handle(&mut self, response: Response<V>) -> Request<V> {
         match (std::mem::replace(&mut self.stage, Stage::Ended), response) {
             (Stage::Initial, Response::Start(now)) => self.start(now),
-            (Stage::Reading(purpose), Response::Read(found)) => self.found(purpose, found),
+            (Stage::Reading(purpose), Response::Read(found)) => self.handle_read(purpose, found),
             (Stage::ReadingNamespace, Response::Namespace { terminating }) => {
                 self.transient.namespace_terminating |= terminating;
                 self.first_decision()

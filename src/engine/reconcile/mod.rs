@@ -1,19 +1,19 @@
 //! One reconciliation as a state machine without I/O and without a clock: it maps each response of its driver to the next request.
 
-mod decision;
 mod effects;
 mod end;
 mod failure;
 mod machine;
 mod messages;
+mod pending_decision;
 mod stage;
 mod steps;
 mod transient;
 mod view;
 
-pub use decision::{NextEffect, PendingDecision};
 pub use machine::Reconciliation;
 pub use messages::{Call, Finish, Freshness, Observed, Outcome, QueueUpdate, Rejection, Request, Response, RunRef, Tracking, Unavailable};
+pub use pending_decision::{NextEffect, PendingDecision};
 pub use stage::{MachineState, Purpose, Stage};
 pub use transient::{AcceptedSubmission, RefusedMetadata, Transient};
 pub use view::View;

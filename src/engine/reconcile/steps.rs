@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::{DecisionInput, Event, External, Observation, decide};
-use super::decision::NextEffect;
+use super::pending_decision::NextEffect;
 use super::stage::Purpose;
 use super::{Call, Finish, Freshness, Observed, PendingDecision, Reconciliation, Request, Stage, View};
 use crate::operation::Submission;
@@ -27,8 +27,8 @@ impl<V: View> Reconciliation<V> {
 
     pub(super) fn proceed(&mut self) -> Request<V> {
         let runs = || self.view.status().run.as_ref().is_some_and(|run| !run.state.ended());
-        let asks = !self.detached && !self.transient.namespace_terminating;
-        if asks && self.view.is_deleting() && self.view.has_finalizer() && runs() {
+        let reads_namespace = !self.detached && !self.transient.namespace_terminating;
+        if reads_namespace && self.view.is_deleting() && self.view.has_finalizer() && runs() {
             self.stage = Stage::ReadingNamespace;
             return Request::ReadNamespace;
         }

@@ -31,7 +31,7 @@ pub(in crate::engine) fn apply(draft: &mut Draft<'_>) -> Next {
     mark_handled(draft);
     let can_be_cancelled = draft.kind().capabilities().cancel;
     let Some(run) = draft.status.run.as_mut() else {
-        return Next::keep(Effect::None, None);
+        return Next::unchanged(Effect::None, None);
     };
     match (run.state, run.operation()) {
         (RunState::Waiting, _) => {
@@ -52,7 +52,7 @@ pub(in crate::engine) fn apply(draft: &mut Draft<'_>) -> Next {
         // It is already being cancelled.
         (RunState::Cancelling, _) => Next::record(Effect::None, Some(Duration::ZERO)),
         (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_), _) => {
-            Next::keep(Effect::None, None)
+            Next::unchanged(Effect::None, None)
         }
     }
 }

@@ -16,7 +16,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
     match &draft.input.observation {
         // The cancellation may have been lost, and repeating it is harmless.
         Observation::None => match draft.poll_due_in() {
-            Some(pause) => Next::record(Effect::None, Some(pause)),
+            Some(delay) => Next::record(Effect::None, Some(delay)),
             None if !draft.memory.poll_before_cancel && draft.cancel_is_due() => Next::record(Effect::Cancel(id), None),
             None => poll::poll(draft, id),
         },
@@ -25,14 +25,14 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
             draft.memory.cancel_refusals = 0;
             draft.memory.consecutive_errors = 0;
-            let pause = timing::cancel_poll_interval(draft.input.settings);
-            draft.record_and_delay(pause)
+            let delay = timing::cancel_poll_interval(draft.input.settings);
+            draft.record_and_delay(delay)
         }
         // If the model is not visible, there may be nothing left to cancel: a poll shows it.
         Observation::CancelRequested(CancelResult::Failed(ServiceError { kind: ServiceErrorKind::NotFound, .. })) => {
             (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
-            let pause = timing::cancel_poll_interval(draft.input.settings);
-            draft.record_and_delay(pause)
+            let delay = timing::cancel_poll_interval(draft.input.settings);
+            draft.record_and_delay(delay)
         }
         Observation::CancelRequested(CancelResult::Failed(error)) => cancel_failed(draft, error),
         // The cancellation was not sent.

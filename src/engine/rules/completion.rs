@@ -25,12 +25,12 @@ pub(super) fn ended(draft: &mut Draft<'_>, operation: &Operation) -> Next {
     if contradicts && draft.memory.contradictions < MAX_CONTRADICTIONS {
         // A response may mix two states of the service, so a single one does not count as an end.
         draft.memory.contradictions += 1;
-        let pause = draft.input.settings.poll_min;
-        return draft.keep_and_delay(pause);
+        let delay = draft.input.settings.poll_min;
+        return draft.keep_and_delay(delay);
     }
     let now = draft.now;
     let Some(run) = draft.status.run.as_mut() else {
-        return Next::keep(Effect::None, None);
+        return Next::unchanged(Effect::None, None);
     };
     progress::record(run, operation);
     let start = operation.start.map(Time::from).or(run.started_time);
@@ -59,7 +59,7 @@ pub(super) fn ended(draft: &mut Draft<'_>, operation: &Operation) -> Next {
         }
         // Not an end. The caller does not pass these.
         Phase::NotStarted | Phase::InProgress => {
-            return Next::keep(Effect::None, Some(timing::CLUSTER_RECHECK));
+            return Next::unchanged(Effect::None, Some(timing::CLUSTER_RECHECK));
         }
     };
     if retryable && cause.is_none() && attempt <= draft.desired.policy.backoff_limit {
@@ -132,7 +132,7 @@ pub(super) enum Missing {
 /// Handles an operation that the service no longer shows.
 pub(super) fn operation_not_found(draft: &mut Draft<'_>, what: Missing) -> Next {
     let Some(run) = draft.status.run.as_ref() else {
-        return Next::keep(Effect::None, None);
+        return Next::unchanged(Effect::None, None);
     };
     let id = run.operation_id.clone().unwrap_or_default();
     let cause = run.cancel_cause;
@@ -209,10 +209,10 @@ pub(in crate::engine) fn record_end(draft: &mut Draft<'_>, state: RunState, reas
         triggers::mark_handled(draft.desired, &mut draft.status);
     }
     let next = |due: &Trigger| ConditionOverride::starting(draft.desired, &draft.status, due);
-    let standing = ConditionOverride::blocking(draft.desired, due.as_ref()).or_else(|| due.as_ref().map(next))?;
+    let condition_override = ConditionOverride::blocking(draft.desired, due.as_ref()).or_else(|| due.as_ref().map(next))?;
     // The conditions describe the next run, so a separate event reports this end.
     draft.emit(reason, first_message);
-    draft.override_conditions(standing);
+    draft.override_conditions(condition_override);
     Some(Duration::ZERO)
 }
 
@@ -227,19 +227,19 @@ pub(in crate::engine) fn retry(draft: &mut Draft<'_>, failure: &str) -> Option<D
     model_names::sync_with_spec(draft);
     let run = draft.status.run.as_mut()?;
     let next = run.attempt.saturating_add(1);
-    let pause = timing::attempt_delay(next);
+    let delay = timing::attempt_delay(next);
     let of = draft.desired.policy.backoff_limit.saturating_add(1);
     (run.attempt, run.resubmissions) = (next, 0);
     // The next attempt has no operation yet, so the failed one becomes an earlier one.
     draft::remember(&mut run.earlier_operation_ids, run.operation_id.take());
     (run.location, run.service_state) = (None, None);
-    run.next_attempt_time = draft.now.checked_add(pause).ok().map(Time::from);
+    run.next_attempt_time = draft.now.checked_add(delay).ok().map(Time::from);
     let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));
     run.set_state(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} starts {when}: {failure}"));
     draft.memory = DecisionMemory::default();
     // If something else blocks it, the next decision reports that immediately.
-    let held_up = draft.desired.policy.suspend || draft.desired.blocker.is_some();
-    Some(if held_up { Duration::ZERO } else { pause })
+    let is_blocked = draft.desired.policy.suspend || draft.desired.blocker.is_some();
+    Some(if is_blocked { Duration::ZERO } else { delay })
 }
 
 /// The service's first message, which is the cause, as the end of a sentence.

@@ -34,8 +34,8 @@ pub(in crate::engine) fn release_now(draft: &mut Draft<'_>) -> Option<Next> {
         return released;
     }
     if !draft.kind().capabilities().cancel {
-        let begun = if state == RunState::Submitting { "may have started at the service" } else { "is still running at the service" };
-        let message = format!("{what} {begun} and is orphaned: a {} cannot be cancelled", draft.kind().noun());
+        let started = if state == RunState::Submitting { "may have started at the service" } else { "is still running at the service" };
+        let message = format!("{what} {started} and is orphaned: a {} cannot be cancelled", draft.kind().noun());
         draft.emit(Reason::Released, message);
         return released;
     }
@@ -44,7 +44,7 @@ pub(in crate::engine) fn release_now(draft: &mut Draft<'_>) -> Option<Next> {
         return released;
     }
     if has_timed_out(draft) {
-        let visibility_error = visibility_error(draft).map(|said| format!(" ({said})")).unwrap_or_default();
+        let visibility_error = visibility_error(draft).map(|message| format!(" ({message})")).unwrap_or_default();
         let message =
             format!("{what} may still be running{visibility_error}: the namespace is being deleted, which waits for two minutes at most");
         draft.emit(Reason::Released, message);
@@ -93,7 +93,7 @@ fn has_timed_out(draft: &Draft<'_>) -> bool {
         | Observation::CallFailed(_)
         | Observation::Blocked(_) => false,
     };
-    !observed && time_left(draft).is_some_and(|pause| pause.is_zero())
+    !observed && time_left(draft).is_some_and(|delay| delay.is_zero())
 }
 
 /// What kept the operator from seeing the end, if the run shows it.

@@ -107,7 +107,7 @@ pub(super) const REPORTED_AFTER: u32 = 3;
 #[must_use]
 pub(super) fn is_persistent(error: &ServiceError, count: u32) -> bool {
     count >= REPORTED_AFTER
-        || error.kind == ServiceErrorKind::Throttled && error.retry_after.is_some_and(|asked| asked >= timing::CANCEL_RESEND)
+        || error.kind == ServiceErrorKind::Throttled && error.retry_after.is_some_and(|delay| delay >= timing::CANCEL_RESEND)
 }
 
 /// The delay after the `count`th error in a row, of which `refusals` were refused submissions.
@@ -131,11 +131,11 @@ pub(super) fn delay(error: &ServiceError, (count, refusals): (u32, u32), seed: (
         // A quota lasts a day, whatever backoff a gateway requests.
         ServiceErrorKind::QuotaExceeded => timing::MAX_REFUSAL_DELAY,
     };
-    let asked = error.retry_after.map(|asked| asked.min(timing::MAX_RETRY_AFTER).max(Duration::from_millis(200)));
-    match asked {
+    let requested = error.retry_after.map(|delay| delay.min(timing::MAX_RETRY_AFTER).max(Duration::from_millis(200)));
+    match requested {
         None => delay,
-        Some(asked) if is_short(error.kind) => asked,
+        Some(requested) if is_short(error.kind) => requested,
         // It takes at least minutes, whatever backoff a gateway requests.
-        Some(asked) => asked.max(delay),
+        Some(requested) => requested.max(delay),
     }
 }

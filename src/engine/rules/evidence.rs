@@ -31,7 +31,7 @@ const REFRESH_TYPES: [&str; 7] = ["full", "clearvalues", "calculate", "dataonly"
 
 /// Whether an operation certainly started before an intent, whatever the service's clock shows.
 #[must_use]
-pub(super) fn began_before(operation: &Operation, intent: Timestamp) -> bool {
+pub(super) fn started_before(operation: &Operation, intent: Timestamp) -> bool {
     let over = operation.end.filter(|_| operation.phase.ended());
     operation.start.or(over).is_some_and(|moment| is_before(moment, earlier(intent, CLOCK_SKEW + RESOLUTION)))
 }
@@ -102,15 +102,15 @@ impl Window {
     }
 
     /// Whether an operation certainly started, or ended, before it.
-    fn is_after(&self, operation: &Operation) -> bool {
+    fn is_too_early(&self, operation: &Operation) -> bool {
         // An operation that ended before the intent is excluded too, whether it shows its start or not.
         let over = operation.end.filter(|_| operation.phase.ended());
         operation.start.or(over).is_some_and(|moment| is_before(moment, self.from))
     }
 
     /// Whether the submission may have started an operation, by its times alone.
-    fn may_hold(&self, operation: &Operation) -> bool {
-        !self.is_after(operation) && operation.start.is_none_or(|start| start <= self.to)
+    fn may_contain(&self, operation: &Operation) -> bool {
+        !self.is_too_early(operation) && operation.start.is_none_or(|start| start <= self.to)
     }
 }
 
@@ -123,7 +123,7 @@ pub(super) fn rival(
     clock_skew: Option<ClockSkew>,
     settings: &Settings,
 ) -> Option<Timestamp> {
-    let of = |intent: &Timestamp| Window::of(*intent, Clocks { clock_skew, same: false }, settings).may_hold(operation);
+    let of = |intent: &Timestamp| Window::of(*intent, Clocks { clock_skew, same: false }, settings).may_contain(operation);
     claimed.unresolved.iter().rev().copied().find(of)
 }
 
@@ -194,14 +194,14 @@ impl<'a> Evidence<'a> {
         if operation.origin == Origin::External || self.claimed.contains(id) || self.run.has_previous(id) || self.run.excludes(id) {
             return false;
         }
-        if self.window.is_after(operation) {
+        if self.window.is_too_early(operation) {
             return false;
         }
         let Some(request) = self.refresh() else { return true };
         let other_type = documented_type(operation)
             .zip(request.refresh_type.as_deref())
-            .is_some_and(|(shown, asked)| !shown.eq_ignore_ascii_case(asked));
-        !other_type && operation.objects.iter().all(|shown| asked_for(request, &shown.name) != Likeness::Different)
+            .is_some_and(|(shown, requested)| !shown.eq_ignore_ascii_case(requested));
+        !other_type && operation.objects.iter().all(|shown| best_likeness(request, &shown.name) != Likeness::Different)
     }
 
     /// Whether an operation started before the intent, by known clocks.
@@ -255,14 +255,14 @@ fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Amb
         return Some(Ambiguity::NoType);
     }
     // A table is shown by its partitions. A partition that is not shown may not have been refreshed, even if another one of its table was.
-    let shown = |asked: &ObjectName| {
+    let shown = |requested: &ObjectName| {
         let shown = operation.objects.iter().map(|shown| &shown.name);
-        let shown = shown.filter(|shown| asked.partition.is_none() || shown.partition.is_some());
-        shown.map(|shown| object_names::object(asked, shown)).min().unwrap_or(Likeness::Different)
+        let shown = shown.filter(|shown| requested.partition.is_none() || shown.partition.is_some());
+        shown.map(|shown| object_names::object(requested, shown)).min().unwrap_or(Likeness::Different)
     };
-    let of_asked = request.objects.iter().map(shown);
-    let of_shown = operation.objects.iter().map(|shown| asked_for(request, &shown.name));
-    match of_asked.chain(of_shown).max().unwrap_or(Likeness::Same) {
+    let of_requested = request.objects.iter().map(shown);
+    let of_shown = operation.objects.iter().map(|shown| best_likeness(request, &shown.name));
+    match of_requested.chain(of_shown).max().unwrap_or(Likeness::Same) {
         Likeness::Same => None,
         Likeness::Similar => Some(Ambiguity::Names),
         Likeness::Different => Some(Ambiguity::ObjectsNotShown),
@@ -270,7 +270,7 @@ fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Amb
 }
 
 /// How well a shown object matches the requested ones. For a whole model the record has no tables, so any object matches.
-fn asked_for(request: &RefreshRequest, shown: &ObjectName) -> Likeness {
-    let names = request.objects.iter().map(|asked| object_names::object(asked, shown));
+fn best_likeness(request: &RefreshRequest, shown: &ObjectName) -> Likeness {
+    let names = request.objects.iter().map(|requested| object_names::object(requested, shown));
     names.min().unwrap_or(Likeness::Same)
 }

@@ -51,7 +51,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>, reported: bool) -> Next {
         | Observation::Listed { .. }
         | Observation::CancelRequested(_)
         | Observation::ModelChecked(_) => {
-            return Next::keep(Effect::None, Some(Duration::ZERO));
+            return Next::unchanged(Effect::None, Some(Duration::ZERO));
         }
     }
     start_run(draft, trigger);

@@ -26,9 +26,9 @@ pub(super) fn cancel_cause(draft: &Draft<'_>, due: bool) -> Option<CancelCause> 
     {
         return Some(CancelCause::Uninstall);
     }
-    let can_begin = draft.desired.blocker.is_none() && !draft.desired.policy.suspend && draft.desired.drain.is_none();
+    let can_start = draft.desired.blocker.is_none() && !draft.desired.policy.suspend && draft.desired.drain.is_none();
     let replaces = due && draft.desired.policy.concurrency == ConcurrencyPolicy::Replace && draft.kind().capabilities().cancel;
-    (replaces && can_begin).then_some(CancelCause::Replacement)
+    (replaces && can_start).then_some(CancelCause::Replacement)
 }
 
 /// Requeues the resource for the deadline of its operation, whatever backoff the service requests.
@@ -37,8 +37,8 @@ pub(in crate::engine) fn requeue(desired: &Desired, now: Timestamp, decision: De
     let deadline = running.and_then(|run| timing::moment_after(run.submitted_time?, desired.policy.active_deadline));
     let Some(deadline) = deadline else { return decision };
     // After the deadline the cancellation may be blocked, and is not retried immediately.
-    let pause = Some(timing::elapsed(now, deadline)).filter(|pause| !pause.is_zero()).unwrap_or(timing::SERVICE_RECHECK);
-    Decision { requeue_after: Some(timing::at_latest(decision.requeue_after, pause)), ..decision }
+    let delay = Some(timing::elapsed(now, deadline)).filter(|delay| !delay.is_zero()).unwrap_or(timing::SERVICE_RECHECK);
+    Decision { requeue_after: Some(timing::at_latest(decision.requeue_after, delay)), ..decision }
 }
 
 /// Handles the triggers that came during the run. Returns whether a run is due after this one.

@@ -3,14 +3,13 @@
 pub(super) mod cancel_request;
 pub(super) mod cancelling;
 pub(super) mod completion;
-pub(super) mod decisions;
 pub(super) mod deletion;
 mod errors;
 mod evidence;
 mod failures;
-mod gone;
 pub(super) mod idle;
 pub(super) mod interrupts;
+mod missing_model;
 mod model_names;
 mod object_names;
 mod poll;
@@ -22,8 +21,9 @@ pub(super) mod schedule;
 pub(super) mod submitting;
 mod triggers;
 pub(super) mod upstream;
+pub(super) mod user_decisions;
 pub(super) mod waiting;
 
 pub use completion::was_replaced;
-pub use decisions::question;
 pub use deletion::{deletion_timeout, namespace_time_left};
+pub use user_decisions::resubmit_value;

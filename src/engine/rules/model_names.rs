@@ -23,14 +23,14 @@ pub(super) fn sync_with_spec(draft: &mut Draft<'_>) {
 
 /// Updates the run to the model that the spec names now: by its ids, if they are known.
 fn sync_model(draft: &mut Draft<'_>) {
-    let asked = &draft.desired.work.model;
+    let requested = &draft.desired.work.model;
     let Some(run) = draft.status.run.as_mut() else { return };
-    if asked.is_empty() {
+    if requested.is_empty() {
         // The upstream refresh, which names the model, is missing; the recorded model stays.
         return;
     }
-    let Some(names) = asked.names() else {
-        (run.model, run.looked_up) = (asked.clone(), None);
+    let Some(names) = requested.names() else {
+        (run.model, run.looked_up) = (requested.clone(), None);
         return;
     };
     let on_record = known(run, &names);
@@ -38,7 +38,7 @@ fn sync_model(draft: &mut Draft<'_>) {
     if let Some(ResolvedModel { ids: ModelIds { group_id, dataset_id }, .. }) = resolved {
         (run.model, run.looked_up) = (Model::by_ids(group_id.clone(), dataset_id.clone()), Some(names));
     } else if !on_record {
-        (run.model, run.looked_up) = (asked.clone(), None);
+        (run.model, run.looked_up) = (requested.clone(), None);
     }
 }
 

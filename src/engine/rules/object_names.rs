@@ -23,19 +23,19 @@ pub(super) enum Likeness {
 
 /// How well a shown object matches a requested one. A requested table covers its partitions, and Power BI may show a table without
 /// the requested partition.
-pub(super) fn object(asked: &ObjectName, shown: &ObjectName) -> Likeness {
-    let partition = match (&asked.partition, &shown.partition) {
-        (Some(asked), Some(shown)) => name(asked, shown),
+pub(super) fn object(requested: &ObjectName, shown: &ObjectName) -> Likeness {
+    let partition = match (&requested.partition, &shown.partition) {
+        (Some(requested), Some(shown)) => name(requested, shown),
         (None, _) | (_, None) => Likeness::Same,
     };
-    name(&asked.table, &shown.table).max(partition)
+    name(&requested.table, &shown.table).max(partition)
 }
 
 /// How well a shown name matches a requested one.
-pub(super) fn name(asked: &str, shown: &str) -> Likeness {
-    if UniCase::unicode(asked) == UniCase::unicode(shown) {
+pub(super) fn name(requested: &str, shown: &str) -> Likeness {
+    if UniCase::unicode(requested) == UniCase::unicode(shown) {
         Likeness::Same
-    } else if shown.contains(REDACTED) || shown.contains(char::REPLACEMENT_CHARACTER) || visible(asked) == visible(shown) {
+    } else if shown.contains(REDACTED) || shown.contains(char::REPLACEMENT_CHARACTER) || visible(requested) == visible(shown) {
         Likeness::Similar
     } else {
         Likeness::Different
@@ -87,10 +87,10 @@ mod tests {
             ("Sales", "", Likeness::Different),
             ("Umsätze", "Umsatze", Likeness::Different),
         ];
-        for (asked, shown, expected) in rows {
-            assert_eq!(name(asked, shown), expected, "{asked:?} {shown:?}");
+        for (requested, shown, expected) in rows {
+            assert_eq!(name(requested, shown), expected, "{requested:?} {shown:?}");
             if !shown.contains(REDACTED) && !shown.contains(char::REPLACEMENT_CHARACTER) {
-                assert_eq!(name(shown, asked), expected, "{shown:?} {asked:?}");
+                assert_eq!(name(shown, requested), expected, "{shown:?} {requested:?}");
             }
         }
     }
@@ -105,8 +105,8 @@ mod tests {
             (of("a", None), of("a", Some("q")), Likeness::Same),
             (of("a", Some("p")), of("a", None), Likeness::Same),
         ];
-        for (asked, shown, expected) in rows {
-            assert_eq!(object(&asked, &shown), expected, "{asked:?} {shown:?}");
+        for (requested, shown, expected) in rows {
+            assert_eq!(object(&requested, &shown), expected, "{requested:?} {shown:?}");
         }
     }
 }

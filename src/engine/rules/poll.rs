@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::completion::Missing;
 use super::errors::{self, ErrorClass};
 use super::evidence::Evidence;
-use super::{completion, gone, progress};
+use super::{completion, missing_model, progress};
 use crate::api::{Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
@@ -55,8 +55,8 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
                 // A truncated list proves nothing. But a service that has lost the operation will not show it later either.
                 None if listing.truncated && draft.memory.contradictions < MAX_TRUNCATED_LISTS => {
                     draft.memory.contradictions += 1;
-                    let pause = timing::retry_delay(draft.memory.contradictions, draft.seed());
-                    draft.record_and_delay(pause)
+                    let delay = timing::retry_delay(draft.memory.contradictions, draft.seed());
+                    draft.record_and_delay(delay)
                 }
                 None => {
                     let evidence = Evidence::of(draft, listing, claimed);
@@ -64,19 +64,19 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
                         let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.seems_older(operation);
                         listing.operations.iter().any(may_be)
                     };
-                    let proves = !listing.truncated && !evidence.is_some_and(may_show_it);
-                    completion::operation_not_found(draft, if proves { Missing::Operation } else { Missing::Inconclusive })
+                    let is_certain = !listing.truncated && !evidence.is_some_and(may_show_it);
+                    completion::operation_not_found(draft, if is_certain { Missing::Operation } else { Missing::Inconclusive })
                 }
             }
         }
         Observation::Polled(PollResult::Failed(error)) | Observation::Listed { result: Err(error), .. }
-            if gone::is_uncertain(draft, error) =>
+            if missing_model::is_uncertain(draft, error) =>
         {
-            gone::check_model()
+            missing_model::check_model()
         }
-        Observation::ModelChecked(presence) => match gone::error_of(draft, presence) {
+        Observation::ModelChecked(presence) => match missing_model::error_of(draft, presence) {
             Some(error) => model_unknown(draft, &error),
-            None => gone::decide(draft),
+            None => missing_model::decide(draft),
         },
         Observation::Polled(PollResult::Failed(error))
         | Observation::Listed { result: Err(error), .. }
@@ -89,8 +89,8 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
                     format!("operation {id} is still running but cannot be polled: {}", blocker.message),
                 );
             }
-            let pause = timing::cluster_recheck(draft.blocked_for());
-            draft.record_and_delay(pause)
+            let delay = timing::cluster_recheck(draft.blocked_for());
+            draft.record_and_delay(delay)
         }
         Observation::None
         | Observation::ModelResolved(_)
@@ -104,18 +104,18 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
 fn operation_found(draft: &mut Draft<'_>, operation: &Operation, retry_after: Option<Duration>) -> Next {
     let settings = draft.input.settings;
     draft.memory.consecutive_errors = 0;
-    (draft.memory.not_yet_listed, draft.memory.gone_since) = (false, None);
+    (draft.memory.not_yet_listed, draft.memory.model_missing_since) = (false, None);
     if operation.phase.ended() {
         return completion::ended(draft, operation);
     }
     draft.memory.contradictions = 0;
     let now = draft.now;
     let written = draft.memory.progress_written_at;
-    let mut pause = settings.poll_min;
+    let mut delay = settings.poll_min;
     let cancelling = draft.status.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling);
     if let Some(run) = draft.status.run.as_mut() {
         let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| timing::elapsed(submitted.timestamp(), now));
-        pause = if cancelling {
+        delay = if cancelling {
             timing::cancel_poll_interval(settings)
         } else {
             timing::poll_interval(settings, elapsed, (&draft.desired.uid, now))
@@ -145,7 +145,7 @@ fn operation_found(draft: &mut Draft<'_>, operation: &Operation, retry_after: Op
     }
     // A user waits for the end of an operation that is being cancelled, and the cancellation may have to be repeated.
     let longest = if cancelling { timing::SERVICE_RECHECK } else { timing::MAX_RETRY_AFTER };
-    draft.record_and_delay(pause.max(timing::retry_after(retry_after).min(longest)))
+    draft.record_and_delay(delay.max(timing::retry_after(retry_after).min(longest)))
 }
 
 /// Handles an operation that the service does not show. A recent one may not be visible yet; otherwise the list is requested.
@@ -153,8 +153,8 @@ fn operation_not_visible(draft: &mut Draft<'_>) -> Next {
     let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
     let age = timing::elapsed(submitted, draft.now);
     if age < timing::visibility_timeout(draft.input.settings) {
-        let pause = timing::poll_interval(draft.input.settings, age, draft.seed());
-        return draft.record_and_delay(pause);
+        let delay = timing::poll_interval(draft.input.settings, age, draft.seed());
+        return draft.record_and_delay(delay);
     }
     draft.memory.consecutive_errors = 0;
     let kind = draft.kind();
@@ -177,28 +177,28 @@ fn model_unknown(draft: &mut Draft<'_>, error: &ServiceError) -> Next {
 /// Polls again later, without a write.
 fn poll_again(draft: &mut Draft<'_>) -> Next {
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
-    let pause = timing::retry_delay(draft.memory.consecutive_errors, draft.seed());
-    draft.record_and_delay(pause)
+    let delay = timing::retry_delay(draft.memory.consecutive_errors, draft.seed());
+    draft.record_and_delay(delay)
 }
 
 /// Handles a failed call. The operation counts as running, and its id stays recorded.
 pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, what: &str) -> Next {
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
     // `azure::limiter` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
-    let mut pause = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).min(timing::SERVICE_RECHECK);
+    let mut delay = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).min(timing::SERVICE_RECHECK);
     if error.kind == ServiceErrorKind::NotFound {
         // From then on the operator checks whether the model exists.
         let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
         let settings = draft.input.settings;
-        let in_question = timing::visibility_timeout(settings).saturating_sub(timing::elapsed(submitted, draft.now));
-        pause = if in_question.is_zero() { pause } else { pause.min(in_question.max(settings.poll_min)) };
+        let until_check = timing::visibility_timeout(settings).saturating_sub(timing::elapsed(submitted, draft.now));
+        delay = if until_check.is_zero() { delay } else { delay.min(until_check.max(settings.poll_min)) };
     }
     let passing = match errors::class(error.kind) {
         ErrorClass::Transient | ErrorClass::Permanent => true,
         ErrorClass::ActionRequired => false,
     };
     if passing && !errors::is_persistent(error, draft.memory.consecutive_errors) {
-        return draft.record_and_delay(pause);
+        return draft.record_and_delay(delay);
     }
     let reason = errors::reason(error.kind);
     // A repeated transient error is not worth a write.
@@ -207,5 +207,5 @@ pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, what: &st
         let id = run.operation_id.clone().unwrap_or_default();
         run.set_state(run.state, reason, format!("operation {id} is still running but {what}: {}", error.message));
     }
-    draft.record_and_delay(pause)
+    draft.record_and_delay(delay)
 }

@@ -20,7 +20,7 @@ pub(super) fn record(run: &mut Run, operation: &Operation) {
         run.progress = Some(progress(operation));
         run.failed_objects = failed(operation);
     }
-    run.service_state = Some(text::bounded(&operation.service_status, text::WORD)).filter(|word| !word.is_empty());
+    run.service_state = Some(text::bounded(&operation.service_status, text::WORD)).filter(|value| !value.is_empty());
     if !operation.messages.is_empty() {
         run.messages = messages(operation);
     }

@@ -28,10 +28,10 @@ pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, step: Fai
     let grows = overloaded || (step == FailedStep::Submission && !transient);
     draft.memory.refusals = draft.memory.refusals.saturating_add(u32::from(grows));
     let refusals = if grows { draft.memory.refusals } else { 0 };
-    let mut pause = errors::delay(error, (draft.memory.consecutive_errors, refusals), draft.seed());
+    let mut delay = errors::delay(error, (draft.memory.consecutive_errors, refusals), draft.seed());
     if step == FailedStep::Submission {
         // The delay grows, whatever backoff the response requests.
-        pause = pause.max(timing::retry_delay(draft.memory.consecutive_errors, draft.seed()));
+        delay = delay.max(timing::retry_delay(draft.memory.consecutive_errors, draft.seed()));
     }
     let mut until_deadline = None;
     if let Some(run) = draft.status.run.as_mut() {
@@ -53,9 +53,9 @@ pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, step: Fai
         let deadline = run.waiting_since_time.and_then(|since| timing::moment_after(since, draft.desired.policy.wait_deadline));
         until_deadline = deadline.map(|deadline| timing::elapsed(draft.now, deadline));
     }
-    draft.delay_poll(pause);
+    draft.delay_poll(delay);
     // The wait ends at its deadline, however long the delay is.
-    Next::record(Effect::None, until_deadline.into_iter().chain([pause]).min())
+    Next::record(Effect::None, until_deadline.into_iter().chain([delay]).min())
 }
 
 /// Whether a run with this reason waits because a call was refused or failed.

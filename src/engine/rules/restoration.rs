@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{decisions, triggers, waiting};
+use super::{triggers, user_decisions, waiting};
 use crate::api::{HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType};
 use crate::engine::draft::Draft;
 use crate::engine::{DecisionMemory, draft, timing};
@@ -94,7 +94,7 @@ pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
             run.requested_time = Time::from(created);
         }
         // A list that is read now may be too early to show a recent submission.
-        decisions::require(draft, "the status was edited, so the time of the submission is unknown");
+        user_decisions::require(draft, "the status was edited, so the time of the submission is unknown");
         format!("{shown}, submitted in the future: a user decides what it started")
     } else if !run.state.ended() && run.waiting_since_time.as_ref().is_some_and(is_ahead) {
         run.waiting_since_time = Some(Time::from(now));

@@ -20,7 +20,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
                 return if can_be_cancelled { Next::Cancel { cause, id } } else { completion::abandon_at_deadline(draft, &id) };
             }
             match draft.poll_due_in() {
-                Some(pause) => Next::record(Effect::None, Some(pause)),
+                Some(delay) => Next::record(Effect::None, Some(delay)),
                 None => poll::poll(draft, id),
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::errors::{self, ErrorClass};
 use super::evidence::{self, Ambiguity, Evidence};
-use super::{cancel_request, completion, decisions, gone, interrupts};
+use super::{cancel_request, completion, interrupts, missing_model, user_decisions};
 use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
@@ -32,42 +32,44 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
                 let message = format!("the response to the submission was lost, so the operator reads the service's list: {message}");
                 run.set_state(RunState::Submitting, Reason::ResolvingSubmission, message);
             }
-            let pause = draft.input.settings.poll_min;
-            draft.record_and_delay(pause)
+            let delay = draft.input.settings.poll_min;
+            draft.record_and_delay(delay)
         }
         Observation::Submission(Submission::NotStarted(error)) if errors::class(error.kind) == ErrorClass::Permanent => {
             completion::end(draft, RunState::Failed, Reason::RequestRejected, error.message.clone())
         }
         Observation::Submission(Submission::NotStarted(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => Next::Wait,
-        Observation::None if decisions::is_needed(draft) => await_user_decision(draft),
+        Observation::None if user_decisions::is_needed(draft) => await_user_decision(draft),
         // After a restart, or after a lost response.
         Observation::None => {
-            if let Some(pause) = draft.poll_due_in() {
-                Next::record(Effect::None, Some(pause))
+            if let Some(delay) = draft.poll_due_in() {
+                Next::record(Effect::None, Some(delay))
             } else {
                 let (kind, since) = (draft.kind(), draft.intent());
                 draft.memory.listed_at = Some(draft.now);
-                Next::keep(Effect::List(kind, since), None)
+                Next::unchanged(Effect::List(kind, since), None)
             }
         }
         Observation::Listed { kind, result: Ok(listing), claimed } if *kind == draft.kind() => resolve_by_list(draft, listing, claimed),
         Observation::Polled(PollResult::Found { operation, .. })
-            if decisions::operation_to_adopt(draft).is_some_and(|id| id.same(operation.id.as_str())) =>
+            if user_decisions::operation_to_adopt(draft).is_some_and(|id| id.same(operation.id.as_str())) =>
         {
-            if evidence::began_before(operation, draft.intent()) {
+            if evidence::started_before(operation, draft.intent()) {
                 return reject_adopt(draft, "the operation started before the submission");
             }
             adopt(draft, operation)
         }
-        Observation::Polled(PollResult::NotFound) if decisions::operation_to_adopt(draft).is_some() => {
+        Observation::Polled(PollResult::NotFound) if user_decisions::operation_to_adopt(draft).is_some() => {
             reject_adopt(draft, "the service does not show the operation")
         }
-        Observation::Listed { result: Err(error), .. } if !decisions::is_needed(draft) && gone::is_uncertain(draft, error) => {
-            gone::check_model()
+        Observation::Listed { result: Err(error), .. }
+            if !user_decisions::is_needed(draft) && missing_model::is_uncertain(draft, error) =>
+        {
+            missing_model::check_model()
         }
-        Observation::ModelChecked(presence) => match gone::error_of(draft, presence) {
+        Observation::ModelChecked(presence) => match missing_model::error_of(draft, presence) {
             Some(error) => list_failed(draft, &error, timing::SERVICE_RECHECK),
-            None => gone::decide(draft),
+            None => missing_model::decide(draft),
         },
         Observation::Listed { result: Err(error), .. }
         | Observation::Polled(PollResult::Failed(error))
@@ -75,14 +77,14 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         Observation::Blocked(blocker) => {
             let message = format!("the response to the submission was lost, and the submission cannot be resolved: {}", blocker.message);
             record_unresolved(draft, blocker.reason, &message, &blocker.message);
-            let pause = timing::cluster_recheck(timing::elapsed(draft.intent(), draft.now));
-            draft.record_and_delay(pause)
+            let delay = timing::cluster_recheck(timing::elapsed(draft.intent(), draft.now));
+            draft.record_and_delay(delay)
         }
         Observation::ModelResolved(_)
         | Observation::Listed { .. }
         | Observation::Turn(_)
         | Observation::Polled(PollResult::Found { .. } | PollResult::NotFound)
-        | Observation::CancelRequested(_) => Next::keep(Effect::None, Some(timing::CLUSTER_RECHECK)),
+        | Observation::CancelRequested(_) => Next::unchanged(Effect::None, Some(timing::CLUSTER_RECHECK)),
     }
 }
 
@@ -100,14 +102,14 @@ fn accepted(
         run.activity_id = activity_id.map(|id| text::bounded(id, text::WORD));
         run.started_time = Some(Time::from(draft.now));
     }
-    let pause = draft.input.settings.poll_min.max(timing::retry_after(retry_after));
-    let next = track(draft, id, pause);
+    let delay = draft.input.settings.poll_min.max(timing::retry_after(retry_after));
+    let next = track(draft, id, delay);
     draft.memory.not_yet_listed = true;
     next
 }
 
 /// Records the operation's id, by which the run is tracked from now on.
-fn track(draft: &mut Draft<'_>, id: &OperationId, pause: Duration) -> Next {
+fn track(draft: &mut Draft<'_>, id: &OperationId, delay: Duration) -> Next {
     if let Some(run) = draft.status.run.as_mut() {
         run.operation_id = Some(id.to_string());
         run.candidates.clear();
@@ -121,7 +123,7 @@ fn track(draft: &mut Draft<'_>, id: &OperationId, pause: Duration) -> Next {
     draft.memory = DecisionMemory { progress_written_at: Some(draft.now), ..DecisionMemory::default() };
     // A trigger, a cancellation or a deletion may have come already.
     let continues = interrupts::cancel_cause(draft, due).is_none() && !draft.is_deleting();
-    draft.record_and_delay(if continues { pause } else { Duration::ZERO })
+    draft.record_and_delay(if continues { delay } else { Duration::ZERO })
 }
 
 /// Adopts the operation of a submission whose response was lost.
@@ -140,13 +142,13 @@ fn adopt(draft: &mut Draft<'_>, operation: &Operation) -> Next {
 
 /// Waits for a user's decision on the submission. If both annotations are set, `adopt` is tried, because it submits nothing.
 fn await_user_decision(draft: &mut Draft<'_>) -> Next {
-    if let Some(id) = decisions::operation_to_adopt(draft) {
+    if let Some(id) = user_decisions::operation_to_adopt(draft) {
         return match draft.poll_due_in() {
-            Some(pause) => Next::record(Effect::None, Some(pause)),
-            None => Next::keep(Effect::Poll(OperationRef::by_id(id)), None),
+            Some(delay) => Next::record(Effect::None, Some(delay)),
+            None => Next::unchanged(Effect::Poll(OperationRef::by_id(id)), None),
         };
     }
-    if decisions::is_resubmit(draft) {
+    if user_decisions::is_resubmit(draft) {
         if let Some(run) = draft.status.run.as_mut() {
             // The decision counts with this record; the next question has another value.
             run.resubmissions = run.resubmissions.saturating_add(1);
@@ -159,20 +161,20 @@ fn await_user_decision(draft: &mut Draft<'_>) -> Next {
 /// Rejects the operation that the annotation `adopt` names: the annotation is removed, and an event states the remedy.
 fn reject_adopt(draft: &mut Draft<'_>, why: &str) -> Next {
     let value = draft.desired.requests.adopt.as_deref().unwrap_or_default();
-    decisions::ignore(draft, api::ADOPT, value, why);
-    Next::keep(Effect::RemoveAnnotation(api::ADOPT), None)
+    user_decisions::ignore(draft, api::ADOPT, value, why);
+    Next::unchanged(Effect::RemoveAnnotation(api::ADOPT), None)
 }
 
 /// Resolves the submission by the list.
 fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOperations) -> Next {
-    (draft.memory.consecutive_errors, draft.memory.gone_since) = (0, None);
+    (draft.memory.consecutive_errors, draft.memory.model_missing_since) = (0, None);
     let settings = draft.input.settings;
     let Some(evidence) = Evidence::of(draft, listing, claimed) else {
-        return Next::keep(Effect::None, None);
+        return Next::unchanged(Effect::None, None);
     };
     let certain_after = timing::visibility_timeout(settings);
     let waited = timing::elapsed(draft.intent(), draft.now);
-    let certain = draft.memory.listed_at.is_some_and(|asked| timing::elapsed(draft.intent(), asked) >= certain_after);
+    let certain = draft.memory.listed_at.is_some_and(|listed_at| timing::elapsed(draft.intent(), listed_at) >= certain_after);
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.may_match(operation)).collect();
     // If a client has submitted one of the operations, those of unknown origin do not count.
     let by_clients: Vec<&Operation> = candidates.iter().copied().filter(|operation| operation.origin == Origin::Client).collect();
@@ -224,9 +226,9 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
             {
                 run.set_state(RunState::Submitting, Reason::ResolvingSubmission, message);
             }
-            let pause = timing::poll_interval(settings, waited, draft.seed());
+            let delay = timing::poll_interval(settings, waited, draft.seed());
             let certain_in = certain_after.saturating_sub(waited).max(settings.poll_min);
-            draft.record_and_delay(if certain { pause } else { pause.min(certain_in) })
+            draft.record_and_delay(if certain { delay } else { delay.min(certain_in) })
         }
     }
 }
@@ -264,17 +266,17 @@ fn require_user_decision(draft: &mut Draft<'_>, why: &str, candidates: &[Operati
             })
             .collect();
     }
-    decisions::require(draft, &format!("the response to the submission was lost, and {why}{which}"));
+    user_decisions::require(draft, &format!("the response to the submission was lost, and {why}{which}"));
     draft.memory.poll_not_before = None;
     // A user may have decided in advance.
-    let decided = decisions::operation_to_adopt(draft).is_some() || decisions::is_resubmit(draft);
+    let decided = user_decisions::operation_to_adopt(draft).is_some() || user_decisions::is_resubmit(draft);
     Next::record(Effect::None, decided.then_some(Duration::ZERO))
 }
 
 /// Handles a list that cannot be read: the submission stays unresolved. The list is not requested again before `least` has passed.
 fn list_failed(draft: &mut Draft<'_>, error: &ServiceError, least: Duration) -> Next {
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
-    let pause = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).max(least);
+    let delay = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).max(least);
     let message = format!("the response to the submission was lost, and the service's list cannot be read: {}", error.message);
     let waited = timing::elapsed(draft.intent(), draft.now);
     let late = waited >= timing::visibility_timeout(draft.input.settings);
@@ -282,10 +284,10 @@ fn list_failed(draft: &mut Draft<'_>, error: &ServiceError, least: Duration) -> 
     let too_long = waited >= draft.desired.policy.active_deadline;
     match errors::class(error.kind) {
         // The service has no such list: the list of synchronizations is not documented.
-        ErrorClass::Permanent if late && !decisions::is_needed(draft) => {
+        ErrorClass::Permanent if late && !user_decisions::is_needed(draft) => {
             return require_user_decision(draft, &format!("the service's list cannot be read ({})", error.message), &[]);
         }
-        ErrorClass::Transient if too_long && !decisions::is_needed(draft) => {
+        ErrorClass::Transient if too_long && !user_decisions::is_needed(draft) => {
             return require_user_decision(draft, &format!("the service's list cannot be read ({})", error.message), &[]);
         }
         ErrorClass::ActionRequired => record_unresolved(draft, errors::reason(error.kind), &message, &error.message),
@@ -295,21 +297,21 @@ fn list_failed(draft: &mut Draft<'_>, error: &ServiceError, least: Duration) -> 
             let reason = if lasts && error.kind != ServiceErrorKind::Rejected { Reason::Retrying } else { Reason::ResolvingSubmission };
             let why = draft.status.run.as_ref().and_then(Run::reason);
             let is_recorded = why == Some(Reason::Retrying) || why == Some(reason);
-            if !is_recorded && !decisions::is_needed(draft) {
+            if !is_recorded && !user_decisions::is_needed(draft) {
                 record_unresolved(draft, reason, &message, &error.message);
             }
         }
     }
     // From then on it blocks no other resource, however long the delay is.
     let until_free = timing::arrival_timeout(draft.input.settings).saturating_sub(timing::elapsed(draft.intent(), draft.now));
-    draft.delay_poll(pause);
-    Next::record(Effect::None, Some(if until_free.is_zero() { pause } else { pause.min(until_free) }))
+    draft.delay_poll(delay);
+    Next::record(Effect::None, Some(if until_free.is_zero() { delay } else { delay.min(until_free) }))
 }
 
 /// Records why the submission cannot be resolved. A submission that is held for a user's decision stays held.
 fn record_unresolved(draft: &mut Draft<'_>, reason: Reason, message: &str, cause: &str) {
-    if decisions::is_needed(draft) {
-        decisions::require(draft, &format!("the operation that the annotation adopt names cannot be polled: {cause}"));
+    if user_decisions::is_needed(draft) {
+        user_decisions::require(draft, &format!("the operation that the annotation adopt names cannot be polled: {cause}"));
     } else if let Some(run) = draft.status.run.as_mut() {
         run.set_state(RunState::Submitting, reason, message);
     }

@@ -10,7 +10,7 @@
 //! - if the refresh was missing, or was deleted and recreated under the same name, all of the new one's;
 //! - if the spec names another refresh than before, or one for the first time, those from now on.
 
-use crate::api::{self, FollowedRun, Reason, Status, Trigger, TriggerType};
+use crate::api::{self, Reason, Status, Trigger, TriggerType, UpstreamRun};
 use crate::engine::draft::Draft;
 use crate::engine::{Blocker, Desired, Observation, SuccessfulRun, Upstream, UpstreamRef};
 
@@ -34,7 +34,7 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
     let (after, lost) = cursor(draft.desired, before.clone(), draft.status.last_handled_work.is_none());
     let accepted = draft.status.queued.as_ref().and_then(number);
     // An accepted run starts, whether the history still has it or not.
-    let waits = |cursor: &&FollowedRun| cursor.queued.is_some() || accepted.is_some_and(|number| number > cursor.number);
+    let waits = |cursor: &&UpstreamRun| cursor.queued.is_some() || accepted.is_some_and(|number| number > cursor.number);
     let (Some(why), Some(cursor)) = (lost, before.as_ref().filter(waits)) else {
         draft.status.last_followed = after;
         return Cursor::Current;
@@ -65,7 +65,7 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
 }
 
 /// The current cursor, and why the queued runs of the previous one cannot be followed, if they cannot.
-fn cursor(desired: &Desired, before: Option<FollowedRun>, is_new: bool) -> (Option<FollowedRun>, Option<&'static str>) {
+fn cursor(desired: &Desired, before: Option<UpstreamRun>, is_new: bool) -> (Option<UpstreamRun>, Option<&'static str>) {
     const NO_LONGER: Option<&str> = Some("this resource no longer follows");
     match &desired.upstream {
         UpstreamRef::None => (None, NO_LONGER),
@@ -79,7 +79,7 @@ fn cursor(desired: &Desired, before: Option<FollowedRun>, is_new: bool) -> (Opti
                 (Some(cursor), Some("is missing"))
             }
             Some(_) | None => {
-                let cursor = FollowedRun { name: name.clone(), uid: String::new(), number: 0, successful_runs: 0, queued: None };
+                let cursor = UpstreamRun { name: name.clone(), uid: String::new(), number: 0, successful_runs: 0, queued: None };
                 (Some(cursor), NO_LONGER)
             }
         },

@@ -26,7 +26,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
     model_names::sync_with_spec(draft);
     let (moved, kind) = (has_moved(draft), draft.kind());
     let Some(run) = draft.status.run.as_mut() else {
-        return Next::keep(Effect::None, None);
+        return Next::unchanged(Effect::None, None);
     };
     if desired.drain.is_some() {
         return Next::record(Effect::None, None);
@@ -46,12 +46,10 @@ fn wait(draft: &mut Draft<'_>) -> Next {
     let deadline = run.waiting_since_time.and_then(|since| timing::moment_after(since, desired.policy.wait_deadline));
     if deadline.is_some_and(|deadline| draft.now >= deadline) {
         let waited_for = run.waiting_for.clone().unwrap_or_else(|| "its turn".to_owned());
-        let seconds = desired.policy.wait_deadline.as_secs();
-        let refusal = Some(&run.message)
-            .filter(|_| run.reason().is_some_and(refusals::refuses))
-            .map(|message| format!("; the last refusal: {message}"));
-        let message =
-            format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}{}", refusal.unwrap_or_default());
+        let refused = run.reason().is_some_and(refusals::refuses);
+        let refusal = refused.then(|| format!("; the last refusal: {}", run.message));
+        let (seconds, refusal) = (desired.policy.wait_deadline.as_secs(), refusal.unwrap_or_default());
+        let message = format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}{refusal}");
         // Triggers that came while it waited were part of it, so they are handled too.
         triggers::mark_handled(desired, &mut draft.status);
         return completion::end(draft, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
@@ -61,11 +59,11 @@ fn wait(draft: &mut Draft<'_>) -> Next {
     match &draft.input.observation {
         Observation::None => {
             let until_attempt = run.next_attempt_time.and_then(|time| timing::time_until(time.timestamp(), draft.now));
-            if let Some(pause) = until_attempt.or_else(|| draft.poll_due_in()) {
-                return Next::record(Effect::None, Some(until_deadline.map_or(pause, |deadline| deadline.min(pause))));
+            if let Some(delay) = until_attempt.or_else(|| draft.poll_due_in()) {
+                return Next::record(Effect::None, Some(until_deadline.map_or(delay, |deadline| deadline.min(delay))));
             }
             if model_names::is_resolution_due(draft) {
-                return Next::keep(Effect::ResolveModel, None);
+                return Next::unchanged(Effect::ResolveModel, None);
             }
             take_turn(draft)
         }
@@ -75,7 +73,9 @@ fn wait(draft: &mut Draft<'_>) -> Next {
         }
         Observation::ModelResolved(ModelLookup::Ambiguous(message)) => unresolved(draft, message),
         // The resolved ids were lost in between.
-        Observation::Turn(_) | Observation::Listed { .. } if model_names::unknown(run) => Next::keep(Effect::None, Some(Duration::ZERO)),
+        Observation::Turn(_) | Observation::Listed { .. } if model_names::unknown(run) => {
+            Next::unchanged(Effect::None, Some(Duration::ZERO))
+        }
         // The result is of the model that the spec named before.
         Observation::Turn(_) | Observation::Listed { .. } | Observation::CallFailed(_) | Observation::Blocked(_) if moved => {
             run.set_state(RunState::Waiting, Reason::Submitting, "about to be submitted");
@@ -87,18 +87,18 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             run.waiting_for = Some(text::bounded(ahead, text::NAME));
             run.set_state(RunState::Waiting, Reason::WaitingForTurn, format!("waits for its turn on the model, behind {ahead}"));
             // A resource that leaves the queue wakes the next one; the requeue is a safety net.
-            let pause = until_deadline.map_or(timing::SERVICE_RECHECK, |deadline| deadline.min(timing::SERVICE_RECHECK));
+            let delay = until_deadline.map_or(timing::SERVICE_RECHECK, |deadline| deadline.min(timing::SERVICE_RECHECK));
             draft.memory.poll_not_before = None;
-            Next::record(Effect::None, Some(pause))
+            Next::record(Effect::None, Some(delay))
         }
         Observation::Turn(Turn::Granted) => {
             if lists_before_submit(run, kind) {
                 if !desired.finalizer {
-                    return Next::keep(Effect::AddFinalizer, None);
+                    return Next::unchanged(Effect::AddFinalizer, None);
                 }
                 // Only running operations matter, and the list has them whenever they started.
                 let now = draft.now;
-                return Next::keep(Effect::List(OperationKind::Refresh, now), None);
+                return Next::unchanged(Effect::List(OperationKind::Refresh, now), None);
             }
             submit(draft)
         }
@@ -123,11 +123,11 @@ fn wait(draft: &mut Draft<'_>) -> Next {
         Observation::Blocked(blocker) => blocked(draft, blocker),
         // Whether the cancellation of the other client's refresh succeeded or not, only the list shows when it has ended.
         Observation::CancelRequested(_) => {
-            let pause = draft.input.settings.poll_min;
-            draft.record_and_delay(pause)
+            let delay = draft.input.settings.poll_min;
+            draft.record_and_delay(delay)
         }
         Observation::Submission(_) | Observation::Polled(_) | Observation::ModelChecked(_) => {
-            Next::keep(Effect::None, Some(timing::CLUSTER_RECHECK))
+            Next::unchanged(Effect::None, Some(timing::CLUSTER_RECHECK))
         }
     }
 }
@@ -136,7 +136,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
 /// and the reason that it was stalled for applied to the other model.
 fn take_turn(draft: &mut Draft<'_>) -> Next {
     if !has_moved(draft) {
-        return Next::keep(Effect::AcquireTurn, None);
+        return Next::unchanged(Effect::AcquireTurn, None);
     }
     if let Some(run) = draft.status.run.as_mut().filter(|run| run.reason().is_some_and(conditions::is_stalled)) {
         run.set_state(RunState::Waiting, Reason::Submitting, "about to be submitted");
@@ -169,8 +169,8 @@ fn blocked(draft: &mut Draft<'_>, blocker: &Blocker) -> Next {
     match blocker.remedy {
         Remedy::SpecChange => Next::record(Effect::None, None),
         Remedy::ClusterChange => {
-            let pause = timing::cluster_recheck(draft.blocked_for());
-            draft.record_and_delay(pause)
+            let delay = timing::cluster_recheck(draft.blocked_for());
+            draft.record_and_delay(delay)
         }
     }
 }
@@ -192,12 +192,12 @@ fn lists_before_submit(run: &Run, kind: OperationKind) -> bool {
 /// Records the intent and submits. No other function does.
 pub(super) fn submit(draft: &mut Draft<'_>) -> Next {
     let Some(run) = draft.status.run.as_mut() else {
-        return Next::keep(Effect::None, None);
+        return Next::unchanged(Effect::None, None);
     };
     if !draft.desired.finalizer {
         // The finalizer is added before the first operation can exist. Not before the turn is granted: a write before the request
         // for the turn would let another resource overtake this one.
-        return Next::keep(Effect::AddFinalizer, None);
+        return Next::unchanged(Effect::AddFinalizer, None);
     }
     run.earlier_operation_ids = run.clone().into_operations();
     (run.operation_id, run.location, run.service_state) = (None, None, None);
@@ -249,7 +249,7 @@ fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
         | Observation::CancelRequested(_)
         | Observation::ModelChecked(_)
         | Observation::CallFailed(_)
-        | Observation::Blocked(_) => Some(Next::keep(Effect::None, None)),
+        | Observation::Blocked(_) => Some(Next::unchanged(Effect::None, None)),
     }
 }
 
@@ -270,13 +270,13 @@ fn busy(draft: &mut Draft<'_>, message: &str) -> Next {
     }
     // The list shows which operation it is. If it shows none, each further refusal doubles the delay.
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
-    let pause = timing::busy_delay(draft.input.settings, waited).max(timing::retry_delay(draft.memory.consecutive_errors, draft.seed()));
-    draft.record_and_delay(pause)
+    let delay = timing::busy_delay(draft.input.settings, waited).max(timing::retry_delay(draft.memory.consecutive_errors, draft.seed()));
+    draft.record_and_delay(delay)
 }
 
 /// Handles a submission that certainly started no operation: the service would show it by now.
 fn never_arrived(draft: &mut Draft<'_>) -> Option<Next> {
-    let kept_its_turn = queue_state(draft.input.status, draft.now, draft.input.settings) == QueueState::Holding;
+    let kept_turn = queue_state(draft.input.status, draft.now, draft.input.settings) == QueueState::Holding;
     let since = Time::from(draft.intent());
     if let Some(run) = draft.status.run.as_mut() {
         // The time since the intent counts as waiting, so that a service that loses every submission is not tried forever.
@@ -286,7 +286,7 @@ fn never_arrived(draft: &mut Draft<'_>) -> Option<Next> {
     draft.emit(Reason::Resubmitted, "the submission never reached the service");
     // Another resource may have had the turn meanwhile, and then this one requests it again. Otherwise the rules of a waiting run
     // apply: suspension, deadline, another client's refresh in this list.
-    (!kept_its_turn).then(|| Next::record(Effect::None, Some(Duration::ZERO)))
+    (!kept_turn).then(|| Next::record(Effect::None, Some(Duration::ZERO)))
 }
 
 /// Handles a user's decision that the submission started no operation: the run waits for its turn again.
@@ -336,13 +336,13 @@ fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, of_our_own: bool) ->
     };
     let holder = format!("refresh {id} {whose}{}", since(operation.start));
     let now = draft.now;
-    let pause = wait_for(draft, if replace { "cancels and waits for" } else { "waits for" }, holder);
+    let delay = wait_for(draft, if replace { "cancels and waits for" } else { "waits for" }, holder);
     if replace && draft.cancel_is_due() {
         draft.memory.cancelled_at = Some(now);
         draft.emit(Reason::ConflictReplaced, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
         return Next::record(Effect::Cancel(id), None);
     }
-    draft.record_and_delay(pause)
+    draft.record_and_delay(delay)
 }
 
 /// The origin of a refresh that a schedule, a user or the service itself started.
@@ -357,8 +357,8 @@ fn blocked_by_unnamed(draft: &mut Draft<'_>, unnamed: UnnamedOperation) -> Next 
         return completion::end(draft, RunState::Failed, Reason::Conflict, message);
     }
     let holder = format!("a refresh {NOT_CANCELLABLE}{}", since(unnamed.start));
-    let pause = wait_for(draft, "waits for", holder);
-    draft.record_and_delay(pause)
+    let delay = wait_for(draft, "waits for", holder);
+    draft.record_and_delay(delay)
 }
 
 fn since(start: Option<Timestamp>) -> String {

@@ -15,7 +15,7 @@ use crate::api::{
     ADOPT, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason,
     RefreshType, RunState,
 };
-use crate::engine::{Blocker, Observation, Remedy, Upstream, question};
+use crate::engine::{Blocker, Observation, Remedy, Upstream, resubmit_value};
 use crate::operation::{FailureCause, ModelIds, ModelLookup, OperationKind, Phase, ServiceErrorKind};
 
 #[derive(Clone, Debug)]
@@ -167,7 +167,7 @@ fn play(world: &mut World, act: Act) {
         }
         Act::Adopt(None) => drop(world.annotate(ADOPT, None)),
         Act::Resubmit(value) => {
-            let asked = world.status().run.as_ref().map_or_else(|| "run-1-attempt-1".to_owned(), question);
+            let asked = world.status().run.as_ref().map_or_else(|| "run-1-attempt-1".to_owned(), resubmit_value);
             world.annotate(RESUBMIT, Some(value.unwrap_or(&asked)));
         }
         Act::Hinder(preparation_failure) => {

@@ -13,8 +13,8 @@ use crate::api::{
 };
 use crate::engine::reconcile::{Transient, View as _};
 use crate::engine::{
-    Blocker, DecisionMemory, Desired, DrainMode, Effect, Event, External, Observation, QueueState, Settings, Upstream, question,
-    queue_state,
+    Blocker, DecisionMemory, Desired, DrainMode, Effect, Event, External, Observation, QueueState, Settings, Upstream, queue_state,
+    resubmit_value,
 };
 use crate::operation::{ModelLookup, OperationKind};
 
@@ -196,7 +196,7 @@ impl World {
 
     /// Answers what is asked about the submission: it started nothing.
     pub(super) fn resubmit(&mut self) -> &mut Self {
-        let value = question(self.run());
+        let value = resubmit_value(self.run());
         self.annotate(RESUBMIT, Some(&value))
     }
 

@@ -145,7 +145,7 @@ fn recovers(world: &World, began: Second) -> Result<Option<Action>, Broken> {
         let ended = resource.now().status.run.as_ref().is_some_and(|run| run.state.ended());
         let mends = resource.suspended() || is_held(resource);
         // What follows the resource that ails has nothing to do before that one is well.
-        let follows = resource.now().status.run.is_none() && resource.now().edition.manifest.follows() == Some("resource-0");
+        let follows = resource.now().status.run.is_none() && resource.now().edition.manifest.upstream_name() == Some("resource-0");
         !resource.gone && !mends && !follows && (!ended || resource.deleted.is_some())
     };
     // An uninstall waits for what ails too.

@@ -7,7 +7,7 @@ use tabular_operator::api::{
     CancelCause, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType,
 };
 use tabular_operator::engine::reconcile::{Call, NextEffect, PendingDecision};
-use tabular_operator::engine::{Effect, Event, Observation, QueueState, question, queue_state};
+use tabular_operator::engine::{Effect, Event, Observation, QueueState, queue_state, resubmit_value};
 use tabular_operator::operation::{CancelResult, Operation, OperationId, Origin, Phase, PollResult, Submission};
 
 use crate::accepted;
@@ -197,7 +197,7 @@ pub fn decided(world: &World, resource: usize, after: &Status) -> Option<String>
     let after = after.run.as_ref().filter(|after| after.number == before.number && after.attempt == before.attempt)?;
     let held = before.state == RunState::Submitting && before.reason == Reason::SubmissionUnknown.as_str();
     let again = matches!(after.state, RunState::Waiting | RunState::Cancelled);
-    (held && again).then(|| question(before))
+    (held && again).then(|| resubmit_value(before))
 }
 
 /// What holds for a run at its first record: nothing that began an earlier one begins it.

@@ -11,7 +11,7 @@ use tabular_operator::api::{
     ModelRefreshSpec, ModelResource as Manifest, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status, Trigger,
 };
 use tabular_operator::engine::reconcile::View;
-use tabular_operator::engine::{Desired, External, Upstream, question};
+use tabular_operator::engine::{Desired, External, Upstream, resubmit_value};
 
 use super::{Second, moment};
 use crate::accepted::Asked;
@@ -339,8 +339,8 @@ impl Resource {
     }
 
     /// What is asked, or would be, about the submission of the latest run.
-    fn question(&self) -> String {
-        self.now().status.run.as_ref().map_or_else(|| FIRST.to_owned(), question)
+    fn resubmit_value(&self) -> String {
+        self.now().status.run.as_ref().map_or_else(|| FIRST.to_owned(), resubmit_value)
     }
 
     /// Whether a status of it is as somebody has edited it.
@@ -372,7 +372,7 @@ impl Resource {
                     run.is_some_and(|run| run.state == RunState::Submitting) && self.annotation(api::ADOPT) != Some(&format!("op-{op}"))
                 }
                 Wish::Resubmit => self.annotation(api::RESUBMIT).is_none(),
-                Wish::Leftover => self.annotation(api::RESUBMIT).is_none() && self.question() != FIRST,
+                Wish::Leftover => self.annotation(api::RESUBMIT).is_none() && self.resubmit_value() != FIRST,
                 Wish::Release => self.annotation(api::RELEASE).is_none(),
                 Wish::Manifest => {
                     let annotations = metadata(&self.now().edition.manifest).annotations.as_ref();
@@ -414,7 +414,7 @@ impl Resource {
             Wish::Deletion(policy) => self.edit(|spec| spec.deletion_policy = policy),
             Wish::Model => self.edit(|spec| spec.model = if spec.model == model(0) { model(1) } else { model(0) }),
             Wish::Adopt(op) => self.annotate(api::ADOPT, &format!("op-{op}")),
-            Wish::Resubmit => self.annotate(api::RESUBMIT, &self.question()),
+            Wish::Resubmit => self.annotate(api::RESUBMIT, &self.resubmit_value()),
             Wish::Leftover => self.annotate(api::RESUBMIT, FIRST),
             Wish::Release => self.annotate(api::RELEASE, "true"),
             Wish::Manifest => self.label(|metadata| (metadata.annotations, metadata.finalizers) = (None, None)),

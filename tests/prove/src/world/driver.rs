@@ -121,7 +121,7 @@ impl World {
 
     /// The refresh that a resource follows.
     fn followed_by(&self, view: &Object) -> Option<Upstream> {
-        let index: usize = view.edition.manifest.follows()?.strip_prefix("resource-")?.parse().ok()?;
+        let index: usize = view.edition.manifest.upstream_name()?.strip_prefix("resource-")?.parse().ok()?;
         self.resources.get(index)?.followed()
     }
 

@@ -185,7 +185,7 @@ impl World {
     /// A refresh has changed: those that follow it look again.
     pub(super) fn tell_followers(&mut self, resource: usize) {
         let name = format!("resource-{resource}");
-        let follows = |other: &&usize| self.resources[**other].now().edition.manifest.follows() == Some(name.as_str());
+        let follows = |other: &&usize| self.resources[**other].now().edition.manifest.upstream_name() == Some(name.as_str());
         let all: Vec<usize> = (0..self.resources.len()).collect();
         for other in all.iter().filter(follows).copied().collect::<Vec<_>>() {
             self.touch(other);

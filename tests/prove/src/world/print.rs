@@ -303,7 +303,7 @@ impl<'a> Print<'a> {
             location,
             resolved,
             poll_before_cancel,
-            gone_since,
+            model_missing_since,
             run_in_progress,
             // It counts while a submission is unresolved: with the times of its intent.
             own_intent: _,
@@ -313,7 +313,7 @@ impl<'a> Print<'a> {
         let paused = poll_delayed_at.map(|at| since(at).min(0));
         let cancelled = cancelled_at.map(|at| since(at).min(31));
         let listed = listed_at.map(since);
-        self.put(gone_since.map(since));
+        self.put(model_missing_since.map(since));
         self.put((not_yet_listed, location, poll_before_cancel));
         self.put(run_in_progress.as_ref().map(|run| (run.number, run.attempt, &run.operation_id)));
         if let Some(ResolvedModel { names: _, ids, at }) = resolved {

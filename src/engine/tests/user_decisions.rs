@@ -3,7 +3,7 @@
 use super::service::{CallFate, SubmitFate, unreachable};
 use super::world::{World, secs};
 use crate::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::question;
+use crate::engine::resubmit_value;
 
 /// A submission that a user has to decide about, of both kinds: it is in a list that is cut short.
 fn held() -> [World; 2] {
@@ -72,9 +72,9 @@ fn resubmit_counts_for_the_question_that_it_names() {
 fn resubmit_never_counts_twice() {
     for mut world in held() {
         world.service.submit_fates.push_back(SubmitFate::LostAfter);
-        let first = question(world.run());
+        let first = resubmit_value(world.run());
         world.resubmit().run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
-        assert_eq!((question(world.run()).as_str(), world.service.submits), ("run-1-attempt-1-2", 2));
+        assert_eq!((resubmit_value(world.run()).as_str(), world.service.submits), ("run-1-attempt-1-2", 2));
         // A tool sets the value again that was followed. It is removed, and nothing is submitted.
         world.annotate(RESUBMIT, Some(&first)).restart().run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, annotation(&world, RESUBMIT)), (2, None));
@@ -179,7 +179,7 @@ fn adopt_of_an_earlier_attempt_is_refused() {
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world.annotate(ADOPT, Some("op-1")).run_for(secs(5)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(ignored(&world)[0].contains("earlier run or attempt"), "{:?}", ignored(&world));
-    assert_eq!(question(world.run()), "run-1-attempt-2");
+    assert_eq!(resubmit_value(world.run()), "run-1-attempt-2");
 }
 
 #[test]

@@ -17,7 +17,7 @@ const SHOWN: usize = 64;
 /// The value of the annotation `resubmit` that answers the question about a run's present submission: the run, the attempt and, from the
 /// second question about that attempt on, its number.
 #[must_use]
-pub fn question(run: &Run) -> String {
+pub fn resubmit_value(run: &Run) -> String {
     answer_after(run, run.resubmissions)
 }
 
@@ -53,7 +53,7 @@ fn validate_adopt(draft: &Draft<'_>, value: &str) -> Result<OperationId, &'stati
 /// Whether the annotation `resubmit` answers the question about the present submission.
 pub(super) fn is_resubmit(draft: &Draft<'_>) -> bool {
     let run = draft.status.run.as_ref().filter(|run| run.state == RunState::Submitting);
-    !draft.is_deleting() && run.is_some_and(|run| draft.desired.requests.resubmit.as_deref() == Some(&*question(run)))
+    !draft.is_deleting() && run.is_some_and(|run| draft.desired.requests.resubmit.as_deref() == Some(&*resubmit_value(run)))
 }
 
 /// The annotation that will be removed now: its decision was applied, or it answers nothing, which an event reports.
@@ -150,7 +150,7 @@ fn remedy(draft: &Draft<'_>) -> Option<String> {
     } else {
         format!(
             "to follow an operation, run `{adopt}`; if it started none, run `{}`",
-            draft.desired.annotate(api::RESUBMIT, &question(run))
+            draft.desired.annotate(api::RESUBMIT, &resubmit_value(run))
         )
     })
 }

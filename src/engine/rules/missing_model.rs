@@ -19,7 +19,7 @@ pub(super) fn is_uncertain(draft: &Draft<'_>, error: &ServiceError) -> bool {
 
 /// Checks whether the model exists.
 pub(super) fn check_model() -> Next {
-    Next::keep(Effect::FindModel, None)
+    Next::unchanged(Effect::FindModel, None)
 }
 
 /// The error that a response other than [`Presence::Absent`] counts as; `None` if the model is gone.
@@ -32,7 +32,7 @@ pub(super) fn error_of(draft: &mut Draft<'_>, presence: &Presence) -> Option<Ser
             ServiceError { kind: ServiceErrorKind::InvalidResponse, message, retry_after: None, activity_id: None }
         }
     };
-    draft.memory.gone_since = None;
+    draft.memory.model_missing_since = None;
     Some(error)
 }
 
@@ -40,8 +40,8 @@ pub(super) fn error_of(draft: &mut Draft<'_>, presence: &Presence) -> Option<Ser
 pub(super) fn decide(draft: &mut Draft<'_>) -> Next {
     let settings = draft.input.settings;
     // If the clock was set back, the count starts again.
-    let since = draft.memory.gone_since.filter(|since| *since <= draft.now).unwrap_or(draft.now);
-    draft.memory.gone_since = Some(since);
+    let since = draft.memory.model_missing_since.filter(|since| *since <= draft.now).unwrap_or(draft.now);
+    draft.memory.model_missing_since = Some(since);
     let left = settings.listing_lag.saturating_sub(timing::elapsed(since, draft.now));
     if left.is_zero() {
         return completion::operation_not_found(draft, Missing::Model);
@@ -53,6 +53,6 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Next {
             format!("{what} cannot be polled because the model was deleted: the run ends at {until} unless the model exists again by then");
         run.set_state(run.state, errors::reason(ServiceErrorKind::NotFound), message);
     }
-    let pause = left.min(timing::SERVICE_RECHECK);
-    draft.record_and_delay(pause)
+    let delay = left.min(timing::SERVICE_RECHECK);
+    draft.record_and_delay(delay)
 }
