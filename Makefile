@@ -26,7 +26,7 @@ build: need-cargo control-plane tools programs ## Build the operator, the local 
 .PHONY: test
 test: build $(if $(LINUX),image) ## Run every test: unit, property and end-to-end tests, generated files, and the demo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
-	$(call timed,model check,$(RELEASE)/prove explore --most 3000000 && $(RELEASE)/prove gaps && $(RELEASE)/prove walk)
+	$(call timed,model check,$(RELEASE)/model explore --most 3000000 && $(RELEASE)/model gaps && $(RELEASE)/model walk)
 	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/tools/control-plane/build.sh)")
 
 .PHONY: check
@@ -83,14 +83,14 @@ image: programs builder ## Build the image as an OCI layout in target/image, wit
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Run the demo on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name uses a cluster of your kubeconfig
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/tools/control-plane/build.sh)") $(if $(KEEP),--keep)
 
-.PHONY: prove
-prove: programs ## Run the full model check (SCHEDULES=1000000); SEED=n replays one random schedule with its trace; both: as many schedules from that seed
-	@$(if $(SEED),$(RELEASE)/prove walk --seed $(SEED) $(if $(SCHEDULES),--count $(SCHEDULES)),$(RELEASE)/prove explore --full && $(RELEASE)/prove gaps && \
-	  $(RELEASE)/prove walk --count $(or $(SCHEDULES),1000000))
+.PHONY: model-check
+model-check: programs ## Run the full model check (SCHEDULES=1000000); SEED=n replays one random schedule with its trace; both: as many schedules from that seed
+	@$(if $(SEED),$(RELEASE)/model walk --seed $(SEED) $(if $(SCHEDULES),--count $(SCHEDULES)),$(RELEASE)/model explore --full && $(RELEASE)/model gaps && \
+	  $(RELEASE)/model walk --count $(or $(SCHEDULES),1000000))
 
 .PHONY: mutants
-mutants: need-cargo ## Apply each patch of tests/prove/mutants to a copy of the sources, and check that its tests fail; ONLY=name selects one
-	@tests/prove/mutants.sh $(ONLY)
+mutants: need-cargo ## Apply each patch of tests/model/mutants to a copy of the sources, and check that its tests fail; ONLY=name selects one
+	@tests/model/mutants.sh $(ONLY)
 
 .PHONY: bench
 bench: build ## Run the benchmark: runs, polls, memory and lag (SIZES="200 2000"); not a test
@@ -142,7 +142,7 @@ chart-lint:
 
 .PHONY: programs
 programs: need-cargo
-	$(call timed,operator and local Azure,deploy/image/compile.sh --bin tabular-operator --bin simulator --bin demo --bin prove)
+	$(call timed,operator and local Azure,deploy/image/compile.sh --bin tabular-operator --bin simulator --bin demo --bin model)
 
 .PHONY: control-plane
 control-plane:

@@ -14,7 +14,7 @@ fail() { echo "deploy/image/compile.sh: $*" >&2; exit 1; }
 
 # The features of a library depend on the packages of the same build. It is always these packages, so that the image contains the same
 # program as the tests.
-packages=(-p tabular-operator -p simulator -p e2e -p prove)
+packages=(-p tabular-operator -p simulator -p e2e -p model)
 
 arguments=() target=''
 while [ $# -gt 0 ]; do

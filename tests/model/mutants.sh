@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Tests the proof: applies each mutant of tests/model/mutants to a copy of the sources, and sees that its check goes red.
+# Usage: mutants.sh [NAME...]
+#
+# A mutant is a patch below three lines of its own: `Title:` what it breaks, `Check:` the command that has to notice, either
+# `model ARGUMENTS` or `cargo test ARGUMENTS`, and an empty one. It fails where a patch no longer applies, where a mutant does not
+# compile or is not noticed, and where a check is red without any mutant.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+root=$PWD
+copy=$root/target/mutants
+logs=$root/target/mutants-logs
+# No build and no check takes longer than this, in seconds: the first build makes the libraries too.
+limit=${MUTANTS_LIMIT:-1200}
+# The libraries are those of any other test build; what explores is built fast enough for that.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+fast=(--config 'profile.dev.package.tabular-operator.opt-level=1' --config 'profile.dev.package.model.opt-level=1')
+
+# Makes the copy what the working tree is. Only what differs is written, so that only what differs is built anew.
+fresh_copy() {
+  git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
+    [ -f "$file" ] || continue
+    cmp -s "$file" "$copy/$file" || { mkdir -p "$(dirname "$copy/$file")"; cp "$file" "$copy/$file"; }
+  done
+}
+
+# limited COMMAND...: runs it in the copy, at most for the limit; 124 where that was reached.
+limited() {
+  (cd "$copy" && exec "$@") &
+  local work=$! status=0
+  (sleep "$limit" && { pkill -P "$work"; kill "$work"; }) > /dev/null 2>&1 &
+  local alarm=$!
+  wait "$work" || status=$?
+  if kill -0 "$alarm" 2> /dev/null; then
+    pkill -P "$alarm" || true
+    wait "$alarm" 2> /dev/null || true
+  else
+    status=124
+  fi
+  return "$status"
+}
+
+build() {
+  case "$1" in
+    "model "*) limited cargo build "${fast[@]}" --quiet --locked -p model ;;
+    "cargo test "*) limited cargo test --quiet --locked --lib --no-run ;;
+    *) echo "error: no such check: $1" >&2; exit 2 ;;
+  esac
+}
+
+check() {
+  local arguments
+  read -ra arguments <<< "${1#model }"
+  case "$1" in
+    "model "*) limited "$CARGO_TARGET_DIR/debug/model" "${arguments[@]}" ;;
+    *) read -ra arguments <<< "${1#cargo test }"; limited cargo test --quiet --locked --lib "${arguments[@]}" ;;
+  esac
+}
+
+# What went red, by the log of a check: a law, or the tests.
+broken_in() {
+  sed -nE 's/^BROKEN: ([^:]*):.*/\1/p; s/^    ([a-z_]+(::[a-z_0-9]+)+)$/\1/p' "$1" | sort -u | head -n 2 | paste -sd ',' - | sed 's/,/, /g'
+}
+
+row() { printf '%-26s  %-74s  %-34s  %4s s  %s\n' "$@"; }
+
+names=("$@")
+[ ${#names[@]} -gt 0 ] || names=($(cd tests/model/mutants && ls -- *.patch | sed 's/\.patch$//'))
+mkdir -p "$copy" "$logs"
+began=$SECONDS failed=0
+
+# First without any mutant: a check that is red anyway proves nothing.
+fresh_copy
+while IFS= read -r one; do
+  if ! { build "$one" && check "$one"; } > "$logs/unchanged.log" 2>&1; then
+    cat "$logs/unchanged.log" >&2
+    echo "error: '$one' fails without any mutant" >&2
+    exit 1
+  fi
+done <<< "$(cd tests/model/mutants && sed -n 's/^Check: //p' "${names[@]/%/.patch}" | sort -u)"
+echo "without a mutant every check is green: $((SECONDS - began)) s"
+
+row mutant 'what it breaks' check time 'what went red'
+for name in "${names[@]}"; do
+  patch=tests/model/mutants/$name.patch log=$logs/$name.log start=$SECONDS
+  title=$(sed -n 's/^Title: //p' "$patch") one=$(sed -n 's/^Check: //p' "$patch")
+  fresh_copy
+  status=0
+  if ! patch --quiet --force --no-backup-if-mismatch --strip 1 --directory "$copy" < "$patch" > "$log" 2>&1; then
+    verdict="DOES NOT APPLY: make the patch anew" failed=1
+  elif ! build "$one" > "$log" 2>&1; then
+    verdict="DOES NOT COMPILE: see ${log#"$root/"}" failed=1
+  elif check "$one" > "$log" 2>&1; then
+    verdict="NOT NOTICED" failed=1
+  else
+    status=$?
+    verdict=$(broken_in "$log")
+    if [ "$status" -eq 124 ]; then
+      verdict="NOT NOTICED within $limit s" failed=1
+    elif [ -z "$verdict" ]; then
+      verdict="FAILED otherwise: see ${log#"$root/"}" failed=1
+    fi
+  fi
+  row "$name" "$title" "$one" "$((SECONDS - start))" "$verdict"
+done
+fresh_copy
+find "$copy" \( -name '*.rej' -o -name '*.orig' \) -delete
+[ "$failed" -eq 0 ] && echo "${#names[@]} mutants, all noticed: $((SECONDS - began)) s" ||
+  echo "of ${#names[@]} mutants some were not noticed: $((SECONDS - began)) s" >&2
+exit "$failed"
