@@ -14,8 +14,8 @@ use super::identity::Identity;
 use super::identity::entra::Entra;
 use super::identity::managed::Metadata;
 use super::identity::tokens::Tokens;
-use super::limiter::Traffic;
-use super::power_bi::{self, ModelName, Named, scale_out};
+use super::limiter::CallLimiter;
+use super::power_bi::{self, ModelName, ModelRef, scale_out};
 use super::refreshes::{self, Window};
 use super::session::{Session, Shared};
 use super::settings::{Settings, SettingsError};
@@ -42,9 +42,9 @@ impl Azure {
 
     pub(super) fn assemble(settings: Settings, http: Client, metadata: Metadata) -> Self {
         let tokens = Tokens::new(Entra::new(&settings.cloud, http.clone()), metadata);
-        let traffic = Traffic::new(settings.max_calls_per_server);
+        let limiter = CallLimiter::new(settings.max_calls_per_server);
         Self {
-            shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, traffic, max_refresh_duration: settings.max_refresh_duration }),
+            shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, limiter, max_refresh_duration: settings.max_refresh_duration }),
         }
     }
 
@@ -57,7 +57,7 @@ impl Azure {
     /// Number of identities that currently back off at the request of a service.
     #[must_use]
     pub fn throttled(&self) -> usize {
-        self.shared.traffic.paused()
+        self.shared.limiter.throttled_identities()
     }
 
     /// A database of an Analysis Services server, accessed with one identity.
@@ -109,12 +109,12 @@ impl Model {
     /// If the service throttles such calls of this identity, no token is available, or too many calls to the server are in flight.
     pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, ServiceError> {
         let shared = &self.shared;
-        if let Some(pause) = shared.traffic.pause(self.host(), self.identity.fingerprint(), kind) {
-            let error = classify::service_error(ServiceErrorKind::Throttled, classify::throttled(pause.until));
-            return Err(ServiceError { retry_after: Some(pause.left()), ..error });
+        if let Some(backoff) = shared.limiter.backoff(self.host(), self.identity.fingerprint(), kind) {
+            let error = classify::service_error(ServiceErrorKind::Throttled, classify::throttled(backoff.until));
+            return Err(ServiceError { retry_after: Some(backoff.left()), ..error });
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
-        let Some(permit) = shared.traffic.enter(&self.server_key()).await else {
+        let Some(permit) = shared.limiter.acquire(&self.server_key()).await else {
             let message = "the maximum number of calls to this server are in flight; the operator retries automatically";
             return Err(classify::service_error(ServiceErrorKind::Throttled, message.to_owned()));
         };
@@ -206,9 +206,9 @@ impl Call {
     pub async fn resolve(self) -> ModelLookup {
         match &self.model.target {
             Target::AnalysisServices { .. } => ModelLookup::Ambiguous("a database of Analysis Services has no ids to resolve".to_owned()),
-            Target::PowerBi { address, model } => match model.named() {
-                Named::Ids(ids) => ModelLookup::Found(ids.clone()),
-                Named::Names { workspace, dataset } => power_bi::resolve(&self.session, &address.host, workspace, dataset).await,
+            Target::PowerBi { address, model } => match model.model_ref() {
+                ModelRef::Ids(ids) => ModelLookup::Found(ids.clone()),
+                ModelRef::Names { workspace, dataset } => power_bi::resolve(&self.session, &address.host, workspace, dataset).await,
             },
         }
     }
@@ -250,20 +250,20 @@ impl Call {
         match (&self.model.target, submitted) {
             (_, Ok(submission)) => submission,
             (Target::AnalysisServices { .. }, Err(refusal)) => Submission::NotStarted(refusal.error),
-            (Target::PowerBi { .. }, Err(refusal)) => power_bi::settle(&self.session, refreshes, refusal).await,
+            (Target::PowerBi { .. }, Err(refusal)) => power_bi::resolve_bad_request(&self.session, refreshes, refusal).await,
         }
     }
 
     /// Polls one operation.
-    pub async fn look(self, kind: OperationKind, operation: &OperationRef) -> PollResult {
+    pub async fn poll(self, kind: OperationKind, operation: &OperationRef) -> PollResult {
         match kind {
             OperationKind::Refresh => match self.model.refreshes() {
-                Some(refreshes) => refreshes::look(&self.session, &refreshes, &operation.id).await,
+                Some(refreshes) => refreshes::poll(&self.session, &refreshes, &operation.id).await,
                 None => PollResult::Failed(no_address()),
             },
             OperationKind::Sync => match self.model.syncs() {
-                Some(Syncs::Database(sync)) => sync::look(&self.session, &sync, operation).await,
-                Some(Syncs::ScaleOut { status, .. }) => scale_out::look(&self.session, &status, &operation.id).await,
+                Some(Syncs::Database(sync)) => sync::poll(&self.session, &sync, operation).await,
+                Some(Syncs::ScaleOut { status, .. }) => scale_out::poll(&self.session, &status, &operation.id).await,
                 None => PollResult::Failed(no_address()),
             },
         }

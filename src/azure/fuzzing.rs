@@ -14,12 +14,12 @@ use super::analysis_services::{DatabaseName, ServerName};
 use super::classify::messages::Messages;
 use super::classify::{self, messages};
 use super::http::error_body::{ErrorBody, Node};
-use super::http::json_array::{RowFault, Rows};
-use super::http::location::{self, Target};
-use super::http::{Answer, server_time, text, timestamp};
+use super::http::json_array::{JsonArrayReader, MalformedArray};
+use super::http::location::{self, LocationTarget};
+use super::http::{Response, server_time, text, timestamp};
 use super::identity::assertion::Claims;
-use super::identity::token_response::{self, Means, Shown};
-use super::identity::{SecretText, Spelling, managed};
+use super::identity::token_response::{self, CredentialKind, PresentedCredential};
+use super::identity::{FieldNames, SecretText, managed};
 use super::power_bi::{self, scale_out};
 use super::refreshes::{self, Row, Selected, Selection, Window};
 use crate::operation::{
@@ -29,9 +29,9 @@ use crate::operation::{
 
 /// A response of a service.
 #[derive(Debug)]
-pub struct Heard(Answer);
+pub struct ServiceResponse(Response);
 
-impl Heard {
+impl ServiceResponse {
     /// Creates a response, without headers that no client would accept.
     #[must_use]
     pub fn new(status: u16, headers: &[(&str, &[u8])], body: &[u8], fault: Option<BodyFault>) -> Self {
@@ -40,7 +40,7 @@ impl Heard {
         for (name, value) in headers.iter().filter_map(parsed) {
             map.append(name, value);
         }
-        Self(Answer::new(status, map, body.to_vec(), fault))
+        Self(Response::new(status, map, body.to_vec(), fault))
     }
 
     /// The clock of the service.
@@ -52,26 +52,26 @@ impl Heard {
 
 /// The response to a POST of a refresh to `called`.
 #[must_use]
-pub fn submission(service: ServiceKind, heard: &Heard, called: &Url) -> Submission {
-    classify::submission(service, &heard.0, called)
+pub fn submission(service: ServiceKind, response: &ServiceResponse, called: &Url) -> Submission {
+    classify::submission(service, &response.0, called)
 }
 
 /// The response to a GET of a refresh.
 #[must_use]
-pub fn look(service: ServiceKind, heard: &Heard, asked: &OperationId) -> PollResult {
-    classify::look(service, &heard.0, asked)
+pub fn poll_result(service: ServiceKind, response: &ServiceResponse, asked: &OperationId) -> PollResult {
+    classify::poll_result(service, &response.0, asked)
 }
 
 /// The response to a DELETE of a refresh.
 #[must_use]
-pub fn cancellation(service: ServiceKind, heard: &Heard) -> CancelResult {
-    classify::cancellation(service, &heard.0)
+pub fn cancel_result(service: ServiceKind, response: &ServiceResponse) -> CancelResult {
+    classify::cancel_result(service, &response.0)
 }
 
 /// A response to a GET of the refreshes that is not a list.
 #[must_use]
-pub fn no_listing(service: ServiceKind, heard: &Heard) -> ServiceError {
-    classify::list_error(service, &heard.0)
+pub fn list_error(service: ServiceKind, response: &ServiceResponse) -> ServiceError {
+    classify::list_error(service, &response.0)
 }
 
 /// The result of a list of refreshes.
@@ -93,21 +93,21 @@ pub fn listing<'a>(
     window: (Timestamp, Timestamp),
     top: Option<usize>,
 ) -> Option<Listed> {
-    let (mut rows, mut selection, mut count) = (Rows::default(), Selection::new(service, window, top), 0);
-    let mut take = |row: &[u8]| -> Result<(), RowFault> {
+    let (mut rows, mut selection, mut count) = (JsonArrayReader::default(), Selection::new(service, window, top), 0);
+    let mut take = |row: &[u8]| -> Result<(), MalformedArray> {
         count += 1;
-        selection.take(row);
+        selection.add(row);
         Ok(())
     };
     for piece in pieces {
         rows.feed(piece, &mut take).ok()?;
     }
-    let complete = rows.complete();
-    if rows.go_on() {
-        selection.goes_on();
+    let complete = rows.is_complete();
+    if rows.has_next_page() {
+        selection.set_more_pages();
     }
     let Selected { rows: selected, truncated, may_hide_running, unnamed, .. } = selection.finish();
-    let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.bare(id)).collect();
+    let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.into_operation(id)).collect();
     let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, unnamed, clock_skew: None };
     Some(Listed { listing, rows: count, complete })
 }
@@ -119,73 +119,73 @@ pub fn list(
     body: &[u8],
     (window, clock_skew): (Window, Option<ClockSkew>),
     longest: Duration,
-    details: impl Fn(&OperationId) -> Heard,
+    details: impl Fn(&OperationId) -> ServiceResponse,
 ) -> Option<Result<Listing, ServiceError>> {
-    let (mut rows, mut selection) = (Rows::default(), refreshes::selection(service, &window, clock_skew, longest));
-    let mut take = |row: &[u8]| -> Result<(), RowFault> {
-        selection.take(row);
+    let (mut rows, mut selection) = (JsonArrayReader::default(), refreshes::selection(service, &window, clock_skew, longest));
+    let mut take = |row: &[u8]| -> Result<(), MalformedArray> {
+        selection.add(row);
         Ok(())
     };
     rows.feed(body, &mut take).ok()?;
-    if rows.go_on() {
-        selection.goes_on();
+    if rows.has_next_page() {
+        selection.set_more_pages();
     }
     let mut selected = selection.finish();
-    let joined = |(index, (id, row)): (usize, (OperationId, Row))| {
+    let merged = |(index, (id, row)): (usize, (OperationId, Row))| {
         if !refreshes::are_requested(index, &row) {
-            return Ok(row.bare(id));
+            return Ok(row.into_operation(id));
         }
-        let look = look(service, &details(&id), &id);
-        refreshes::joined(id, row, look)
+        let result = poll_result(service, &details(&id), &id);
+        refreshes::joined(id, row, result)
     };
-    let operations = std::mem::take(&mut selected.rows).into_iter().enumerate().map(joined).collect::<Result<_, _>>();
-    rows.complete().then(|| operations.map(|operations| selected.listing(operations, clock_skew)))
+    let operations = std::mem::take(&mut selected.rows).into_iter().enumerate().map(merged).collect::<Result<_, _>>();
+    rows.is_complete().then(|| operations.map(|operations| selected.listing(operations, clock_skew)))
 }
 
 /// The response to a POST of a sync of Analysis Services to `called`.
 #[must_use]
-pub fn sync_submission(heard: &Heard, called: &Url) -> Submission {
-    classify::submission_with(ServiceKind::AnalysisServices, &heard.0, |answer| responses::accepted(answer, called))
+pub fn sync_submission(response: &ServiceResponse, called: &Url) -> Submission {
+    classify::submission_with(ServiceKind::AnalysisServices, &response.0, |response| responses::accepted(response, called))
 }
 
 /// The result of polling a sync of Analysis Services.
 #[must_use]
-pub fn sync_look(heard: &Heard, called: &Url, asked: &OperationId, named_by_service: bool) -> PollResult {
-    responses::seen(&heard.0, called, asked, named_by_service)
+pub fn sync_poll_result(response: &ServiceResponse, called: &Url, asked: &OperationId, named_by_service: bool) -> PollResult {
+    responses::poll_result(&response.0, called, asked, named_by_service)
 }
 
 /// The syncs of Analysis Services in a response, and whether there may be more.
 ///
 /// # Errors
 /// The error of the call.
-pub fn sync_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
-    responses::listed(&heard.0, since)
+pub fn sync_listing(response: &ServiceResponse, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
+    responses::listed(&response.0, since)
 }
 
 /// The recorded `Location`, if a token may be sent there.
 #[must_use]
-pub fn stored_location(operation: &OperationRef, sync: &Url) -> Option<Url> {
-    responses::stored(operation, sync)
+pub fn recorded_location(operation: &OperationRef, sync: &Url) -> Option<Url> {
+    responses::recorded_location(operation, sync)
 }
 
 /// The response to a POST of query scale-out.
 #[must_use]
-pub fn scale_out_submission(heard: &Heard, asked: Timestamp) -> Submission {
-    classify::submission_with(ServiceKind::PowerBi, &heard.0, |answer| scale_out::accepted(answer, asked))
+pub fn scale_out_submission(response: &ServiceResponse, asked: Timestamp) -> Submission {
+    classify::submission_with(ServiceKind::PowerBi, &response.0, |response| scale_out::accepted(response, asked))
 }
 
 /// The result of polling query scale-out.
 #[must_use]
-pub fn scale_out_look(heard: &Heard, asked: &OperationId) -> PollResult {
-    scale_out::seen(&heard.0, asked)
+pub fn scale_out_poll_result(response: &ServiceResponse, asked: &OperationId) -> PollResult {
+    scale_out::poll_result(&response.0, asked)
 }
 
 /// The last sync of query scale-out, if it is relevant, and whether there may be another one that is not shown.
 ///
 /// # Errors
 /// The error of the call.
-pub fn scale_out_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
-    scale_out::listed(&heard.0, since)
+pub fn scale_out_listing(response: &ServiceResponse, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
+    scale_out::listed(&response.0, since)
 }
 
 /// The URL of the refreshes of a database.
@@ -205,14 +205,14 @@ pub fn sync(server: &ServerName, database: &DatabaseName) -> Option<Url> {
 /// # Errors
 /// The error of the call.
 #[allow(clippy::type_complexity, reason = "the only caller destructures it immediately")]
-pub fn names(heard: &Heard) -> Result<(Vec<(String, String)>, Option<String>), ServiceError> {
-    let page = power_bi::page_of(&heard.0)?;
+pub fn names(response: &ServiceResponse) -> Result<(Vec<(String, String)>, Option<String>), ServiceError> {
+    let page = power_bi::page_of(&response.0)?;
     Ok((page.rows.into_iter().map(|row| (row.id, row.name)).collect(), page.next))
 }
 
 /// The credential of an application, for [`token`].
 #[derive(Clone, Copy, Debug)]
-pub enum Proof<'a> {
+pub enum Credential<'a> {
     /// A secret.
     Secret(&'a str),
     /// A certificate, with this assertion.
@@ -225,25 +225,25 @@ pub enum Proof<'a> {
 ///
 /// # Errors
 /// The error of the call.
-pub fn token(heard: &Heard, proof: Proof<'_>) -> Result<String, ServiceError> {
-    let (text, means) = match proof {
-        Proof::Secret(text) => (SecretText::new(text), Means::Secret),
-        Proof::Certificate(text) => (SecretText::new(text), Means::Certificate { thumbprint: "AB12".to_owned() }),
-        Proof::Federated(text) => {
+pub fn token(response: &ServiceResponse, credential: Credential<'_>) -> Result<String, ServiceError> {
+    let (text, kind) = match credential {
+        Credential::Secret(text) => (SecretText::new(text), CredentialKind::Secret),
+        Credential::Certificate(text) => (SecretText::new(text), CredentialKind::Certificate { thumbprint: "AB12".to_owned() }),
+        Credential::Federated(text) => {
             let text = SecretText::new(text);
             let claims = Claims::of(&text);
-            (text, Means::Federated(claims))
+            (text, CredentialKind::Federated(claims))
         }
     };
-    token_response::granted(&heard.0, &Shown { text, means, spelling: Spelling::SECRET_KEYS })
+    token_response::token_in(&response.0, &PresentedCredential { text, kind, field_names: FieldNames::SECRET_KEYS })
 }
 
 /// The response of the metadata service to a token request: whether it contains a token.
 ///
 /// # Errors
 /// The error of the call.
-pub fn managed_token(heard: &Heard, client_id: Option<&str>) -> Result<(), ServiceError> {
-    managed::granted(&heard.0, Instant::now(), client_id).map(|_| ())
+pub fn managed_token(response: &ServiceResponse, client_id: Option<&str>) -> Result<(), ServiceError> {
+    managed::token_in(&response.0, Instant::now(), client_id).map(|_| ())
 }
 
 /// Issuer, subject and audience of a token of another issuer.
@@ -257,8 +257,8 @@ pub fn claims(token: &str) -> [String; 3] {
 #[must_use]
 pub fn location(text: &str, called: &Url) -> Option<Url> {
     match location::target(text, called) {
-        Target::Here(url) => Some(url),
-        Target::Elsewhere(_) | Target::Nonsense => None,
+        LocationTarget::SameOrigin(url) => Some(url),
+        LocationTarget::OtherOrigin(_) | LocationTarget::Invalid => None,
     }
 }
 
@@ -282,16 +282,16 @@ pub fn wait(text: &str, now: Timestamp) -> Option<Duration> {
 
 /// Sanitizes an external message into one line.
 #[must_use]
-pub fn tidy(said: &str, limit: usize) -> String {
-    text::tidy(said, limit)
+pub fn sanitize(input: &str, limit: usize) -> String {
+    text::sanitize(input, limit)
 }
 
 /// The errors in a text, as messages of an operation and as the sentence of a call.
 #[must_use]
-pub fn errors(said: &str) -> (Vec<ServiceMessage>, String) {
-    let errors = ErrorBody::all(&Node::of_text(said));
-    let messages: Messages = errors.iter().filter_map(|error| error.message("Error")).collect();
-    (messages.finish(), ErrorBody::of_text(said).for_a_call(600))
+pub fn errors(input: &str) -> (Vec<ServiceMessage>, String) {
+    let errors = ErrorBody::all(&Node::of_text(input));
+    let messages: Messages = errors.iter().filter_map(|error| error.service_message("Error")).collect();
+    (messages.finish(), ErrorBody::of_text(input).call_message(600))
 }
 
 /// Whether a message only reports the failure of something else.

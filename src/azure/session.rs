@@ -10,23 +10,23 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::classify;
-use super::classify::Word;
+use super::classify::ResponseKind;
 use super::cloud::Cloud;
-use super::http::{Answer, Client, Fault, Incoming, location};
+use super::http::{Client, Fault, Incoming, Response, location};
 use super::identity::tokens::Tokens;
 use super::identity::{Identity, Token};
-use super::limiter::Traffic;
+use super::limiter::CallLimiter;
 use crate::operation::{CallKind, CallTarget, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Maximum number of redirects on the same host that a GET follows.
-const MOST_REDIRECTS: usize = 3;
+const MAX_REDIRECTS: usize = 3;
 
 /// The shared state of all calls.
 pub(super) struct Shared {
     pub(super) cloud: Cloud,
     pub(super) http: Client,
     pub(super) tokens: Tokens,
-    pub(super) traffic: Traffic,
+    pub(super) limiter: CallLimiter,
     pub(super) max_refresh_duration: Duration,
 }
 
@@ -47,7 +47,7 @@ impl Session {
     ///
     /// Power BI documentation, enhanced refresh, "Considerations and limitations": all attempts end after 24 hours, and a paused capacity
     /// delays a refresh by up to 6 hours. Analysis Services documents no limit, so its limit is a setting.
-    pub(super) fn longest_refresh(&self) -> Duration {
+    pub(super) fn max_refresh_duration(&self) -> Duration {
         match self.service {
             ServiceKind::AnalysisServices => self.shared.max_refresh_duration,
             ServiceKind::PowerBi => Duration::from_hours(30),
@@ -58,7 +58,7 @@ impl Session {
     /// response, including errors.
     pub(super) async fn get(&self, kind: CallKind, url: Url, deadline: Instant, follow: &[u16]) -> Result<Incoming, ServiceError> {
         let mut url = url;
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let request = self.request(Method::GET, url.clone());
             let incoming = self.send(kind, request, deadline).await.map_err(|fault| classify::unreachable(fault.into_message()))?;
             if !follow.contains(&incoming.status()) {
@@ -66,8 +66,8 @@ impl Session {
             }
             let there = incoming.headers().get(LOCATION).and_then(|there| there.to_str().ok());
             match there.map(|there| location::target(there, &incoming.url)) {
-                Some(location::Target::Here(next)) => url = next,
-                Some(location::Target::Elsewhere(_) | location::Target::Nonsense) | None => return Ok(incoming),
+                Some(location::LocationTarget::SameOrigin(next)) => url = next,
+                Some(location::LocationTarget::OtherOrigin(_) | location::LocationTarget::Invalid) | None => return Ok(incoming),
             }
         }
         Err(classify::service_error(ServiceErrorKind::InvalidResponse, "the service redirects in a circle".to_owned()))
@@ -96,27 +96,27 @@ impl Session {
 
     /// Applies the parts of a response that affect later calls: a backoff, or an invalid token. A 401 does not show whether the token is
     /// the only problem, and a throttle does not show when it ends for all calls. Both are therefore recorded in the response.
-    pub(super) fn heed(&self, answer: &mut Answer) {
-        self.heed_as(self.kind, answer);
+    pub(super) fn update_shared(&self, response: &mut Response) {
+        self.update_shared_as(self.kind, response);
     }
 
     /// The same for a response to a request of another kind than the call, such as the list that explains a refused submission.
-    pub(super) fn heed_as(&self, kind: CallKind, answer: &mut Answer) {
+    pub(super) fn update_shared_as(&self, kind: CallKind, response: &mut Response) {
         let shared = &self.shared;
-        let forget = || shared.tokens.forget(&self.identity, &self.scope, &self.token);
-        match answer.status {
+        let invalidate = || shared.tokens.invalidate(&self.identity, &self.scope, &self.token);
+        match response.status {
             200..=299 => self.token.accept(),
-            401 => answer.token_ended = forget() && self.token.was_accepted(),
+            401 => response.token_ended = invalidate() && self.token.was_accepted(),
             // Power BI reports an expired token with this code.
-            403 if answer.complaint().code.eq_ignore_ascii_case("tokenexpired") => {
-                forget();
+            403 if response.error_summary().code.eq_ignore_ascii_case("tokenexpired") => {
+                invalidate();
             }
             // Excludes an overloaded capacity, which does not affect other capacities of the same identity.
             400.. => {
-                let complaint = answer.complaint();
-                if classify::word(answer, &complaint) == Word::Throttled {
+                let summary = response.error_summary();
+                if classify::response_kind(response, &summary) == ResponseKind::Throttled {
                     let identity = self.identity.fingerprint();
-                    answer.throttled_until = shared.traffic.set_pause(&self.host, identity, kind, answer.pause(&complaint)).until;
+                    response.throttled_until = shared.limiter.set_backoff(&self.host, identity, kind, response.backoff(&summary)).until;
                 }
             }
             _ => {}

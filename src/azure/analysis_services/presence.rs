@@ -5,29 +5,29 @@
 
 use url::Url;
 
-use crate::azure::classify::{self, Word};
-use crate::azure::http::{Answer, LARGEST_WORD, REDIRECTS};
+use crate::azure::classify::{self, ResponseKind};
+use crate::azure::http::{MAX_SHORT_BODY_BYTES, REDIRECTS, Response};
 use crate::azure::session::Session;
 use crate::operation::{CallKind, OperationKind, Presence, ServiceKind};
 
 /// Sends `GET refreshes`, of which only an error is relevant.
 pub(in crate::azure) async fn find(session: &Session, refreshes: &Url) -> Presence {
-    let mut answer = match session.get(CallKind::List(OperationKind::Refresh), refreshes.clone(), session.deadline(), &REDIRECTS).await {
+    let mut response = match session.get(CallKind::List(OperationKind::Refresh), refreshes.clone(), session.deadline(), &REDIRECTS).await {
         Ok(incoming) if (200..300).contains(&incoming.status()) => return Presence::Exists,
-        Ok(incoming) => incoming.read(LARGEST_WORD).await,
+        Ok(incoming) => incoming.read(MAX_SHORT_BODY_BYTES).await,
         Err(error) => return Presence::Failed(error),
     };
-    session.heed(&mut answer);
-    presence(&answer)
+    session.update_shared(&mut response);
+    presence(&response)
 }
 
 /// The meaning of an error for the database.
-pub(in crate::azure) fn presence(answer: &Answer) -> Presence {
-    let complaint = answer.complaint();
-    let of_server = complaint.code.to_ascii_lowercase().starts_with("server");
-    match classify::word(answer, &complaint) {
+pub(in crate::azure) fn presence(response: &Response) -> Presence {
+    let summary = response.error_summary();
+    let of_server = summary.code.to_ascii_lowercase().starts_with("server");
+    match classify::response_kind(response, &summary) {
         // Without a code, the response may come from any server.
-        Word::NoModel | Word::NotFound if !of_server && !complaint.code.is_empty() => Presence::Absent,
-        word => Presence::Failed(classify::error_of(ServiceKind::AnalysisServices, word, answer, &complaint)),
+        ResponseKind::ModelNotFound | ResponseKind::NotFound if !of_server && !summary.code.is_empty() => Presence::Absent,
+        kind => Presence::Failed(classify::error_of(ServiceKind::AnalysisServices, kind, response, &summary)),
     }
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::response_kind::Word;
-use crate::azure::http::{Answer, BodyFault, Complaint, page, text};
+use super::response_kind::ResponseKind;
+use crate::azure::http::{BodyFault, ErrorSummary, Response, page, text};
 use crate::operation::{ServiceError, ServiceErrorKind, ServiceKind};
 
 /// The problem with a compressed body, with the remedy.
@@ -24,68 +24,75 @@ pub(in crate::azure) fn body_error(fault: BodyFault) -> ServiceError {
 }
 
 /// The error for the class of a response, with a sentence that has the remedy.
-pub(in crate::azure) fn error_of(service: ServiceKind, word: Word, answer: &Answer, complaint: &Complaint) -> ServiceError {
-    let status = answer.status;
+pub(in crate::azure) fn error_of(service: ServiceKind, kind: ResponseKind, response: &Response, summary: &ErrorSummary) -> ServiceError {
+    let status = response.status;
     // The header has the details if the body only contains "An internal error occurred." (seen in captures).
-    let said = answer.extended_error().unwrap_or_else(|| complaint.message.clone());
-    let said = if said.is_empty() && answer.is_page() { page::words(answer.text(), 200) } else { said };
-    let page = if said.is_empty() { String::new() } else { format!(" Its text: {said}") };
-    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-    let code = if complaint.code.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, {}", complaint.code) };
-    let (kind, message) = match word {
-        Word::Done => (ServiceErrorKind::InvalidResponse, format!("the response of the service is unusable ({code})")),
-        Word::Moved => {
-            let host = answer.location().and_then(|location| Url::parse(location).ok());
-            let host = host.as_ref().and_then(Url::host_str).map(|host| format!(" to host {}", text::tidy(host, 253))).unwrap_or_default();
+    let detail = response.extended_error().unwrap_or_else(|| summary.message.clone());
+    let detail = if detail.is_empty() && response.is_page() { page::summary(response.text(), 200) } else { detail };
+    let page = if detail.is_empty() { String::new() } else { format!(" Its text: {detail}") };
+    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+    let code = if summary.code.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, {}", summary.code) };
+    let (error_kind, message) = match kind {
+        ResponseKind::Success => (ServiceErrorKind::InvalidResponse, format!("the response of the service is unusable ({code})")),
+        ResponseKind::Redirect => {
+            let host = response.location().and_then(|location| Url::parse(location).ok());
+            let host =
+                host.as_ref().and_then(Url::host_str).map(|host| format!(" to host {}", text::sanitize(host, 253))).unwrap_or_default();
             (ServiceErrorKind::InvalidResponse, format!("the service redirects{host} ({code}), and the operator does not follow redirects"))
         }
-        Word::Foreign if answer.fault == Some(BodyFault::Compressed) => {
+        ResponseKind::NotFromService if response.fault == Some(BodyFault::Compressed) => {
             (ServiceErrorKind::InvalidResponse, format!("the response of the service (HTTP {status}) {COMPRESSED}"))
         }
-        Word::Foreign => (
+        ResponseKind::NotFromService => (
             ServiceErrorKind::InvalidResponse,
             format!("the response is not from the service (HTTP {status}): check the proxies and gateways in between.{page}"),
         ),
-        Word::Throttled => (ServiceErrorKind::Throttled, throttled(answer.throttled_until)),
-        Word::OverCapacity => (
+        ResponseKind::Throttled => (ServiceErrorKind::Throttled, throttled(response.throttled_until)),
+        ResponseKind::CapacityExceeded => (
             ServiceErrorKind::CapacityExceeded,
             format!(
                 "the capacity has exceeded its limits ({code}): refresh fewer models at the same time, or use a larger capacity; the operator tries \
-                 again automatically{said}"
+                 again automatically{detail}"
             ),
         ),
-        Word::Unclear | Word::Failed => (ServiceErrorKind::ServerError, format!("the service failed ({code}){said}")),
-        Word::Busy => (ServiceErrorKind::ServerError, format!("the service is busy with another operation ({code}){said}")),
-        Word::Expired => {
+        ResponseKind::Inconclusive | ResponseKind::ServerError => {
+            (ServiceErrorKind::ServerError, format!("the service failed ({code}){detail}"))
+        }
+        ResponseKind::Busy => (ServiceErrorKind::ServerError, format!("the service is busy with another operation ({code}){detail}")),
+        ResponseKind::TokenExpired => {
             (ServiceErrorKind::ServerError, format!("the token has expired ({code}); the operator requests a new one automatically"))
         }
-        Word::Quota => (
+        ResponseKind::QuotaExceeded => (
             ServiceErrorKind::QuotaExceeded,
             format!(
-                "the model has reached its limit of refreshes in 24 hours ({code}): schedule fewer, or move the model to a capacity with a higher limit; the operator retries automatically{said}"
+                "the model has reached its limit of refreshes in 24 hours ({code}): schedule fewer, or move the model to a capacity with a higher limit; the operator retries automatically{detail}"
             ),
         ),
-        Word::Paused => (ServiceErrorKind::Paused, format!("{}{said}", asleep(service, &code))),
-        Word::ScaleOutOff => (ServiceErrorKind::ScaleOutDisabled, format!("{} ({code}){said}", scale_out_off(&complaint.code))),
-        Word::NotFound | Word::NoModel => (ServiceErrorKind::NotFound, format!("{}{said}", missing(service, &code))),
-        Word::NoOwner => (
+        ResponseKind::Paused => (ServiceErrorKind::Paused, format!("{}{detail}", paused(service, &code))),
+        ResponseKind::ScaleOutDisabled => {
+            (ServiceErrorKind::ScaleOutDisabled, format!("{} ({code}){detail}", scale_out_disabled(&summary.code)))
+        }
+        ResponseKind::NotFound | ResponseKind::ModelNotFound => {
+            (ServiceErrorKind::NotFound, format!("{}{detail}", missing(service, &code)))
+        }
+        ResponseKind::OwnerNotFound => (
             ServiceErrorKind::OwnerNotFound,
             format!(
-                "the owner of the semantic model no longer exists ({code}): take over the semantic model in its settings in Power BI{said}"
+                "the owner of the semantic model no longer exists ({code}): take over the semantic model in its settings in Power BI{detail}"
             ),
         ),
-        Word::Denied => (ServiceErrorKind::AccessDenied, format!("{}{said}", denied(service, answer, complaint, &code))),
-        Word::Firewall => (
+        ResponseKind::AccessDenied => (ServiceErrorKind::AccessDenied, format!("{}{detail}", denied(service, response, summary, &code))),
+        ResponseKind::Firewall => (
             ServiceErrorKind::AccessDenied,
-            format!("the firewall of the server blocks the operator: allow its IP address in the firewall{said}"),
+            format!("the firewall of the server blocks the operator: allow its IP address in the firewall{detail}"),
         ),
-        Word::Rejected => (ServiceErrorKind::Rejected, format!("the service rejects the request ({code}){said}")),
+        ResponseKind::Rejected => (ServiceErrorKind::Rejected, format!("the service rejects the request ({code}){detail}")),
     };
     ServiceError {
-        kind,
-        message: text::cut(&message, 1024),
-        retry_after: answer.pause(complaint),
-        activity_id: complaint.activity_id.clone().or_else(|| answer.activity_id()),
+        kind: error_kind,
+        message: text::truncate(&message, 1024),
+        retry_after: response.backoff(summary),
+        activity_id: summary.activity_id.clone().or_else(|| response.activity_id()),
     }
 }
 
@@ -98,7 +105,7 @@ pub(in crate::azure) fn throttled(until: Option<Timestamp>) -> String {
     )
 }
 
-fn asleep(service: ServiceKind, code: &str) -> String {
+fn paused(service: ServiceKind, code: &str) -> String {
     match service {
         ServiceKind::AnalysisServices => {
             format!("the server is paused, scaling or not ready ({code}): resume it in Azure; the operator retries automatically")
@@ -112,7 +119,7 @@ fn asleep(service: ServiceKind, code: &str) -> String {
 /// Why the replicas of a model cannot be synchronized, from the state that Power BI returns, with the remedy.
 ///
 /// Power BI documentation, semantic model scale-out, and its REST documentation, "Get Query Scale Out Sync Status".
-pub(in crate::azure) fn scale_out_off(state: &str) -> String {
+pub(in crate::azure) fn scale_out_disabled(state: &str) -> String {
     match state.to_ascii_lowercase().as_str() {
         "tenantsettingdisabled" => {
             "query scale-out is switched off for the tenant: have an administrator of Power BI switch on the tenant \
@@ -127,7 +134,7 @@ pub(in crate::azure) fn scale_out_off(state: &str) -> String {
             .to_owned(),
         _ => format!(
             "query scale-out is not enabled for the semantic model ({}): enable it in its settings",
-            if state.is_empty() { "no state".to_owned() } else { text::tidy(state, 64) }
+            if state.is_empty() { "no state".to_owned() } else { text::sanitize(state, 64) }
         ),
     }
 }
@@ -143,27 +150,27 @@ fn missing(service: ServiceKind, code: &str) -> String {
 }
 
 /// The remedy for a denied access.
-fn denied(service: ServiceKind, answer: &Answer, complaint: &Complaint, code: &str) -> String {
+fn denied(service: ServiceKind, response: &Response, summary: &ErrorSummary, code: &str) -> String {
     let setting = "the tenant setting \"Service principals can call Fabric public APIs\"";
     match service {
-        _ if answer.wants_claims() => format!(
+        _ if response.wants_claims() => format!(
             "the service requires additional claims in the token ({code}), because of a conditional access policy or a revoked session: ask an \
              administrator of the tenant to check the sign-ins of the identity"
         ),
-        _ if complaint.code.eq_ignore_ascii_case("xmlaendpointdisabled") => {
+        _ if summary.code.eq_ignore_ascii_case("xmlaendpointdisabled") => {
             format!("the XMLA endpoint is disabled ({code}): enable it in the settings of the server or the capacity")
         }
-        ServiceKind::AnalysisServices if answer.status == 401 => {
+        ServiceKind::AnalysisServices if response.status == 401 => {
             format!("the service rejects the token ({code}): check that the credentials belong to the tenant of the server")
         }
         ServiceKind::AnalysisServices => format!(
             "the service denies access ({code}): check the server's name, and that the service principal is one of its administrators, \
              added directly and not through a group"
         ),
-        ServiceKind::PowerBi if complaint.message.to_ascii_lowercase().contains("not accessible for application") => {
+        ServiceKind::PowerBi if summary.message.to_ascii_lowercase().contains("not accessible for application") => {
             format!("Power BI blocks applications ({code}): ask an administrator to enable {setting} for a group that contains this one")
         }
-        ServiceKind::PowerBi if answer.status == 401 => format!(
+        ServiceKind::PowerBi if response.status == 401 => format!(
             "Power BI rejects the identity ({code}): ask an administrator to enable {setting} for it, and grant it the role \
              Contributor in the workspace"
         ),

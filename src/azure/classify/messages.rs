@@ -13,7 +13,7 @@
 use crate::operation::ServiceMessage;
 
 /// Maximum number of messages, as documented in [`crate::operation::Operation`].
-pub(in crate::azure) const MOST: usize = 50;
+pub(in crate::azure) const MAX_MESSAGES: usize = 50;
 
 /// Codes of errors that only report the failure of something else.
 const CONSEQUENCES: [u32; 4] = [
@@ -85,9 +85,9 @@ impl Messages {
         }
         let rank = Rank::of(&message);
         let at = self.0.partition_point(|(other, _)| *other <= rank);
-        if at < MOST {
+        if at < MAX_MESSAGES {
             self.0.insert(at, (rank, message));
-            self.0.truncate(MOST);
+            self.0.truncate(MAX_MESSAGES);
         }
     }
 
@@ -193,7 +193,7 @@ mod tests {
         let mut notes: Vec<_> = (0..5_000).map(differing).chain((0..500).map(warning)).collect();
         notes.push(note("Error", "", "Login failed."));
         let kept = sorted(notes);
-        assert_eq!((kept.len(), kept[0].0.as_str(), kept[1].0.as_str()), (MOST, "Login failed.", "warning 0"));
+        assert_eq!((kept.len(), kept[0].0.as_str(), kept[1].0.as_str()), (MAX_MESSAGES, "Login failed.", "warning 0"));
     }
 
     #[test]

@@ -11,8 +11,9 @@ mod response_kind;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::azure) use error::{COMPRESSED, body_error, error_of, scale_out_off, service_error, throttled, unreachable};
+pub(in crate::azure) use error::{COMPRESSED, body_error, error_of, scale_out_disabled, service_error, throttled, unreachable};
 pub(in crate::azure) use outcome::{
-    accepted_location, body_id, cancellation, list_error, look, request_id, submission, submission_with, text_of, unnamed,
+    accepted_without_id, body_id, body_text, cancel_result, id_in_location, list_error, poll_result, request_id, submission,
+    submission_with,
 };
-pub(in crate::azure) use response_kind::{Word, word};
+pub(in crate::azure) use response_kind::{ResponseKind, response_kind};

@@ -4,7 +4,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::*;
-use crate::azure::http::{Answer, BodyFault};
+use crate::azure::http::{BodyFault, Response};
 use crate::operation::{CancelResult, OperationId, PollResult, ServiceKind, Submission};
 
 mod limits;
@@ -18,13 +18,13 @@ const PAGE: &str = "<!DOCTYPE html><html><body>Blocked by policy</body></html>";
 const UNAUTHORIZED: &str = r#"{"code":"Unauthorized","subCode":0,"message":"An internal error occurred.","timeStamp":"2020-12-15T21:58:20.2712217Z","httpStatusCode":400,"details":[{"code":"RootActivityId","message":"0f9a-1"},{"code":"Param1","message":"asazure://w.asazure.windows.net/s"}]}"#;
 const EXTENDED: (&str, &str) = ("x-ms-xmlaerror-extended", "Either server 's' does not exist or user is not the administrator of 's'");
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         map.insert(name, HeaderValue::from_str(value).unwrap());
     }
-    Answer::new(status, map, body.as_bytes().to_vec(), None)
+    Response::new(status, map, body.as_bytes().to_vec(), None)
 }
 
 fn called() -> Url {
@@ -40,8 +40,8 @@ fn complain(code: &str, message: &str) -> String {
 }
 
 /// A short form of a result, for compact tables.
-fn submitted(answer: &Answer) -> String {
-    match submission(ServiceKind::AnalysisServices, answer, &called()) {
+fn submitted(response: &Response) -> String {
+    match submission(ServiceKind::AnalysisServices, response, &called()) {
         Submission::Accepted { id, .. } => format!("accepted {id}"),
         Submission::NothingToDo { message } => format!("completed: {message}"),
         Submission::NotStarted(error) => format!("refused {:?}", error.kind),
@@ -51,16 +51,16 @@ fn submitted(answer: &Answer) -> String {
     }
 }
 
-fn seen(answer: &Answer) -> String {
-    match look(ServiceKind::AnalysisServices, answer, &asked()) {
+fn seen(response: &Response) -> String {
+    match poll_result(ServiceKind::AnalysisServices, response, &asked()) {
         PollResult::Found { operation, .. } => format!("{:?}", operation.phase),
         PollResult::NotFound => "gone".to_owned(),
         PollResult::Failed(error) => format!("{:?}", error.kind),
     }
 }
 
-fn cancelled(answer: &Answer) -> String {
-    match cancellation(ServiceKind::AnalysisServices, answer) {
+fn cancelled(response: &Response) -> String {
+    match cancel_result(ServiceKind::AnalysisServices, response) {
         CancelResult::Accepted => "accepted".to_owned(),
         CancelResult::NotRunning => "nothing".to_owned(),
         CancelResult::Failed(error) => format!("{:?}", error.kind),
@@ -97,7 +97,7 @@ fn accepted_id_is_from_location_then_body() {
         (200, &[request_id], PAGE, "unanswered"),
     ];
     for (status, headers, body, expected) in rows {
-        assert_eq!(submitted(&answer(status, headers, body)), expected, "{status} {headers:?} {body}");
+        assert_eq!(submitted(&response(status, headers, body)), expected, "{status} {headers:?} {body}");
     }
 }
 
@@ -172,10 +172,10 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (504, none, "{\"error\":7}",                                    "unanswered",            "ServerError",  "ServerError"),
         (599, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
     ];
-    for (status, headers, body, submission, look, cancellation) in rows {
-        let answer = answer(status, headers, body);
-        let words = (submitted(&answer), seen(&answer), cancelled(&answer));
-        let expected = (submission.to_owned(), look.to_owned(), cancellation.to_owned());
+    for (status, headers, body, submission, result, cancel_result) in rows {
+        let response = response(status, headers, body);
+        let words = (submitted(&response), seen(&response), cancelled(&response));
+        let expected = (submission.to_owned(), result.to_owned(), cancel_result.to_owned());
         assert_eq!(words, expected, "{status} {headers:?} {body}");
     }
 }
@@ -191,9 +191,9 @@ fn success_without_content_is_not_trusted() {
         (200, &[HTML], PAGE, "InvalidResponse", "InvalidResponse"),
         (200, &[HTML], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
     ];
-    for (status, headers, body, look, cancellation) in rows {
-        let answer = answer(status, headers, body);
-        assert_eq!((seen(&answer).as_str(), cancelled(&answer).as_str()), (look, cancellation), "{status} {body}");
+    for (status, headers, body, result, cancel_result) in rows {
+        let response = response(status, headers, body);
+        assert_eq!((seen(&response).as_str(), cancelled(&response).as_str()), (result, cancel_result), "{status} {body}");
     }
 }
 
@@ -208,21 +208,21 @@ fn response_with_lost_body_is_classified_by_its_head() {
         (429, "refused Throttled", "Throttled", "Throttled"),
         (503, "unanswered", "ServerError", "ServerError"),
     ];
-    for (status, submission, look, cancellation) in rows {
-        let mut answer = answer(status, &[], "{\"code\":");
-        answer.fault = Some(BodyFault::Broken);
-        let words = (submitted(&answer), seen(&answer), cancelled(&answer));
-        assert_eq!(words, (submission.to_owned(), look.to_owned(), cancellation.to_owned()), "{status}");
+    for (status, submission, result, cancel_result) in rows {
+        let mut response = response(status, &[], "{\"code\":");
+        response.fault = Some(BodyFault::Broken);
+        let words = (submitted(&response), seen(&response), cancelled(&response));
+        assert_eq!(words, (submission.to_owned(), result.to_owned(), cancel_result.to_owned()), "{status}");
     }
 }
 
 #[test]
 fn errors_have_a_remedy_and_are_stable() {
-    let of = |answer: &Answer| match submission(ServiceKind::AnalysisServices, answer, &called()) {
+    let of = |response: &Response| match submission(ServiceKind::AnalysisServices, response, &called()) {
         Submission::NotStarted(error) => error,
         other => panic!("{other:?}"),
     };
-    let denied = of(&answer(400, &[EXTENDED, ("retry-after", "7200")], UNAUTHORIZED));
+    let denied = of(&response(400, &[EXTENDED, ("retry-after", "7200")], UNAUTHORIZED));
     assert!(denied.message.contains("administrators, added directly"), "{}", denied.message);
     assert!(denied.message.ends_with("is not the administrator of 's'"), "{}", denied.message);
     assert_eq!(denied.activity_id.as_deref(), Some("0f9a-1"));
@@ -230,27 +230,27 @@ fn errors_have_a_remedy_and_are_stable() {
 
     let message = "It failed.\r\nTechnical Details:\r\nRootActivityId: 0f9a\r\nDate (UTC): 1/1/2026 1:00:00 AM";
     let body = complain("BadThing", message);
-    assert_eq!(of(&answer(400, &[], &body)).message, "the service rejects the request (HTTP 400, BadThing): It failed.");
+    assert_eq!(of(&response(400, &[], &body)).message, "the service rejects the request (HTTP 400, BadThing): It failed.");
 
     let long = complain(&"c".repeat(5000), &"ä".repeat(5000));
-    assert!(of(&answer(400, &[], &long)).message.chars().count() <= 1024);
+    assert!(of(&response(400, &[], &long)).message.chars().count() <= 1024);
 
     let xml = "\u{feff}<?xml version=\"1.0\"?><Error><Code>BadThing</Code><Message>The model is locked &amp; busy.</Message></Error>";
     let said = "(HTTP 400): check the proxies and gateways in between. Its text: BadThing The model is locked & busy.";
-    assert!(of(&answer(400, &[], xml)).message.ends_with(said), "{}", of(&answer(400, &[], xml)).message);
-    assert!(of(&answer(403, &[HTML], PAGE)).message.ends_with("Its text: Blocked by policy"));
+    assert!(of(&response(400, &[], xml)).message.ends_with(said), "{}", of(&response(400, &[], xml)).message);
+    assert!(of(&response(403, &[HTML], PAGE)).message.ends_with("Its text: Blocked by policy"));
     let challenge = ("www-authenticate", "Bearer realm=\"\", error=\"insufficient_claims\", claims=\"e30=\"");
-    let challenged = of(&answer(401, &[challenge], ""));
+    let challenged = of(&response(401, &[challenge], ""));
     assert!(challenged.message.contains("conditional access"), "{}", challenged.message);
 
     let wide: Vec<u8> = complain("BadThing", "Größe").encode_utf16().flat_map(u16::to_le_bytes).collect();
     for body in [[b"\xff\xfe", wide.as_slice()].concat(), wide] {
-        let answer = Answer::new(400, HeaderMap::new(), body, None);
-        assert_eq!(of(&answer).message, "the service rejects the request (HTTP 400, BadThing): Größe");
+        let response = Response::new(400, HeaderMap::new(), body, None);
+        assert_eq!(of(&response).message, "the service rejects the request (HTTP 400, BadThing): Größe");
     }
 
     let echo = complain("X", "got Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.sig");
-    assert!(!of(&answer(400, &[], &echo)).message.contains("eyJ"));
+    assert!(!of(&response(400, &[], &echo)).message.contains("eyJ"));
 }
 
 proptest::proptest! {
@@ -261,14 +261,15 @@ proptest::proptest! {
         location in "\\PC{0,60}",
         extended in "\\PC{0,60}",
     ) {
-        let mut answer = answer(status, &[], "");
-        answer.body = body;
+        let mut response = response(status, &[], "");
+        response.body = body;
         if let (Ok(location), Ok(extended)) = (HeaderValue::from_str(&location), HeaderValue::from_str(&extended)) {
-            answer.headers.insert("location", location);
-            answer.headers.insert("x-ms-xmlaerror-extended", extended);
+            response.headers.insert("location", location);
+            response.headers.insert("x-ms-xmlaerror-extended", extended);
         }
-        let submission = submission(ServiceKind::PowerBi, &answer, &called());
-        let _ = (look(ServiceKind::PowerBi, &answer, &asked()), cancellation(ServiceKind::PowerBi, &answer), list_error(ServiceKind::PowerBi, &answer));
+        let submission = submission(ServiceKind::PowerBi, &response, &called());
+        let _ = poll_result(ServiceKind::PowerBi, &response, &asked());
+        let _ = (cancel_result(ServiceKind::PowerBi, &response), list_error(ServiceKind::PowerBi, &response));
         if status >= 500 {
             proptest::prop_assert!(matches!(submission, Submission::Unknown { .. }), "{:?}", submission);
         }
@@ -308,17 +309,17 @@ fn busy_and_quota_are_distinguished_by_code_then_text() {
             let flat = complain(code, &case(text));
             let nested = format!(r#"{{"error":{flat}}}"#);
             for body in [&flat, &nested] {
-                assert_eq!(submitted(&answer(400, &[], body)), bad_request, "400 {body}");
-                assert_eq!(submitted(&answer(409, &[], body)), conflict, "409 {body}");
+                assert_eq!(submitted(&response(400, &[], body)), bad_request, "400 {body}");
+                assert_eq!(submitted(&response(409, &[], body)), conflict, "409 {body}");
                 // No other status means either of the two.
                 let missing = if code.is_empty() { "NotFound" } else { "Rejected" };
                 for (status, expected) in
                     [(401, "AccessDenied"), (403, "AccessDenied"), (404, missing), (422, "Rejected"), (429, "Throttled")]
                 {
-                    assert_eq!(submitted(&answer(status, &[], body)), format!("refused {expected}"), "{status} {body}");
+                    assert_eq!(submitted(&response(status, &[], body)), format!("refused {expected}"), "{status} {body}");
                 }
                 for status in [408, 425, 500, 502, 503, 504] {
-                    assert_eq!(submitted(&answer(status, &[], body)), "unanswered", "{status} {body}");
+                    assert_eq!(submitted(&response(status, &[], body)), "unanswered", "{status} {body}");
                 }
             }
         }
@@ -329,6 +330,6 @@ fn busy_and_quota_are_distinguished_by_code_then_text() {
 fn details_of_bad_request_are_reported() {
     let body =
         r#"{"error":{"code":"BadRequest","message":"Bad Request","details":[{"message":"Error converting value \"x\"","target":"t"}]}}"#;
-    let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &answer(400, &[], body), &called()) else { panic!() };
+    let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &response(400, &[], body), &called()) else { panic!() };
     assert_eq!(error.message, "the service rejects the request (HTTP 400, BadRequest): Bad Request: Error converting value \"x\"");
 }

@@ -11,20 +11,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::response::{Answer, BodyFault};
+use super::response::{BodyFault, Response};
 use super::text;
 use crate::azure::settings::{Observer, Settings, SettingsError};
 use crate::operation::{CallFault, CallRecord, CallTarget};
 use crate::tls;
 
 /// Maximum size of a response.
-pub(in crate::azure) const LARGEST_BODY: usize = 8 * 1024 * 1024;
+pub(in crate::azure) const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
 /// Maximum size of a response that should be short (to a POST or DELETE, an error, a token).
-pub(in crate::azure) const LARGEST_WORD: usize = 256 * 1024;
+pub(in crate::azure) const MAX_SHORT_BODY_BYTES: usize = 256 * 1024;
 
-/// Maximum number of responses larger than [`LARGEST_WORD`] in memory at the same time, over all servers.
-const LARGE_BODIES: usize = 4;
+/// Maximum number of responses larger than [`MAX_SHORT_BODY_BYTES`] in memory at the same time, over all servers.
+const MAX_LARGE_BODIES: usize = 4;
 
 /// How much of one response, and of all responses together, the server may send over an HTTP/2 connection before the client reads it. A
 /// response that waits for a permit fills its own window, and no more. All 256 responses that can be in progress (64 reconciliations with
@@ -101,7 +101,7 @@ impl Client {
             http,
             call_timeout: settings.call_timeout,
             on_call: settings.on_call.clone(),
-            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            large_bodies: Arc::new(Semaphore::new(MAX_LARGE_BODIES)),
         })
     }
 
@@ -125,7 +125,7 @@ impl Client {
             request.build().map_err(|error| Fault::NotSent(format!("failed to create the request: {}", text::root_cause(&error))))?;
         let url = request.url().clone();
         let host = url.host_str().unwrap_or_default().to_owned();
-        let mut record = Record::begin(target, &host, self.on_call.clone());
+        let mut record = Record::start(target, &host, self.on_call.clone());
         let sent = timeout_at(deadline, self.http.execute(request)).await;
         let response = match sent {
             Err(_) => return Err(Fault::Lost(format!("{host} did not respond in time"))),
@@ -160,7 +160,7 @@ fn fault(host: &str, error: &reqwest::Error) -> Fault {
 
 /// Replaces errors of the libraries by texts that an administrator understands. The same cause always results in the same text.
 fn plain(cause: &str) -> String {
-    const WORDS: [(&str, &str); 9] = [
+    const PLAIN_TEXTS: [(&str, &str); 9] = [
         ("without sending TLS close_notify", "the other side closed the connection"),
         ("InvalidContentType", "the server does not support TLS"),
         (
@@ -177,7 +177,7 @@ fn plain(cause: &str) -> String {
         ("tunnel error: unexpected end of file", "the proxy in HTTPS_PROXY closed the connection"),
         ("tunnel error", "the proxy in HTTPS_PROXY does not connect to the host"),
     ];
-    let known = WORDS.iter().find(|(said, _)| cause.contains(said));
+    let known = PLAIN_TEXTS.iter().find(|(part, _)| cause.contains(part));
     known.map_or_else(|| cause.to_owned(), |(_, words)| (*words).to_owned())
 }
 
@@ -218,7 +218,7 @@ impl Incoming {
     }
 
     /// Reads the complete response. A problem with the body is part of the result, because the head alone can be conclusive.
-    pub(in crate::azure) async fn read(mut self, limit: usize) -> Answer {
+    pub(in crate::azure) async fn read(mut self, limit: usize) -> Response {
         let (body, fault) = self.body(limit).await;
         self.record.fault = fault.map(|fault| match fault {
             BodyFault::Slow => CallFault::Timeout,
@@ -226,18 +226,18 @@ impl Incoming {
             BodyFault::TooLarge => CallFault::TooLarge,
             BodyFault::Compressed => CallFault::Compressed,
         });
-        Answer::new(self.status(), self.response.headers().clone(), body, fault)
+        Response::new(self.status(), self.response.headers().clone(), body, fault)
     }
 
     /// Reads the complete response, up to the size of a description or a list. An error must be short.
-    pub(in crate::azure) async fn read_whole(self) -> Answer {
-        let limit = if (200..300).contains(&self.status()) { LARGEST_BODY } else { LARGEST_WORD };
+    pub(in crate::azure) async fn read_whole(self) -> Response {
+        let limit = if (200..300).contains(&self.status()) { MAX_BODY_BYTES } else { MAX_SHORT_BODY_BYTES };
         self.read(limit).await
     }
 
-    /// As [`Incoming::read`], but waits at most `patience` for the body.
-    pub(in crate::azure) async fn read_within(mut self, limit: usize, patience: Duration) -> Answer {
-        self.deadline = self.deadline.min(Instant::now() + patience);
+    /// As [`Incoming::read`], but waits at most `timeout` for the body.
+    pub(in crate::azure) async fn read_within(mut self, limit: usize, timeout: Duration) -> Response {
+        self.deadline = self.deadline.min(Instant::now() + timeout);
         self.read(limit).await
     }
 
@@ -246,7 +246,7 @@ impl Incoming {
         if announced.is_some_and(|length| length > limit) {
             return (Vec::new(), Some(BodyFault::TooLarge));
         }
-        let mut body = Vec::with_capacity(announced.unwrap_or_default().min(LARGEST_WORD));
+        let mut body = Vec::with_capacity(announced.unwrap_or_default().min(MAX_SHORT_BODY_BYTES));
         let mut large: Option<OwnedSemaphorePermit> = None;
         loop {
             let chunk = match self.chunk().await {
@@ -258,9 +258,9 @@ impl Incoming {
             if length > limit {
                 return (Vec::new(), Some(BodyFault::TooLarge));
             }
-            if length > LARGEST_WORD && large.is_none() {
-                let turn = Arc::clone(&self.large_bodies).acquire_owned();
-                match timeout_at(self.deadline, turn).await {
+            if length > MAX_SHORT_BODY_BYTES && large.is_none() {
+                let permit = Arc::clone(&self.large_bodies).acquire_owned();
+                match timeout_at(self.deadline, permit).await {
                     Ok(Ok(permit)) => large = Some(permit),
                     Ok(Err(_)) | Err(_) => return (Vec::new(), Some(BodyFault::Slow)),
                 }
@@ -274,22 +274,22 @@ impl Incoming {
 struct Record {
     target: CallTarget,
     host: String,
-    begun: Instant,
+    started: Instant,
     status: Option<u16>,
     fault: Option<CallFault>,
     on_call: Option<Observer>,
 }
 
 impl Record {
-    fn begin(target: CallTarget, host: &str, on_call: Option<Observer>) -> Self {
+    fn start(target: CallTarget, host: &str, on_call: Option<Observer>) -> Self {
         // If the caller drops an exchange before its response, it took too long.
-        Self { target, host: host.to_owned(), begun: Instant::now(), status: None, fault: Some(CallFault::Timeout), on_call }
+        Self { target, host: host.to_owned(), started: Instant::now(), status: None, fault: Some(CallFault::Timeout), on_call }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let (target, status, fault, duration) = (self.target, self.status, self.fault, self.begun.elapsed());
+        let (target, status, fault, duration) = (self.target, self.status, self.fault, self.started.elapsed());
         let record = CallRecord { target, host: &self.host, status, fault, duration };
         tracing::debug!(
             route = record.target.name(),

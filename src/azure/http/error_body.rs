@@ -13,13 +13,13 @@ use std::borrow::Cow;
 
 pub(in crate::azure) use node::{Each, Node};
 
-use names::{CODES, ERRORS, OF_A_CALL, SEVERITIES, TEXTS, TIMES, is_known, plain};
+use names::{CALL_SPECIFIC, CODES, ERRORS, SEVERITIES, TEXTS, TIMES, is_known, normalized};
 
 use super::{text, timestamp};
 use crate::operation::ServiceMessage;
 
 /// Maximum number of sentences of one error, and of errors of one text that a call shows.
-const MOST_PARTS: usize = 16;
+const MAX_PARTS: usize = 16;
 
 /// A parsed error.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,11 +42,11 @@ struct Part {
     label: String,
     text: String,
     /// Whether it is an id or a time of one call, which the next retry does not repeat.
-    of_call: bool,
+    is_call_specific: bool,
 }
 
 impl Part {
-    fn shown(&self) -> Cow<'_, str> {
+    fn display_text(&self) -> Cow<'_, str> {
         if self.label.is_empty() { Cow::Borrowed(&self.text) } else { Cow::Owned(format!("{}: {}", self.label, self.text)) }
     }
 }
@@ -63,10 +63,11 @@ impl ErrorBody {
         match node {
             Node::Text(word) if is_code(word) => error.code = Some(word.clone()),
             Node::Object(fields) => {
-                error.severity = SEVERITIES.iter().find_map(|name| word(find(fields, name)?)).filter(|word| is_word(word)).cloned();
-                error.object(fields, "", false);
+                error.severity =
+                    SEVERITIES.iter().find_map(|name| scalar(first_named(fields, name)?)).filter(|word| is_word(word)).cloned();
+                error.add_object(fields, "", false);
             }
-            _ => error.take(node, "", false),
+            _ => error.add(node, "", false),
         }
         error
     }
@@ -84,7 +85,7 @@ impl ErrorBody {
 
     /// The code, sanitized.
     pub(in crate::azure) fn code(&self) -> String {
-        text::tidy(self.code.as_deref().unwrap_or_default(), 128)
+        text::sanitize(self.code.as_deref().unwrap_or_default(), 128)
     }
 
     /// The activity id, if the error contains it.
@@ -93,22 +94,22 @@ impl ErrorBody {
     }
 
     /// The error of a call in one line, without parts that are specific to the call, so that a retry reports the same.
-    pub(in crate::azure) fn for_a_call(&self, limit: usize) -> String {
-        let own = self.parts().iter().filter(|part| !part.of_call).map(|part| text::tidy(&part.shown(), limit));
-        let also = self.also.iter().take(MOST_PARTS).map(|error| match (error.code(), error.for_a_call(limit)) {
-            (code, said) if code.is_empty() || said.is_empty() => code + &said,
-            (code, said) => format!("{code}: {said}"),
+    pub(in crate::azure) fn call_message(&self, limit: usize) -> String {
+        let own = self.parts().iter().filter(|part| !part.is_call_specific).map(|part| text::sanitize(&part.display_text(), limit));
+        let also = self.also.iter().take(MAX_PARTS).map(|error| match (error.code(), error.call_message(limit)) {
+            (code, sentences) if code.is_empty() || sentences.is_empty() => code + &sentences,
+            (code, sentences) => format!("{code}: {sentences}"),
         });
-        text::cut(&joined(own.chain(also)), limit)
+        text::truncate(&joined(own.chain(also)), limit)
     }
 
     /// The error of an operation, with its ids, which a support case needs.
-    pub(in crate::azure) fn message(&self, default_severity: &str) -> Option<ServiceMessage> {
-        let said = joined(self.parts().iter().map(|part| part.shown().into_owned()));
-        let code = self.code.as_deref().map(|code| text::cut(code, 64));
+    pub(in crate::azure) fn service_message(&self, default_severity: &str) -> Option<ServiceMessage> {
+        let sentences = joined(self.parts().iter().map(|part| part.display_text().into_owned()));
+        let code = self.code.as_deref().map(|code| text::truncate(code, 64));
         // An error without a sentence is shown by its code.
-        let text = if said.is_empty() { code.clone()? } else { text::cut(&said, 1024) };
-        let severity = self.severity.as_deref().map_or_else(|| default_severity.to_owned(), |word| text::cut(word, 64));
+        let text = if sentences.is_empty() { code.clone()? } else { text::truncate(&sentences, 1024) };
+        let severity = self.severity.as_deref().map_or_else(|| default_severity.to_owned(), |word| text::truncate(word, 64));
         Some(ServiceMessage { severity, code, text, times: 1 })
     }
 
@@ -118,14 +119,15 @@ impl ErrorBody {
 
     fn push(parts: &mut Vec<Part>, label: &str, text: &str) {
         let known = parts.iter().any(|part| part.text == text && (label.is_empty() || part.label == label));
-        if known || text.is_empty() || parts.len() >= MOST_PARTS {
+        if known || text.is_empty() || parts.len() >= MAX_PARTS {
             return;
         }
-        let of_call = is_of_a_call(label) || uuid::Uuid::try_parse(text).is_ok() || (text.len() > 10 && timestamp::moment(text).is_some());
-        parts.push(Part { label: label.to_owned(), text: text.to_owned(), of_call });
+        let is_call_specific =
+            is_call_specific(label) || uuid::Uuid::try_parse(text).is_ok() || (text.len() > 10 && timestamp::moment(text).is_some());
+        parts.push(Part { label: label.to_owned(), text: text.to_owned(), is_call_specific });
     }
 
-    fn part(&mut self, label: &str, text: &str) {
+    fn add_part(&mut self, label: &str, text: &str) {
         if label.is_empty() && self.code.as_deref() == Some(text) {
             return;
         }
@@ -133,103 +135,103 @@ impl ErrorBody {
     }
 
     /// Adds the sentences of a value. A code inside `details` describes a detail, not the error.
-    fn take(&mut self, node: &Node, label: &str, detail: bool) {
+    fn add(&mut self, node: &Node, label: &str, detail: bool) {
         match node {
-            Node::Nothing | Node::Number(_) => {}
-            Node::Text(text) => self.part(label, text),
-            Node::List(items) => items.iter().for_each(|item| self.take(item, label, detail)),
-            Node::Object(fields) => self.object(fields, label, detail),
+            Node::Null | Node::Number(_) => {}
+            Node::Text(text) => self.add_part(label, text),
+            Node::List(items) => items.iter().for_each(|item| self.add(item, label, detail)),
+            Node::Object(fields) => self.add_object(fields, label, detail),
             Node::Lines(lines) => {
                 for line in lines {
                     match line {
-                        Node::Object(fields) if self.code.is_none() && self.parts.is_empty() => self.object(fields, label, detail),
+                        Node::Object(fields) if self.code.is_none() && self.parts.is_empty() => self.add_object(fields, label, detail),
                         Node::Object(_) => self.also.push(Self::of(line)),
-                        _ => self.take(line, label, detail),
+                        _ => self.add(line, label, detail),
                     }
                 }
             }
-            Node::Inside { before, error, after } => self.inside(before, &Self::of(error), after, label),
+            Node::Embedded { before, error, after } => self.add_embedded(before, &Self::of(error), after, label),
         }
     }
 
     /// Adds a sentence around an error.
-    fn inside(&mut self, before: &str, error: &Self, after: &str, label: &str) {
+    fn add_embedded(&mut self, before: &str, error: &Self, after: &str, label: &str) {
         let code = if self.code.is_none() { None } else { error.code.as_ref() };
-        let sentences = error.parts().iter().map(|part| part.shown().into_owned());
+        let sentences = error.parts().iter().map(|part| part.display_text().into_owned());
         let inner = joined(code.filter(|code| self.code.as_ref() != Some(*code)).cloned().into_iter().chain(sentences));
         self.code = self.code.take().or_else(|| error.code.clone());
         self.activity_id = self.activity_id.take().or_else(|| error.activity_id.clone());
         let words: Vec<&str> = [before, inner.as_str(), after].into_iter().filter(|words| !words.is_empty()).collect();
-        self.part(label, &words.join(" "));
+        self.add_part(label, &words.join(" "));
     }
 
-    fn object<'n>(&mut self, fields: &'n [(String, Node)], outer: &'n str, detail: bool) {
-        let sentence = TEXTS.iter().any(|name| find(fields, name).is_some());
+    fn add_object<'n>(&mut self, fields: &'n [(String, Node)], outer: &'n str, detail: bool) {
+        let sentence = TEXTS.iter().any(|name| first_named(fields, name).is_some());
         // `{"error": "invalid_request", "error_description": "…"}`
-        let error_code = || find(fields, "error").and_then(word).filter(|word| sentence && is_code(word));
-        let code = CODES.iter().find_map(|name| word(find(fields, name)?)).or_else(error_code);
+        let error_code = || first_named(fields, "error").and_then(scalar).filter(|word| sentence && is_code(word));
+        let code = CODES.iter().find_map(|name| scalar(first_named(fields, name)?)).or_else(error_code);
         let own = code.filter(|code| detail || self.code.as_ref().is_some_and(|known| known != *code));
         if own.is_none() && self.code.is_none() {
             self.code = code.cloned();
         }
         let (label, first) = (own.map_or(outer, |code| label_of(code)), self.parts.len());
-        for (_, node) in TEXTS.iter().flat_map(|name| every(fields, name)) {
+        for (_, node) in TEXTS.iter().flat_map(|name| fields_named(fields, name)) {
             match node {
-                Node::Number(number) => self.part(label, number),
-                _ => self.take(node, label, detail),
+                Node::Number(number) => self.add_part(label, number),
+                _ => self.add(node, label, detail),
             }
         }
-        for (name, node) in ERRORS.iter().flat_map(|name| every(fields, name)) {
-            match (plain(name).as_str(), node) {
+        for (name, node) in ERRORS.iter().flat_map(|name| fields_named(fields, name)) {
+            match (normalized(name).as_str(), node) {
                 ("error", Node::Text(word)) if Some(word) == code => {}
                 // The problems of each field of a request.
-                ("errors", Node::Object(fields)) if !node.is_error() => fields.iter().for_each(|(name, node)| self.take(node, name, true)),
-                ("detail" | "details" | "moredetails" | "messages" | "errors", _) => self.take(node, label, true),
-                _ => self.take(node, label, detail),
+                ("errors", Node::Object(fields)) if !node.is_error() => fields.iter().for_each(|(name, node)| self.add(node, name, true)),
+                ("detail" | "details" | "moredetails" | "messages" | "errors", _) => self.add(node, label, true),
+                _ => self.add(node, label, detail),
             }
         }
-        for (name, node) in fields.iter().filter(|(name, _)| !is_known(&plain(name))) {
+        for (name, node) in fields.iter().filter(|(name, _)| !is_known(&normalized(name))) {
             match node {
-                Node::Nothing | Node::Number(_) => {}
-                Node::Text(text) => self.unknown(name, text),
+                Node::Null | Node::Number(_) => {}
+                Node::Text(text) => self.add_unknown(name, text),
                 Node::List(items) => items.iter().for_each(|item| match item {
-                    Node::Text(text) => self.unknown(name, text),
-                    _ => self.take(item, "", true),
+                    Node::Text(text) => self.add_unknown(name, text),
+                    _ => self.add(item, "", true),
                 }),
-                Node::Object(_) | Node::Lines(_) | Node::Inside { .. } => self.take(node, "", detail),
+                Node::Object(_) | Node::Lines(_) | Node::Embedded { .. } => self.add(node, "", detail),
             }
         }
         if label.eq_ignore_ascii_case("rootactivityid") {
-            let id = self.parts.iter().find(|part| part.label == label).and_then(|part| text::id(&part.text));
+            let id = self.parts.iter().find(|part| part.label == label).and_then(|part| text::call_id(&part.text));
             self.activity_id = self.activity_id.take().or(id);
         }
         // The code of a nested error without a sentence.
         let own = own.filter(|_| !label.is_empty() && !self.parts.iter().any(|part| part.label == label || part.text == label));
-        if let Some(text) = own.filter(|_| self.parts.len() < MOST_PARTS) {
-            self.parts.insert(first, Part { label: String::new(), text: text.clone(), of_call: false });
+        if let Some(text) = own.filter(|_| self.parts.len() < MAX_PARTS) {
+            self.parts.insert(first, Part { label: String::new(), text: text.clone(), is_call_specific: false });
         }
     }
 
-    fn unknown(&mut self, name: &str, text: &str) {
-        if plain(name) == "rootactivityid" {
-            self.activity_id = self.activity_id.take().or_else(|| text::id(text));
+    fn add_unknown(&mut self, name: &str, text: &str) {
+        if normalized(name) == "rootactivityid" {
+            self.activity_id = self.activity_id.take().or_else(|| text::call_id(text));
         }
         Self::push(&mut self.rest, name, text);
     }
 }
 
-fn every<'n>(fields: &'n [(String, Node)], name: &str) -> impl Iterator<Item = &'n (String, Node)> {
-    fields.iter().filter(move |(field, node)| *node != Node::Nothing && plain(field) == name)
+fn fields_named<'n>(fields: &'n [(String, Node)], name: &str) -> impl Iterator<Item = &'n (String, Node)> {
+    fields.iter().filter(move |(field, node)| *node != Node::Null && normalized(field) == name)
 }
 
-fn find<'n>(fields: &'n [(String, Node)], name: &str) -> Option<&'n Node> {
-    every(fields, name).next().map(|(_, node)| node)
+fn first_named<'n>(fields: &'n [(String, Node)], name: &str) -> Option<&'n Node> {
+    fields_named(fields, name).next().map(|(_, node)| node)
 }
 
-fn word(node: &Node) -> Option<&String> {
+fn scalar(node: &Node) -> Option<&String> {
     match node {
         Node::Text(word) | Node::Number(word) => Some(word),
-        Node::Nothing | Node::List(_) | Node::Object(_) | Node::Lines(_) | Node::Inside { .. } => None,
+        Node::Null | Node::List(_) | Node::Object(_) | Node::Lines(_) | Node::Embedded { .. } => None,
     }
 }
 
@@ -253,9 +255,9 @@ fn label_of(code: &str) -> &str {
     if matches!(name, "UnderlyingErrorMessage" | "Message" | "ErrorMessage") || name.ends_with("_Details_Label") { "" } else { name }
 }
 
-fn is_of_a_call(label: &str) -> bool {
-    let name = plain(label);
-    TIMES.contains(&name.as_str()) || OF_A_CALL.iter().any(|end| name.ends_with(end))
+fn is_call_specific(label: &str) -> bool {
+    let name = normalized(label);
+    TIMES.contains(&name.as_str()) || CALL_SPECIFIC.iter().any(|end| name.ends_with(end))
 }
 
 /// Joins sentences into one line.

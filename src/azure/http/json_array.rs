@@ -2,22 +2,22 @@
 
 /// Maximum size of one row. A row of Power BI contains the errors of each attempt, as JSON inside JSON. A truncated row is invalid JSON, so
 /// the parser detects it.
-const LONGEST_ROW: usize = 256 * 1024;
+const MAX_ROW_BYTES: usize = 256 * 1024;
 
 /// The names of a link to the next page, in lower case. `OData` version 4 uses the first one.
 pub(in crate::azure) const NEXT_PAGE: [&str; 3] = ["@odata.nextlink", "odata.nextlink", "nextlink"];
 
 /// A list is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::azure) struct RowFault;
+pub(in crate::azure) struct MalformedArray;
 
 /// Splits a JSON array into rows, in chunks of any size. The array may be the document, or the `value` of an object (as in `OData`): the
 /// Power BI documentation shows one form, and the service sends the other.
 ///
 /// Recognizes only brackets, commas and strings. The parser of a row checks whether it is JSON and an object.
 #[derive(Debug, Default)]
-pub(in crate::azure) struct Rows {
-    place: Place,
+pub(in crate::azure) struct JsonArrayReader {
+    position: Position,
     row: Vec<u8>,
     depth: usize,
     in_text: bool,
@@ -39,7 +39,7 @@ struct Envelope {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum Position {
     #[default]
     Before,
     /// In the object around the list, before or after the list.
@@ -56,73 +56,77 @@ enum Place {
     After,
 }
 
-impl Rows {
+impl JsonArrayReader {
     /// Parses the next chunk, and passes each completed row to `take`.
-    pub(in crate::azure) fn feed(&mut self, piece: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), RowFault>) -> Result<(), RowFault> {
+    pub(in crate::azure) fn feed(
+        &mut self,
+        piece: &[u8],
+        mut take: impl FnMut(&[u8]) -> Result<(), MalformedArray>,
+    ) -> Result<(), MalformedArray> {
         for &byte in piece {
-            if self.place == Place::InsideOther {
+            if self.position == Position::InsideOther {
                 let between = self.depth == 0 && !self.in_text;
                 match byte {
                     b',' | b']' if between => {
                         take(&self.row)?;
                         self.row.clear();
-                        self.place = Place::CommaOrEnd;
+                        self.position = Position::CommaOrEnd;
                     }
-                    b'}' if between => return Err(RowFault),
+                    b'}' if between => return Err(MalformedArray),
                     _ => {
                         self.inside(byte);
                         continue;
                     }
                 }
             }
-            if self.place == Place::Inside {
+            if self.position == Position::Inside {
                 self.inside(byte);
                 if self.depth == 0 {
                     take(&self.row)?;
                     self.row.clear();
-                    self.place = Place::CommaOrEnd;
+                    self.position = Position::CommaOrEnd;
                 }
                 continue;
             }
-            if self.place == Place::Around {
+            if self.position == Position::Around {
                 self.around(byte)?;
                 continue;
             }
-            self.place = match (self.place, byte) {
-                (place, b' ' | b'\t' | b'\r' | b'\n') => place,
-                (Place::Before, 0xef | 0xbb | 0xbf) if b"\xef\xbb\xbf".get(self.mark) == Some(&byte) => {
+            self.position = match (self.position, byte) {
+                (position, b' ' | b'\t' | b'\r' | b'\n') => position,
+                (Position::Before, 0xef | 0xbb | 0xbf) if b"\xef\xbb\xbf".get(self.mark) == Some(&byte) => {
                     self.mark += 1;
-                    Place::Before
+                    Position::Before
                 }
-                (Place::Before, b'[') => Place::RowOrEnd,
-                (Place::Before, b'{') => {
+                (Position::Before, b'[') => Position::RowOrEnd,
+                (Position::Before, b'{') => {
                     (self.envelope, self.depth) = (Some(Envelope::default()), 1);
-                    Place::Around
+                    Position::Around
                 }
-                (Place::RowOrEnd | Place::CommaOrEnd, b']') if self.envelope.is_some() => {
+                (Position::RowOrEnd | Position::CommaOrEnd, b']') if self.envelope.is_some() => {
                     self.depth = 1;
-                    Place::Around
+                    Position::Around
                 }
-                (Place::RowOrEnd | Place::CommaOrEnd, b']') => Place::After,
-                (Place::CommaOrEnd, b',') => Place::Row,
-                (Place::RowOrEnd | Place::Row, b'{') => {
+                (Position::RowOrEnd | Position::CommaOrEnd, b']') => Position::After,
+                (Position::CommaOrEnd, b',') => Position::Row,
+                (Position::RowOrEnd | Position::Row, b'{') => {
                     self.row.push(byte);
                     self.depth = 1;
-                    Place::Inside
+                    Position::Inside
                 }
-                (Place::RowOrEnd | Place::Row, b'n' | b't' | b'f' | b'-' | b'0'..=b'9' | b'"' | b'[') => {
+                (Position::RowOrEnd | Position::Row, b'n' | b't' | b'f' | b'-' | b'0'..=b'9' | b'"' | b'[') => {
                     self.depth = 0;
                     self.inside(byte);
-                    Place::InsideOther
+                    Position::InsideOther
                 }
-                _ => return Err(RowFault),
+                _ => return Err(MalformedArray),
             };
         }
         Ok(())
     }
 
     fn inside(&mut self, byte: u8) {
-        if self.row.len() < LONGEST_ROW {
+        if self.row.len() < MAX_ROW_BYTES {
             self.row.push(byte);
         }
         match byte {
@@ -135,9 +139,9 @@ impl Rows {
         }
     }
 
-    fn around(&mut self, byte: u8) -> Result<(), RowFault> {
+    fn around(&mut self, byte: u8) -> Result<(), MalformedArray> {
         let Some(envelope) = self.envelope.as_mut() else {
-            return Err(RowFault);
+            return Err(MalformedArray);
         };
         if self.in_text {
             match byte {
@@ -161,16 +165,16 @@ impl Rows {
             b',' if self.depth == 1 => envelope.name.clear(),
             b'[' if self.depth == 1 && envelope.name.eq_ignore_ascii_case(b"value") => {
                 if envelope.listed {
-                    return Err(RowFault);
+                    return Err(MalformedArray);
                 }
                 envelope.listed = true;
-                self.place = Place::RowOrEnd;
+                self.position = Position::RowOrEnd;
             }
             b'{' | b'[' => self.depth += 1,
             b'}' | b']' => {
                 self.depth -= 1;
                 if self.depth == 0 {
-                    self.place = Place::After;
+                    self.position = Position::After;
                 }
             }
             _ => {}
@@ -179,13 +183,13 @@ impl Rows {
     }
 
     /// Whether the service has more rows on another page.
-    pub(in crate::azure) fn go_on(&self) -> bool {
+    pub(in crate::azure) fn has_next_page(&self) -> bool {
         self.envelope.as_ref().is_some_and(|envelope| envelope.linked)
     }
 
     /// Whether the list is complete.
-    pub(in crate::azure) fn complete(&self) -> bool {
-        self.place == Place::After && self.envelope.as_ref().is_none_or(|envelope| envelope.listed)
+    pub(in crate::azure) fn is_complete(&self) -> bool {
+        self.position == Position::After && self.envelope.as_ref().is_none_or(|envelope| envelope.listed)
     }
 }
 
@@ -198,15 +202,15 @@ mod tests {
 
     /// The rows of a list that arrives in chunks of `size` bytes; `None` if it is malformed or incomplete.
     fn split(text: &[u8], size: usize) -> Option<Vec<Value>> {
-        let (mut rows, mut found) = (Rows::default(), Vec::new());
+        let (mut rows, mut found) = (JsonArrayReader::default(), Vec::new());
         for piece in text.chunks(size.max(1)) {
             let taken = rows.feed(piece, |row| {
-                found.push(serde_json::from_slice(row).map_err(|_| RowFault)?);
+                found.push(serde_json::from_slice(row).map_err(|_| MalformedArray)?);
                 Ok(())
             });
             taken.ok()?;
         }
-        rows.complete().then_some(found)
+        rows.is_complete().then_some(found)
     }
 
     #[test]
@@ -247,7 +251,7 @@ mod tests {
                 assert_eq!(split(text.as_bytes(), size).map(|rows| rows.len()), expected, "{text}");
             }
         }
-        assert_eq!(split(format!(r#"[{{"a":"{}"}}]"#, "x".repeat(LONGEST_ROW)).as_bytes(), 1000), None);
+        assert_eq!(split(format!(r#"[{{"a":"{}"}}]"#, "x".repeat(MAX_ROW_BYTES)).as_bytes(), 1000), None);
     }
 
     #[test]
@@ -265,11 +269,11 @@ mod tests {
         ];
         for (text, expected) in rows {
             for size in [1, 3, 100] {
-                let mut rows = Rows::default();
+                let mut rows = JsonArrayReader::default();
                 for piece in text.as_bytes().chunks(size) {
                     rows.feed(piece, |_| Ok(())).unwrap();
                 }
-                assert_eq!((rows.complete(), rows.go_on()), (true, expected), "{text}");
+                assert_eq!((rows.is_complete(), rows.has_next_page()), (true, expected), "{text}");
             }
         }
     }

@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
-use super::text::{cut, without_tokens};
+use super::text::{redact_tokens, truncate};
 
 /// Maximum length of any text, before it is truncated for its purpose.
-const LONGEST: usize = 8192;
+const MAX_LENGTH: usize = 8192;
 
 /// A text, or a number or boolean as text. Any other value is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,14 +18,14 @@ pub(in crate::azure) struct Text(pub(in crate::azure) Option<String>);
 impl Text {
     /// The text, unless it is empty, with at most `limit` characters. If a service repeats our token, it is redacted.
     pub(in crate::azure) fn at_most(self, limit: usize) -> Option<String> {
-        self.0.map(|text| cut(&without_tokens(text.trim()), limit)).filter(|text| !text.is_empty())
+        self.0.map(|text| truncate(&redact_tokens(text.trim()), limit)).filter(|text| !text.is_empty())
     }
 }
 
 impl Text {
     /// A name, unchanged: whitespace is part of it. A token is redacted, and an empty text is `None`.
     pub(in crate::azure) fn name(self, limit: usize) -> Option<String> {
-        self.0.map(|text| cut(&without_tokens(&text), limit)).filter(|text| !text.is_empty())
+        self.0.map(|text| truncate(&redact_tokens(&text), limit)).filter(|text| !text.is_empty())
     }
 }
 
@@ -45,7 +45,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Text, E> {
-        Ok(Text(Some(cut(value, LONGEST))))
+        Ok(Text(Some(truncate(value, MAX_LENGTH))))
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Text, E> {

@@ -6,26 +6,26 @@ use crate::operation::OperationId;
 
 /// The target of a `Location`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::azure) enum Target {
+pub(in crate::azure) enum LocationTarget {
     /// A URL on the called host.
-    Here(Url),
+    SameOrigin(Url),
     /// A URL on another host, or without TLS. Nothing is sent there. Contains the host, for the log.
-    Elsewhere(String),
+    OtherOrigin(String),
     /// Not a URL.
-    Nonsense,
+    Invalid,
 }
 
 /// The target of a `Location` relative to the called URL. Scheme, host and port must be the same.
-pub(in crate::azure) fn target(location: &str, called: &Url) -> Target {
+pub(in crate::azure) fn target(location: &str, called: &Url) -> LocationTarget {
     let Ok(url) = called.join(location) else {
-        return Target::Nonsense;
+        return LocationTarget::Invalid;
     };
     let same = url.scheme() == called.scheme()
         && url.host_str() == called.host_str()
         && url.port_or_known_default() == called.port_or_known_default()
         && url.username().is_empty()
         && url.password().is_none();
-    if same { Target::Here(url) } else { Target::Elsewhere(url.host_str().unwrap_or_default().to_owned()) }
+    if same { LocationTarget::SameOrigin(url) } else { LocationTarget::OtherOrigin(url.host_str().unwrap_or_default().to_owned()) }
 }
 
 /// The id at the end of `…/refreshes/<id>`.
@@ -66,8 +66,8 @@ mod tests {
         ];
         for (location, expected) in rows {
             let found = match target(location, &called) {
-                Target::Here(url) => refresh_id(&url),
-                Target::Elsewhere(_) | Target::Nonsense => None,
+                LocationTarget::SameOrigin(url) => refresh_id(&url),
+                LocationTarget::OtherOrigin(_) | LocationTarget::Invalid => None,
             };
             assert_eq!(found.as_ref().map(OperationId::as_str), expected, "{location}");
         }

@@ -10,6 +10,6 @@ mod response;
 pub(in crate::azure) mod text;
 pub(in crate::azure) mod timestamp;
 
-pub(in crate::azure) use client::{Client, Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS};
+pub(in crate::azure) use client::{Client, Fault, Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIRECTS};
 pub use response::BodyFault;
-pub(in crate::azure) use response::{Answer, Complaint, server_time};
+pub(in crate::azure) use response::{ErrorSummary, Response, server_time};

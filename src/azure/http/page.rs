@@ -3,39 +3,39 @@
 use super::text;
 
 /// Maximum size of the part of a page that is read.
-const LONGEST: usize = 64 * 1024;
+const MAX_LENGTH: usize = 64 * 1024;
 
 /// Elements whose content is not text.
-const SILENT: [&str; 4] = ["script", "style", "svg", "noscript"];
+const NON_TEXT: [&str; 4] = ["script", "style", "svg", "noscript"];
 
 /// The first words of a page, at most `limit` characters, without markup and tokens.
-pub(in crate::azure) fn words(page: &[u8], limit: usize) -> String {
-    let page = String::from_utf8_lossy(page.get(..LONGEST).unwrap_or(page));
+pub(in crate::azure) fn summary(page: &[u8], limit: usize) -> String {
+    let page = String::from_utf8_lossy(page.get(..MAX_LENGTH).unwrap_or(page));
     let mut pieces = page.split('<');
-    let mut said = pieces.next().unwrap_or_default().to_owned();
-    let mut silent = None;
+    let mut output = pieces.next().unwrap_or_default().to_owned();
+    let mut skipped = None;
     for piece in pieces {
         let (tag, content) = piece.split_once('>').unwrap_or((piece, ""));
         let named = |name: &str| {
             let tag = tag.get(..name.len() + 1).or(tag.get(..name.len())).unwrap_or_default();
             tag.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).eq_ignore_ascii_case(name)
         };
-        match silent {
-            Some(name) if tag.strip_prefix('/').is_some_and(|end| end.trim_end().eq_ignore_ascii_case(name)) => silent = None,
+        match skipped {
+            Some(name) if tag.strip_prefix('/').is_some_and(|end| end.trim_end().eq_ignore_ascii_case(name)) => skipped = None,
             Some(_) => continue,
-            None => silent = SILENT.into_iter().find(|name| named(name) && !tag.ends_with('/')),
+            None => skipped = NON_TEXT.into_iter().find(|name| named(name) && !tag.ends_with('/')),
         }
         // A comment may contain tags, so the text after the first one is included, which does no harm.
-        if silent.is_none() && !tag.starts_with("!--") {
-            said.push(' ');
-            said.push_str(content);
+        if skipped.is_none() && !tag.starts_with("!--") {
+            output.push(' ');
+            output.push_str(content);
         }
-        if said.len() > 8 * limit {
+        if output.len() > 8 * limit {
             break;
         }
     }
     let plain = [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&apos;", "'"), ("&amp;", "&")];
-    text::tidy(&plain.iter().fold(said, |said, (entity, c)| said.replace(entity, c)), limit)
+    text::sanitize(&plain.iter().fold(output, |output, (entity, c)| output.replace(entity, c)), limit)
 }
 
 #[cfg(test)]
@@ -59,15 +59,15 @@ mod tests {
             ("", ""),
         ];
         for (page, expected) in rows {
-            assert_eq!(words(page.as_bytes(), 60), expected, "{page}");
+            assert_eq!(summary(page.as_bytes(), 60), expected, "{page}");
         }
-        assert_eq!(words("<p>abc</p>".repeat(100_000).as_bytes(), 10).chars().count(), 10);
+        assert_eq!(summary("<p>abc</p>".repeat(100_000).as_bytes(), 10).chars().count(), 10);
     }
 
     proptest::proptest! {
         #[test]
         fn no_page_panics(page in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-            assert!(words(&page, 20).chars().count() <= 20);
+            assert!(summary(&page, 20).chars().count() <= 20);
         }
     }
 }

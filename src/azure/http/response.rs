@@ -26,7 +26,7 @@ const CODES: [&str; 3] = ["x-powerbi-error-info", "x-ms-public-api-error-code", 
 
 /// A response: the only input for a decision about it.
 #[derive(Clone, Debug)]
-pub(in crate::azure) struct Answer {
+pub(in crate::azure) struct Response {
     pub(in crate::azure) status: u16,
     pub(in crate::azure) headers: HeaderMap,
     pub(in crate::azure) body: Vec<u8>,
@@ -39,7 +39,7 @@ pub(in crate::azure) struct Answer {
 
 /// An error, as the service described it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::azure) struct Complaint {
+pub(in crate::azure) struct ErrorSummary {
     /// The error code of the service.
     pub(in crate::azure) code: String,
     /// The message, sanitized.
@@ -48,9 +48,9 @@ pub(in crate::azure) struct Complaint {
     pub(in crate::azure) activity_id: Option<String>,
 }
 
-impl Answer {
+impl Response {
     pub(in crate::azure) fn new(status: u16, headers: HeaderMap, body: Vec<u8>, fault: Option<BodyFault>) -> Self {
-        Self { status, headers, body: text::mended(body), fault, token_ended: false, throttled_until: None }
+        Self { status, headers, body: text::repair_json(body), fault, token_ended: false, throttled_until: None }
     }
 
     /// The value of a header as text.
@@ -94,9 +94,9 @@ impl Answer {
     }
 
     /// The backoff that an error requests: from its header, or else from its text. Zero counts as none.
-    pub(in crate::azure) fn pause(&self, complaint: &Complaint) -> Option<Duration> {
-        let asked = self.retry_after().filter(|wait| !wait.is_zero());
-        asked.or_else(|| if self.status == 429 { timestamp::pause_in(&complaint.message, self.now()) } else { None })
+    pub(in crate::azure) fn backoff(&self, summary: &ErrorSummary) -> Option<Duration> {
+        let requested = self.retry_after().filter(|wait| !wait.is_zero());
+        requested.or_else(|| if self.status == 429 { timestamp::backoff_in(&summary.message, self.now()) } else { None })
     }
 
     /// The backoff that the response requests.
@@ -112,12 +112,12 @@ impl Answer {
     /// The activity id of the service, for a support case.
     pub(in crate::azure) fn activity_id(&self) -> Option<String> {
         let named = ["x-ms-root-activity-id", "requestid", "x-ms-request-id"];
-        named.iter().find_map(|name| self.header(name)).and_then(text::id)
+        named.iter().find_map(|name| self.header(name)).and_then(text::call_id)
     }
 
     /// The text of `x-ms-xmlaerror-extended`, which has the details if the body has none (seen in captures).
     pub(in crate::azure) fn extended_error(&self) -> Option<String> {
-        Some(self.extended().for_a_call(600)).filter(|sentence| !sentence.is_empty())
+        Some(self.extended().call_message(600)).filter(|sentence| !sentence.is_empty())
     }
 
     /// The error in that header, in any language. Its bytes are UTF-8 or Latin-1.
@@ -134,23 +134,23 @@ impl Answer {
     }
 
     /// The error in the body, with missing parts from the headers.
-    pub(in crate::azure) fn complaint(&self) -> Complaint {
+    pub(in crate::azure) fn error_summary(&self) -> ErrorSummary {
         let body = if self.is_page() { ErrorBody::default() } else { ErrorBody::of_text(&String::from_utf8_lossy(self.text())) };
         let header = self.extended();
         let or = |body: String, header: String| if body.is_empty() { header } else { body };
-        let named = || CODES.iter().find_map(|name| self.header(name)).map(|code| text::tidy(code, 128)).unwrap_or_default();
+        let named = || CODES.iter().find_map(|name| self.header(name)).map(|code| text::sanitize(code, 128)).unwrap_or_default();
         // A code that only repeats the status has no information.
         let code = |error: &ErrorBody| Some(error.code()).filter(|code| *code != self.status.to_string()).unwrap_or_default();
-        Complaint {
+        ErrorSummary {
             code: or(or(code(&body), code(&header)), named()),
-            message: or(body.for_a_call(600), header.for_a_call(600)),
+            message: or(body.call_message(600), header.call_message(600)),
             activity_id: body.activity_id(),
         }
     }
 
     /// The error in the body of an error response. For a success, the (possibly large) body is not parsed.
-    pub(in crate::azure) fn complaint_unless_done(&self) -> Complaint {
-        if (200..300).contains(&self.status) { Complaint::default() } else { self.complaint() }
+    pub(in crate::azure) fn error_summary_unless_success(&self) -> ErrorSummary {
+        if (200..300).contains(&self.status) { ErrorSummary::default() } else { self.error_summary() }
     }
 }
 
@@ -169,10 +169,10 @@ mod tests {
 
     type Line<'a> = (&'a str, &'a [u8]);
 
-    fn complaint(header: Line, body: &str) -> (String, String) {
+    fn summary(header: Line, body: &str) -> (String, String) {
         let (name, value) = (HeaderName::try_from(header.0).unwrap(), HeaderValue::from_bytes(header.1).unwrap());
-        let complaint = Answer::new(400, HeaderMap::from_iter([(name, value)]), body.as_bytes().to_vec(), None).complaint();
-        (complaint.code, complaint.message)
+        let summary = Response::new(400, HeaderMap::from_iter([(name, value)]), body.as_bytes().to_vec(), None).error_summary();
+        (summary.code, summary.message)
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
             ((extended, b""), "<html>X_1</html>", "", ""),
         ];
         for (header, body, code, message) in rows {
-            assert_eq!(complaint(header, body), (code.to_owned(), message.to_owned()), "{header:?} {body}");
+            assert_eq!(summary(header, body), (code.to_owned(), message.to_owned()), "{header:?} {body}");
         }
     }
 }

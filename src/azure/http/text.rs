@@ -6,7 +6,7 @@ use crate::operation::REDACTED;
 use crate::text::plain as plain_line;
 
 /// Truncates a text to `limit` characters, with an ellipsis.
-pub(in crate::azure) fn cut(text: &str, limit: usize) -> String {
+pub(in crate::azure) fn truncate(text: &str, limit: usize) -> String {
     if text.chars().nth(limit).is_none() {
         return text.to_owned();
     }
@@ -20,7 +20,7 @@ pub(in crate::azure) fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
     let mut left = limit.saturating_add(1);
     for word in plain_line(text).split_whitespace() {
-        let word = if token_like(word) { "[redacted]" } else { word };
+        let word = if contains_token(word) { "[redacted]" } else { word };
         let blank = if line.is_empty() { "" } else { " " };
         for c in blank.chars().chain(word.chars()).take(left) {
             line.push(c);
@@ -30,7 +30,7 @@ pub(in crate::azure) fn one_line(text: &str, limit: usize) -> String {
             break;
         }
     }
-    cut(&line, limit)
+    truncate(&line, limit)
 }
 
 /// Starts of the part of a message that is specific to one call (Entra ID and Analysis Services append it).
@@ -39,31 +39,31 @@ const TRAILERS: [&str; 7] =
 
 /// Sanitizes an external message into one plain line of at most `limit` characters. Redacts words that look like tokens, and removes the
 /// part that is specific to one call.
-pub(in crate::azure) fn tidy(text: &str, limit: usize) -> String {
-    let short = cut(text, 4 * limit);
+pub(in crate::azure) fn sanitize(text: &str, limit: usize) -> String {
+    let short = truncate(text, 4 * limit);
     let plain = plain_line(&short);
-    let words: Vec<&str> = plain.split_whitespace().map(|word| if token_like(word) { REDACTED } else { word }).collect();
+    let words: Vec<&str> = plain.split_whitespace().map(|word| if contains_token(word) { REDACTED } else { word }).collect();
     let line = words.join(" ");
     // Lower case in ASCII keeps all byte positions, so they are valid in the original.
     let lower = line.to_ascii_lowercase();
     let end = TRAILERS.iter().filter_map(|trailer| lower.find(trailer)).min().unwrap_or(line.len());
-    cut(line.get(..end).unwrap_or(&line).trim_end_matches([' ', ',', ';', ':', '(', '[', '-']), limit)
+    truncate(line.get(..end).unwrap_or(&line).trim_end_matches([' ', ',', ';', ':', '(', '[', '-']), limit)
 }
 
 /// A text in which words that are or contain tokens are redacted. Everything else is unchanged.
-pub(in crate::azure) fn without_tokens(text: &str) -> Cow<'_, str> {
-    if !text.split(' ').any(token_like) {
+pub(in crate::azure) fn redact_tokens(text: &str) -> Cow<'_, str> {
+    if !text.split(' ').any(contains_token) {
         return Cow::Borrowed(text);
     }
-    let words: Vec<&str> = text.split(' ').map(|word| if token_like(word) { REDACTED } else { word }).collect();
+    let words: Vec<&str> = text.split(' ').map(|word| if contains_token(word) { REDACTED } else { word }).collect();
     Cow::Owned(words.join(" "))
 }
 
 /// Repairs JSON text in which a single invalid character would make the complete response unreadable. Half a surrogate pair as an escape,
 /// which a .NET service writes if it truncates a text between the halves, becomes the replacement character. So do bytes that are not
 /// UTF-8. Raw control characters become spaces. Everything else is unchanged.
-pub(in crate::azure) fn mended(json: Vec<u8>) -> Vec<u8> {
-    let mut json = String::from_utf8(plain(narrowed(json)))
+pub(in crate::azure) fn repair_json(json: Vec<u8>) -> Vec<u8> {
+    let mut json = String::from_utf8(without_control_characters(utf16_to_utf8(json)))
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
         .into_bytes();
     let mut at = 0;
@@ -84,7 +84,7 @@ pub(in crate::azure) fn mended(json: Vec<u8>) -> Vec<u8> {
 
 /// Converts a text in UTF-16 to UTF-8. Detects UTF-16 by its byte order mark or by the zeros in its first character. Other texts are
 /// unchanged.
-fn narrowed(text: Vec<u8>) -> Vec<u8> {
+fn utf16_to_utf8(text: Vec<u8>) -> Vec<u8> {
     let (first, from): (fn([u8; 2]) -> u16, usize) = match text.as_slice() {
         [0xff, 0xfe, ..] => (u16::from_le_bytes, 2),
         [0xfe, 0xff, ..] => (u16::from_be_bytes, 2),
@@ -98,7 +98,7 @@ fn narrowed(text: Vec<u8>) -> Vec<u8> {
 }
 
 /// JSON without raw control characters. Outside strings they are whitespace. Inside strings they are invalid, but some services write them.
-fn plain(mut text: Vec<u8>) -> Vec<u8> {
+fn without_control_characters(mut text: Vec<u8>) -> Vec<u8> {
     let first = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start().first();
     if matches!(first, Some(b'{' | b'[' | b'"')) {
         text.iter_mut().filter(|byte| **byte < b' ').for_each(|byte| *byte = b' ');
@@ -114,12 +114,12 @@ fn escape(json: &[u8], at: usize) -> Option<u16> {
 }
 
 /// Whether a word is or contains a signed token: its base64 starts with `eyJ`, for `{"`.
-pub(in crate::azure) fn token_like(word: &str) -> bool {
+pub(in crate::azure) fn contains_token(word: &str) -> bool {
     word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|rest| rest.len() > 20)
 }
 
 /// The id of a call, if the text is a valid one.
-pub(in crate::azure) fn id(text: &str) -> Option<String> {
+pub(in crate::azure) fn call_id(text: &str) -> Option<String> {
     let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     ((1..=64).contains(&text.len()) && text.chars().all(safe)).then(|| text.to_owned())
 }
@@ -130,7 +130,7 @@ pub(in crate::azure) fn root_cause(error: &(dyn std::error::Error + 'static)) ->
     while let Some(source) = cause.source() {
         cause = source;
     }
-    tidy(&cause.to_string(), 200)
+    sanitize(&cause.to_string(), 200)
 }
 
 #[cfg(test)]
@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn text_is_truncated_between_characters() {
-        assert_eq!(cut("häß", 3), "häß");
-        assert_eq!(cut("häßlich", 3), "hä…");
-        assert_eq!(cut("", 0), "");
+        assert_eq!(truncate("häß", 3), "häß");
+        assert_eq!(truncate("häßlich", 3), "hä…");
+        assert_eq!(truncate("", 0), "");
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
             ("Bearer e\u{200b}yJ0eXAiOiJKV1QiLCJhbGciOi.x.y\u{202e} refused", "Bearer [redacted] refused"),
         ];
         for (text, expected) in rows {
-            assert_eq!(tidy(text, 100), expected);
+            assert_eq!(sanitize(text, 100), expected);
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
             (b"", b""),
         ];
         for (json, expected) in rows {
-            assert_eq!(mended(json.to_vec()), expected, "{}", String::from_utf8_lossy(json));
+            assert_eq!(repair_json(json.to_vec()), expected, "{}", String::from_utf8_lossy(json));
         }
     }
 
@@ -188,7 +188,7 @@ mod tests {
             ("a  token=eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y, b", "a  [redacted] b"),
         ];
         for (text, expected) in rows {
-            assert_eq!(without_tokens(text), expected);
+            assert_eq!(redact_tokens(text), expected);
         }
     }
 
@@ -196,19 +196,19 @@ mod tests {
         #[test]
         fn valid_json_is_unchanged_by_repair(text in "\\PC*") {
             let json = serde_json::to_vec(&text).unwrap();
-            proptest::prop_assert_eq!(mended(json.clone()), json);
+            proptest::prop_assert_eq!(repair_json(json.clone()), json);
         }
 
         #[test]
         fn repaired_escapes_are_readable(halves in proptest::collection::vec(0u16..=0xFFFF, 0..20)) {
             let escapes: Vec<String> = halves.iter().map(|half| format!("\\u{half:04x}")).collect();
             let json = format!("\"{}\"", escapes.concat());
-            proptest::prop_assert!(serde_json::from_slice::<String>(&mended(json.into_bytes())).is_ok());
+            proptest::prop_assert!(serde_json::from_slice::<String>(&repair_json(json.into_bytes())).is_ok());
         }
 
         #[test]
         fn tidy_text_is_within_its_limit(text in "\\PC*", limit in 1usize..50) {
-            assert!(tidy(&text, limit).chars().count() <= limit);
+            assert!(sanitize(&text, limit).chars().count() <= limit);
         }
     }
 }

@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
 /// Maximum wait of a `Retry-After`.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
+const MAX_WAIT: Duration = Duration::from_hours(1);
 
 /// The plausible years for a service that started in 2015. The default values of .NET, databases, Windows and Unix are outside this range:
 /// they represent a missing time.
@@ -66,17 +66,17 @@ pub(in crate::azure) fn retry_after(text: &str, now: Timestamp) -> Option<Durati
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         // Digits that do not fit represent a very long time.
-        return Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
+        return Some(text.parse().map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT));
     }
     if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(LONGEST_WAIT));
+        return Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(MAX_WAIT));
     }
     let wait = http_date(text)?.duration_since(now).max(SignedDuration::ZERO);
-    Some(wait.unsigned_abs().min(LONGEST_WAIT))
+    Some(wait.unsigned_abs().min(MAX_WAIT))
 }
 
 /// The requested wait in the text of a throttle: `Retry in 3392 seconds.`, `… until: 11/29/2026 5:20:11 AM (UTC)`.
-pub(in crate::azure) fn pause_in(text: &str, now: Timestamp) -> Option<Duration> {
+pub(in crate::azure) fn backoff_in(text: &str, now: Timestamp) -> Option<Duration> {
     let lower = text.to_ascii_lowercase();
     let after = |words: &str| lower.split_once(words).map(|(_, rest)| rest.trim_start());
     let span = |rest: &str| {
@@ -97,7 +97,7 @@ pub(in crate::azure) fn pause_in(text: &str, now: Timestamp) -> Option<Duration>
     };
     let spans = ["retry in ", "try again in ", "retry after "].into_iter().filter_map(after).find_map(span);
     let wait = spans.or_else(|| after(" until: ").or_else(|| after(" until ")).and_then(until))?;
-    Some(wait.min(LONGEST_WAIT)).filter(|wait| !wait.is_zero())
+    Some(wait.min(MAX_WAIT)).filter(|wait| !wait.is_zero())
 }
 
 #[cfg(test)]
@@ -201,7 +201,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "\\PC*") {
             let now = Timestamp::UNIX_EPOCH;
-            let _ = (moment(&text), service_clock(&text), retry_after(&text, now), pause_in(&format!("retry in {text} until {text}"), now));
+            let _ = (moment(&text), service_clock(&text), retry_after(&text, now), backoff_in(&format!("retry in {text} until {text}"), now));
         }
     }
 }

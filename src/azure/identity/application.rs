@@ -11,13 +11,13 @@ use crate::azure::cloud::dns_label;
 pub(super) struct Application {
     pub(super) tenant_id: String,
     pub(super) client_id: String,
-    pub(super) proof: Proof,
-    pub(super) spelling: Spelling,
+    pub(super) credential: Credential,
+    pub(super) field_names: FieldNames,
 }
 
 /// The credential of an application.
 #[derive(Clone, Debug)]
-pub(super) enum Proof {
+pub(super) enum Credential {
     Secret(SecretText),
     Certificate(Arc<Certificate>),
     Federated(Arc<dyn AssertionSource>),
@@ -25,7 +25,7 @@ pub(super) enum Proof {
 
 /// The names of the values of an identity in the user's configuration, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spelling {
+pub struct FieldNames {
     /// Name of the tenant id.
     pub tenant: &'static str,
     /// Name of the application's (client) id.
@@ -36,7 +36,7 @@ pub struct Spelling {
     pub certificate: &'static str,
 }
 
-impl Spelling {
+impl FieldNames {
     /// The keys of a Secret.
     pub const SECRET_KEYS: Self = Self { tenant: "tenantId", client: "clientId", secret: "clientSecret", certificate: "clientCertificate" };
 
@@ -50,29 +50,29 @@ impl Spelling {
 }
 
 impl Application {
-    pub(super) fn new(tenant: &str, client: &str, proof: Proof, spelling: Spelling) -> Result<Self, String> {
+    pub(super) fn new(tenant: &str, client: &str, credential: Credential, field_names: FieldNames) -> Result<Self, String> {
         let tenant_id =
             value::id(tenant, |id| value::guid(id) || domain(id), "must be the tenant's GUID or its domain, like contoso.onmicrosoft.com")
-                .map_err(|fault| format!("{} {fault}", spelling.tenant))?;
-        Ok(Self { tenant_id, client_id: client_id(client, spelling)?, proof, spelling })
+                .map_err(|fault| format!("{} {fault}", field_names.tenant))?;
+        Ok(Self { tenant_id, client_id: client_id(client, field_names)?, credential, field_names })
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
         let (tenant, client) = (self.tenant_id.as_bytes(), self.client_id.as_bytes());
-        match &self.proof {
-            Proof::Secret(secret) => Fingerprint::of(&[b"secret", tenant, client, secret.expose().as_bytes()]),
-            Proof::Certificate(certificate) => {
+        match &self.credential {
+            Credential::Secret(secret) => Fingerprint::of(&[b"secret", tenant, client, secret.expose().as_bytes()]),
+            Credential::Certificate(certificate) => {
                 let parts: Vec<&[u8]> = [b"certificate".as_slice(), tenant, client].into_iter().chain(certificate.parts()).collect();
                 Fingerprint::of(&parts)
             }
-            Proof::Federated(source) => Fingerprint::of(&[b"federated", tenant, client, source.key().as_bytes()]),
+            Credential::Federated(source) => Fingerprint::of(&[b"federated", tenant, client, source.key().as_bytes()]),
         }
     }
 }
 
 /// Parses the (client) id of an application or a managed identity.
-pub(super) fn client_id(text: &str, spelling: Spelling) -> Result<String, String> {
-    value::id(text, value::guid, "must be the application's (client) id, a GUID").map_err(|fault| format!("{} {fault}", spelling.client))
+pub(super) fn client_id(text: &str, field_names: FieldNames) -> Result<String, String> {
+    value::id(text, value::guid, "must be the application's (client) id, a GUID").map_err(|fault| format!("{} {fault}", field_names.client))
 }
 
 /// Whether a text is a domain name with at least two labels.

@@ -40,11 +40,11 @@ impl Claims {
     pub(in crate::azure) fn of(token: &SecretText) -> Self {
         let payload = token.expose().split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
         let payload = payload.and_then(|json| serde_json::from_slice::<Value>(&json).ok()).unwrap_or_default();
-        let said = |value: &Value| text::tidy(value.as_str().unwrap_or_default(), 200);
+        let claim = |value: &Value| text::sanitize(value.as_str().unwrap_or_default(), 200);
         let audience = match &payload["aud"] {
-            Value::Array(names) => names.first().map(said).unwrap_or_default(),
-            name => said(name),
+            Value::Array(names) => names.first().map(claim).unwrap_or_default(),
+            name => claim(name),
         };
-        Self { issuer: said(&payload["iss"]), subject: said(&payload["sub"]), audience }
+        Self { issuer: claim(&payload["iss"]), subject: claim(&payload["sub"]), audience }
     }
 }

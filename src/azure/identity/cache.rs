@@ -19,17 +19,17 @@ use crate::operation::{ServiceError, ServiceErrorKind};
 const CAPACITY: usize = 1024;
 
 /// How long rejected credentials are not retried. A changed secret is another identity, and is tried immediately.
-const REFUSED_PAUSE: Duration = Duration::from_mins(1);
+const REJECTED_BACKOFF: Duration = Duration::from_mins(1);
 
 /// The same, if the issuer of the assertion refused. The remedy is in the cluster, so a retry is cheap.
-const UNVOUCHED_PAUSE: Duration = Duration::from_secs(2);
+const ASSERTION_BACKOFF: Duration = Duration::from_secs(2);
 
 /// The first and the maximum backoff after a temporary failure.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Minimum interval between two drops of a token that a service rejected. The new one may be rejected as well.
-const FORGET_PAUSE: Duration = Duration::from_mins(1);
+const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The identity and the scope of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,22 +53,22 @@ struct Entry {
 struct State {
     token: Option<Token>,
     failure: Option<Failure>,
-    forgotten: Option<Instant>,
+    invalidated_at: Option<Instant>,
     used: Instant,
 }
 
 struct Failure {
     error: ServiceError,
     until: Instant,
-    pause: Duration,
+    backoff: Duration,
 }
 
 /// The state of a key at a point in time.
-enum Known {
-    Answer(Result<Token, ServiceError>),
+enum Lookup {
+    Ready(Result<Token, ServiceError>),
     /// A token to use while another caller renews it.
     Renew(Token),
-    Ask,
+    Fetch,
 }
 
 impl Cache {
@@ -78,40 +78,40 @@ impl Cache {
         F: Future<Output = Result<Token, ServiceError>>,
     {
         let entry = self.entry(key);
-        let _turn = match entry.known() {
-            Known::Answer(answer) => return answer,
-            Known::Renew(token) => match entry.gate.try_lock() {
+        let _turn = match entry.lookup() {
+            Lookup::Ready(result) => return result,
+            Lookup::Renew(token) => match entry.gate.try_lock() {
                 Ok(turn) => turn,
                 Err(_) => return Ok(token),
             },
             // Waits at most for one fetch: the holder of the gate leaves a token or a failure.
-            Known::Ask => entry.gate.lock().await,
+            Lookup::Fetch => entry.gate.lock().await,
         };
-        if let Known::Answer(answer) = entry.known() {
-            return answer;
+        if let Lookup::Ready(result) = entry.lookup() {
+            return result;
         }
-        let learned = entry.learn(fetch().await);
-        if learned.is_ok() {
+        let result = entry.store(fetch().await);
+        if result.is_ok() {
             trim(&mut self.entries.lock(), true, CAPACITY);
         }
-        learned
+        result
     }
 
     /// Drops a token that a service rejected, unless it was replaced or another one was dropped recently. Returns whether the next call
     /// uses another token.
-    pub(super) fn forget(&self, key: &Key, refused: &Token) -> bool {
+    pub(super) fn invalidate(&self, key: &Key, refused: &Token) -> bool {
         let Some(entry) = self.entries.lock().get(key).cloned() else {
             return true;
         };
         let now = Instant::now();
         let mut state = entry.state.lock();
-        let is_it = state.token.as_ref().is_some_and(|token| token.same(refused));
-        let lately = state.forgotten.is_some_and(|at| now < at + FORGET_PAUSE);
-        if is_it && !lately {
+        let is_current = state.token.as_ref().is_some_and(|token| token.same(refused));
+        let recently = state.invalidated_at.is_some_and(|at| now < at + MIN_INVALIDATION_INTERVAL);
+        if is_current && !recently {
             state.token = None;
-            state.forgotten = Some(now);
+            state.invalidated_at = Some(now);
         }
-        !(is_it && lately)
+        !(is_current && recently)
     }
 
     fn entry(&self, key: &Key) -> Arc<Entry> {
@@ -123,15 +123,15 @@ impl Cache {
     }
 }
 
-/// Limits the entries with a valid token, or without one, to `most`. Entries in use stay.
-fn trim(entries: &mut HashMap<Key, Arc<Entry>>, with_token: bool, most: usize) {
-    if entries.len() <= most {
+/// Limits the entries with a valid token, or without one, to `max`. Entries in use stay.
+fn trim(entries: &mut HashMap<Key, Arc<Entry>>, with_token: bool, max: usize) {
+    if entries.len() <= max {
         return;
     }
     let (now, in_use) = (Instant::now(), |entry: &Arc<Entry>| Arc::strong_count(entry) > 1);
-    entries.retain(|_, entry| in_use(entry) || entry.worth_keeping(now));
+    entries.retain(|_, entry| in_use(entry) || entry.is_worth_keeping(now));
     let counted = || entries.iter().filter(|(_, entry)| entry.has_token(now) == with_token);
-    if counted().count() > most {
+    if counted().count() > max {
         let oldest =
             counted().filter(|(_, entry)| !in_use(entry)).min_by_key(|(_, entry)| entry.state.lock().used).map(|(key, _)| key.clone());
         oldest.map(|key| entries.remove(&key));
@@ -140,7 +140,7 @@ fn trim(entries: &mut HashMap<Key, Arc<Entry>>, with_token: bool, most: usize) {
 
 impl Entry {
     fn new() -> Self {
-        let state = State { token: None, failure: None, forgotten: None, used: Instant::now() };
+        let state = State { token: None, failure: None, invalidated_at: None, used: Instant::now() };
         Self { state: Mutex::new(state), gate: tokio::sync::Mutex::new(()) }
     }
 
@@ -148,27 +148,27 @@ impl Entry {
         self.state.lock().token.as_ref().is_some_and(|token| now < token.expires)
     }
 
-    fn worth_keeping(&self, now: Instant) -> bool {
+    fn is_worth_keeping(&self, now: Instant) -> bool {
         let state = self.state.lock();
         state.token.as_ref().is_some_and(|token| now < token.expires) || state.failure.as_ref().is_some_and(|failure| now < failure.until)
     }
 
-    fn known(&self) -> Known {
+    fn lookup(&self) -> Lookup {
         let now = Instant::now();
         let mut state = self.state.lock();
         state.used = now;
         let valid = state.token.as_ref().filter(|token| now < token.expires);
         let failure = state.failure.as_ref().filter(|failure| now < failure.until);
         match (valid, failure) {
-            (Some(token), None) if now >= token.renew_at => Known::Renew(token.clone()),
-            (Some(token), _) => Known::Answer(Ok(token.clone())),
-            (None, Some(failure)) => Known::Answer(Err(failure.told(now))),
-            (None, None) => Known::Ask,
+            (Some(token), None) if now >= token.renew_at => Lookup::Renew(token.clone()),
+            (Some(token), _) => Lookup::Ready(Ok(token.clone())),
+            (None, Some(failure)) => Lookup::Ready(Err(failure.error_at(now))),
+            (None, None) => Lookup::Fetch,
         }
     }
 
     /// Stores the result of a fetch. While the old token is valid, a failed renewal is not an error.
-    fn learn(&self, fetched: Result<Token, ServiceError>) -> Result<Token, ServiceError> {
+    fn store(&self, fetched: Result<Token, ServiceError>) -> Result<Token, ServiceError> {
         let now = Instant::now();
         let mut state = self.state.lock();
         match fetched {
@@ -178,11 +178,11 @@ impl Entry {
                 Ok(token)
             }
             Err(error) => {
-                let before = state.failure.as_ref().map(|failure| failure.pause);
+                let before = state.failure.as_ref().map(|failure| failure.backoff);
                 let failure = Failure::new(error, before, now);
-                let told = failure.told(now);
+                let error = failure.error_at(now);
                 state.failure = Some(failure);
-                state.token.clone().filter(|token| now < token.expires).ok_or(told)
+                state.token.clone().filter(|token| now < token.expires).ok_or(error)
             }
         }
     }
@@ -190,17 +190,17 @@ impl Entry {
 
 impl Failure {
     fn new(error: ServiceError, before: Option<Duration>, now: Instant) -> Self {
-        let pause = match error.kind {
-            ServiceErrorKind::CredentialsRefused => REFUSED_PAUSE,
-            ServiceErrorKind::AssertionRefused => UNVOUCHED_PAUSE,
-            _ => before.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE)),
+        let backoff = match error.kind {
+            ServiceErrorKind::CredentialsRefused => REJECTED_BACKOFF,
+            ServiceErrorKind::AssertionRefused => ASSERTION_BACKOFF,
+            _ => before.map_or(MIN_BACKOFF, |backoff| (backoff * 2).min(MAX_BACKOFF)),
         };
-        let asked = error.retry_after.unwrap_or_default();
-        Self { error, until: now + pause.max(asked), pause }
+        let requested = error.retry_after.unwrap_or_default();
+        Self { error, until: now + backoff.max(requested), backoff }
     }
 
     /// The error, with the remaining wait. Rejected credentials have no wait: only a change resolves them.
-    fn told(&self, now: Instant) -> ServiceError {
+    fn error_at(&self, now: Instant) -> ServiceError {
         let left = match self.error.kind {
             ServiceErrorKind::CredentialsRefused | ServiceErrorKind::AssertionRefused => None,
             _ => Some(self.until.saturating_duration_since(now)),

@@ -21,10 +21,10 @@ use super::pem::{self, Block};
 use super::{SecretText, value};
 
 /// Lifetime of an assertion. The documentation recommends "at most 5-10 minutes".
-const LIFE_SECONDS: i64 = 600;
+const LIFETIME_SECONDS: i64 = 600;
 
 /// Minimum size of an RSA key, in bits. NIST allows no smaller one.
-const LEAST_BITS: usize = 2048;
+const MIN_KEY_BITS: usize = 2048;
 
 /// A valid certificate, and its key.
 pub(super) struct Certificate {
@@ -47,7 +47,7 @@ impl Certificate {
         let is_its_key =
             |certificate: &&X509Certificate<'_>| *certificate.public_key().subject_public_key.data == *key.public_key().as_ref();
         // A renewed certificate may have the key of the previous one.
-        let in_time = |certificate: &&X509Certificate<'_>| in_its_time(certificate, now).is_ok();
+        let in_time = |certificate: &&X509Certificate<'_>| check_validity(certificate, now).is_ok();
         let lasts = |certificate: &&X509Certificate<'_>| certificate.validity().not_after.timestamp();
         let own =
             parsed.iter().filter(is_its_key).max_by_key(|certificate| (in_time(certificate), lasts(certificate))).ok_or_else(|| {
@@ -58,7 +58,7 @@ impl Certificate {
                     NOT_RSA.to_owned()
                 }
             })?;
-        in_its_time(own, now)?;
+        check_validity(own, now)?;
         let expires = Timestamp::from_second(own.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
         let chain = chain(own, &parsed).into_iter().map(|certificate| certificate.as_raw().to_vec()).collect();
         Ok(Self { key, chain, expires })
@@ -89,7 +89,7 @@ impl Certificate {
             "jti": uuid::Uuid::new_v4().to_string(),
             "iat": seconds,
             "nbf": seconds,
-            "exp": seconds + LIFE_SECONDS,
+            "exp": seconds + LIFETIME_SECONDS,
         });
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let mut signature = vec![0; self.key.public_modulus_len()];
@@ -138,7 +138,7 @@ impl Contents {
     fn of(text: &str) -> Result<Self, String> {
         let blocks = pem::blocks(text)?;
         if blocks.is_empty() {
-            return Err(value::no_pem(text));
+            return Err(value::describe_non_pem(text));
         }
         let (mut certificates, mut keys, mut others) = (Vec::<Vec<u8>>::new(), Vec::<KeyPair>::new(), Vec::new());
         for Block { label, der, encrypted } in &blocks {
@@ -183,7 +183,7 @@ impl Contents {
 /// The error for a missing certificate or private key, with the block that is present instead.
 fn missing(what: &str, label: &str, others: &[(&str, Content)]) -> String {
     let in_its_place = others.iter().find(|(found, _)| found.ends_with(label));
-    let kin = |(_, content): &&(&str, Content)| match content {
+    let related = |(_, content): &&(&str, Content)| match content {
         Content::PublicKey => label == "PRIVATE KEY",
         Content::Request | Content::Bundle => label == "CERTIFICATE",
         Content::Pfx => true,
@@ -191,7 +191,7 @@ fn missing(what: &str, label: &str, others: &[(&str, Content)]) -> String {
             false
         }
     };
-    let Some((found, content)) = in_its_place.or_else(|| others.iter().find(kin)) else {
+    let Some((found, content)) = in_its_place.or_else(|| others.iter().find(related)) else {
         return format!("contains no {what}: it must contain the certificate and its private key, both in PEM");
     };
     let though = if in_its_place.is_some() { format!(", although it starts with BEGIN {found}") } else { String::new() };
@@ -203,15 +203,15 @@ fn missing(what: &str, label: &str, others: &[(&str, Content)]) -> String {
 fn key_pair(der: &[u8], content: Content) -> Result<KeyPair, String> {
     let read = if content == Content::RsaPkcs1 { KeyPair::from_der(der) } else { KeyPair::from_pkcs8(der) };
     let too_small =
-        || format!("contains an RSA key of less than {LEAST_BITS} bits: create a certificate with a key of {LEAST_BITS} bits or more");
+        || format!("contains an RSA key of less than {MIN_KEY_BITS} bits: create a certificate with a key of {MIN_KEY_BITS} bits or more");
     let key = read.map_err(|rejected| match rejected.to_string().as_str() {
         "TooSmall" => too_small(),
         _ => "contains an invalid private key: it must be an RSA key of 2048 to 8192 bits, as PKCS#8 or PKCS#1".to_owned(),
     })?;
-    if key.public_modulus_len() * 8 < LEAST_BITS { Err(too_small()) } else { Ok(key) }
+    if key.public_modulus_len() * 8 < MIN_KEY_BITS { Err(too_small()) } else { Ok(key) }
 }
 
-fn in_its_time(certificate: &X509Certificate<'_>, now: Timestamp) -> Result<(), String> {
+fn check_validity(certificate: &X509Certificate<'_>, now: Timestamp) -> Result<(), String> {
     let validity = certificate.validity();
     let shown = |seconds: i64| Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default();
     let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());

@@ -21,13 +21,13 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use super::application::{Application, Proof, Spelling};
+use super::application::{Application, Credential, FieldNames};
 use super::assertion::Claims;
 use super::token::Token;
-use super::token_response::{Means, Shown};
+use super::token_response::{CredentialKind, PresentedCredential};
 use super::{SecretText, token_response};
 use crate::azure::cloud::Cloud;
-use crate::azure::http::{Client, Fault, LARGEST_WORD};
+use crate::azure::http::{Client, Fault, MAX_SHORT_BODY_BYTES};
 use crate::operation::{CallTarget, IdentityKind, ServiceError, ServiceErrorKind};
 
 /// Entra ID of one cloud.
@@ -43,24 +43,25 @@ impl Entra {
 
     /// Requests a token, once.
     pub(super) async fn token(&self, application: &Application, kind: IdentityKind, scope: &str) -> Result<Token, ServiceError> {
-        let shown = self.shown(application).await?;
-        let text = shown.text.clone();
-        let by_assertion = match shown.means {
-            Means::Secret => false,
-            Means::Certificate { .. } | Means::Federated(_) => true,
+        let presented = self.presented(application).await?;
+        let text = presented.text.clone();
+        let by_assertion = match presented.kind {
+            CredentialKind::Secret => false,
+            CredentialKind::Certificate { .. } | CredentialKind::Federated(_) => true,
         };
-        let options = self.options(shown, kind);
+        let options = self.options(presented, kind);
         let (tenant, client) = (application.tenant_id.clone(), application.client_id.clone());
-        let made: azure_core::Result<Arc<dyn TokenCredential>> = if by_assertion {
+        let created: azure_core::Result<Arc<dyn TokenCredential>> = if by_assertion {
             let options = ClientAssertionCredentialOptions { client_options: options };
-            ClientAssertionCredential::new(tenant, client, Ready(text), Some(options)).map(|made| made as Arc<dyn TokenCredential>)
+            ClientAssertionCredential::new(tenant, client, PreparedAssertion(text), Some(options))
+                .map(|created| created as Arc<dyn TokenCredential>)
         } else {
             let options = ClientSecretCredentialOptions { client_options: options };
             let secret = Secret::new(text.expose().to_owned());
-            ClientSecretCredential::new(&tenant, client, secret, Some(options)).map(|made| made as Arc<dyn TokenCredential>)
+            ClientSecretCredential::new(&tenant, client, secret, Some(options)).map(|created| created as Arc<dyn TokenCredential>)
         };
-        let credential = made.map_err(|_| {
-            let Spelling { tenant, client, .. } = application.spelling;
+        let credential = created.map_err(|_| {
+            let FieldNames { tenant, client, .. } = application.field_names;
             token_response::refused(format!("the credentials are unusable: check {tenant} and {client}"))
         })?;
         let asked = Instant::now();
@@ -71,30 +72,30 @@ impl Entra {
     }
 
     /// The credential of this request: the secret, or an assertion created for it.
-    async fn shown(&self, application: &Application) -> Result<Shown, ServiceError> {
-        let (text, means) = match &application.proof {
-            Proof::Secret(secret) => (secret.clone(), Means::Secret),
-            Proof::Certificate(certificate) => {
+    async fn presented(&self, application: &Application) -> Result<PresentedCredential, ServiceError> {
+        let (text, kind) = match &application.credential {
+            Credential::Secret(secret) => (secret.clone(), CredentialKind::Secret),
+            Credential::Certificate(certificate) => {
                 let endpoint = format!("{}/{}/oauth2/v2.0/token", self.authority, application.tenant_id);
                 let assertion = certificate.assertion(&application.client_id, &endpoint, Timestamp::now());
                 let assertion = assertion.map_err(|message| token_response::service_error(ServiceErrorKind::ServerError, message))?;
-                (assertion, Means::Certificate { thumbprint: certificate.thumbprint() })
+                (assertion, CredentialKind::Certificate { thumbprint: certificate.thumbprint() })
             }
-            Proof::Federated(source) => {
+            Credential::Federated(source) => {
                 let assertion = source.assertion().await?;
                 let claims = Claims::of(&assertion);
-                (assertion, Means::Federated(claims))
+                (assertion, CredentialKind::Federated(claims))
             }
         };
-        Ok(Shown { text, means, spelling: application.spelling })
+        Ok(PresentedCredential { text, kind, field_names: application.field_names })
     }
 
     /// No retries (the cache implements backoff), our own transport, and the authority of the operator's cloud. Without the latter,
     /// `AZURE_AUTHORITY_HOST` in the environment would decide where secrets are sent.
-    fn options(&self, shown: Shown, kind: IdentityKind) -> ClientOptions {
+    fn options(&self, presented: PresentedCredential, kind: IdentityKind) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host.clone_from(&self.authority);
-        let relay = Relay { authority: self.authority.clone(), http: self.http.clone(), shown, target: CallTarget::Token(kind) };
+        let relay = Relay { authority: self.authority.clone(), http: self.http.clone(), presented, target: CallTarget::Token(kind) };
         ClientOptions {
             retry: RetryOptions::none(),
             transport: Some(Transport::new(Arc::new(relay))),
@@ -106,10 +107,10 @@ impl Entra {
 
 /// A prepared assertion. A credential serves one request.
 #[derive(Debug)]
-struct Ready(SecretText);
+struct PreparedAssertion(SecretText);
 
 #[async_trait]
-impl ClientAssertion for Ready {
+impl ClientAssertion for PreparedAssertion {
     async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
         Ok(self.0.expose().to_owned())
     }
@@ -122,7 +123,7 @@ impl ClientAssertion for Ready {
 struct Relay {
     authority: String,
     http: Client,
-    shown: Shown,
+    presented: PresentedCredential,
     target: CallTarget,
 }
 
@@ -154,8 +155,8 @@ impl Relay {
                 Err(fault) => return Err(unreachable(&fault.into_message())),
             }
         };
-        let answer = incoming.read(LARGEST_WORD).await;
-        token_response::granted(&answer, &self.shown)
+        let response = incoming.read(MAX_SHORT_BODY_BYTES).await;
+        token_response::token_in(&response, &self.presented)
     }
 }
 
@@ -164,7 +165,7 @@ impl HttpClient for Relay {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         match self.exchange(request).await {
             Ok(body) => Ok(AsyncRawResponse::from_bytes(StatusCode::Ok, Headers::new(), body)),
-            Err(error) => Err(azure_core::Error::with_error(ErrorKind::Other, Carried(error), "no token")),
+            Err(error) => Err(azure_core::Error::with_error(ErrorKind::Other, CarriedError(error), "no token")),
         }
     }
 }
@@ -178,13 +179,13 @@ impl fmt::Debug for Relay {
 /// Carries an error through `azure_core`.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.message)]
-struct Carried(ServiceError);
+struct CarriedError(ServiceError);
 
 /// The error of our transport inside a wrapped error.
 fn error_in(error: &azure_core::Error) -> ServiceError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
-        if let Some(Carried(error)) = error.downcast_ref::<Carried>() {
+        if let Some(CarriedError(error)) = error.downcast_ref::<CarriedError>() {
             return error.clone();
         }
         cause = error.source();

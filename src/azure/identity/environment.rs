@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::application::client_id;
-use super::{AssertionSource, Identity, SecretText, Spelling, value};
+use super::{AssertionSource, FieldNames, Identity, SecretText, value};
 use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// Maximum size of a file in a variable: a token, or a certificate with its chain and key.
@@ -38,7 +38,7 @@ impl Environment {
 
     /// Reads the variables from `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let set = |name: &str| variable(name).filter(|text| !value::is_empty(text)).map(|text| value::unmarked(&text).to_owned());
+        let set = |name: &str| variable(name).filter(|text| !value::is_empty(text)).map(|text| value::without_marks(&text).to_owned());
         Self {
             tenant_id: set("AZURE_TENANT_ID"),
             client_id: set("AZURE_CLIENT_ID"),
@@ -60,19 +60,19 @@ impl Environment {
             (None, _) => Err(missing("AZURE_TENANT_ID", what)),
             (Some(_), None) => Err(missing("AZURE_CLIENT_ID", what)),
         };
-        let spelling = Spelling::VARIABLES;
+        let field_names = FieldNames::VARIABLES;
         let identity = if let Some(path) = federated_token_file {
             let (tenant, client) = ids("AZURE_FEDERATED_TOKEN_FILE")?;
-            Identity::workload_identity(tenant, client, Arc::new(TokenFile { path: path.clone() }), spelling)?
+            Identity::workload_identity(tenant, client, Arc::new(TokenFile { path: path.clone() }), field_names)?
         } else if let Some(secret) = client_secret {
             let (tenant, client) = ids("AZURE_CLIENT_SECRET")?;
-            Identity::service_principal_secret(tenant, client, secret.expose(), spelling)?
+            Identity::service_principal_secret(tenant, client, secret.expose(), field_names)?
         } else if let Some(path) = client_certificate {
             let (tenant, client) = ids("AZURE_CLIENT_CERTIFICATE_PATH")?;
-            let pem = read(path).map_err(|why| format!("{} {why}", spelling.certificate))?;
-            Identity::service_principal_certificate(tenant, client, pem.expose(), now, spelling)?
+            let pem = read(path).map_err(|why| format!("{} {why}", field_names.certificate))?;
+            Identity::service_principal_certificate(tenant, client, pem.expose(), now, field_names)?
         } else {
-            Identity::managed(client_id.as_deref().map(|id| self::client_id(id, spelling)).transpose()?.as_deref())
+            Identity::managed(client_id.as_deref().map(|id| self::client_id(id, field_names)).transpose()?.as_deref())
         };
         Ok(identity.of_operator())
     }
@@ -118,7 +118,7 @@ fn read(path: &Path) -> Result<SecretText, String> {
     if value::is_empty(text) {
         return Err("is empty".to_owned());
     }
-    Ok(SecretText::new(value::unmarked(text).trim()))
+    Ok(SecretText::new(value::without_marks(text).trim()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::application::{Application, Proof, Spelling};
+use super::application::{Application, Credential, FieldNames};
 use super::assertion::AssertionSource;
 use super::certificate::Certificate;
 use super::fingerprint::Fingerprint;
@@ -17,12 +17,12 @@ use crate::operation::IdentityKind;
 #[derive(Clone)]
 pub struct Identity {
     pub(super) kind: IdentityKind,
-    pub(super) way: Way,
+    pub(super) source: TokenSource,
 }
 
 /// The source of tokens.
 #[derive(Clone, Debug)]
-pub(super) enum Way {
+pub(super) enum TokenSource {
     /// Entra ID, with a credential.
     Application(Application),
     /// The machine, for the identity with this client id, or for its only one.
@@ -34,16 +34,19 @@ impl Identity {
     ///
     /// # Errors
     /// One sentence with the name and the constraints of the value.
-    pub fn service_principal_secret(tenant: &str, client: &str, secret: &str, spelling: Spelling) -> Result<Self, String> {
+    pub fn service_principal_secret(tenant: &str, client: &str, secret: &str, field_names: FieldNames) -> Result<Self, String> {
         if value::is_empty(secret) {
-            return Err(format!("{} is empty: it must be the value of a client secret of the application", spelling.secret));
+            return Err(format!("{} is empty: it must be the value of a client secret of the application", field_names.secret));
         }
         if secret.contains("-----BEGIN ") {
-            return Err(format!("{} contains PEM: put a certificate and its private key into {}", spelling.secret, spelling.certificate));
+            return Err(format!(
+                "{} contains PEM: put a certificate and its private key into {}",
+                field_names.secret, field_names.certificate
+            ));
         }
-        let secret = value::plain(secret).map_err(|fault| format!("{} {fault}", spelling.secret))?;
-        let proof = Proof::Secret(SecretText::new(secret));
-        Self::application(IdentityKind::ServicePrincipal, tenant, client, proof, spelling)
+        let secret = value::plain(secret).map_err(|fault| format!("{} {fault}", field_names.secret))?;
+        let credential = Credential::Secret(SecretText::new(secret));
+        Self::application(IdentityKind::ServicePrincipal, tenant, client, credential, field_names)
     }
 
     /// A service principal with a certificate: PEM text with the certificate, its RSA key and optionally its chain, in any order. `now`
@@ -56,29 +59,40 @@ impl Identity {
         client: &str,
         pem: &str,
         now: Timestamp,
-        spelling: Spelling,
+        field_names: FieldNames,
     ) -> Result<Self, String> {
-        let certificate = Certificate::parse(pem, now).map_err(|fault| format!("{} {fault}", spelling.certificate))?;
-        Self::application(IdentityKind::ServicePrincipal, tenant, client, Proof::Certificate(Arc::new(certificate)), spelling)
+        let certificate = Certificate::parse(pem, now).map_err(|fault| format!("{} {fault}", field_names.certificate))?;
+        Self::application(IdentityKind::ServicePrincipal, tenant, client, Credential::Certificate(Arc::new(certificate)), field_names)
     }
 
     /// An application that authenticates with tokens of another issuer.
     ///
     /// # Errors
     /// One sentence with the name and the constraints of the value.
-    pub fn workload_identity(tenant: &str, client: &str, source: Arc<dyn AssertionSource>, spelling: Spelling) -> Result<Self, String> {
-        Self::application(IdentityKind::WorkloadIdentity, tenant, client, Proof::Federated(source), spelling)
+    pub fn workload_identity(
+        tenant: &str,
+        client: &str,
+        source: Arc<dyn AssertionSource>,
+        field_names: FieldNames,
+    ) -> Result<Self, String> {
+        Self::application(IdentityKind::WorkloadIdentity, tenant, client, Credential::Federated(source), field_names)
     }
 
     /// A managed identity of this machine: the user-assigned one with this client id, or the system-assigned one.
     #[must_use]
     pub fn managed(client_id: Option<&str>) -> Self {
         let client_id = client_id.map(|id| id.trim().to_ascii_lowercase());
-        Self { kind: IdentityKind::ManagedIdentity, way: Way::Managed { client_id } }
+        Self { kind: IdentityKind::ManagedIdentity, source: TokenSource::Managed { client_id } }
     }
 
-    fn application(kind: IdentityKind, tenant: &str, client: &str, proof: Proof, spelling: Spelling) -> Result<Self, String> {
-        Ok(Self { kind, way: Way::Application(Application::new(tenant, client, proof, spelling)?) })
+    fn application(
+        kind: IdentityKind,
+        tenant: &str,
+        client: &str,
+        credential: Credential,
+        field_names: FieldNames,
+    ) -> Result<Self, String> {
+        Ok(Self { kind, source: TokenSource::Application(Application::new(tenant, client, credential, field_names)?) })
     }
 
     /// The same identity, counted as the operator's own.
@@ -89,28 +103,30 @@ impl Identity {
     /// When the credential expires, if known: only for a certificate.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
-        match &self.way {
-            Way::Application(application) => match &application.proof {
-                Proof::Certificate(certificate) => Some(certificate.expires()),
-                Proof::Secret(_) | Proof::Federated(_) => None,
+        match &self.source {
+            TokenSource::Application(application) => match &application.credential {
+                Credential::Certificate(certificate) => Some(certificate.expires()),
+                Credential::Secret(_) | Credential::Federated(_) => None,
             },
-            Way::Managed { client_id: _ } => None,
+            TokenSource::Managed { client_id: _ } => None,
         }
     }
 
     /// Identifies this identity. A changed secret or certificate is another identity.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        match &self.way {
-            Way::Application(application) => application.fingerprint(),
-            Way::Managed { client_id } => Fingerprint::of(&[b"managed identity", client_id.as_deref().unwrap_or_default().as_bytes()]),
+        match &self.source {
+            TokenSource::Application(application) => application.fingerprint(),
+            TokenSource::Managed { client_id } => {
+                Fingerprint::of(&[b"managed identity", client_id.as_deref().unwrap_or_default().as_bytes()])
+            }
         }
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity({:?}, {:?})", self.kind, self.way)
+        write!(f, "Identity({:?}, {:?})", self.kind, self.source)
     }
 }
 
@@ -134,17 +150,17 @@ mod tests {
             (GUID, GUID, "\n", "clientSecret"),
         ];
         for (tenant, client, secret, key) in rows {
-            let message = Identity::service_principal_secret(tenant, client, secret, Spelling::SECRET_KEYS).unwrap_err();
+            let message = Identity::service_principal_secret(tenant, client, secret, FieldNames::SECRET_KEYS).unwrap_err();
             assert!(message.starts_with(key), "{message}");
         }
         assert!(
-            Identity::service_principal_secret(" contoso.onmicrosoft.com\n", &format!("{GUID}\n"), "s\n", Spelling::SECRET_KEYS).is_ok()
+            Identity::service_principal_secret(" contoso.onmicrosoft.com\n", &format!("{GUID}\n"), "s\n", FieldNames::SECRET_KEYS).is_ok()
         );
     }
 
     #[test]
     fn changed_secret_is_another_identity() {
-        let of = |secret| Identity::service_principal_secret(GUID, GUID, secret, Spelling::SECRET_KEYS).unwrap();
+        let of = |secret| Identity::service_principal_secret(GUID, GUID, secret, FieldNames::SECRET_KEYS).unwrap();
         assert_eq!(of("a").fingerprint(), of("a\n").fingerprint());
         assert_ne!(of("a").fingerprint(), of("b").fingerprint());
         assert_ne!(Fingerprint::of(&[b"ab", b"c"]), Fingerprint::of(&[b"a", b"bc"]));
@@ -152,7 +168,7 @@ mod tests {
 
     #[test]
     fn no_secret_is_printed() {
-        let identity = Identity::service_principal_secret(GUID, GUID, "planted-secret", Spelling::SECRET_KEYS).unwrap();
+        let identity = Identity::service_principal_secret(GUID, GUID, "planted-secret", FieldNames::SECRET_KEYS).unwrap();
         assert!(!format!("{identity:?} {identity:#?}").contains("planted"));
     }
 }

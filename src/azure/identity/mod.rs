@@ -17,7 +17,7 @@ pub(super) mod token_response;
 pub(super) mod tokens;
 pub mod value;
 
-pub use application::Spelling;
+pub use application::FieldNames;
 pub use assertion::{AUDIENCE, AssertionSource};
 pub use environment::Environment;
 pub use fingerprint::Fingerprint;

@@ -48,37 +48,37 @@ pub(super) struct Block {
 /// The problem of the first incomplete block, as the rest of a sentence that starts with the name of the text.
 pub(super) fn blocks(text: &str) -> Result<Vec<Block>, String> {
     let (mut blocks, mut rest) = (Vec::new(), text);
-    while let Some((between, begun)) = rest.split_once(BEGIN) {
-        headless(between)?;
-        let (label, body) = label(begun)?;
-        let label = known(label);
+    while let Some((between, rest_of_line)) = rest.split_once(BEGIN) {
+        reject_partial_block(between)?;
+        let (label, body) = label(rest_of_line)?;
+        let label = known_label(label);
         let cut_off = || format!("contains a block without its last line (END {label}): copy each block whole");
         let (body, ended) = body.split_once(END).ok_or_else(cut_off)?;
         if body.contains(BEGIN) {
             return Err(cut_off());
         }
         let (last, more) = self::label(ended)?;
-        if known(last) != label {
+        if known_label(last) != label {
             return Err(format!(
                 "contains a block whose first and last line differ (BEGIN {label}, END {}): copy each block whole",
-                known(last)
+                known_label(last)
             ));
         }
         blocks.push(block(label, body)?);
         rest = more;
     }
-    headless(rest)?;
+    reject_partial_block(rest)?;
     Ok(blocks)
 }
 
 /// Rejects text between blocks that is the end of a block, or nearly the first or last line of one.
-fn headless(between: &str) -> Result<(), String> {
+fn reject_partial_block(between: &str) -> Result<(), String> {
     let well_formed = |line: &str| line.starts_with(END) && line.ends_with(DASHES);
     if let Some(line) = lines(between).find(|line| is_marker(line) && !well_formed(line)) {
-        return Err(value::intruder(line).map_or_else(not_five, |what| value::contains(&what)));
+        return Err(value::invisible_character(line).map_or_else(malformed_marker, |what| value::contains(&what)));
     }
     between.split_once(END).map_or(Ok(()), |(_, label)| {
-        let label = known(label.split(DASHES).next().unwrap_or_default());
+        let label = known_label(label.split(DASHES).next().unwrap_or_default());
         Err(format!("contains a block without its first line (BEGIN {label}): copy each block whole"))
     })
 }
@@ -92,15 +92,15 @@ fn is_marker(line: &str) -> bool {
 }
 
 /// The label after the first hyphens of a line.
-fn label(begun: &str) -> Result<(&str, &str), String> {
-    let (label, more) = begun.split_once(DASHES).ok_or_else(not_five)?;
+fn label(rest_of_line: &str) -> Result<(&str, &str), String> {
+    let (label, more) = rest_of_line.split_once(DASHES).ok_or_else(malformed_marker)?;
     if label.contains(['\n', '\r']) {
-        return Err(not_five());
+        return Err(malformed_marker());
     }
-    value::intruder(label).map_or(Ok((label, more)), |what| Err(value::contains(&what)))
+    value::invisible_character(label).map_or(Ok((label, more)), |what| Err(value::contains(&what)))
 }
 
-fn not_five() -> String {
+fn malformed_marker() -> String {
     "contains a BEGIN or END line that has no five hyphens on each side: copy each block whole, as plain text".to_owned()
 }
 
@@ -118,7 +118,7 @@ fn block(label: &'static str, body: &str) -> Result<Block, String> {
     if data.is_empty() {
         return Err(format!("contains an empty block (BEGIN {label}): copy each block whole"));
     }
-    if let Some(what) = value::intruder(&data) {
+    if let Some(what) = value::invisible_character(&data) {
         return Err(value::contains(&what));
     }
     let der = value::BASE64.decode(data.as_bytes()).map_err(|_| damaged(label))?;
@@ -136,6 +136,6 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The label for messages.
-fn known(label: &str) -> &'static str {
+fn known_label(label: &str) -> &'static str {
     LABELS.iter().find(|known| **known == label).copied().unwrap_or("of another type")
 }

@@ -27,7 +27,7 @@ impl SecretText {
     }
 
     /// Why this may not be the value of a client secret, for the sentence of a refusal. Reveals nothing of the secret.
-    pub(in crate::azure) fn doubt(&self) -> &'static str {
+    pub(in crate::azure) fn likely_mistake(&self) -> &'static str {
         let text = self.expose();
         let decoded = Zeroizing::new(STANDARD.decode(text).unwrap_or_default());
         if guid(text.trim()) {
@@ -45,7 +45,7 @@ impl SecretText {
     }
 
     /// An external text with this secret redacted.
-    pub(in crate::azure) fn scrub(&self, text: &str) -> String {
+    pub(in crate::azure) fn redact(&self, text: &str) -> String {
         // A secret of a few letters would match parts of ordinary words, and thereby be revealed.
         if self.0.len() < 6 { text.to_owned() } else { text.replace(self.expose(), "[redacted]") }
     }
@@ -79,7 +79,7 @@ mod tests {
     fn secret_is_never_printed() {
         let secret = SecretText::new("planted-secret");
         assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
-        assert_eq!(secret.scrub("the planted-secret is wrong"), "the [redacted] is wrong");
+        assert_eq!(secret.redact("the planted-secret is wrong"), "the [redacted] is wrong");
         assert!(secret == SecretText::new("planted-secret") && secret != SecretText::new("planted"));
     }
 
@@ -100,7 +100,7 @@ mod tests {
             ("", ""),
         ];
         for (text, expected) in rows {
-            let doubt = SecretText::new(text).doubt();
+            let doubt = SecretText::new(text).likely_mistake();
             assert!(doubt.contains(expected) && doubt.is_empty() == expected.is_empty(), "{text}: {doubt}");
         }
     }

@@ -3,33 +3,33 @@
 use serde_json::{Value, json};
 
 use super::SecretText;
-use super::application::Spelling;
+use super::application::FieldNames;
 use super::assertion::Claims;
 use crate::azure::classify::COMPRESSED;
-use crate::azure::http::{Answer, BodyFault, text};
+use crate::azure::http::{BodyFault, Response, text};
 use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// Maximum accepted lifetime of a token: a week. Tokens of Entra ID are valid for an hour or a day.
-const LONGEST_LIFE: u64 = 7 * 24 * 3600;
+const MAX_LIFETIME: u64 = 7 * 24 * 3600;
 
 /// Maximum number of codes of an error, in its list and in its description.
-const MOST_CODES: usize = 8;
+const MAX_CODES: usize = 8;
 
 /// Default lifetime of a token without one.
-const ASSUMED_LIFE: u64 = 300;
+const DEFAULT_LIFETIME: u64 = 300;
 
 /// The presented credential, to explain a refusal. Contains no secret.
 #[derive(Debug)]
-pub(in crate::azure) struct Shown {
+pub(in crate::azure) struct PresentedCredential {
     /// The sent value: a secret or an assertion.
     pub(in crate::azure) text: SecretText,
-    pub(in crate::azure) means: Means,
-    pub(in crate::azure) spelling: Spelling,
+    pub(in crate::azure) kind: CredentialKind,
+    pub(in crate::azure) field_names: FieldNames,
 }
 
 /// The type of credential.
 #[derive(Debug)]
-pub(in crate::azure) enum Means {
+pub(in crate::azure) enum CredentialKind {
     Secret,
     /// A certificate, by the thumbprint that the portal displays.
     Certificate {
@@ -39,14 +39,14 @@ pub(in crate::azure) enum Means {
 }
 
 /// A token, and its lifetime in seconds.
-pub(super) struct Grant<'a> {
+pub(super) struct TokenGrant<'a> {
     pub(super) token: &'a str,
-    pub(super) life: u64,
+    pub(super) lifetime: u64,
 }
 
 /// A token response in the format that `azure_identity` parses, or the error.
-pub(in crate::azure) fn granted(answer: &Answer, shown: &Shown) -> Result<String, ServiceError> {
-    match answer.fault {
+pub(in crate::azure) fn token_in(response: &Response, presented: &PresentedCredential) -> Result<String, ServiceError> {
+    match response.fault {
         None => {}
         Some(BodyFault::Compressed) => {
             return Err(service_error(ServiceErrorKind::InvalidResponse, format!("the response of the identity provider {COMPRESSED}")));
@@ -55,59 +55,59 @@ pub(in crate::azure) fn granted(answer: &Answer, shown: &Shown) -> Result<String
             return Err(service_error(ServiceErrorKind::Unreachable, "the response of the identity provider is incomplete".to_owned()));
         }
     }
-    let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or(Value::Null);
-    if !(200..300).contains(&answer.status) {
-        return Err(refusal(answer, &body, shown));
+    let body = serde_json::from_slice::<Value>(response.text()).unwrap_or(Value::Null);
+    if !(200..300).contains(&response.status) {
+        return Err(error_of(response, &body, presented));
     }
-    let Some(Grant { token, life }) = grant(&body) else {
+    let Some(TokenGrant { token, lifetime }) = grant(&body) else {
         let what = "the response of the identity provider contains no token: check the proxies in between";
         return Err(service_error(ServiceErrorKind::InvalidResponse, what.to_owned()));
     };
-    Ok(json!({"token_type": "Bearer", "expires_in": life, "access_token": token}).to_string())
+    Ok(json!({"token_type": "Bearer", "expires_in": lifetime, "access_token": token}).to_string())
 }
 
 /// The token in the body of a response, if it can be sent.
-pub(super) fn grant(body: &Value) -> Option<Grant<'_>> {
+pub(super) fn grant(body: &Value) -> Option<TokenGrant<'_>> {
     // No document limits the length of a token, but every server limits the length of a header.
     let fit = |token: &&str| !token.is_empty() && token.len() <= 65_536 && token.bytes().all(|b| b.is_ascii_graphic());
     let token = body["access_token"].as_str().filter(fit)?;
     // A number in version 2.0 of the endpoint, a text in version 1.0.
-    let life = match &body["expires_in"] {
+    let lifetime = match &body["expires_in"] {
         Value::Number(seconds) => seconds.as_u64(),
         Value::String(seconds) => seconds.parse().ok(),
         _ => None,
     };
-    Some(Grant { token, life: life.unwrap_or(ASSUMED_LIFE).min(LONGEST_LIFE) })
+    Some(TokenGrant { token, lifetime: lifetime.unwrap_or(DEFAULT_LIFETIME).min(MAX_LIFETIME) })
 }
 
 /// The error of an Entra ID response.
 ///
 /// Microsoft identity platform documentation, "authentication and authorization error codes".
-fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> ServiceError {
-    let retry_after = answer.retry_after();
+fn error_of(response: &Response, body: &Value, presented: &PresentedCredential) -> ServiceError {
+    let retry_after = response.retry_after();
     let with_wait = |error: ServiceError| ServiceError { retry_after, ..error };
-    if answer.status == 429 {
+    if response.status == 429 {
         let what = "the identity provider throttles requests; the operator retries automatically";
         return with_wait(service_error(ServiceErrorKind::Throttled, what.to_owned()));
     }
-    let error = shown.text.scrub(body["error"].as_str().unwrap_or_default());
-    let description = shown.text.scrub(body["error_description"].as_str().unwrap_or_default());
+    let error = presented.text.redact(body["error"].as_str().unwrap_or_default());
+    let description = presented.text.redact(body["error_description"].as_str().unwrap_or_default());
     let codes = codes(body, &description);
-    let advice = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", advice(*code, shown)?)));
-    let passing = (advice.is_none() && passing(&codes)) || is_passing(&error);
-    if answer.status >= 500 || answer.status == 408 || passing {
-        return with_wait(failed("the identity provider", answer.status, &codes));
+    let remedy = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", remedy(*code, presented)?)));
+    let temporary = (remedy.is_none() && is_temporary_code(&codes)) || is_temporary_error(&error);
+    if response.status >= 500 || response.status == 408 || temporary {
+        return with_wait(failed("the identity provider", response.status, &codes));
     }
     if !body.is_object() || (error.is_empty() && codes.is_empty()) {
         let what =
-            format!("the response is not from the identity provider (HTTP {}): check the proxy and the cloud setting", answer.status);
+            format!("the response is not from the identity provider (HTTP {}): check the proxy and the cloud setting", response.status);
         return service_error(ServiceErrorKind::InvalidResponse, what);
     }
-    refused(advice.unwrap_or_else(|| own_words(&codes, &error, &description)))
+    refused(remedy.unwrap_or_else(|| entra_message(&codes, &error, &description)))
 }
 
 /// Whether an error is a temporary failure of the service itself, regardless of the status (RFC 6749, section 4.1.2.1).
-pub(super) fn is_passing(error: &str) -> bool {
+pub(super) fn is_temporary_error(error: &str) -> bool {
     matches!(error, "temporarily_unavailable" | "server_error")
 }
 
@@ -117,9 +117,9 @@ const GENERAL: [u64; 3] = [50_000, 70_000, 70_002];
 /// The AADSTS codes of an error, the most specific first. The description has the general one first and its cause after it; the list has
 /// them in either order.
 pub(super) fn codes(body: &Value, description: &str) -> Vec<u64> {
-    let listed = body["error_codes"].as_array().into_iter().flatten().take(MOST_CODES);
+    let listed = body["error_codes"].as_array().into_iter().flatten().take(MAX_CODES);
     let listed = listed.filter_map(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
-    let written = description.split("AADSTS").skip(1).take(MOST_CODES).filter_map(|rest| {
+    let written = description.split("AADSTS").skip(1).take(MAX_CODES).filter_map(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         rest.get(..end)?.parse().ok()
     });
@@ -130,7 +130,7 @@ pub(super) fn codes(body: &Value, description: &str) -> Vec<u64> {
 }
 
 /// Whether one of the codes is a temporary failure of Entra ID.
-pub(super) fn passing(codes: &[u64]) -> bool {
+pub(super) fn is_temporary_code(codes: &[u64]) -> bool {
     codes.iter().any(|code| matches!(code, 90_024 | 90_025 | 90_033 | 90_090 | 50_196))
 }
 
@@ -141,18 +141,18 @@ pub(super) fn failed(provider: &str, status: u16, codes: &[u64]) -> ServiceError
 }
 
 /// The text of Entra ID, if there is no better explanation.
-pub(super) fn own_words(codes: &[u64], error: &str, description: &str) -> String {
+pub(super) fn entra_message(codes: &[u64], error: &str, description: &str) -> String {
     let Some(number) = codes.first() else {
-        let said = text::tidy(description, 300);
-        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-        return format!("Entra ID rejects the credentials ({}){said}", text::tidy(error, 64));
+        let detail = text::sanitize(description, 300);
+        let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+        return format!("Entra ID rejects the credentials ({}){detail}", text::sanitize(error, 64));
     };
     let own = description.split_once(&format!("AADSTS{number}:")).map_or(description, |(_, own)| own);
-    format!("Entra ID rejects the credentials: {} (AADSTS{number})", text::tidy(own.trim_start(), 400))
+    format!("Entra ID rejects the credentials: {} (AADSTS{number})", text::sanitize(own.trim_start(), 400))
 }
 
 /// The remedy for codes that mean the same for every identity.
-pub(super) fn common_advice(code: u64) -> Option<&'static str> {
+pub(super) fn common_remedy(code: u64) -> Option<&'static str> {
     Some(match code {
         7_000_112 | 7_000_113 => "the application is disabled in this tenant: enable it, or use another one",
         50_001 | 500_011 | 500_014 => {
@@ -164,11 +164,11 @@ pub(super) fn common_advice(code: u64) -> Option<&'static str> {
 }
 
 /// The remedy for each code.
-fn advice(code: u64, shown: &Shown) -> Option<String> {
-    let Spelling { tenant, client, secret, certificate } = shown.spelling;
-    Some(match (code, &shown.means) {
-        (7_000_215, _) | (50_012, Means::Secret) => {
-            let doubt = shown.text.doubt();
+fn remedy(code: u64, presented: &PresentedCredential) -> Option<String> {
+    let FieldNames { tenant, client, secret, certificate } = presented.field_names;
+    Some(match (code, &presented.kind) {
+        (7_000_215, _) | (50_012, CredentialKind::Secret) => {
+            let doubt = presented.text.likely_mistake();
             format!(
                 "Entra ID rejects the client secret{doubt}: put the value of a client secret of the application, not its id, into {secret}"
             )
@@ -176,7 +176,9 @@ fn advice(code: u64, shown: &Shown) -> Option<String> {
         (7_000_222, _) => {
             format!("the client secret has expired: create a new one for the application and put its value into {secret}")
         }
-        (7_000_216 | 7_000_218, Means::Secret) => format!("Entra ID received no client secret: put the value of one into {secret}"),
+        (7_000_216 | 7_000_218, CredentialKind::Secret) => {
+            format!("Entra ID received no client secret: put the value of one into {secret}")
+        }
         (700_016, _) => {
             format!("Entra ID does not know the application in this tenant: check {client}, and that {tenant} is its tenant")
         }
@@ -189,21 +191,21 @@ fn advice(code: u64, shown: &Shown) -> Option<String> {
         (700_024, _) => {
             "Entra ID considers the assertion expired or not yet valid: check the clock of the machine that signed it".to_owned()
         }
-        (700_027 | 50_012, Means::Certificate { thumbprint }) => format!(
+        (700_027 | 50_012, CredentialKind::Certificate { thumbprint }) => format!(
             "Entra ID does not know the certificate: upload it, without its key, to the application (its thumbprint is {thumbprint}), or put \
              a registered one into {certificate}"
         ),
-        (70_021 | 70_025 | 700_211..=700_213 | 7_002_138, Means::Federated(claims)) => format!(
+        (70_021 | 70_025 | 700_211..=700_213 | 7_002_138, CredentialKind::Federated(claims)) => format!(
             "the application has no matching federated credential: add one with issuer {}, subject {} and audience {} to the application in \
              {client}",
             claims.issuer, claims.subject, claims.audience
         ),
-        (501_661 | 700_272 | 7_000_272..=7_000_274, Means::Federated(claims)) => format!(
+        (501_661 | 700_272 | 7_000_272..=7_000_274, CredentialKind::Federated(claims)) => format!(
             "Entra ID cannot verify the token with the keys that the issuer {} publishes: its discovery document and keys must be public and \
              up to date",
             claims.issuer
         ),
-        _ => return common_advice(code).map(str::to_owned),
+        _ => return common_remedy(code).map(str::to_owned),
     })
 }
 
@@ -224,29 +226,29 @@ mod tests {
     use super::*;
 
     fn read(status: u16, body: &str) -> Result<String, ServiceError> {
-        let answer = Answer::new(status, HeaderMap::new(), body.as_bytes().to_vec(), None);
-        granted(&answer, &shown(Means::Secret))
+        let response = Response::new(status, HeaderMap::new(), body.as_bytes().to_vec(), None);
+        token_in(&response, &presented(CredentialKind::Secret))
     }
 
-    fn shown(means: Means) -> Shown {
-        Shown { text: SecretText::new("planted-secret"), means, spelling: Spelling::SECRET_KEYS }
+    fn presented(kind: CredentialKind) -> PresentedCredential {
+        PresentedCredential { text: SecretText::new("planted-secret"), kind, field_names: FieldNames::SECRET_KEYS }
     }
 
     #[test]
     fn refusal_is_explained_by_the_credential() {
         let claims = || Claims { issuer: "https://issuer".to_owned(), subject: "system:x".to_owned(), audience: "api://y".to_owned() };
         let rows = [
-            (700_027, Means::Certificate { thumbprint: "AB12".to_owned() }, "thumbprint is AB12"),
-            (700_024, Means::Certificate { thumbprint: "AB12".to_owned() }, "check the clock"),
-            (700_211, Means::Federated(claims()), "issuer https://issuer, subject system:x and audience api://y"),
-            (700_213, Means::Federated(claims()), "application in clientId"),
-            (70_021, Means::Federated(claims()), "subject system:x"),
-            (501_661, Means::Federated(claims()), "keys that the issuer https://issuer publishes"),
-            (700_027, Means::Secret, "Entra ID rejects the credentials: odd (AADSTS700027)"),
+            (700_027, CredentialKind::Certificate { thumbprint: "AB12".to_owned() }, "thumbprint is AB12"),
+            (700_024, CredentialKind::Certificate { thumbprint: "AB12".to_owned() }, "check the clock"),
+            (700_211, CredentialKind::Federated(claims()), "issuer https://issuer, subject system:x and audience api://y"),
+            (700_213, CredentialKind::Federated(claims()), "application in clientId"),
+            (70_021, CredentialKind::Federated(claims()), "subject system:x"),
+            (501_661, CredentialKind::Federated(claims()), "keys that the issuer https://issuer publishes"),
+            (700_027, CredentialKind::Secret, "Entra ID rejects the credentials: odd (AADSTS700027)"),
         ];
-        for (code, means, expected) in rows {
-            let answer = Answer::new(401, HeaderMap::new(), entra(code, "odd").into_bytes(), None);
-            let error = granted(&answer, &shown(means)).unwrap_err();
+        for (code, kind, expected) in rows {
+            let response = Response::new(401, HeaderMap::new(), entra(code, "odd").into_bytes(), None);
+            let error = token_in(&response, &presented(kind)).unwrap_err();
             assert_eq!(error.kind, ServiceErrorKind::CredentialsRefused);
             assert!(error.message.contains(expected), "{}", error.message);
         }
@@ -254,9 +256,9 @@ mod tests {
 
     #[test]
     fn rejected_secret_with_doubtful_format_is_reported() {
-        let answer = Answer::new(401, HeaderMap::new(), entra(7_000_215, "Invalid client secret provided.").into_bytes(), None);
-        let shown = Shown { text: SecretText::new("planted~secret "), ..shown(Means::Secret) };
-        let message = granted(&answer, &shown).unwrap_err().message;
+        let response = Response::new(401, HeaderMap::new(), entra(7_000_215, "Invalid client secret provided.").into_bytes(), None);
+        let presented = PresentedCredential { text: SecretText::new("planted~secret "), ..presented(CredentialKind::Secret) };
+        let message = token_in(&response, &presented).unwrap_err().message;
         assert!(
             message.starts_with("Entra ID rejects the client secret, which starts or ends with whitespace: put the value"),
             "{message}"
@@ -276,9 +278,9 @@ mod tests {
             (r#"{"access_token":"t"}"#, 300),
             (r#"{"access_token":"t","expires_in":9223372036854775807}"#, 604_800),
         ];
-        for (body, life) in rows {
-            let granted: Value = serde_json::from_str(&read(200, body).unwrap()).unwrap();
-            assert_eq!((granted["access_token"].as_str(), granted["expires_in"].as_u64()), (Some("t"), Some(life)), "{body}");
+        for (body, lifetime) in rows {
+            let token: Value = serde_json::from_str(&read(200, body).unwrap()).unwrap();
+            assert_eq!((token["access_token"].as_str(), token["expires_in"].as_u64()), (Some("t"), Some(lifetime)), "{body}");
         }
     }
 
@@ -352,15 +354,15 @@ mod tests {
             let error = read(401, &body(codes.clone(), text)).unwrap_err();
             assert!(error.message.contains(expected) && !error.message.contains("0f"), "{codes} {text}: {}", error.message);
         }
-        let passing = read(400, &body(json!([70_002, 90_033]), "AADSTS70002: x AADSTS90033: y")).unwrap_err();
-        assert_eq!(passing.kind, ServiceErrorKind::ServerError, "{}", passing.message);
+        let temporary = read(400, &body(json!([70_002, 90_033]), "AADSTS70002: x AADSTS90033: y")).unwrap_err();
+        assert_eq!(temporary.kind, ServiceErrorKind::ServerError, "{}", temporary.message);
     }
 
     proptest::proptest! {
         #[test]
         fn no_response_panics(status in 100u16..600, body in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-            let answer = Answer::new(status, HeaderMap::new(), body, None);
-            let _ = granted(&answer, &shown(Means::Secret));
+            let response = Response::new(status, HeaderMap::new(), body, None);
+            let _ = token_in(&response, &presented(CredentialKind::Secret));
         }
     }
 }

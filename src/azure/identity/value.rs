@@ -30,7 +30,7 @@ pub fn text(bytes: &[u8]) -> Result<&str, String> {
     if text.is_err()
         && let Some(content) = Content::of(bytes)
     {
-        return Err(format!("is {}: {}", in_binary(content), content.conversion()));
+        return Err(format!("is {}: {}", name_in_der(content), content.conversion()));
     }
     // How often the even and the odd bytes are zero.
     let [even, odd] = [0, 1].map(|from| bytes.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count());
@@ -45,7 +45,7 @@ pub fn text(bytes: &[u8]) -> Result<&str, String> {
     }
 }
 
-fn in_binary(content: Content) -> String {
+fn name_in_der(content: Content) -> String {
     match content {
         Content::Pfx | Content::OpenSshKey => content.name().to_owned(),
         Content::Certificate
@@ -62,11 +62,11 @@ fn in_binary(content: Content) -> String {
 /// Whether a text contains no value.
 #[must_use]
 pub fn is_empty(text: &str) -> bool {
-    unmarked(text).trim().is_empty()
+    without_marks(text).trim().is_empty()
 }
 
 /// A text without a byte order mark at the start and a line break at the end.
-pub(super) fn unmarked(text: &str) -> &str {
+pub(super) fn without_marks(text: &str) -> &str {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_end_matches(['\r', '\n'])
 }
 
@@ -75,8 +75,8 @@ pub(super) fn unmarked(text: &str) -> &str {
 /// # Errors
 /// The invalid content, as the rest of a sentence.
 pub(super) fn plain(text: &str) -> Result<&str, String> {
-    let text = unmarked(text);
-    intruder(text).map_or(Ok(text), |what| Err(contains(&what)))
+    let text = without_marks(text);
+    invisible_character(text).map_or(Ok(text), |what| Err(contains(&what)))
 }
 
 /// Parses an id. Whitespace is not part of an id.
@@ -84,26 +84,26 @@ pub(super) fn plain(text: &str) -> Result<&str, String> {
 /// # Errors
 /// The actual content, as the rest of a sentence.
 pub(super) fn id(text: &str, fits: impl Fn(&str) -> bool, wanted: &str) -> Result<String, String> {
-    let id = plain(unmarked(text).trim_matches([' ', '\t', '\r', '\n']))?;
+    let id = plain(without_marks(text).trim_matches([' ', '\t', '\r', '\n']))?;
     if fits(id) {
         return Ok(id.to_ascii_lowercase());
     }
     let decoded = BASE64.decode(id).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    if decoded.is_some_and(|decoded| fits(unmarked(&decoded).trim())) {
-        return Err(format!("is base64 of an id: {ONCE_LESS}"));
+    if decoded.is_some_and(|decoded| fits(without_marks(&decoded).trim())) {
+        return Err(format!("is base64 of an id: {ENCODE_ONCE_LESS}"));
     }
     Err(wanted.to_owned())
 }
 
-const ONCE_LESS: &str = "encode it once less; a Secret has base64 under data, and plain text under stringData";
+const ENCODE_ONCE_LESS: &str = "encode it once less; a Secret has base64 under data, and plain text under stringData";
 
 /// Recognizes a text without a PEM block.
-pub(super) fn no_pem(text: &str) -> String {
-    let packed: Zeroizing<String> = Zeroizing::new(unmarked(text).split_ascii_whitespace().collect());
+pub(super) fn describe_non_pem(text: &str) -> String {
+    let packed: Zeroizing<String> = Zeroizing::new(without_marks(text).split_ascii_whitespace().collect());
     let decoded = Zeroizing::new(BASE64.decode(packed.as_bytes()).unwrap_or_default());
-    let decoded_text = std::str::from_utf8(&decoded).map(unmarked).unwrap_or_default();
+    let decoded_text = std::str::from_utf8(&decoded).map(without_marks).unwrap_or_default();
     if decoded_text.contains("-----BEGIN ") {
-        return format!("is base64 of a PEM text: {ONCE_LESS}");
+        return format!("is base64 of a PEM text: {ENCODE_ONCE_LESS}");
     }
     match Content::of(&decoded) {
         Some(content @ (Content::Pfx | Content::OpenSshKey | Content::Bundle)) => {
@@ -127,12 +127,12 @@ pub(super) fn contains(what: &str) -> String {
 }
 
 /// The first character of a text that is invisible and therefore not intended.
-pub(super) fn intruder(text: &str) -> Option<String> {
-    let (c, name) = text.chars().find_map(|c| Some((c, unseen(c)?)))?;
+pub(super) fn invisible_character(text: &str) -> Option<String> {
+    let (c, name) = text.chars().find_map(|c| Some((c, character_name(c)?)))?;
     Some(format!("{name} (U+{:04X})", u32::from(c)))
 }
 
-fn unseen(c: char) -> Option<&'static str> {
+fn character_name(c: char) -> Option<&'static str> {
     Some(match c {
         '\0' => "a NUL character",
         '\t' => "a tab",

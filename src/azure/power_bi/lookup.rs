@@ -13,15 +13,15 @@ use crate::azure::classify;
 use crate::azure::http::REDIRECTS;
 use crate::azure::http::json_array::NEXT_PAGE;
 use crate::azure::http::lenient_json::{Fields, List, Object, Text};
-use crate::azure::http::location::{self, Target};
+use crate::azure::http::location::{self, LocationTarget};
 use crate::azure::session::Session;
 use crate::operation::{CallKind, ModelIds, ModelLookup, Presence, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Maximum number of pages of one list. Power BI does not document pages for these lists, but may return a link to a next one.
-const MOST_PAGES: usize = 20;
+const MAX_PAGES: usize = 20;
 
 /// Maximum number of rows of a page: more than fit into the largest response.
-const MOST_ROWS: usize = 250_000;
+const MAX_ROWS: usize = 250_000;
 
 /// Sends `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`, within the timeout of one call.
 pub(in crate::azure) async fn resolve(session: &Session, host: &str, workspace: &str, dataset: &str) -> ModelLookup {
@@ -34,25 +34,26 @@ pub(in crate::azure) async fn resolve(session: &Session, host: &str, workspace: 
     let deadline = session.deadline();
     match search(session, &groups, workspace, dataset, deadline).await {
         Ok(ids) => ModelLookup::Found(ids),
-        Err(Unfound::Unclear(sentence)) => ModelLookup::Ambiguous(sentence),
-        Err(Unfound::Trouble(error)) => ModelLookup::Failed(error),
+        Err(LookupError::Ambiguous(sentence)) => ModelLookup::Ambiguous(sentence),
+        Err(LookupError::Call(error)) => ModelLookup::Failed(error),
     }
 }
 
 /// Why there are no ids.
 #[derive(Debug, PartialEq, Eq)]
-enum Unfound {
-    Unclear(String),
-    Trouble(ServiceError),
+enum LookupError {
+    Ambiguous(String),
+    Call(ServiceError),
 }
 
-async fn search(session: &Session, groups: &Url, workspace: &str, dataset: &str, deadline: Instant) -> Result<ModelIds, Unfound> {
+async fn search(session: &Session, groups: &Url, workspace: &str, dataset: &str, deadline: Instant) -> Result<ModelIds, LookupError> {
     let rows = rows_named(session, filtered(groups, workspace), workspace, deadline).await?;
-    let group_id = only(rows, workspace).map_err(|count| Unfound::Unclear(unclear("workspace", workspace, count)))?;
+    let group_id = only_match(rows, workspace).map_err(|count| LookupError::Ambiguous(ambiguous_message("workspace", workspace, count)))?;
     let mut datasets = groups.clone();
     datasets.set_path(&format!("{}/{group_id}/datasets", groups.path()));
     let rows = rows_named(session, datasets, dataset, deadline).await?;
-    let dataset_id = only(rows, dataset).map_err(|count| Unfound::Unclear(unclear("semantic model", dataset, count)))?;
+    let dataset_id =
+        only_match(rows, dataset).map_err(|count| LookupError::Ambiguous(ambiguous_message("semantic model", dataset, count)))?;
     Ok(ModelIds { group_id, dataset_id })
 }
 
@@ -66,11 +67,11 @@ pub(in crate::azure) async fn find(session: &Session, host: &str, ids: &ModelIds
         ));
     };
     datasets.set_path(&format!("{}/{}/datasets", datasets.path(), ids.group_id));
-    match rows_that(session, datasets, session.deadline(), |row| row.id == ids.dataset_id).await {
+    match matching_rows(session, datasets, session.deadline(), |row| row.id == ids.dataset_id).await {
         Ok(rows) if rows.is_empty() => Presence::Absent,
         Ok(_) => Presence::Exists,
-        Err(Unfound::Trouble(error)) => Presence::Failed(error),
-        Err(Unfound::Unclear(message)) => Presence::Failed(classify::service_error(ServiceErrorKind::InvalidResponse, message)),
+        Err(LookupError::Call(error)) => Presence::Failed(error),
+        Err(LookupError::Ambiguous(message)) => Presence::Failed(classify::service_error(ServiceErrorKind::InvalidResponse, message)),
     }
 }
 
@@ -84,42 +85,42 @@ fn filtered(groups: &Url, name: &str) -> Url {
 
 /// The rows of a list with this name, ignoring case and surrounding whitespace, over all pages. A spec cannot contain a name with
 /// surrounding whitespace.
-async fn rows_named(session: &Session, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, Unfound> {
+async fn rows_named(session: &Session, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, LookupError> {
     let wanted = UniCase::unicode(name.trim());
-    rows_that(session, list, deadline, |row| UniCase::unicode(row.name.trim()) == wanted).await
+    matching_rows(session, list, deadline, |row| UniCase::unicode(row.name.trim()) == wanted).await
 }
 
 /// The matching rows of a list, over all pages.
-async fn rows_that(session: &Session, list: Url, deadline: Instant, fits: impl Fn(&Row) -> bool) -> Result<Vec<Row>, Unfound> {
+async fn matching_rows(session: &Session, list: Url, deadline: Instant, matches: impl Fn(&Row) -> bool) -> Result<Vec<Row>, LookupError> {
     let (mut found, mut url) = (Vec::new(), list);
-    for _ in 0..MOST_PAGES {
-        let incoming = session.get(CallKind::Resolve, url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
-        let mut answer = incoming.read_whole().await;
-        session.heed(&mut answer);
-        let page = page_of(&answer).map_err(Unfound::Trouble)?;
-        found.extend(page.rows.into_iter().filter(|row| fits(row)));
+    for _ in 0..MAX_PAGES {
+        let incoming = session.get(CallKind::Resolve, url.clone(), deadline, &REDIRECTS).await.map_err(LookupError::Call)?;
+        let mut response = incoming.read_whole().await;
+        session.update_shared(&mut response);
+        let page = page_of(&response).map_err(LookupError::Call)?;
+        found.extend(page.rows.into_iter().filter(|row| matches(row)));
         match page.next.as_deref().map(|next| location::target(next, &url)) {
             None => return Ok(found),
-            Some(Target::Here(next)) => url = next,
-            Some(Target::Elsewhere(_) | Target::Nonsense) => {
+            Some(LocationTarget::SameOrigin(next)) => url = next,
+            Some(LocationTarget::OtherOrigin(_) | LocationTarget::Invalid) => {
                 let message = "the next page of the list is on another host, and the operator does not request it".to_owned();
-                return Err(Unfound::Trouble(classify::service_error(ServiceErrorKind::InvalidResponse, message)));
+                return Err(LookupError::Call(classify::service_error(ServiceErrorKind::InvalidResponse, message)));
             }
         }
     }
-    Err(Unfound::Unclear("there are too many workspaces or semantic models to search: set groupId and datasetId".to_owned()))
+    Err(LookupError::Ambiguous("there are too many workspaces or semantic models to search: set groupId and datasetId".to_owned()))
 }
 
 /// The page in a response.
-pub(in crate::azure) fn page_of(answer: &crate::azure::http::Answer) -> Result<Page, ServiceError> {
-    Page::read(classify::text_of(ServiceKind::PowerBi, answer)?).ok_or_else(|| {
+pub(in crate::azure) fn page_of(response: &crate::azure::http::Response) -> Result<Page, ServiceError> {
+    Page::read(classify::body_text(ServiceKind::PowerBi, response)?).ok_or_else(|| {
         classify::service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of names".to_owned())
     })
 }
 
 /// The id of the only row with this name, or the number of rows. An exact match takes precedence over a match that ignores case. For
 /// workspaces, the service itself decides which names match.
-fn only(rows: Vec<Row>, name: &str) -> Result<String, usize> {
+fn only_match(rows: Vec<Row>, name: &str) -> Result<String, usize> {
     let distinct = |mut ids: Vec<String>| {
         ids.sort_unstable();
         ids.dedup();
@@ -133,7 +134,7 @@ fn only(rows: Vec<Row>, name: &str) -> Result<String, usize> {
     }
 }
 
-fn unclear(what: &str, name: &str, count: usize) -> String {
+fn ambiguous_message(what: &str, name: &str, count: usize) -> String {
     match count {
         0 => format!(
             "no {what} named {name:?} is visible to this identity: check the name and its case, and grant the identity the role Contributor in the workspace"
@@ -175,7 +176,7 @@ impl Fields for PageFields {
 
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         match name {
-            "value" => self.rows = Some(value.next_value_seed(List { limit: MOST_ROWS, keep: RowFields::row, of: PhantomData })?),
+            "value" => self.rows = Some(value.next_value_seed(List { limit: MAX_ROWS, keep: RowFields::row, of: PhantomData })?),
             name if NEXT_PAGE.contains(&name) => self.next = value.next_value()?,
             _ => {
                 value.next_value::<IgnoredAny>()?;
@@ -247,7 +248,7 @@ mod tests {
             (vec![row(A, "Sales"), row(A, "Sales")], Ok(A)),
         ];
         for (rows, expected) in rows {
-            assert_eq!(only(rows.clone(), "Sales").as_deref().map_err(|count| *count), expected, "{rows:?}");
+            assert_eq!(only_match(rows.clone(), "Sales").as_deref().map_err(|count| *count), expected, "{rows:?}");
         }
     }
 

@@ -6,8 +6,8 @@ mod names;
 mod refresh_body;
 pub(super) mod scale_out;
 
-pub(super) use bad_request::settle;
+pub(super) use bad_request::resolve_bad_request;
 pub(super) use lookup::{find, page_of, resolve};
 pub use names::ModelName;
-pub(super) use names::{Named, of_dataset};
+pub(super) use names::{ModelRef, of_dataset};
 pub(super) use refresh_body::body as refresh_body;

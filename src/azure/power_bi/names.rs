@@ -7,15 +7,15 @@ use url::Url;
 use crate::operation::ModelIds;
 
 /// Maximum length of the name of a workspace or a semantic model, in characters, as in the admission rule.
-const LONGEST_NAME: usize = 256;
+const MAX_NAME_LENGTH: usize = 256;
 
 /// A semantic model in its workspace: by their ids, or by their names, which must be resolved first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ModelName(Named);
+pub struct ModelName(ModelRef);
 
 /// Only the functions of [`ModelName`] create it, so an id is always a GUID and safe in a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in crate::azure) enum Named {
+pub(in crate::azure) enum ModelRef {
     /// By ids.
     Ids(ModelIds),
     /// By names, as given.
@@ -30,7 +30,7 @@ impl ModelName {
     pub fn by_ids(group_id: &str, dataset_id: &str) -> Result<Self, String> {
         let group_id = guid(group_id).ok_or("groupId must be a GUID: the URL of the workspace contains it after /groups/")?;
         let dataset_id = guid(dataset_id).ok_or("datasetId must be a GUID: the URL of the model contains it after /datasets/")?;
-        Ok(Self(Named::Ids(ModelIds { group_id, dataset_id })))
+        Ok(Self(ModelRef::Ids(ModelIds { group_id, dataset_id })))
     }
 
     /// A semantic model by the names of its workspace and itself. They may contain all characters except control characters, because the
@@ -44,18 +44,18 @@ impl ModelName {
             if name.is_empty() {
                 return Err(format!("the name of the {what} must not be empty: set it as Power BI shows it"));
             }
-            if name.chars().count() > LONGEST_NAME {
-                return Err(format!("the name of the {what} must have at most {LONGEST_NAME} characters"));
+            if name.chars().count() > MAX_NAME_LENGTH {
+                return Err(format!("the name of the {what} must have at most {MAX_NAME_LENGTH} characters"));
             }
             if name.chars().any(char::is_control) {
                 return Err(format!("the name of the {what} must not contain control characters, such as a line break"));
             }
             Ok(name.to_owned())
         };
-        Ok(Self(Named::Names { workspace: checked("workspace", workspace)?, dataset: checked("semantic model", dataset)? }))
+        Ok(Self(ModelRef::Names { workspace: checked("workspace", workspace)?, dataset: checked("semantic model", dataset)? }))
     }
 
-    pub(in crate::azure) fn named(&self) -> &Named {
+    pub(in crate::azure) fn model_ref(&self) -> &ModelRef {
         &self.0
     }
 
@@ -63,16 +63,16 @@ impl ModelName {
     #[must_use]
     pub fn ids(&self) -> Option<&ModelIds> {
         match &self.0 {
-            Named::Ids(ids) => Some(ids),
-            Named::Names { .. } => None,
+            ModelRef::Ids(ids) => Some(ids),
+            ModelRef::Names { .. } => None,
         }
     }
 
     /// The key of the model's workspace. The limits apply to its capacity, which is not known outside the service.
     pub(in crate::azure) fn workspace_key(&self) -> String {
         match &self.0 {
-            Named::Ids(ids) => ids.group_id.clone(),
-            Named::Names { workspace, .. } => workspace.to_lowercase(),
+            ModelRef::Ids(ids) => ids.group_id.clone(),
+            ModelRef::Names { workspace, .. } => workspace.to_lowercase(),
         }
     }
 }
@@ -80,8 +80,8 @@ impl ModelName {
 impl fmt::Display for ModelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Named::Ids(ids) => write!(f, "{}/{}", ids.group_id, ids.dataset_id),
-            Named::Names { workspace, dataset } => write!(f, "{workspace}/{dataset}"),
+            ModelRef::Ids(ids) => write!(f, "{}/{}", ids.group_id, ids.dataset_id),
+            ModelRef::Names { workspace, dataset } => write!(f, "{workspace}/{dataset}"),
         }
     }
 }

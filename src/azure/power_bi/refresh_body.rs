@@ -8,7 +8,7 @@ use crate::azure::refreshes::{objects_of, parameters};
 use crate::operation::RefreshRequest;
 
 /// Maximum `timeout`: the documented pattern ends with the day.
-const LONGEST: Duration = Duration::from_secs(24 * 3600 - 1);
+const MAX_LENGTH: Duration = Duration::from_secs(24 * 3600 - 1);
 
 /// The parameters in their documented format.
 ///
@@ -41,7 +41,7 @@ pub(in crate::azure) fn body(request: &RefreshRequest) -> Value {
 
 /// `hh:mm:ss`.
 fn clock(limit: Duration) -> String {
-    let seconds = limit.min(LONGEST).as_secs();
+    let seconds = limit.min(MAX_LENGTH).as_secs();
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 

@@ -10,9 +10,9 @@ use serde::de::{IgnoredAny, MapAccess};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::azure::classify::{self, Word};
+use crate::azure::classify::{self, ResponseKind};
 use crate::azure::http::lenient_json::{Fields, Object, Text};
-use crate::azure::http::{Answer, Fault, LARGEST_WORD, REDIRECTS, server_time, timestamp};
+use crate::azure::http::{Fault, MAX_SHORT_BODY_BYTES, REDIRECTS, Response, server_time, timestamp};
 use crate::azure::refreshes::Window;
 use crate::azure::session::Session;
 use crate::operation::{
@@ -27,25 +27,25 @@ const STATUS_LAG: SignedDuration = SignedDuration::from_secs(30);
 pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submission {
     let (begun, clock) = (Timestamp::now(), Instant::now());
     let post = session.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
-    let mut answer = match session.send(CallKind::Submit(OperationKind::Sync), post, session.deadline()).await {
-        Ok(incoming) => incoming.read(LARGEST_WORD).await,
+    let mut response = match session.send(CallKind::Submit(OperationKind::Sync), post, session.deadline()).await {
+        Ok(incoming) => incoming.read(MAX_SHORT_BODY_BYTES).await,
         Err(Fault::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
         Err(Fault::Lost(message)) => return Submission::Unknown { message },
     };
-    session.heed(&mut answer);
+    session.update_shared(&mut response);
     let window = Window { intent: begun, now: begun };
-    let asked = window.since(window.clock_skew(server_time(&answer.headers), clock.elapsed()));
-    classify::submission_with(ServiceKind::PowerBi, &answer, |answer| accepted(answer, asked))
+    let asked = window.since(window.clock_skew(server_time(&response.headers), clock.elapsed()));
+    classify::submission_with(ServiceKind::PowerBi, &response, |response| accepted(response, asked))
 }
 
 /// Sends `GET …/queryScaleOut/syncStatus`, and compares the status with the id.
-pub(in crate::azure) async fn look(session: &Session, status: &Url, id: &OperationId) -> PollResult {
-    let mut answer = match session.get(CallKind::Poll(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await {
-        Ok(incoming) => incoming.read(LARGEST_WORD).await,
+pub(in crate::azure) async fn poll(session: &Session, status: &Url, id: &OperationId) -> PollResult {
+    let mut response = match session.get(CallKind::Poll(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await {
+        Ok(incoming) => incoming.read(MAX_SHORT_BODY_BYTES).await,
         Err(error) => return PollResult::Failed(error),
     };
-    session.heed(&mut answer);
-    seen(&answer, id)
+    session.update_shared(&mut response);
+    poll_result(&response, id)
 }
 
 /// The same, for a sync that started in a window or is running.
@@ -53,27 +53,29 @@ pub(in crate::azure) async fn list(session: &Session, status: &Url, window: Wind
     let asked = Instant::now();
     let incoming = session.get(CallKind::List(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await?;
     let clock_skew = window.clock_skew(server_time(incoming.headers()), asked.elapsed());
-    let mut answer = incoming.read(LARGEST_WORD).await;
-    session.heed(&mut answer);
-    let (operations, truncated) = listed(&answer, window.since(clock_skew))?;
+    let mut response = incoming.read(MAX_SHORT_BODY_BYTES).await;
+    session.update_shared(&mut response);
+    let (operations, truncated) = listed(&response, window.since(clock_skew))?;
     Ok(Listing { operations, truncated, clock_skew, ..Listing::default() })
 }
 
 /// The last sync, if it started since a time or is running, and whether there may be another one that is not shown.
-pub(in crate::azure) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
-    let status = described(answer)?;
+pub(in crate::azure) fn listed(response: &Response, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
+    let status = status_in(response)?;
     // Without a start, the sync may have started at any time, unless the replicas have reached the target of the last sync.
-    let doubt = status.start.is_none() && status.replicas < status.target;
-    Ok((status.listed(since, answer).into_iter().collect(), doubt))
+    let inconclusive = status.start.is_none() && status.replicas < status.target;
+    Ok((status.listed(since, response).into_iter().collect(), inconclusive))
 }
 
 /// The result of a submission with a 2xx response. `asked` is the time of the request, by the clock of the service.
-pub(in crate::azure) fn accepted(answer: &Answer, asked: Timestamp) -> Submission {
+pub(in crate::azure) fn accepted(response: &Response, asked: Timestamp) -> Submission {
     let unanswered = |message: String| Submission::Unknown { message };
-    match described(answer) {
+    match status_in(response) {
         // If the status already shows the new sync, its id is the same as in a list.
-        Ok(status) => match (Wanted { version: status.commit, asked: status.start.max(Some(asked)) }).id() {
-            Some(id) => Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() },
+        Ok(status) => match (SyncTarget { version: status.commit, asked: status.start.max(Some(asked)) }).id() {
+            Some(id) => {
+                Submission::Accepted { id, location: None, activity_id: response.activity_id(), retry_after: response.retry_after() }
+            }
             None => unanswered("the response to the submission is unusable".to_owned()),
         },
         Err(error) if error.kind == ServiceErrorKind::ScaleOutDisabled => Submission::NotStarted(error),
@@ -83,24 +85,24 @@ pub(in crate::azure) fn accepted(answer: &Answer, asked: Timestamp) -> Submissio
 }
 
 /// The result of polling the sync with this id.
-pub(in crate::azure) fn seen(answer: &Answer, id: &OperationId) -> PollResult {
-    let complaint = answer.complaint_unless_done();
-    match classify::word(answer, &complaint) {
-        Word::Done => match described(answer) {
+pub(in crate::azure) fn poll_result(response: &Response, id: &OperationId) -> PollResult {
+    let summary = response.error_summary_unless_success();
+    match classify::response_kind(response, &summary) {
+        ResponseKind::Success => match status_in(response) {
             Ok(status) => {
-                let operation = Box::new(status.operation(id.clone(), Wanted::of(id), answer));
-                PollResult::Found { operation, retry_after: answer.retry_after(), location: None }
+                let operation = Box::new(status.operation(id.clone(), SyncTarget::of(id), response));
+                PollResult::Found { operation, retry_after: response.retry_after(), location: None }
             }
             Err(error) => PollResult::Failed(error),
         },
-        Word::NotFound => PollResult::NotFound,
-        word => PollResult::Failed(classify::error_of(ServiceKind::PowerBi, word, answer, &complaint)),
+        ResponseKind::NotFound => PollResult::NotFound,
+        kind => PollResult::Failed(classify::error_of(ServiceKind::PowerBi, kind, response, &summary)),
     }
 }
 
 /// The status in a 2xx response.
-fn described(answer: &Answer) -> Result<Status, ServiceError> {
-    let text = classify::text_of(ServiceKind::PowerBi, answer)?;
+fn status_in(response: &Response) -> Result<Status, ServiceError> {
+    let text = classify::body_text(ServiceKind::PowerBi, response)?;
     // Returned until the model is loaded, which the sync itself may cause.
     if text.is_empty() {
         return Ok(Status::default());
@@ -114,20 +116,20 @@ fn described(answer: &Answer) -> Result<Status, ServiceError> {
     match status.state.to_ascii_lowercase().as_str() {
         // The second and the third are also for a model that is not loaded.
         "enabled" | "" | "unavailable" => Ok(status),
-        _ => Err(classify::service_error(ServiceErrorKind::ScaleOutDisabled, classify::scale_out_off(&status.state))),
+        _ => Err(classify::service_error(ServiceErrorKind::ScaleOutDisabled, classify::scale_out_disabled(&status.state))),
     }
 }
 
 /// The target of a sync, as in its id: `scaleout-<version>-<milliseconds since 1970>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Wanted {
+struct SyncTarget {
     /// The version to wait for; `None` for the latest version, if the service returned none.
     version: Option<u64>,
     /// When the sync was requested or started, by the clock of the service; `None` if the id was not generated by the operator.
     asked: Option<Timestamp>,
 }
 
-impl Wanted {
+impl SyncTarget {
     fn id(self) -> Option<OperationId> {
         let asked = self.asked.map_or(0, |asked| asked.as_millisecond().max(0));
         OperationId::parse(&format!("scaleout-{}-{asked}", self.version.unwrap_or_default()))
@@ -180,14 +182,14 @@ impl Status {
     ///
     /// The version of the replicas determines it, and not the end of the last sync, which may be another one. While the status may be from
     /// before the submission, it determines nothing, because it would show the previous state.
-    fn operation(&self, id: OperationId, wanted: Wanted, answer: &Answer) -> Operation {
-        let version = wanted.version.or(self.commit);
-        let now = server_time(&answer.headers).unwrap_or_else(Timestamp::now);
-        let began_since = wanted.asked.is_none_or(|asked| self.start.is_some_and(|start| start >= asked));
-        let settled = wanted.asked.is_none_or(|asked| now.duration_since(asked) >= STATUS_LAG);
+    fn operation(&self, id: OperationId, target_of_sync: SyncTarget, response: &Response) -> Operation {
+        let version = target_of_sync.version.or(self.commit);
+        let now = server_time(&response.headers).unwrap_or_else(Timestamp::now);
+        let began_since = target_of_sync.asked.is_none_or(|asked| self.start.is_some_and(|start| start >= asked));
+        let lag_elapsed = target_of_sync.asked.is_none_or(|asked| now.duration_since(asked) >= STATUS_LAG);
         let goal = if began_since { version.max(self.target) } else { version };
         let reached = self.replicas.zip(goal).is_some_and(|(replicas, goal)| replicas >= goal);
-        let over = reached && (began_since || settled);
+        let over = reached && (began_since || lag_elapsed);
         let number = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
         Operation {
             id,
@@ -198,7 +200,7 @@ impl Status {
             refresh_type: None,
             objects: Vec::new(),
             messages: Vec::new(),
-            activity_id: answer.activity_id(),
+            activity_id: response.activity_id(),
             failure: None,
             origin: Origin::Client,
             incomplete: false,
@@ -209,9 +211,9 @@ impl Status {
     ///
     /// It does not matter which client started it (`triggerReason`): a sync that started after a submission brings the replicas to the
     /// version of that submission.
-    fn listed(&self, since: Timestamp, answer: &Answer) -> Option<Operation> {
-        let wanted = Wanted { version: self.target.or(self.commit), asked: Some(self.start?) };
-        let operation = self.operation(wanted.id()?, wanted, answer);
+    fn listed(&self, since: Timestamp, response: &Response) -> Option<Operation> {
+        let target_of_sync = SyncTarget { version: self.target.or(self.commit), asked: Some(self.start?) };
+        let operation = self.operation(target_of_sync.id()?, target_of_sync, response);
         let over = operation.phase.ended() || self.end >= self.start;
         (self.start? >= since || !over).then_some(operation)
     }
@@ -233,7 +235,7 @@ impl Fields for StatusFields {
     const EXPECTED: &'static str = "a status of query scale-out";
 
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
-        let place = match name {
+        let slot = match name {
             "scaleoutstatus" => &mut self.state,
             "commitversion" => &mut self.commit,
             "targetsyncversion" => &mut self.target,
@@ -245,7 +247,7 @@ impl Fields for StatusFields {
                 return Ok(());
             }
         };
-        *place = value.next_value()?;
+        *slot = value.next_value()?;
         self.known = self.known.saturating_add(1);
         Ok(())
     }

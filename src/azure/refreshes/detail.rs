@@ -15,7 +15,7 @@ use crate::azure::http::timestamp;
 use crate::operation::{FailureCause, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage};
 
 /// Maximum number of objects of an operation. A model has fewer partitions, but a response could contain millions.
-const MOST_OBJECTS: usize = 50_000;
+const MAX_OBJECTS: usize = 50_000;
 
 /// Parses the description of one operation. The error states the problem.
 ///
@@ -32,29 +32,30 @@ pub(in crate::azure) fn operation(
     if detail.ids.iter().any(|id| !asked.same(id)) {
         return Err("describes another refresh");
     }
-    let (phase, service_status) = phase::told(detail.status.at_most(64), detail.extended_status.at_most(64)).ok_or("has no status")?;
-    let mut said = detail.said;
+    let (phase, service_status) =
+        phase::combined_phase(detail.status.at_most(64), detail.extended_status.at_most(64)).ok_or("has no status")?;
+    let mut collected = detail.collected;
     // While the refresh is still running, the last failed attempt is a warning.
     let severity = if phase.ended() { "Error" } else { "Warning" };
     let errors = [detail.exception, ErrorBody::all(&Node::Object(detail.error)), detail.attempt];
     let mut errors = errors.iter().map(|errors| messages(errors)).find(|errors| !errors.is_empty()).unwrap_or_default();
     // Power BI repeats a message as the exception: one error, reported in two places.
-    errors.retain(|error| phase != Phase::Succeeded && !said.messages.contain(&error.text));
+    errors.retain(|error| phase != Phase::Succeeded && !collected.messages.contain(&error.text));
     for error in errors {
-        said.push(ServiceMessage { severity: severity.to_owned(), ..error });
+        collected.push(ServiceMessage { severity: severity.to_owned(), ..error });
     }
     let start = detail.start.0.as_deref().and_then(timestamp::moment);
     let end = detail.end.0.as_deref().and_then(timestamp::moment);
     Ok(Operation {
         id: asked.clone(),
-        failure: failure::cause(service, (phase, &service_status), said.cause, (start, end)),
+        failure: failure::cause(service, (phase, &service_status), collected.cause, (start, end)),
         phase,
         service_status,
         start,
         end,
         refresh_type: detail.refresh_type.at_most(64).map(|word| word.to_ascii_lowercase()),
         objects: detail.objects,
-        messages: said.messages.finish(),
+        messages: collected.messages.finish(),
         activity_id,
         origin: Origin::Client,
         incomplete: detail.unnamed_objects,
@@ -90,7 +91,7 @@ struct Detail {
     objects: Vec<ObjectProgress>,
     /// Whether an object has no readable table. Another client may have requested that object.
     unnamed_objects: bool,
-    said: Said,
+    collected: Collected,
     /// The error of the complete refresh, and of the last failed attempt.
     exception: Vec<ErrorBody>,
     attempt: Vec<ErrorBody>,
@@ -100,12 +101,12 @@ struct Detail {
 
 /// The messages of the service, and the documented cause, which may be in a message beyond the limit.
 #[derive(Default)]
-struct Said {
+struct Collected {
     messages: Messages,
     cause: Option<FailureCause>,
 }
 
-impl Said {
+impl Collected {
     fn push(&mut self, message: ServiceMessage) {
         self.cause = self.cause.or_else(|| failure::by_message(&message));
         self.messages.push(message);
@@ -113,7 +114,7 @@ impl Said {
 }
 
 fn messages(errors: &[ErrorBody]) -> Vec<ServiceMessage> {
-    errors.iter().filter_map(|error| error.message("Error")).collect()
+    errors.iter().filter_map(|error| error.service_message("Error")).collect()
 }
 
 impl Fields for Detail {
@@ -129,12 +130,12 @@ impl Fields for Detail {
                 }
             }
             "status" | "extendedstatus" => {
-                let told = value.next_value::<Text>()?;
+                let status_value = value.next_value::<Text>()?;
                 let status = if name == "status" { &mut self.status } else { &mut self.extended_status };
-                if status.0.is_some() && *status != told {
+                if status.0.is_some() && *status != status_value {
                     return Err(A::Error::custom("two states at once"));
                 }
-                *status = told;
+                *status = status_value;
             }
             "serviceexceptionjson" => self.exception = ErrorBody::all(&value.next_value()?),
             "refreshattempts" => {
@@ -157,11 +158,13 @@ impl Fields for Detail {
                     *unnamed |= object.is_none();
                     object
                 };
-                self.objects = value.next_value_seed(List { limit: MOST_OBJECTS, keep, of: PhantomData })?;
+                self.objects = value.next_value_seed(List { limit: MAX_OBJECTS, keep, of: PhantomData })?;
             }
             "messages" => {
-                let said = &mut self.said;
-                value.next_value_seed(Each(|node| messages(&ErrorBody::all(&node)).into_iter().for_each(|message| said.push(message))))?;
+                let collected = &mut self.collected;
+                value.next_value_seed(Each(|node| {
+                    messages(&ErrorBody::all(&node)).into_iter().for_each(|message| collected.push(message))
+                }))?;
             }
             "error" | "errors" | "errorcode" | "errormessage" | "errordescription" | "message" if self.error.len() < 8 => {
                 self.error.push((name.to_owned(), value.next_value()?));
@@ -217,7 +220,7 @@ impl Fields for Attempt {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         if name == "serviceexceptionjson" {
             self.0 = ErrorBody::all(&value.next_value()?);
-            self.0.retain(|error| error.message("Error").is_some());
+            self.0.retain(|error| error.service_message("Error").is_some());
         } else {
             value.next_value::<IgnoredAny>()?;
         }
@@ -328,7 +331,7 @@ mod tests {
             read(&format!(r#"{{"status":"succeeded","objects":[{}]}}"#, vec![part; n].join(","))).unwrap().objects.len()
         };
         assert_eq!(of(10_000), 10_000);
-        assert_eq!(of(60_000), MOST_OBJECTS);
+        assert_eq!(of(60_000), MAX_OBJECTS);
     }
 
     fn texts(body: &serde_json::Value) -> Vec<String> {

@@ -19,15 +19,15 @@ const EVICTED: u32 = 0xC11C_0020;
 pub(super) fn cause(
     service: ServiceKind,
     (phase, service_status): (Phase, &str),
-    told: Option<FailureCause>,
+    by_message_cause: Option<FailureCause>,
     (start, end): (Option<Timestamp>, Option<Timestamp>),
 ) -> Option<FailureCause> {
     match phase {
         Phase::NotStarted | Phase::InProgress | Phase::Succeeded => return None,
         Phase::Failed | Phase::TimedOut | Phase::Cancelled => {}
     }
-    if told.is_some() {
-        return told;
+    if by_message_cause.is_some() {
+        return by_message_cause;
     }
     if service_status.eq_ignore_ascii_case("disabled") {
         return Some(FailureCause::Disabled);

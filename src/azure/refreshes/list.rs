@@ -10,13 +10,13 @@ use super::failure;
 use super::phase;
 use crate::azure::classify::messages::Messages;
 use crate::azure::http::error_body::ErrorBody;
-use crate::azure::http::json_array::RowFault;
+use crate::azure::http::json_array::MalformedArray;
 use crate::azure::http::lenient_json::{Fields, Object, Text};
 use crate::azure::http::{text, timestamp};
 use crate::operation::{ClockSkew, FailureCause, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage, UnnamedOperation};
 
 /// Maximum number of rows, as documented in [`crate::operation::Listing`].
-const MOST_ROWS: usize = 50;
+const MAX_ROWS: usize = 50;
 
 /// How much earlier the start of a row in the window may be, if the service shows its clock. A submission may be
 /// recorded on one machine and searched for on another one, whose clocks may differ by 5 s. The clock of the service has whole seconds.
@@ -81,11 +81,11 @@ pub(in crate::azure) struct Row {
 
 impl Row {
     /// Parses one row.
-    pub(in crate::azure) fn read(service: ServiceKind, row: &[u8]) -> Result<Self, RowFault> {
+    pub(in crate::azure) fn read(service: ServiceKind, row: &[u8]) -> Result<Self, MalformedArray> {
         let read = |row: &[u8]| serde_json::from_slice::<Object<RowFields>>(row);
-        let Object(fields) = read(row).or_else(|_| read(&text::mended(row.to_vec()))).map_err(|_| RowFault)?;
-        let told = phase::told(fields.status.at_most(64), fields.extended_status.at_most(64));
-        let (phase, service_status) = told.unwrap_or((Phase::InProgress, String::new()));
+        let Object(fields) = read(row).or_else(|_| read(&text::repair_json(row.to_vec()))).map_err(|_| MalformedArray)?;
+        let status = phase::combined_phase(fields.status.at_most(64), fields.extended_status.at_most(64));
+        let (phase, service_status) = status.unwrap_or((Phase::InProgress, String::new()));
         let origin = match service {
             // The service lists only operations of this API.
             ServiceKind::AnalysisServices => Origin::Client,
@@ -93,14 +93,14 @@ impl Row {
         };
         let (start, end) = (fields.start.0.as_deref().and_then(timestamp::moment), fields.end.0.as_deref().and_then(timestamp::moment));
         let failed = phase.ended() && phase != Phase::Succeeded;
-        let messages: Messages = fields.exception.iter().filter(|_| failed).filter_map(|error| error.message("Error")).collect();
+        let messages: Messages = fields.exception.iter().filter(|_| failed).filter_map(|error| error.service_message("Error")).collect();
         let messages = messages.finish();
         let failure = failure::cause(service, (phase, &service_status), messages.iter().find_map(failure::by_message), (start, end));
         Ok(Self { id: fields.id, phase, service_status, start, end, origin, messages, failure })
     }
 
     /// The operation from its row, with the id of the row.
-    pub(in crate::azure) fn bare(self, id: OperationId) -> Operation {
+    pub(in crate::azure) fn into_operation(self, id: OperationId) -> Operation {
         Operation {
             id,
             phase: self.phase,
@@ -142,11 +142,11 @@ pub(in crate::azure) struct Selection {
     rows: Vec<(OperationId, Row)>,
     truncated: bool,
     /// Whether the list continued after the part that was read.
-    cut_short: bool,
+    size_exceeded: bool,
     /// Whether the service reports more rows.
-    goes_on: bool,
+    more_pages: bool,
     /// Whether a running row has no id and may be ours.
-    nameless_runs: bool,
+    unnamed_running: bool,
     /// The newest running row that has no id and is not ours.
     unnamed: Option<UnnamedOperation>,
     /// Maximum number of rows that the client requested.
@@ -163,19 +163,19 @@ struct Order {
     /// Whether the rows with a start are sorted with the newest first.
     newest_first: bool,
     /// Whether all rows have a start.
-    dated: bool,
+    all_have_start: bool,
 }
 
 impl Order {
-    fn take(&mut self, row: &Row) {
+    fn add(&mut self, row: &Row) {
         self.newest_first &= row.start.is_none_or(|start| start <= self.last);
-        self.dated &= row.start.is_some();
+        self.all_have_start &= row.start.is_some();
         self.last = row.start.unwrap_or(self.last);
     }
 
     /// Whether the last row is the oldest, and started before `since`.
-    fn reaches_back(&self, since: Timestamp) -> bool {
-        self.newest_first && self.dated && self.last < since
+    fn covers(&self, since: Timestamp) -> bool {
+        self.newest_first && self.all_have_start && self.last < since
     }
 }
 
@@ -203,25 +203,25 @@ impl Selection {
             oldest_running,
             rows: Vec::new(),
             truncated: false,
-            cut_short: false,
-            goes_on: false,
-            nameless_runs: false,
+            size_exceeded: false,
+            more_pages: false,
+            unnamed_running: false,
             unnamed: None,
             top,
             count: 0,
-            order: Order { last: Timestamp::MAX, newest_first: true, dated: true },
+            order: Order { last: Timestamp::MAX, newest_first: true, all_have_start: true },
         }
     }
 
     /// Adds one row. A row that is not a refresh or is unreadable makes the list uncertain, but is not an error: the rest of the list
     /// counts.
-    pub(in crate::azure) fn take(&mut self, row: &[u8]) {
+    pub(in crate::azure) fn add(&mut self, row: &[u8]) {
         self.count = self.count.saturating_add(1);
         let Ok(row) = Row::read(self.service, row) else {
-            (self.truncated, self.nameless_runs, self.order.dated) = (true, true, false);
+            (self.truncated, self.unnamed_running, self.order.all_have_start) = (true, true, false);
             return;
         };
-        self.order.take(&row);
+        self.order.add(&row);
         let started_before = |moment| row.start.is_some_and(|start| start < moment);
         let over = row.phase.ended() || started_before(self.oldest_running);
         if over && (started_before(self.since) || row.origin == Origin::External) {
@@ -232,25 +232,25 @@ impl Selection {
                 Origin::External => self.unnamed = self.unnamed.max(Some(UnnamedOperation { start: row.start })),
                 Origin::Client | Origin::Unknown => {
                     self.truncated = true;
-                    self.nameless_runs |= !row.phase.ended();
+                    self.unnamed_running |= !row.phase.ended();
                 }
             }
             return;
         };
         self.rows.push((id, row));
-        if self.rows.len() >= 4 * MOST_ROWS {
+        if self.rows.len() >= 4 * MAX_ROWS {
             self.sort();
         }
     }
 
     /// Records that the service has more rows than it returned.
-    pub(in crate::azure) fn goes_on(&mut self) {
-        self.goes_on = true;
+    pub(in crate::azure) fn set_more_pages(&mut self) {
+        self.more_pages = true;
     }
 
     /// Records that the list exceeds the size limit.
-    pub(in crate::azure) fn cut_short(&mut self) {
-        self.cut_short = true;
+    pub(in crate::azure) fn set_truncated(&mut self) {
+        self.size_exceeded = true;
     }
 
     /// The selected rows, and what may be missing.
@@ -258,11 +258,11 @@ impl Selection {
         self.sort();
         // With as many rows as requested, or a link to a next page, rows may be missing. No row of the window is missing if the last row is
         // the oldest and started before the window.
-        let full = self.goes_on || self.top.is_some_and(|top| self.count >= top);
-        let reaches_back = self.order.reaches_back(self.since);
+        let full = self.more_pages || self.top.is_some_and(|top| self.count >= top);
+        let covers = self.order.covers(self.since);
         // A model runs one refresh at a time, so a refresh older than the newest has ended.
-        let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.order.newest_first);
-        let truncated = self.truncated || self.cut_short || (full && !reaches_back);
+        let may_hide_running = self.unnamed_running || ((full || self.size_exceeded) && !self.order.newest_first);
+        let truncated = self.truncated || self.size_exceeded || (full && !covers);
         let oldest = self.since.min(self.oldest_running);
         Selected { rows: self.rows, truncated, may_hide_running, unnamed: self.unnamed, oldest }
     }
@@ -275,8 +275,8 @@ impl Selection {
         });
         let mut seen = HashSet::new();
         self.rows.retain(|(id, _)| seen.insert(id.as_str().to_ascii_lowercase()));
-        if self.rows.len() > MOST_ROWS {
-            self.rows.truncate(MOST_ROWS);
+        if self.rows.len() > MAX_ROWS {
+            self.rows.truncate(MAX_ROWS);
             self.truncated = true;
         }
     }

@@ -9,17 +9,17 @@ use super::list::{Row, Selected, Selection, Window};
 use crate::operation::{ClockSkew, Listing, Operation, OperationId, Origin, PollResult, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Number of newest refreshes that the client requests from Power BI: more than can start on one model while a lost response is resolved.
-pub(super) const TOP: usize = 100;
+pub(super) const PAGE_SIZE: usize = 100;
 
 /// Maximum number of rows of a list whose details are read.
-const MOST_DETAILS: usize = 20;
+const MAX_DETAILS: usize = 20;
 
 /// The relevant rows of a list, if the clock of the service is `clock_skew` and a refresh may run for `longest`.
 pub(in crate::azure) fn selection(service: ServiceKind, window: &Window, clock_skew: Option<ClockSkew>, longest: Duration) -> Selection {
     let top = match service {
         // The service returns all refreshes of 30 days.
         ServiceKind::AnalysisServices => None,
-        ServiceKind::PowerBi => Some(TOP),
+        ServiceKind::PowerBi => Some(PAGE_SIZE),
     };
     Selection::new(service, (window.since(clock_skew), window.oldest_running(clock_skew, longest)), top)
 }
@@ -28,7 +28,7 @@ pub(in crate::azure) fn selection(service: ServiceKind, window: &Window, clock_s
 ///
 /// Power BI documentation, enhanced refresh: details are available only for enhanced refreshes.
 pub(in crate::azure) fn are_requested(index: usize, row: &Row) -> bool {
-    index < MOST_DETAILS && row.origin != Origin::External
+    index < MAX_DETAILS && row.origin != Origin::External
 }
 
 /// Combines a row with its details. If the service refuses the details, the rest of the list is still valid: the operation is then as its
@@ -36,34 +36,34 @@ pub(in crate::azure) fn are_requested(index: usize, row: &Row) -> bool {
 ///
 /// # Errors
 /// If the service requests fewer calls.
-pub(in crate::azure) fn joined(id: OperationId, row: Row, look: PollResult) -> Result<Operation, ServiceError> {
-    match look {
+pub(in crate::azure) fn joined(id: OperationId, row: Row, result: PollResult) -> Result<Operation, ServiceError> {
+    match result {
         PollResult::Found { operation, .. } => {
-            let bare = row.bare(id);
+            let bare = row.into_operation(id);
             // If the two disagree, the later start counts. The earlier one could exclude an operation that the operator searches for.
             let (start, end) = (operation.start.max(bare.start), operation.end.or(bare.end));
-            Ok(Operation { start, end, origin: bare.origin, ..explained(*operation, bare) })
+            Ok(Operation { start, end, origin: bare.origin, ..with_row_errors(*operation, bare) })
         }
         // The list contains the operation, so it exists.
-        PollResult::NotFound => Ok(row.bare(id)),
+        PollResult::NotFound => Ok(row.into_operation(id)),
         PollResult::Failed(error) if error.kind == ServiceErrorKind::Throttled => Err(error),
-        PollResult::Failed(error) => Ok(Operation { incomplete: error.kind != ServiceErrorKind::Rejected, ..row.bare(id) }),
+        PollResult::Failed(error) => Ok(Operation { incomplete: error.kind != ServiceErrorKind::Rejected, ..row.into_operation(id) }),
     }
 }
 
 /// The operation from its details, with the errors of its row if the details have none.
-pub(super) fn explained(described: Operation, row: Operation) -> Operation {
-    if !described.messages.is_empty() || described.phase != row.phase {
-        return described;
+pub(super) fn with_row_errors(details: Operation, row: Operation) -> Operation {
+    if !details.messages.is_empty() || details.phase != row.phase {
+        return details;
     }
-    Operation { messages: row.messages, failure: described.failure.or(row.failure), ..described }
+    Operation { messages: row.messages, failure: details.failure.or(row.failure), ..details }
 }
 
 impl Selected {
     /// The list, after each row has become an operation.
     pub(in crate::azure) fn listing(self, mut operations: Vec<Operation>, clock_skew: Option<ClockSkew>) -> Listing {
         operations.sort_by_key(|operation| Reverse(operation.start.unwrap_or(Timestamp::MAX)));
-        let truncated = self.truncated || operations.len() > MOST_DETAILS;
+        let truncated = self.truncated || operations.len() > MAX_DETAILS;
         // A row may have no start, and its details a start that is too early.
         operations.retain(|operation| operation.phase.ended() || operation.start.is_none_or(|start| start >= self.oldest));
         Listing { operations, truncated, may_hide_running: self.may_hide_running, unnamed: self.unnamed, clock_skew }

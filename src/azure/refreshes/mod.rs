@@ -13,4 +13,4 @@ pub(super) use detail::{operation, running};
 pub use list::Window;
 pub(super) use list::{Row, Selected, Selection};
 pub(super) use merge::{are_requested, joined, selection};
-pub(super) use protocol::{Refusal, cancel, each_row, list, look, newest, submit};
+pub(super) use protocol::{BadRequest, cancel, for_each_row, list, list_url, poll, submit};

@@ -6,8 +6,8 @@ use crate::operation::Phase;
 ///
 /// Analysis Services documentation, asynchronous refresh, "Status values". `Completed`, `Disabled` and `Unknown` (running) are values of
 /// Power BI. An undocumented value is not an end, so it counts as running.
-pub(super) fn phase(word: &str) -> Phase {
-    match word.trim().to_ascii_lowercase().as_str() {
+pub(super) fn phase(value: &str) -> Phase {
+    match value.trim().to_ascii_lowercase().as_str() {
         "notstarted" => Phase::NotStarted,
         "succeeded" | "completed" => Phase::Succeeded,
         "failed" | "disabled" => Phase::Failed,
@@ -21,22 +21,22 @@ pub(super) fn phase(word: &str) -> Phase {
 ///
 /// While `status` is `Unknown`, `extendedStatus` determines the phase, as in other clients. If the two fields disagree, the less successful
 /// one wins.
-pub(super) fn told(status: Option<String>, extended: Option<String>) -> Option<(Phase, String)> {
-    let said = |word: String| (phase(&word), word);
-    let (status, extended) = match (status.map(said), extended.map(said)) {
+pub(super) fn combined_phase(status: Option<String>, extended: Option<String>) -> Option<(Phase, String)> {
+    let with_phase = |value: String| (phase(&value), value);
+    let (status, extended) = match (status.map(with_phase), extended.map(with_phase)) {
         (None, None) => return None,
         (Some(only), None) | (None, Some(only)) => return Some(only),
-        (Some(status), Some((_, word))) if word.eq_ignore_ascii_case("unknown") => return Some(status),
-        (Some((_, word)), Some(extended)) if word.eq_ignore_ascii_case("unknown") => return Some(extended),
+        (Some(status), Some((_, value))) if value.eq_ignore_ascii_case("unknown") => return Some(status),
+        (Some((_, value)), Some(extended)) if value.eq_ignore_ascii_case("unknown") => return Some(extended),
         (Some(status), Some(extended)) => (status, extended),
     };
-    let closer = match (status.0, extended.0) {
+    let use_extended = match (status.0, extended.0) {
         (one, other) if one == other => false,
         // If `status` is running, the other field is more precise. If it is an end, the other field disagrees.
         (Phase::NotStarted | Phase::InProgress | Phase::Succeeded, _) => true,
         (Phase::Failed | Phase::TimedOut | Phase::Cancelled, end) => end.ended() && end != Phase::Succeeded,
     };
-    Some(if closer { extended } else { status })
+    Some(if use_extended { extended } else { status })
 }
 
 #[cfg(test)]
@@ -59,8 +59,8 @@ mod tests {
             ("succeededish", Phase::InProgress),
             ("", Phase::InProgress),
         ];
-        for (word, expected) in rows {
-            assert_eq!(phase(word), expected, "{word}");
+        for (value, expected) in rows {
+            assert_eq!(phase(value), expected, "{value}");
         }
     }
 
@@ -89,10 +89,10 @@ mod tests {
             ("Disabled", "Disabled", Phase::Failed, "Disabled"),
             ("", "Completed", Phase::Succeeded, "Completed"),
         ];
-        let word = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let value = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         for (status, extended, phase, service_status) in rows {
-            assert_eq!(told(word(status), word(extended)), Some((phase, service_status.to_owned())), "{status}, {extended}");
+            assert_eq!(combined_phase(value(status), value(extended)), Some((phase, service_status.to_owned())), "{status}, {extended}");
         }
-        assert_eq!(told(None, None), None);
+        assert_eq!(combined_phase(None, None), None);
     }
 }

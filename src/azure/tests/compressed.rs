@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::read::{GzEncoder, ZlibEncoder};
 use jiff::Timestamp;
 
-use super::fake_azure::{ENTRA, POWER_BI, Reply, SERVER, Stage, model_of, power_bi_of, reply};
+use super::fake_azure::{ENTRA, FakeAzure, POWER_BI, Reply, SERVER, model_of, power_bi_of, reply};
 use crate::azure::{Model, Window};
 use crate::operation::{
     self, CancelResult, OperationId, OperationKind, OperationRef, Phase, PollResult, RefreshRequest, ServiceError, ServiceErrorKind,
@@ -20,32 +20,32 @@ const BR: (&str, &str) = ("content-encoding", "br");
 const SAID: &str = "is compressed although the request excluded it: disable compression";
 
 /// A stage whose services return this response, and the model of one of them.
-async fn stage(service: ServiceKind, answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Stage, Model) {
+async fn fake(service: ServiceKind, response: impl Fn() -> Reply + Send + Sync + 'static) -> (FakeAzure, Model) {
     let host = match service {
         ServiceKind::AnalysisServices => SERVER,
         ServiceKind::PowerBi => POWER_BI,
     };
-    let stage = Stage::new(move |request| request.line.contains(&format!(" {host}/")).then(&answer)).await;
-    let azure = stage.azure(stage.settings());
+    let fake = FakeAzure::new(move |request| request.line.contains(&format!(" {host}/")).then(&response)).await;
+    let azure = fake.azure(fake.settings());
     let model = match service {
         ServiceKind::AnalysisServices => model_of(&azure),
         ServiceKind::PowerBi => power_bi_of(&azure),
     };
-    (stage, model)
+    (fake, model)
 }
 
-async fn look(answer: impl Fn() -> Reply + Send + Sync + 'static) -> PollResult {
-    let (_stage, model) = stage(ServiceKind::AnalysisServices, answer).await;
+async fn poll(response: impl Fn() -> Reply + Send + Sync + 'static) -> PollResult {
+    let (_stage, model) = fake(ServiceKind::AnalysisServices, response).await;
     let id = OperationId::parse("1a").unwrap();
-    model.prepare().await.unwrap().look(OperationKind::Refresh, &OperationRef::by_id(id)).await
+    model.prepare().await.unwrap().poll(OperationKind::Refresh, &OperationRef::by_id(id)).await
 }
 
 #[tokio::test]
 async fn requests_exclude_compression() {
-    let (stage, model) = stage(ServiceKind::AnalysisServices, || reply(200, &[], r#"{"status":"succeeded"}"#)).await;
+    let (fake, model) = fake(ServiceKind::AnalysisServices, || reply(200, &[], r#"{"status":"succeeded"}"#)).await;
     let call = model.prepare().await.unwrap();
-    call.look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
-    let requests = stage.requests();
+    call.poll(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
+    let requests = fake.requests();
     assert!(requests.iter().any(|request| request.line.starts_with(&format!("POST {ENTRA}"))));
     for request in requests {
         assert!(request.head.to_ascii_lowercase().contains("\r\naccept-encoding: identity"), "{}", request.head);
@@ -60,18 +60,18 @@ fn compressed(coding: &str, body: &[u8], cut: usize) -> Reply {
         _ => ZlibEncoder::new(body, Compression::fast()).read_to_end(&mut bytes),
     };
     read.unwrap();
-    let mut answer = format!("HTTP/1.1 200 X\r\ncontent-encoding: {coding}\r\nconnection: close\r\n\r\n").into_bytes();
-    answer.extend_from_slice(&bytes[..bytes.len() - cut]);
-    Reply::WriteBytes(answer)
+    let mut response = format!("HTTP/1.1 200 X\r\ncontent-encoding: {coding}\r\nconnection: close\r\n\r\n").into_bytes();
+    response.extend_from_slice(&bytes[..bytes.len() - cut]);
+    Reply::WriteBytes(response)
 }
 
 #[tokio::test]
 async fn gzip_and_deflate_are_read_within_bounds() {
     for coding in ["gzip", "deflate"] {
-        let seen = look(move || compressed(coding, br#"{"status":"succeeded"}"#, 0)).await;
+        let seen = poll(move || compressed(coding, br#"{"status":"succeeded"}"#, 0)).await;
         assert!(matches!(&seen, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
-        let cut = look(move || compressed(coding, br#"{"status":"succeeded"}"#, 9)).await;
-        let swells = look(move || compressed(coding, &vec![b' '; 64 << 20], 0)).await;
+        let cut = poll(move || compressed(coding, br#"{"status":"succeeded"}"#, 9)).await;
+        let swells = poll(move || compressed(coding, &vec![b' '; 64 << 20], 0)).await;
         for (seen, said) in [(cut, "is incomplete"), (swells, "is larger than 8 MiB")] {
             let unread = |error: &ServiceError| error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(said);
             assert!(matches!(&seen, PollResult::Failed(error) if unread(error)), "{coding}: {seen:?}");
@@ -84,7 +84,7 @@ async fn poll_with_unsupported_compression_ends_nothing() {
     // Independent of the meaning of the uncompressed bytes.
     for coding in ["br", "zstd", "identity, GZIP", "x-unheard-of"] {
         for status in [200, 400, 404, 410] {
-            match look(move || reply(status, &[("content-encoding", coding)], r#"{"status":"failed"}"#)).await {
+            match poll(move || reply(status, &[("content-encoding", coding)], r#"{"status":"failed"}"#)).await {
                 PollResult::Failed(error) => {
                     assert_eq!(error.kind, ServiceErrorKind::InvalidResponse);
                     assert!(error.message.contains(SAID), "{}", error.message);
@@ -98,11 +98,11 @@ async fn poll_with_unsupported_compression_ends_nothing() {
 #[tokio::test]
 async fn identity_coding_is_accepted() {
     for coding in ["", "identity", " Identity "] {
-        let seen = look(move || reply(200, &[("content-encoding", coding)], r#"{"status":"succeeded"}"#)).await;
+        let seen = poll(move || reply(200, &[("content-encoding", coding)], r#"{"status":"succeeded"}"#)).await;
         assert!(matches!(&seen, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
     }
     // An empty body cannot be misread.
-    assert_eq!(look(|| reply(404, &[BR], "")).await, PollResult::NotFound);
+    assert_eq!(poll(|| reply(404, &[BR], "")).await, PollResult::NotFound);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn compressed_submit_response_is_error_or_unknown() {
     use OperationKind::{Refresh, Sync};
     use ServiceKind::{AnalysisServices, PowerBi};
     let submit = async |service, kind, status, headers: &'static [(&'static str, &'static str)]| {
-        let (_stage, model) = stage(service, move || reply(status, headers, r#"{"operationId":"1a"}"#)).await;
+        let (_stage, model) = fake(service, move || reply(status, headers, r#"{"operationId":"1a"}"#)).await;
         let request = match kind {
             Refresh => operation::Request::Refresh(RefreshRequest::default()),
             Sync => operation::Request::Sync,
@@ -137,7 +137,7 @@ async fn compressed_list_is_an_error() {
     let at = "2026-01-01T12:00:00Z".parse::<Timestamp>().unwrap();
     for service in [ServiceKind::AnalysisServices, ServiceKind::PowerBi] {
         for kind in [OperationKind::Refresh, OperationKind::Sync] {
-            let (_stage, model) = stage(service, || reply(200, &[BR], "[]")).await;
+            let (_stage, model) = fake(service, || reply(200, &[BR], "[]")).await;
             let error = model.prepare().await.unwrap().list(kind, Window { intent: at, now: at }).await.unwrap_err();
             assert!(error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(SAID), "{service:?} {kind:?}: {error:?}");
         }
@@ -146,7 +146,7 @@ async fn compressed_list_is_an_error() {
 
 #[tokio::test]
 async fn compressed_cancel_response_is_not_an_end() {
-    let (_stage, model) = stage(ServiceKind::AnalysisServices, || reply(404, &[BR], "{}")).await;
+    let (_stage, model) = fake(ServiceKind::AnalysisServices, || reply(404, &[BR], "{}")).await;
     let became = model.prepare().await.unwrap().cancel(&OperationId::parse("1a").unwrap()).await;
     assert!(matches!(&became, CancelResult::Failed(error) if error.message.contains(SAID)), "{became:?}");
 }
@@ -154,8 +154,8 @@ async fn compressed_cancel_response_is_not_an_end() {
 #[tokio::test]
 async fn compressed_token_is_an_error() {
     let token = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"planted-token"}"#;
-    let stage = Stage::new(move |request| request.line.contains(&format!(" {ENTRA}/")).then(|| reply(200, &[BR], token))).await;
-    let error = stage.model().prepare().await.unwrap_err();
+    let fake = FakeAzure::new(move |request| request.line.contains(&format!(" {ENTRA}/")).then(|| reply(200, &[BR], token))).await;
+    let error = fake.model().prepare().await.unwrap_err();
     assert_eq!(error.kind, ServiceErrorKind::InvalidResponse);
     assert!(error.message.contains(SAID), "{}", error.message);
 }

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::azure::analysis_services::{DatabaseName, ServerName};
 use crate::azure::cloud::Cloud;
 use crate::azure::identity::managed::Metadata;
-use crate::azure::identity::{Identity, Spelling};
+use crate::azure::identity::{FieldNames, Identity};
 use crate::azure::power_bi::ModelName;
 use crate::azure::{Azure, Call, Model, Settings, http};
 use crate::operation::{CallKind, OperationKind, ServiceError};
@@ -22,7 +22,7 @@ use crate::operation::{CallKind, OperationKind, ServiceError};
 pub(super) const ENTRA: &str = "login.microsoftonline.com";
 pub(super) const SERVER: &str = "westus.asazure.windows.net";
 pub(super) const POWER_BI: &str = "api.powerbi.com";
-pub(super) const EVIL: &str = "evil.example.com";
+pub(super) const OTHER_HOST: &str = "evil.example.com";
 pub(super) const SECRET: &str = "planted-secret";
 pub(super) const GROUP: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 pub(super) const DATASET: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
@@ -61,13 +61,13 @@ pub(super) fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply 
 type Script = dyn Fn(&Request) -> Option<Reply> + Send + Sync;
 
 /// The server, and the requests that it received.
-pub(super) struct Stage {
+pub(super) struct FakeAzure {
     pub(super) address: SocketAddr,
     ca_pem: String,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
-impl Stage {
+impl FakeAzure {
     /// Starts the server. Without a reply of the script, it grants tokens and returns 404 to all other requests.
     pub(super) async fn new(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let (tls, ca_pem) = tls(&[]);
@@ -112,7 +112,7 @@ impl Stage {
     }
 
     /// Settings with a short timeout, for tests that wait for it.
-    pub(super) fn hasty(&self) -> Settings {
+    pub(super) fn with_short_timeout(&self) -> Settings {
         Settings { call_timeout: Duration::from_secs(2), ..self.settings() }
     }
 }
@@ -133,7 +133,13 @@ pub(super) fn settings(ca_pem: &str) -> Settings {
 /// A client that resolves Analysis Services to one address, and all other names to another one.
 pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -> Azure {
     let http = http::Client::build(&settings, |builder| {
-        builder.https_only(true).no_proxy().resolve(ENTRA, entra).resolve(EVIL, entra).resolve(SERVER, server).resolve(POWER_BI, server)
+        builder
+            .https_only(true)
+            .no_proxy()
+            .resolve(ENTRA, entra)
+            .resolve(OTHER_HOST, entra)
+            .resolve(SERVER, server)
+            .resolve(POWER_BI, server)
     });
     // Neither the real address nor a proxy from the environment.
     let metadata =
@@ -142,7 +148,7 @@ pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -
 }
 
 pub(super) fn model_of(azure: &Azure) -> Model {
-    model_as(azure, Identity::service_principal_secret(GUID, GUID, SECRET, Spelling::SECRET_KEYS).unwrap())
+    model_as(azure, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap())
 }
 
 /// The same model with another identity.
@@ -164,7 +170,7 @@ pub(super) fn power_bi_of(azure: &Azure) -> Model {
 }
 
 pub(super) fn power_bi_named(azure: &Azure, name: ModelName) -> Model {
-    azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, Spelling::SECRET_KEYS).unwrap()).unwrap()
+    azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap()).unwrap()
 }
 
 /// The TLS settings of the server for all names, and the certificate of its authority.
@@ -174,7 +180,7 @@ pub(super) fn tls(protocols: &[&[u8]]) -> (TlsAcceptor, String) {
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_certificate = ca.self_signed(&ca_key).unwrap();
     let key = KeyPair::generate().unwrap();
-    let names = [ENTRA, SERVER, POWER_BI, EVIL].map(str::to_owned).to_vec();
+    let names = [ENTRA, SERVER, POWER_BI, OTHER_HOST].map(str::to_owned).to_vec();
     let issuer = Issuer::new(ca, ca_key);
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

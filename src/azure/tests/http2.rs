@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::fake_azure::{azure, model_of, settings, tls};
-use crate::azure::http::LARGEST_WORD;
+use crate::azure::http::MAX_SHORT_BODY_BYTES;
 use crate::azure::{Model, Settings};
 use crate::operation::{self, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest, Submission};
 
@@ -68,7 +68,7 @@ async fn start(end: End) -> (Arc<Server>, Model) {
 async fn serve(server: Arc<Server>, tls: TlsAcceptor, stream: TcpStream) {
     let Ok(stream) = tls.accept(stream).await else { return };
     let answering = Arc::clone(&server);
-    let service = service_fn(move |request| answer(Arc::clone(&answering), request));
+    let service = service_fn(move |request| response(Arc::clone(&answering), request));
     let mut connection = pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ = connection.as_mut() => return,
@@ -80,7 +80,7 @@ async fn serve(server: Arc<Server>, tls: TlsAcceptor, stream: TcpStream) {
     }
 }
 
-async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn response(server: Arc<Server>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     server.lines.lock().push(format!("{} {path}", request.method()));
     let body = if path.ends_with("/token") {
@@ -92,7 +92,7 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
         }
         r#"{"operationId":"1a"}"#
     } else if path.contains("/large") {
-        let body = Bytes::from(format!(r#"{{"status":"inProgress","more":"{}"}}"#, "x".repeat(4 * LARGEST_WORD)));
+        let body = Bytes::from(format!(r#"{{"status":"inProgress","more":"{}"}}"#, "x".repeat(4 * MAX_SHORT_BODY_BYTES)));
         // Frame by frame, as a server that writes all bodies at the same time: each body gets its share of the connection.
         let frames = (0..body.len()).step_by(FRAME).map(move |at| Ok(Frame::data(body.slice(at..body.len().min(at + FRAME)))));
         return Ok(Response::new(Either::Right(StreamBody::new(stream::iter(frames.collect::<Vec<_>>())))));
@@ -110,10 +110,10 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
 }
 
 /// Polls, so that there is a connection, and then submits. Returns also the number of POSTs of a refresh that the server received.
-async fn look_and_submit(end: End) -> (Submission, usize) {
+async fn poll_and_submit(end: End) -> (Submission, usize) {
     let (server, model) = start(end).await;
-    let look = model.prepare().await.unwrap().look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
-    assert!(matches!(look, PollResult::Found { .. }), "{look:?}");
+    let poll = model.prepare().await.unwrap().poll(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
+    assert!(matches!(poll, PollResult::Found { .. }), "{poll:?}");
     if end == End::GoodbyeAfterGet {
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
@@ -125,7 +125,7 @@ async fn look_and_submit(end: End) -> (Submission, usize) {
 #[tokio::test]
 async fn submission_on_lost_connection_is_unknown_and_not_repeated() {
     for end in [End::CutAtPost, End::GoodbyeAtPost] {
-        let (submission, posts) = look_and_submit(end).await;
+        let (submission, posts) = poll_and_submit(end).await;
         assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
         assert_eq!(posts, 1);
     }
@@ -133,7 +133,7 @@ async fn submission_on_lost_connection_is_unknown_and_not_repeated() {
 
 #[tokio::test]
 async fn closed_shared_connection_is_replaced() {
-    let (submission, posts) = look_and_submit(End::GoodbyeAfterGet).await;
+    let (submission, posts) = poll_and_submit(End::GoodbyeAfterGet).await;
     assert!(matches!(submission, Submission::Accepted { .. }), "{submission:?}");
     assert_eq!(posts, 1);
 }
@@ -141,14 +141,14 @@ async fn closed_shared_connection_is_replaced() {
 #[tokio::test]
 async fn large_unread_responses_block_no_other_call() {
     let (_server, model) = start(End::Never).await;
-    let look = async |id: &str| {
+    let poll = async |id: &str| {
         let call = model.prepare().await.unwrap();
-        call.look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse(id).unwrap())).await
+        call.poll(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse(id).unwrap())).await
     };
     // Opens the connection for all of them.
-    look("small").await;
+    poll("small").await;
     let large: Vec<String> = (0..30).map(|number| format!("large-{number}")).collect();
-    for seen in futures::future::join_all(large.iter().map(|id| look(id))).await {
+    for seen in futures::future::join_all(large.iter().map(|id| poll(id))).await {
         assert!(matches!(seen, PollResult::Found { .. }), "{seen:?}");
     }
 }
@@ -176,7 +176,7 @@ async fn no_library_logs_a_secret_at_any_level() {
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || writer.clone()).finish();
     // For the process: with a subscriber for one thread, callsites that other test threads reach first would be missing.
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    let (submission, _) = look_and_submit(End::Never).await;
+    let (submission, _) = poll_and_submit(End::Never).await;
     assert!(matches!(submission, Submission::Accepted { .. }), "{submission:?}");
     let logged = String::from_utf8_lossy(&lines.0.lock()).into_owned();
     assert!(logged.contains("POST refreshes"), "{logged}");

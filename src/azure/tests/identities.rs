@@ -13,8 +13,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::fake_azure::{ENTRA, GUID, Stage, model_as, reply, settings};
-use crate::azure::identity::{AssertionSource, Environment, Identity, SecretText, Spelling};
+use super::fake_azure::{ENTRA, FakeAzure, GUID, model_as, reply, settings};
+use crate::azure::identity::{AssertionSource, Environment, FieldNames, Identity, SecretText};
 use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// An issuer whose tokens contain their number.
@@ -46,23 +46,23 @@ fn token(number: usize) -> String {
 }
 
 fn federated(source: Issuer) -> Identity {
-    Identity::workload_identity(GUID, GUID, Arc::new(source), Spelling::SECRET_KEYS).unwrap()
+    Identity::workload_identity(GUID, GUID, Arc::new(source), FieldNames::SECRET_KEYS).unwrap()
 }
 
 fn with_certificate() -> Identity {
     let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
     let certificate = rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap();
     let pem = certificate.pem() + &key.serialize_pem();
-    Identity::service_principal_certificate(GUID, GUID, &pem, Timestamp::now(), Spelling::SECRET_KEYS).unwrap()
+    Identity::service_principal_certificate(GUID, GUID, &pem, Timestamp::now(), FieldNames::SECRET_KEYS).unwrap()
 }
 
 #[tokio::test]
 async fn certificate_is_presented_as_assertion() {
-    let stage = Stage::new(|_| None).await;
-    let model = model_as(&stage.azure(stage.settings()), with_certificate());
+    let fake = FakeAzure::new(|_| None).await;
+    let model = model_as(&fake.azure(fake.settings()), with_certificate());
     model.prepare().await.unwrap();
     model.prepare().await.unwrap();
-    let requests = stage.requests();
+    let requests = fake.requests();
     assert_eq!(requests.len(), 1);
     let body = &requests[0].body;
     assert!(body.contains("client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"), "{body}");
@@ -75,12 +75,12 @@ async fn certificate_is_presented_as_assertion() {
 
 #[tokio::test]
 async fn federated_token_is_new_for_each_exchange() {
-    let body = |life| format!(r#"{{"token_type":"Bearer","expires_in":{life},"access_token":"planted-token"}}"#);
-    let stage = Stage::new(move |_| Some(reply(200, &[], &body(0)))).await;
-    let model = model_as(&stage.azure(stage.settings()), federated(Issuer::default()));
+    let body = |lifetime| format!(r#"{{"token_type":"Bearer","expires_in":{lifetime},"access_token":"planted-token"}}"#);
+    let fake = FakeAzure::new(move |_| Some(reply(200, &[], &body(0)))).await;
+    let model = model_as(&fake.azure(fake.settings()), federated(Issuer::default()));
     for number in 0..2 {
         model.prepare().await.unwrap();
-        let last = stage.requests().pop().unwrap().body;
+        let last = fake.requests().pop().unwrap().body;
         assert!(last.contains(&format!("client_assertion={}", token(number))), "{last}");
     }
 }
@@ -88,8 +88,8 @@ async fn federated_token_is_new_for_each_exchange() {
 #[tokio::test]
 async fn untrusted_federated_token_is_explained() {
     let body = r#"{"error":"invalid_client","error_description":"AADSTS700213: No matching record.","error_codes":[700213]}"#;
-    let stage = Stage::new(move |_| Some(reply(401, &[], body))).await;
-    let error = model_as(&stage.azure(stage.settings()), federated(Issuer::default())).prepare().await.unwrap_err();
+    let fake = FakeAzure::new(move |_| Some(reply(401, &[], body))).await;
+    let error = model_as(&fake.azure(fake.settings()), federated(Issuer::default())).prepare().await.unwrap_err();
     assert_eq!(error.kind, ServiceErrorKind::CredentialsRefused);
     for part in ["issuer https://issuer", "subject system:serviceaccount:bi:refresher", "audience api://AzureADTokenExchange"] {
         assert!(error.message.contains(part), "{}", error.message);
@@ -98,13 +98,13 @@ async fn untrusted_federated_token_is_explained() {
 
 #[tokio::test]
 async fn failing_issuer_is_not_retried_immediately() {
-    let stage = Stage::new(|_| None).await;
-    let model = model_as(&stage.azure(stage.settings()), federated(Issuer { refuses: true, ..Issuer::default() }));
+    let fake = FakeAzure::new(|_| None).await;
+    let model = model_as(&fake.azure(fake.settings()), federated(Issuer { refuses: true, ..Issuer::default() }));
     for _ in 0..3 {
         let error = model.prepare().await.unwrap_err();
         assert_eq!((error.kind, error.message.as_str(), error.retry_after), (ServiceErrorKind::AssertionRefused, "grant it", None));
     }
-    assert!(stage.requests().is_empty());
+    assert!(fake.requests().is_empty());
 }
 
 /// A metadata service behind a plain http proxy, and the heads of the requests that it received.
@@ -127,8 +127,8 @@ async fn metadata(status: u16, body: &'static str) -> (SocketAddr, Arc<Mutex<Vec
             if status == 0 {
                 tokio::time::sleep(std::time::Duration::from_mins(1)).await;
             }
-            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-            let _ = stream.write_all(answer.as_bytes()).await;
+            let response = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(response.as_bytes()).await;
         }
     });
     (address, heads)
@@ -136,8 +136,9 @@ async fn metadata(status: u16, body: &'static str) -> (SocketAddr, Arc<Mutex<Vec
 
 async fn managed(identity: Identity, status: u16, body: &'static str) -> (Result<(), ServiceError>, Vec<String>) {
     let (address, heads) = metadata(status, body).await;
-    let hasty = crate::azure::Settings { call_timeout: std::time::Duration::from_millis(800), ..settings(&super::fake_azure::tls(&[]).1) };
-    let azure = super::fake_azure::azure(hasty, address, address);
+    let with_short_timeout =
+        crate::azure::Settings { call_timeout: std::time::Duration::from_millis(800), ..settings(&super::fake_azure::tls(&[]).1) };
+    let azure = super::fake_azure::azure(with_short_timeout, address, address);
     let prepared = model_as(&azure, identity).prepare().await.map(drop);
     let heads = heads.lock().clone();
     (prepared, heads)
@@ -239,20 +240,20 @@ async fn metadata_service_errors_have_their_remedy() {
 
 #[tokio::test]
 async fn one_identity_never_gets_the_token_of_another() {
-    let stage = Stage::new(|_| None).await;
-    let azure = stage.azure(stage.settings());
-    let secret = |secret| Identity::service_principal_secret(GUID, GUID, secret, Spelling::SECRET_KEYS).unwrap();
+    let fake = FakeAzure::new(|_| None).await;
+    let azure = fake.azure(fake.settings());
+    let secret = |secret| Identity::service_principal_secret(GUID, GUID, secret, FieldNames::SECRET_KEYS).unwrap();
     let identities = [secret("one"), secret("two"), with_certificate(), with_certificate(), federated(Issuer::default())];
     for identity in identities {
         model_as(&azure, identity).prepare().await.unwrap();
     }
-    assert_eq!(stage.requests().len(), 5);
+    assert_eq!(fake.requests().len(), 5);
 }
 
 #[test]
 fn no_identity_prints_a_secret() {
     let identities = [
-        Identity::service_principal_secret(GUID, GUID, "planted", Spelling::SECRET_KEYS).unwrap(),
+        Identity::service_principal_secret(GUID, GUID, "planted", FieldNames::SECRET_KEYS).unwrap(),
         with_certificate(),
         federated(Issuer::default()),
         Identity::managed(Some(GUID)),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::fake_azure::{Reply, SERVER, Stage, power_bi_of, reply};
+use super::fake_azure::{FakeAzure, Reply, SERVER, power_bi_of, reply};
 use crate::azure::Window;
 use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, ServiceError, ServiceErrorKind, Submission};
 
@@ -13,18 +13,21 @@ fn window() -> Window {
     Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:00:30Z") }
 }
 
-async fn list(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, ServiceError>, Stage) {
-    list_in(window(), answer).await
+async fn list(response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, ServiceError>, FakeAzure) {
+    list_in(window(), response).await
 }
 
-async fn list_in(window: Window, answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, ServiceError>, Stage) {
-    let stage = Stage::new(move |request| {
+async fn list_in(
+    window: Window,
+    response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
+) -> (Result<Listing, ServiceError>, FakeAzure) {
+    let fake = FakeAzure::new(move |request| {
         let path = request.line.strip_prefix(&format!("GET {SERVER}{PATH}"))?;
-        answer(path)
+        response(path)
     })
     .await;
-    let call = stage.model().prepare().await.unwrap();
-    (call.list(OperationKind::Refresh, window).await, stage)
+    let call = fake.model().prepare().await.unwrap();
+    (call.list(OperationKind::Refresh, window).await, fake)
 }
 
 const CLOCK: (&str, &str) = ("x-ms-current-utc-date", "1/1/2026 12:00:30 PM");
@@ -37,7 +40,7 @@ async fn relevant_rows_are_read_with_details() {
         {"refreshId":"mine","startTime":"2026-01-01T12:00:01.5","status":"notStarted"},
         {"refreshId":"odd","startTime":"2026-01-01T12:00:02","status":"inProgress"},
         {"refreshId":"gone","startTime":"2026-01-01T12:00:03","status":"succeeded"}]"#;
-    let (listing, stage) = list(move |path| match path {
+    let (listing, fake) = list(move |path| match path {
         "" => Some(reply(200, &[CLOCK], rows)),
         "/mine" => Some(reply(
             200,
@@ -66,7 +69,7 @@ async fn relevant_rows_are_read_with_details() {
     // The clock was read when the list arrived, long before the rows were complete.
     let clock_skew = listing.clock_skew.unwrap();
     assert!(!listing.truncated && clock_skew.max.is_zero() && clock_skew.min.as_secs() > -5, "{clock_skew:?}");
-    assert_eq!(stage.count("GET"), 5);
+    assert_eq!(fake.count("GET"), 5);
 }
 
 #[tokio::test]
@@ -83,14 +86,14 @@ async fn list_with_more_rows_than_details_is_truncated() {
     let rows: Vec<String> =
         (0..30).map(|n| format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:01:{n:02}Z","status":"succeeded"}}"#)).collect();
     let rows = format!("[{}]", rows.join(","));
-    let (listing, stage) = list(move |path| match path {
+    let (listing, fake) = list(move |path| match path {
         "" => Some(reply(200, &[CLOCK], &rows)),
         _ => Some(reply(200, &[], r#"{"type":"full","status":"succeeded"}"#)),
     })
     .await;
     let listing = listing.unwrap();
     assert_eq!((listing.operations.len(), listing.truncated), (30, true));
-    assert_eq!(stage.count("GET"), 21);
+    assert_eq!(fake.count("GET"), 21);
 }
 
 #[tokio::test]
@@ -184,7 +187,7 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
             (format!("{unread},{runs}"), "busy"),
             (format!("{ended},{unread},{runs}"), "busy"),
         ] {
-            let stage = Stage::new(move |request| match request.line.split_once(' ')? {
+            let fake = FakeAzure::new(move |request| match request.line.split_once(' ')? {
                 ("POST", path) if path.ends_with("/refreshes") => {
                     Some(reply(400, &[], r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig."}}"#))
                 }
@@ -192,7 +195,7 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
                 _ => None,
             })
             .await;
-            let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+            let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
             let seen = match call.submit(&Request::Refresh(RefreshRequest::default())).await {
                 Submission::NotStarted(error) => {
                     assert!(error.message.contains("Ungültig."), "{}", error.message);

@@ -1,7 +1,7 @@
 //! Resolution of names to ids, with pages and all kinds of responses.
 
-use super::fake_azure::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
-use crate::azure::identity::{Identity, Spelling};
+use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, power_bi_named, power_bi_of, reply};
+use crate::azure::identity::{FieldNames, Identity};
 use crate::azure::power_bi::ModelName;
 use crate::operation::{CallKind, ModelIds, ModelLookup, OperationKind, Presence, Request, ServiceErrorKind, Submission};
 
@@ -12,11 +12,11 @@ fn list(rows: &[(&str, &str)], next: Option<&str>) -> String {
     serde_json::json!({"@odata.context": "x", "value": rows, "@odata.nextLink": next}).to_string()
 }
 
-async fn resolve(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (ModelLookup, Stage) {
-    let stage = Stage::new(move |request| answer(request.line.strip_prefix(&format!("GET {POWER_BI}/v1.0/myorg/groups"))?)).await;
+async fn resolve(response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (ModelLookup, FakeAzure) {
+    let fake = FakeAzure::new(move |request| response(request.line.strip_prefix(&format!("GET {POWER_BI}/v1.0/myorg/groups"))?)).await;
     let name = ModelName::by_names("Sales & O'Brien", "Orders").unwrap();
-    let call = power_bi_named(&stage.azure(stage.hasty()), name).prepare().await.unwrap();
-    (call.resolve().await, stage)
+    let call = power_bi_named(&fake.azure(fake.with_short_timeout()), name).prepare().await.unwrap();
+    (call.resolve().await, fake)
 }
 
 const FILTER: &str = "?$filter=name%20eq%20%27Sales%20%26%20O%27%27Brien%27";
@@ -27,7 +27,7 @@ fn datasets() -> String {
 
 #[tokio::test]
 async fn names_are_resolved_over_pages() {
-    let (found, stage) = resolve(|rest| match rest {
+    let (found, fake) = resolve(|rest| match rest {
         FILTER => Some(reply(200, &[], &list(&[(&GROUP.to_uppercase(), "Sales & O'Brien")], None))),
         rest if rest == datasets() => {
             let next = format!("https://{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets?$skip=1");
@@ -38,7 +38,7 @@ async fn names_are_resolved_over_pages() {
     })
     .await;
     assert_eq!(found, ModelLookup::Found(ModelIds { group_id: GROUP.to_owned(), dataset_id: DATASET.to_owned() }));
-    assert_eq!(stage.count("GET "), 3);
+    assert_eq!(fake.count("GET "), 3);
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn missing_and_ambiguous_names_are_explained() {
 
 #[tokio::test]
 async fn invalid_list_of_names_is_an_error_and_sends_no_token() {
-    let evil = list(&[], Some(&format!("https://{EVIL}/v1.0/myorg/groups?$skip=1")));
+    let evil = list(&[], Some(&format!("https://{OTHER_HOST}/v1.0/myorg/groups?$skip=1")));
     let rows = [
         (200, String::new(), ServiceErrorKind::InvalidResponse),
         (200, "<html>".to_owned(), ServiceErrorKind::InvalidResponse),
@@ -71,23 +71,23 @@ async fn invalid_list_of_names_is_an_error_and_sends_no_token() {
     ];
     for (status, body, expected) in rows {
         let shown = body.chars().take(80).collect::<String>();
-        let (seen, stage) = resolve(move |_| Some(reply(status, &[], &body))).await;
+        let (seen, fake) = resolve(move |_| Some(reply(status, &[], &body))).await;
         assert!(matches!(&seen, ModelLookup::Failed(error) if error.kind == expected), "{status} {shown}: {seen:?}");
-        assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
+        assert_eq!(fake.count(&format!("GET {OTHER_HOST}")), 0);
     }
-    let (seen, stage) = resolve(|_| Some(reply(302, &[("location", &format!("https://{EVIL}/x"))], ""))).await;
+    let (seen, fake) = resolve(|_| Some(reply(302, &[("location", &format!("https://{OTHER_HOST}/x"))], ""))).await;
     assert!(matches!(&seen, ModelLookup::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
-    assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
+    assert_eq!(fake.count(&format!("GET {OTHER_HOST}")), 0);
 }
 
 #[tokio::test]
 async fn throttled_resolution_delays_no_poll_or_cancellation() {
-    let stage = Stage::new(|request| {
+    let fake = FakeAzure::new(|request| {
         let groups = format!("GET {POWER_BI}/v1.0/myorg/groups?");
         request.line.starts_with(&groups).then(|| reply(429, &[("retry-after", "3392")], r#"{"message":"Retry in 3392 seconds."}"#))
     })
     .await;
-    let azure = stage.azure(stage.settings());
+    let azure = fake.azure(fake.settings());
     let named = power_bi_named(&azure, ModelName::by_names("Sales", "Orders").unwrap());
     let ModelLookup::Failed(error) = named.prepare_for(CallKind::Resolve).await.unwrap().resolve().await else { panic!() };
     assert_eq!(error.kind, ServiceErrorKind::Throttled);
@@ -98,7 +98,7 @@ async fn throttled_resolution_delays_no_poll_or_cancellation() {
         let again = named.prepare_for(CallKind::Resolve).await.unwrap_err();
         assert_eq!((again.kind, &again.message), (error.kind, &error.message), "the message stays the same");
     }
-    assert_eq!(stage.count("GET "), 1);
+    assert_eq!(fake.count("GET "), 1);
     for kind in [OperationKind::Refresh, OperationKind::Sync] {
         power_bi_of(&azure).prepare_for(CallKind::Poll(kind)).await.unwrap();
         power_bi_of(&azure).prepare_for(CallKind::Submit(kind)).await.unwrap();
@@ -108,12 +108,12 @@ async fn throttled_resolution_delays_no_poll_or_cancellation() {
 
 #[tokio::test]
 async fn lists_are_bounded_in_pages_and_size() {
-    let (seen, stage) = resolve(|rest| Some(reply(200, &[], &list(&[], Some(&format!("{}x", rest.replace("?$filter", "?x"))))))).await;
+    let (seen, fake) = resolve(|rest| Some(reply(200, &[], &list(&[], Some(&format!("{}x", rest.replace("?$filter", "?x"))))))).await;
     assert!(
         matches!(&seen, ModelLookup::Ambiguous(why) if why.contains("groupId and datasetId")) || matches!(&seen, ModelLookup::Failed(_)),
         "{seen:?}"
     );
-    assert!(stage.count("GET ") <= 20);
+    assert!(fake.count("GET ") <= 20);
     let (seen, _stage) = resolve(|_| {
         let row = format!(r#"{{"id":"{OTHER}","name":"x"}},"#).repeat(1000);
         Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{\"value\":[".to_owned(), row))
@@ -124,34 +124,34 @@ async fn lists_are_bounded_in_pages_and_size() {
 
 #[tokio::test]
 async fn ids_need_no_resolution_and_names_have_no_url() {
-    let stage = Stage::new(|_| None).await;
-    let azure = stage.azure(stage.settings());
+    let fake = FakeAzure::new(|_| None).await;
+    let azure = fake.azure(fake.settings());
     let ids = ModelIds { group_id: GROUP.to_owned(), dataset_id: DATASET.to_owned() };
     assert_eq!(power_bi_of(&azure).prepare().await.unwrap().resolve().await, ModelLookup::Found(ids));
     let named = power_bi_named(&azure, ModelName::by_names("Sales", "Orders").unwrap());
     let submission = named.prepare().await.unwrap().submit(&Request::Sync).await;
     assert!(matches!(submission, Submission::NotStarted(_)), "{submission:?}");
-    assert_eq!(stage.count("GET ") + stage.count(&format!("POST {POWER_BI}")), 0);
-    let mut settings = stage.settings();
+    assert_eq!(fake.count("GET ") + fake.count(&format!("POST {POWER_BI}")), 0);
+    let mut settings = fake.settings();
     settings.cloud.power_bi = None;
     let name = ModelName::by_ids(GROUP, DATASET).unwrap();
-    let identity = Identity::service_principal_secret(GROUP, GROUP, "x", Spelling::SECRET_KEYS).unwrap();
-    let message = stage.azure(settings).power_bi(name, identity).unwrap_err();
+    let identity = Identity::service_principal_secret(GROUP, GROUP, "x", FieldNames::SECRET_KEYS).unwrap();
+    let message = fake.azure(settings).power_bi(name, identity).unwrap_err();
     assert_eq!(message, "the operator's cloud (public) has no Power BI");
 }
 
 async fn find(
-    model: impl Fn(&Stage) -> crate::azure::Model,
-    answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
-) -> (Presence, Stage) {
-    let stage = Stage::new(move |request| answer(request.line.strip_prefix("GET ")?)).await;
-    let call = model(&stage).prepare_for(CallKind::Resolve).await.unwrap();
-    (call.find_model().await, stage)
+    model: impl Fn(&FakeAzure) -> crate::azure::Model,
+    response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
+) -> (Presence, FakeAzure) {
+    let fake = FakeAzure::new(move |request| response(request.line.strip_prefix("GET ")?)).await;
+    let call = model(&fake).prepare_for(CallKind::Resolve).await.unwrap();
+    (call.find_model().await, fake)
 }
 
 #[tokio::test]
 async fn workspace_list_distinguishes_deletion_from_lost_access() {
-    let model = |stage: &Stage| power_bi_of(&stage.azure(stage.hasty()));
+    let model = |fake: &FakeAzure| power_bi_of(&fake.azure(fake.with_short_timeout()));
     let datasets = format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets");
     let page = |rows: &[(&str, &str)], next: Option<&str>| list(rows, next);
     let (here, there) = (page(&[(OTHER, "Orders"), (&DATASET.to_uppercase(), "")], None), page(&[(OTHER, "Orders")], None));
@@ -185,7 +185,7 @@ async fn workspace_list_distinguishes_deletion_from_lost_access() {
 
 #[tokio::test]
 async fn database_is_gone_only_if_its_server_reports_it() {
-    let model = |stage: &Stage| stage.model();
+    let model = |fake: &FakeAzure| fake.model();
     let code = |code: &str| format!(r#"{{"code":"{code}","message":"m"}}"#);
     for (status, body, expected) in [
         (200, "[]".to_owned(), Some(Presence::Exists)),

@@ -1,6 +1,6 @@
 //! Polls and cancellations of one operation, with all kinds of responses.
 
-use super::fake_azure::{EVIL, Reply, SERVER, Stage, model_of, power_bi_of, reply};
+use super::fake_azure::{FakeAzure, OTHER_HOST, Reply, SERVER, model_of, power_bi_of, reply};
 use crate::azure::Settings;
 use crate::operation::{CancelResult, FailureCause, OperationId, OperationKind, OperationRef, Phase, PollResult, ServiceErrorKind};
 
@@ -10,32 +10,32 @@ fn id() -> OperationId {
     OperationId::parse("1a").unwrap()
 }
 
-async fn look(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (PollResult, Stage) {
-    look_with(Stage::settings, answer).await
+async fn poll(response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (PollResult, FakeAzure) {
+    poll_with(FakeAzure::settings, response).await
 }
 
-async fn look_with(
-    settings: fn(&Stage) -> Settings,
-    answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
-) -> (PollResult, Stage) {
-    let stage = Stage::new(move |request| {
+async fn poll_with(
+    settings: fn(&FakeAzure) -> Settings,
+    response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
+) -> (PollResult, FakeAzure) {
+    let fake = FakeAzure::new(move |request| {
         let path = request.line.strip_prefix(&format!("GET {SERVER}"))?;
-        answer(path)
+        response(path)
     })
     .await;
-    let call = model_of(&stage.azure(settings(&stage))).prepare().await.unwrap();
-    (call.look(OperationKind::Refresh, &OperationRef::by_id(id())).await, stage)
+    let call = model_of(&fake.azure(settings(&fake))).prepare().await.unwrap();
+    (call.poll(OperationKind::Refresh, &OperationRef::by_id(id())).await, fake)
 }
 
-fn phase(look: PollResult) -> Phase {
-    match look {
+fn phase(poll: PollResult) -> Phase {
+    match poll {
         PollResult::Found { operation, .. } => operation.phase,
         other => panic!("{other:?}"),
     }
 }
 
-fn service_error(look: PollResult) -> (ServiceErrorKind, String) {
-    match look {
+fn service_error(poll: PollResult) -> (ServiceErrorKind, String) {
+    match poll {
         PollResult::Failed(error) => (error.kind, error.message),
         other => panic!("{other:?}"),
     }
@@ -43,10 +43,10 @@ fn service_error(look: PollResult) -> (ServiceErrorKind, String) {
 
 #[tokio::test]
 async fn existing_operation_is_found_and_missing_one_is_gone() {
-    let (seen, stage) = look(|path| (path == PATH).then(|| reply(200, &[], r#"{"status":"succeeded"}"#))).await;
+    let (seen, fake) = poll(|path| (path == PATH).then(|| reply(200, &[], r#"{"status":"succeeded"}"#))).await;
     assert_eq!(phase(seen), Phase::Succeeded);
-    assert!(stage.requests()[1].head.contains("authorization: Bearer planted-token"));
-    assert_eq!(look(|_| None).await.0, PollResult::NotFound);
+    assert!(fake.requests()[1].head.contains("authorization: Bearer planted-token"));
+    assert_eq!(poll(|_| None).await.0, PollResult::NotFound);
 }
 
 #[tokio::test]
@@ -58,19 +58,19 @@ async fn invalid_message_does_not_hide_the_end() {
     ];
     for body in bodies {
         let whole = [b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n", body].concat();
-        let (seen, _stage) = look(move |_| Some(Reply::WriteBytes(whole.clone()))).await;
+        let (seen, _stage) = poll(move |_| Some(Reply::WriteBytes(whole.clone()))).await;
         assert_eq!(phase(seen), Phase::Failed, "{}", String::from_utf8_lossy(body));
     }
 }
 
 #[tokio::test]
 async fn empty_accepted_response_is_running() {
-    assert_eq!(phase(look(|_| Some(reply(202, &[], ""))).await.0), Phase::InProgress);
+    assert_eq!(phase(poll(|_| Some(reply(202, &[], ""))).await.0), Phase::InProgress);
     for status in [200, 201, 204] {
-        let (kind, _) = service_error(look(move |_| Some(reply(status, &[], ""))).await.0);
+        let (kind, _) = service_error(poll(move |_| Some(reply(status, &[], ""))).await.0);
         assert_eq!(kind, ServiceErrorKind::InvalidResponse, "{status}");
     }
-    let (cut, _stage) = look(|_| Some(Reply::Write("HTTP/1.1 202 X\r\ncontent-length: 9\r\nconnection: close\r\n\r\n".to_owned()))).await;
+    let (cut, _stage) = poll(|_| Some(Reply::Write("HTTP/1.1 202 X\r\ncontent-length: 9\r\nconnection: close\r\n\r\n".to_owned()))).await;
     assert_eq!(service_error(cut).0, ServiceErrorKind::InvalidResponse);
 }
 
@@ -88,7 +88,7 @@ async fn refused_details_leave_the_operation_as_listed() {
     for (status, body) in details {
         for (list, expected) in [(&ended, Phase::Succeeded), (&running, Phase::InProgress)] {
             let list = list.clone();
-            let (seen, stage) = look(move |path| match path {
+            let (seen, fake) = poll(move |path| match path {
                 PATH => Some(reply(status, &[], body)),
                 LIST => Some(reply(200, &[], &list)),
                 _ => None,
@@ -96,7 +96,7 @@ async fn refused_details_leave_the_operation_as_listed() {
             .await;
             let PollResult::Found { operation, .. } = seen else { panic!("{status} {body}: {seen:?}") };
             assert_eq!((operation.id.as_str(), operation.phase), ("1a", expected), "{status} {body}");
-            assert_eq!(stage.count("GET"), 2);
+            assert_eq!(fake.count("GET"), 2);
         }
     }
     // An operation that is not in the list is as its details show it. After a throttled call, there is no further call.
@@ -108,13 +108,13 @@ async fn refused_details_leave_the_operation_as_listed() {
         (302, ended.as_str(), ServiceErrorKind::InvalidResponse, 1),
     ] {
         let list = list.to_owned();
-        let (seen, stage) = look(move |path| match path {
+        let (seen, fake) = poll(move |path| match path {
             PATH => Some(reply(status, &[], "")),
             LIST => Some(reply(200, &[], &list)),
             _ => None,
         })
         .await;
-        assert_eq!((service_error(seen).0, stage.count("GET")), (kind, calls), "{status}");
+        assert_eq!((service_error(seen).0, fake.count("GET")), (kind, calls), "{status}");
     }
 }
 
@@ -139,42 +139,43 @@ async fn failure_without_text_is_explained_by_its_row() {
         (r#"{"status":"Unknown"}"#, paused.as_str(), 0, None, 1),
     ] {
         let list = list.to_owned();
-        let stage = Stage::new(move |request| {
+        let fake = FakeAzure::new(move |request| {
             Some(reply(200, &[], if request.line.ends_with("/1a") { details } else { &list })).filter(|_| request.line.starts_with("GET"))
         })
         .await;
-        let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
-        let PollResult::Found { operation, .. } = call.look(OperationKind::Refresh, &OperationRef::by_id(id())).await else {
+        let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
+        let PollResult::Found { operation, .. } = call.poll(OperationKind::Refresh, &OperationRef::by_id(id())).await else {
             panic!("{details}")
         };
-        assert_eq!((operation.messages.len(), operation.failure, stage.count("GET")), (messages, failure, calls), "{details}");
+        assert_eq!((operation.messages.len(), operation.failure, fake.count("GET")), (messages, failure, calls), "{details}");
     }
     // Rows of Analysis Services contain no errors.
-    let (_, stage) = look(|_| Some(reply(200, &[], r#"{"status":"failed"}"#))).await;
-    assert_eq!(stage.count("GET"), 1);
+    let (_, fake) = poll(|_| Some(reply(200, &[], r#"{"status":"failed"}"#))).await;
+    assert_eq!(fake.count("GET"), 1);
 }
 
 #[tokio::test]
 async fn bodies_are_bounded_in_size_and_time() {
     let (seen, _stage) =
-        look(|_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536)))).await;
+        poll(|_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536)))).await;
     assert_eq!(service_error(seen), (ServiceErrorKind::InvalidResponse, "the response of the service is larger than 8 MiB".to_owned()));
 
-    let (seen, _stage) = look(|_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99999999\r\n\r\n".to_owned()))).await;
+    let (seen, _stage) = poll(|_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99999999\r\n\r\n".to_owned()))).await;
     assert_eq!(service_error(seen).0, ServiceErrorKind::InvalidResponse);
 
     let (seen, _stage) =
-        look_with(Stage::hasty, |_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{".to_owned()))).await;
+        poll_with(FakeAzure::with_short_timeout, |_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{".to_owned())))
+            .await;
     assert_eq!(service_error(seen), (ServiceErrorKind::Unreachable, "the response of the service did not complete in time".to_owned()));
 
     let (seen, _stage) =
-        look(|_| Some(Reply::Write("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{\"status\":\"succeeded\"}".to_owned()))).await;
+        poll(|_| Some(Reply::Write("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{\"status\":\"succeeded\"}".to_owned()))).await;
     assert_eq!(service_error(seen), (ServiceErrorKind::InvalidResponse, "the response of the service is incomplete".to_owned()));
 }
 
 #[tokio::test]
 async fn redirects_are_followed_only_on_the_same_host() {
-    let (seen, _stage) = look(|path| match path {
+    let (seen, _stage) = poll(|path| match path {
         PATH => Some(reply(302, &[("location", "/other")], "")),
         "/other" => Some(reply(200, &[], r#"{"status":"failed"}"#)),
         _ => None,
@@ -182,22 +183,22 @@ async fn redirects_are_followed_only_on_the_same_host() {
     .await;
     assert_eq!(phase(seen), Phase::Failed);
 
-    for there in [format!("https://{EVIL}/x"), format!("http://{SERVER}/x"), format!("https://{SERVER}:444/x")] {
-        let (seen, stage) = look(move |_| Some(reply(302, &[("location", &there)], ""))).await;
+    for there in [format!("https://{OTHER_HOST}/x"), format!("http://{SERVER}/x"), format!("https://{SERVER}:444/x")] {
+        let (seen, fake) = poll(move |_| Some(reply(302, &[("location", &there)], ""))).await;
         assert_eq!(service_error(seen).0, ServiceErrorKind::InvalidResponse);
-        assert_eq!(stage.requests().len(), 2);
-        assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
+        assert_eq!(fake.requests().len(), 2);
+        assert_eq!(fake.count(&format!("GET {OTHER_HOST}")), 0);
     }
 
-    let (seen, stage) = look(|_| Some(reply(302, &[("location", PATH)], ""))).await;
+    let (seen, fake) = poll(|_| Some(reply(302, &[("location", PATH)], ""))).await;
     assert_eq!(service_error(seen), (ServiceErrorKind::InvalidResponse, "the service redirects in a circle".to_owned()));
-    assert_eq!(stage.count(&format!("GET {SERVER}")), 4);
+    assert_eq!(fake.count(&format!("GET {SERVER}")), 4);
 }
 
 #[tokio::test]
 async fn cancellation_is_sent_once() {
-    let stage = Stage::new(|request| request.line.starts_with("DELETE").then(|| reply(204, &[], ""))).await;
-    let call = stage.model().prepare().await.unwrap();
+    let fake = FakeAzure::new(|request| request.line.starts_with("DELETE").then(|| reply(204, &[], ""))).await;
+    let call = fake.model().prepare().await.unwrap();
     assert_eq!(call.cancel(&id()).await, CancelResult::Accepted);
-    assert_eq!(stage.requests()[1].line, format!("DELETE {SERVER}{PATH}"));
+    assert_eq!(fake.requests()[1].line, format!("DELETE {SERVER}{PATH}"));
 }

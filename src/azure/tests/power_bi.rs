@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::fake_azure::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
+use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, power_bi_named, power_bi_of, reply};
 use crate::azure::Window;
 use crate::azure::power_bi::ModelName;
 use crate::operation::{
@@ -18,16 +18,16 @@ fn path() -> String {
 }
 
 /// A stage that responds by the method and the part of the path after `…/refreshes`.
-async fn stage(answer: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> Stage {
-    Stage::new(move |request| {
+async fn fake(response: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> FakeAzure {
+    FakeAzure::new(move |request| {
         let (method, address) = request.line.split_once(' ')?;
-        answer(method, address.strip_prefix(&path())?)
+        response(method, address.strip_prefix(&path())?)
     })
     .await
 }
 
-async fn submit(stage: &Stage) -> Submission {
-    let call = power_bi_of(&stage.azure(stage.hasty())).prepare().await.unwrap();
+async fn submit(fake: &FakeAzure) -> Submission {
+    let call = power_bi_of(&fake.azure(fake.with_short_timeout())).prepare().await.unwrap();
     call.submit(&Request::Refresh(RefreshRequest::default())).await
 }
 
@@ -41,7 +41,7 @@ fn refused(submission: Submission) -> (ServiceErrorKind, String) {
 #[tokio::test]
 async fn refresh_is_requested_as_documented_and_identified() {
     let location = format!("https://{}/1a", path());
-    let evil = format!("https://{EVIL}/refreshes/1a");
+    let evil = format!("https://{OTHER_HOST}/refreshes/1a");
     let rows = [
         (vec![("location", location.as_str()), ("x-ms-request-id", "2b")], Some("1a")),
         (vec![("x-ms-request-id", "2b"), ("RequestId", "2B")], Some("2b")),
@@ -53,14 +53,14 @@ async fn refresh_is_requested_as_documented_and_identified() {
         (vec![], None),
     ];
     for (headers, expected) in rows {
-        let Reply::Write(answer) = reply(202, &headers, "") else { unreachable!() };
-        let stage = stage(move |_, rest| rest.is_empty().then(|| Reply::Write(answer.clone()))).await;
-        match submit(&stage).await {
+        let Reply::Write(response) = reply(202, &headers, "") else { unreachable!() };
+        let fake = fake(move |_, rest| rest.is_empty().then(|| Reply::Write(response.clone()))).await;
+        match submit(&fake).await {
             Submission::Accepted { id, .. } => assert_eq!(Some(id.as_str()), expected),
             Submission::Unknown { .. } => assert_eq!(None, expected),
             other => panic!("{other:?}"),
         }
-        let requests = stage.requests();
+        let requests = fake.requests();
         assert!(requests[0].body.contains("scope=https%3A%2F%2Fanalysis.windows.net%2Fpowerbi%2Fapi%2F.default"), "{}", requests[0].body);
         assert_eq!(
             (requests[1].line.as_str(), requests[1].body.as_str()),
@@ -101,14 +101,14 @@ fn row(start: i64, end: Option<i64>, by: &str, status: &str) -> String {
 /// The resolution of a 400, and the number of lists that were read for it.
 async fn settled(code: &str, text: &str, list: String) -> (String, usize) {
     let error = serde_json::json!({"error": {"code": code, "message": text}}).to_string();
-    let stage = stage(move |method, _| Some(if method == "POST" { reply(400, &[], &error) } else { reply(200, &[], &list) })).await;
-    let word = match submit(&stage).await {
+    let fake = fake(move |method, _| Some(if method == "POST" { reply(400, &[], &error) } else { reply(200, &[], &list) })).await;
+    let word = match submit(&fake).await {
         Submission::Busy { .. } => "busy".to_owned(),
         Submission::NotStarted(error) => format!("{:?}", error.kind),
         other => panic!("{other:?}"),
     };
-    assert_eq!(stage.count("POST api"), 1);
-    (word, stage.count("GET "))
+    assert_eq!(fake.count("POST api"), 1);
+    (word, fake.count("GET "))
 }
 
 #[tokio::test]
@@ -148,8 +148,8 @@ async fn unknown_400_is_reported_with_text_of_service() {
     ];
     for body in bodies {
         let list = list.clone();
-        let stage = stage(move |method, _| Some(if method == "POST" { reply(400, &[], body) } else { reply(200, &[], &list) })).await;
-        let (kind, message) = refused(submit(&stage).await);
+        let fake = fake(move |method, _| Some(if method == "POST" { reply(400, &[], body) } else { reply(200, &[], &list) })).await;
+        let (kind, message) = refused(submit(&fake).await);
         assert_eq!(kind, ServiceErrorKind::Rejected, "{body}");
         assert!(message.contains("DM_Wrong") && message.contains("Ungültige Anforderung."), "{message}");
         assert!(!message.contains("quota"), "{message}");
@@ -162,9 +162,9 @@ async fn failure_without_details_is_explained_by_row() {
     let list = row(-60, Some(-30), "ViaEnhancedApi", "Failed").replace(r#""id":1"#, exception);
     for details in [reply_of(404, ""), reply_of(200, "<html>"), reply_of(200, r#"{"status":"Failed"}"#)] {
         let list = format!("[{list}]");
-        let stage =
-            stage(move |_, rest| Some(if rest.starts_with("/r") { Reply::Write(details.clone()) } else { reply(200, &[], &list) })).await;
-        let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+        let fake =
+            fake(move |_, rest| Some(if rest.starts_with("/r") { Reply::Write(details.clone()) } else { reply(200, &[], &list) })).await;
+        let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
         let now = Timestamp::now();
         let window = Window { intent: now.checked_sub(SignedDuration::from_secs(90)).unwrap(), now };
         let operations = call.list(OperationKind::Refresh, window).await.unwrap().operations;
@@ -176,18 +176,18 @@ async fn failure_without_details_is_explained_by_row() {
 #[tokio::test]
 async fn unresolved_400_ends_no_run() {
     for list in [reply_of(503, ""), reply_of(200, "<html>"), reply_of(200, r#"{"value":[{"requestId""#), reply_of(429, "")] {
-        let stage = stage(move |method, _| {
+        let fake = fake(move |method, _| {
             Some(if method == "POST" { reply(400, &[], r#"{"error":{"code":"InvalidRequest"}}"#) } else { Reply::Write(list.clone()) })
         })
         .await;
-        let (kind, message) = refused(submit(&stage).await);
+        let (kind, message) = refused(submit(&fake).await);
         assert_eq!(kind, ServiceErrorKind::ServerError);
         assert!(message.contains("failed to check whether another refresh is running"), "{message}");
     }
-    let stage =
-        stage(|method, _| (method == "POST").then(|| reply(400, &[], "{}")).or_else(|| Some(Reply::WriteAndHang(String::new())))).await;
+    let fake =
+        fake(|method, _| (method == "POST").then(|| reply(400, &[], "{}")).or_else(|| Some(Reply::WriteAndHang(String::new())))).await;
     let begun = std::time::Instant::now();
-    assert_eq!(refused(submit(&stage).await).0, ServiceErrorKind::ServerError);
+    assert_eq!(refused(submit(&fake).await).0, ServiceErrorKind::ServerError);
     assert!(begun.elapsed() < Duration::from_millis(3500), "the timeout of one call for both: {:?}", begun.elapsed());
 }
 
@@ -209,8 +209,8 @@ async fn refusals_state_what_to_enable_or_grant() {
         (409, r#"{"error":{"code":"DailyQuotaReached"}}"#, ServiceErrorKind::QuotaExceeded, "schedule fewer"),
     ];
     for (status, body, kind, expected) in rows {
-        let stage = stage(move |_, _| Some(reply(status, &[], body))).await;
-        let (seen, message) = refused(submit(&stage).await);
+        let fake = fake(move |_, _| Some(reply(status, &[], body))).await;
+        let (seen, message) = refused(submit(&fake).await);
         assert!(seen == kind && message.contains(expected), "{body}: {seen:?} {message}");
     }
 }
@@ -218,20 +218,19 @@ async fn refusals_state_what_to_enable_or_grant() {
 #[tokio::test]
 async fn expired_token_is_replaced() {
     let first = Mutex::new(true);
-    let stage =
-        stage(move |_, _| std::mem::take(&mut *first.lock()).then(|| reply(403, &[], r#"{"error":{"code":"TokenExpired"}}"#))).await;
-    let model = power_bi_of(&stage.azure(stage.settings()));
+    let fake = fake(move |_, _| std::mem::take(&mut *first.lock()).then(|| reply(403, &[], r#"{"error":{"code":"TokenExpired"}}"#))).await;
+    let model = power_bi_of(&fake.azure(fake.settings()));
     for _ in 0..3 {
-        let _ = model.prepare().await.unwrap().look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
+        let _ = model.prepare().await.unwrap().poll(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
     }
-    assert_eq!(stage.count("POST login"), 2);
+    assert_eq!(fake.count("POST login"), 2);
 }
 
-async fn look(status: u16, body: &str) -> PollResult {
-    let answer = reply_of(status, body);
-    let stage = stage(move |_, rest| (rest == "/1a").then(|| Reply::Write(answer.clone()))).await;
-    let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
-    call.look(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await
+async fn poll(status: u16, body: &str) -> PollResult {
+    let response = reply_of(status, body);
+    let fake = fake(move |_, rest| (rest == "/1a").then(|| Reply::Write(response.clone()))).await;
+    let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
+    call.poll(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await
 }
 
 #[tokio::test]
@@ -261,17 +260,17 @@ async fn captured_and_documented_details_are_parsed() {
         (200, r#"{"status":"Failed","serviceExceptionJson":"{\"errorCode\":\"x\"}"}"#, Phase::Failed, None, 0, 1),
     ];
     for (status, body, phase, failure, objects, messages) in rows {
-        let PollResult::Found { operation, .. } = look(status, body).await else { panic!("{body}") };
+        let PollResult::Found { operation, .. } = poll(status, body).await else { panic!("{body}") };
         assert_eq!((operation.phase, operation.failure), (phase, failure), "{body}");
         assert_eq!((operation.objects.len(), operation.messages.len()), (objects, messages), "{body}");
     }
-    let PollResult::Found { operation, .. } = look(202, attempts).await else { panic!() };
+    let PollResult::Found { operation, .. } = poll(202, attempts).await else { panic!() };
     assert_eq!((operation.messages[0].severity.as_str(), operation.messages[0].text.as_str()), ("Warning", "no way"));
-    assert_eq!(look(404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#).await, PollResult::NotFound);
+    assert_eq!(poll(404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#).await, PollResult::NotFound);
     for body in
         ["", "<html>", r#"{"status":"Completed","status":"Unknown"}"#, r#"{"requestId":"2b","status":"Completed"}"#, &"[".repeat(200_000)]
     {
-        assert!(matches!(look(200, body).await, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse));
+        assert!(matches!(poll(200, body).await, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse));
     }
 }
 
@@ -284,8 +283,8 @@ async fn late_cancellation_is_nothing_to_cancel() {
         (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, CancelResult::NotRunning),
     ];
     for (status, body, expected) in rows {
-        let stage = stage(move |method, rest| (method == "DELETE" && rest == "/1a").then(|| reply(status, &[], body))).await;
-        let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+        let fake = fake(move |method, rest| (method == "DELETE" && rest == "/1a").then(|| reply(status, &[], body))).await;
+        let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
         assert_eq!(call.cancel(&OperationId::parse("1a").unwrap()).await, expected, "{status}");
     }
 }
@@ -299,25 +298,25 @@ async fn list_has_ours_with_details_and_running_external() {
         row(-9000, Some(-8000), "ViaEnhancedApi", "Completed"),
     ];
     let list = format!(r#"{{"value":[{}]}}"#, rows.join(","));
-    let stage = stage(move |_, rest| match rest {
+    let fake = fake(move |_, rest| match rest {
         "?$top=100" => Some(reply(200, &[], &list)),
         "/r-2" => Some(reply(200, &[], r#"{"type":"Full","status":"Completed","objects":[{"table":"t","status":"Completed"}]}"#)),
         _ => None,
     })
     .await;
-    let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+    let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
     let now = Timestamp::now();
     let listing = call.list(OperationKind::Refresh, Window { intent: now, now }).await.unwrap();
     let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.origin, o.refresh_type.as_deref())).collect();
     assert_eq!(seen, [("r-1", Phase::InProgress, Origin::External, None), ("r-2", Phase::Succeeded, Origin::Client, Some("full"))]);
     assert!(!listing.truncated);
-    assert_eq!(stage.count("GET "), 2, "no details of external refreshes");
+    assert_eq!(fake.count("GET "), 2, "no details of external refreshes");
 }
 
 #[tokio::test]
 async fn printed_values_contain_no_secret() {
-    let stage = stage(|_, _| None).await;
-    let model = power_bi_of(&stage.azure(stage.settings()));
+    let fake = fake(|_, _| None).await;
+    let model = power_bi_of(&fake.azure(fake.settings()));
     let call = model.prepare().await.unwrap();
     let printed = format!("{model:?} {call:?}");
     assert!(printed.contains(DATASET) && !printed.contains("planted"), "{printed}");
@@ -325,8 +324,8 @@ async fn printed_values_contain_no_secret() {
 
 #[tokio::test]
 async fn throttled_identity_backs_off_from_all_models_of_host() {
-    let stage = stage(|_, _| Some(reply(429, &[("retry-after", "40")], ""))).await;
-    let azure = stage.azure(stage.settings());
+    let fake = fake(|_, _| Some(reply(429, &[("retry-after", "40")], ""))).await;
+    let azure = fake.azure(fake.settings());
     let call = power_bi_of(&azure).prepare().await.unwrap();
     let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
     let other = ModelName::by_ids(DATASET, GROUP).unwrap();
@@ -341,13 +340,13 @@ async fn throttle_delays_only_calls_of_its_kind() {
     let kinds = [CallKind::Submit(OperationKind::Refresh), CallKind::Poll(OperationKind::Refresh), CallKind::Cancel];
     for (n, throttled) in kinds.into_iter().enumerate() {
         for (body, pauses) in [("", true), (r#"{"error":{"code":"CapacityLimitExceeded"}}"#, false)] {
-            let stage = stage(move |_, _| Some(reply(429, &[("retry-after", "3392")], body))).await;
-            let azure = stage.azure(stage.settings());
+            let fake = fake(move |_, _| Some(reply(429, &[("retry-after", "3392")], body))).await;
+            let azure = fake.azure(fake.settings());
             let call = power_bi_of(&azure).prepare_for(throttled).await.unwrap();
             let id = OperationId::parse("1a").unwrap();
             match n {
                 0 => assert!(matches!(call.submit(&Request::Refresh(RefreshRequest::default())).await, Submission::NotStarted(_))),
-                1 => assert!(matches!(call.look(OperationKind::Refresh, &OperationRef::by_id(id)).await, PollResult::Failed(_))),
+                1 => assert!(matches!(call.poll(OperationKind::Refresh, &OperationRef::by_id(id)).await, PollResult::Failed(_))),
                 _ => assert!(matches!(call.cancel(&id).await, CancelResult::Failed(_))),
             }
             for kind in kinds {
@@ -362,12 +361,12 @@ async fn throttle_delays_only_calls_of_its_kind() {
 /// The list that explains a refused submission is a call of another kind.
 #[tokio::test]
 async fn throttled_list_after_submission_delays_no_submission() {
-    let stage = stage(|method, _| {
-        let explained = r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig"}}"#;
-        Some(if method == "POST" { reply(400, &[], explained) } else { reply(429, &[("retry-after", "3392")], "") })
+    let fake = fake(|method, _| {
+        let with_row_errors = r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig"}}"#;
+        Some(if method == "POST" { reply(400, &[], with_row_errors) } else { reply(429, &[("retry-after", "3392")], "") })
     })
     .await;
-    let azure = stage.azure(stage.settings());
+    let azure = fake.azure(fake.settings());
     let submit = CallKind::Submit(OperationKind::Refresh);
     let call = power_bi_of(&azure).prepare_for(submit).await.unwrap();
     let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
@@ -377,10 +376,10 @@ async fn throttled_list_after_submission_delays_no_submission() {
 
 #[tokio::test]
 async fn calls_in_flight_are_bounded_per_workspace() {
-    let stage = stage(|_, _| None).await;
-    let mut settings = stage.settings();
+    let fake = fake(|_, _| None).await;
+    let mut settings = fake.settings();
     settings.max_calls_per_server = 1;
-    let azure = stage.azure(settings);
+    let azure = fake.azure(settings);
     let held = power_bi_of(&azure).prepare().await.unwrap();
     let same = power_bi_named(&azure, ModelName::by_ids(GROUP, GROUP).unwrap());
     assert_eq!(same.prepare().await.unwrap_err().kind, ServiceErrorKind::Throttled);
@@ -394,8 +393,8 @@ async fn list_of_millions_is_truncated_and_marked() {
     let old = row(-9000, Some(-8000), "Scheduled", "Completed");
     let piece = format!("{old},").repeat(500);
     let head = "HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{\"value\":[";
-    let stage = stage(move |_, _| Some(Reply::WriteEndlessly(head.to_owned(), piece.clone()))).await;
-    let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+    let fake = fake(move |_, _| Some(Reply::WriteEndlessly(head.to_owned(), piece.clone()))).await;
+    let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
     let now = Timestamp::now();
     let listing = call.list(OperationKind::Refresh, Window { intent: now, now }).await.unwrap();
     assert!(listing.truncated && listing.operations.is_empty());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
-use super::fake_azure::{EVIL, Reply, Request, SERVER, Stage, model_of, reply};
+use super::fake_azure::{FakeAzure, OTHER_HOST, Reply, Request, SERVER, model_of, reply};
 use crate::operation::{
     self, CallKind, CallTarget, IdentityKind, ObjectName, OperationKind, RefreshRequest, ServiceErrorKind, ServiceKind, Submission,
 };
@@ -18,10 +18,10 @@ fn posted(request: &Request) -> bool {
 }
 
 /// The result of a POST with this reply, and its stage.
-async fn submit(answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Submission, Stage) {
-    let stage = Stage::new(move |request| posted(request).then(&answer)).await;
-    let call = model_of(&stage.azure(stage.hasty())).prepare().await.unwrap();
-    (call.submit(&operation::Request::Refresh(RefreshRequest::default())).await, stage)
+async fn submit(response: impl Fn() -> Reply + Send + Sync + 'static) -> (Submission, FakeAzure) {
+    let fake = FakeAzure::new(move |request| posted(request).then(&response)).await;
+    let call = model_of(&fake.azure(fake.with_short_timeout())).prepare().await.unwrap();
+    (call.submit(&operation::Request::Refresh(RefreshRequest::default())).await, fake)
 }
 
 fn id_of(submission: Submission) -> String {
@@ -43,13 +43,13 @@ async fn refresh_is_requested_as_documented() {
     let location = format!("https://{SERVER}{PATH}/1a");
     let headers = [("location", location.as_str()), ("x-ms-root-activity-id", "act"), ("retry-after", "3")];
     let accepted = reply_text(202, &headers, r#"{"operationId":"2b"}"#);
-    let stage = Stage::new(move |request| posted(request).then(|| Reply::Write(accepted.clone()))).await;
+    let fake = FakeAzure::new(move |request| posted(request).then(|| Reply::Write(accepted.clone()))).await;
     let records = Arc::new(Mutex::new(Vec::new()));
-    let mut settings = stage.settings();
+    let mut settings = fake.settings();
     let seen = Arc::clone(&records);
     settings.on_call = Some(Arc::new(move |record| seen.lock().push((record.target, record.status))));
-    let call = model_of(&stage.azure(settings)).prepare().await.unwrap();
-    assert_eq!(stage.count(&format!("POST {SERVER}")), 0);
+    let call = model_of(&fake.azure(settings)).prepare().await.unwrap();
+    assert_eq!(fake.count(&format!("POST {SERVER}")), 0);
 
     let objects = vec![ObjectName { table: "t".to_owned(), partition: None }];
     let request = RefreshRequest { refresh_type: Some("full".to_owned()), objects, ..RefreshRequest::default() };
@@ -57,7 +57,7 @@ async fn refresh_is_requested_as_documented() {
 
     let Submission::Accepted { id, activity_id, retry_after, .. } = submission else { panic!("{submission:?}") };
     assert_eq!((id.as_str(), activity_id.as_deref(), retry_after), ("1a", Some("act"), Some(Duration::from_secs(3))));
-    let requests = stage.requests();
+    let requests = fake.requests();
     assert_eq!(requests.len(), 2);
     assert_eq!(requests[1].line, format!("POST {SERVER}{PATH}"));
     assert_eq!(requests[1].body, r#"{"Objects":[{"table":"t"}],"Type":"full"}"#);
@@ -84,14 +84,14 @@ fn reply_text(status: u16, headers: &[(&str, &str)], body: &str) -> String {
 
 #[tokio::test]
 async fn lost_submit_response_is_unknown_and_not_repeated() {
-    let (submission, stage) = submit(|| Reply::Close).await;
+    let (submission, fake) = submit(|| Reply::Close).await;
     assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
-    assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
+    assert_eq!(fake.count(&format!("POST {SERVER}")), 1);
 
-    let (submission, stage) = submit(|| Reply::WriteAndHang(String::new())).await;
+    let (submission, fake) = submit(|| Reply::WriteAndHang(String::new())).await;
     let expected = format!("{SERVER} did not respond in time");
     assert_eq!(submission, Submission::Unknown { message: expected });
-    assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
+    assert_eq!(fake.count(&format!("POST {SERVER}")), 1);
 
     let (submission, _stage) = submit(|| Reply::Write("HTTP/1.1 20".to_owned())).await;
     assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
@@ -121,9 +121,9 @@ async fn operation_with_location_is_accepted_without_body() {
 
 #[tokio::test]
 async fn unsent_submission_is_not_started() {
-    let stage = Stage::new(|_| None).await;
+    let fake = FakeAzure::new(|_| None).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let azure = stage.azure_with(stage.settings(), closed);
+    let azure = fake.azure_with(fake.settings(), closed);
     let call = model_of(&azure).prepare().await.unwrap();
     let (kind, message) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
     assert_eq!(kind, ServiceErrorKind::Unreachable);
@@ -131,7 +131,7 @@ async fn unsent_submission_is_not_started() {
 
     // A listener that never responds, so that the handshake does not complete.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let azure = stage.azure_with(stage.hasty(), silent.local_addr().unwrap());
+    let azure = fake.azure_with(fake.with_short_timeout(), silent.local_addr().unwrap());
     let call = model_of(&azure).prepare().await.unwrap();
     let (kind, message) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
     assert_eq!(kind, ServiceErrorKind::Unreachable, "{message}");
@@ -139,38 +139,38 @@ async fn unsent_submission_is_not_started() {
 
 #[tokio::test]
 async fn no_token_is_sent_to_another_host() {
-    let there = format!("https://{EVIL}{PATH}");
-    let (submission, stage) = submit(move || reply(307, &[("location", &there)], "")).await;
+    let there = format!("https://{OTHER_HOST}{PATH}");
+    let (submission, fake) = submit(move || reply(307, &[("location", &there)], "")).await;
     let (kind, message) = refused(submission);
     assert_eq!(kind, ServiceErrorKind::InvalidResponse);
-    assert!(message.contains(EVIL), "{message}");
-    assert_eq!(stage.requests().len(), 2);
+    assert!(message.contains(OTHER_HOST), "{message}");
+    assert_eq!(fake.requests().len(), 2);
 
-    let there = format!("https://{EVIL}{PATH}/1a");
-    let (submission, stage) = submit(move || reply(202, &[("location", &there)], r#"{"operationId":"2b"}"#)).await;
+    let there = format!("https://{OTHER_HOST}{PATH}/1a");
+    let (submission, fake) = submit(move || reply(202, &[("location", &there)], r#"{"operationId":"2b"}"#)).await;
     assert_eq!(id_of(submission), "2b");
-    assert_eq!(stage.requests().len(), 2);
+    assert_eq!(fake.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn throttled_identity_backs_off_from_the_host() {
-    let stage = Stage::new(|request| posted(request).then(|| reply(429, &[("retry-after", "40")], ""))).await;
-    let azure = stage.azure(stage.settings());
+    let fake = FakeAzure::new(|request| posted(request).then(|| reply(429, &[("retry-after", "40")], ""))).await;
+    let azure = fake.azure(fake.settings());
     let call = model_of(&azure).prepare().await.unwrap();
     let (kind, _) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
     assert_eq!(kind, ServiceErrorKind::Throttled);
     let error = model_of(&azure).prepare().await.unwrap_err();
     assert_eq!(error.kind, ServiceErrorKind::Throttled);
     assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
-    assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
+    assert_eq!(fake.count(&format!("POST {SERVER}")), 1);
 }
 
 #[tokio::test]
 async fn calls_in_flight_are_bounded_per_server() {
-    let stage = Stage::new(|_| None).await;
-    let mut settings = stage.settings();
+    let fake = FakeAzure::new(|_| None).await;
+    let mut settings = fake.settings();
     settings.max_calls_per_server = 1;
-    let model = model_of(&stage.azure(settings));
+    let model = model_of(&fake.azure(settings));
     let call = model.prepare().await.unwrap();
     let error = model.prepare().await.unwrap_err();
     assert_eq!((error.kind, error.retry_after), (ServiceErrorKind::Throttled, None), "the error has no wait");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::fake_azure::{DATASET, EVIL, GROUP, POWER_BI, Reply, SERVER, Stage, power_bi_of, reply};
+use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, SERVER, power_bi_of, reply};
 use crate::azure::Window;
 use crate::operation::{OperationId, OperationKind, OperationRef, Phase, PollResult, Request, ServiceErrorKind, Submission};
 
@@ -15,20 +15,20 @@ fn operation_ref(id: &str, location: Option<&str>) -> OperationRef {
 }
 
 /// A stage of Analysis Services that responds by method and path.
-async fn stage(answer: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> Stage {
-    Stage::new(move |request| {
+async fn fake(response: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> FakeAzure {
+    FakeAzure::new(move |request| {
         let (method, address) = request.line.split_once(' ')?;
-        answer(method, address.strip_prefix(SERVER)?)
+        response(method, address.strip_prefix(SERVER)?)
     })
     .await
 }
 
-async fn look(stage: &Stage, operation_ref: &OperationRef) -> PollResult {
-    stage.model().prepare().await.unwrap().look(OperationKind::Sync, operation_ref).await
+async fn poll(fake: &FakeAzure, operation_ref: &OperationRef) -> PollResult {
+    fake.model().prepare().await.unwrap().poll(OperationKind::Sync, operation_ref).await
 }
 
-fn phase(look: &PollResult) -> Phase {
-    match look {
+fn phase(poll: &PollResult) -> Phase {
+    match poll {
         PollResult::Found { operation, .. } => operation.phase,
         other => panic!("{other:?}"),
     }
@@ -41,7 +41,7 @@ fn window() -> Window {
 
 #[tokio::test]
 async fn sync_is_polled_at_each_next_location() {
-    let stage = stage(|method, path| match (method, path) {
+    let fake = fake(|method, path| match (method, path) {
         ("POST", SYNC) => Some(reply(202, &[("location", &format!("{SYNC}?operationId=1a")), ("retry-after", "3")], "")),
         ("GET", path) if path == format!("{SYNC}?operationId=1a") => {
             Some(reply(303, &[("location", "/operations/2")], "<html>moved</html>"))
@@ -51,14 +51,14 @@ async fn sync_is_polled_at_each_next_location() {
         _ => None,
     })
     .await;
-    let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+    let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
     let Submission::Accepted { id, location, retry_after, .. } = submission else { panic!("{submission:?}") };
     assert_eq!((id.as_str(), retry_after), ("1a", Some(Duration::from_secs(3))));
-    assert!(stage.requests()[1].head.to_ascii_lowercase().contains("content-length: 0"), "{}", stage.requests()[1].head);
+    assert!(fake.requests()[1].head.to_ascii_lowercase().contains("content-length: 0"), "{}", fake.requests()[1].head);
     let mut operation_ref = OperationRef { id, location };
     let mut waits = Vec::new();
     loop {
-        let PollResult::Found { operation, retry_after, location } = look(&stage, &operation_ref).await else { panic!() };
+        let PollResult::Found { operation, retry_after, location } = poll(&fake, &operation_ref).await else { panic!() };
         waits.push(retry_after.map(|wait| wait.as_secs()));
         if operation.phase == Phase::Succeeded {
             break;
@@ -66,58 +66,58 @@ async fn sync_is_polled_at_each_next_location() {
         operation_ref.location = location;
     }
     assert_eq!(waits, [Some(30), Some(4), None]);
-    let calls: Vec<String> = stage.requests().into_iter().map(|request| request.line).filter(|line| line.contains(SERVER)).collect();
+    let calls: Vec<String> = fake.requests().into_iter().map(|request| request.line).filter(|line| line.contains(SERVER)).collect();
     assert_eq!(calls.len(), 4, "each URL once: {calls:?}");
 }
 
 #[tokio::test]
 async fn no_token_is_sent_to_a_location_on_another_host() {
-    let there = format!("https://{EVIL}/sync/1a");
+    let there = format!("https://{OTHER_HOST}/sync/1a");
     let foreign = there.clone();
-    let stage = stage(move |method, path| match (method, path) {
+    let fake = fake(move |method, path| match (method, path) {
         ("POST", _) => Some(reply(202, &[("location", &foreign)], r#"{"operationId":"1a"}"#)),
         (_, "/moved") => Some(reply(303, &[("location", &foreign)], "")),
         (_, path) if path == format!("{SYNC}?operationId=1a") => Some(reply(200, &[("location", &foreign)], r#"{"syncstate":0}"#)),
         _ => None,
     })
     .await;
-    let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+    let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
     assert!(matches!(&submission, Submission::Accepted { location: None, .. }), "{submission:?}");
     // A record that another client has edited. The operator polls by id instead.
     for location in [there.as_str(), "http://westus.asazure.windows.net/sync", "//evil.example.com/x", "https://"] {
-        let seen = look(&stage, &operation_ref("1a", Some(location))).await;
+        let seen = poll(&fake, &operation_ref("1a", Some(location))).await;
         assert!(matches!(&seen, PollResult::Found { location: None, .. }), "{location}: {seen:?}");
     }
-    let seen = look(&stage, &operation_ref("1a", Some("/moved"))).await;
+    let seen = poll(&fake, &operation_ref("1a", Some("/moved"))).await;
     assert!(matches!(&seen, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
-    assert_eq!(stage.requests().iter().filter(|request| request.line.contains(EVIL)).count(), 0);
+    assert_eq!(fake.requests().iter().filter(|request| request.line.contains(OTHER_HOST)).count(), 0);
 }
 
 #[tokio::test]
 async fn expired_location_does_not_end_its_sync() {
-    let stage =
-        stage(|_, path| (path == format!("{SYNC}?operationId=1a")).then(|| reply(200, &[], r#"{"operationId":"1a","syncstate":0}"#))).await;
-    assert_eq!(phase(&look(&stage, &operation_ref("1a", Some("/operations/9"))).await), Phase::InProgress);
-    assert_eq!(look(&stage, &operation_ref("2b", Some("/operations/9"))).await, PollResult::NotFound);
+    let fake =
+        fake(|_, path| (path == format!("{SYNC}?operationId=1a")).then(|| reply(200, &[], r#"{"operationId":"1a","syncstate":0}"#))).await;
+    assert_eq!(phase(&poll(&fake, &operation_ref("1a", Some("/operations/9"))).await), Phase::InProgress);
+    assert_eq!(poll(&fake, &operation_ref("2b", Some("/operations/9"))).await, PollResult::NotFound);
 }
 
 #[tokio::test]
 async fn responses_are_bounded_and_lost_ones_are_unknown() {
     let endless = || Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536));
-    let stage = stage(move |_, _| Some(endless())).await;
-    let seen = look(&stage, &operation_ref("1a", None)).await;
+    let fake = fake(move |_, _| Some(endless())).await;
+    let seen = poll(&fake, &operation_ref("1a", None)).await;
     assert!(matches!(&seen, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
-    let listing = stage.model().prepare().await.unwrap().list(OperationKind::Sync, window()).await;
+    let listing = fake.model().prepare().await.unwrap().list(OperationKind::Sync, window()).await;
     assert_eq!(listing.unwrap_err().kind, ServiceErrorKind::InvalidResponse);
-    let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+    let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
     assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
 
     for reply in [Reply::Close, Reply::Write("HTTP/1.1 20".to_owned()), reply(502, &[], "<html>")] {
         let reply = parking_lot::Mutex::new(Some(reply));
-        let stage = self::stage(move |method, _| (method == "POST").then(|| reply.lock().take().unwrap_or(Reply::Close))).await;
-        let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+        let fake = self::fake(move |method, _| (method == "POST").then(|| reply.lock().take().unwrap_or(Reply::Close))).await;
+        let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
         assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
-        assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
+        assert_eq!(fake.count(&format!("POST {SERVER}")), 1);
     }
 }
 
@@ -125,8 +125,8 @@ async fn responses_are_bounded_and_lost_ones_are_unknown() {
 async fn sync_of_lost_response_is_found_by_its_start() {
     let start = Timestamp::now().to_string();
     let body = format!(r#"{{"operationId":"1a","StartedAt":"{}","syncstate":0}}"#, start.trim_end_matches('Z'));
-    let stage = stage(move |method, path| (method == "GET" && path == SYNC).then(|| reply(200, &[], &body))).await;
-    let listing = stage.model().prepare().await.unwrap().list(OperationKind::Sync, window()).await.unwrap();
+    let fake = fake(move |method, path| (method == "GET" && path == SYNC).then(|| reply(200, &[], &body))).await;
+    let listing = fake.model().prepare().await.unwrap().list(OperationKind::Sync, window()).await.unwrap();
     let ids: Vec<_> = listing.operations.iter().map(|operation| operation.id.as_str()).collect();
     assert_eq!((ids, listing.truncated), (vec!["1a"], false));
 }
@@ -139,8 +139,8 @@ async fn running_operation_is_busy() {
         (400, r#"{"code":"BadRequest","message":"A synchronization is already in progress."}"#),
     ];
     for (status, body) in rows {
-        let stage = stage(move |method, _| (method == "POST").then(|| reply(status, &[], body))).await;
-        let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
+        let fake = fake(move |method, _| (method == "POST").then(|| reply(status, &[], body))).await;
+        let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
         assert!(matches!(submission, Submission::Busy { .. }), "{status} {body}: {submission:?}");
     }
 }
@@ -155,7 +155,7 @@ async fn query_scale_out_is_requested_and_polled_as_documented() {
         )
     };
     let looks = std::sync::atomic::AtomicU64::new(5);
-    let stage = Stage::new(move |request| {
+    let fake = FakeAzure::new(move |request| {
         if request.line == format!("POST {base}/sync") {
             return Some(reply(200, &[], &body(5)));
         }
@@ -163,15 +163,15 @@ async fn query_scale_out_is_requested_and_polled_as_documented() {
         (request.line == format!("GET {base}/syncStatus")).then(|| reply(200, &[("retry-after", "2")], &body(next())))
     })
     .await;
-    let model = power_bi_of(&stage.azure(stage.settings()));
+    let model = power_bi_of(&fake.azure(fake.settings()));
     let submission = model.prepare().await.unwrap().submit(&Request::Sync).await;
     let Submission::Accepted { id, location: None, .. } = submission else { panic!("{submission:?}") };
     assert!(id.as_str().starts_with("scaleout-7-"), "{id}");
     let mut phases = Vec::new();
     for _ in 0..3 {
         // Only the id is kept, and is sufficient after a restart.
-        let model = power_bi_of(&stage.azure(stage.settings()));
-        phases.push(phase(&model.prepare().await.unwrap().look(OperationKind::Sync, &OperationRef::by_id(id.clone())).await));
+        let model = power_bi_of(&fake.azure(fake.settings()));
+        phases.push(phase(&model.prepare().await.unwrap().poll(OperationKind::Sync, &OperationRef::by_id(id.clone())).await));
     }
     assert_eq!(phases, [Phase::InProgress, Phase::InProgress, Phase::Succeeded]);
     let listing = model.prepare().await.unwrap().list(OperationKind::Sync, window()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::fake_azure::{ENTRA, EVIL, Reply, SECRET, SERVER, Stage, model_of, reply};
+use super::fake_azure::{ENTRA, FakeAzure, OTHER_HOST, Reply, SECRET, SERVER, model_of, reply};
 use crate::operation::{OperationId, OperationKind, OperationRef, PollResult, ServiceErrorKind};
 
 fn asked(line: &str) -> bool {
@@ -11,13 +11,13 @@ fn asked(line: &str) -> bool {
 
 #[tokio::test]
 async fn token_is_requested_as_documented_and_reused() {
-    let stage = Stage::new(|_| None).await;
-    let mut settings = stage.settings();
+    let fake = FakeAzure::new(|_| None).await;
+    let mut settings = fake.settings();
     settings.max_calls_per_server = 50;
-    let model = model_of(&stage.azure(settings));
+    let model = model_of(&fake.azure(settings));
     let calls = futures::future::join_all((0..50).map(|_| model.prepare())).await;
     assert!(calls.iter().all(Result::is_ok));
-    let requests = stage.requests();
+    let requests = fake.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].line, format!("POST {ENTRA}/f089354e-8366-4e18-aea3-4cb4a3a50b48/oauth2/v2.0/token"));
     assert!(requests[0].body.contains("scope=https%3A%2F%2F*.asazure.windows.net%2F.default"), "{}", requests[0].body);
@@ -29,58 +29,60 @@ async fn token_is_requested_as_documented_and_reused() {
 async fn rejected_secret_is_explained_and_not_retried() {
     let body =
         r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret.\r\nTrace ID: 1","error_codes":[7000215]}"#;
-    let stage = Stage::new(move |request| asked(&request.line).then(|| reply(401, &[], body))).await;
-    let model = stage.model();
+    let fake = FakeAzure::new(move |request| asked(&request.line).then(|| reply(401, &[], body))).await;
+    let model = fake.model();
     for _ in 0..3 {
         let error = model.prepare().await.unwrap_err();
         assert_eq!((error.kind, error.retry_after), (ServiceErrorKind::CredentialsRefused, None));
         assert!(error.message.ends_with("into clientSecret (AADSTS7000215)"), "{}", error.message);
     }
-    assert_eq!(stage.requests().len(), 1);
+    assert_eq!(fake.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn failing_identity_provider_is_retried_with_backoff() {
-    let stage = Stage::new(|request| asked(&request.line).then(|| reply(503, &[("content-type", "text/html")], "<html>down</html>"))).await;
-    let model = stage.model();
+    let fake =
+        FakeAzure::new(|request| asked(&request.line).then(|| reply(503, &[("content-type", "text/html")], "<html>down</html>"))).await;
+    let model = fake.model();
     for _ in 0..3 {
         let error = model.prepare().await.unwrap_err();
         assert_eq!(error.kind, ServiceErrorKind::ServerError);
         assert!(error.retry_after.is_some());
     }
-    assert_eq!(stage.requests().len(), 1);
+    assert_eq!(fake.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn lost_token_response_is_requested_once_more() {
     let count = AtomicUsize::new(0);
-    let stage =
-        Stage::new(move |request| (asked(&request.line) && count.fetch_add(1, Ordering::Relaxed) == 0).then_some(Reply::Close)).await;
-    assert!(stage.model().prepare().await.is_ok());
-    assert_eq!(stage.requests().len(), 2);
+    let fake =
+        FakeAzure::new(move |request| (asked(&request.line) && count.fetch_add(1, Ordering::Relaxed) == 0).then_some(Reply::Close)).await;
+    assert!(fake.model().prepare().await.is_ok());
+    assert_eq!(fake.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn no_secret_follows_a_redirect() {
-    let there = format!("https://{EVIL}/token");
-    let stage = Stage::new(move |request| asked(&request.line).then(|| reply(307, &[("location", &there)], ""))).await;
-    let error = stage.model().prepare().await.unwrap_err();
+    let there = format!("https://{OTHER_HOST}/token");
+    let fake = FakeAzure::new(move |request| asked(&request.line).then(|| reply(307, &[("location", &there)], ""))).await;
+    let error = fake.model().prepare().await.unwrap_err();
     assert_eq!(error.kind, ServiceErrorKind::InvalidResponse);
-    assert_eq!(stage.requests().len(), 1);
+    assert_eq!(fake.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn rejected_token_is_replaced_once() {
-    let stage =
-        Stage::new(|request| request.line.starts_with(&format!("GET {SERVER}")).then(|| reply(401, &[("www-authenticate", "Bearer")], "")))
-            .await;
-    let model = stage.model();
+    let fake = FakeAzure::new(|request| {
+        request.line.starts_with(&format!("GET {SERVER}")).then(|| reply(401, &[("www-authenticate", "Bearer")], ""))
+    })
+    .await;
+    let model = fake.model();
     let id = OperationId::parse("1").unwrap();
     for _ in 0..4 {
-        let look = model.prepare().await.unwrap().look(OperationKind::Refresh, &OperationRef::by_id(id.clone())).await;
-        assert!(matches!(&look, PollResult::Failed(error) if error.kind == ServiceErrorKind::AccessDenied), "{look:?}");
+        let poll = model.prepare().await.unwrap().poll(OperationKind::Refresh, &OperationRef::by_id(id.clone())).await;
+        assert!(matches!(&poll, PollResult::Failed(error) if error.kind == ServiceErrorKind::AccessDenied), "{poll:?}");
     }
-    assert_eq!(stage.requests().iter().filter(|request| asked(&request.line)).count(), 2);
+    assert_eq!(fake.requests().iter().filter(|request| asked(&request.line)).count(), 2);
 }
 
 #[tokio::test]
@@ -88,42 +90,42 @@ async fn previously_accepted_token_has_expired() {
     // Valid for two polls, then rejected: once if the token expired, or permanently if a permission was lost.
     for (refusals, then) in [(1, None), (9, Some(ServiceErrorKind::AccessDenied))] {
         let looks = AtomicUsize::new(0);
-        let stage = Stage::new(move |request| {
-            let look = request.line.starts_with(&format!("GET {SERVER}")).then(|| looks.fetch_add(1, Ordering::Relaxed))?;
-            let refused = (2..2 + refusals).contains(&look);
+        let fake = FakeAzure::new(move |request| {
+            let poll = request.line.starts_with(&format!("GET {SERVER}")).then(|| looks.fetch_add(1, Ordering::Relaxed))?;
+            let refused = (2..2 + refusals).contains(&poll);
             Some(if refused { reply(401, &[("www-authenticate", "Bearer")], "") } else { reply(200, &[], r#"{"status":"inProgress"}"#) })
         })
         .await;
-        let model = stage.model();
+        let model = fake.model();
         let mut seen = Vec::new();
         for _ in 0..4 {
             let operation_ref = OperationRef::by_id(OperationId::parse("1").unwrap());
-            seen.push(match model.prepare().await.unwrap().look(OperationKind::Refresh, &operation_ref).await {
+            seen.push(match model.prepare().await.unwrap().poll(OperationKind::Refresh, &operation_ref).await {
                 PollResult::Failed(error) => Some(error.kind),
                 _ => None,
             });
         }
         assert_eq!(seen, [None, None, Some(ServiceErrorKind::ServerError), then], "{refusals}");
-        assert_eq!(stage.requests().iter().filter(|request| asked(&request.line)).count(), 2);
+        assert_eq!(fake.requests().iter().filter(|request| asked(&request.line)).count(), 2);
     }
 }
 
 #[tokio::test]
 async fn unknown_authority_is_reported_with_remedy() {
-    let stage = Stage::new(|_| None).await;
-    let mut settings = stage.settings();
+    let fake = FakeAzure::new(|_| None).await;
+    let mut settings = fake.settings();
     settings.extra_ca_pem = None;
-    let error = model_of(&stage.azure(settings)).prepare().await.unwrap_err();
+    let error = model_of(&fake.azure(settings)).prepare().await.unwrap_err();
     assert_eq!(error.kind, ServiceErrorKind::Unreachable);
     assert!(error.message.contains("--extra-ca-file"), "{}", error.message);
 }
 
 #[tokio::test]
 async fn printed_values_contain_no_secret() {
-    let stage = Stage::new(|_| None).await;
-    let azure = stage.azure(stage.settings());
+    let fake = FakeAzure::new(|_| None).await;
+    let azure = fake.azure(fake.settings());
     let model = model_of(&azure);
     let call = model.prepare().await.unwrap();
-    let printed = format!("{:?} {azure:?} {model:?} {call:?}", stage.settings());
+    let printed = format!("{:?} {azure:?} {model:?} {call:?}", fake.settings());
     assert!(!printed.contains("planted"), "{printed}");
 }

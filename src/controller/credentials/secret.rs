@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use super::error::{NoIdentity, blocker, unread};
 use super::rbac_hint::Grants;
 use crate::api::Reason;
-use crate::azure::identity::{Identity, Spelling, value};
+use crate::azure::identity::{FieldNames, Identity, value};
 use crate::controller::cluster::resource_api::CALL;
 use crate::controller::cluster::timeout::bounded;
 
@@ -59,7 +59,7 @@ pub(crate) fn identity_of(name: &str, secret: &Secret, now: Timestamp) -> Result
     };
     let required = |key: &str| text(key)?.ok_or_else(|| format!("Secret {name} has no {key}: add {KEYS}"));
     let (tenant, client) = (required("tenantId")?, required("clientId")?);
-    let keys = Spelling::SECRET_KEYS;
+    let keys = FieldNames::SECRET_KEYS;
     let identity = match (text("clientSecret")?, text("clientCertificate")?) {
         (Some(_), Some(_)) => {
             return Err(format!("Secret {name} has both a clientSecret and a clientCertificate: keep only the one to use"));

@@ -15,7 +15,7 @@ use kube::{Api, Client, ResourceExt as _};
 use super::error::{NoIdentity, blocker, unread};
 use super::rbac_hint::Grants;
 use crate::api::Reason;
-use crate::azure::identity::{AUDIENCE, AssertionSource, Identity, SecretText, Spelling, value};
+use crate::azure::identity::{AUDIENCE, AssertionSource, FieldNames, Identity, SecretText, value};
 use crate::controller::cluster::resource_api::CALL;
 use crate::controller::cluster::timeout::bounded;
 use crate::operation::{ServiceError, ServiceErrorKind};
@@ -24,7 +24,7 @@ const CLIENT: &str = "azure.workload.identity/client-id";
 const TENANT: &str = "azure.workload.identity/tenant-id";
 
 /// The names of the annotations in messages. There is neither a secret nor a certificate.
-const ANNOTATIONS: Spelling = Spelling {
+const ANNOTATIONS: FieldNames = FieldNames {
     tenant: "its annotation azure.workload.identity/tenant-id",
     client: "its annotation azure.workload.identity/client-id",
     secret: "no secret",

@@ -102,7 +102,7 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
     let seen = match call {
         Call::Submit(request) => Observation::Submission(service.submit(request).await),
         Call::ResolveModel => Observation::ModelResolved(service.resolve().await),
-        Call::Poll(kind, operation) => Observation::Polled(service.look(*kind, operation).await),
+        Call::Poll(kind, operation) => Observation::Polled(service.poll(*kind, operation).await),
         Call::List(kind, intent) => {
             let result = service.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);

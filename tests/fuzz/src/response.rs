@@ -9,7 +9,7 @@
 //!
 //! The word after the status is what went wrong with the body, where something did: `broken`, `slow`, `large` or `compressed`.
 
-use tabular_operator::azure::fuzzing::{BodyFault, Heard};
+use tabular_operator::azure::fuzzing::{BodyFault, ServiceResponse};
 
 /// How many headers are read; HTTP clients have a limit too.
 const MAX_HEADERS: usize = 40;
@@ -18,7 +18,7 @@ const MAX_HEADERS: usize = 40;
 #[derive(Debug)]
 pub struct ResponseInput<'a> {
     /// As the operator has it.
-    pub response: Heard,
+    pub response: ServiceResponse,
     /// Its status.
     pub status: u16,
     /// Its body.
@@ -52,7 +52,7 @@ impl<'a> ResponseInput<'a> {
             let header = colon.and_then(|colon| Some((std::str::from_utf8(&head[..colon]).ok()?, head[colon + 1..].trim_ascii())));
             headers.extend(header.filter(|_| headers.len() < MAX_HEADERS));
         }
-        Some(Self { response: Heard::new(status, &headers, rest, fault), status, body: rest, has_body_fault: fault.is_some() })
+        Some(Self { response: ServiceResponse::new(status, &headers, rest, fault), status, body: rest, has_body_fault: fault.is_some() })
     }
 
     /// Whether the status is 2xx.

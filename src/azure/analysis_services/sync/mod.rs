@@ -7,4 +7,4 @@ mod protocol;
 pub(in crate::azure) mod responses;
 mod status;
 
-pub(in crate::azure) use protocol::{list, look, submit};
+pub(in crate::azure) use protocol::{list, poll, submit};

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::status::Status;
-use crate::azure::classify::{self, Word};
-use crate::azure::http::location::{self, Target};
-use crate::azure::http::{Answer, text};
+use crate::azure::classify::{self, ResponseKind};
+use crate::azure::http::location::{self, LocationTarget};
+use crate::azure::http::{Response, text};
 use crate::operation::{
     Operation, OperationId, OperationRef, Origin, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission,
 };
@@ -17,58 +17,58 @@ use crate::operation::{
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 
 /// Maximum length of a recorded `Location`, as documented in [`OperationRef`].
-const LONGEST_LOCATION: usize = 2048;
+const MAX_LOCATION_LENGTH: usize = 2048;
 
 /// Prefix of an id that is not the service's id of the sync, but the id of the call that started it. The state at its `Location` counts as
 /// this sync, independent of the id in it.
-const OF_THE_CALL: &str = "request-";
+const CALL_ID_PREFIX: &str = "request-";
 
 /// The result of a submission with a 2xx response: 202 is a sync, and so is any response with an id. Another 2xx means that there is no
 /// replica (seen in Microsoft's own client).
-pub(in crate::azure) fn accepted(answer: &Answer, called: &Url) -> Submission {
-    let next = next(answer, called);
+pub(in crate::azure) fn accepted(response: &Response, called: &Url) -> Submission {
+    let next = next(response, called);
     let in_location = next.as_ref().and_then(id_in);
-    let in_body = if answer.is_page() { None } else { classify::body_id(ServiceKind::AnalysisServices, answer) };
+    let in_body = if response.is_page() { None } else { classify::body_id(ServiceKind::AnalysisServices, response) };
     let named = in_location.or(in_body);
-    if answer.status != 202 && next.is_none() && named.is_none() {
-        if answer.is_page() || answer.fault.is_some() || answer.location().is_some() || says_otherwise(answer) {
-            return classify::unnamed(answer);
+    if response.status != 202 && next.is_none() && named.is_none() {
+        if response.is_page() || response.fault.is_some() || response.location().is_some() || contradicts_success(response) {
+            return classify::accepted_without_id(response);
         }
         return Submission::NothingToDo { message: "the server has no read-only replica, so there is nothing to synchronize".to_owned() };
     }
-    let of_the_call = || {
-        let believed = !answer.is_page() && answer.fault.is_none();
-        let id = classify::request_id(answer).filter(|_| believed);
+    let from_call_id = || {
+        let believed = !response.is_page() && response.fault.is_none();
+        let id = classify::request_id(response).filter(|_| believed);
         // If the service returns a URL without an id, the URL is sufficient for following the sync.
         let id = id.map(|id| id.to_string()).or_else(|| next.as_ref().map(|_| uuid::Uuid::new_v4().to_string()));
-        id.and_then(|id| OperationId::parse(&format!("{OF_THE_CALL}{id}")))
+        id.and_then(|id| OperationId::parse(&format!("{CALL_ID_PREFIX}{id}")))
     };
-    let Some(id) = named.or_else(of_the_call) else {
-        return classify::unnamed(answer);
+    let Some(id) = named.or_else(from_call_id) else {
+        return classify::accepted_without_id(response);
     };
-    let retry_after = answer.retry_after().or((answer.status == 202).then_some(DEFAULT_WAIT));
-    Submission::Accepted { id, location: next.map(String::from), activity_id: answer.activity_id(), retry_after }
+    let retry_after = response.retry_after().or((response.status == 202).then_some(DEFAULT_WAIT));
+    Submission::Accepted { id, location: next.map(String::from), activity_id: response.activity_id(), retry_after }
 }
 
 /// Whether the body of a success contradicts it: an error, or a sync that has not ended.
-fn says_otherwise(answer: &Answer) -> bool {
-    if let Some(status) = Status::read(answer.text()).filter(|_| answer.is_object()) {
+fn contradicts_success(response: &Response) -> bool {
+    if let Some(status) = Status::read(response.text()).filter(|_| response.is_object()) {
         return status.phase != Phase::Succeeded;
     }
-    let complaint = answer.complaint();
-    answer.is_object() && !(complaint.code.is_empty() && complaint.message.is_empty())
+    let summary = response.error_summary();
+    response.is_object() && !(summary.code.is_empty() && summary.message.is_empty())
 }
 
 /// The URL of the next poll, if the response contains one on the called host.
-fn next(answer: &Answer, called: &Url) -> Option<Url> {
-    match location::target(answer.location()?, called) {
+fn next(response: &Response, called: &Url) -> Option<Url> {
+    match location::target(response.location()?, called) {
         // The URL is written to the status, so one that contains our token is ignored.
-        Target::Here(url) if url.as_str().len() <= LONGEST_LOCATION && !text::token_like(url.as_str()) => Some(url),
-        Target::Elsewhere(host) => {
-            tracing::warn!(host = text::cut(&host, 253), "ignoring a Location on another host in a response about a sync");
+        LocationTarget::SameOrigin(url) if url.as_str().len() <= MAX_LOCATION_LENGTH && !text::contains_token(url.as_str()) => Some(url),
+        LocationTarget::OtherOrigin(host) => {
+            tracing::warn!(host = text::truncate(&host, 253), "ignoring a Location on another host in a response about a sync");
             None
         }
-        Target::Here(_) | Target::Nonsense => None,
+        LocationTarget::SameOrigin(_) | LocationTarget::Invalid => None,
     }
 }
 
@@ -85,69 +85,69 @@ fn id_in(url: &Url) -> Option<OperationId> {
 }
 
 /// The recorded `Location`, if a token may be sent there. Anyone with permission to write the resource can edit the record.
-pub(in crate::azure) fn stored(operation: &OperationRef, sync: &Url) -> Option<Url> {
+pub(in crate::azure) fn recorded_location(operation: &OperationRef, sync: &Url) -> Option<Url> {
     match location::target(operation.location.as_deref()?, sync) {
-        Target::Here(url) => Some(url),
-        Target::Elsewhere(_) | Target::Nonsense => None,
+        LocationTarget::SameOrigin(url) => Some(url),
+        LocationTarget::OtherOrigin(_) | LocationTarget::Invalid => None,
     }
 }
 
 /// `GET sync?operationId=<id>`, which is documented. An id is safe in a query.
 pub(super) fn by_id(sync: &Url, id: &OperationId) -> Url {
     let mut url = sync.clone();
-    url.set_query(Some(&format!("operationId={}", own(id).0)));
+    url.set_query(Some(&format!("operationId={}", service_id(id).0)));
     url
 }
 
 /// The id without the prefix for the id of a call, and whether it had the prefix.
-fn own(id: &OperationId) -> (&str, bool) {
-    id.as_str().strip_prefix(OF_THE_CALL).map_or((id.as_str(), false), |id| (id, true))
+fn service_id(id: &OperationId) -> (&str, bool) {
+    id.as_str().strip_prefix(CALL_ID_PREFIX).map_or((id.as_str(), false), |id| (id, true))
 }
 
 /// The result of a poll. `named_by_service` states that the service returned this URL for this sync.
-pub(in crate::azure) fn seen(answer: &Answer, called: &Url, asked: &OperationId, named_by_service: bool) -> PollResult {
+pub(in crate::azure) fn poll_result(response: &Response, called: &Url, asked: &OperationId, named_by_service: bool) -> PollResult {
     let service = ServiceKind::AnalysisServices;
-    let complaint = answer.complaint_unless_done();
-    let next = next(answer, called);
-    let word = match classify::word(answer, &complaint) {
-        Word::Done | Word::Moved if answer.status == 303 && next.is_some() => {
-            return under_way(answer, asked, next);
+    let summary = response.error_summary_unless_success();
+    let next = next(response, called);
+    let kind = match classify::response_kind(response, &summary) {
+        ResponseKind::Success | ResponseKind::Redirect if response.status == 303 && next.is_some() => {
+            return running(response, asked, next);
         }
-        word => word,
+        kind => kind,
     };
-    match word {
-        Word::Done => {}
-        Word::NotFound => return PollResult::NotFound,
-        word => return PollResult::Failed(classify::error_of(service, word, answer, &complaint)),
+    match kind {
+        ResponseKind::Success => {}
+        ResponseKind::NotFound => return PollResult::NotFound,
+        kind => return PollResult::Failed(classify::error_of(service, kind, response, &summary)),
     }
-    if let Some(fault) = answer.fault {
+    if let Some(fault) = response.fault {
         return PollResult::Failed(classify::body_error(fault));
     }
-    if answer.is_page() {
-        return PollResult::Failed(classify::error_of(service, Word::Foreign, answer, &complaint));
+    if response.is_page() {
+        return PollResult::Failed(classify::error_of(service, ResponseKind::NotFromService, response, &summary));
     }
     let invalid = |message: &str| PollResult::Failed(classify::service_error(ServiceErrorKind::InvalidResponse, message.to_owned()));
-    let Some(status) = Status::read(answer.text()) else {
+    let Some(status) = Status::read(response.text()) else {
         // 202 means that the sync is running. Its body may be empty.
-        return if answer.status == 202 {
-            under_way(answer, asked, next)
+        return if response.status == 202 {
+            running(response, asked, next)
         } else {
             invalid("the response of the service is not the status of a sync")
         };
     };
-    let (id, of_the_call) = own(asked);
+    let (id, from_call_id) = service_id(asked);
     let another = status.id.as_ref().is_some_and(|shown| !shown.same(id));
-    if another && !(of_the_call && named_by_service) {
+    if another && !(from_call_id && named_by_service) {
         return invalid("the service returned the status of another sync");
     }
     let over = status.phase.ended();
-    let retry_after = answer.retry_after().or((answer.status == 202 && !over).then_some(DEFAULT_WAIT));
-    let operation = status.operation(asked.clone(), answer.activity_id());
+    let retry_after = response.retry_after().or((response.status == 202 && !over).then_some(DEFAULT_WAIT));
+    let operation = status.operation(asked.clone(), response.activity_id());
     PollResult::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
 }
 
 /// A running sync without further details.
-fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> PollResult {
+fn running(response: &Response, asked: &OperationId, next: Option<Url>) -> PollResult {
     let operation = Operation {
         id: asked.clone(),
         phase: Phase::InProgress,
@@ -157,12 +157,12 @@ fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> PollRes
         refresh_type: None,
         objects: Vec::new(),
         messages: Vec::new(),
-        activity_id: answer.activity_id(),
+        activity_id: response.activity_id(),
         failure: None,
         origin: Origin::Client,
         incomplete: false,
     };
-    let retry_after = answer.retry_after().or(Some(DEFAULT_WAIT));
+    let retry_after = response.retry_after().or(Some(DEFAULT_WAIT));
     PollResult::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
 }
 
@@ -170,27 +170,27 @@ fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> PollRes
 ///
 /// The response without any sync is not documented. 404, 204, an empty response and an empty object all count as no sync. If the server
 /// does not exist, the next submission reports it.
-pub(in crate::azure) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
+pub(in crate::azure) fn listed(response: &Response, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
     let service = ServiceKind::AnalysisServices;
-    let complaint = answer.complaint_unless_done();
-    match classify::word(answer, &complaint) {
-        Word::Done => {}
-        Word::NotFound => return Ok((Vec::new(), false)),
-        word => return Err(classify::error_of(service, word, answer, &complaint)),
+    let summary = response.error_summary_unless_success();
+    match classify::response_kind(response, &summary) {
+        ResponseKind::Success => {}
+        ResponseKind::NotFound => return Ok((Vec::new(), false)),
+        kind => return Err(classify::error_of(service, kind, response, &summary)),
     }
-    if let Some(fault) = answer.fault {
+    if let Some(fault) = response.fault {
         return Err(classify::body_error(fault));
     }
-    if answer.is_page() {
-        return Err(classify::error_of(service, Word::Foreign, answer, &complaint));
+    if response.is_page() {
+        return Err(classify::error_of(service, ResponseKind::NotFromService, response, &summary));
     }
-    if answer.text().is_empty() {
+    if response.text().is_empty() {
         return Ok((Vec::new(), false));
     }
-    let statuses = Status::read_all(answer.text()).ok_or_else(|| {
+    let statuses = Status::read_all(response.text()).ok_or_else(|| {
         classify::service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not the status of a sync".to_owned())
     })?;
-    let (mut operations, mut doubt) = (Vec::new(), false);
+    let (mut operations, mut inconclusive) = (Vec::new(), false);
     for status in statuses {
         // Without a start, the sync started no later than its last update.
         let before = status.started.or(status.updated.filter(|_| status.phase.ended())).is_some_and(|moment| moment < since);
@@ -198,13 +198,13 @@ pub(in crate::azure) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec
             continue;
         }
         match status.id.clone() {
-            Some(id) => operations.push(status.operation(id, answer.activity_id())),
+            Some(id) => operations.push(status.operation(id, response.activity_id())),
             // An ended sync without an id is also how the service shows that there is none.
-            None => doubt |= !status.phase.ended(),
+            None => inconclusive |= !status.phase.ended(),
         }
     }
     operations.sort_by_key(|operation| std::cmp::Reverse(operation.start.unwrap_or(Timestamp::MAX)));
-    Ok((operations, doubt))
+    Ok((operations, inconclusive))
 }
 
 #[cfg(test)]

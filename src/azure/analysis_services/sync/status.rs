@@ -12,7 +12,7 @@ use crate::azure::http::timestamp;
 use crate::operation::{Operation, OperationId, Origin, Phase, ServiceMessage};
 
 /// Maximum number of items of a list. The service is documented to return one.
-const MOST: usize = 50;
+const MAX_ITEMS: usize = 50;
 
 /// One status: `{operationId, database, UpdatedAt, StartedAt, syncstate, details}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Status {
     pub(super) fn read_all(body: &[u8]) -> Option<Vec<Self>> {
         if body.first() == Some(&b'[') {
             let mut json = serde_json::Deserializer::from_slice(body);
-            let list = List { limit: MOST, keep: StatusFields::status, of: PhantomData }.deserialize(&mut json).ok()?;
+            let list = List { limit: MAX_ITEMS, keep: StatusFields::status, of: PhantomData }.deserialize(&mut json).ok()?;
             return json.end().ok().map(|()| list);
         }
         let Object(fields) = serde_json::from_slice::<Object<StatusFields>>(body).ok()?;
@@ -95,7 +95,7 @@ impl StatusFields {
         let word = self.state.at_most(64)?;
         let (phase, service_status) = state(&word);
         let severity = if phase == Phase::Failed { "Error" } else { "Warning" };
-        let messages: Messages = self.details.iter().filter_map(|error| error.message(severity)).collect();
+        let messages: Messages = self.details.iter().filter_map(|error| error.service_message(severity)).collect();
         let moment = |text: Text| text.0.as_deref().and_then(timestamp::moment);
         Some(Status {
             // The empty GUID is no id.

@@ -37,18 +37,18 @@ fn capacity_limit_is_recognized_in_every_wording() {
         for body in both(code, text) {
             for status in [400, 403, 429, 503] {
                 for headers in [&[] as Lines, &[("retry-after", "30")]] {
-                    let answer = answer(status, headers, &body);
-                    let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+                    let response = response(status, headers, &body);
+                    let words = (submitted(&response), seen(&response), cancelled(&response));
                     let limit = "CapacityExceeded".to_owned();
                     assert_eq!(words, (format!("refused {limit}"), limit.clone(), limit), "{status} {body}");
-                    let kind = list_error(ServiceKind::PowerBi, &answer).kind;
+                    let kind = list_error(ServiceKind::PowerBi, &response).kind;
                     assert_eq!(format!("{kind:?}"), "CapacityExceeded", "{status} {body}");
                 }
             }
         }
     }
     for (status, body) in [(400, ""), (429, ""), (503, ""), (503, "{}"), (429, PAGE), (503, "busy")] {
-        assert_eq!(submitted(&answer(status, &[HEADER], body)), "refused CapacityExceeded", "{status} {body}");
+        assert_eq!(submitted(&response(status, &[HEADER], body)), "refused CapacityExceeded", "{status} {body}");
     }
 }
 
@@ -58,13 +58,13 @@ fn capacity_limit_is_certain_only_in_service_format() {
         // Another 5xx may come from a gateway that repeats the request.
         for status in [500, 502, 504] {
             for body in both(code, text) {
-                assert_eq!(submitted(&answer(status, &[], &body)), "unanswered", "{status} {body}");
+                assert_eq!(submitted(&response(status, &[], &body)), "unanswered", "{status} {body}");
             }
         }
-        assert_eq!(submitted(&answer(503, &[], &format!("Service unavailable: {code} {text}"))), "unanswered", "{code} {text}");
-        assert_eq!(submitted(&answer(503, &[HTML], &format!("<html>{code} {text}</html>"))), "unanswered", "{code} {text}");
+        assert_eq!(submitted(&response(503, &[], &format!("Service unavailable: {code} {text}"))), "unanswered", "{code} {text}");
+        assert_eq!(submitted(&response(503, &[HTML], &format!("<html>{code} {text}</html>"))), "unanswered", "{code} {text}");
     }
-    assert_eq!(submitted(&answer(503, &[], &complain("ServiceUnavailable", "Try again later."))), "unanswered");
+    assert_eq!(submitted(&response(503, &[], &complain("ServiceUnavailable", "Try again later."))), "unanswered");
 }
 
 /// A code may be nested in an error with a more general code, with a text in any language or without a text.
@@ -89,11 +89,11 @@ fn code_inside_a_general_error_is_recognized() {
             complain(outer, &format!("{german} ({inner})")),
         ];
         for body in bodies {
-            assert_eq!(submitted(&answer(status, &[], &body)), format!("refused {expected}"), "{status} {body}");
+            assert_eq!(submitted(&response(status, &[], &body)), format!("refused {expected}"), "{status} {body}");
         }
     }
     for body in [r#"{"error":"DMTS_UserNotFoundInADGraphError"}"#, r#"{"message":"DMTS_UserNotFoundInADGraphError"}"#] {
-        assert_eq!(submitted(&answer(404, &[], body)), "refused OwnerNotFound", "{body}");
+        assert_eq!(submitted(&response(404, &[], body)), "refused OwnerNotFound", "{body}");
     }
 }
 
@@ -136,16 +136,16 @@ fn throttle_quota_paused_and_capacity_are_distinct() {
     ];
     for (status, code, text, expected) in rows {
         for body in both(code, text) {
-            assert_eq!(submitted(&answer(status, &[], &body)), format!("refused {expected}"), "{status} {body}");
+            assert_eq!(submitted(&response(status, &[], &body)), format!("refused {expected}"), "{status} {body}");
         }
     }
-    assert_eq!(submitted(&answer(503, &[], &complain("RequestBlocked", ""))), "unanswered");
+    assert_eq!(submitted(&response(503, &[], &complain("RequestBlocked", ""))), "unanswered");
 }
 
 #[test]
 fn capacity_limit_has_remedy_and_text_of_service() {
     let body = format!(r#"{{"error":{}}}"#, complain("CapacityLimitExceeded", CAPACITY));
-    let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &answer(429, &[("retry-after", "90")], &body), &called()) else {
+    let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &response(429, &[("retry-after", "90")], &body), &called()) else {
         panic!()
     };
     for part in ["(HTTP 429, CapacityLimitExceeded)", "larger capacity", CAPACITY] {
@@ -176,8 +176,8 @@ fn not_found_requires_a_matching_code() {
     for code in genuine {
         for body in both(code, "") {
             for status in [404, 410] {
-                let answer = answer(status, &[], &body);
-                let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+                let response = response(status, &[], &body);
+                let words = (submitted(&response), seen(&response), cancelled(&response));
                 assert_eq!(words, ("refused NotFound".to_owned(), "gone".to_owned(), "nothing".to_owned()), "{status} {body}");
             }
         }
@@ -193,10 +193,10 @@ fn not_found_requires_a_matching_code() {
     for code in others {
         for body in both(code, "The service's own words.") {
             for status in [404, 410] {
-                let answer = answer(status, &[], &body);
-                let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+                let response = response(status, &[], &body);
+                let words = (submitted(&response), seen(&response), cancelled(&response));
                 assert_eq!(words, ("refused Rejected".to_owned(), "Rejected".to_owned(), "Rejected".to_owned()), "{status} {body}");
-                let error = list_error(ServiceKind::PowerBi, &answer);
+                let error = list_error(ServiceKind::PowerBi, &response);
                 assert_eq!(error.message, format!("the service rejects the request (HTTP {status}, {code}): The service's own words."));
             }
         }
@@ -209,14 +209,14 @@ fn missing_owner_is_reported_with_its_remedy() {
     let wrapped = r#"{"error":{"code":"DMTS_UserNotFoundInADGraphError","pbi.error":{"code":"DMTS_UserNotFoundInADGraphError","parameters":{},"details":[],"exceptionCulprit":1}}}"#;
     for body in [plain, wrapped, &wrapped.to_uppercase().replace("ERROR\":{", "error\":{").replace("\"CODE\"", "\"code\"")] {
         for status in [400, 403, 404, 410] {
-            let answer = answer(status, &[], body);
-            let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+            let response = response(status, &[], body);
+            let words = (submitted(&response), seen(&response), cancelled(&response));
             assert_eq!(
                 words,
                 ("refused OwnerNotFound".to_owned(), "OwnerNotFound".to_owned(), "OwnerNotFound".to_owned()),
                 "{status} {body}"
             );
-            let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &answer, &called()) else { panic!() };
+            let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &response, &called()) else { panic!() };
             assert!(error.message.to_lowercase().contains("dmts_usernotfoundinadgrapherror"), "{}", error.message);
             assert!(
                 error.message.contains("take over the semantic model") && !error.message.contains("check the ids"),
@@ -224,7 +224,7 @@ fn missing_owner_is_reported_with_its_remedy() {
                 error.message
             );
         }
-        assert_eq!(submitted(&answer(500, &[], body)), "unanswered");
+        assert_eq!(submitted(&response(500, &[], body)), "unanswered");
     }
 }
 
@@ -244,7 +244,9 @@ fn throttle_without_header_ends_by_its_text() {
     ];
     for (headers, text, expected) in rows {
         for body in both("TooManyRequests", text) {
-            let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &answer(429, headers, &body), &called()) else { panic!() };
+            let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &response(429, headers, &body), &called()) else {
+                panic!()
+            };
             assert_eq!(error.retry_after.map(|wait| wait.as_secs()), expected, "{headers:?} {body}");
         }
     }

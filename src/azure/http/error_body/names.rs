@@ -37,7 +37,7 @@ pub(super) const OTHERS: [&str; 12] = [
     "exceptionculprit",
 ];
 /// Names of fields that are specific to one call: suffixes, and complete names.
-pub(super) const OF_A_CALL: [&str; 6] = ["activityid", "requestid", "correlationid", "traceid", "timestamp", "dateutc"];
+pub(super) const CALL_SPECIFIC: [&str; 6] = ["activityid", "requestid", "correlationid", "traceid", "timestamp", "dateutc"];
 pub(super) const TIMES: [&str; 3] = ["time", "date", "datetime"];
 
 pub(super) fn is_known(name: &str) -> bool {
@@ -45,6 +45,6 @@ pub(super) fn is_known(name: &str) -> bool {
 }
 
 /// A name in lower case and without separators: `pbi.error`, `error_description`, `errorDescription`.
-pub(super) fn plain(name: &str) -> String {
+pub(super) fn normalized(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }

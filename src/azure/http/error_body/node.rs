@@ -6,19 +6,19 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
-use super::names::{CODES, plain};
+use super::names::{CODES, normalized};
 use crate::azure::http::text;
 
 /// Maximum length of a text in the tree, in characters.
-const LONGEST: usize = 2048;
+const MAX_LENGTH: usize = 2048;
 /// Maximum memory of one tree, in bytes.
-const BUDGET: usize = 512 * 1024;
+const MAX_TREE_BYTES: usize = 512 * 1024;
 /// The cost of an empty value.
-const VALUE: usize = 64;
+const EMPTY_VALUE_BYTES: usize = 64;
 /// Maximum nesting of values and encoded texts together.
-const DEEPEST: u8 = 32;
+const MAX_DEPTH: u8 = 32;
 /// Maximum number of opening braces of a text that are tried as the start of an object.
-const BRACES: usize = 4;
+const MAX_BRACES: usize = 4;
 
 /// The tags that the engine of both services puts around personal data.
 const TAGS: [&str; 6] = ["<oii>", "</oii>", "<pii>", "</pii>", "<ccon>", "</ccon>"];
@@ -27,7 +27,7 @@ const TAGS: [&str; 6] = ["<oii>", "</oii>", "<pii>", "</pii>", "<ccon>", "</ccon
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::azure) enum Node {
     /// `null`, a boolean, or a value that does not fit the budget.
-    Nothing,
+    Null,
     /// A number, as text.
     Number(String),
     /// One line without tokens.
@@ -38,7 +38,7 @@ pub(in crate::azure) enum Node {
     /// A text whose lines have codes: the text before them, then `{code, message}` for each line.
     Lines(Vec<Node>),
     /// An error as JSON inside a text.
-    Inside {
+    Embedded {
         before: String,
         error: Box<Node>,
         after: String,
@@ -50,27 +50,27 @@ impl Node {
     pub(super) fn is_error(&self) -> bool {
         let named =
             |name: &str| CODES.contains(&name) || ["error", "pbierror", "odataerror", "message", "errordescription"].contains(&name);
-        matches!(self, Self::Object(fields) if fields.iter().any(|(name, _)| named(&plain(name))))
+        matches!(self, Self::Object(fields) if fields.iter().any(|(name, _)| named(&normalized(name))))
     }
 
     /// Parses a text: the JSON that it is or contains, or else its lines.
     pub(in crate::azure) fn of_text(text: &str) -> Self {
-        Seed { budget: &Cell::new(BUDGET), depth: 0 }.text(text)
+        Seed { budget: &Cell::new(MAX_TREE_BYTES), depth: 0 }.text(text)
     }
 
     /// Whether JSON in a text has more information than the text.
-    fn says_more(&self) -> bool {
+    fn has_structure(&self) -> bool {
         match self {
-            Self::Nothing | Self::Number(_) => false,
-            Self::Text(_) | Self::Object(_) | Self::Lines(_) | Self::Inside { .. } => true,
-            Self::List(items) => items.is_empty() || items.iter().any(Self::says_more),
+            Self::Null | Self::Number(_) => false,
+            Self::Text(_) | Self::Object(_) | Self::Lines(_) | Self::Embedded { .. } => true,
+            Self::List(items) => items.is_empty() || items.iter().any(Self::has_structure),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Seed { budget: &Cell::new(BUDGET), depth: 0 }.deserialize(deserializer)
+        Seed { budget: &Cell::new(MAX_TREE_BYTES), depth: 0 }.deserialize(deserializer)
     }
 }
 
@@ -83,28 +83,28 @@ struct Seed<'b> {
 impl Seed<'_> {
     /// Takes this number of bytes from the budget; `false` if too few are left.
     fn spend(self, bytes: usize) -> bool {
-        let left = self.budget.get().checked_sub(bytes + VALUE);
+        let left = self.budget.get().checked_sub(bytes + EMPTY_VALUE_BYTES);
         self.budget.set(left.unwrap_or_default());
         left.is_some()
     }
 
     fn inner(self) -> Option<Self> {
-        (self.depth < DEEPEST).then(|| Self { depth: self.depth + 1, ..self })
+        (self.depth < MAX_DEPTH).then(|| Self { depth: self.depth + 1, ..self })
     }
 
     fn line(self, line: &str) -> Node {
         let plain = TAGS.iter().fold(line.to_owned(), |line, tag| if line.contains(tag) { line.replace(tag, "") } else { line });
-        let line = text::one_line(&plain, LONGEST);
-        if !line.is_empty() && self.spend(line.len()) { Node::Text(line) } else { Node::Nothing }
+        let line = text::one_line(&plain, MAX_LENGTH);
+        if !line.is_empty() && self.spend(line.len()) { Node::Text(line) } else { Node::Null }
     }
 
     fn text(self, value: &str) -> Node {
         let value = value.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         if value == "null" {
-            return Node::Nothing;
+            return Node::Null;
         }
-        let json = || self.json(value).filter(|node| value.starts_with('"') || node.says_more());
-        json().or_else(|| self.lines(value)).or_else(|| self.inside(value)).unwrap_or_else(|| self.line(value))
+        let json = || self.json(value).filter(|node| value.starts_with('"') || node.has_structure());
+        json().or_else(|| self.lines(value)).or_else(|| self.embedded(value)).unwrap_or_else(|| self.line(value))
     }
 
     /// Parses a text that is JSON.
@@ -116,8 +116,8 @@ impl Seed<'_> {
             inner.deserialize(&mut serde_json::Deserializer::from_str(json)).ok()
         };
         // Half a surrogate pair makes JSON inside a text unreadable, too.
-        let mended = || String::from_utf8(text::mended(value.as_bytes().to_vec())).ok().and_then(|json| read(&json));
-        read(value).or_else(|| if value.contains("\\u") { mended() } else { None })
+        let repaired = || String::from_utf8(text::repair_json(value.as_bytes().to_vec())).ok().and_then(|json| read(&json));
+        read(value).or_else(|| if value.contains("\\u") { repaired() } else { None })
     }
 
     /// Parses a text with an error in each line, as in Power BI's `errorDescription`: `0xC11C0006: The current …`.
@@ -145,18 +145,18 @@ impl Seed<'_> {
     }
 
     /// Parses a text that contains an error as JSON: `Data source error: {"error":{…}} Table: Sales.`
-    fn inside(self, value: &str) -> Option<Node> {
+    fn embedded(self, value: &str) -> Option<Node> {
         let line = |part: &str| match self.line(part) {
             Node::Text(line) => line,
             _ => String::new(),
         };
-        value.match_indices('{').take(BRACES).find_map(|(at, _)| {
+        value.match_indices('{').take(MAX_BRACES).find_map(|(at, _)| {
             let (before, rest) = value.split_at_checked(at)?;
             let mut json = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
             json.next()?.ok()?;
             let (json, after) = rest.split_at_checked(json.byte_offset())?;
             let error = self.json(json).filter(Node::is_error)?;
-            Some(Node::Inside { before: line(before), error: Box::new(error), after: line(after) })
+            Some(Node::Embedded { before: line(before), error: Box::new(error), after: line(after) })
         })
     }
 }
@@ -188,23 +188,23 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<Node, E> {
-        Ok(Node::Nothing)
+        Ok(Node::Null)
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
-        Ok(if self.spend(0) { Node::Number(value.to_string()) } else { Node::Nothing })
+        Ok(if self.spend(0) { Node::Number(value.to_string()) } else { Node::Null })
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
-        Ok(if self.spend(0) { Node::Number(value.to_string()) } else { Node::Nothing })
+        Ok(if self.spend(0) { Node::Number(value.to_string()) } else { Node::Null })
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
-        Ok(if self.spend(0) { Node::Number(text::cut(&value.to_string(), 64)) } else { Node::Nothing })
+        Ok(if self.spend(0) { Node::Number(text::truncate(&value.to_string(), 64)) } else { Node::Null })
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
-        Ok(Node::Nothing)
+        Ok(Node::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
@@ -283,7 +283,7 @@ impl<'de, F: FnMut(Node)> Visitor<'de> for Each<F> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<(), A::Error> {
-        (self.0)(Seed { budget: &Cell::new(BUDGET), depth: 0 }.visit_map(map)?);
+        (self.0)(Seed { budget: &Cell::new(MAX_TREE_BYTES), depth: 0 }.visit_map(map)?);
         Ok(())
     }
 

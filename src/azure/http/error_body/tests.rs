@@ -5,15 +5,15 @@ use serde_json::json;
 use super::*;
 
 /// The code and text of each message of an operation.
-fn shown(said: &str) -> Vec<(String, String)> {
-    let messages = ErrorBody::all(&Node::of_text(said)).into_iter().filter_map(|error| error.message("Error"));
+fn shown(input: &str) -> Vec<(String, String)> {
+    let messages = ErrorBody::all(&Node::of_text(input)).into_iter().filter_map(|error| error.service_message("Error"));
     messages.map(|message| (message.code.unwrap_or_default(), message.text)).collect()
 }
 
 /// The code and the sentence of a call.
-fn call(said: &str) -> (String, String) {
-    let error = ErrorBody::of_text(said);
-    (error.code(), error.for_a_call(600))
+fn call(input: &str) -> (String, String) {
+    let error = ErrorBody::of_text(input);
+    (error.code(), error.call_message(600))
 }
 
 fn detail(code: &str, value: &str) -> serde_json::Value {
@@ -99,34 +99,34 @@ fn shapes() -> Vec<(String, &'static str, &'static str)> {
 
 #[test]
 fn error_in_any_format_has_its_code_and_text() {
-    for (said, code, text) in shapes() {
-        assert_eq!(shown(&said), [(code.to_owned(), text.to_owned())], "{said}");
+    for (input, code, text) in shapes() {
+        assert_eq!(shown(&input), [(code.to_owned(), text.to_owned())], "{input}");
         // A call shows the code next to the text, so a code alone is not a text.
-        let (of_call, sentence) = call(&said);
-        assert_eq!(of_call, code, "{said}");
-        assert!(sentence == text || (sentence.is_empty() && text == code), "{said}: {sentence}");
+        let (of_call, sentence) = call(&input);
+        assert_eq!(of_call, code, "{input}");
+        assert!(sentence == text || (sentence.is_empty() && text == code), "{input}: {sentence}");
     }
 }
 
 #[test]
 fn encoded_error_is_the_same_error() {
-    for (said, ..) in shapes() {
-        let mut encoded = said.clone();
+    for (input, ..) in shapes() {
+        let mut encoded = input.clone();
         for _ in 0..3 {
             encoded = json!(encoded).to_string();
-            assert_eq!(shown(&encoded), shown(&said), "{encoded}");
-            assert_eq!(call(&encoded), call(&said), "{encoded}");
+            assert_eq!(shown(&encoded), shown(&input), "{encoded}");
+            assert_eq!(call(&encoded), call(&input), "{encoded}");
         }
-        let wrapped = json!({"errorDescription": said}).to_string();
-        assert_eq!(shown(&wrapped).first().map(|(_, text)| text), shown(&said).first().map(|(_, text)| text), "{wrapped}");
+        let wrapped = json!({"errorDescription": input}).to_string();
+        assert_eq!(shown(&wrapped).first().map(|(_, text)| text), shown(&input).first().map(|(_, text)| text), "{wrapped}");
     }
 }
 
 #[test]
 fn empty_errors_are_no_messages() {
-    for said in ["", " ", "null", "{}", "[]", "[null,[]]", r#"{"error":{}}"#, r#"{"error":{"code":"","message":" "}}"#, r#""""#, "\u{7}"] {
-        assert_eq!(shown(said), [], "{said}");
-        assert_eq!(call(said), (String::new(), String::new()), "{said}");
+    for input in ["", " ", "null", "{}", "[]", "[null,[]]", r#"{"error":{}}"#, r#"{"error":{"code":"","message":" "}}"#, r#""""#, "\u{7}"] {
+        assert_eq!(shown(input), [], "{input}");
+        assert_eq!(call(input), (String::new(), String::new()), "{input}");
     }
 }
 
@@ -156,10 +156,10 @@ fn size_and_depth_are_bounded() {
     for _ in 0..12 {
         nested = json!({"a": "\\ud83d", "error": nested}).to_string();
     }
-    for said in [deep, wide, lines, nested, "{".repeat(100_000), "\"".repeat(100_000)] {
-        let errors = ErrorBody::all(&Node::of_text(&said));
+    for input in [deep, wide, lines, nested, "{".repeat(100_000), "\"".repeat(100_000)] {
+        let errors = ErrorBody::all(&Node::of_text(&input));
         assert!(errors.len() < 10_000, "{}", errors.len());
-        assert!(errors.iter().all(|error| error.parts.len() <= MOST_PARTS && error.rest.len() <= MOST_PARTS));
+        assert!(errors.iter().all(|error| error.parts.len() <= MAX_PARTS && error.rest.len() <= MAX_PARTS));
     }
 }
 
@@ -168,25 +168,25 @@ fn size_and_depth_are_bounded() {
 fn lines_with_codes_are_separate_errors() {
     let text = "Retry attempts exceeded.\n0x414700EF: {\"RootActivityId\":\"77314CAD\"}\n0xC136003E: Column 'a' in\nTable 'b' is wrong.\r\n\
                 0xC11C0006: The current operation was cancelled.";
-    let said = json!({"errorCode": "ModelRefresh_Error", "errorDescription": text}).to_string();
+    let input = json!({"errorCode": "ModelRefresh_Error", "errorDescription": text}).to_string();
     let expected = [
         ("ModelRefresh_Error", "Retry attempts exceeded."),
         ("0x414700EF", "RootActivityId: 77314CAD"),
         ("0xC136003E", "Column 'a' in Table 'b' is wrong."),
         ("0xC11C0006", "The current operation was cancelled."),
     ];
-    assert_eq!(shown(&said), expected.map(|(code, text)| (code.to_owned(), text.to_owned())));
-    let (code, sentence) = call(&said);
+    assert_eq!(shown(&input), expected.map(|(code, text)| (code.to_owned(), text.to_owned())));
+    let (code, sentence) = call(&input);
     assert_eq!(code, "ModelRefresh_Error");
     assert!(sentence.contains("0xC136003E: Column 'a'") && !sentence.contains("77314CAD"), "{sentence}");
 }
 
 #[test]
 fn listed_errors_are_separate_messages() {
-    let said = json!([{"code": "X1", "message": "one", "type": "Warning"}, "two", null, 7, {"error": {"message": "three"}}]).to_string();
-    assert_eq!(shown(&said).into_iter().map(|(_, text)| text).collect::<Vec<_>>(), ["one", "two", "three"]);
-    assert_eq!(ErrorBody::all(&Node::of_text(&said))[0].message("Error").unwrap().severity, "Warning");
-    assert_eq!(call(&said), ("X1".to_owned(), "one: two: three".to_owned()));
+    let input = json!([{"code": "X1", "message": "one", "type": "Warning"}, "two", null, 7, {"error": {"message": "three"}}]).to_string();
+    assert_eq!(shown(&input).into_iter().map(|(_, text)| text).collect::<Vec<_>>(), ["one", "two", "three"]);
+    assert_eq!(ErrorBody::all(&Node::of_text(&input))[0].service_message("Error").unwrap().severity, "Warning");
+    assert_eq!(call(&input), ("X1".to_owned(), "one: two: three".to_owned()));
 }
 
 #[test]
@@ -213,24 +213,24 @@ fn tokens_and_control_characters_are_removed() {
         format!("0xC11C0006: {token}\n0xC11C0007: <oii>eyJ0eXAi</oii>OiJKV1QiLCJhbGciOi.x.y"),
     ];
     for body in bodies {
-        let said = format!("{:?} {:?}", shown(&body), call(&body));
-        assert!(!said.contains("eyJ") && said.contains("[redacted]"), "{said}");
-        assert!(!said.contains("\\u{1b}"), "{said}");
+        let input = format!("{:?} {:?}", shown(&body), call(&body));
+        assert!(!input.contains("eyJ") && input.contains("[redacted]"), "{input}");
+        assert!(!input.contains("\\u{1b}"), "{input}");
     }
 }
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_parsed_within_bounds_and_shown(said in "(\\PC|[{}\":,\\\\\n]){0,200}") {
-        let errors = ErrorBody::all(&Node::of_text(&said));
-        for message in errors.iter().filter_map(|error| error.message("Error")) {
+    fn any_text_is_parsed_within_bounds_and_shown(input in "(\\PC|[{}\":,\\\\\n]){0,200}") {
+        let errors = ErrorBody::all(&Node::of_text(&input));
+        for message in errors.iter().filter_map(|error| error.service_message("Error")) {
             proptest::prop_assert!(!message.text.is_empty() && message.text.chars().count() <= 1024);
             proptest::prop_assert!(!message.text.chars().any(char::is_control));
         }
         // Invalid JSON is shown unchanged.
-        let plain = text::one_line(&said, 1024);
-        if !said.contains(['{', '[', '"', ':', '<', '\u{feff}']) && !plain.is_empty() {
-            proptest::prop_assert_eq!(&shown(&said)[0].1, &plain);
+        let plain = text::one_line(&input, 1024);
+        if !input.contains(['{', '[', '"', ':', '<', '\u{feff}']) && !plain.is_empty() {
+            proptest::prop_assert_eq!(&shown(&input)[0].1, &plain);
         }
     }
 }

@@ -25,18 +25,18 @@ fn text(token: &Token) -> String {
 /// A source of results that counts its calls.
 struct Source {
     asked: AtomicUsize,
-    answer: Result<(&'static str, u64), ServiceErrorKind>,
+    response: Result<(&'static str, u64), ServiceErrorKind>,
 }
 
 impl Source {
-    fn new(answer: Result<(&'static str, u64), ServiceErrorKind>) -> Self {
-        Self { asked: AtomicUsize::new(0), answer }
+    fn new(response: Result<(&'static str, u64), ServiceErrorKind>) -> Self {
+        Self { asked: AtomicUsize::new(0), response }
     }
 
     async fn ask(&self) -> Result<Token, ServiceError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         sleep(Duration::from_millis(10)).await;
-        self.answer.map(|(text, life)| token(text, life)).map_err(failure)
+        self.response.map(|(text, lifetime)| token(text, lifetime)).map_err(failure)
     }
 
     fn count(&self) -> usize {
@@ -101,7 +101,7 @@ async fn failures_are_retried_with_backoff() {
     let key = key(1);
     for _ in 0..600 {
         let error = cache.get(&key, || source.ask()).await.unwrap_err();
-        assert!(error.retry_after.is_some_and(|wait| wait <= LONGEST_PAUSE));
+        assert!(error.retry_after.is_some_and(|wait| wait <= MAX_BACKOFF));
         advance(Duration::from_millis(990)).await;
     }
     // 1, 2, 4, 8, 16, and then every 30 s of about 10 minutes.
@@ -138,7 +138,7 @@ async fn rejected_token_is_dropped_once_a_minute() {
     let key = key(1);
     for _ in 0..30 {
         let token = cache.get(&key, || source.ask()).await.unwrap();
-        cache.forget(&key, &token);
+        cache.invalidate(&key, &token);
         advance(Duration::from_secs(1)).await;
     }
     assert_eq!(source.count(), 2);

@@ -8,13 +8,13 @@ use crate::azure::http::BodyFault;
 /// The clock of the service in responses.
 const CLOCK: &str = "2026-01-01T12:00:02Z";
 
-fn answer_at(clock: &str, status: u16, body: &str) -> Answer {
+fn answer_at(clock: &str, status: u16, body: &str) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(HeaderName::from_static("x-ms-current-utc-date"), HeaderValue::from_str(clock).unwrap());
-    Answer::new(status, headers, body.as_bytes().to_vec(), None)
+    Response::new(status, headers, body.as_bytes().to_vec(), None)
 }
 
-fn answer(status: u16, body: &str) -> Answer {
+fn response(status: u16, body: &str) -> Response {
     answer_at(CLOCK, status, body)
 }
 
@@ -34,7 +34,7 @@ const SOON: &str = "2026-01-01T12:00:01.5";
 const BEFORE: &str = "2026-01-01T11:00:00";
 
 fn id_of(body: &str) -> OperationId {
-    match accepted(&answer(200, body), at(ASKED)) {
+    match accepted(&response(200, body), at(ASKED)) {
         Submission::Accepted { id, .. } => id,
         other => panic!("{other:?}"),
     }
@@ -44,7 +44,7 @@ fn id_of(body: &str) -> OperationId {
 fn version_to_wait_for_is_in_the_id() {
     let id = id_of(&body("57", "57", "56", BEFORE, BEFORE));
     assert_eq!(id.as_str(), "scaleout-57-1767268800000");
-    assert_eq!(Wanted::of(&id), Wanted { version: Some(57), asked: Some(at(ASKED)) });
+    assert_eq!(SyncTarget::of(&id), SyncTarget { version: Some(57), asked: Some(at(ASKED)) });
     assert_eq!(id_of(&body("\"57\"", "null", "null", "", "")), id);
     assert_eq!(id_of(&body("57", "57", "56", SOON, "")).as_str(), "scaleout-57-1767268801500", "as in a list");
     // Until the model is loaded, the response has no status.
@@ -52,7 +52,7 @@ fn version_to_wait_for_is_in_the_id() {
         assert_eq!(id_of(unloaded).as_str(), "scaleout-0-1767268800000", "{unloaded}");
     }
     for other in ["1a", "scaleout-", "scaleout-1", "scaleout-x-1", "scaleout-99999999999999999999-1"] {
-        assert_eq!(Wanted::of(&OperationId::parse(other).unwrap()), Wanted { version: None, asked: None }, "{other}");
+        assert_eq!(SyncTarget::of(&OperationId::parse(other).unwrap()), SyncTarget { version: None, asked: None }, "{other}");
     }
 }
 
@@ -65,15 +65,17 @@ fn disabled_states_have_their_remedy() {
         ("Disabled", "is not enabled for the semantic model (Disabled)"),
     ];
     for (state, expected) in rows {
-        let shown = answer(200, &format!(r#"{{"scaleOutStatus":"{state}"}}"#));
-        let complaint = answer(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
-        for answer in [&shown, &complaint] {
+        let shown = response(200, &format!(r#"{{"scaleOutStatus":"{state}"}}"#));
+        let summary = response(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
+        for response in [&shown, &summary] {
             let Submission::NotStarted(error) =
-                classify::submission_with(ServiceKind::PowerBi, answer, |answer| accepted(answer, at(ASKED)))
+                classify::submission_with(ServiceKind::PowerBi, response, |response| accepted(response, at(ASKED)))
             else {
-                panic!("{answer:?}")
+                panic!("{response:?}")
             };
-            let PollResult::Failed(looked) = seen(answer, &OperationId::parse("scaleout-1-1").unwrap()) else { panic!("{answer:?}") };
+            let PollResult::Failed(looked) = poll_result(response, &OperationId::parse("scaleout-1-1").unwrap()) else {
+                panic!("{response:?}")
+            };
             for error in [error, looked] {
                 assert_eq!(error.kind, ServiceErrorKind::ScaleOutDisabled);
                 assert!(error.message.contains(expected), "{state}: {}", error.message);
@@ -84,11 +86,13 @@ fn disabled_states_have_their_remedy() {
 
 #[test]
 fn unreadable_success_is_inconclusive() {
-    let mut broken = answer(200, "{");
+    let mut broken = response(200, "{");
     broken.fault = Some(BodyFault::Broken);
-    for answer in [broken, answer(200, "<html>"), answer(200, "{}"), answer(200, "[]"), answer(200, "{"), answer(200, r#"{"a":1}"#)] {
-        assert!(matches!(accepted(&answer, at(ASKED)), Submission::Unknown { .. }), "{answer:?}");
-        assert!(matches!(seen(&answer, &OperationId::parse("1").unwrap()), PollResult::Failed(_)), "{answer:?}");
+    for response in
+        [broken, response(200, "<html>"), response(200, "{}"), response(200, "[]"), response(200, "{"), response(200, r#"{"a":1}"#)]
+    {
+        assert!(matches!(accepted(&response, at(ASKED)), Submission::Unknown { .. }), "{response:?}");
+        assert!(matches!(poll_result(&response, &OperationId::parse("1").unwrap()), PollResult::Failed(_)), "{response:?}");
     }
 }
 
@@ -114,19 +118,19 @@ fn only_replica_version_determines_the_end() {
     ];
     let id = id_of(&body("57", "57", "56", SOON, ""));
     for (clock, body, expected) in rows {
-        let PollResult::Found { operation, .. } = seen(&answer_at(clock, 200, &body), &id) else { panic!("{body}") };
+        let PollResult::Found { operation, .. } = poll_result(&answer_at(clock, 200, &body), &id) else { panic!("{body}") };
         assert_eq!((operation.phase, &operation.id), (expected, &id), "{clock} {body}");
     }
     // An id without a version, or any other id, waits for the latest version.
     for id in [id_of(""), OperationId::parse("adopted").unwrap()] {
-        let phase = |body: &str| match seen(&answer(200, body), &id) {
+        let phase = |body: &str| match poll_result(&response(200, body), &id) {
             PollResult::Found { operation, .. } => operation.phase,
             other => panic!("{other:?}"),
         };
         assert_eq!(phase(&body("57", "57", "57", SOON, "")), Phase::Succeeded);
         assert_eq!(phase(&body("57", "57", "56", SOON, "")), Phase::InProgress);
     }
-    assert_eq!(seen(&answer(404, ""), &id), PollResult::NotFound);
+    assert_eq!(poll_result(&response(404, ""), &id), PollResult::NotFound);
 }
 
 #[test]
@@ -143,8 +147,8 @@ fn status_shows_sync_of_a_lost_response() {
         (String::new(), None),
     ];
     for (body, expected) in rows {
-        let answer = answer(200, &body);
-        let seen = described(&answer).unwrap().listed(since, &answer);
+        let response = response(200, &body);
+        let seen = status_in(&response).unwrap().listed(since, &response);
         let seen = seen.as_ref().map(|operation| (operation.id.as_str(), operation.phase));
         assert_eq!(seen, expected, "{body}");
     }
@@ -153,29 +157,29 @@ fn status_shows_sync_of_a_lost_response() {
 #[test]
 fn status_behind_target_without_start_is_inconclusive() {
     for start in ["", "0001-01-01T00:00:00"] {
-        for (body, doubt) in [
+        for (body, inconclusive) in [
             (body("57", "57", "56", start, ""), true),
             (body("57", "57", "null", start, ""), true),
             (body("57", "57", "57", start, ""), false),
             (body("57", "null", "56", start, ""), false),
         ] {
             for body in [body.clone(), body.replace(&format!(r#""syncStartTime":"{start}","#), "")] {
-                assert_eq!(listed(&answer(200, &body), at(ASKED)), Ok((vec![], doubt)), "{body}");
+                assert_eq!(listed(&response(200, &body), at(ASKED)), Ok((vec![], inconclusive)), "{body}");
             }
         }
     }
-    assert!(!listed(&answer(200, &body("57", "57", "56", SOON, "")), at(ASKED)).unwrap().1);
-    assert_eq!(listed(&answer(200, ""), at(ASKED)), Ok((vec![], false)));
+    assert!(!listed(&response(200, &body("57", "57", "56", SOON, "")), at(ASKED)).unwrap().1);
+    assert_eq!(listed(&response(200, ""), at(ASKED)), Ok((vec![], false)));
 }
 
 proptest::proptest! {
     #[test]
     fn no_response_panics(status in 100u16..=999, body in proptest::collection::vec(proptest::num::u8::ANY, 0..300), id in "scaleout-[0-9]{0,20}-[0-9]{0,20}") {
-        let mut answer = answer(status, "");
-        answer.body = body;
+        let mut response = response(status, "");
+        response.body = body;
         if let Some(id) = OperationId::parse(&id) {
-            let _ = seen(&answer, &id);
+            let _ = poll_result(&response, &id);
         }
-        let _ = (accepted(&answer, at(ASKED)), described(&answer).map(|status| status.listed(at(ASKED), &answer)));
+        let _ = (accepted(&response, at(ASKED)), status_in(&response).map(|status| status.listed(at(ASKED), &response)));
     }
 }

@@ -31,7 +31,7 @@ fn selection(top: Option<usize>) -> Selection {
 fn select(rows: &[&str]) -> (Vec<String>, bool) {
     let mut selection = selection(None);
     for row in rows {
-        selection.take(row.as_bytes());
+        selection.add(row.as_bytes());
     }
     let Selected { rows, truncated, .. } = selection.finish();
     (rows.into_iter().map(|(id, _)| id.to_string()).collect(), truncated)
@@ -65,7 +65,7 @@ fn unreadable_row_makes_list_uncertain_and_others_count() {
     for row in ["null", "17", "\"requestId\"", "[]", r#"{"requestId":"odd","x":NaN}"#, r#"{"requestId":"cut","status":"Comp"#] {
         let mut selection = selection(None);
         for row in [row, ours] {
-            selection.take(row.as_bytes());
+            selection.add(row.as_bytes());
         }
         let Selected { rows, truncated, may_hide_running, unnamed, .. } = selection.finish();
         let kept: Vec<&str> = rows.iter().map(|(id, _)| id.as_str()).collect();
@@ -140,7 +140,7 @@ fn rows_older_than_longest_refresh_are_not_running() {
     assert_eq!((kept, truncated), (vec!["undated".to_owned(), "runs".to_owned()], false));
     // An operation that an old, unresolved submission may have started is still a candidate.
     let mut selection = Selection::new(ServiceKind::PowerBi, (at("2025-11-01T00:00:00Z"), at("2025-11-30T12:00:00Z")), None);
-    selection.take(row("ours", "ViaEnhancedApi", "2025-11-02T00:00:00Z").as_bytes());
+    selection.add(row("ours", "ViaEnhancedApi", "2025-11-02T00:00:00Z").as_bytes());
     assert_eq!(selection.finish().rows.len(), 1);
 }
 
@@ -155,7 +155,7 @@ fn external_running_row_without_id_is_certain() {
     ];
     for (row, expected) in rows {
         let mut selection = selection(None);
-        selection.take(row.as_bytes());
+        selection.add(row.as_bytes());
         let Selected { rows, truncated, may_hide_running, unnamed, .. } = selection.finish();
         assert_eq!((truncated, may_hide_running, unnamed.is_some()), expected, "{row}");
         assert!(rows.is_empty());
@@ -174,7 +174,7 @@ fn external_refresh_blocks_while_running() {
         ("f", "viaapi", "Failed"),
     ] {
         let row = format!(r#"{{"requestId":"{id}","id":1,"refreshType":"{by}","startTime":"2026-01-01T12:00:01","status":"{status}"}}"#);
-        selection.take(row.as_bytes());
+        selection.add(row.as_bytes());
     }
     let Selected { rows, truncated, .. } = selection.finish();
     let seen: Vec<_> = rows.iter().map(|(id, row)| (id.as_str(), row.origin)).collect();
@@ -196,7 +196,7 @@ fn newest_list_is_complete_if_it_covers_the_window() {
         let mut selection = selection(Some(3));
         for (n, start) in starts.iter().enumerate() {
             let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
-            selection.take(row.as_bytes());
+            selection.add(row.as_bytes());
         }
         assert_eq!(selection.finish().truncated, expected, "{starts:?}");
     }
@@ -213,22 +213,22 @@ fn unread_rest_may_hide_running_unless_newest_first() {
         (&[], false),
     ];
     for (starts, expected) in rows {
-        for (top, cut_short) in [(None, true), (Some(starts.len()), false), (None, false)] {
+        for (top, size_exceeded) in [(None, true), (Some(starts.len()), false), (None, false)] {
             let mut selection = selection(top);
             for (n, start) in starts.iter().enumerate() {
                 let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
-                selection.take(row.as_bytes());
+                selection.add(row.as_bytes());
             }
-            if cut_short {
-                selection.cut_short();
+            if size_exceeded {
+                selection.set_truncated();
             }
-            let whole = top.is_none() && !cut_short;
+            let whole = top.is_none() && !size_exceeded;
             assert_eq!(selection.finish().may_hide_running, expected && !whole, "{starts:?} {top:?}");
         }
     }
     for (row, expected) in [(r#"{"refreshId":"a/b","status":"inProgress"}"#, true), (r#"{"refreshId":"a/b","status":"failed"}"#, false)] {
         let mut selection = selection(None);
-        selection.take(row.as_bytes());
+        selection.add(row.as_bytes());
         assert_eq!(selection.finish().may_hide_running, expected, "{row}");
     }
 }
@@ -239,9 +239,9 @@ fn paged_list_is_complete_only_if_it_covers_the_window() {
         let mut selection = selection(Some(100));
         for (n, start) in ["12:02", start].iter().enumerate() {
             let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
-            selection.take(row.as_bytes());
+            selection.add(row.as_bytes());
         }
-        selection.goes_on();
+        selection.set_more_pages();
         assert_eq!(selection.finish().truncated, expected, "{start}");
     }
 }
@@ -251,9 +251,9 @@ fn rows_are_bounded() {
     let mut selection = Selection::new(ServiceKind::AnalysisServices, (Timestamp::MIN, Timestamp::MIN), None);
     for n in 0..10_000 {
         let row = format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:00:00.{n:05}Z","status":"succeeded"}}"#);
-        selection.take(row.as_bytes());
-        assert!(selection.rows.len() <= 4 * MOST_ROWS);
+        selection.add(row.as_bytes());
+        assert!(selection.rows.len() <= 4 * MAX_ROWS);
     }
     let Selected { rows, truncated, .. } = selection.finish();
-    assert_eq!((rows.len(), rows[0].0.as_str(), truncated), (MOST_ROWS, "r9999", true));
+    assert_eq!((rows.len(), rows[0].0.as_str(), truncated), (MAX_ROWS, "r9999", true));
 }

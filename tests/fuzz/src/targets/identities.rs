@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use tabular_operator::azure::fuzzing::{self, Proof};
-use tabular_operator::azure::identity::{Identity, Spelling};
+use tabular_operator::azure::fuzzing::{self, Credential};
+use tabular_operator::azure::identity::{FieldNames, Identity};
 use tabular_operator::operation::ServiceError;
 
 use crate::invariants;
@@ -17,9 +17,9 @@ const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 pub fn token(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     for (proof, sent) in [
-        (Proof::Secret(invariants::SECRET), invariants::SECRET),
-        (Proof::Certificate(invariants::TOKEN), invariants::TOKEN),
-        (Proof::Federated(invariants::TOKEN), invariants::TOKEN),
+        (Credential::Secret(invariants::SECRET), invariants::SECRET),
+        (Credential::Certificate(invariants::TOKEN), invariants::TOKEN),
+        (Credential::Federated(invariants::TOKEN), invariants::TOKEN),
     ] {
         match fuzzing::token(&input.response, proof) {
             Ok(granted) => {
@@ -103,7 +103,7 @@ fn visible_text(data: BTreeMap<String, ByteString>) -> String {
 /// A certificate and its key in PEM.
 pub fn certificate(input: &[u8]) {
     let Ok(pem) = std::str::from_utf8(input) else { return };
-    let shown = match Identity::service_principal_certificate(GUID, GUID, pem, invariants::now(), Spelling::SECRET_KEYS) {
+    let shown = match Identity::service_principal_certificate(GUID, GUID, pem, invariants::now(), FieldNames::SECRET_KEYS) {
         Ok(identity) => {
             assert!(identity.expires().unwrap() >= invariants::now());
             format!("{identity:?}")

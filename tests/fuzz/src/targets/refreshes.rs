@@ -26,7 +26,7 @@ pub fn poll(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     let running = fixtures::resource(OperationKind::Refresh, "Running");
     for service in SERVICES {
-        let result = fuzzing::look(service, &input.response, &fixtures::operation_id());
+        let result = fuzzing::poll_result(service, &input.response, &fixtures::operation_id());
         invariants::poll_result(&result, &fixtures::operation_id(), &called());
         let has_succeeded = matches!(&result, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded);
         if has_succeeded {
@@ -81,13 +81,13 @@ pub fn cancellation(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     let cancelling = fixtures::resource(OperationKind::Refresh, "Cancelling");
     for service in SERVICES {
-        let result = fuzzing::cancellation(service, &input.response);
+        let result = fuzzing::cancel_result(service, &input.response);
         match &result {
             CancelResult::Accepted => assert!(input.is_success()),
             CancelResult::NotRunning => assert!(!input.is_success()),
             CancelResult::Failed(error) => invariants::service_error(error),
         }
-        invariants::service_error(&fuzzing::no_listing(service, &input.response));
+        invariants::service_error(&fuzzing::list_error(service, &input.response));
         let decision = fixtures::decision(cancelling, Observation::CancelRequested(result));
         assert!(!decision.status.run.unwrap().state.ended(), "only a look ends a run");
     }

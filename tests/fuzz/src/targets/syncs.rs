@@ -23,12 +23,12 @@ pub fn poll(input: &[u8]) {
     let running = fixtures::resource(OperationKind::Sync, "Running");
     let request_id = OperationId::parse(&format!("request-{}", fixtures::OPERATION)).unwrap();
     for (asked, named) in [(fixtures::operation_id(), false), (fixtures::operation_id(), true), (request_id, true)] {
-        let result = fuzzing::sync_look(&input.response, &called(), &asked, named);
+        let result = fuzzing::sync_poll_result(&input.response, &called(), &asked, named);
         invariants::poll_result(&result, &asked, &called());
         if let PollResult::Found { operation, location, .. } = &result {
             assert!(operation.phase != Phase::Succeeded || (input.is_success() && !input.has_body_fault), "a success that nobody told");
             let operation_ref = OperationRef { id: asked.clone(), location: location.clone() };
-            assert_eq!(fuzzing::stored_location(&operation_ref, &called()).map(String::from), *location, "what is kept can be used");
+            assert_eq!(fuzzing::recorded_location(&operation_ref, &called()).map(String::from), *location, "what is kept can be used");
         }
         if asked == fixtures::operation_id() {
             fixtures::decision(running, Observation::Polled(result));
@@ -83,7 +83,7 @@ pub fn scale_out(input: &[u8]) {
     }
     fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submission(submission));
     for id in asked {
-        let result = fuzzing::scale_out_look(&input.response, &id);
+        let result = fuzzing::scale_out_poll_result(&input.response, &id);
         invariants::poll_result(&result, &id, &called);
         if let PollResult::Found { operation, .. } = &result {
             assert!(operation.phase != Phase::Succeeded || input.is_success(), "a success that nobody told");

@@ -41,7 +41,7 @@ pub fn moment(input: &[u8]) {
 pub fn sentence(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     for limit in [1, 20, 300] {
-        let tidy = fuzzing::tidy(text, limit);
+        let tidy = fuzzing::sanitize(text, limit);
         invariants::bounded(&tidy, limit);
         assert!(!tidy.chars().any(invariants::is_hidden), "{tidy:?}");
     }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tabular_operator::azure::fuzzing::Heard;
+use tabular_operator::azure::fuzzing::ServiceResponse;
 
 /// What is changed in the row or in the details of one operation.
 #[derive(Clone, Debug)]
@@ -139,7 +139,7 @@ pub fn apply(edit: &Edit, ours: bool, value: &mut Value) {
 }
 
 /// The response to a request for details, where they are refused or are none.
-pub fn refused_details(edit: &Edit) -> Option<Heard> {
+pub fn refused_details(edit: &Edit) -> Option<ServiceResponse> {
     let Edit::Details(variant) = edit else { return None };
     let responses = [
         (400, r#"{"error":{"code":"InvalidRequest","message":"Details are not available."}}"#),
@@ -155,7 +155,7 @@ pub fn refused_details(edit: &Edit) -> Option<Heard> {
         (204, ""),
     ];
     let (status, body) = responses[usize::from(*variant) % responses.len()];
-    Some(Heard::new(status, &[("content-type", b"application/json")], body.as_bytes(), None))
+    Some(ServiceResponse::new(status, &[("content-type", b"application/json")], body.as_bytes(), None))
 }
 
 /// Every text in a value in upper case.

@@ -24,7 +24,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource, Reason, RunState, Status, Time};
 use tabular_operator::azure::Window;
-use tabular_operator::azure::fuzzing::{self, Heard};
+use tabular_operator::azure::fuzzing::{self, ServiceResponse};
 use tabular_operator::controller::fuzzing as resources;
 use tabular_operator::engine::{ClaimedOperations, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Turn, decide};
 use tabular_operator::operation::{CancelResult, ClockSkew, Listing, OperationId, ServiceKind};
@@ -233,12 +233,12 @@ impl Case {
         let body = if self.envelope { json!({"@odata.context": "x", "value": rows}) } else { json!(rows) }.to_string();
         let details = |id: &OperationId| {
             let found = shown.iter().find(|(_, op)| id.same(op.id));
-            let Some((at, op)) = found.filter(|(_, op)| op.has_details) else { return Heard::new(404, &[], b"", None) };
+            let Some((at, op)) = found.filter(|(_, op)| op.has_details) else { return ServiceResponse::new(404, &[], b"", None) };
             let refused_details = edits(*at, false).find_map(|placed| edits::refused_details(&placed.edit));
             refused_details.unwrap_or_else(|| {
                 let mut details = op.details(self.service, now, ahead);
                 edits(*at, false).for_each(|placed| edits::apply(&placed.edit, op.ours, &mut details));
-                Heard::new(200, &[("content-type", b"application/json")], details.to_string().as_bytes(), None)
+                ServiceResponse::new(200, &[("content-type", b"application/json")], details.to_string().as_bytes(), None)
             })
         };
         let server = Timestamp::from_second((at(now) + SignedDuration::from_secs(ahead)).as_second()).unwrap();

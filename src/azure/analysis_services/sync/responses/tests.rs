@@ -12,12 +12,12 @@ const GUID: &str = "cd5e16c6-6d4e-4347-86a0-762bdf5b4875";
 const SYNC: &str = "https://w.asazure.windows.net/servers/s:rw/models/m/sync";
 const PAGE: &str = "<!DOCTYPE html><html><body>Object moved</body></html>";
 
-fn answer(status: u16, headers: Lines, body: &str) -> Answer {
+fn response(status: u16, headers: Lines, body: &str) -> Response {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
     }
-    Answer::new(status, map, body.as_bytes().to_vec(), None)
+    Response::new(status, map, body.as_bytes().to_vec(), None)
 }
 
 fn called() -> Url {
@@ -56,22 +56,22 @@ fn sync_id_is_from_location_then_body_then_header() {
         (200, &[], r#"{"operationId":"2b","syncstate":0}"#, "2b", None),
     ];
     for (status, headers, body, expected, there) in rows {
-        let Submission::Accepted { id, location, .. } = accepted(&answer(status, headers, body), &called()) else {
+        let Submission::Accepted { id, location, .. } = accepted(&response(status, headers, body), &called()) else {
             panic!("{status} {headers:?} {body}");
         };
         assert_eq!((id.as_str(), location.as_deref()), (expected, there), "{status} {headers:?} {body}");
     }
     // A URL alone is sufficient for following the sync.
-    let Submission::Accepted { id, location, .. } = accepted(&answer(202, &[("location", unnamed)], ""), &called()) else { panic!() };
+    let Submission::Accepted { id, location, .. } = accepted(&response(202, &[("location", unnamed)], ""), &called()) else { panic!() };
     assert!(id.as_str().starts_with("request-"), "{id}");
     assert_eq!(location.as_deref(), Some(unnamed));
-    let long = format!("{SYNC}?operationId={GUID}&x={}", "y".repeat(LONGEST_LOCATION));
-    assert!(matches!(accepted(&answer(202, &[("location", &long)], body), &called()), Submission::Accepted { location: None, .. }));
+    let long = format!("{SYNC}?operationId={GUID}&x={}", "y".repeat(MAX_LOCATION_LENGTH));
+    assert!(matches!(accepted(&response(202, &[("location", &long)], body), &called()), Submission::Accepted { location: None, .. }));
 }
 
 #[test]
 fn success_without_id_means_no_replica() {
-    let completed = |status, body: &str| matches!(accepted(&answer(status, &[], body), &called()), Submission::NothingToDo { .. });
+    let completed = |status, body: &str| matches!(accepted(&response(status, &[], body), &called()), Submission::NothingToDo { .. });
     for body in ["", "{}", "null", "true"] {
         assert!(completed(200, body) && completed(204, body) && completed(201, body), "{body}");
         assert!(!completed(202, body), "{body}");
@@ -88,12 +88,12 @@ fn success_without_id_means_no_replica() {
     for body in others {
         assert!(!completed(200, body), "{body}");
     }
-    let elsewhere = answer(200, &[("location", "https://evil.example.com/servers/s:rw/models/m/sync/1a")], "");
+    let elsewhere = response(200, &[("location", "https://evil.example.com/servers/s:rw/models/m/sync/1a")], "");
     assert!(matches!(accepted(&elsewhere, &called()), Submission::Unknown { .. }));
-    let mut broken = answer(200, &[], "{");
+    let mut broken = response(200, &[], "{");
     broken.fault = Some(BodyFault::Broken);
-    for answer in [broken, answer(200, &[("x-ms-request-id", "3c")], PAGE), answer(202, &[], "")] {
-        assert!(matches!(accepted(&answer, &called()), Submission::Unknown { .. }), "{answer:?}");
+    for response in [broken, response(200, &[("x-ms-request-id", "3c")], PAGE), response(202, &[], "")] {
+        assert!(matches!(accepted(&response, &called()), Submission::Unknown { .. }), "{response:?}");
     }
 }
 
@@ -104,14 +104,14 @@ fn wait_is_from_the_response_or_the_default() {
         other => panic!("{other:?}"),
     };
     let body = r#"{"operationId":"2b"}"#;
-    assert_eq!(of(accepted(&answer(202, &[("retry-after", "7")], body), &called())), Some(Duration::from_secs(7)));
-    assert_eq!(of(accepted(&answer(202, &[], body), &called())), Some(DEFAULT_WAIT));
-    assert_eq!(of(accepted(&answer(200, &[], body), &called())), None);
+    assert_eq!(of(accepted(&response(202, &[("retry-after", "7")], body), &called())), Some(Duration::from_secs(7)));
+    assert_eq!(of(accepted(&response(202, &[], body), &called())), Some(DEFAULT_WAIT));
+    assert_eq!(of(accepted(&response(200, &[], body), &called())), None);
 }
 
 /// The phase, the next URL and the wait; or the error.
-fn shown(answer: &Answer, asked: &str, named_by_service: bool) -> (String, Option<String>, Option<u64>) {
-    match seen(answer, &called(), &id(asked), named_by_service) {
+fn shown(response: &Response, asked: &str, named_by_service: bool) -> (String, Option<String>, Option<u64>) {
+    match poll_result(response, &called(), &id(asked), named_by_service) {
         PollResult::Found { operation, retry_after, location } => {
             assert_eq!(operation.id, id(asked));
             (format!("{:?} {}", operation.phase, operation.service_status), location, retry_after.map(|wait| wait.as_secs()))
@@ -129,50 +129,50 @@ fn every_format_of_poll_response_is_parsed() {
     let (soon, none): ((&str, &str), &[(&str, &str)]) = (("retry-after", "5"), &[]);
     let none_next = || None::<String>;
     let rows = [
-        (answer(200, none, r#"{"operationId":"1A","syncstate":0}"#), "InProgress Replicating", none_next(), None),
-        (answer(200, &[soon, there], r#"{"operationId":"1a","syncstate":"1"}"#), "InProgress Rehydrating", next.clone(), Some(5)),
-        (answer(202, &[there], r#"{"syncstate":"Replicating"}"#), "InProgress Replicating", next.clone(), Some(30)),
-        (answer(202, none, ""), "InProgress ", None, Some(30)),
-        (answer(202, &[there, soon], ""), "InProgress ", next.clone(), Some(5)),
-        (answer(202, &[there], r#"{"syncstate":2}"#), "Succeeded Completed", next.clone(), None),
-        (answer(303, &[there, soon], PAGE), "InProgress ", next.clone(), Some(5)),
-        (answer(303, &[there], r#"{"syncstate":2}"#), "InProgress ", next, Some(30)),
-        (answer(200, &[evil], r#"{"syncstate":"completed"}"#), "Succeeded Completed", None, None),
-        (answer(200, none, r#"{"syncstate":4}"#), "Succeeded Finalizing", None, None),
-        (answer(200, none, r#"{"syncstate":"3","details":"x"}"#), "Failed Failed", None, None),
-        (answer(200, none, r#"{"syncstate":-1}"#), "Failed Invalid", None, None),
-        (answer(200, none, r#"{"syncstate":"Dreaming"}"#), "InProgress Dreaming", None, None),
-        (answer(303, &[evil], ""), "InvalidResponse", None, None),
-        (answer(303, none, ""), "InvalidResponse", None, None),
-        (answer(302, &[evil], ""), "InvalidResponse", None, None),
-        (answer(200, none, ""), "InvalidResponse", None, None),
-        (answer(204, none, ""), "InvalidResponse", None, None),
-        (answer(200, none, "[]"), "InvalidResponse", None, None),
-        (answer(200, none, r#"{"syncstate":"#), "InvalidResponse", None, None),
-        (answer(200, none, PAGE), "InvalidResponse", None, None),
-        (answer(202, none, PAGE), "InvalidResponse", None, None),
-        (answer(200, none, &"[".repeat(100_000)), "InvalidResponse", None, None),
-        (answer(404, none, ""), "gone", None, None),
-        (answer(404, none, PAGE), "InvalidResponse", None, None),
-        (answer(401, none, ""), "AccessDenied", None, None),
-        (answer(429, none, ""), "Throttled", None, None),
-        (answer(503, none, ""), "ServerError", None, None),
+        (response(200, none, r#"{"operationId":"1A","syncstate":0}"#), "InProgress Replicating", none_next(), None),
+        (response(200, &[soon, there], r#"{"operationId":"1a","syncstate":"1"}"#), "InProgress Rehydrating", next.clone(), Some(5)),
+        (response(202, &[there], r#"{"syncstate":"Replicating"}"#), "InProgress Replicating", next.clone(), Some(30)),
+        (response(202, none, ""), "InProgress ", None, Some(30)),
+        (response(202, &[there, soon], ""), "InProgress ", next.clone(), Some(5)),
+        (response(202, &[there], r#"{"syncstate":2}"#), "Succeeded Completed", next.clone(), None),
+        (response(303, &[there, soon], PAGE), "InProgress ", next.clone(), Some(5)),
+        (response(303, &[there], r#"{"syncstate":2}"#), "InProgress ", next, Some(30)),
+        (response(200, &[evil], r#"{"syncstate":"completed"}"#), "Succeeded Completed", None, None),
+        (response(200, none, r#"{"syncstate":4}"#), "Succeeded Finalizing", None, None),
+        (response(200, none, r#"{"syncstate":"3","details":"x"}"#), "Failed Failed", None, None),
+        (response(200, none, r#"{"syncstate":-1}"#), "Failed Invalid", None, None),
+        (response(200, none, r#"{"syncstate":"Dreaming"}"#), "InProgress Dreaming", None, None),
+        (response(303, &[evil], ""), "InvalidResponse", None, None),
+        (response(303, none, ""), "InvalidResponse", None, None),
+        (response(302, &[evil], ""), "InvalidResponse", None, None),
+        (response(200, none, ""), "InvalidResponse", None, None),
+        (response(204, none, ""), "InvalidResponse", None, None),
+        (response(200, none, "[]"), "InvalidResponse", None, None),
+        (response(200, none, r#"{"syncstate":"#), "InvalidResponse", None, None),
+        (response(200, none, PAGE), "InvalidResponse", None, None),
+        (response(202, none, PAGE), "InvalidResponse", None, None),
+        (response(200, none, &"[".repeat(100_000)), "InvalidResponse", None, None),
+        (response(404, none, ""), "gone", None, None),
+        (response(404, none, PAGE), "InvalidResponse", None, None),
+        (response(401, none, ""), "AccessDenied", None, None),
+        (response(429, none, ""), "Throttled", None, None),
+        (response(503, none, ""), "ServerError", None, None),
     ];
-    for (answer, expected, next, wait) in rows {
-        assert_eq!(shown(&answer, "1a", true), (expected.to_owned(), next, wait), "{answer:?}");
+    for (response, expected, next, wait) in rows {
+        assert_eq!(shown(&response, "1a", true), (expected.to_owned(), next, wait), "{response:?}");
     }
 }
 
 #[test]
 fn state_of_another_sync_never_ends_a_run() {
-    let another = answer(200, &[], r#"{"operationId":"2b","syncstate":2}"#);
+    let another = response(200, &[], r#"{"operationId":"2b","syncstate":2}"#);
     for named_by_service in [true, false] {
         assert_eq!(shown(&another, "1a", named_by_service).0, "InvalidResponse");
     }
     // An id of a call: only the URL that came with it identifies the sync.
     assert_eq!(shown(&another, "request-1a", true).0, "Succeeded Completed");
     assert_eq!(shown(&another, "request-1a", false).0, "InvalidResponse");
-    let same = answer(200, &[], r#"{"operationId":"1A","syncstate":2}"#);
+    let same = response(200, &[], r#"{"operationId":"1A","syncstate":2}"#);
     assert_eq!(shown(&same, "request-1a", false).0, "Succeeded Completed");
 }
 
@@ -190,9 +190,9 @@ fn recorded_url_is_used_only_on_the_same_host() {
     ];
     for (location, used) in rows {
         let operation = OperationRef { id: id("1a"), location: Some(location.clone()) };
-        assert_eq!(stored(&operation, &called()).is_some(), used, "{location}");
+        assert_eq!(recorded_location(&operation, &called()).is_some(), used, "{location}");
     }
-    assert_eq!(stored(&OperationRef::by_id(id("1a")), &called()), None);
+    assert_eq!(recorded_location(&OperationRef::by_id(id("1a")), &called()), None);
     assert_eq!(by_id(&called(), &id("request-1a")).as_str(), format!("{SYNC}?operationId=1a"));
 }
 
@@ -218,22 +218,22 @@ fn list_has_syncs_running_or_started_in_window() {
         (String::new(), vec![], false),
     ];
     for (body, expected, doubt) in rows {
-        let (operations, truncated) = listed(&answer(200, &[], &body), since).unwrap();
+        let (operations, truncated) = listed(&response(200, &[], &body), since).unwrap();
         let ids: Vec<_> = operations.iter().map(|operation| operation.id.as_str()).collect();
         assert_eq!((ids, truncated), (expected, doubt), "{body}");
     }
-    assert_eq!(listed(&answer(404, &[], ""), since), Ok((vec![], false)));
-    assert_eq!(listed(&answer(204, &[], ""), since), Ok((vec![], false)));
+    assert_eq!(listed(&response(404, &[], ""), since), Ok((vec![], false)));
+    assert_eq!(listed(&response(204, &[], ""), since), Ok((vec![], false)));
     let rows = [
-        (answer(404, &[], PAGE), ServiceErrorKind::InvalidResponse),
-        (answer(404, &[], r#"{"code":"DatabaseNotFound"}"#), ServiceErrorKind::NotFound),
-        (answer(200, &[], PAGE), ServiceErrorKind::InvalidResponse),
-        (answer(200, &[], "{"), ServiceErrorKind::InvalidResponse),
-        (answer(403, &[], ""), ServiceErrorKind::AccessDenied),
-        (answer(500, &[], ""), ServiceErrorKind::ServerError),
+        (response(404, &[], PAGE), ServiceErrorKind::InvalidResponse),
+        (response(404, &[], r#"{"code":"DatabaseNotFound"}"#), ServiceErrorKind::NotFound),
+        (response(200, &[], PAGE), ServiceErrorKind::InvalidResponse),
+        (response(200, &[], "{"), ServiceErrorKind::InvalidResponse),
+        (response(403, &[], ""), ServiceErrorKind::AccessDenied),
+        (response(500, &[], ""), ServiceErrorKind::ServerError),
     ];
-    for (answer, expected) in rows {
-        assert_eq!(listed(&answer, since).unwrap_err().kind, expected, "{answer:?}");
+    for (response, expected) in rows {
+        assert_eq!(listed(&response, since).unwrap_err().kind, expected, "{response:?}");
     }
 }
 
@@ -244,15 +244,15 @@ proptest::proptest! {
         body in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
         location in "\\PC{0,60}",
     ) {
-        let mut answer = answer(status, &[], "");
-        answer.body = body;
+        let mut response = response(status, &[], "");
+        response.body = body;
         if let Ok(location) = HeaderValue::from_str(&location) {
-            answer.headers.insert("location", location);
+            response.headers.insert("location", location);
         }
-        let _ = (accepted(&answer, &called()), listed(&answer, Timestamp::UNIX_EPOCH));
-        let seen = seen(&answer, &called(), &id("1a"), true);
-        if let PollResult::Found { operation, .. } = seen {
-            proptest::prop_assert!(!operation.phase.ended() || Status::read(answer.text()).is_some());
+        let _ = (accepted(&response, &called()), listed(&response, Timestamp::UNIX_EPOCH));
+        let poll_result = poll_result(&response, &called(), &id("1a"), true);
+        if let PollResult::Found { operation, .. } = poll_result {
+            proptest::prop_assert!(!operation.phase.ended() || Status::read(response.text()).is_some());
         }
     }
 }
