@@ -21,6 +21,6 @@ mkdir -p "$documents"
 install -m 0755 "${CARGO_TARGET_DIR:-target}/$target/release/tabular-operator" "$root/tabular-operator"
 install -m 0644 LICENSE "$documents/LICENSE"
 deploy/image/sbom.sh "$target" > "$documents/tabular-operator.cdx.json"
-deploy/image/licences.sh "$documents/tabular-operator.cdx.json" > "$documents/THIRD-PARTY-LICENSES"
+deploy/image/licenses.sh "$documents/tabular-operator.cdx.json" > "$documents/THIRD-PARTY-LICENSES"
 # Independent of the umask, because the unprivileged user of the image reads these files.
 chmod -R a+rX,go-w "$root"

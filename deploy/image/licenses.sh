@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the licenses of the components in FILE, the output of sbom.sh, each text once: `licences.sh FILE`.
+# Prints the licenses of the components in FILE, the output of sbom.sh, each text once: `licenses.sh FILE`.
 set -euo pipefail
 
 # "name version: license". All libraries have the same depth in the document, each with these three fields in this order.
