@@ -27,7 +27,7 @@ ARG TARGETARCH
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="tabular-operator" \
-      org.opencontainers.image.description="A Kubernetes operator that refreshes and synchronises Azure Analysis Services and Power BI tabular models, exactly once." \
+      org.opencontainers.image.description="A Kubernetes operator that refreshes and synchronizes Azure Analysis Services and Power BI tabular models, exactly once." \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="https://github.com/tabular-operator/tabular-operator" \

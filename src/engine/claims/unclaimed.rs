@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn operation_that_may_be_anothers_is_undecided() {
+    fn operation_of_unknown_owner_is_undecided() {
         for start in ["2026-01-01T11:56:00Z", "2026-01-01T12:00:01Z", "unknown"] {
             let (blocker, _) = excluded("Submitting", vec![operation("op-3", start)]);
             assert!(blocker.unwrap().contains("operation op-3 may belong to this run or to another resource"), "{start}");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_run_counts_each_operation_as_anothers() {
+    fn waiting_run_excludes_unclaimed_operations() {
         let (blocker, active) = excluded("Waiting", vec![operation("op-3", "2026-01-01T11:00:00Z"), operation("op-1", "unknown")]);
         assert_eq!((blocker, active), (None, vec!["op-2".to_owned(), "op-3".to_owned()]));
     }

@@ -51,8 +51,8 @@ pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(|| Visible(std::io::stderr())).boxed(),
         LogFormat::Text => {
-            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            fmt::layer().with_ansi(colours).with_writer(|| Visible(std::io::stderr())).boxed()
+            let use_color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            fmt::layer().with_ansi(use_color).with_writer(|| Visible(std::io::stderr())).boxed()
         }
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;

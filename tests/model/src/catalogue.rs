@@ -260,7 +260,7 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             left: Left { posts: 1, wishes: 1, calls: more, stale: more, ..Left::default() },
             wishes: vec![Wish::Delete],
             lag: 30,
-            ..Scenario::calm("let-go-sync", "a synchronisation is let go, and another resource never follows it")
+            ..Scenario::calm("let-go-sync", "a sync is let go, and another resource never follows it")
         },
         Scenario {
             specs: vec![Spec::Sync(ModelSyncSpec { backoff_limit: 1, active_deadline_seconds: 60, ..sync(0, None) })],
@@ -271,7 +271,7 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
                 vec![Wish::Token, Wish::Cancel, Wish::Delete]
             },
             lag: 30,
-            ..Scenario::calm("sync", "a synchronisation, which nobody can cancel, fails, is triggered again, and is deleted")
+            ..Scenario::calm("sync", "a sync, which nobody can cancel, fails, is triggered again, and is deleted")
         },
         tenants(
             Ail::Throttled,
@@ -348,7 +348,7 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             specs: vec![Spec::Refresh(spec(0)), Spec::Sync(sync(0, Some("resource-0")))],
             left: Left { posts: 1, crashes: 1, wishes: more, ..Left::default() },
             wishes: vec![Wish::Token],
-            ..Scenario::calm("follower", "a synchronisation follows a refresh")
+            ..Scenario::calm("follower", "a sync follows a refresh")
         },
         Scenario {
             left: Left { posts: 1, leaves: 1, wishes: 1 + more, crashes: more, calls: more, ..Left::default() },
@@ -361,7 +361,7 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             left: Left { posts: 1, leaves: 1, wishes: 1, crashes: more, calls: more, ..Left::default() },
             wishes: vec![Wish::Delete, Wish::Token],
             lag: 30,
-            ..Scenario::calm("uninstall-sync", "the operator is uninstalled while a synchronisation runs, which nobody can cancel")
+            ..Scenario::calm("uninstall-sync", "the operator is uninstalled while a sync runs, which nobody can cancel")
         },
         Scenario {
             left: Left { posts: 1, crashes: more, strangers: 2, delays: more, ..Left::default() },

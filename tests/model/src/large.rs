@@ -73,7 +73,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
     ];
     let lag = [0, 10, 120][dice.below(3) as usize];
     let operators = 1 + usize::from(dice.below(4) == 0);
-    // A list that is short for good, and out of order for good, never tells whether a refresh runs: a synchronisation would wait for its
+    // A list that is short for good, and out of order for good, never tells whether a refresh runs: a sync would wait for its
     // deadline, which is not met in these worlds.
     let short = dice.below(5) == 0;
     let ails = [Ail::Throttled, Ail::Refused, Ail::SecretGone, Ail::Writes, Ail::WritesDenied, Ail::WritesRefused];

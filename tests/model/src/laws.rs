@@ -314,7 +314,7 @@ pub fn has(status: &Status, id: &str) -> bool {
 /// - a person has said that its submission started nothing, and a person is believed;
 /// - a person has named another's operation for it, and a person is believed;
 /// - it takes one that a resource began which is gone, with its record, and which cannot be told from its own: a known gap;
-/// - it is a synchronisation, which nobody can cancel, that was followed to its deadline, and this is said.
+/// - it is a sync, which nobody can cancel, that was followed to its deadline, and this is said.
 #[must_use]
 pub fn answered(world: &World, resource: usize, after: &Status) -> Vec<(usize, i32)> {
     let Some(run) = after.run.as_ref() else { return Vec::new() };

@@ -236,7 +236,7 @@ pub fn times(schedule: &str) -> RefreshTrigger {
     RefreshTrigger { schedule: Some(schedule.to_owned()), ..RefreshTrigger::default() }
 }
 
-/// A synchronisation of the model with this index, after each success of the refresh with that name where there is one.
+/// A sync of the model with this index, after each success of the refresh with that name where there is one.
 #[must_use]
 pub fn sync(model: u8, after: Option<&str>) -> ModelSyncSpec {
     let model = crate::world::cluster::model(model);

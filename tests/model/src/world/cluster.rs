@@ -27,7 +27,7 @@ const FIRST: &str = "run-1-attempt-1";
 pub enum Spec {
     /// A refresh.
     Refresh(ModelRefreshSpec),
-    /// A synchronisation.
+    /// A sync.
     Sync(ModelSyncSpec),
 }
 

@@ -1,4 +1,4 @@
-//! The service: it names operations itself, runs one refresh and one synchronisation of a model at a time, and shows late what it
+//! The service: it names operations itself, runs one refresh and one sync of a model at a time, and shows late what it
 //! has taken.
 
 use std::sync::Arc;
