@@ -1,4 +1,4 @@
-//! What becomes of an answer in the end: the record that the real decision makes of it.
+//! Resources and settings for the targets, and the decision of the operator on a parsed response.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,16 +12,17 @@ use tabular_operator::operation::{Operation, OperationId, OperationKind, Origin,
 
 use crate::invariants;
 
-/// The operation that the resources here follow.
+/// The operation id in the status of the resources.
 pub const OPERATION: &str = "1344a272-7893-4afa-a4b3-3fb87222fdac";
 
-/// The same, as the services' clients have it.
+/// [`OPERATION`], parsed.
 #[must_use]
 pub fn operation_id() -> OperationId {
     OperationId::parse(OPERATION).unwrap()
 }
 
-/// A resource whose run stands here (`Submitting`, `Running` or `Cancelling`). It is made once: a fuzzer asks for it all the time.
+/// A resource whose run is in this state (`Submitting`, `Running` or `Cancelling`). It is built only once, because the fuzzer requests
+/// it for every input.
 #[must_use]
 pub fn resource(kind: OperationKind, state: &'static str) -> &'static ModelResource {
     static RESOURCES: LazyLock<HashMap<(OperationKind, &str), ModelResource>> = LazyLock::new(|| {
@@ -53,7 +54,7 @@ fn build(kind: OperationKind, state: &str) -> ModelResource {
     fuzzing::resource(kind, object.to_string().as_bytes()).unwrap()
 }
 
-/// Decides on what was learnt of a resource of ours. The record that comes of it is lawful.
+/// The decision on an observation of a resource. Panics if its status or its events violate an invariant.
 pub fn decision(resource: &ModelResource, observation: Observation) -> Decision {
     let (desired, settings) = (Desired::of(resource, External::default()), settings());
     let status = resource.status().cloned().unwrap_or_default();
@@ -73,7 +74,7 @@ pub fn decision(resource: &ModelResource, observation: Observation) -> Decision 
     decision
 }
 
-/// An operation of a client, in this phase.
+/// An operation in this phase, submitted by a client of the API.
 #[must_use]
 pub fn operation(id: &OperationId, phase: Phase) -> Operation {
     Operation {

@@ -1,6 +1,6 @@
-//! Small changes to an input, from a seed: what `make test` tries beside the corpus itself.
+//! Small seeded mutations of an input, which `make test` runs in addition to the corpus.
 
-/// Words that readers look for.
+/// Tokens that the parsers recognize.
 const DICTIONARY: &[&str] = &[
     "\"",
     "\\",
@@ -35,18 +35,18 @@ const DICTIONARY: &[&str] = &[
     super::invariants::TOKEN,
 ];
 
-/// A source of numbers that a seed says (xorshift64*).
+/// A seeded random number generator (xorshift64*).
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The same seed gives the same numbers.
+    /// Creates a generator. Equal seeds produce equal sequences.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// A number from 0 to `limit - 1`; 0 where the limit is 0.
+    /// A number from 0 to `limit - 1`, or 0 if the limit is 0.
     pub fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -56,7 +56,7 @@ impl Rng {
     }
 }
 
-/// The input with one to four changes; `other` is another one, of which parts are taken.
+/// The input with one to four mutations. Some insert parts of `other`.
 #[must_use]
 pub fn mutated(input: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = input.to_vec();

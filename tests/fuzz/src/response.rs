@@ -1,4 +1,4 @@
-//! An answer of a service as a text, which people and the fuzzer can read and change:
+//! An HTTP response as text, which both a developer and the fuzzer can read and edit:
 //!
 //! ```text
 //! 202 broken
@@ -7,28 +7,28 @@
 //! {"operationId": "…"}
 //! ```
 //!
-//! The word after the status is what went wrong with the body, where something did: `broken`, `slow`, `large` or `compressed`.
+//! The value after the status is the failure while the body was read, if any: `broken`, `slow`, `large` or `compressed`.
 
 use tabular_operator::azure::fuzzing::{BodyFault, ServiceResponse};
 
-/// How many headers are read; HTTP clients have a limit too.
+/// Maximum number of headers that are read. HTTP clients have a limit too.
 const MAX_HEADERS: usize = 40;
 
-/// An answer and what it was made of.
+/// A response and the input that it was parsed from.
 #[derive(Debug)]
 pub struct ResponseInput<'a> {
-    /// As the operator has it.
+    /// The response in the form that the operator parses.
     pub response: ServiceResponse,
-    /// Its status.
+    /// The HTTP status code.
     pub status: u16,
-    /// Its body.
+    /// The body, complete even if [`Self::has_body_fault`].
     pub body: &'a [u8],
-    /// Whether something went wrong with the body.
+    /// Whether reading the body failed.
     pub has_body_fault: bool,
 }
 
 impl<'a> ResponseInput<'a> {
-    /// Reads one; `None` where it has no status that HTTP knows.
+    /// Parses an input. Returns `None` if the status is not in the range 100 to 999.
     #[must_use]
     pub fn parse(input: &'a [u8]) -> Option<Self> {
         let (head, mut rest) = line(input);
@@ -62,7 +62,7 @@ impl<'a> ResponseInput<'a> {
     }
 }
 
-/// The first line of a text, and what comes after it.
+/// The first line of a text without its line break, and the rest.
 #[must_use]
 pub fn line(text: &[u8]) -> (&[u8], &[u8]) {
     match text.iter().position(|byte| *byte == b'\n') {

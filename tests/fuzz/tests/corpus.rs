@@ -1,5 +1,5 @@
-//! Every target over its corpus, and over a few thousand inputs that differ a little from those: the part of fuzzing that
-//! takes seconds, and needs no fuzzer.
+//! Every target over its corpus and over a few thousand mutations of it: the part of fuzzing that takes seconds and does not need
+//! the fuzzer.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -8,16 +8,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use fuzz::mutate::{Rng, mutated};
 use fuzz::{TARGETS, Target, paths};
 
-/// How many changed inputs each target is tried with.
+/// Number of mutated inputs per target.
 const MUTATIONS: usize = 4_000;
 
-/// Runs a target on an input, and keeps the input if it breaks a law.
-fn run(target: &Target, input: &[u8], of: &str) {
+/// Runs a target on an input, and saves the input if it violates an invariant. `description` names the input.
+fn run(target: &Target, input: &[u8], description: &str) {
     let passed = catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_ok();
-    assert!(passed, "{} breaks a law on {of}; {}", target.name, paths::save_crash(target.name, input));
+    assert!(passed, "{} violates an invariant for {description}; {}", target.name, paths::save_crash(target.name, input));
 }
 
-/// Runs all of a target.
+/// Runs a target over its corpus and over mutations of it.
 fn run_with_mutations(name: &str) {
     let target = fuzz::target(name);
     let corpus = paths::corpus(name);
@@ -26,15 +26,15 @@ fn run_with_mutations(name: &str) {
         run(target, input, &file.display().to_string());
     }
     let mut rng = Rng::new(name.bytes().map(u64::from).sum());
-    // What is slow to read is tried less: the corpus has it anyway.
+    // Large inputs are slow, so only the corpus run covers them.
     let small: Vec<&[u8]> = corpus.iter().map(|(_, input)| input.as_slice()).filter(|input| input.len() <= 4096).collect();
     for count in 0..MUTATIONS {
         let (one, other) = (small[rng.below(small.len())], small[rng.below(small.len())]);
-        run(target, &mutated(one, other, &mut rng), &format!("changed input {count}"));
+        run(target, &mutated(one, other, &mut rng), &format!("mutated input {count}"));
     }
 }
 
-/// A test for each target, so that they run beside each other and a failure names its own.
+/// Defines a test per target, so that the targets run in parallel and a failure names its target.
 macro_rules! targets {
     ($($test:ident: $name:literal),+ $(,)?) => {
         $(#[test]
@@ -87,21 +87,21 @@ fn targets_tests_and_corpora_match() {
 fn corpus_stays_small() {
     let sizes: Vec<usize> = TARGETS.iter().flat_map(|target| paths::corpus(target.name)).map(|(_, input)| input.len()).collect();
     let (files, bytes) = (sizes.len(), sizes.iter().sum::<usize>());
-    assert!(files <= 600 && bytes <= 1 << 20, "{files} files of {bytes} bytes: merge anew, with `make fuzz KEEP=1` from the seeds alone");
+    assert!(files <= 600 && bytes <= 1 << 20, "{files} files of {bytes} bytes: rebuild it from the named seeds with `make fuzz KEEP=1`");
 }
 
 #[test]
 fn make_fuzz_without_only_runs_every_target() {
-    let named = |more: &[&str]| -> Vec<String> {
+    let targets_for = |more: &[&str]| -> Vec<String> {
         let mut make = std::process::Command::new("make");
         make.args(["--dry-run", "--always-make", "fuzz"]).args(more).current_dir(paths::home().join("../.."));
-        // What this test was itself started by says nothing of it.
+        // A `make` that started this test must not affect the result.
         let output =
             ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ONLY"].into_iter().fold(&mut make, |make, name| make.env_remove(name)).output().unwrap();
         let recipe = String::from_utf8(output.stdout).unwrap();
-        let (_, after) = recipe.rsplit_once("tests/fuzz/run.sh").unwrap_or_else(|| panic!("make says {recipe}"));
+        let (_, after) = recipe.rsplit_once("tests/fuzz/run.sh").unwrap_or_else(|| panic!("unexpected recipe: {recipe}"));
         after.split_whitespace().take_while(|word| *word != "&&").map(str::to_owned).collect()
     };
-    assert_eq!(named(&[]), Vec::<String>::new());
-    assert_eq!(named(&["ONLY=token"]), ["token"]);
+    assert_eq!(targets_for(&[]), Vec::<String>::new());
+    assert_eq!(targets_for(&["ONLY=token"]), ["token"]);
 }

@@ -1,11 +1,11 @@
-//! The reconciliation of each resource of the corpus, with responses by chance.
+//! The reconciliation of each resource of the corpus with random responses.
 #![allow(clippy::unwrap_used)]
 
 use fuzz::mutate::Rng;
 
-/// How many sequences of responses each resource gets.
+/// Number of response sequences per resource.
 const SEQUENCES: u64 = 40;
-/// How many choices one has.
+/// Number of choices per sequence.
 const CHOICES: usize = 300;
 
 #[test]

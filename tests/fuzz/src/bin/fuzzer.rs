@@ -1,4 +1,4 @@
-//! LLVM's fuzzer around one target, which `FUZZ_TARGET` names. `tests/fuzz/run.sh` builds and runs it.
+//! LLVM's fuzzer for the target in `FUZZ_TARGET`. `tests/fuzz/run.sh` builds and runs it.
 
 #![no_main]
 

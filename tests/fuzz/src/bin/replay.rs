@@ -1,4 +1,4 @@
-//! Plays inputs again: `cargo run -p fuzz -- TARGET FILE…`. Without a target it lists them.
+//! Replays inputs: `cargo run -p fuzz -- TARGET FILE…`. Without arguments, lists the targets.
 
 #![allow(clippy::expect_used)]
 
@@ -15,6 +15,6 @@ fn main() {
     let target = fuzz::target(&name);
     for file in arguments {
         (target.run)(&fs::read(&file).expect("failed to read the input"));
-        println!("{file}: no law is broken");
+        println!("{file}: no invariant violated");
     }
 }

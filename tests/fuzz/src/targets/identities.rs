@@ -1,4 +1,4 @@
-//! What identities are made of, and what their providers answer: nothing secret is ever told.
+//! Credentials and the responses of the identity providers. No message or debug output contains a secret.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ use crate::response::{ResponseInput, line};
 
 const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
-/// Entra ID's answer to a request for a token.
+/// Entra ID's response to a token request.
 pub fn token(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
-    for (proof, sent) in [
+    for (credential, value) in [
         (Credential::Secret(invariants::SECRET), invariants::SECRET),
         (Credential::Certificate(invariants::TOKEN), invariants::TOKEN),
         (Credential::Federated(invariants::TOKEN), invariants::TOKEN),
     ] {
-        match fuzzing::token(&input.response, proof) {
+        match fuzzing::token(&input.response, credential) {
             Ok(granted) => {
                 assert!(input.is_success() && !input.has_body_fault);
                 let granted: serde_json::Value = serde_json::from_str(&granted).unwrap();
@@ -31,13 +31,13 @@ pub fn token(input: &[u8]) {
             }
             Err(error) => {
                 check_refusal(&error);
-                assert!(!error.message.contains(sent), "what was sent shows: {}", error.message);
+                assert!(!error.message.contains(value), "the message contains the credential: {}", error.message);
             }
         }
     }
 }
 
-/// The metadata service's answer to a request for a token.
+/// The instance metadata service's response to a token request.
 pub fn metadata_token(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     for client in [None, Some(GUID)] {
@@ -50,12 +50,12 @@ pub fn metadata_token(input: &[u8]) {
 
 fn check_refusal(error: &ServiceError) {
     invariants::service_error(error);
-    // A repeat has to be recognised as one.
+    // These ids differ in each response: without them, a repeated error has an equal message and is recognized.
     let lower = error.message.to_ascii_lowercase();
     assert!(!lower.contains("trace id") && !lower.contains("correlation id"), "{}", error.message);
 }
 
-/// The token of a service account, which nobody has checked.
+/// The token of a service account, whose signature the operator does not verify.
 pub fn claims(input: &[u8]) {
     let Ok(token) = std::str::from_utf8(input) else { return };
     for claim in fuzzing::claims(token) {
@@ -64,7 +64,7 @@ pub fn claims(input: &[u8]) {
     }
 }
 
-/// A Secret, a line for each key: what is wrong with it is said without what it holds.
+/// A Secret, one line per key. The messages about an invalid Secret do not contain its values.
 pub fn secret(input: &[u8]) {
     let (mut rest, mut data) = (input, BTreeMap::new());
     while !rest.is_empty() && data.len() < 8 {
@@ -74,21 +74,21 @@ pub fn secret(input: &[u8]) {
         let Ok(key) = std::str::from_utf8(&head[..colon]) else { continue };
         data.insert(key.to_owned(), ByteString(head[colon + 1..].to_vec()));
     }
-    let shown = visible_text(data.clone());
-    assert!(!shown.contains(invariants::SECRET), "the secret shows: {shown}");
+    let text = visible_text(data.clone());
+    assert!(!text.contains(invariants::SECRET), "the text contains the secret: {text}");
     for key in ["clientSecret", "clientCertificate"] {
         let Some(value) = data.get(key).map(|value| String::from_utf8_lossy(&value.0).trim().to_owned()) else { continue };
-        if value.len() < 24 || may_be_own_text(&value) || !shown.contains(&value) {
+        if value.len() < 24 || may_be_own_text(&value) || !text.contains(&value) {
             continue;
         }
-        // It may be the client's id as well, which may show: then it shows with any other value here.
+        // A value that equals the client id may be visible. It then stays visible with any other value of this key.
         let mut other = data.clone();
         other.insert(key.to_owned(), ByteString(b"another".to_vec()));
-        assert!(visible_text(other).contains(&value), "a value shows: {shown}");
+        assert!(visible_text(other).contains(&value), "the text contains the value of {key}: {text}");
     }
 }
 
-/// What is told of an identity, or of why there is none.
+/// The debug output of the identity, or the message of the error.
 fn visible_text(data: BTreeMap<String, ByteString>) -> String {
     let secret = Secret { data: Some(data), ..Secret::default() };
     match tabular_operator::controller::fuzzing::service_principal(&secret, invariants::now()) {
@@ -103,7 +103,7 @@ fn visible_text(data: BTreeMap<String, ByteString>) -> String {
 /// A certificate and its key in PEM.
 pub fn certificate(input: &[u8]) {
     let Ok(pem) = std::str::from_utf8(input) else { return };
-    let shown = match Identity::service_principal_certificate(GUID, GUID, pem, invariants::now(), FieldNames::SECRET_KEYS) {
+    let text = match Identity::service_principal_certificate(GUID, GUID, pem, invariants::now(), FieldNames::SECRET_KEYS) {
         Ok(identity) => {
             assert!(identity.expires().unwrap() >= invariants::now());
             format!("{identity:?}")
@@ -114,11 +114,11 @@ pub fn certificate(input: &[u8]) {
         }
     };
     let mut lines = pem.lines().map(str::trim).filter(|line| line.len() >= 48 && !line.starts_with("-----") && !may_be_own_text(line));
-    assert!(!lines.any(|line| shown.contains(line)), "a part of it shows: {shown}");
+    assert!(!lines.any(|line| text.contains(line)), "the text contains a part of the PEM: {text}");
 }
 
-/// Whether it may be words of ours, which the fuzzer learns from the comparisons that it sees and then writes into its input. What
-/// is secret has no blanks, but between the dashes of PEM.
+/// Whether an input may be a message of the operator itself: the fuzzer copies the operands of comparisons into its inputs. A secret has
+/// no spaces, except between the dashes of PEM.
 fn may_be_own_text(text: &str) -> bool {
     text.contains(' ') && !text.contains("-----")
 }

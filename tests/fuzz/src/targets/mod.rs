@@ -1,4 +1,4 @@
-//! The targets by name. Each file has those of one sort of outside.
+//! The targets by name. Each file contains the targets of one kind of input.
 
 mod identities;
 mod names;
@@ -7,16 +7,16 @@ mod resources;
 mod syncs;
 mod values;
 
-/// One reader of what comes from outside, with the laws that hold of what it makes of it.
+/// A parser of external input, with the invariants of its result.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name, and the name of its corpus.
+    /// The name of the target and of its corpus.
     pub name: &'static str,
-    /// Reads an input; panics where a law is broken.
+    /// Parses an input. Panics if an invariant is violated.
     pub run: fn(&[u8]),
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "refresh-look", run: refreshes::poll },
     Target { name: "refresh-post", run: refreshes::submission },
@@ -42,9 +42,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "resource", run: resources::resource },
 ];
 
-/// The target of this name.
+/// The target with this name. Panics if there is none.
 #[must_use]
 pub fn target(name: &str) -> &'static Target {
     let names = || TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
-    TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| panic!("there is no target {name:?}, but {}", names()))
+    TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| panic!("unknown target {name:?}; use one of: {}", names()))
 }

@@ -1,4 +1,4 @@
-//! Names, and the addresses that they become: a token must never be sent to another host than the cloud's own.
+//! Names and the URLs that are built from them. A token must be sent only to the hosts of the cloud.
 
 use tabular_operator::azure::analysis_services::{DatabaseName, ServerName};
 use tabular_operator::azure::cloud::Cloud;
@@ -10,7 +10,7 @@ use url::Url;
 use crate::invariants;
 use crate::response::{ResponseInput, line};
 
-/// A page of workspaces or semantic models: ids are GUIDs, and names bounded.
+/// A page of workspaces or semantic models. Ids are GUIDs, and names are bounded.
 pub fn lookup(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     match fuzzing::names(&input.response) {
@@ -27,7 +27,7 @@ pub fn lookup(input: &[u8]) {
     }
 }
 
-/// The name of a server and, on the second line, of a database: the address has the cloud's host, and one segment for each.
+/// The name of a server and, on the second line, of a database. The URL has a host of the cloud, and one path segment per name.
 pub fn server(input: &[u8]) {
     let (server, database) = line(input);
     let (Ok(server), Ok(database)) = (std::str::from_utf8(server), std::str::from_utf8(database)) else { return };
@@ -55,7 +55,7 @@ pub fn server(input: &[u8]) {
     }
 }
 
-/// A cloud file: its hosts are hosts and nothing more.
+/// A cloud file. Each of its hosts is only a host, without a path, a query or credentials.
 pub fn cloud_file(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let cloud = match Cloud::from_file_text(text) {
@@ -73,7 +73,7 @@ pub fn cloud_file(input: &[u8]) {
         assert_eq!(
             url.as_str().trim_end_matches('/'),
             address.trim_end_matches('/').trim_end_matches(":443"),
-            "an address is what it looks like"
+            "parsing changes the address"
         );
     };
     origin(&cloud.authority_host, true);

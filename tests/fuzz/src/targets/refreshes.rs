@@ -1,4 +1,4 @@
-//! The answers about refreshes, of both services.
+//! The responses of both services about refreshes.
 
 use std::collections::BTreeSet;
 
@@ -17,48 +17,53 @@ use crate::{fixtures, invariants};
 
 const SERVICES: [ServiceKind; 2] = [ServiceKind::AnalysisServices, ServiceKind::PowerBi];
 
-fn called() -> Url {
+fn call_url() -> Url {
     Url::parse("https://westus.asazure.windows.net/servers/sales/models/Orders/refreshes").unwrap()
 }
 
-/// The answer to `GET refreshes/<id>`: bounded, about the operation that was asked for, and no success is made up.
+/// The response to `GET refreshes/<id>`. The result is bounded and is the requested operation. A success is never invented.
 pub fn poll(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     let running = fixtures::resource(OperationKind::Refresh, "Running");
     for service in SERVICES {
         let result = fuzzing::poll_result(service, &input.response, &fixtures::operation_id());
-        invariants::poll_result(&result, &fixtures::operation_id(), &called());
+        invariants::poll_result(&result, &fixtures::operation_id(), &call_url());
         let has_succeeded = matches!(&result, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded);
         if has_succeeded {
-            assert!(input.is_success() && !input.has_body_fault && mentions_success(input.body), "a success that nobody told");
+            assert!(
+                input.is_success() && !input.has_body_fault && mentions_success(input.body),
+                "a success that the response does not report"
+            );
         }
         let decision = fixtures::decision(running, Observation::Polled(result));
         let state = decision.status.run.map(|run| run.state);
-        assert!(has_succeeded || state != Some(RunState::Succeeded), "a run that succeeded by itself");
+        assert!(has_succeeded || state != Some(RunState::Succeeded), "a run that succeeded without a successful operation");
     }
 }
 
-/// Whether a word for success stands in a body, or could: an escape may spell anything.
+/// Whether a body contains a status for success or an escape, which can encode any status.
 fn mentions_success(body: &[u8]) -> bool {
     let body = String::from_utf8_lossy(body).to_ascii_lowercase();
-    ["succeeded", "completed", "\\u"].iter().any(|word| body.contains(word))
+    ["succeeded", "completed", "\\u"].iter().any(|text| body.contains(text))
 }
 
-/// The answer to `POST refreshes`: only an answer that is certain says that nothing was started.
+/// The response to `POST refreshes`. Only a conclusive response means that no refresh was started.
 pub fn submission(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     let submitting = fixtures::resource(OperationKind::Refresh, "Submitting");
     for service in SERVICES {
-        let submission = fuzzing::submission(service, &input.response, &called());
-        invariants::submission(&submission, &called());
+        let submission = fuzzing::submission(service, &input.response, &call_url());
+        invariants::submission(&submission, &call_url());
         match (&submission, input.status) {
             (Submission::Accepted { .. }, 200..=299) | (Submission::Unknown { .. }, _) => {}
-            (Submission::Deferred { .. }, _) => panic!("no response says what the operator did not send: {submission:?}"),
-            (Submission::Accepted { .. } | Submission::NothingToDo { .. }, status) => panic!("accepted by {status}: {submission:?}"),
-            (Submission::NotStarted(_) | Submission::Busy { .. }, ..=299 | 303 | 408 | 425) => {
-                panic!("refused for certain: {submission:?}")
+            (Submission::Deferred { .. }, _) => panic!("a response to a request that was deferred: {submission:?}"),
+            (Submission::Accepted { .. } | Submission::NothingToDo { .. }, status) => {
+                panic!("accepted with status {status}: {submission:?}")
             }
-            // Only where the service says itself why it cannot.
+            (Submission::NotStarted(_) | Submission::Busy { .. }, ..=299 | 303 | 408 | 425) => {
+                panic!("refused by an inconclusive response: {submission:?}")
+            }
+            // Conclusive only if the service itself reports one of these causes.
             (Submission::NotStarted(error), 500..) => {
                 let own = [
                     ServiceErrorKind::Paused,
@@ -67,16 +72,16 @@ pub fn submission(input: &[u8]) {
                     ServiceErrorKind::CapacityExceeded,
                 ]
                 .contains(&error.kind);
-                assert!(own, "refused for certain: {error:?}");
+                assert!(own, "refused by an inconclusive response: {error:?}");
             }
-            (Submission::Busy { .. }, 500..) => panic!("busy for certain: {submission:?}"),
+            (Submission::Busy { .. }, 500..) => panic!("busy by an inconclusive response: {submission:?}"),
             (Submission::NotStarted(_) | Submission::Busy { .. }, 300..=499) => {}
         }
         fixtures::decision(submitting, Observation::Submission(submission));
     }
 }
 
-/// The answer to `DELETE refreshes/<id>`: whatever it says, it is no end.
+/// The response to `DELETE refreshes/<id>`, which never ends a run.
 pub fn cancellation(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     let cancelling = fixtures::resource(OperationKind::Refresh, "Cancelling");
@@ -89,11 +94,12 @@ pub fn cancellation(input: &[u8]) {
         }
         invariants::service_error(&fuzzing::list_error(service, &input.response));
         let decision = fixtures::decision(cancelling, Observation::CancelRequested(result));
-        assert!(!decision.status.run.unwrap().state.ended(), "only a look ends a run");
+        assert!(!decision.status.run.unwrap().state.ended(), "a cancel response ended the run");
     }
 }
 
-/// The list of refreshes: the same whatever pieces it comes in, and nothing that runs is left out without saying so.
+/// The list of refreshes. The result does not depend on the chunks of the body. A list in which a running refresh is missing is marked as
+/// truncated.
 pub fn list(input: &[u8]) {
     let since: Timestamp = "2026-11-22T08:00:00Z".parse().unwrap();
     for service in SERVICES {
@@ -106,21 +112,21 @@ fn list_of(service: ServiceKind, input: &[u8], since: Timestamp) {
     let whole = fuzzing::listing(service, [input], window, None);
     let bytes = fuzzing::listing(service, input.chunks(1), window, None);
     let pieces = fuzzing::listing(service, input.chunks(1 + input.len() % 37), window, None);
-    assert!(whole == bytes && whole == pieces, "the pieces count");
+    assert!(whole == bytes && whole == pieces, "the result depends on the chunks");
     let rows = reference_rows(input);
     let Some(Listed { listing, rows: count, complete }) = whole else {
-        assert!(rows.is_none_or(|rows| rows.iter().any(is_excluded)), "a list that is not read");
+        assert!(rows.is_none_or(|rows| rows.iter().any(is_excluded)), "a valid list was not parsed");
         return;
     };
     let operations = &listing.operations;
     assert!(operations.len() <= 50);
     operations.iter().for_each(invariants::operation);
     if let Some(rows) = rows.filter(|rows| !rows.iter().any(is_excluded)) {
-        assert!(complete, "a whole list that is cut short");
+        assert!(complete, "a complete list is marked as incomplete");
         assert_eq!(count, rows.len());
-        let shown = |id: &OperationId| operations.iter().any(|operation| operation.id.same(id.as_str()));
-        let lost = rows.iter().filter_map(running_id).find(|id| !shown(id));
-        assert!(listing.truncated || lost.is_none(), "{lost:?} runs, and is left out");
+        let is_listed = |id: &OperationId| operations.iter().any(|operation| operation.id.same(id.as_str()));
+        let missing = rows.iter().filter_map(running_id).find(|id| !is_listed(id));
+        assert!(listing.truncated || missing.is_none(), "running refresh {missing:?} is missing in a complete list");
     }
     let clock_skew = Some(ClockSkew::of(invariants::now(), (invariants::now(), invariants::now())));
     let listing = Listing { clock_skew, ..listing };
@@ -131,18 +137,18 @@ fn list_of(service: ServiceKind, input: &[u8], since: Timestamp) {
     );
 }
 
-/// The rows of a plain list of objects, read by another reader.
+/// The rows of a plain list of objects, parsed by `serde_json`.
 fn reference_rows(input: &[u8]) -> Option<Vec<serde_json::Map<String, Value>>> {
     serde_json::from_slice(input).ok()
 }
 
-/// Whether a row is none that the operator need read: too long, or with a field twice but for upper and lower case.
+/// Whether the operator may skip a row: it is too long, or two of its fields differ only in case.
 fn is_excluded(row: &serde_json::Map<String, Value>) -> bool {
     let names: BTreeSet<String> = row.keys().map(|name| name.to_ascii_lowercase()).collect();
     names.len() < row.len() || row.iter().map(|(name, value)| name.len() + value.to_string().len()).sum::<usize>() > 10_000
 }
 
-/// The id of a row that says no end.
+/// The id of a row without a status, which counts as running.
 fn running_id(row: &serde_json::Map<String, Value>) -> Option<OperationId> {
     let field = |name: &str| row.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
     if field("status").is_some() || field("extendedStatus").is_some() {

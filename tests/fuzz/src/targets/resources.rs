@@ -1,5 +1,5 @@
-//! A resource as the API server gives it, with whatever anybody has written into it: spec, annotations and status. The real reconciliation
-//! is driven on it, with responses that the input chooses.
+//! A resource as the API server returns it, with any spec, annotations and status. The target drives the real reconciliation of this
+//! resource with responses that the input selects.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ use tabular_operator::operation::{
 
 use crate::{fixtures, invariants};
 
-/// One reconciliation ends within so many requests.
+/// Maximum number of requests of one reconciliation.
 const MAX_REQUESTS: usize = 200;
-/// So many follow each other.
+/// Number of consecutive reconciliations.
 const RECONCILIATIONS: usize = 4;
-/// What ends the resource in an input; the responses follow.
+/// The byte between the resource and the responses in an input.
 const SEPARATOR: u8 = 0;
 const MODEL: &str = "model";
 const UID: &str = "uid";
 
-/// A resource in JSON, and the responses of everything around it.
+/// A resource in JSON, and the responses of the API server and of the services.
 ///
-/// Each reconciliation ends. Each status that is written can be read again. Nothing is submitted before its intent is on record. Wherever the
-/// driver stops, a turn that is kept is backed by the record.
+/// Each reconciliation ends. Each written status is readable. A submission follows only its recorded intent. Wherever the driver stops,
+/// a turn that remains held is backed by the recorded status.
 pub fn resource(input: &[u8]) {
     let end = input.iter().position(|byte| *byte == SEPARATOR).unwrap_or(input.len());
     for kind in [Kind::ModelRefresh, Kind::ModelSync] {
@@ -51,20 +51,20 @@ pub fn resource(input: &[u8]) {
     }
 }
 
-/// Everything around a reconciliation.
+/// The simulated API server, services and queue of one resource.
 struct Driver<'a> {
     server: Arc<ModelResource>,
     is_gone: bool,
     version: u64,
     now: Timestamp,
-    /// The status that was written last, if it records an intent.
+    /// The last written status, if it records an intent.
     intent: Option<Arc<Status>>,
     queue: TurnQueue,
     choices: std::iter::Skip<std::slice::Iter<'a, u8>>,
 }
 
 impl Driver<'_> {
-    /// The next choice; 0, which is what goes well, once the input has no more.
+    /// The next choice, below `count`. After the end of the input it is 0, the success case.
     fn choose(&mut self, count: u8) -> u8 {
         self.choices.next().map_or(0, |byte| byte % count)
     }
@@ -80,7 +80,7 @@ impl Driver<'_> {
             let response = self.respond(&machine, request);
             request = machine.handle(response);
         }
-        panic!("no end after {MAX_REQUESTS} requests: {request:?}");
+        panic!("no end after {MAX_REQUESTS} requests; the next one is {request:?}");
     }
 
     fn apply(&mut self, machine: &Reconciliation<Arc<ModelResource>>, outcome: Outcome<Arc<ModelResource>>) -> Transient {
@@ -89,13 +89,18 @@ impl Driver<'_> {
         if matches!(outcome.finish, Finish::Gone | Finish::Released) { Transient::default() } else { outcome.transient }
     }
 
-    /// A turn that is held once the driver has stopped is backed by the record, or by an intent whose write had no response.
+    /// After the driver has stopped, a held turn is backed by the recorded status or by an intent whose write got no response.
     fn check_turn(queue: &TurnQueue, machine: &Reconciliation<Arc<ModelResource>>, outcome: &Outcome<Arc<ModelResource>>) {
         let (mut queue, state) = (queue.clone(), machine.state());
         update(&mut queue, &outcome.queue);
         if queue.holds(UID) && !outcome.transient.reread && outcome.queue != QueueUpdate::Keep {
             let turn = queue_state(View::status(&outcome.view), invariants::now(), &fixtures::settings());
-            assert!(turn == QueueState::Holding, "a turn is held with {turn:?} on record, after {:?} at {:?}", outcome.finish, state.stage);
+            assert!(
+                turn == QueueState::Holding,
+                "a turn is held but the status records {turn:?}, after {:?} at {:?}",
+                outcome.finish,
+                state.stage
+            );
         }
     }
 
@@ -169,16 +174,16 @@ impl Driver<'_> {
             Request::Call { call, timeout } => {
                 if let Call::Submit(_) = &call {
                     let is_recorded = self.intent.take().is_some_and(|intent| *intent == *View::status(machine.view()));
-                    assert!(is_recorded, "a submission without its intent on record");
+                    assert!(is_recorded, "a submission without its recorded intent");
                 }
                 match self.choose(8) {
                     1 if timeout.is_some() => Response::TimedOut,
-                    // A response to another request.
+                    // A response that does not belong to the request.
                     2 => Response::Published,
                     _ => Response::Called(Box::new(self.call(&call))),
                 }
             }
-            Request::Done(_) => unreachable!("it has ended"),
+            Request::Done(_) => unreachable!("the reconciliation has ended"),
         }
     }
 
@@ -201,7 +206,7 @@ impl Driver<'_> {
         if choice == 8 { Response::Unanswered { denied: false } } else { Response::Written(Arc::clone(&self.server)) }
     }
 
-    /// What a call showed.
+    /// The observation that a call results in.
     fn call(&mut self, call: &Call) -> Observation {
         let choice = self.choose(4);
         let service_error = || service_error(ServiceErrorKind::Unreachable);

@@ -1,4 +1,4 @@
-//! The answers about synchronisations, of both services.
+//! The responses of both services about syncs.
 
 use jiff::Timestamp;
 use tabular_operator::azure::fuzzing;
@@ -9,7 +9,7 @@ use url::Url;
 use crate::response::ResponseInput;
 use crate::{fixtures, invariants};
 
-fn called() -> Url {
+fn call_url() -> Url {
     Url::parse("https://westus.asazure.windows.net/servers/sales:rw/models/Orders/sync").unwrap()
 }
 
@@ -17,18 +17,25 @@ fn since() -> Timestamp {
     "2026-11-22T08:00:00Z".parse().unwrap()
 }
 
-/// Analysis Services, `GET sync`: a success is told with 2xx, and the next address is on the same host.
+/// Analysis Services, `GET sync`. Only a 2xx response reports a success, and the next URL is on the same host.
 pub fn poll(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     let running = fixtures::resource(OperationKind::Sync, "Running");
     let request_id = OperationId::parse(&format!("request-{}", fixtures::OPERATION)).unwrap();
     for (asked, named) in [(fixtures::operation_id(), false), (fixtures::operation_id(), true), (request_id, true)] {
-        let result = fuzzing::sync_poll_result(&input.response, &called(), &asked, named);
-        invariants::poll_result(&result, &asked, &called());
+        let result = fuzzing::sync_poll_result(&input.response, &call_url(), &asked, named);
+        invariants::poll_result(&result, &asked, &call_url());
         if let PollResult::Found { operation, location, .. } = &result {
-            assert!(operation.phase != Phase::Succeeded || (input.is_success() && !input.has_body_fault), "a success that nobody told");
+            assert!(
+                operation.phase != Phase::Succeeded || (input.is_success() && !input.has_body_fault),
+                "a success that the response does not report"
+            );
             let operation_ref = OperationRef { id: asked.clone(), location: location.clone() };
-            assert_eq!(fuzzing::recorded_location(&operation_ref, &called()).map(String::from), *location, "what is kept can be used");
+            assert_eq!(
+                fuzzing::recorded_location(&operation_ref, &call_url()).map(String::from),
+                *location,
+                "the stored location is not usable"
+            );
         }
         if asked == fixtures::operation_id() {
             fixtures::decision(running, Observation::Polled(result));
@@ -39,12 +46,12 @@ pub fn poll(input: &[u8]) {
 /// Analysis Services, `POST sync`.
 pub fn submission(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
-    let submission = fuzzing::sync_submission(&input.response, &called());
-    invariants::submission(&submission, &called());
+    let submission = fuzzing::sync_submission(&input.response, &call_url());
+    invariants::submission(&submission, &call_url());
     match &submission {
         Submission::Accepted { .. } | Submission::NothingToDo { .. } => assert!(input.is_success(), "{submission:?}"),
         Submission::NotStarted(_) | Submission::Busy { .. } => assert!(!input.is_success(), "{submission:?}"),
-        Submission::Deferred { .. } => panic!("no response says what the operator did not send: {submission:?}"),
+        Submission::Deferred { .. } => panic!("a response to a request that was deferred: {submission:?}"),
         Submission::Unknown { .. } => {}
     }
     fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submission(submission));
@@ -70,12 +77,12 @@ pub fn list(input: &[u8]) {
     fixtures::decision(submitting, Observation::Listed { kind: OperationKind::Sync, result, claimed: ClaimedOperations::default() });
 }
 
-/// Power BI, all that is said of query scale-out: what is accepted can be looked at by the id that was made for it.
+/// Power BI, the responses about query scale-out. An accepted sync can be polled by the id that the operator generated for it.
 pub fn scale_out(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
-    let called = Url::parse("https://api.powerbi.com/v1.0/myorg/groups/g/datasets/d/queryScaleOut/sync").unwrap();
+    let call_url = Url::parse("https://api.powerbi.com/v1.0/myorg/groups/g/datasets/d/queryScaleOut/sync").unwrap();
     let submission = fuzzing::scale_out_submission(&input.response, since());
-    invariants::submission(&submission, &called);
+    invariants::submission(&submission, &call_url);
     let mut asked = vec![fixtures::operation_id(), OperationId::parse("scaleout-12-1795420800000").unwrap()];
     if let Submission::Accepted { id, location, .. } = &submission {
         assert!(input.is_success() && location.is_none() && id.as_str().starts_with("scaleout-"), "{submission:?}");
@@ -84,9 +91,9 @@ pub fn scale_out(input: &[u8]) {
     fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submission(submission));
     for id in asked {
         let result = fuzzing::scale_out_poll_result(&input.response, &id);
-        invariants::poll_result(&result, &id, &called);
+        invariants::poll_result(&result, &id, &call_url);
         if let PollResult::Found { operation, .. } = &result {
-            assert!(operation.phase != Phase::Succeeded || input.is_success(), "a success that nobody told");
+            assert!(operation.phase != Phase::Succeeded || input.is_success(), "a success that the response does not report");
         }
         if id == fixtures::operation_id() {
             fixtures::decision(fixtures::resource(OperationKind::Sync, "Running"), Observation::Polled(result));

@@ -1,7 +1,7 @@
-//! What may be wrong with a documented response: fields that are dropped, renamed, of another type, empty, older or in another case.
+//! Damage to a documented response: fields that are missing, renamed, of another type, empty, older or in another case.
 //!
-//! No edit forges what it has not: none gives another client's operation the type, the table or the start that would make it ours, and
-//! none takes our own for certain to be another's. So each has an honest decision, which may be a question to the user.
+//! No edit forges evidence. None gives another client's operation the type, table or start of ours, and none makes our operation
+//! certainly another client's. So each case has a correct decision, which may be to require a user decision.
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tabular_operator::azure::fuzzing::ServiceResponse;
 
-/// What is changed in the row or in the details of one operation.
+/// A change to the row or to the details of one operation. Fields are selected by index, modulo their number.
 #[derive(Clone, Debug)]
 pub enum Edit {
-    /// A field is missing. Which one: fields are counted, and begin again after the last.
+    /// A field is missing.
     Drop(usize),
     /// A field has another name.
     Rename(usize),
@@ -22,21 +22,21 @@ pub enum Edit {
     RecaseValue(usize),
     /// A value has another JSON type.
     Retype(usize, u8),
-    /// A value is empty, or what .NET has for none.
+    /// A value is empty, or the zero value of .NET.
     Empty(usize, u8),
-    /// A word that nothing documents stands in place of the type, of `refreshType` or of a status that is no end.
+    /// The type, `refreshType` or a status that is not final has an undocumented value.
     Unknown(usize),
-    /// The start or the end is so many seconds earlier. Only of another client's: our own would seem to be older than its submission.
+    /// The start or the end is this many seconds earlier. Only for another client's operation: ours would appear older than its submission.
     Age(&'static str, i64),
-    /// The names of all tables have other blanks, or other characters for a letter. Only of our own: another's might become ours.
+    /// The names of all tables differ in spaces, case or Unicode form. Only for our operation: another client's might become ours.
     Names(u8),
-    /// All objects are missing, or all partitions, or all tables.
+    /// The objects, partitions or tables are missing, nested or in another case.
     Objects(u8),
-    /// The details are refused, or are no details.
+    /// The details are refused or invalid.
     Details(u8),
 }
 
-/// An edit of the operation with this index, in its row or its details, from one list on and up to another.
+/// An edit of the operation with this index, in its row or its details, in a range of lists.
 #[derive(Clone, Debug)]
 pub struct PlacedEdit {
     pub op: usize,
@@ -45,7 +45,7 @@ pub struct PlacedEdit {
     pub edit: Edit,
 }
 
-/// Any edit.
+/// Generates any edit.
 pub fn edit() -> impl Strategy<Value = PlacedEdit> {
     let field = 0..12_usize;
     let edits = prop_oneof![
@@ -65,7 +65,7 @@ pub fn edit() -> impl Strategy<Value = PlacedEdit> {
     (0..4_usize, any::<bool>(), lists, edits).prop_map(|(op, in_row, lists, edit)| PlacedEdit { op, in_row, lists, edit })
 }
 
-/// Changes a row or details; `ours` is whether it is of our operation.
+/// Applies an edit to a row or details. `ours` states whether they belong to our operation.
 pub fn apply(edit: &Edit, ours: bool, value: &mut Value) {
     let Some(fields) = value.as_object_mut().filter(|fields| !fields.is_empty()) else { return };
     let key = |index: &usize| fields.keys().nth(index % fields.len()).unwrap().clone();
@@ -138,7 +138,7 @@ pub fn apply(edit: &Edit, ours: bool, value: &mut Value) {
     }
 }
 
-/// The response to a request for details, where they are refused or are none.
+/// The response to a request for details, if the edit replaces it.
 pub fn refused_details(edit: &Edit) -> Option<ServiceResponse> {
     let Edit::Details(variant) = edit else { return None };
     let responses = [
@@ -158,7 +158,7 @@ pub fn refused_details(edit: &Edit) -> Option<ServiceResponse> {
     Some(ServiceResponse::new(status, &[("content-type", b"application/json")], body.as_bytes(), None))
 }
 
-/// Every text in a value in upper case.
+/// Converts every text in a value to upper case.
 fn recase(value: &mut Value) {
     match value {
         Value::String(text) => *text = text.to_uppercase(),

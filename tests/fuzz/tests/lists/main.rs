@@ -1,11 +1,11 @@
-//! The readers of both services and the decision together, on lists and details that are documented responses with fields dropped,
-//! renamed, of another type, empty, older or in another case, while it is unknown what became of a submission.
+//! The parsers of both services together with the decision, while a submission is unresolved. The lists and details are documented
+//! responses with fields that are missing, renamed, of another type, empty, older or in another case.
 //!
-//! Nothing is adopted that the world did not start for us, nothing is submitted after our submission has arrived, and each history ends:
-//! with an adoption, with another submission, with a question to the user, or at a deadline.
+//! The decision adopts only the operation that our submission started. It does not submit again after our submission has arrived. Each
+//! history ends with an adoption, another submission, a user decision or a deadline.
 //!
-//! What cannot be told is left out: another client's refresh of the same type and objects within the window, one of some partitions where
-//! we ask for the whole table, and one of some tables where we ask for the whole model.
+//! Three refreshes of other clients are indistinguishable from ours within the window, and are not generated: one of the same type and
+//! objects, one of some partitions if we request the whole table, and one of some tables if we request the whole model.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -29,11 +29,12 @@ use tabular_operator::controller::fuzzing as resources;
 use tabular_operator::engine::{ClaimedOperations, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Turn, decide};
 use tabular_operator::operation::{CancelResult, ClockSkew, Listing, OperationId, ServiceKind};
 
-/// No history is longer: both deadlines of the spec, the longest operation, and what a list may lag.
+/// Maximum duration of a history in milliseconds: both deadlines of the spec, the longest operation and the maximum lag of a list.
 const MAX_DURATION: i64 = 2_400_000;
+/// Both deadlines of the spec, in seconds.
 const DEADLINE: i64 = 600;
 
-/// What is asked for, and what others ask for beside it.
+/// The objects that we request, and the objects that other clients may request at the same time.
 const REQUESTED: [(&[Part], &[&[Part]]); 7] = [
     (&[], &[]),
     (&[("Gr\u{f6}\u{df}e ", None)], &[&[("Gr\u{f6}\u{df}e", None)], &[("Gro\u{308}\u{df}e ", None)], &[("Grosse ", None)]]),
@@ -47,7 +48,7 @@ const REQUESTED: [(&[Part], &[&[Part]]); 7] = [
 const EXTERNAL: [&str; 5] = ["Scheduled", "OnDemand", "ViaApi", "WebModeling", "OnDemandTraining"];
 const UNKNOWN: [Option<&str>; 3] = [Some("DirectLakeFraming"), Some("ViaSomethingNew"), None];
 
-/// In what another client's operation differs from ours.
+/// The difference between another client's operation and ours.
 #[derive(Clone, Copy, Debug)]
 enum Other {
     External(usize, bool),
@@ -58,7 +59,7 @@ enum Other {
     After,
 }
 
-/// When an operation starts, in milliseconds from the intent, how long it takes, how late it is shown, and how it ends.
+/// The times of an operation in milliseconds, `start` from the intent, and its result. `lag` is the delay until a list contains it.
 #[derive(Clone, Debug)]
 struct Times {
     start: i64,
@@ -76,9 +77,9 @@ struct Case {
     replace: bool,
     /// Whether this process recorded the intent.
     recorded_here: bool,
-    /// How far the service's clock is ahead, in seconds, and whether it shows it.
+    /// How far the service's clock is ahead in seconds, and whether its responses contain its time.
     clock: (i64, bool),
-    /// How long the list takes.
+    /// Duration of a list call in milliseconds.
     elapsed: i64,
     envelope: bool,
     ours: Option<Times>,
@@ -173,7 +174,7 @@ impl Case {
         op
     }
 
-    /// The operations: a model runs one at a time, so others' that would overlap were refused.
+    /// The operations. A model runs only one at a time, so the service refused those of other clients that would overlap.
     fn ops(&self) -> Vec<Op> {
         let ours = self.ours.as_ref().map(|times| Op { ours: true, ..self.op("0a1b2c3d-0000-4000-8000-00000000000f", times) });
         let ids = ["a1000000-0000-4000-8000-00000000000a", "b2000000-0000-4000-8000-00000000000b", "c3000000-0000-4000-8000-00000000000c"];
@@ -216,23 +217,23 @@ impl Case {
         resources::resource(Kind::ModelRefresh, object.to_string().as_bytes()).unwrap()
     }
 
-    /// What the client makes of the list, which is read at `now`; it is the list of this index.
+    /// The parsed result of the list call with this index, at `now`.
     fn list(&self, ops: &[Op], since: Timestamp, now: i64, index: usize) -> Listing {
         let (ahead, shows_clock) = self.clock;
         let edits = |of: usize, in_row: bool| {
             self.edits.iter().filter(move |placed| placed.op % ops.len() == of && placed.in_row == in_row && placed.lists.contains(&index))
         };
-        let mut shown: Vec<(usize, &Op)> = ops.iter().enumerate().filter(|(_, op)| op.visible <= now).collect();
-        shown.sort_by_key(|(_, op)| std::cmp::Reverse(op.start));
+        let mut visible: Vec<(usize, &Op)> = ops.iter().enumerate().filter(|(_, op)| op.visible <= now).collect();
+        visible.sort_by_key(|(_, op)| std::cmp::Reverse(op.start));
         let row = |(at, op): &(usize, &Op)| {
             let mut row = op.row(self.service, now, ahead);
             edits(*at, true).for_each(|placed| edits::apply(&placed.edit, op.ours, &mut row));
             row
         };
-        let rows: Vec<Value> = shown.iter().map(row).collect();
+        let rows: Vec<Value> = visible.iter().map(row).collect();
         let body = if self.envelope { json!({"@odata.context": "x", "value": rows}) } else { json!(rows) }.to_string();
         let details = |id: &OperationId| {
-            let found = shown.iter().find(|(_, op)| id.same(op.id));
+            let found = visible.iter().find(|(_, op)| id.same(op.id));
             let Some((at, op)) = found.filter(|(_, op)| op.has_details) else { return ServiceResponse::new(404, &[], b"", None) };
             let refused_details = edits(*at, false).find_map(|placed| edits::refused_details(&placed.edit));
             refused_details.unwrap_or_else(|| {
@@ -248,7 +249,7 @@ impl Case {
     }
 }
 
-/// The record of a run whose submission is under way.
+/// The status of a run that is being submitted.
 fn submitting(desired: &Desired) -> Status {
     let run = json!({
         "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Submitting", "model": desired.work.model,
@@ -257,7 +258,7 @@ fn submitting(desired: &Desired) -> Status {
     serde_json::from_value(json!({"observedGeneration": 1, "run": run})).unwrap()
 }
 
-/// A moment by the operator's clock.
+/// A time on the operator's clock, in milliseconds from the intent.
 fn at(millis: i64) -> Timestamp {
     intent() + SignedDuration::from_millis(millis)
 }
@@ -271,7 +272,7 @@ enum End {
     Deadline,
 }
 
-/// Lets the decision find out what became of the submission.
+/// Executes decisions until the submission is resolved or the run ends.
 fn simulate(case: &Case) -> End {
     let (mut ops, resource, settings) = (case.ops(), case.resource(), fixtures::settings());
     let desired = Desired::of(&resource, External::default());
@@ -307,14 +308,14 @@ fn simulate(case: &Case) -> End {
             Effect::Cancel(id) => {
                 // An edit may have changed the id.
                 let op = ops.iter_mut().find(|op| id.same(op.id));
-                assert!(case.replace && op.as_ref().is_none_or(|op| !op.ours && op.submitter == Submitter::Client), "{id} is cancelled");
+                assert!(case.replace && op.as_ref().is_none_or(|op| !op.ours && op.submitter == Submitter::Client), "cancelled {id}");
                 Observation::CancelRequested(op.map_or(CancelResult::NotRunning, |op| {
                     (op.end, op.never_ends) = (op.end.min(now + 1_000), false);
                     CancelResult::Accepted
                 }))
             }
             Effect::None => {
-                now += i64::try_from(decision.requeue_after.expect("a wait without an end").as_millis()).unwrap().max(1);
+                now += i64::try_from(decision.requeue_after.expect("neither effect nor requeue").as_millis()).unwrap().max(1);
                 Observation::None
             }
             Effect::AddFinalizer
@@ -327,7 +328,7 @@ fn simulate(case: &Case) -> End {
             }
         };
     }
-    panic!("no end: {:?}", status.run)
+    panic!("the history has no end: {:?}", status.run)
 }
 
 fn check(case: &Case) -> Result<(), TestCaseError> {
@@ -335,9 +336,9 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     match (&end, case.ours.is_some()) {
         (End::Adopted(id), _) => {
             let ours = case.ops().iter().any(|op| op.ours && id.eq_ignore_ascii_case(op.id));
-            prop_assert!(ours, "{id} is adopted");
+            prop_assert!(ours, "adopted {id}, which is not ours");
         }
-        (End::Submitted | End::Deadline, arrived) => prop_assert!(!arrived, "our operation is taken for one that never started: {end:?}"),
+        (End::Submitted | End::Deadline, arrived) => prop_assert!(!arrived, "our operation exists but was not adopted: {end:?}"),
         (End::UserDecision, _) => {}
     }
     if case.edits.is_empty() && case.others.is_empty() && case.clock.1 {
@@ -347,7 +348,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// How many: `PROPTEST_CASES` says otherwise.
+/// Number of cases; `PROPTEST_CASES` overrides it.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(400)
 }

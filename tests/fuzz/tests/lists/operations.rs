@@ -1,58 +1,58 @@
-//! A model at a service: the operation that our submission started, if it arrived, and those of other clients. What the service shows
-//! of them is the documented JSON, before [`super::edits`] changes it.
+//! The operations of a model at a service: the one that our submission started, if it arrived, and those of other clients. They render
+//! as the documented JSON, before [`super::edits`] changes it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tabular_operator::operation::ServiceKind;
 
-/// A table, and one partition of it where only that is refreshed.
+/// A table, or one partition of it.
 pub type Part = (&'static str, Option<&'static str>);
 
 /// The partitions of every table of the model.
 const PARTITIONS: [&str; 2] = ["2025", "2026"];
 
-/// By whom an operation is shown to be submitted.
+/// The submitter of an operation as the service reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submitter {
     /// A client of the API.
     Client,
-    /// Something else of this `refreshType`, or of none.
+    /// Another source with this `refreshType`, or without one.
     Type(Option<&'static str>),
-    /// As above, and its row has no id.
+    /// The same, and its row has no id.
     WithoutId(&'static str),
 }
 
-/// An operation.
-#[allow(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
+/// An operation of the service.
+#[allow(clippy::struct_excessive_bools, reason = "each is generated independently")]
 #[derive(Clone, Debug)]
 pub struct Op {
     pub id: &'static str,
     /// Whether our submission started it.
     pub ours: bool,
     pub submitter: Submitter,
-    /// In milliseconds from the intent, by the true time.
+    /// Milliseconds from the intent, in true time, as are `end` and `visible`.
     pub start: i64,
     pub end: i64,
-    /// Whether the service never shows that it ended.
+    /// Whether the service never reports its end.
     pub never_ends: bool,
     pub succeeds: bool,
-    /// From when on the service shows it.
+    /// The time from which lists contain it.
     pub visible: i64,
     pub refresh_type: &'static str,
     /// Empty for the whole model.
     pub objects: Vec<Part>,
-    /// Whether the service has details of it, where nothing documents that it has.
+    /// Whether the service returns details of it.
     pub has_details: bool,
 }
 
 impl Op {
-    /// A moment as Power BI writes it, without a zone.
+    /// A time in the format of Power BI, without a zone.
     fn moment(millis: i64, ahead: i64) -> String {
         let moment = intent() + SignedDuration::from_millis(millis + 1_000 * ahead);
         moment.to_string().trim_end_matches('Z').to_owned()
     }
 
-    /// Whether the service shows it as running.
+    /// Whether the service reports it as running.
     fn is_running(&self, now: i64) -> bool {
         self.never_ends || now < self.end
     }
@@ -71,9 +71,9 @@ impl Op {
                 match self.submitter {
                     Submitter::Client => row["refreshType"] = json!("ViaEnhancedApi"),
                     Submitter::Type(None) => {}
-                    Submitter::Type(Some(shown)) => row["refreshType"] = json!(shown),
-                    Submitter::WithoutId(shown) => {
-                        row["refreshType"] = json!(shown);
+                    Submitter::Type(Some(refresh_type)) => row["refreshType"] = json!(refresh_type),
+                    Submitter::WithoutId(refresh_type) => {
+                        row["refreshType"] = json!(refresh_type);
                         row.as_object_mut().unwrap().remove("requestId");
                     }
                 }
@@ -86,7 +86,7 @@ impl Op {
         row
     }
 
-    /// Its details, once the service has them.
+    /// Its details.
     pub fn details(&self, service: ServiceKind, now: i64, ahead: i64) -> Value {
         let status = if self.is_running(now) { "inProgress" } else { self.final_status(service) };
         let mut details = json!({
@@ -97,7 +97,7 @@ impl Op {
             details["commitMode"] = json!("transactional");
             details["numberOfAttempts"] = json!(0);
         }
-        // Power BI was seen to show no objects while a refresh runs, and Analysis Services none in its first moments.
+        // Observed: Power BI returns no objects while a refresh runs, and Analysis Services none in its first seconds.
         let shows_objects = !self.is_running(now) || (service == ServiceKind::AnalysisServices && now > self.start + 3_000);
         let whole: [Part; 3] = [("Sales", None), ("Customers", None), ("Dates", None)];
         let parts = if self.objects.is_empty() { &whole[..] } else { &self.objects[..] };
@@ -122,7 +122,7 @@ impl Op {
     }
 }
 
-/// When the submission was intended, by the operator's clock.
+/// The time of the recorded intent on the operator's clock.
 pub fn intent() -> Timestamp {
     "2026-11-22T09:00:00Z".parse().unwrap()
 }
