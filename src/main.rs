@@ -8,23 +8,23 @@ use clap::Parser;
 use tabular_operator::api::crds;
 use tabular_operator::cli::{Cli, Command, DrainArgs, RunArgs, print_crds};
 use tabular_operator::controller::drain::{DrainError, drain};
-use tabular_operator::controller::manager::{RunError, run, work};
+use tabular_operator::controller::manager::{RunError, run, run_controllers};
 use tabular_operator::telemetry::logs;
 use tabular_operator::telemetry::metrics::Metrics;
 use tabular_operator::telemetry::traces::Traces;
 use tabular_operator::text::visible;
 
 /// How long background tasks may delay the exit of the process.
-const LINGER: Duration = Duration::from_millis(500);
+const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 /// Time limit for sending the last spans.
-const LAST_SPANS: Duration = Duration::from_secs(2);
+const TRACE_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     // Fails only if a provider is already installed, which is equivalent.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::parse().command {
-        Command::Run(args) => operate(*args),
-        Command::Drain(args) => ready_to_leave(*args),
+        Command::Run(args) => run_operator(*args),
+        Command::Drain(args) => run_drain(*args),
         Command::Crds => {
             let printed = crds().map_err(std::io::Error::other).and_then(|crds| print_crds(&crds, std::io::stdout().lock()));
             printed.map_or_else(|error| fail(1, &format!("failed to write the definitions: {error}")), |()| ExitCode::SUCCESS)
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn operate(args: RunArgs) -> ExitCode {
+fn run_operator(args: RunArgs) -> ExitCode {
     if let Err(error) = logs::start(&args.logs()) {
         return fail(2, &error.to_string());
     }
@@ -51,9 +51,9 @@ fn operate(args: RunArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("failed to start: {error}")),
     };
-    let ended = runtime.block_on(run(settings, metrics, traces.clone(), work));
-    runtime.shutdown_timeout(LINGER);
-    traces.finish(LAST_SPANS);
+    let ended = runtime.block_on(run(settings, metrics, traces.clone(), run_controllers));
+    runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
+    traces.finish(TRACE_FLUSH_TIMEOUT);
     match ended {
         Ok(()) => {
             tracing::info!("stopped");
@@ -63,7 +63,7 @@ fn operate(args: RunArgs) -> ExitCode {
     }
 }
 
-fn ready_to_leave(args: DrainArgs) -> ExitCode {
+fn run_drain(args: DrainArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("failed to start: {error}")),

@@ -84,7 +84,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub(super) scope: ScopeArgs,
     #[command(flatten)]
-    pub(super) pace: PaceArgs,
+    pub(super) polling: PollingArgs,
     #[command(flatten)]
     pub(super) leader: LeaderArgs,
     #[command(flatten)]
@@ -114,7 +114,7 @@ pub(super) struct CloudArgs {
 pub struct DrainArgs {
     /// What to do with running operations.
     #[arg(long, value_name = "WHAT", default_value = "cancel")]
-    pub(super) runs: UnderWay,
+    pub(super) runs: DrainRuns,
 
     /// Time limit until no run is in progress (1s to 24h).
     #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = values::drain_timeout)]
@@ -128,7 +128,7 @@ pub struct DrainArgs {
 
 /// What `drain` does with running operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum UnderWay {
+pub enum DrainRuns {
     /// Cancel what the deletion of the resource would cancel; wait for syncs, which cannot be cancelled
     Cancel,
     /// Wait for their end
@@ -159,7 +159,7 @@ pub(super) struct ScopeArgs {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Polling")]
-pub(super) struct PaceArgs {
+pub(super) struct PollingArgs {
     /// Minimum interval between two polls of a running operation (10ms to 1h).
     #[arg(long, env = "TABULAR_OPERATOR_POLL_MIN", hide_env_values = true, value_name = "DURATION",
           default_value = "1s", value_parser = values::poll)]

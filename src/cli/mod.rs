@@ -11,6 +11,6 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use args::{Cli, CloudName, Command, DrainArgs, RunArgs, UnderWay};
+pub use args::{Cli, CloudName, Command, DrainArgs, DrainRuns, RunArgs};
 pub use output::{print_crds, yaml};
 pub use settings::{CloudChoice, DrainSettings, LeaderElection, Polling, Settings, SettingsError};

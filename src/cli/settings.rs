@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use url::Url;
 
-use super::args::{CloudName, DrainArgs, RunArgs, UnderWay};
+use super::args::{CloudName, DrainArgs, DrainRuns, RunArgs};
 use super::values;
 use crate::telemetry::logs::LogSettings;
 
@@ -99,7 +99,7 @@ pub struct LeaderElection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainSettings {
     /// What to do with running operations.
-    pub runs: UnderWay,
+    pub runs: DrainRuns,
     /// Time limit until no run is in progress.
     pub timeout: Duration,
     /// The namespaces that the operator watches; empty for all. Sorted, without duplicates.
@@ -118,7 +118,7 @@ impl DrainArgs {
         DrainSettings {
             runs,
             timeout,
-            namespaces: each_once(watch.watch_namespace),
+            namespaces: sorted_unique(watch.watch_namespace),
             lease_name: lease.lease_name,
             lease_namespace: lease.lease_namespace,
         }
@@ -137,12 +137,12 @@ impl RunArgs {
     /// # Errors
     /// If flags contradict each other or a file is invalid: one sentence that names the flags and the remedy.
     pub fn settings(self) -> Result<Settings, SettingsError> {
-        let Self { cloud, scope, pace, leader, limits, observe } = self;
-        if pace.poll_min > pace.poll_max {
+        let Self { cloud, scope, polling, leader, limits, observe } = self;
+        if polling.poll_min > polling.poll_max {
             return Err(SettingsError(format!(
                 "--poll-min ({}) must be at most --poll-max ({})",
-                humantime::format_duration(pace.poll_min),
-                humantime::format_duration(pace.poll_max),
+                humantime::format_duration(polling.poll_min),
+                humantime::format_duration(polling.poll_max),
             )));
         }
         let choice = match (cloud.cloud, cloud.cloud_file) {
@@ -164,13 +164,13 @@ impl RunArgs {
         Ok(Settings {
             cloud: choice,
             extra_ca_pem: cloud.extra_ca_file.as_deref().map(certificates).transpose()?,
-            watch_namespaces: each_once(scope.watch.watch_namespace),
-            operator_identity_namespaces: each_once(scope.operator_identity_namespace),
-            polling: Polling { min: pace.poll_min, max: pace.poll_max, fraction: pace.poll_fraction },
-            call_timeout: pace.call_timeout,
-            listing_lag: pace.listing_lag,
-            max_refresh_duration: pace.max_refresh_duration,
-            reference_grace: pace.reference_grace,
+            watch_namespaces: sorted_unique(scope.watch.watch_namespace),
+            operator_identity_namespaces: sorted_unique(scope.operator_identity_namespace),
+            polling: Polling { min: polling.poll_min, max: polling.poll_max, fraction: polling.poll_fraction },
+            call_timeout: polling.call_timeout,
+            listing_lag: polling.listing_lag,
+            max_refresh_duration: polling.max_refresh_duration,
+            reference_grace: polling.reference_grace,
             leader_election: leader.leader_election.then_some(LeaderElection {
                 name: leader.lease.lease_name,
                 namespace: leader.lease.lease_namespace,
@@ -218,7 +218,7 @@ fn traces_at(base: &Url) -> String {
     format!("{}/v1/traces", base.as_str().trim_end_matches('/'))
 }
 
-fn each_once(mut names: Vec<String>) -> Vec<String> {
+fn sorted_unique(mut names: Vec<String>) -> Vec<String> {
     names.sort_unstable();
     names.dedup();
     names

@@ -19,24 +19,24 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, FINALIZER, Kind, ModelResource};
-use crate::cli::{DrainSettings, UnderWay};
+use crate::cli::{DrainRuns, DrainSettings};
 use crate::controller::cluster::connect::{ClientError, Connection, connect};
-use crate::controller::cluster::timeout::{CallError, bounded};
-use crate::controller::lease::drain_signal::{ANNOTATION, HOLDS, word};
+use crate::controller::cluster::timeout::{ApiError, with_timeout};
+use crate::controller::lease::drain_signal::{self, ANNOTATION, SIGNAL_TTL};
 use crate::controller::lease::installation;
 use crate::controller::shutdown;
 use crate::engine::DrainMode;
 
 /// Timeout for one request to the Kubernetes API.
-const CALL: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval between two polls.
-const PAUSE: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval at which the request in the Lease is renewed before it expires.
-const SAY_AGAIN: Duration = Duration::from_secs(HOLDS.as_secs() / 4);
+const RENEW_INTERVAL: Duration = Duration::from_secs(SIGNAL_TTL.as_secs() / 4);
 /// How long no operator may lead while an operation is in progress: a Deployment may be replacing its pod.
-const LEADERLESS: Duration = Duration::from_secs(30);
+const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many times finalizers are listed: a write of the operator may be in flight during the first list, and another during the second.
-const LOOKS: usize = 3;
+const FINALIZER_PASSES: usize = 3;
 /// The maximum number of resources in one list response.
 const PAGE: u32 = 250;
 
@@ -48,7 +48,7 @@ pub enum DrainError {
     Client(#[from] ClientError),
     /// The Kubernetes API rejected a request or could not be reached.
     #[error("failed to {0}: {1}")]
-    Call(&'static str, #[source] CallError),
+    Call(&'static str, #[source] ApiError),
     /// Signal handlers cannot be installed.
     #[error("failed to listen for SIGTERM: {0}")]
     Signals(#[source] io::Error),
@@ -61,13 +61,13 @@ pub enum DrainError {
          operations alone (in the chart: uninstall.runs=Leave, or helm uninstall --no-hooks)",
         after = humantime::format_duration(*.1)
     )]
-    TooLate(String, Duration),
+    TimedOut(String, Duration),
     /// No operator leads that could end the operations.
     #[error(
         "{0} in progress, and no operator holds the Lease {1}, so nothing is polled or cancelled: repair the operator, or leave running \
          operations alone (in the chart: uninstall.runs=Leave, or helm uninstall --no-hooks)"
     )]
-    NobodyLeads(String, String),
+    NoLeader(String, String),
     /// A signal stopped the drain.
     #[error("stopped by a signal; the operator continues as before")]
     Stopped,
@@ -79,7 +79,7 @@ impl DrainError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Client(_) => 2,
-            Self::Call(..) | Self::Signals(_) | Self::Output(_) | Self::TooLate(..) | Self::NobodyLeads(..) | Self::Stopped => 1,
+            Self::Call(..) | Self::Signals(_) | Self::Output(_) | Self::TimedOut(..) | Self::NoLeader(..) | Self::Stopped => 1,
         }
     }
 }
@@ -95,82 +95,92 @@ pub async fn drain(settings: DrainSettings, out: &mut (impl Write + Send)) -> Re
     let stop = shutdown::on_signal().map_err(DrainError::Signals)?;
     let Connection { client, config: _, installation } = connect()?;
     let namespace = settings.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
-    let mut word = Word {
+    let mut request = DrainRequest {
         leases: Api::namespaced(client.clone(), &namespace),
         settings: &settings,
         installation,
-        said: None,
+        written: None,
         count: 0,
-        seen: Instant::now(),
-        heard: false,
+        last_renewal: Instant::now(),
+        acknowledged: false,
     };
-    let ended = bring_to_an_end(&client, &mut word, &stop, out).await;
+    let ended = drain_until_done(&client, &mut request, &stop, out).await;
     if ended.is_err() {
-        word.take_back().await;
+        request.withdraw().await;
     }
     ended
 }
 
-async fn bring_to_an_end(client: &Client, word: &mut Word<'_>, stop: &CancellationToken, out: &mut impl Write) -> Result<(), DrainError> {
-    let settings = word.settings;
+async fn drain_until_done(
+    client: &Client,
+    request: &mut DrainRequest<'_>,
+    stop: &CancellationToken,
+    out: &mut impl Write,
+) -> Result<(), DrainError> {
+    let settings = request.settings;
     let deadline = Instant::now() + settings.timeout;
     let mut shown = String::new();
     loop {
         // The request precedes the list: an operation that is not in progress once the operator honors the request never starts.
-        let standing = word.say().await?;
+        let ack = request.publish().await?;
         let found = list(client, &settings.namespaces).await?;
-        let under_way: Vec<&Found> = found.iter().filter(|found| found.is_under_way()).collect();
-        if under_way.is_empty() && standing != Ears::Deaf {
-            return let_go(client, settings, found, out).await;
+        let in_progress: Vec<&ListedResource> = found.iter().filter(|found| found.is_in_progress()).collect();
+        if in_progress.is_empty() && ack != LeaderAck::Pending {
+            return remove_finalizers(client, settings, found, out).await;
         }
-        let now = table(&under_way);
+        let now = in_progress_table(&in_progress);
         if now != shown {
             write!(out, "{now}")?;
             out.flush()?;
             shown = now;
         }
-        let subject = || if under_way.len() == 1 { "1 operation is".to_owned() } else { format!("{} operations are", under_way.len()) };
-        if standing == Ears::Nobody && word.seen.elapsed() > LEADERLESS {
-            return Err(DrainError::NobodyLeads(subject(), settings.lease_name.clone()));
+        let subject = || if in_progress.len() == 1 { "1 operation is".to_owned() } else { format!("{} operations are", in_progress.len()) };
+        if ack == LeaderAck::NoLeader && request.last_renewal.elapsed() > LEADERLESS_TIMEOUT {
+            return Err(DrainError::NoLeader(subject(), settings.lease_name.clone()));
         }
         if Instant::now() >= deadline {
-            return Err(DrainError::TooLate(subject(), settings.timeout));
+            return Err(DrainError::TimedOut(subject(), settings.timeout));
         }
         tokio::select! {
             () = stop.cancelled() => return Err(DrainError::Stopped),
-            () = sleep(PAUSE) => {}
+            () = sleep(POLL_INTERVAL) => {}
         }
     }
 }
 
 /// Removes the finalizers. No operation is running, so none is needed. The next installation adds one before it starts a run. A later
 /// list finds a finalizer that the operator was adding when it received the request, and a resource that changed meanwhile.
-async fn let_go(client: &Client, settings: &DrainSettings, mut found: Vec<Found>, out: &mut impl Write) -> Result<(), DrainError> {
+async fn remove_finalizers(
+    client: &Client,
+    settings: &DrainSettings,
+    mut found: Vec<ListedResource>,
+    out: &mut impl Write,
+) -> Result<(), DrainError> {
     let mut failed = Vec::new();
-    for look in 0..LOOKS {
-        if look > 0 {
-            sleep(PAUSE).await;
+    for pass in 0..FINALIZER_PASSES {
+        if pass > 0 {
+            sleep(POLL_INTERVAL).await;
             found = list(client, &settings.namespaces).await?;
         }
-        let held: Vec<&Found> = found.iter().filter(|found| found.is_held()).collect();
+        let held: Vec<&ListedResource> = found.iter().filter(|found| found.is_held()).collect();
         failed.clear();
         for found in &held {
-            match found.drop_finalizer(client).await {
+            match found.remove_finalizer(client).await {
                 Ok(()) => {}
                 Err(error) if error.is_not_found() => {}
                 Err(error) => failed.push(format!("{}: {error}", found.name())),
             }
         }
-        if look > 0 && held.is_empty() {
+        if pass > 0 && held.is_empty() {
             break;
         }
     }
     for failed in &failed {
         writeln!(out, "failed to remove the finalizer of {failed}")?;
     }
-    let goes_on = found.iter().filter(|found| found.goes_on()).count();
-    if goes_on > 0 {
-        writeln!(out, "{goes_on} operations continue at the service: the deletionPolicy of their resources is Orphan")?;
+    let continues_without_resource = found.iter().filter(|found| found.continues_without_resource()).count();
+    if continues_without_resource > 0 {
+        writeln!(out, "{continues_without_resource} operations continue at the service: the deletionPolicy of their resources is Orphan")?;
     }
     let without = if failed.is_empty() { "without a finalizer" } else { "the ones listed above with their finalizer" };
     writeln!(out, "no other operation is in progress; {} resources remain, {without}: the operator can be uninstalled now", found.len())?;
@@ -179,61 +189,61 @@ async fn let_go(client: &Client, settings: &DrainSettings, mut found: Vec<Found>
 
 /// Which process has received the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ears {
+enum LeaderAck {
     /// The leader has received it.
-    Heard,
+    Acknowledged,
     /// The leader has not received it yet.
-    Deaf,
+    Pending,
     /// There is no leader.
-    Nobody,
+    NoLeader,
 }
 
 /// The request in the Lease and its progress.
-struct Word<'a> {
+struct DrainRequest<'a> {
     leases: Api<Lease>,
     settings: &'a DrainSettings,
     /// The installation of this process, if it is known.
     installation: Option<String>,
     /// The version of the Lease that this process wrote last, and when.
-    said: Option<(Option<String>, Instant)>,
+    written: Option<(Option<String>, Instant)>,
     count: u64,
     /// When another client was last observed to have written the Lease, or when the drain started.
-    seen: Instant,
+    last_renewal: Instant,
     /// Whether a holder has written the Lease since the request.
-    heard: bool,
+    acknowledged: bool,
 }
 
-impl Word<'_> {
+impl DrainRequest<'_> {
     /// Writes the request when it is due, and returns whether the leader has received it. It stays received, because a new holder reads
     /// it with the Lease that it acquires.
-    async fn say(&mut self) -> Result<Ears, DrainError> {
+    async fn publish(&mut self) -> Result<LeaderAck, DrainError> {
         let failed = |error| DrainError::Call("read the operator's Lease", error);
-        let Some(lease) = bounded(CALL, self.leases.get_opt(&self.settings.lease_name)).await.map_err(failed)? else {
-            return Ok(Ears::Nobody);
+        let Some(lease) = with_timeout(REQUEST_TIMEOUT, self.leases.get_opt(&self.settings.lease_name)).await.map_err(failed)? else {
+            return Ok(LeaderAck::NoLeader);
         };
         // A holder of another installation removes the request, which is then written again for it.
-        let says = lease.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ANNOTATION));
-        if self.said.is_some() && !says {
-            (self.said, self.seen, self.heard) = (None, Instant::now(), false);
+        let is_written = lease.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ANNOTATION));
+        if self.written.is_some() && !is_written {
+            (self.written, self.last_renewal, self.acknowledged) = (None, Instant::now(), false);
         }
         let spec = lease.spec.as_ref();
         let held = spec.and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
         let lasts = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or(0).clamp(1, 3600).unsigned_abs();
-        if self.said.as_ref().is_some_and(|(version, _)| *version != lease.metadata.resource_version) {
-            self.seen = Instant::now();
-            self.heard |= held;
+        if self.written.as_ref().is_some_and(|(version, _)| *version != lease.metadata.resource_version) {
+            self.last_renewal = Instant::now();
+            self.acknowledged |= held;
         }
-        if self.said.as_ref().is_none_or(|(_, at)| at.elapsed() > SAY_AGAIN) {
+        if self.written.as_ref().is_none_or(|(_, at)| at.elapsed() > RENEW_INTERVAL) {
             self.write(lease).await?;
         }
         // A holder that has not renewed the Lease for its whole duration is gone.
-        let gone = self.seen.elapsed() > Duration::from_secs(lasts.into());
+        let gone = self.last_renewal.elapsed() > Duration::from_secs(lasts.into());
         Ok(if !held || gone {
-            Ears::Nobody
-        } else if self.heard {
-            Ears::Heard
+            LeaderAck::NoLeader
+        } else if self.acknowledged {
+            LeaderAck::Acknowledged
         } else {
-            Ears::Deaf
+            LeaderAck::Pending
         })
     }
 
@@ -244,14 +254,14 @@ impl Word<'_> {
         // state its installation, the request names none.
         let holder = annotations.get(installation::ANNOTATION).map(String::as_str);
         let to: Vec<&str> = holder.into_iter().flat_map(|holder| [Some(holder), self.installation.as_deref()]).flatten().collect();
-        let leaving = match self.settings.runs {
-            UnderWay::Cancel => DrainMode::Cancel,
-            UnderWay::Wait => DrainMode::Wait,
+        let mode = match self.settings.runs {
+            DrainRuns::Cancel => DrainMode::Cancel,
+            DrainRuns::Wait => DrainMode::Wait,
         };
-        let said = word(leaving, self.count, &to);
-        annotations.insert(ANNOTATION.to_owned(), said);
+        let value = drain_signal::request(mode, self.count, &to);
+        annotations.insert(ANNOTATION.to_owned(), value);
         match self.replace(&lease).await {
-            Ok(written) => self.said = Some((written.metadata.resource_version, Instant::now())),
+            Ok(written) => self.written = Some((written.metadata.resource_version, Instant::now())),
             // The holder wrote first: the next poll writes the request.
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(DrainError::Call("write the request to the operator's Lease", error)),
@@ -259,14 +269,14 @@ impl Word<'_> {
         Ok(())
     }
 
-    async fn replace(&self, lease: &Lease) -> Result<Lease, CallError> {
-        bounded(CALL, self.leases.replace(&self.settings.lease_name, &PostParams::default(), lease)).await
+    async fn replace(&self, lease: &Lease) -> Result<Lease, ApiError> {
+        with_timeout(REQUEST_TIMEOUT, self.leases.replace(&self.settings.lease_name, &PostParams::default(), lease)).await
     }
 
-    /// Removes the request from the Lease. If that fails, it stays in effect for [`HOLDS`].
-    async fn take_back(&self) {
+    /// Removes the request from the Lease. If that fails, it stays in effect for [`SIGNAL_TTL`].
+    async fn withdraw(&self) {
         for _ in 0..5 {
-            let Ok(Some(mut lease)) = bounded(CALL, self.leases.get_opt(&self.settings.lease_name)).await else { return };
+            let Ok(Some(mut lease)) = with_timeout(REQUEST_TIMEOUT, self.leases.get_opt(&self.settings.lease_name)).await else { return };
             if lease.metadata.annotations.as_mut().and_then(|all| all.remove(ANNOTATION)).is_none() {
                 return;
             }
@@ -279,12 +289,12 @@ impl Word<'_> {
 }
 
 /// A resource as it was listed, of any version of the CRD.
-struct Found {
+struct ListedResource {
     kind: Kind,
     object: DynamicObject,
 }
 
-impl Found {
+impl ListedResource {
     fn name(&self) -> String {
         format!("{} {}/{}", self.kind.as_str(), self.object.namespace().unwrap_or_default(), self.object.name_any())
     }
@@ -294,17 +304,17 @@ impl Found {
     }
 
     /// Whether an operation may be running.
-    fn runs(&self) -> bool {
+    fn has_operation(&self) -> bool {
         matches!(self.run("state"), "Submitting" | "Running" | "Cancelling")
     }
 
     /// Whether the operation continues without the resource, so that the drain does not wait for it.
-    fn goes_on(&self) -> bool {
-        self.runs() && self.object.data["spec"]["deletionPolicy"] == "Orphan"
+    fn continues_without_resource(&self) -> bool {
+        self.has_operation() && self.object.data["spec"]["deletionPolicy"] == "Orphan"
     }
 
-    fn is_under_way(&self) -> bool {
-        self.runs() && !self.goes_on()
+    fn is_in_progress(&self) -> bool {
+        self.has_operation() && !self.continues_without_resource()
     }
 
     /// Whether it has the finalizer of the operator.
@@ -312,12 +322,12 @@ impl Found {
         api::has_finalizer(&self.object.metadata)
     }
 
-    async fn drop_finalizer(&self, client: &Client) -> Result<(), CallError> {
+    async fn remove_finalizer(&self, client: &Client) -> Result<(), ApiError> {
         let ObjectMeta { namespace, uid, resource_version, .. } = &self.object.metadata;
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace.as_deref().unwrap_or_default(), &resource(self.kind));
         let others: Vec<&String> = self.object.finalizers().iter().filter(|name| *name != FINALIZER).collect();
         let patch = json!({"metadata": {"finalizers": others, "uid": uid, "resourceVersion": resource_version}});
-        bounded(CALL, api.patch(&self.object.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await.map(drop)
+        with_timeout(REQUEST_TIMEOUT, api.patch(&self.object.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await.map(drop)
     }
 }
 
@@ -332,7 +342,7 @@ fn resource(kind: Kind) -> ApiResource {
 }
 
 /// Lists all resources of the namespaces, or of all namespaces if there are none.
-async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<Found>, DrainError> {
+async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<ListedResource>, DrainError> {
     let mut all = Vec::new();
     for &kind in Kind::ALL {
         let of = resource(kind);
@@ -344,13 +354,13 @@ async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<Found>, Drai
         for api in apis {
             let mut page = ListParams::default().limit(PAGE);
             loop {
-                let list = match bounded(CALL, api.list(&page)).await {
+                let list = match with_timeout(REQUEST_TIMEOUT, api.list(&page)).await {
                     Ok(list) => list,
                     // The CRD does not exist, so neither do its resources.
                     Err(error) if error.is_not_found() => break,
                     Err(error) => return Err(DrainError::Call("list the resources", error)),
                 };
-                all.extend(list.items.into_iter().map(|object| Found { kind, object }));
+                all.extend(list.items.into_iter().map(|object| ListedResource { kind, object }));
                 match list.metadata.continue_.filter(|token| !token.is_empty()) {
                     Some(token) => page = page.continue_token(&token),
                     None => break,
@@ -362,7 +372,7 @@ async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<Found>, Drai
 }
 
 /// The operations in progress, one per line.
-fn table(under_way: &[&Found]) -> String {
-    let lines = under_way.iter().map(|found| format!("  {}  {}  {}\n", found.name(), found.run("state"), found.run("message")));
-    format!("{} in progress:\n{}", under_way.len(), lines.collect::<String>())
+fn in_progress_table(in_progress: &[&ListedResource]) -> String {
+    let lines = in_progress.iter().map(|found| format!("  {}  {}  {}\n", found.name(), found.run("state"), found.run("message")));
+    format!("{} in progress:\n{}", in_progress.len(), lines.collect::<String>())
 }

@@ -14,13 +14,13 @@ use crate::api::{Kind, ModelResource};
 use crate::azure::identity::Environment;
 use crate::cli::{Cli, Command, Settings};
 use crate::controller::cluster::events::Events;
-use crate::controller::cluster::fair_semaphore::Shares;
-use crate::controller::cluster::resource_api::places;
-use crate::controller::credentials::{Identities, OwnIdentity};
+use crate::controller::cluster::fair_semaphore::FairSemaphore;
+use crate::controller::cluster::resource_api::request_limiter;
+use crate::controller::credentials::{CredentialResolver, OperatorIdentity};
 use crate::controller::lease::LeaseHandle;
 use crate::controller::manager::wiring;
 use crate::controller::reconcile::context::Context;
-use crate::controller::store::cached::Watched;
+use crate::controller::store::cached::CachedResource;
 use crate::controller::store::resources::Store;
 use crate::controller::store::scope::WatchScope;
 use crate::telemetry::metrics::Metrics;
@@ -60,28 +60,29 @@ pub(crate) fn context(count: usize) -> Context {
     // Fails if another test of this process has installed it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (settings, metrics, traces) = (settings(&[]), Arc::new(Metrics::new()), Traces::off());
-    let nothing = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };
-    let client = Client::new(tower::service_fn(nothing), "ops");
+    let empty = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };
+    let client = Client::new(tower::service_fn(empty), "ops");
     let (events, _) = Events::start(client.clone(), Arc::clone(&metrics));
-    let (places, own) = (places(), OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
+    let (request_limiter, operator_identity) =
+        (request_limiter(), OperatorIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
     let engine_settings = Arc::new(wiring::engine_settings(&settings));
     let (store, _, _) = Store::new(Arc::clone(&engine_settings), Arc::clone(&metrics), HashMap::new());
     let ctx = Context {
-        identities: Identities::new(client.clone(), places.clone(), own),
+        credential_resolver: CredentialResolver::new(client.clone(), request_limiter.clone(), operator_identity),
         client,
-        places,
+        request_limiter,
         azure: wiring::azure(&settings, &metrics, &traces).unwrap(),
         settings: Arc::clone(&engine_settings),
         lease: LeaseHandle::always(),
         metrics,
         traces,
         events,
-        refusals: crate::controller::credentials::denials::Refusals::default(),
-        passes: Shares::new(usize::from(settings.max_concurrent_reconciles)),
+        denials: crate::controller::credentials::denials::DenialCache::default(),
+        reconcile_permits: FairSemaphore::new(usize::from(settings.max_concurrent_reconciles)),
         store,
     };
     for resource in (0..count).map(running) {
-        ctx.store.shown(&all_refreshes(), &resource.key(), &Watched::of(&resource).unwrap());
+        ctx.store.observed(&all_refreshes(), &resource.key(), &CachedResource::of(&resource).unwrap());
     }
     ctx
 }

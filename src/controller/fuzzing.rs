@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 
 use crate::api::{Kind, ModelResource};
 use crate::azure::identity::Identity;
-use crate::controller::store::cached::Watched;
+use crate::controller::store::cached::CachedResource;
 
 /// The service principal that a Secret holds.
 ///
@@ -21,6 +21,6 @@ pub fn service_principal(secret: &Secret, now: Timestamp) -> Result<Identity, St
 /// # Errors
 /// Why it cannot be decoded.
 pub fn resource(kind: Kind, json: &[u8]) -> Result<ModelResource, String> {
-    let watched: Watched = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let watched: CachedResource = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     watched.object(kind).map(|resource| ModelResource::clone(&resource))
 }

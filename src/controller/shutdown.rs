@@ -14,7 +14,7 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();
-    let told = stop.clone();
+    let token = stop.clone();
     tokio::spawn(async move {
         let mut next = async || {
             tokio::select! {
@@ -24,7 +24,7 @@ pub fn on_signal() -> io::Result<CancellationToken> {
         };
         let signal = next().await;
         tracing::info!(signal, "received a signal; finishing writes in progress and starting no new work");
-        told.cancel();
+        token.cancel();
         let signal = next().await;
         tracing::warn!(signal, "received a second signal; exiting immediately");
         std::process::exit(1);

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::AbortHandle;
 
 /// Maximum number of connections. Probes and scrapers need only a few.
-const CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 
 /// Whether a connection has sent the head of its request.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked(Arc<AtomicBool>);
+pub(super) struct RequestHead(Arc<AtomicBool>);
 
-impl Asked {
+impl RequestHead {
     /// Records that the head of the request has arrived.
     pub(super) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -27,14 +27,14 @@ impl Asked {
 
 /// The open connections, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Connections(VecDeque<(AbortHandle, Asked)>);
+pub(super) struct Connections(VecDeque<(AbortHandle, RequestHead)>);
 
 impl Connections {
     /// Makes room for one more connection: closes the oldest that has sent no request, or else the oldest.
     pub(super) fn make_room(&mut self) {
         self.0.retain(|(connection, _)| !connection.is_finished());
-        if self.0.len() >= CONNECTIONS {
-            let evicted = self.0.iter().position(|(_, asked)| !asked.get()).unwrap_or(0);
+        if self.0.len() >= MAX_CONNECTIONS {
+            let evicted = self.0.iter().position(|(_, head)| !head.get()).unwrap_or(0);
             if let Some((connection, _)) = self.0.remove(evicted) {
                 connection.abort();
             }
@@ -42,8 +42,8 @@ impl Connections {
     }
 
     /// Adds the newest connection.
-    pub(super) fn keep(&mut self, connection: AbortHandle, asked: Asked) {
-        self.0.push_back((connection, asked));
+    pub(super) fn keep(&mut self, connection: AbortHandle, head: RequestHead) {
+        self.0.push_back((connection, head));
     }
 }
 
@@ -54,14 +54,14 @@ mod tests {
     #[tokio::test]
     async fn silent_connection_is_evicted_before_served_one() {
         let mut connections = Connections::default();
-        let tasks: Vec<_> = (0..=CONNECTIONS).map(|_| tokio::spawn(std::future::pending::<()>())).collect();
+        let tasks: Vec<_> = (0..=MAX_CONNECTIONS).map(|_| tokio::spawn(std::future::pending::<()>())).collect();
         for (number, task) in tasks.iter().enumerate() {
-            let asked = Asked::default();
+            let head = RequestHead::default();
             if number != 2 {
-                asked.set();
+                head.set();
             }
             connections.make_room();
-            connections.keep(task.abort_handle(), asked);
+            connections.keep(task.abort_handle(), head);
         }
         let (mut kept, mut evicted) = (0, Vec::new());
         connections.make_room();
@@ -69,6 +69,6 @@ mod tests {
         for (number, task) in tasks.iter().enumerate() {
             if task.is_finished() { evicted.push(number) } else { kept += 1 }
         }
-        assert_eq!((kept, evicted), (CONNECTIONS - 1, vec![0, 2]));
+        assert_eq!((kept, evicted), (MAX_CONNECTIONS - 1, vec![0, 2]));
     }
 }

@@ -17,8 +17,8 @@ pub struct Health {
 
 #[derive(Default)]
 struct Inner {
-    loops: Mutex<Vec<Watched>>,
-    api_answered: AtomicBool,
+    loops: Mutex<Vec<MonitoredLoop>>,
+    api_responded: AtomicBool,
     caches_synced: AtomicBool,
     standby: AtomicBool,
     stopping: AtomicBool,
@@ -27,9 +27,9 @@ struct Inner {
 }
 
 /// Maximum number of failing watches in `/readyz`.
-const NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
-struct Watched {
+struct MonitoredLoop {
     name: &'static str,
     limit: Duration,
     last: Instant,
@@ -47,14 +47,14 @@ impl Health {
     #[must_use]
     pub fn heartbeat(&self, name: &'static str, limit: Duration) -> Heartbeat {
         let mut loops = self.inner.loops.lock();
-        loops.retain(|watched| watched.name != name);
-        loops.push(Watched { name, limit, last: Instant::now() });
+        loops.retain(|monitored| monitored.name != name);
+        loops.push(MonitoredLoop { name, limit, last: Instant::now() });
         Heartbeat { health: self.clone(), name }
     }
 
     /// Records the first response of the Kubernetes API.
-    pub fn api_answered(&self) {
-        self.inner.api_answered.store(true, Ordering::Release);
+    pub fn api_responded(&self) {
+        self.inner.api_responded.store(true, Ordering::Release);
     }
 
     /// Records that the caches are complete: this process is active and no longer a standby.
@@ -85,14 +85,14 @@ impl Health {
     /// A sentence that names the stuck loop.
     pub fn live(&self) -> Result<(), String> {
         let now = Instant::now();
-        for watched in self.inner.loops.lock().iter() {
-            let silent = now.saturating_duration_since(watched.last);
-            if silent > watched.limit {
+        for monitored in self.inner.loops.lock().iter() {
+            let silent = now.saturating_duration_since(monitored.last);
+            if silent > monitored.limit {
                 return Err(format!(
                     "the {} loop is stuck: no heartbeat for {} s (limit {} s)",
-                    watched.name,
+                    monitored.name,
                     silent.as_secs(),
-                    watched.limit.as_secs()
+                    monitored.limit.as_secs()
                 ));
             }
         }
@@ -106,11 +106,11 @@ impl Health {
     /// A sentence that names the missing condition.
     pub fn ready(&self) -> Result<String, String> {
         let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
-        let Inner { loops: _, api_answered, caches_synced, standby, stopping, watches } = &*self.inner;
+        let Inner { loops: _, api_responded, caches_synced, standby, stopping, watches } = &*self.inner;
         if is(stopping) {
             return Err("stopping".to_owned());
         }
-        if !is(api_answered) {
+        if !is(api_responded) {
             return Err("waiting for the first response of the Kubernetes API".to_owned());
         }
         if is(standby) {
@@ -130,8 +130,8 @@ impl Health {
 /// Lists the failing watches with their errors.
 fn failing(watches: &BTreeMap<String, Option<String>>) -> Option<String> {
     let failing = watches.iter().filter_map(|(watch, failure)| Some(format!("{watch} ({})", failure.as_ref()?)));
-    let mut named: Vec<String> = failing.clone().take(NAMED).collect();
-    let more = failing.count().saturating_sub(NAMED);
+    let mut named: Vec<String> = failing.clone().take(MAX_NAMED).collect();
+    let more = failing.count().saturating_sub(MAX_NAMED);
     if more > 0 {
         named.push(format!("and {more} more"));
     }
@@ -155,14 +155,14 @@ impl Heartbeat {
     /// Sends a heartbeat.
     pub fn beat(&self) {
         let now = Instant::now();
-        for watched in self.health.inner.loops.lock().iter_mut().filter(|watched| watched.name == self.name) {
-            watched.last = now;
+        for monitored in self.health.inner.loops.lock().iter_mut().filter(|monitored| monitored.name == self.name) {
+            monitored.last = now;
         }
     }
 
     /// Ends the monitoring, because the loop has ended as intended.
     pub fn finished(self) {
-        self.health.inner.loops.lock().retain(|watched| watched.name != self.name);
+        self.health.inner.loops.lock().retain(|monitored| monitored.name != self.name);
     }
 }
 
@@ -174,7 +174,7 @@ mod tests {
     fn readiness_requires_a_response_and_full_caches() {
         let health = Health::new();
         assert!(health.ready().unwrap_err().contains("Kubernetes API"));
-        health.api_answered();
+        health.api_responded();
         assert!(health.ready().unwrap_err().contains("resources"));
         health.caches_synced();
         assert_eq!(health.ready().as_deref(), Ok("ok"));
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn readiness_requires_one_healthy_watch_and_names_failing() {
         let health = Health::new();
-        health.api_answered();
+        health.api_responded();
         health.watch("a", None);
         health.watch("b", Some("403"));
         assert!(health.ready().unwrap_err().contains("the first list"));
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn standby_is_ready_until_it_takes_over() {
         let health = Health::new();
-        health.api_answered();
+        health.api_responded();
         health.standby(true);
         assert!(health.ready().unwrap().contains("standby"));
         health.standby(false);

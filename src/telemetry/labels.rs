@@ -182,7 +182,7 @@ pub const ENDS: &[(RunState, Reason)] = &[
 
 label! {
     /// Summary of the conditions of a resource.
-    Standing {
+    ResourceStatus {
         /// Its latest run succeeded, or nothing is requested.
         Ready = "ready",
         /// A run is in progress or about to start.
@@ -208,7 +208,7 @@ label! {
 
 label! {
     /// The result of a call: the class of the status code, with separate values where alerts need them.
-    Answer {
+    CallCode {
         /// 200 to 299.
         Success = "2xx",
         /// 300 to 399. The operator never follows a redirect to another host.
@@ -234,7 +234,7 @@ label! {
     }
 }
 
-impl Answer {
+impl CallCode {
     /// The result for this HTTP status, if there is a response, and this fault.
     #[must_use]
     pub fn of(status: Option<u16>, fault: Option<CallFault>) -> Self {
@@ -311,9 +311,9 @@ impl TokenResult {
 
 label! {
     /// Resolution of a submission whose response was lost.
-    UnknownSubmission {
+    SubmissionResolution {
         /// It is unknown whether the operation started.
-        Observed = "observed",
+        Detected = "observed",
         /// The operation started, and the run follows it.
         Adopted = "adopted",
         /// The operation did not start, and was submitted again.

@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::connections::{Asked, Connections};
+use super::connections::{Connections, RequestHead};
 use super::health::Health;
 use super::metrics::{Metrics, text_format};
 
@@ -28,7 +28,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum lifetime of a connection. A slow scrape, which is one request, fits into it.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 /// Delay before the next `accept` after a failed one, for example without free file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const PLAIN_METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -103,14 +103,14 @@ impl Server {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::debug!(%error, "failed to accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                     continue;
                 }
             };
             connections.make_room();
-            let (port, metrics, health, asked) = (self.port, Arc::clone(&metrics), health.clone(), Asked::default());
-            let connection = tokio::spawn(converse(stream, port, metrics, health, asked.clone()));
-            connections.keep(connection.abort_handle(), asked);
+            let (port, metrics, health, head) = (self.port, Arc::clone(&metrics), health.clone(), RequestHead::default());
+            let connection = tokio::spawn(serve_connection_once(stream, port, metrics, health, head.clone()));
+            connections.keep(connection.abort_handle(), head);
             // The task reads its request before further connections can evict it.
             tokio::task::yield_now().await;
         }
@@ -118,10 +118,10 @@ impl Server {
 }
 
 /// Serves one connection with one request.
-async fn converse(stream: TcpStream, port: Port, metrics: Arc<Metrics>, health: Health, asked: Asked) {
+async fn serve_connection_once(stream: TcpStream, port: Port, metrics: Arc<Metrics>, health: Health, head: RequestHead) {
     let service = service_fn(move |request: Request<_>| {
-        asked.set();
-        let response = answer(&request, port, &metrics, &health);
+        head.set();
+        let response = respond_to(&request, port, &metrics, &health);
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
@@ -136,13 +136,13 @@ async fn converse(stream: TcpStream, port: Port, metrics: Arc<Metrics>, health: 
     }
 }
 
-fn answer<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
+fn respond_to<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported".to_owned());
     }
     match request.uri().path() {
         "/metrics" if port == Port::Metrics => match metrics.encode() {
-            Ok(body) if takes_open_metrics(request) => respond(StatusCode::OK, OPEN_METRICS, body),
+            Ok(body) if accepts_open_metrics(request) => respond(StatusCode::OK, OPEN_METRICS, body),
             Ok(body) => respond(StatusCode::OK, PLAIN_METRICS, text_format::from_open_metrics(&body)),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write the metrics: {error}")),
         },
@@ -166,7 +166,7 @@ fn answer<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Healt
 }
 
 /// Whether a client accepts `OpenMetrics`: it names the type with a weight other than zero.
-fn takes_open_metrics<B>(request: &Request<B>) -> bool {
+fn accepts_open_metrics<B>(request: &Request<B>) -> bool {
     let ranges = request.headers().get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     ranges.into_iter().any(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -195,9 +195,9 @@ mod tests {
     async fn get(address: SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+        let mut respond_to = String::new();
+        stream.read_to_string(&mut respond_to).await.unwrap();
+        respond_to
     }
 
     #[tokio::test]
@@ -218,7 +218,7 @@ mod tests {
 
         assert!(get(address, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 200"));
         assert!(get(address, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 500"));
-        health.api_answered();
+        health.api_responded();
         health.caches_synced();
         assert!(get(address, "GET /readyz?verbose HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 200"));
         assert!(get(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 404"));

@@ -25,23 +25,23 @@ use super::metrics::Metrics;
 use super::trace_id::TraceId;
 use crate::api::{Kind, Run, RunState, Time};
 use crate::operation::CallRecord;
-use export::Exporting;
+use export::SpanExport;
 pub use export::TraceError;
 
 tokio::task_local! {
     /// The run that the task works on, for the spans of its calls.
-    static AT_WORK: Subject;
+    static CURRENT_RUN: RunSpan;
 }
 
 /// The destination of spans. Clones share one queue.
 #[derive(Clone, Default)]
 pub struct Traces {
-    exporting: Option<Arc<Exporting>>,
+    export: Option<Arc<SpanExport>>,
 }
 
 /// A run of a resource, as spans identify it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
+pub struct RunSpan {
     /// Kind of the resource.
     pub kind: Kind,
     /// Namespace of the resource.
@@ -69,7 +69,7 @@ enum Part {
     Call,
 }
 
-impl Subject {
+impl RunSpan {
     /// The id of the run's trace.
     #[must_use]
     pub fn trace(&self) -> TraceId {
@@ -121,28 +121,28 @@ impl Traces {
     /// # Errors
     /// If the address or a certificate is invalid. An unavailable collector is not an error.
     pub fn to(endpoint: &str, metrics: &Arc<Metrics>) -> Result<Self, TraceError> {
-        Ok(Self { exporting: Some(Arc::new(Exporting::start(endpoint, Arc::clone(metrics))?)) })
+        Ok(Self { export: Some(Arc::new(SpanExport::start(endpoint, Arc::clone(metrics))?)) })
     }
 
     /// The trace id of a run, if tracing is enabled.
     #[must_use]
-    pub fn trace_of(&self, subject: &Subject) -> Option<TraceId> {
-        self.exporting.as_ref().map(|_| subject.trace())
+    pub fn trace_of(&self, subject: &RunSpan) -> Option<TraceId> {
+        self.export.as_ref().map(|_| subject.trace())
     }
 
     /// Runs `work` and attributes its calls to a run.
-    pub async fn within<F: Future>(&self, subject: impl FnOnce() -> Subject, work: F) -> F::Output {
-        match &self.exporting {
-            Some(_) => AT_WORK.scope(subject(), work).await,
+    pub async fn in_run<F: Future>(&self, subject: impl FnOnce() -> RunSpan, work: F) -> F::Output {
+        match &self.export {
+            Some(_) => CURRENT_RUN.scope(subject(), work).await,
             None => work.await,
         }
     }
 
     /// Records a completed call to a service or a token request.
     pub fn called(&self, call: &CallRecord<'_>) {
-        let Some(exporting) = &self.exporting else { return };
+        let Some(export) = &self.export else { return };
         // A call without a run would belong to no trace. There are none.
-        let Ok(subject) = AT_WORK.try_with(Clone::clone) else { return };
+        let Ok(subject) = CURRENT_RUN.try_with(Clone::clone) else { return };
         let end = SystemTime::now();
         let begin = end.checked_sub(call.duration).unwrap_or(end);
         let mut span = span(&subject, Part::Call, call.target.name(), (begin, end));
@@ -155,21 +155,21 @@ impl Traces {
             (_, Some(fault)) => Status::error(fault.as_str()),
             (None, None) => Status::error("no response"),
         };
-        exporting.hand_in(span);
+        export.enqueue(span);
     }
 
     /// Records a change of the status of a run. Each part that ended becomes a span.
-    pub fn recorded(&self, subject: &Subject, before: Option<&Run>, run: &Run) {
-        let Some(exporting) = &self.exporting else { return };
+    pub fn recorded(&self, subject: &RunSpan, before: Option<&Run>, run: &Run) {
+        let Some(export) = &self.export else { return };
         let before = before.filter(|before| before.number == run.number);
         let is_new = run.was_submitted() && !before.is_some_and(Run::was_submitted);
         if let Some(submitted) = run.submitted_time.filter(|_| is_new) {
-            exporting.hand_in(span(subject, Part::Waiting, "waiting", (begun(run), submitted.timestamp().into())));
+            export.enqueue(span(subject, Part::Waiting, "waiting", (begun(run), submitted.timestamp().into())));
         }
         let is_over = run.state.ended() && !before.is_some_and(|before| before.state.ended());
         let attempt = before.filter(|before| before.attempt != run.attempt).or_else(|| is_over.then_some(run));
         if let Some(span) = attempt.and_then(|attempt| operation(subject, attempt, run)) {
-            exporting.hand_in(span);
+            export.enqueue(span);
         }
         if is_over {
             self.ended(subject, run, &run.reason, &run.message);
@@ -177,8 +177,8 @@ impl Traces {
     }
 
     /// Records the end of a run, either from its status or because its resource was deleted.
-    pub fn ended(&self, subject: &Subject, run: &Run, reason: &str, message: &str) {
-        let Some(exporting) = &self.exporting else { return };
+    pub fn ended(&self, subject: &RunSpan, run: &Run, reason: &str, message: &str) {
+        let Some(export) = &self.export else { return };
         let name = format!("run of {}", subject.kind.as_str());
         let mut span = span(subject, Part::Whole, name, (begun(run), SystemTime::now()));
         span.attributes.extend([
@@ -187,27 +187,27 @@ impl Traces {
             KeyValue::new("tabular.reason", reason.to_owned()),
         ]);
         span.status = outcome(run, message);
-        exporting.hand_in(span);
+        export.enqueue(span);
     }
 
-    /// Sends the remaining spans and stops. Takes at most `patience`.
-    pub fn finish(&self, patience: Duration) {
-        if let Some(exporting) = &self.exporting {
-            exporting.finish(patience);
+    /// Sends the remaining spans and stops. Takes at most `timeout`.
+    pub fn finish(&self, timeout: Duration) {
+        if let Some(export) = &self.export {
+            export.finish(timeout);
         }
     }
 }
 
 impl fmt::Debug for Traces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Traces").field("on", &self.exporting.is_some()).finish()
+        f.debug_struct("Traces").field("on", &self.export.is_some()).finish()
     }
 }
 
 /// The span of the operation of one attempt; `run` is the status in which the attempt has ended.
-fn operation(subject: &Subject, attempt: &Run, run: &Run) -> Option<SpanData> {
+fn operation(subject: &RunSpan, attempt: &Run, run: &Run) -> Option<SpanData> {
     let begin = attempt.started_time.or(attempt.submitted_time)?.timestamp();
-    let subject = Subject { operation: Some(attempt.operation_id.clone()?), activity: attempt.activity_id.clone(), ..subject.clone() };
+    let subject = RunSpan { operation: Some(attempt.operation_id.clone()?), activity: attempt.activity_id.clone(), ..subject.clone() };
     let end = attempt.ended_time.map_or_else(Timestamp::now, Time::timestamp).max(begin);
     let mut span = span(&subject, Part::Operation(attempt.attempt), "operation", (begin.into(), end.into()));
     span.attributes.push(KeyValue::new("tabular.attempt", i64::from(attempt.attempt)));
@@ -226,7 +226,7 @@ fn begun(run: &Run) -> SystemTime {
 }
 
 /// A span of a run. The span of the whole run is the parent of all others.
-fn span(subject: &Subject, part: Part, name: impl Into<Cow<'static, str>>, times: (SystemTime, SystemTime)) -> SpanData {
+fn span(subject: &RunSpan, part: Part, name: impl Into<Cow<'static, str>>, times: (SystemTime, SystemTime)) -> SpanData {
     let trace = opentelemetry::trace::TraceId::from_bytes(subject.trace().to_bytes());
     let parent = match part {
         Part::Whole => SpanId::INVALID,

@@ -6,8 +6,8 @@ use schemars::{JsonSchema, schema_for};
 use tabular_operator::api::{ConditionType, EventPolicy, Kind, Reason, RunState, TriggerType};
 use tabular_operator::operation::{CallKind, IdentityKind, ServiceKind};
 use tabular_operator::telemetry::labels::{
-    ACTIVE_STATES, Answer, END_STATES, ENDS, ExportResult, LabelValue, ReconcileResult, Standing, TokenResult, UnknownSubmission,
-    Write as WriteKind, WriteResult, triggers,
+    ACTIVE_STATES, CallCode, END_STATES, ENDS, ExportResult, LabelValue, ReconcileResult, ResourceStatus, SubmissionResolution,
+    TokenResult, Write as WriteKind, WriteResult, triggers,
 };
 
 use crate::{cell, page, settle};
@@ -153,7 +153,7 @@ fn metrics() {
     let mut label = |name: &str, values: String| write!(text, "\n- {name}: {values}").unwrap();
     label("`kind`", values(Kind::ALL));
     label("`state` of `active_runs`", values(&ACTIVE_STATES));
-    label("`standing`", values(Standing::ALL));
+    label("`standing`", values(ResourceStatus::ALL));
     label("`trigger`", values(&triggers()));
     label("`state` of ended runs", values(&END_STATES));
     for state in END_STATES {
@@ -163,10 +163,10 @@ fn metrics() {
     label("`result` of reconciliations", values(ReconcileResult::ALL));
     label("`service`", values(ServiceKind::ALL));
     label("`route`", values(CallKind::ALL));
-    label("`answer`", values(Answer::ALL));
+    label("`answer`", values(CallCode::ALL));
     label("`identity`", values(IdentityKind::ALL));
     label("`result` of tokens", values(TokenResult::ALL));
-    label("`outcome`", values(UnknownSubmission::ALL));
+    label("`outcome`", values(SubmissionResolution::ALL));
     label("`write`", values(WriteKind::ALL));
     label("`result` of writes and renewals", values(WriteResult::ALL));
     label("`result` of spans", values(ExportResult::ALL));

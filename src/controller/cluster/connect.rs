@@ -24,14 +24,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the API server may accept no data of a request.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the API server may send no data. It is longer than the duration of a watch request (`manager::watch::WATCH_SECONDS`).
-const LONGEST_SILENCE: Duration = Duration::from_secs(75);
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Why no client can be set up. The settings cause each of these errors.
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// There is no kubeconfig, and the process does not run in a pod.
     #[error("failed to find a Kubernetes API: {0}; set KUBECONFIG to a kubeconfig, or run in a pod with a ServiceAccount token")]
-    Nowhere(#[source] InClusterError),
+    NotConfigured(#[source] InClusterError),
     /// The kubeconfig cannot be read.
     #[error("failed to read the kubeconfig: {0}; check it with 'kubectl config view'")]
     Kubeconfig(#[from] KubeconfigError),
@@ -61,20 +61,20 @@ pub struct Connection {
 pub fn connect() -> Result<Connection, ClientError> {
     let config = match kubeconfig()? {
         Some(kubeconfig) => from_kubeconfig(&kubeconfig)?,
-        None => Config::incluster().map_err(ClientError::Nowhere)?,
+        None => Config::incluster().map_err(ClientError::NotConfigured)?,
     };
     let installation = installation::of(&config.auth_info);
-    let config = ours(config);
+    let config = with_defaults(config);
     let client = Client::try_from(config.clone()).map_err(ClientError::Setup)?;
     Ok(Connection { client, config, installation })
 }
 
 /// Applies the settings that do not depend on the source of the configuration.
-fn ours(mut config: Config) -> Config {
+fn with_defaults(mut config: Config) -> Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(WRITE_TIMEOUT);
     // A watch may be silent until the API server ends it. A request that is silent for longer, such as a list that hangs, is dead.
-    config.read_timeout = Some(LONGEST_SILENCE);
+    config.read_timeout = Some(READ_TIMEOUT);
     // One call is one request. The caller retries, because only it knows what a lost response means.
     config.default_retry = false;
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
@@ -112,7 +112,7 @@ fn from_kubeconfig(kubeconfig: &Kubeconfig) -> Result<Config, ClientError> {
         .find(|cluster| cluster.name == context.cluster)
         .and_then(|named| named.cluster.as_ref())
         .ok_or_else(|| incomplete(format!("the cluster '{}' of its current-context does not exist", context.cluster)))?;
-    let mut config = of_cluster(cluster)?;
+    let mut config = cluster_config(cluster)?;
     config.auth_info = user(kubeconfig, context.user.as_deref(), cluster)?;
     if let Some(namespace) = context.namespace.as_ref().filter(|namespace| !namespace.is_empty()) {
         config.default_namespace.clone_from(namespace);
@@ -120,7 +120,7 @@ fn from_kubeconfig(kubeconfig: &Kubeconfig) -> Result<Config, ClientError> {
     Ok(config)
 }
 
-fn of_cluster(cluster: &Cluster) -> Result<Config, ClientError> {
+fn cluster_config(cluster: &Cluster) -> Result<Config, ClientError> {
     let server =
         cluster.server.as_deref().ok_or_else(|| ClientError::Incomplete("the cluster of its current-context has no server".to_owned()))?;
     let mut config = Config::new(uri("server", server)?);
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn kubeconfig_fields_are_all_read() {
-        let config = ours(parse("{server: 'https://127.0.0.1:6443', tls-server-name: kubernetes}").unwrap());
+        let config = with_defaults(parse("{server: 'https://127.0.0.1:6443', tls-server-name: kubernetes}").unwrap());
         assert_eq!(config.cluster_url.to_string(), "https://127.0.0.1:6443/");
         assert_eq!(config.default_namespace, "bi");
         assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
@@ -202,7 +202,7 @@ mod tests {
         // Fails if another test of this process has installed it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let config = parse("{server: 'https://k', proxy-url: 'http://p:3128'}").unwrap();
-        assert_eq!(Client::try_from(ours(config)).unwrap().default_namespace(), "bi");
+        assert_eq!(Client::try_from(with_defaults(config)).unwrap().default_namespace(), "bi");
     }
 
     #[test]

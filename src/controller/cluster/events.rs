@@ -14,9 +14,9 @@ use kube::{Api, Client, Resource as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::fair_semaphore::Shares;
-use super::resource_api::CALL;
-use super::timeout::bounded;
+use super::fair_semaphore::FairSemaphore;
+use super::resource_api::REQUEST_TIMEOUT;
+use super::timeout::with_timeout;
 use crate::api::{Kind, ModelResource, ResourceKey};
 use crate::engine;
 use crate::telemetry::labels::{Write, WriteResult};
@@ -24,18 +24,18 @@ use crate::telemetry::metrics::Metrics;
 use crate::text::plain;
 
 /// The maximum number of events waiting to be written. Further events are dropped and logged.
-const BACKLOG: usize = 4096;
+const MAX_BACKLOG: usize = 4096;
 /// The maximum number of waiting events of one namespace.
-const BACKLOG_OF_NAMESPACE: usize = 1024;
+const MAX_NAMESPACE_BACKLOG: usize = 1024;
 /// The longest note that the Kubernetes API accepts, in bytes.
-const NOTE: usize = 1024;
+const MAX_NOTE_BYTES: usize = 1024;
 /// The longest `reportingInstance` that the Kubernetes API accepts, in bytes.
-const INSTANCE: usize = 128;
+const MAX_INSTANCE_BYTES: usize = 128;
 /// The maximum length of the resource's name within an event's name. With the time, it fits into the 253 characters of a name. It must
 /// not end with `-` or `.`, because a DNS label would then start or end with `-`, or be empty.
-const NAME: usize = 200;
+const MAX_NAME_BYTES: usize = 200;
 /// The namespace of events about objects without a namespace.
-const OF_CLUSTER: &str = "default";
+const CLUSTER_NAMESPACE: &str = "default";
 /// The `reportingController` of the events.
 const CONTROLLER: &str = "tabular-operator.dev/controller";
 
@@ -44,7 +44,7 @@ const WRITERS: usize = 8;
 
 /// The object of an event.
 #[derive(Clone, Copy)]
-enum About {
+enum Regarding {
     /// A resource. The event is in its namespace.
     Resource(Kind),
     /// A namespace that is being deleted and accepts no more events. The event is in `default`.
@@ -52,8 +52,8 @@ enum About {
 }
 
 /// An event that waits to be written.
-struct Waiting {
-    about: About,
+struct PendingEvent {
+    regarding: Regarding,
     /// The namespace of the event.
     namespace: String,
     name: String,
@@ -66,7 +66,7 @@ struct Waiting {
 /// The queue of events to write.
 #[derive(Clone)]
 pub(crate) struct Events {
-    backlog: mpsc::UnboundedSender<Waiting>,
+    backlog: mpsc::UnboundedSender<PendingEvent>,
     /// The number of events of each namespace that are waiting or being written.
     waiting: Arc<Mutex<HashMap<String, usize>>>,
     metrics: Arc<Metrics>,
@@ -76,19 +76,19 @@ impl Events {
     /// Starts the writer. It ends when all handles are dropped and the backlog is written.
     pub(crate) fn start(client: Client, metrics: Arc<Metrics>) -> (Self, tokio::task::JoinHandle<()>) {
         // The counts bound the channel.
-        let (backlog, waiting) = mpsc::unbounded_channel::<Waiting>();
-        let (counts, shares) = (Arc::<Mutex<HashMap<String, usize>>>::default(), Shares::new(WRITERS));
+        let (backlog, waiting) = mpsc::unbounded_channel::<PendingEvent>();
+        let (counts, writers) = (Arc::<Mutex<HashMap<String, usize>>>::default(), FairSemaphore::new(WRITERS));
         let handle = Self { backlog, waiting: Arc::clone(&counts), metrics: Arc::clone(&metrics) };
         let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "tabular-operator".to_owned());
         let waiting = futures::stream::unfold(waiting, |mut waiting| async move { waiting.recv().await.map(|next| (next, waiting)) });
         let writer = tokio::spawn(waiting.for_each_concurrent(None, move |next| {
             let (client, metrics, instance) = (client.clone(), Arc::clone(&metrics), instance.clone());
-            let (counts, shares) = (Arc::clone(&counts), shares.clone());
+            let (counts, writers) = (Arc::clone(&counts), writers.clone());
             async move {
-                let _share = shares.take(&next.namespace).await;
+                let _permit = writers.acquire(&next.namespace).await;
                 let (namespace, name, event) = (next.namespace.clone(), next.name.clone(), next.notice.reason.as_str());
                 let events: Api<Event> = Api::namespaced(client, &namespace);
-                let written = bounded(CALL, events.create(&PostParams::default(), &next.event(&instance))).await;
+                let written = with_timeout(REQUEST_TIMEOUT, events.create(&PostParams::default(), &next.event(&instance))).await;
                 let result = match &written {
                     Ok(_) => WriteResult::Success,
                     // The namespace accepts no more events, which is expected.
@@ -97,7 +97,7 @@ impl Events {
                     Err(_) => WriteResult::Error,
                 };
                 metrics.wrote(Write::Event, result);
-                written_of(&mut counts.lock(), &namespace);
+                decrement(&mut counts.lock(), &namespace);
                 match written {
                     Err(error) if result == WriteResult::Refused => {
                         tracing::warn!(namespace, name, event, %error, "the Kubernetes API refused an event");
@@ -112,8 +112,8 @@ impl Events {
 
     /// Queues an event about a resource.
     pub(crate) fn publish(&self, kind: Kind, object: &ObjectMeta, notice: &engine::Event) {
-        self.hand_in(Waiting {
-            about: About::Resource(kind),
+        self.enqueue(PendingEvent {
+            regarding: Regarding::Resource(kind),
             namespace: object.namespace.clone().unwrap_or_default(),
             name: object.name.clone().unwrap_or_default(),
             uid: object.uid.clone(),
@@ -126,9 +126,9 @@ impl Events {
     /// Queues an event about the namespace of a resource. The namespace is being deleted.
     pub(crate) fn publish_of_namespace(&self, resource: &ResourceKey, notice: &engine::Event) {
         let ResourceKey { kind, namespace, name } = resource;
-        self.hand_in(Waiting {
-            about: About::Namespace,
-            namespace: OF_CLUSTER.to_owned(),
+        self.enqueue(PendingEvent {
+            regarding: Regarding::Namespace,
+            namespace: CLUSTER_NAMESPACE.to_owned(),
             name: namespace.clone(),
             uid: None,
             resource_version: None,
@@ -137,7 +137,7 @@ impl Events {
         });
     }
 
-    fn hand_in(&self, waiting: Waiting) {
+    fn enqueue(&self, waiting: PendingEvent) {
         let (reason, namespace) = (waiting.notice.reason, waiting.namespace.clone());
         if !admits(&mut self.waiting.lock(), &namespace) || self.backlog.send(waiting).is_err() {
             self.metrics.wrote(Write::Event, WriteResult::Error);
@@ -152,23 +152,23 @@ impl Events {
     }
 }
 
-impl Waiting {
+impl PendingEvent {
     fn event(self, instance: &str) -> Event {
-        let Self { about, namespace, name, uid, resource_version, notice, time } = self;
-        let (api_version, kind, of) = match about {
-            About::Resource(kind) => (ModelResource::api_version(&kind).into_owned(), kind.as_str(), Some(namespace.clone())),
-            About::Namespace => ("v1".to_owned(), "Namespace", None),
+        let Self { regarding, namespace, name, uid, resource_version, notice, time } = self;
+        let (api_version, kind, of) = match regarding {
+            Regarding::Resource(kind) => (ModelResource::api_version(&kind).into_owned(), kind.as_str(), Some(namespace.clone())),
+            Regarding::Namespace => ("v1".to_owned(), "Namespace", None),
         };
         Event {
             action: Some("Reconcile".to_owned()),
             event_time: Some(MicroTime(time)),
             metadata: ObjectMeta {
                 // Each event has its own name: a library that merges repeated events keeps the note of the first.
-                name: Some(format!("{}.{:x}", cut(&name, NAME).trim_end_matches(['-', '.']), time.as_nanosecond())),
+                name: Some(format!("{}.{:x}", truncate(&name, MAX_NAME_BYTES).trim_end_matches(['-', '.']), time.as_nanosecond())),
                 namespace: Some(namespace),
                 ..ObjectMeta::default()
             },
-            note: Some(cut(&plain(&notice.message), NOTE).to_owned()),
+            note: Some(truncate(&plain(&notice.message), MAX_NOTE_BYTES).to_owned()),
             reason: Some(notice.reason.as_str().to_owned()),
             regarding: Some(ObjectReference {
                 api_version: Some(api_version),
@@ -180,7 +180,7 @@ impl Waiting {
                 field_path: None,
             }),
             reporting_controller: Some(CONTROLLER.to_owned()),
-            reporting_instance: Some(cut(instance, INSTANCE).to_owned()),
+            reporting_instance: Some(truncate(instance, MAX_INSTANCE_BYTES).to_owned()),
             type_: Some(if notice.reason.warns() == Some(true) { "Warning" } else { "Normal" }.to_owned()),
             ..Event::default()
         }
@@ -190,7 +190,7 @@ impl Waiting {
 /// Counts an event of a namespace if it is within the limits.
 fn admits(counts: &mut HashMap<String, usize>, namespace: &str) -> bool {
     let of_namespace = counts.get(namespace).copied().unwrap_or_default();
-    let admitted = of_namespace < BACKLOG_OF_NAMESPACE && counts.values().sum::<usize>() < BACKLOG;
+    let admitted = of_namespace < MAX_NAMESPACE_BACKLOG && counts.values().sum::<usize>() < MAX_BACKLOG;
     if admitted {
         counts.insert(namespace.to_owned(), of_namespace + 1);
     }
@@ -198,7 +198,7 @@ fn admits(counts: &mut HashMap<String, usize>, namespace: &str) -> bool {
 }
 
 /// Decrements the count of a namespace.
-fn written_of(counts: &mut HashMap<String, usize>, namespace: &str) {
+fn decrement(counts: &mut HashMap<String, usize>, namespace: &str) {
     match counts.get_mut(namespace) {
         Some(count) if *count > 1 => *count -= 1,
         Some(_) => drop(counts.remove(namespace)),
@@ -206,7 +206,7 @@ fn written_of(counts: &mut HashMap<String, usize>, namespace: &str) {
     }
 }
 
-fn cut(text: &str, limit: usize) -> &str {
+fn truncate(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
@@ -219,8 +219,8 @@ mod tests {
 
     fn event(name: &str, time: Timestamp, instance: &str) -> Event {
         let notice = engine::Event { reason: Reason::Running, message: "m\u{202e}".repeat(2000) };
-        let waiting = Waiting {
-            about: About::Resource(Kind::ModelRefresh),
+        let waiting = PendingEvent {
+            regarding: Regarding::Resource(Kind::ModelRefresh),
             namespace: "bi".to_owned(),
             name: name.to_owned(),
             uid: None,
@@ -249,19 +249,19 @@ mod tests {
             let called = event.metadata.name.unwrap();
             prop_assert!(is_valid_name(&called) || !is_valid_name(&name), "{called}");
             prop_assert!(event.reporting_instance.unwrap().len() <= 128);
-            prop_assert_eq!(event.note.unwrap(), "m".repeat(NOTE));
+            prop_assert_eq!(event.note.unwrap(), "m".repeat(MAX_NOTE_BYTES));
         }
     }
 
     #[test]
     fn namespace_with_many_events_does_not_block_others() {
         let mut counts = HashMap::new();
-        let admitted = (0..2 * BACKLOG).filter(|_| admits(&mut counts, "loud")).count();
-        assert_eq!(admitted, BACKLOG_OF_NAMESPACE);
+        let admitted = (0..2 * MAX_BACKLOG).filter(|_| admits(&mut counts, "loud")).count();
+        assert_eq!(admitted, MAX_NAMESPACE_BACKLOG);
         assert!(admits(&mut counts, "quiet"));
-        written_of(&mut counts, "loud");
+        decrement(&mut counts, "loud");
         assert!(admits(&mut counts, "loud") && !admits(&mut counts, "loud"));
-        written_of(&mut counts, "quiet");
+        decrement(&mut counts, "quiet");
         assert_eq!(counts.len(), 1);
     }
 

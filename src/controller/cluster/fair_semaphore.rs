@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// How many permits a namespace may hold for each free one. Of 64, a single namespace gets 48, and each of four gets 15.
-const PER_FREE: usize = 3;
+const MAX_HELD_PER_FREE: usize = 3;
 
 /// A number of permits. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Shares(Arc<Mutex<State>>);
+pub(crate) struct FairSemaphore(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -24,26 +24,26 @@ struct State {
     /// The number of held permits by namespace, without zeros.
     held: HashMap<String, usize>,
     /// The waiting callers by namespace, in order of arrival.
-    waiting: BTreeMap<String, VecDeque<oneshot::Sender<Share>>>,
+    waiting: BTreeMap<String, VecDeque<oneshot::Sender<Permit>>>,
     /// The namespace that had the last turn.
     last: String,
 }
 
 /// A permit. Dropping it returns it.
 #[derive(Debug)]
-pub(crate) struct Share {
-    of: Option<Shares>,
+pub(crate) struct Permit {
+    semaphore: Option<FairSemaphore>,
     namespace: String,
 }
 
-impl Shares {
+impl FairSemaphore {
     pub(crate) fn new(count: usize) -> Self {
         let state = State { free: count, held: HashMap::new(), waiting: BTreeMap::new(), last: String::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
     /// Waits for a permit. Cancel-safe: a dropped call takes none.
-    pub(crate) async fn take(&self, namespace: &str) -> Option<Share> {
+    pub(crate) async fn acquire(&self, namespace: &str) -> Option<Permit> {
         let (turn, granted) = oneshot::channel();
         {
             let mut state = self.0.lock();
@@ -62,15 +62,15 @@ impl Shares {
             if queue.is_empty() {
                 state.waiting.remove(&namespace);
             }
-            let share = Share { of: Some(self.clone()), namespace: namespace.clone() };
-            match turn.map(|turn| turn.send(share)) {
+            let permit = Permit { semaphore: Some(self.clone()), namespace: namespace.clone() };
+            match turn.map(|turn| turn.send(permit)) {
                 Some(Ok(())) => {
                     state.free -= 1;
                     *state.held.entry(namespace.clone()).or_default() += 1;
                     state.last = namespace;
                 }
                 // The caller no longer waits. The permit was not counted, and its `Drop` would take the held lock.
-                Some(Err(mut share)) => share.of = None,
+                Some(Err(mut permit)) => permit.semaphore = None,
                 None => {}
             }
         }
@@ -81,17 +81,17 @@ impl State {
     /// The next namespace that may take a permit.
     fn next(&self) -> Option<String> {
         let left = self.free.checked_sub(1)?;
-        let may_have_more = |namespace: &&String| self.held.get(*namespace).is_none_or(|held| *held <= PER_FREE * left);
+        let may_have_more = |namespace: &&String| self.held.get(*namespace).is_none_or(|held| *held <= MAX_HELD_PER_FREE * left);
         let after = self.waiting.range::<str, _>((Bound::Excluded(self.last.as_str()), Bound::Unbounded));
         let before = self.waiting.range::<str, _>((Bound::Unbounded, Bound::Included(self.last.as_str())));
         after.chain(before).map(|(namespace, _)| namespace).find(may_have_more).cloned()
     }
 }
 
-impl Drop for Share {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let Some(shares) = self.of.take() else { return };
-        let mut state = shares.0.lock();
+        let Some(semaphore) = self.semaphore.take() else { return };
+        let mut state = semaphore.0.lock();
         state.free += 1;
         let namespace = mem::take(&mut self.namespace);
         let held = state.held.get(&namespace).map_or(0, |held| held.saturating_sub(1));
@@ -100,7 +100,7 @@ impl Drop for Share {
         } else {
             state.held.insert(namespace, held);
         }
-        shares.grant(&mut state);
+        semaphore.grant(&mut state);
     }
 }
 
@@ -111,41 +111,41 @@ mod tests {
 
     use super::*;
 
-    type Waiting = BoxFuture<'static, Option<Share>>;
+    type Waiting = BoxFuture<'static, Option<Permit>>;
 
     /// Starts to wait for a permit.
-    fn wait(shares: &Shares, namespace: &str) -> Waiting {
-        let (shares, namespace) = (shares.clone(), namespace.to_owned());
-        let mut waiting = async move { shares.take(&namespace).await }.boxed();
+    fn wait(semaphore: &FairSemaphore, namespace: &str) -> Waiting {
+        let (semaphore, namespace) = (semaphore.clone(), namespace.to_owned());
+        let mut waiting = async move { semaphore.acquire(&namespace).await }.boxed();
         match (&mut waiting).now_or_never() {
-            Some(share) => std::future::ready(share).boxed(),
+            Some(permit) => std::future::ready(permit).boxed(),
             None => waiting,
         }
     }
 
     /// Removes the granted permits from the waiting calls.
-    fn granted(waiting: &mut Vec<Waiting>) -> Vec<Share> {
-        let mut shares = Vec::new();
+    fn granted(waiting: &mut Vec<Waiting>) -> Vec<Permit> {
+        let mut permits = Vec::new();
         waiting.retain_mut(|waiting| match waiting.now_or_never() {
-            Some(share) => {
-                shares.extend(share);
+            Some(permit) => {
+                permits.extend(permit);
                 false
             }
             None => true,
         });
-        shares
+        permits
     }
 
     #[test]
     fn namespaces_take_turns_regardless_of_arrival() {
-        let shares = Shares::new(1);
-        let first = shares.take("a").now_or_never();
-        let mut waiting: Vec<Waiting> = ["a", "a", "a", "c", "b", "b"].iter().map(|namespace| wait(&shares, namespace)).collect();
+        let semaphore = FairSemaphore::new(1);
+        let first = semaphore.acquire("a").now_or_never();
+        let mut waiting: Vec<Waiting> = ["a", "a", "a", "c", "b", "b"].iter().map(|namespace| wait(&semaphore, namespace)).collect();
         drop(first);
         let mut order = Vec::new();
         while !waiting.is_empty() {
             let served = granted(&mut waiting);
-            order.extend(served.iter().map(|share| share.namespace.clone()));
+            order.extend(served.iter().map(|permit| permit.namespace.clone()));
         }
         assert_eq!(order, ["b", "c", "a", "b", "a", "a"]);
     }
@@ -153,36 +153,36 @@ mod tests {
     #[test]
     fn one_namespace_leaves_permits_for_another() {
         for (total, most) in [(1, 1), (2, 1), (16, 12), (64, 48)] {
-            let shares = Shares::new(total);
-            let mut waiting: Vec<Waiting> = (0..2 * total).map(|_| wait(&shares, "greedy")).collect();
+            let semaphore = FairSemaphore::new(total);
+            let mut waiting: Vec<Waiting> = (0..2 * total).map(|_| wait(&semaphore, "greedy")).collect();
             let held = granted(&mut waiting);
             assert_eq!(held.len(), most, "of {total}");
             if total > 1 {
-                assert!(wait(&shares, "other").now_or_never().is_some(), "of {total}");
+                assert!(wait(&semaphore, "other").now_or_never().is_some(), "of {total}");
             }
         }
     }
 
     #[test]
     fn waiting_namespace_gets_next_permit_before_greedy_ones() {
-        let shares = Shares::new(64);
+        let semaphore = FairSemaphore::new(64);
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
         for namespace in ["a", "b", "c", "d"] {
-            waiting.extend((0..64).map(|_| wait(&shares, namespace)));
+            waiting.extend((0..64).map(|_| wait(&semaphore, namespace)));
             held.extend(granted(&mut waiting));
         }
         assert_eq!(held.len(), 64);
-        let other = wait(&shares, "e");
+        let other = wait(&semaphore, "e");
         held.pop();
         assert!(other.now_or_never().is_some());
     }
 
     #[test]
     fn greedy_namespaces_get_equal_shares() {
-        let shares = Shares::new(64);
+        let semaphore = FairSemaphore::new(64);
         let (mut held, mut waiting) = (VecDeque::new(), Vec::new());
         for namespace in ["a", "b", "c", "d"] {
-            waiting.extend((0..1_000).map(|_| wait(&shares, namespace)));
+            waiting.extend((0..1_000).map(|_| wait(&semaphore, namespace)));
             held.extend(granted(&mut waiting));
         }
         for _ in 0..200 {
@@ -190,38 +190,38 @@ mod tests {
             held.extend(granted(&mut waiting));
         }
         for namespace in ["a", "b", "c", "d"] {
-            let count = held.iter().filter(|share| share.namespace == namespace).count();
+            let count = held.iter().filter(|permit| permit.namespace == namespace).count();
             assert!((12..=16).contains(&count), "{namespace} has {count}");
         }
-        assert!(wait(&shares, "e").now_or_never().is_some(), "there is a permit for another");
+        assert!(wait(&semaphore, "e").now_or_never().is_some(), "there is a permit for another");
     }
 
     #[test]
     fn cancelled_waiters_lose_no_permits() {
-        let shares = Shares::new(1);
-        let first = shares.take("a").now_or_never();
-        let given_up = wait(&shares, "a");
-        let granted_and_given_up = wait(&shares, "b");
-        let mut waits = wait(&shares, "c");
+        let semaphore = FairSemaphore::new(1);
+        let first = semaphore.acquire("a").now_or_never();
+        let given_up = wait(&semaphore, "a");
+        let granted_and_given_up = wait(&semaphore, "b");
+        let mut waits = wait(&semaphore, "c");
         drop(given_up);
         drop(first);
         assert!((&mut waits).now_or_never().is_none(), "it is b's turn");
         drop(granted_and_given_up);
         assert!(waits.now_or_never().is_some());
-        let state = shares.0.lock();
+        let state = semaphore.0.lock();
         assert!(state.waiting.is_empty());
     }
 
     #[test]
     fn all_permits_are_returned() {
-        let shares = Shares::new(3);
+        let semaphore = FairSemaphore::new(3);
         for round in 0..50 {
-            let mut waiting: Vec<Waiting> = (0..10).map(|n| wait(&shares, ["a", "b", "c"][(n + round) % 3])).collect();
+            let mut waiting: Vec<Waiting> = (0..10).map(|n| wait(&semaphore, ["a", "b", "c"][(n + round) % 3])).collect();
             while !waiting.is_empty() {
                 drop(granted(&mut waiting));
             }
         }
-        let state = shares.0.lock();
+        let state = semaphore.0.lock();
         assert_eq!((state.free, state.held.len(), state.waiting.len()), (3, 0, 0));
     }
 }

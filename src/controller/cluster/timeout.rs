@@ -11,7 +11,7 @@ const NO_EFFECT: &str = "the write was accepted but had no effect";
 
 /// Why a request to the Kubernetes API has no usable response.
 #[derive(Debug, Error)]
-pub enum CallError {
+pub enum ApiError {
     /// The API server rejected the request or could not be reached.
     #[error("{}", describe(.0))]
     Kube(#[from] kube::Error),
@@ -23,7 +23,7 @@ pub enum CallError {
     NoEffect,
 }
 
-impl CallError {
+impl ApiError {
     /// The HTTP status, if the API server responded.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -50,21 +50,21 @@ impl CallError {
     /// `None` for a conflict, throttling or an expired token.
     #[must_use]
     pub fn denial(&self) -> Option<&str> {
-        let said = self.said();
+        let message = self.message();
         match self {
             Self::Kube(kube::Error::Api(status)) => match status.code {
-                400 | 403 | 405 | 406 | 413 | 415 | 422 => said,
-                500 => said.filter(|said| said.contains("failed calling webhook")),
+                400 | 403 | 405 | 406 | 413 | 415 | 422 => message,
+                500 => message.filter(|message| message.contains("failed calling webhook")),
                 _ => None,
             },
-            Self::NoEffect => said,
+            Self::NoEffect => message,
             Self::Kube(_) | Self::Timeout(_) => None,
         }
     }
 
     /// The message of the API server, or what its response shows.
     #[must_use]
-    pub fn said(&self) -> Option<&str> {
+    pub fn message(&self) -> Option<&str> {
         match self {
             Self::Kube(kube::Error::Api(status)) => Some(&status.message),
             Self::NoEffect => Some(NO_EFFECT),
@@ -100,11 +100,11 @@ pub(crate) fn describe(error: &kube::Error) -> String {
 /// Performs a request with a deadline of `limit`.
 ///
 /// # Errors
-/// The error of the request, or [`CallError::Timeout`].
-pub async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+/// The error of the request, or [`ApiError::Timeout`].
+pub async fn with_timeout<T>(limit: Duration, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ApiError> {
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(CallError::Timeout(limit)),
+        Err(_) => Err(ApiError::Timeout(limit)),
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn hanging_request_ends_at_its_deadline() {
-        let error = bounded(Duration::from_secs(5), std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
+        let error = with_timeout(Duration::from_secs(5), std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
         assert_eq!(error.to_string(), "the Kubernetes API did not respond within 5s");
         assert_eq!(error.status(), None);
     }
@@ -123,15 +123,15 @@ mod tests {
     fn unreadable_response_is_not_quoted() {
         let error = serde_json::from_str::<u8>("\n\"planted\"").unwrap_err();
         assert!(error.to_string().contains("planted"));
-        let said = CallError::from(kube::Error::SerdeError(error)).to_string();
-        assert_eq!(said, "the Kubernetes API returned an unreadable response (line 2)");
+        let message = ApiError::from(kube::Error::SerdeError(error)).to_string();
+        assert_eq!(message, "the Kubernetes API returned an unreadable response (line 2)");
     }
 
     #[tokio::test]
     async fn refusal_is_one_sentence_with_status() {
         let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403).boxed();
         let refused = std::future::ready(Err::<(), _>(kube::Error::Api(status)));
-        let error = bounded(Duration::from_secs(5), refused).await.unwrap_err();
+        let error = with_timeout(Duration::from_secs(5), refused).await.unwrap_err();
         assert_eq!(error.to_string(), "the Kubernetes API returned 403: leases is forbidden");
         assert_eq!(error.status(), Some(403));
         assert!(!error.is_conflict() && !error.is_not_found());

@@ -1,26 +1,26 @@
 //! The reasons for a missing identity.
 
 use crate::api::Reason;
-use crate::controller::cluster::timeout::CallError;
+use crate::controller::cluster::timeout::ApiError;
 use crate::engine::{Blocker, Remedy};
 use crate::operation::{ServiceError, ServiceErrorKind};
 
 /// Why no identity is available.
 #[derive(Debug)]
-pub(crate) enum NoIdentity {
+pub(crate) enum CredentialError {
     /// A fault that a user can correct.
     Blocker(Blocker),
     /// The Kubernetes API did not return the referenced object.
-    Unread(ServiceError),
+    Unavailable(ServiceError),
 }
 
 /// A referenced object could not be read. The read is retried like a call to a service that does not respond.
-pub(super) fn unread(what: &str, error: &CallError) -> NoIdentity {
+pub(super) fn unavailable(what: &str, error: &ApiError) -> CredentialError {
     let message = format!("failed to read {what}: {error}");
-    NoIdentity::Unread(ServiceError { kind: ServiceErrorKind::Unreachable, message, retry_after: None, activity_id: None })
+    CredentialError::Unavailable(ServiceError { kind: ServiceErrorKind::Unreachable, message, retry_after: None, activity_id: None })
 }
 
 /// A fault that a change in the cluster resolves.
-pub(super) fn blocker(reason: Reason, message: String) -> NoIdentity {
-    NoIdentity::Blocker(Blocker { reason, message, remedy: Remedy::ClusterChange })
+pub(super) fn blocker(reason: Reason, message: String) -> CredentialError {
+    CredentialError::Blocker(Blocker { reason, message, remedy: Remedy::ClusterChange })
 }

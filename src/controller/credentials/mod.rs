@@ -10,6 +10,6 @@ mod service_account;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use error::NoIdentity;
-pub(crate) use resolver::{Identities, OwnIdentity};
+pub(crate) use error::CredentialError;
+pub(crate) use resolver::{CredentialResolver, OperatorIdentity};
 pub(crate) use secret::identity_of as service_principal;

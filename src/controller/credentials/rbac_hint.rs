@@ -7,18 +7,18 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::OnceCell;
 
-use crate::controller::cluster::resource_api::CALL;
-use crate::controller::cluster::timeout::bounded;
+use crate::controller::cluster::resource_api::REQUEST_TIMEOUT;
+use crate::controller::cluster::timeout::with_timeout;
 
 /// Builds the commands for the user that the operator is in the Kubernetes API. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Grants {
+pub(super) struct RbacHint {
     client: Client,
     /// Requested when the first permission is missing.
     subject: Arc<OnceCell<String>>,
 }
 
-impl Grants {
+impl RbacHint {
     pub(super) fn new(client: Client) -> Self {
         Self { client, subject: Arc::default() }
     }
@@ -50,7 +50,7 @@ impl Grants {
     async fn subject(&self) -> String {
         let ask = || async {
             let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
-            let review = bounded(CALL, reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await.ok();
+            let review = with_timeout(REQUEST_TIMEOUT, reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await.ok();
             let user = review.and_then(|review| review.status?.user_info?.username);
             user.map(|user| flag(&user)).ok_or(())
         };

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
-use super::error::{NoIdentity, blocker, unread};
-use super::rbac_hint::Grants;
+use super::error::{CredentialError, blocker, unavailable};
+use super::rbac_hint::RbacHint;
 use crate::api::Reason;
 use crate::azure::identity::{FieldNames, Identity, value};
-use crate::controller::cluster::resource_api::CALL;
-use crate::controller::cluster::timeout::bounded;
+use crate::controller::cluster::resource_api::REQUEST_TIMEOUT;
+use crate::controller::cluster::timeout::with_timeout;
 
 const KEYS: &str = "the keys tenantId, clientId and one of clientSecret and clientCertificate";
 
@@ -20,9 +20,9 @@ const LONGEST_VALUE: usize = 4 * 1024;
 /// The longest PEM text, in bytes. A certificate with its chain and its key has up to 12 KiB.
 const LONGEST_CERTIFICATE: usize = 32 * 1024;
 
-pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name: &str) -> Result<Identity, NoIdentity> {
+pub(super) async fn read(client: &Client, rbac_hint: &RbacHint, namespace: &str, name: &str) -> Result<Identity, CredentialError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = match bounded(CALL, secrets.get(name)).await {
+    let secret = match with_timeout(REQUEST_TIMEOUT, secrets.get(name)).await {
         Ok(secret) => secret,
         Err(error) if error.is_not_found() => {
             let message = format!(
@@ -31,12 +31,12 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
             return Err(blocker(Reason::SecretNotFound, message));
         }
         Err(error) if error.status() == Some(403) => {
-            let command = grants.secret(namespace, name).await;
+            let command = rbac_hint.secret(namespace, name).await;
             let message =
                 format!("the operator is not allowed to read Secret {name}: have an administrator of the namespace run: {command}");
             return Err(blocker(Reason::SecretForbidden, message));
         }
-        Err(error) => return Err(unread(&format!("Secret {name}"), &error)),
+        Err(error) => return Err(unavailable(&format!("Secret {name}"), &error)),
     };
     if secret.data.as_ref().is_none_or(BTreeMap::is_empty) {
         // Some controllers create a Secret first and fill it later.

@@ -12,12 +12,12 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 
-use super::error::{NoIdentity, blocker, unread};
-use super::rbac_hint::Grants;
+use super::error::{CredentialError, blocker, unavailable};
+use super::rbac_hint::RbacHint;
 use crate::api::Reason;
 use crate::azure::identity::{AUDIENCE, AssertionSource, FieldNames, Identity, SecretText, value};
-use crate::controller::cluster::resource_api::CALL;
-use crate::controller::cluster::timeout::bounded;
+use crate::controller::cluster::resource_api::REQUEST_TIMEOUT;
+use crate::controller::cluster::timeout::with_timeout;
 use crate::operation::{ServiceError, ServiceErrorKind};
 
 const CLIENT: &str = "azure.workload.identity/client-id";
@@ -34,9 +34,9 @@ const ANNOTATIONS: FieldNames = FieldNames {
 /// The validity of a token of the account, in seconds: the minimum that Kubernetes allows. It serves one exchange.
 const TOKEN_SECONDS: i64 = 600;
 
-pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name: &str) -> Result<Identity, NoIdentity> {
+pub(super) async fn read(client: &Client, rbac_hint: &RbacHint, namespace: &str, name: &str) -> Result<Identity, CredentialError> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    let account = match bounded(CALL, accounts.get(name)).await {
+    let account = match with_timeout(REQUEST_TIMEOUT, accounts.get(name)).await {
         Ok(account) => account,
         Err(error) if error.is_not_found() => {
             let message = format!(
@@ -46,15 +46,15 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
             return Err(blocker(Reason::ServiceAccountNotFound, message));
         }
         Err(error) if error.status() == Some(403) => {
-            let command = grants.tokens(namespace, name).await;
+            let command = rbac_hint.tokens(namespace, name).await;
             let message =
                 format!("the operator is not allowed to read ServiceAccount {name}: have an administrator of the namespace run: {command}");
             return Err(blocker(Reason::ServiceAccountForbidden, message));
         }
-        Err(error) => return Err(unread(&format!("ServiceAccount {name}"), &error)),
+        Err(error) => return Err(unavailable(&format!("ServiceAccount {name}"), &error)),
     };
     let uid = account.uid().unwrap_or_default();
-    let source = Tokens { accounts, namespace: namespace.to_owned(), name: name.to_owned(), uid, grants: grants.clone() };
+    let source = Tokens { accounts, namespace: namespace.to_owned(), name: name.to_owned(), uid, rbac_hint: rbac_hint.clone() };
     identity_of(&account, Arc::new(source)).map_err(|message| blocker(Reason::ServiceAccountInvalid, message))
 }
 
@@ -78,7 +78,7 @@ struct Tokens {
     name: String,
     /// Distinguishes accounts of the same name.
     uid: String,
-    grants: Grants,
+    rbac_hint: RbacHint,
 }
 
 #[async_trait]
@@ -95,7 +95,7 @@ impl AssertionSource for Tokens {
         };
         let request = TokenRequest { spec, ..TokenRequest::default() };
         let name = &self.name;
-        match bounded(CALL, self.accounts.create_token_request(name, &PostParams::default(), &request)).await {
+        match with_timeout(REQUEST_TIMEOUT, self.accounts.create_token_request(name, &PostParams::default(), &request)).await {
             Ok(answer) => {
                 let token = answer.status.map(|status| zeroize::Zeroizing::new(status.token)).filter(|token| !token.is_empty());
                 let nothing = || {
@@ -104,7 +104,7 @@ impl AssertionSource for Tokens {
                 token.map(|token| SecretText::new(&token)).ok_or_else(nothing)
             }
             Err(error) if error.status() == Some(403) => {
-                let command = self.grants.tokens(&self.namespace, name).await;
+                let command = self.rbac_hint.tokens(&self.namespace, name).await;
                 let message = format!(
                     "the operator is not allowed to request a token of ServiceAccount {name}: have an administrator of the namespace run: {command}"
                 );

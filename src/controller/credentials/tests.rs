@@ -12,13 +12,13 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::json;
 
-use super::error::NoIdentity;
-use super::rbac_hint::Grants;
-use super::resolver::{Identities, OwnIdentity, REMEMBERED};
+use super::error::CredentialError;
+use super::rbac_hint::RbacHint;
+use super::resolver::{CACHE_CAPACITY, CredentialResolver, OperatorIdentity};
 use super::{rbac_hint, secret, service_account};
 use crate::api::{Credentials, ManagedIdentity, Reason, ServicePrincipalRef};
 use crate::azure::identity::{AssertionSource, Environment, Identity, SecretText};
-use crate::controller::cluster::resource_api::{CONNECTIONS, places};
+use crate::controller::cluster::resource_api::{MAX_IN_FLIGHT, request_limiter};
 use crate::engine::Remedy;
 use crate::engine::reconcile::Freshness;
 use crate::operation::ServiceError;
@@ -205,20 +205,20 @@ impl AssertionSource for Nobody {
 
 #[test]
 fn fault_of_an_account_is_one_sentence() {
-    let fault = |annotations: serde_json::Value| {
+    let blocker = |annotations: serde_json::Value| {
         let account = json!({"metadata": {"name": "refresher", "annotations": annotations}});
         let account: ServiceAccount = serde_json::from_value(account).unwrap();
         service_account::identity_of(&account, Arc::new(Nobody)).map(drop)
     };
     let (client, tenant) = ("azure.workload.identity/client-id", "azure.workload.identity/tenant-id");
-    assert_eq!(fault(json!({client: GUID, tenant: GUID})), Ok(()));
-    assert!(fault(json!({})).unwrap_err().starts_with("ServiceAccount refresher has no annotation azure.workload.identity/client-id"));
-    assert!(fault(json!({client: GUID, tenant: " "})).unwrap_err().contains("has no annotation azure.workload.identity/tenant-id"));
-    let wrong = fault(json!({client: "refresher", tenant: GUID})).unwrap_err();
+    assert_eq!(blocker(json!({client: GUID, tenant: GUID})), Ok(()));
+    assert!(blocker(json!({})).unwrap_err().starts_with("ServiceAccount refresher has no annotation azure.workload.identity/client-id"));
+    assert!(blocker(json!({client: GUID, tenant: " "})).unwrap_err().contains("has no annotation azure.workload.identity/tenant-id"));
+    let wrong = blocker(json!({client: "refresher", tenant: GUID})).unwrap_err();
     assert!(wrong.contains("its annotation azure.workload.identity/client-id must be"), "{wrong}");
-    assert_eq!(fault(json!({client: format!("\u{feff}{GUID}\n"), tenant: GUID})), Ok(()));
-    assert!(fault(json!({client: "\u{feff}", tenant: GUID})).unwrap_err().contains("has no annotation"));
-    let wrong = fault(json!({client: GUID, tenant: format!("{GUID}\u{a0}")})).unwrap_err();
+    assert_eq!(blocker(json!({client: format!("\u{feff}{GUID}\n"), tenant: GUID})), Ok(()));
+    assert!(blocker(json!({client: "\u{feff}", tenant: GUID})).unwrap_err().contains("has no annotation"));
+    let wrong = blocker(json!({client: GUID, tenant: format!("{GUID}\u{a0}")})).unwrap_err();
     assert!(wrong.contains("its annotation azure.workload.identity/tenant-id contains a no-break space (U+00A0)"), "{wrong}");
 }
 
@@ -231,38 +231,38 @@ fn operator_user_is_a_kubectl_flag() {
     assert_eq!(rbac_hint::flag("kubernetes-admin"), "--user='kubernetes-admin'");
 }
 
-fn identities(namespaces: &[&str]) -> Identities {
+fn resolver(namespaces: &[&str]) -> CredentialResolver {
     // Fails if another test of this process has installed it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // No server listens on this port, so every request fails.
     let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
-    Identities::new(client, places(), OwnIdentity { environment: Environment::read(|_| None), namespaces })
+    CredentialResolver::new(client, request_limiter(), OperatorIdentity { environment: Environment::read(|_| None), namespaces })
 }
 
 #[tokio::test]
 async fn only_listed_namespaces_may_use_operator_identity() {
-    let identities = identities(&["bi"]);
+    let resolver = resolver(&["bi"]);
     let managed =
         Credentials { service_principal_ref: None, workload_identity: None, managed_identity: Some(ManagedIdentity { client_id: None }) };
     for credentials in [None, Some(&managed)] {
-        assert!(identities.of("bi", credentials, Freshness::Fresh).await.is_ok());
+        assert!(resolver.resolve("bi", credentials, Freshness::Fresh).await.is_ok());
         for namespace in ["b", "bi2", "", "BI"] {
-            let refused = identities.of(namespace, credentials, Freshness::LastKnown).await;
-            let Err(NoIdentity::Blocker(fault)) = refused else { panic!("{namespace} may") };
-            assert_eq!((fault.reason, fault.remedy), (Reason::IdentityNotAllowed, Remedy::SpecChange));
-            assert!(fault.message.contains(&format!("--operator-identity-namespace {namespace}")), "{}", fault.message);
+            let refused = resolver.resolve(namespace, credentials, Freshness::LastKnown).await;
+            let Err(CredentialError::Blocker(blocker)) = refused else { panic!("{namespace} may") };
+            assert_eq!((blocker.reason, blocker.remedy), (Reason::IdentityNotAllowed, Remedy::SpecChange));
+            assert!(blocker.message.contains(&format!("--operator-identity-namespace {namespace}")), "{}", blocker.message);
         }
     }
 }
 
 /// An API server that responds with a Secret after a delay, and counts the requests.
-fn slow_api(asked: &Arc<AtomicUsize>) -> Client {
-    let asked = Arc::clone(asked);
+fn slow_api(requests: &Arc<AtomicUsize>) -> Client {
+    let requests = Arc::clone(requests);
     let service = tower::service_fn(move |_: Request<Body>| {
-        let asked = Arc::clone(&asked);
+        let requests = Arc::clone(&requests);
         async move {
-            asked.fetch_add(1, Ordering::Relaxed);
+            requests.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(5)).await;
             let data = ["tenantId", "clientId", "clientSecret"].map(|key| (key.to_owned(), ByteString(GUID.into()))).into();
             let secret = Secret { data: Some(data), ..Secret::default() };
@@ -278,31 +278,31 @@ async fn secret_without_keys_counts_as_missing() {
         let body = serde_json::to_vec(&Secret { data, ..Secret::default() }).unwrap();
         let answer = move |_: Request<Body>| std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(body.clone()))));
         let client = Client::new(tower::service_fn(answer), "bi");
-        let refused = secret::read(&client, &Grants::new(client.clone()), "bi", "aas-sp").await;
-        let Err(NoIdentity::Blocker(fault)) = refused else { panic!("an identity") };
-        assert_eq!((fault.reason, fault.remedy), (Reason::SecretNotFound, Remedy::ClusterChange));
-        assert!(fault.message.starts_with("Secret aas-sp in namespace bi has no keys yet"), "{}", fault.message);
+        let refused = secret::read(&client, &RbacHint::new(client.clone()), "bi", "aas-sp").await;
+        let Err(CredentialError::Blocker(blocker)) = refused else { panic!("an identity") };
+        assert_eq!((blocker.reason, blocker.remedy), (Reason::SecretNotFound, Remedy::ClusterChange));
+        assert!(blocker.message.starts_with("Secret aas-sp in namespace bi has no keys yet"), "{}", blocker.message);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn concurrent_reads_of_a_secret_respect_namespace_share() {
-    let asked = Arc::default();
-    let own = OwnIdentity { environment: Environment::read(|_| None), namespaces: Vec::new() };
-    let identities = Identities::new(slow_api(&asked), places(), own);
+    let requests = Arc::default();
+    let own = OperatorIdentity { environment: Environment::read(|_| None), namespaces: Vec::new() };
+    let resolver = CredentialResolver::new(slow_api(&requests), request_limiter(), own);
     let reference = Some(ServicePrincipalRef { name: "aas-sp".to_owned() });
     let credentials = Credentials { service_principal_ref: reference, workload_identity: None, managed_identity: None };
-    let all = (0..10 * CONNECTIONS).map(|_| identities.of("bi", Some(&credentials), Freshness::Fresh));
+    let all = (0..10 * MAX_IN_FLIGHT).map(|_| resolver.resolve("bi", Some(&credentials), Freshness::Fresh));
     assert!(futures::future::join_all(all).await.iter().all(Result::is_ok));
-    assert_eq!(asked.load(Ordering::Relaxed), CONNECTIONS * 3 / 4);
+    assert_eq!(requests.load(Ordering::Relaxed), MAX_IN_FLIGHT * 3 / 4);
 }
 
 #[tokio::test]
 async fn namespaces_do_not_evict_identities_of_others() {
     let nothing = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };
     let client = Client::new(tower::service_fn(nothing), "ops");
-    let own = OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() };
-    let identities = Identities::new(client, places(), own);
+    let own = OperatorIdentity { environment: Environment::of_process(), namespaces: Vec::new() };
+    let resolver = CredentialResolver::new(client, request_limiter(), own);
     let key = |namespace: &str, n: usize| {
         let reference = ServicePrincipalRef { name: format!("s-{n}") };
         (
@@ -312,13 +312,13 @@ async fn namespaces_do_not_evict_identities_of_others() {
     };
     let identity = read("clientSecret", b"planted~secret").unwrap();
     for n in 0..100 {
-        identities.remember(key("quiet", n), &identity);
+        resolver.insert(key("quiet", n), &identity);
     }
-    for n in 0..REMEMBERED + 50 {
-        identities.remember(key("noisy", n), &identity);
+    for n in 0..CACHE_CAPACITY + 50 {
+        resolver.insert(key("noisy", n), &identity);
     }
-    let lately = identities.lately.lock();
-    assert_eq!(lately.len(), REMEMBERED);
-    assert!((0..100).all(|n| lately.contains_key(&key("quiet", n))));
-    assert!(lately.contains_key(&key("noisy", REMEMBERED + 49)));
+    let cache = resolver.cache.lock();
+    assert_eq!(cache.len(), CACHE_CAPACITY);
+    assert!((0..100).all(|n| cache.contains_key(&key("quiet", n))));
+    assert!(cache.contains_key(&key("noisy", CACHE_CAPACITY + 49)));
 }

@@ -5,8 +5,8 @@ use std::{io, thread};
 use kube::Client;
 use tokio::runtime::Builder;
 
-use super::elector::Candidate;
-use super::handle::{LeaseHandle, Standing};
+use super::elector::LeaderElector;
+use super::handle::{Leadership, LeaseHandle};
 use super::settings::{LeaseReports, LeaseSettings};
 
 /// The stack size of the lease thread: sufficient for a TLS handshake, also in a debug build. Unused stack takes no memory.
@@ -27,7 +27,7 @@ impl Lease {
         settings: LeaseSettings,
         reports: LeaseReports,
     ) -> io::Result<LeaseHandle> {
-        let handle = LeaseHandle::seeking(settings.margin());
+        let handle = LeaseHandle::candidate(settings.submit_margin());
         let of_thread = handle.clone();
         thread::Builder::new().name("lease".to_owned()).stack_size(STACK).spawn({
             let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -35,11 +35,11 @@ impl Lease {
                 runtime.block_on(async {
                     // A client works only in the runtime in which it was created.
                     match connect() {
-                        Ok(client) => Candidate::new(client, settings, reports, of_thread).run().await,
+                        Ok(client) => LeaderElector::new(client, settings, reports, of_thread).run().await,
                         Err(error) => {
                             tracing::error!(%error, "failed to set up the client for the lease");
                             drop(of_thread.ends());
-                            of_thread.set(Standing::Lost);
+                            of_thread.set(Leadership::Lost);
                         }
                     }
                 });
@@ -51,8 +51,8 @@ impl Lease {
     /// Like [`Self::start`], but as a task of this runtime, whose clock a test may pause.
     #[cfg(test)]
     pub(super) fn spawn(client: Client, settings: LeaseSettings) -> (LeaseHandle, tokio::task::JoinHandle<()>) {
-        let handle = LeaseHandle::seeking(settings.margin());
-        let task = tokio::spawn(Candidate::new(client, settings, LeaseReports::default(), handle.clone()).run());
+        let handle = LeaseHandle::candidate(settings.submit_margin());
+        let task = tokio::spawn(LeaderElector::new(client, settings, LeaseReports::default(), handle.clone()).run());
         (handle, task)
     }
 }

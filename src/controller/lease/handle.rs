@@ -12,46 +12,46 @@ use crate::engine::DrainMode;
 /// Whether this process may act. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct LeaseHandle {
-    standing: Arc<watch::Sender<Standing>>,
+    leadership: Arc<watch::Sender<Leadership>>,
     /// How much of the lease must remain to send a submission.
     margin: Duration,
     /// Requests the loop to release the lease.
     stop: CancellationToken,
     /// Cancelled when the loop has ended for any reason.
     ended: CancellationToken,
-    leaving: Arc<watch::Sender<Option<DrainMode>>>,
+    drain: Arc<watch::Sender<Option<DrainMode>>>,
 }
 
 /// The state of this process. It only moves down this list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Leadership {
     /// It seeks the lease. `holder` is the current holder, once known.
-    Seeking { holder: Option<String> },
+    Candidate { holder: Option<String> },
     /// It holds the lease until this time, or forever.
-    Held { until: Option<Instant>, term: Option<i32> },
+    Leader { until: Option<Instant>, term: Option<i32> },
     /// It has lost the lease.
     Lost,
     /// It released the lease or stopped seeking it.
-    GivenBack,
+    Released,
 }
 
 impl LeaseHandle {
     /// A lease without leader election: held until released.
     #[must_use]
     pub fn always() -> Self {
-        let handle = Self::seeking(Duration::ZERO);
-        handle.set(Standing::Held { until: None, term: None });
+        let handle = Self::candidate(Duration::ZERO);
+        handle.set(Leadership::Leader { until: None, term: None });
         handle.ended.cancel();
         handle
     }
 
-    pub(super) fn seeking(margin: Duration) -> Self {
+    pub(super) fn candidate(margin: Duration) -> Self {
         Self {
-            standing: Arc::new(watch::Sender::new(Standing::Seeking { holder: None })),
+            leadership: Arc::new(watch::Sender::new(Leadership::Candidate { holder: None })),
             margin,
             stop: CancellationToken::new(),
             ended: CancellationToken::new(),
-            leaving: Arc::new(watch::Sender::new(None)),
+            drain: Arc::new(watch::Sender::new(None)),
         }
     }
 
@@ -65,9 +65,9 @@ impl LeaseHandle {
     /// duration remain, so a larger margin often fails without any fault.
     #[must_use]
     pub fn holds_for(&self, margin: Duration) -> bool {
-        match *self.standing.borrow() {
-            Standing::Held { until, .. } => in_time(until, margin),
-            Standing::Seeking { .. } | Standing::Lost | Standing::GivenBack => false,
+        match *self.leadership.borrow() {
+            Leadership::Leader { until, .. } => in_time(until, margin),
+            Leadership::Candidate { .. } | Leadership::Lost | Leadership::Released => false,
         }
     }
 
@@ -78,7 +78,7 @@ impl LeaseHandle {
     /// the lease ends causes no duplicate. Its intent is recorded, and the next leader submits nothing for it until the timeout of the
     /// call and the lag of the list have passed since that intent. An operation that has arrived by then is in the list, and is adopted.
     #[must_use]
-    pub fn holds_for_a_submission(&self) -> bool {
+    pub fn may_submit(&self) -> bool {
         self.holds_for(self.margin)
     }
 
@@ -86,34 +86,34 @@ impl LeaseHandle {
     /// election is disabled.
     #[must_use]
     pub fn term(&self) -> Option<i32> {
-        match *self.standing.borrow() {
-            Standing::Held { until, term } if in_time(until, Duration::ZERO) => term,
-            Standing::Held { .. } | Standing::Seeking { .. } | Standing::Lost | Standing::GivenBack => None,
+        match *self.leadership.borrow() {
+            Leadership::Leader { until, term } if in_time(until, Duration::ZERO) => term,
+            Leadership::Leader { .. } | Leadership::Candidate { .. } | Leadership::Lost | Leadership::Released => None,
         }
     }
 
     /// Waits until the lease is held. If that never happens, waits forever: wait for [`Self::lost`] concurrently.
     pub async fn acquired(&self) {
-        self.until(|standing| matches!(standing, Standing::Held { .. })).await;
+        self.until(|leadership| matches!(leadership, Leadership::Leader { .. })).await;
     }
 
     /// Waits until another holder of the lease is observed. This process is on standby from then on.
-    pub async fn standing_by(&self) {
-        self.until(|standing| matches!(standing, Standing::Seeking { holder: Some(_) })).await;
+    pub async fn on_standby(&self) {
+        self.until(|leadership| matches!(leadership, Leadership::Candidate { holder: Some(_) })).await;
     }
 
     /// Waits until the lease is no longer held: lost, expired or released.
     pub async fn lost(&self) {
-        let mut changes = self.standing.subscribe();
+        let mut changes = self.leadership.subscribe();
         loop {
             let until = match *changes.borrow_and_update() {
-                Standing::Lost | Standing::GivenBack => return,
-                Standing::Held { until, .. } => until,
-                Standing::Seeking { .. } => None,
+                Leadership::Lost | Leadership::Released => return,
+                Leadership::Leader { until, .. } => until,
+                Leadership::Candidate { .. } => None,
             };
             tokio::select! {
                 // It may have been renewed at the last moment.
-                () = run_out(until) => if !self.holds() { return },
+                () = expiry(until) => if !self.holds() { return },
                 // The handle owns the sender, so this cannot fail.
                 _ = changes.changed() => {}
             }
@@ -123,19 +123,19 @@ impl LeaseHandle {
     /// Whether the Lease contains a drain request, and how running operations end. A renewal of the Lease after the request confirms that
     /// the holder has received it.
     #[must_use]
-    pub fn leaving(&self) -> Option<DrainMode> {
-        *self.leaving.borrow()
+    pub fn drain(&self) -> Option<DrainMode> {
+        *self.drain.borrow()
     }
 
     /// Receives each change of [`Self::leaving`].
     #[must_use]
-    pub fn leaving_changes(&self) -> watch::Receiver<Option<DrainMode>> {
-        self.leaving.subscribe()
+    pub fn drain_changes(&self) -> watch::Receiver<Option<DrainMode>> {
+        self.drain.subscribe()
     }
 
     /// Records the drain request, and returns whether it changed.
-    pub(super) fn set_leaving(&self, next: Option<DrainMode>) -> bool {
-        self.leaving.send_if_modified(|leaving| std::mem::replace(leaving, next) != next)
+    pub(super) fn set_drain(&self, next: Option<DrainMode>) -> bool {
+        self.drain.send_if_modified(|drain| std::mem::replace(drain, next) != next)
     }
 
     /// Releases the lease, so that another candidate can acquire it immediately, and waits until that has succeeded or failed. The process
@@ -143,26 +143,26 @@ impl LeaseHandle {
     pub async fn release(&self) {
         self.stop.cancel();
         self.ended.cancelled().await;
-        self.set(Standing::GivenBack);
+        self.set(Leadership::Released);
     }
 
-    async fn until(&self, reached: impl Fn(&Standing) -> bool) {
-        let mut changes = self.standing.subscribe();
-        if changes.wait_for(|standing| reached(standing)).await.is_err() {
+    async fn until(&self, reached: impl Fn(&Leadership) -> bool) {
+        let mut changes = self.leadership.subscribe();
+        if changes.wait_for(|leadership| reached(leadership)).await.is_err() {
             // The handle owns the sender, so this is unreachable.
             std::future::pending::<()>().await;
         }
     }
 
     /// Changes the state, and returns whether it changed. A final state never changes.
-    pub(super) fn set(&self, next: Standing) -> bool {
-        self.standing.send_if_modified(|standing| {
-            let moves = match standing {
-                Standing::Seeking { .. } | Standing::Held { .. } => *standing != next,
-                Standing::Lost | Standing::GivenBack => false,
+    pub(super) fn set(&self, next: Leadership) -> bool {
+        self.leadership.send_if_modified(|leadership| {
+            let moves = match leadership {
+                Leadership::Candidate { .. } | Leadership::Leader { .. } => *leadership != next,
+                Leadership::Lost | Leadership::Released => false,
             };
             if moves {
-                *standing = next;
+                *leadership = next;
             }
             moves
         })
@@ -183,7 +183,7 @@ fn in_time(until: Option<Instant>, margin: Duration) -> bool {
     until.is_none_or(|until| Instant::now() + margin < until)
 }
 
-async fn run_out(until: Option<Instant>) {
+async fn expiry(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,

@@ -10,14 +10,14 @@ use super::drain_signal;
 pub(crate) const ANNOTATION: &str = "tabular-operator.dev/installation";
 
 /// Records the installation of a new holder in the Lease, and removes a drain request to other installations.
-pub(super) fn settle(lease: &mut Lease, ours: Option<&str>) {
+pub(super) fn record_holder(lease: &mut Lease, ours: Option<&str>) {
     let annotations = lease.metadata.annotations.get_or_insert_default();
     let Some(ours) = ours else {
         annotations.remove(ANNOTATION);
         return;
     };
     annotations.insert(ANNOTATION.to_owned(), ours.to_owned());
-    if annotations.get(drain_signal::ANNOTATION).is_some_and(|word| drain_signal::is_to_others(word, ours)) {
+    if annotations.get(drain_signal::ANNOTATION).is_some_and(|request| drain_signal::addresses_only_others(request, ours)) {
         annotations.remove(drain_signal::ANNOTATION);
     }
 }
@@ -30,10 +30,10 @@ mod tests {
     fn drain_request_to_others_is_removed() {
         let kept = |to: &[&str], ours: Option<&str>| {
             let mut lease = Lease::default();
-            let word = drain_signal::word(crate::engine::DrainMode::Cancel, 1, to);
+            let request = drain_signal::request(crate::engine::DrainMode::Cancel, 1, to);
             lease.metadata.annotations =
-                Some([(drain_signal::ANNOTATION.to_owned(), word), (ANNOTATION.to_owned(), "a".to_owned())].into());
-            settle(&mut lease, ours);
+                Some([(drain_signal::ANNOTATION.to_owned(), request), (ANNOTATION.to_owned(), "a".to_owned())].into());
+            record_holder(&mut lease, ours);
             let annotations = lease.metadata.annotations.unwrap();
             assert_eq!(annotations.get(ANNOTATION).map(String::as_str), ours);
             annotations.contains_key(drain_signal::ANNOTATION)

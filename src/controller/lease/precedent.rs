@@ -5,8 +5,8 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::api::{self, Kind, ModelResource};
-use crate::controller::cluster::resource_api::CALL;
-use crate::controller::cluster::timeout::{CallError, bounded};
+use crate::controller::cluster::resource_api::REQUEST_TIMEOUT;
+use crate::controller::cluster::timeout::{ApiError, with_timeout};
 
 /// The maximum number of resources in one list response.
 const PAGE: u32 = 500;
@@ -15,7 +15,7 @@ const PAGE: u32 = 500;
 ///
 /// # Errors
 /// If a list request fails.
-pub(super) async fn has_worked(client: &Client, namespaces: &[String]) -> Result<bool, CallError> {
+pub(super) async fn has_worked(client: &Client, namespaces: &[String]) -> Result<bool, ApiError> {
     for kind in Kind::ALL {
         let of_all = namespaces.is_empty().then(|| Api::all_with(client.clone(), kind));
         let of_each = namespaces.iter().map(|namespace| Api::namespaced_with(client.clone(), namespace, kind));
@@ -28,10 +28,10 @@ pub(super) async fn has_worked(client: &Client, namespaces: &[String]) -> Result
     Ok(false)
 }
 
-async fn shows_work(resources: &Api<ModelResource>) -> Result<bool, CallError> {
+async fn shows_work(resources: &Api<ModelResource>) -> Result<bool, ApiError> {
     let mut page = ListParams::default().limit(PAGE);
     loop {
-        let list = match bounded(CALL, resources.list_metadata(&page)).await {
+        let list = match with_timeout(REQUEST_TIMEOUT, resources.list_metadata(&page)).await {
             // The CRDs are not installed.
             Err(error) if error.is_not_found() => return Ok(false),
             list => list?,

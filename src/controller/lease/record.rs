@@ -15,12 +15,12 @@ const LONGEST: Duration = Duration::from_hours(1);
 
 /// A version of the Lease, and since when this process has observed it unchanged.
 #[derive(Clone, Debug)]
-pub(super) struct Sighting {
+pub(super) struct LeaseSnapshot {
     version: Option<String>,
     since: Instant,
 }
 
-impl Sighting {
+impl LeaseSnapshot {
     /// Records an observation. `now` is after the response, because a later start is safe.
     pub(super) fn of(lease: &Lease, earlier: Option<Self>, now: Instant) -> Self {
         let version = &lease.metadata.resource_version;
@@ -33,26 +33,26 @@ impl Sighting {
 
 /// The state of the Lease for a candidate.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum Availability {
     /// It can be acquired: released, expired, or never held.
     Free,
     /// This process holds it: the response to its write was lost.
-    Ours,
+    HeldBySelf,
     /// Another holder has it, at least until this time.
-    Taken { by: String, until: Instant },
+    HeldByOther { by: String, until: Instant },
 }
 
 /// Whether the Lease can be acquired.
-pub(super) fn judge(lease: &Lease, sighting: &Sighting, settings: &LeaseSettings, now: Instant) -> Verdict {
+pub(super) fn availability(lease: &Lease, snapshot: &LeaseSnapshot, settings: &LeaseSettings, now: Instant) -> Availability {
     let Some(holder) = holder(lease) else {
-        return Verdict::Free;
+        return Availability::Free;
     };
     if holder == settings.identity {
-        return Verdict::Ours;
+        return Availability::HeldBySelf;
     }
     // The holder may be configured with a longer duration than this process.
-    let until = sighting.since + settings.duration.max(duration(lease));
-    if now < until { Verdict::Taken { by: holder.to_owned(), until } } else { Verdict::Free }
+    let until = snapshot.since + settings.duration.max(duration(lease));
+    if now < until { Availability::HeldByOther { by: holder.to_owned(), until } } else { Availability::Free }
 }
 
 /// The holder. `None` if the Lease was released.
@@ -71,7 +71,7 @@ fn duration(lease: &Lease) -> Duration {
 }
 
 /// The Lease with this process as its holder. Keeps the resourceVersion of `found` and everything that the operator does not own.
-pub(super) fn taken(found: Option<Lease>, settings: &LeaseSettings, time: Timestamp) -> Lease {
+pub(super) fn acquired(found: Option<Lease>, settings: &LeaseSettings, time: Timestamp) -> Lease {
     let mut lease = found.unwrap_or_else(|| Lease {
         metadata: ObjectMeta { name: Some(settings.name.clone()), namespace: Some(settings.namespace.clone()), ..ObjectMeta::default() },
         spec: None,
@@ -86,7 +86,7 @@ pub(super) fn taken(found: Option<Lease>, settings: &LeaseSettings, time: Timest
         lease_transitions: Some(transitions.unwrap_or(0)),
         ..before.unwrap_or_default()
     });
-    installation::settle(&mut lease, settings.installation.as_deref());
+    installation::record_holder(&mut lease, settings.installation.as_deref());
     lease
 }
 
@@ -105,7 +105,7 @@ pub(super) fn renewed(mut lease: Lease, settings: &LeaseSettings, time: Timestam
 }
 
 /// The Lease after its release. Keeps the number of holders, which the next one increments.
-pub(super) fn given_back(mut lease: Lease, time: Timestamp) -> Lease {
+pub(super) fn released(mut lease: Lease, time: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
     spec.holder_identity = Some(String::new());
     spec.renew_time = Some(MicroTime(time));
@@ -129,7 +129,7 @@ mod tests {
             duration: Duration::from_secs(15),
             identity: identity.to_owned(),
             installation: None,
-            watched: Vec::new(),
+            watch_namespaces: Vec::new(),
         }
     }
 
@@ -142,35 +142,36 @@ mod tests {
     async fn lease_expires_only_by_local_clock() {
         // The clock of the holder is years behind, then ahead, without effect.
         for time in [Timestamp::UNIX_EPOCH, Timestamp::MAX] {
-            let lease = at("7", taken(None, &settings("a"), time));
+            let lease = at("7", acquired(None, &settings("a"), time));
             let start = Instant::now();
-            let seen = Sighting::of(&lease, None, start);
-            let judged = |now| judge(&lease, &seen, &settings("b"), now);
+            let seen = LeaseSnapshot::of(&lease, None, start);
+            let judged = |now| availability(&lease, &seen, &settings("b"), now);
             let until = start + Duration::from_secs(15);
-            assert_eq!(judged(until - Duration::from_millis(1)), Verdict::Taken { by: "a".to_owned(), until });
-            assert_eq!(judged(until), Verdict::Free);
+            assert_eq!(judged(until - Duration::from_millis(1)), Availability::HeldByOther { by: "a".to_owned(), until });
+            assert_eq!(judged(until), Availability::Free);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn change_restarts_the_wait() {
         let start = Instant::now();
-        let lease = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
-        let seen = Sighting::of(&at("7", lease.clone()), None, start);
+        let lease = acquired(None, &settings("a"), Timestamp::UNIX_EPOCH);
+        let seen = LeaseSnapshot::of(&at("7", lease.clone()), None, start);
         let later = start + Duration::from_secs(14);
-        let same = Sighting::of(&at("7", lease.clone()), Some(seen.clone()), later);
+        let same = LeaseSnapshot::of(&at("7", lease.clone()), Some(seen.clone()), later);
         assert_eq!(same.since, start);
-        let changed = Sighting::of(&at("8", lease), Some(seen), later);
+        let changed = LeaseSnapshot::of(&at("8", lease), Some(seen), later);
         assert_eq!(changed.since, later);
     }
 
     #[tokio::test(start_paused = true)]
     async fn longer_duration_of_holder_is_respected_up_to_limit() {
         let now = Instant::now();
-        let mut lease = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
+        let mut lease = acquired(None, &settings("a"), Timestamp::UNIX_EPOCH);
         for (seconds, waits) in [(60, 60), (1, 15), (-3, 15), (i32::MAX, 3600)] {
             lease.spec.as_mut().unwrap().lease_duration_seconds = Some(seconds);
-            let Verdict::Taken { until, .. } = judge(&lease, &Sighting::of(&lease, None, now), &settings("b"), now) else {
+            let Availability::HeldByOther { until, .. } = availability(&lease, &LeaseSnapshot::of(&lease, None, now), &settings("b"), now)
+            else {
                 panic!("another holder has it")
             };
             assert_eq!(until - now, Duration::from_secs(waits));
@@ -179,13 +180,13 @@ mod tests {
 
     #[test]
     fn holders_are_counted_and_foreign_fields_kept() {
-        let first = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
+        let first = acquired(None, &settings("a"), Timestamp::UNIX_EPOCH);
         assert_eq!(transitions(&first), 0);
-        let mut back = given_back(renewed(first, &settings("a"), Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
+        let mut back = released(renewed(first, &settings("a"), Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
         assert_eq!(holder(&back), None);
         back.spec.as_mut().unwrap().strategy = Some("theirs".to_owned());
         back.metadata.labels = Some([("team".to_owned(), "bi".to_owned())].into());
-        let second = taken(Some(at("9", back)), &settings("b"), Timestamp::UNIX_EPOCH);
+        let second = acquired(Some(at("9", back)), &settings("b"), Timestamp::UNIX_EPOCH);
         assert_eq!(transitions(&second), 1);
         assert_eq!(holder(&second), Some("b"));
         assert_eq!(second.metadata.resource_version.as_deref(), Some("9"));

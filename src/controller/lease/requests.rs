@@ -10,15 +10,15 @@ use tokio::time::Instant;
 
 use super::record;
 use super::settings::LeaseSettings;
-use crate::controller::cluster::timeout::{CallError, bounded};
+use crate::controller::cluster::timeout::{ApiError, with_timeout};
 use crate::telemetry::labels::WriteResult;
 use crate::telemetry::metrics::Metrics;
 
 /// The number of attempts to release the lease. Without a release, the next holder waits for the whole duration.
-const GIVE_BACK_ATTEMPTS: usize = 3;
+const RELEASE_ATTEMPTS: usize = 3;
 
 /// The Lease as the API server last confirmed it to this process.
-pub(super) struct Holding {
+pub(super) struct HeldLease {
     pub(super) lease: Lease,
     /// The process may act until this time.
     pub(super) until: Instant,
@@ -47,18 +47,18 @@ impl LeaseRequests {
     }
 
     /// Reads the Lease. `None` if it does not exist.
-    pub(super) async fn read(&self) -> Result<Option<Lease>, CallError> {
-        bounded(self.settings.attempt(), self.leases.get_opt(&self.settings.name)).await
+    pub(super) async fn read(&self) -> Result<Option<Lease>, ApiError> {
+        with_timeout(self.settings.request_timeout(), self.leases.get_opt(&self.settings.name)).await
     }
 
     /// Writes the Lease. Its validity counts from before the request.
-    pub(super) async fn write(&self, lease: &Lease) -> Result<Holding, CallError> {
+    pub(super) async fn write(&self, lease: &Lease) -> Result<HeldLease, ApiError> {
         let sent = Instant::now();
         let params = PostParams { field_manager: Some("tabular-operator".to_owned()), ..PostParams::default() };
         let written = if lease.metadata.resource_version.is_some() {
-            bounded(self.settings.attempt(), self.leases.replace(&self.settings.name, &params, lease)).await
+            with_timeout(self.settings.request_timeout(), self.leases.replace(&self.settings.name, &params, lease)).await
         } else {
-            bounded(self.settings.attempt(), self.leases.create(&params, lease)).await
+            with_timeout(self.settings.request_timeout(), self.leases.create(&params, lease)).await
         };
         if let Some(metrics) = &self.metrics {
             metrics.lease_renewed(match &written {
@@ -67,12 +67,12 @@ impl LeaseRequests {
                 Err(_) => WriteResult::Error,
             });
         }
-        Ok(Holding { lease: written?, until: sent + self.settings.hold(), renew: sent + self.settings.renewal() })
+        Ok(HeldLease { lease: written?, until: sent + self.settings.renew_deadline(), renew: sent + self.settings.renew_interval() })
     }
 
     /// Clears the holder if it is this process, so that the next candidate does not wait.
-    pub(super) async fn give_back(&self, mut known: Option<Lease>) {
-        for _ in 0..GIVE_BACK_ATTEMPTS {
+    pub(super) async fn release(&self, mut known: Option<Lease>) {
+        for _ in 0..RELEASE_ATTEMPTS {
             let lease = match known.take() {
                 Some(lease) => lease,
                 None => match self.read().await {
@@ -84,7 +84,7 @@ impl LeaseRequests {
                     }
                 },
             };
-            match self.write(&record::given_back(lease, Timestamp::now())).await {
+            match self.write(&record::released(lease, Timestamp::now())).await {
                 Ok(_) => {
                     tracing::info!(lease = %self.settings.name, "released the lease");
                     return;
@@ -98,7 +98,7 @@ impl LeaseRequests {
     }
 
     /// Unwraps a response. A failure is logged, the first of consecutive ones as a warning.
-    pub(super) fn answered<T>(&mut self, verb: &str, answer: Result<T, CallError>) -> Option<T> {
+    pub(super) fn logged<T>(&mut self, verb: &str, answer: Result<T, ApiError>) -> Option<T> {
         match answer {
             Ok(value) => {
                 self.failing = false;

@@ -21,36 +21,36 @@ pub struct LeaseSettings {
     /// The installation of this process, if known: see [`super::installation`].
     pub installation: Option<String>,
     /// The namespaces that the operator watches; empty for all.
-    pub watched: Vec<String>,
+    pub watch_namespaces: Vec<String>,
 }
 
 impl LeaseSettings {
     /// How long a holder may act after it sent its last successful renewal. The remaining fifth separates it from the next holder, even
     /// if the scheduler or a clock read is delayed.
-    pub(super) fn hold(&self) -> Duration {
+    pub(super) fn renew_deadline(&self) -> Duration {
         self.duration * 4 / 5
     }
 
     /// How much of the lease must remain to send a submission: a fifth. Together with the fifth after [`Self::hold`], a request has two
     /// fifths (6 s of 15) to connect and be sent. More than the 7/15 that remain just before a renewal would reject submissions without
     /// any fault. A fifth also remains after one failed renewal.
-    pub(super) fn margin(&self) -> Duration {
+    pub(super) fn submit_margin(&self) -> Duration {
         self.duration / 5
     }
 
     /// The interval between renewals.
-    pub(super) fn renewal(&self) -> Duration {
+    pub(super) fn renew_interval(&self) -> Duration {
         self.duration / 3
     }
 
     /// The interval at which a candidate polls the Lease and a holder retries a failed renewal. At most one second, because it extends
     /// a failover beyond the duration, and delays the next holder after a release.
-    pub(super) fn pace(&self) -> Duration {
+    pub(super) fn retry_period(&self) -> Duration {
         (self.duration / 15).clamp(Duration::from_millis(100), Duration::from_secs(1))
     }
 
     /// Timeout for one request: short enough for a second attempt on another connection before the lease expires.
-    pub(super) fn attempt(&self) -> Duration {
+    pub(super) fn request_timeout(&self) -> Duration {
         (self.duration / 5).clamp(Duration::from_millis(500), Duration::from_secs(5))
     }
 }

@@ -54,11 +54,11 @@ impl Agenda {
 
     /// Records the end of a reconciliation, and schedules the next one.
     pub(crate) fn end(&mut self, name: Arc<ResourceKey>, action: Action, now: Instant) {
-        let asked = match self.entries.remove(&name) {
+        let requested = match self.entries.remove(&name) {
             Some(Entry::Runs(again)) => again,
             Some(Entry::Waits(_)) | None => None,
         };
-        if let Some(due) = asked.into_iter().chain(action.due(now)).min() {
+        if let Some(due) = requested.into_iter().chain(action.due(now)).min() {
             self.wait(name, due);
         }
     }

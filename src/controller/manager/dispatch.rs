@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::agenda::Agenda;
 use crate::api::ResourceKey;
-use crate::controller::cluster::fair_semaphore::Shares;
+use crate::controller::cluster::fair_semaphore::FairSemaphore;
 use crate::controller::reconcile::action::Action;
 use crate::telemetry::health::Heartbeat;
 
@@ -21,31 +21,31 @@ pub(crate) struct Dispatch<'a> {
     /// No reconciliation starts after this is cancelled; those in progress end.
     pub(crate) stop: &'a CancellationToken,
     /// Each reconciliation holds a permit of its namespace.
-    pub(crate) passes: &'a Shares,
+    pub(crate) reconcile_permits: &'a FairSemaphore,
     /// Beats while the dispatcher makes progress.
     pub(crate) heartbeat: Heartbeat,
 }
 
 impl Dispatch<'_> {
-    /// Runs `pass` for each resource that `due` yields, and again when its result requests it, until `stop` is cancelled.
-    pub(crate) async fn run<F>(self, mut due: impl Stream<Item = ResourceKey> + Unpin, pass: impl Fn(Arc<ResourceKey>) -> F)
+    /// Runs `reconcile` for each resource that `due` yields, and again when its result requests it, until `stop` is cancelled.
+    pub(crate) async fn run<F>(self, mut due: impl Stream<Item = ResourceKey> + Unpin, reconcile: impl Fn(Arc<ResourceKey>) -> F)
     where
         F: Future<Output = Action>,
     {
-        let Self { ready, stop, passes, heartbeat } = self;
+        let Self { ready, stop, reconcile_permits, heartbeat } = self;
         let mut agenda = Agenda::default();
         let mut running = FuturesUnordered::new();
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         let begin = |name: Arc<ResourceKey>| {
-            let pass = &pass;
+            let reconcile = &reconcile;
             // Thousands may wait for a permit, so the future of the reconciliation is created only with one.
             async move {
                 let action = tokio::select! {
                     biased;
                     () = stop.cancelled() => Action::await_change(),
-                    share = passes.take(&name.namespace) => {
-                        let action = Box::pin(pass(Arc::clone(&name))).await;
-                        drop(share);
+                    permit = reconcile_permits.acquire(&name.namespace) => {
+                        let action = Box::pin(reconcile(Arc::clone(&name))).await;
+                        drop(permit);
                         action
                     }
                 };
@@ -92,7 +92,7 @@ mod tests {
 
     /// What a test observes: when each reconciliation started, and how many are in progress at once at most.
     #[derive(Default)]
-    struct Seen {
+    struct Log {
         begun: Vec<(ResourceKey, Instant)>,
         now: usize,
         most: usize,
@@ -100,133 +100,133 @@ mod tests {
 
     /// Runs reconciliations that each take this long and are due again after an hour.
     async fn run(
-        took: Duration,
+        duration: Duration,
         names: mpsc::UnboundedReceiver<ResourceKey>,
         ready: CancellationToken,
         stop: CancellationToken,
-        seen: Arc<Mutex<Seen>>,
+        log: Arc<Mutex<Log>>,
     ) {
         let heartbeat = Health::new().heartbeat("controller", HOUR);
         let due = futures::stream::unfold(names, |mut names| async move { names.recv().await.map(|name| (name, names)) });
-        let dispatch = Dispatch { ready, stop: &stop, passes: &Shares::new(64), heartbeat };
-        let pass = |name: Arc<ResourceKey>| {
-            let seen = Arc::clone(&seen);
+        let dispatch = Dispatch { ready, stop: &stop, reconcile_permits: &FairSemaphore::new(64), heartbeat };
+        let reconcile = |name: Arc<ResourceKey>| {
+            let log = Arc::clone(&log);
             async move {
                 {
-                    let mut seen = seen.lock();
-                    seen.begun.push((ResourceKey::clone(&name), Instant::now()));
-                    seen.now += 1;
-                    seen.most = seen.most.max(seen.now);
+                    let mut log = log.lock();
+                    log.begun.push((ResourceKey::clone(&name), Instant::now()));
+                    log.now += 1;
+                    log.most = log.most.max(log.now);
                 }
-                tokio::time::sleep(took).await;
-                seen.lock().now -= 1;
+                tokio::time::sleep(duration).await;
+                log.lock().now -= 1;
                 Action::requeue(HOUR)
             }
         };
-        dispatch.run(Box::pin(due), pass).await;
+        dispatch.run(Box::pin(due), reconcile).await;
     }
 
-    struct Running {
+    struct TestDispatcher {
         due: mpsc::UnboundedSender<ResourceKey>,
         ready: CancellationToken,
         stop: CancellationToken,
-        seen: Arc<Mutex<Seen>>,
+        log: Arc<Mutex<Log>>,
         task: tokio::task::JoinHandle<()>,
     }
 
-    fn start(took: Duration) -> Running {
+    fn start(duration: Duration) -> TestDispatcher {
         let (due, names) = mpsc::unbounded_channel();
-        let (ready, stop, seen) = (CancellationToken::new(), CancellationToken::new(), Arc::<Mutex<Seen>>::default());
-        let task = tokio::spawn(run(took, names, ready.clone(), stop.clone(), Arc::clone(&seen)));
-        Running { due, ready, stop, seen, task }
+        let (ready, stop, log) = (CancellationToken::new(), CancellationToken::new(), Arc::<Mutex<Log>>::default());
+        let task = tokio::spawn(run(duration, names, ready.clone(), stop.clone(), Arc::clone(&log)));
+        TestDispatcher { due, ready, stop, log, task }
     }
 
-    impl Running {
-        fn ask(&self, names: impl IntoIterator<Item = ResourceKey>) {
+    impl TestDispatcher {
+        fn request(&self, names: impl IntoIterator<Item = ResourceKey>) {
             for name in names {
                 self.due.send(name).unwrap();
             }
         }
 
         fn begun(&self, wanted: &ResourceKey) -> Option<Instant> {
-            self.seen.lock().begun.iter().find(|(name, _)| name == wanted).map(|(_, at)| *at)
+            self.log.lock().begun.iter().find(|(name, _)| name == wanted).map(|(_, at)| *at)
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn slow_namespace_does_not_delay_another() {
-        let running = start(Duration::from_secs(15));
-        running.ready.cancel();
-        running.ask((0..1_000).map(|n| name("greedy", n)));
+        let dispatcher = start(Duration::from_secs(15));
+        dispatcher.ready.cancel();
+        dispatcher.request((0..1_000).map(|n| name("greedy", n)));
         tokio::time::sleep(Duration::from_secs(1)).await;
         for n in 0..50 {
-            let (asked, other) = (Instant::now(), name("other", n));
-            running.ask([other.clone()]);
+            let (requested, other) = (Instant::now(), name("other", n));
+            dispatcher.request([other.clone()]);
             // Eight of them are in progress at once.
             tokio::time::sleep(Duration::from_secs(2)).await;
-            let begun = running.begun(&other).unwrap_or_else(|| panic!("reconciliation {n} is delayed"));
-            assert!(begun.duration_since(asked) < Duration::from_millis(100));
+            let begun = dispatcher.begun(&other).unwrap_or_else(|| panic!("reconciliation {n} is delayed"));
+            assert!(begun.duration_since(requested) < Duration::from_millis(100));
         }
-        assert!(running.seen.lock().most <= 64);
+        assert!(dispatcher.log.lock().most <= 64);
     }
 
     #[tokio::test(start_paused = true)]
     async fn busy_namespace_does_not_delay_another() {
-        let running = start(Duration::from_millis(20));
-        running.ready.cancel();
-        running.ask((0..10_000).map(|n| name("greedy", n)).chain([name("other", 0)]));
+        let dispatcher = start(Duration::from_millis(20));
+        dispatcher.ready.cancel();
+        dispatcher.request((0..10_000).map(|n| name("greedy", n)).chain([name("other", 0)]));
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(running.begun(&name("other", 0)).is_some());
+        assert!(dispatcher.begun(&name("other", 0)).is_some());
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!(running.seen.lock().begun.len(), 10_001);
+        assert_eq!(dispatcher.log.lock().begun.len(), 10_001);
     }
 
     #[tokio::test(start_paused = true)]
     async fn reconciliations_start_when_ready_and_end_on_stop() {
-        let running = start(Duration::from_secs(5));
-        running.ask((0..100).map(|n| name("bi", n)));
+        let dispatcher = start(Duration::from_secs(5));
+        dispatcher.request((0..100).map(|n| name("bi", n)));
         tokio::time::sleep(Duration::from_mins(1)).await;
-        assert!(running.seen.lock().begun.is_empty());
-        running.ready.cancel();
+        assert!(dispatcher.log.lock().begun.is_empty());
+        dispatcher.ready.cancel();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let begun = running.seen.lock().begun.len();
-        running.stop.cancel();
-        running.task.await.unwrap();
-        let seen = running.seen.lock();
-        assert_eq!((seen.begun.len(), seen.now), (begun, 0), "those in progress ended, and no other started");
+        let begun = dispatcher.log.lock().begun.len();
+        dispatcher.stop.cancel();
+        dispatcher.task.await.unwrap();
+        let log = dispatcher.log.lock();
+        assert_eq!((log.begun.len(), log.now), (begun, 0), "those in progress ended, and no other started");
     }
 
     #[tokio::test(start_paused = true)]
     async fn request_during_a_run_is_dispatched_after_it() {
-        let running = start(Duration::from_secs(5));
-        running.ready.cancel();
-        running.ask([name("bi", 0)]);
+        let dispatcher = start(Duration::from_secs(5));
+        dispatcher.ready.cancel();
+        dispatcher.request([name("bi", 0)]);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        running.ask([name("bi", 0), name("bi", 0)]);
+        dispatcher.request([name("bi", 0), name("bi", 0)]);
         tokio::time::sleep(Duration::from_mins(1)).await;
-        let seen = running.seen.lock();
-        let gaps: Vec<u64> = seen.begun.windows(2).map(|two| two[1].1.duration_since(two[0].1).as_secs()).collect();
-        assert_eq!((gaps, seen.most), (vec![5], 1));
+        let log = dispatcher.log.lock();
+        let gaps: Vec<u64> = log.begun.windows(2).map(|two| two[1].1.duration_since(two[0].1).as_secs()).collect();
+        assert_eq!((gaps, log.most), (vec![5], 1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn request_while_waiting_for_permit_is_not_lost() {
-        let running = start(Duration::from_secs(5));
-        running.ready.cancel();
-        running.ask((0..100).map(|n| name("bi", n)));
+        let dispatcher = start(Duration::from_secs(5));
+        dispatcher.ready.cancel();
+        dispatcher.request((0..100).map(|n| name("bi", n)));
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let waits = (0..100).map(|n| name("bi", n)).find(|name| running.begun(name).is_none()).unwrap();
-        running.ask([waits.clone()]);
+        let waits = (0..100).map(|n| name("bi", n)).find(|name| dispatcher.begun(name).is_none()).unwrap();
+        dispatcher.request([waits.clone()]);
         tokio::time::sleep(Duration::from_mins(1)).await;
-        assert_eq!(running.seen.lock().begun.iter().filter(|(name, _)| *name == waits).count(), 2);
+        assert_eq!(dispatcher.log.lock().begun.iter().filter(|(name, _)| *name == waits).count(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn reconciliation_is_repeated_after_requested_delay() {
-        let running = start(Duration::from_secs(1));
-        running.ready.cancel();
-        running.ask([name("bi", 0)]);
+        let dispatcher = start(Duration::from_secs(1));
+        dispatcher.ready.cancel();
+        dispatcher.request([name("bi", 0)]);
         tokio::time::sleep(2 * HOUR + Duration::from_mins(1)).await;
-        assert_eq!(running.seen.lock().begun.len(), 3);
+        assert_eq!(dispatcher.log.lock().begun.len(), 3);
     }
 }

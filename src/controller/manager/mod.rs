@@ -7,5 +7,5 @@ mod process;
 pub(crate) mod watch;
 pub(crate) mod wiring;
 
-pub use controllers::work;
-pub use process::{RunError, Running, run};
+pub use controllers::run_controllers;
+pub use process::{ManagerContext, RunError, run};

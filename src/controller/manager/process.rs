@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{LeaderElection, Settings, SettingsError};
 use crate::controller::cluster::connect::{ClientError, Connection, connect};
-use crate::controller::cluster::timeout::bounded;
+use crate::controller::cluster::timeout::with_timeout;
 use crate::controller::lease::{self, Lease, LeaseHandle, LeaseReports, LeaseSettings};
 use crate::controller::shutdown;
 use crate::telemetry::health::Health;
@@ -19,21 +19,21 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::server::{BindError, Port, Server};
 use crate::telemetry::traces::Traces;
 
-/// How long the controller may take to stop after SIGTERM. With [`GIVE_BACK`], it fits into the 30 s grace period of a pod.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long the controller may take to stop after SIGTERM. With [`LEASE_RELEASE_TIMEOUT`], it fits into the 30 s grace period of a pod.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 /// How long releasing the lease may take.
-const GIVE_BACK: Duration = Duration::from_secs(8);
+const LEASE_RELEASE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Timeout of a request for the first response of the API server.
-const FIRST_ANSWER: Duration = Duration::from_secs(5);
+const FIRST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delays between these requests.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
+const MAX_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// A lease loop without progress for this long is stuck, however short the lease.
-const STUCK: Duration = Duration::from_mins(1);
+const LEASE_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What the controller needs to work.
 #[derive(Clone)]
-pub struct Running {
+pub struct ManagerContext {
     /// The settings of the command line.
     pub settings: Arc<Settings>,
     /// The client of the Kubernetes API.
@@ -92,13 +92,13 @@ impl RunError {
 
 /// Runs `work` until SIGTERM, with signal handling, the client, metrics, probes and the lease.
 ///
-/// If the lease is lost, `work` is dropped immediately. After a signal, it has [`GRACE`] to return; then the lease is released.
+/// If the lease is lost, `work` is dropped immediately. After a signal, it has [`SHUTDOWN_GRACE`] to return; then the lease is released.
 ///
 /// # Errors
 /// Why the process ends without a signal: see [`RunError`].
 pub async fn run<W, F>(settings: Settings, metrics: Arc<Metrics>, traces: Traces, work: W) -> Result<(), RunError>
 where
-    W: FnOnce(Running) -> F,
+    W: FnOnce(ManagerContext) -> F,
     F: Future<Output = Result<(), RunError>>,
 {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
@@ -112,49 +112,60 @@ where
 
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        () = first_answer(&client) => health.api_answered(),
+        () = wait_for_api(&client) => health.api_responded(),
     }
     let election = (settings.leader_election.as_ref(), settings.watch_namespaces.as_slice());
-    let lease = seek(config, installation, election, &metrics, &health).map_err(RunError::Thread)?;
+    let lease = start_election(config, installation, election, &metrics, &health).map_err(RunError::Thread)?;
     let reports = tokio::spawn(report(lease.clone(), Arc::clone(&metrics), health.clone()));
-    let running =
-        Running { settings: Arc::new(settings), client, lease: lease.clone(), metrics, traces, health: health.clone(), stop: stop.clone() };
-    let ended = attend(work(running), &lease, &stop).await;
+    let context = ManagerContext {
+        settings: Arc::new(settings),
+        client,
+        lease: lease.clone(),
+        metrics,
+        traces,
+        health: health.clone(),
+        stop: stop.clone(),
+    };
+    let result = supervise(work(context), &lease, &stop).await;
     health.stopping();
-    if tokio::time::timeout(GIVE_BACK, lease.release()).await.is_err() {
+    if tokio::time::timeout(LEASE_RELEASE_TIMEOUT, lease.release()).await.is_err() {
         tracing::warn!("failed to release the lease in time; the next leader waits until it expires");
     }
     reports.abort();
-    ended
+    result
 }
 
 /// Waits for the work to end, or for a reason to stop it.
-async fn attend(work: impl Future<Output = Result<(), RunError>>, lease: &LeaseHandle, stop: &CancellationToken) -> Result<(), RunError> {
+async fn supervise(
+    work: impl Future<Output = Result<(), RunError>>,
+    lease: &LeaseHandle,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
     let grace = async {
         stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(SHUTDOWN_GRACE).await;
     };
     tokio::select! {
         biased;
         () = lease.lost() => if stop.is_cancelled() { Ok(()) } else { Err(RunError::LeaseLost) },
-        ended = work => match ended {
+        result = work => match result {
             Ok(()) if stop.is_cancelled() => Ok(()),
             Ok(()) => Err(RunError::Ended),
             Err(error) => Err(error),
         },
         () = grace => {
-            tracing::warn!(limit = ?GRACE, "failed to stop the controller in time; aborting it");
+            tracing::warn!(limit = ?SHUTDOWN_GRACE, "failed to stop the controller in time; aborting it");
             Ok(())
         }
     }
 }
 
 /// Waits for the first response of the API server. A refusal is a response.
-async fn first_answer(client: &Client) {
-    let mut pause = FIRST_PAUSE;
+async fn wait_for_api(client: &Client) {
+    let mut delay = MIN_RETRY_DELAY;
     let mut warned = false;
     loop {
-        match bounded(FIRST_ANSWER, client.apiserver_version()).await {
+        match with_timeout(FIRST_RESPONSE_TIMEOUT, client.apiserver_version()).await {
             Ok(version) => {
                 tracing::info!(version = version.git_version, "the Kubernetes API responds");
                 return;
@@ -169,15 +180,15 @@ async fn first_answer(client: &Client) {
             }
             Err(error) => tracing::debug!(%error, "failed to reach the Kubernetes API again; retrying"),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(MAX_RETRY_DELAY);
     }
 }
 
-fn seek(
+fn start_election(
     config: Config,
     installation: Option<String>,
-    (election, watched): (Option<&LeaderElection>, &[String]),
+    (election, watch_namespaces): (Option<&LeaderElection>, &[String]),
     metrics: &Arc<Metrics>,
     health: &Health,
 ) -> io::Result<LeaseHandle> {
@@ -191,9 +202,12 @@ fn seek(
         duration: *duration,
         identity: lease::identity(),
         installation,
-        watched: watched.to_vec(),
+        watch_namespaces: watch_namespaces.to_vec(),
     };
-    let reports = LeaseReports { heartbeat: Some(health.heartbeat("lease", STUCK.max(*duration * 2))), metrics: Some(Arc::clone(metrics)) };
+    let reports = LeaseReports {
+        heartbeat: Some(health.heartbeat("lease", LEASE_STALL_TIMEOUT.max(*duration * 2))),
+        metrics: Some(Arc::clone(metrics)),
+    };
     Lease::start(move || Client::try_from(config), settings, reports)
 }
 
@@ -202,7 +216,7 @@ async fn report(lease: LeaseHandle, metrics: Arc<Metrics>, health: Health) {
     tokio::select! {
         biased;
         () = lease.acquired() => {}
-        () = lease.standing_by() => {
+        () = lease.on_standby() => {
             health.standby(true);
             lease.acquired().await;
             health.standby(false);
@@ -217,7 +231,7 @@ async fn report(lease: LeaseHandle, metrics: Arc<Metrics>, health: Health) {
 mod tests {
     use super::*;
 
-    async fn told_to_stop(stop: CancellationToken) -> Result<(), RunError> {
+    async fn until_stopped(stop: CancellationToken) -> Result<(), RunError> {
         stop.cancelled().await;
         Ok(())
     }
@@ -226,7 +240,7 @@ mod tests {
     async fn work_that_stops_on_request_is_a_success() {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         stop.cancel();
-        assert!(attend(told_to_stop(stop.clone()), &lease, &stop).await.is_ok());
+        assert!(supervise(until_stopped(stop.clone()), &lease, &stop).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -234,15 +248,15 @@ mod tests {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         stop.cancel();
         let start = tokio::time::Instant::now();
-        assert!(attend(std::future::pending(), &lease, &stop).await.is_ok());
-        assert_eq!(start.elapsed().as_secs(), GRACE.as_secs());
+        assert!(supervise(std::future::pending(), &lease, &stop).await.is_ok());
+        assert_eq!(start.elapsed().as_secs(), SHUTDOWN_GRACE.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
     async fn lost_lease_exits_with_1() {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         lease.release().await;
-        let error = attend(std::future::pending(), &lease, &stop).await.unwrap_err();
+        let error = supervise(std::future::pending(), &lease, &stop).await.unwrap_err();
         assert!(matches!(error, RunError::LeaseLost));
         assert_eq!(error.exit_code(), 1);
     }
@@ -250,9 +264,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn unrequested_end_of_work_is_an_error() {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
-        let error = attend(async { Ok(()) }, &lease, &stop).await.unwrap_err();
+        let error = supervise(async { Ok(()) }, &lease, &stop).await.unwrap_err();
         assert!(matches!(error, RunError::Ended));
         let bad = async { Err(RunError::Settings(SettingsError("mend it".to_owned()))) };
-        assert_eq!(attend(bad, &lease, &stop).await.unwrap_err().exit_code(), 2);
+        assert_eq!(supervise(bad, &lease, &stop).await.unwrap_err().exit_code(), 2);
     }
 }

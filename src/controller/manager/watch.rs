@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::state::{WatchState, code};
 use crate::api::{Kind, ResourceKey};
 use crate::controller::reconcile::context::Context;
-use crate::controller::store::cached::Watched;
+use crate::controller::store::cached::CachedResource;
 use crate::controller::store::scope::{WatchHandle, WatchScope};
 use crate::telemetry::health::Health;
 
@@ -34,7 +34,7 @@ const PAGE: u32 = 100;
 /// The watch of one kind, in one namespace or in all.
 pub(crate) struct Watch {
     of: WatchScope,
-    writer: Writer<Watched>,
+    writer: Writer<CachedResource>,
     synced: CancellationToken,
 }
 
@@ -43,13 +43,13 @@ pub(crate) fn watches(namespaces: &[String]) -> (Vec<Watch>, HashMap<WatchScope,
     let of_all = namespaces.is_empty().then_some(None);
     let namespaces = of_all.into_iter().chain(namespaces.iter().cloned().map(Some));
     let mut watches = Vec::new();
-    let mut views = HashMap::new();
+    let mut handles = HashMap::new();
     for (namespace, &kind) in namespaces.flat_map(|namespace| Kind::ALL.iter().map(move |kind| (namespace.clone(), kind))) {
         let (writer, synced, of) = (Writer::new(kind), CancellationToken::new(), WatchScope { kind, namespace });
-        views.insert(of.clone(), WatchHandle { store: writer.as_reader(), synced: synced.clone() });
+        handles.insert(of.clone(), WatchHandle { store: writer.as_reader(), synced: synced.clone() });
         watches.push(Watch { of, writer, synced });
     }
-    (watches, views)
+    (watches, handles)
 }
 
 /// Starts the watches. Returns the names of the resources that are new or that other clients changed, and a token for each watch that is
@@ -63,7 +63,7 @@ pub(crate) fn changes(
         .into_iter()
         .map(|Watch { of, writer, synced }| {
             let state = Arc::new(WatchState::new(of.clone(), synced, Arc::clone(&ctx.metrics), health.clone()));
-            state.begins();
+            state.starting();
             let (settled, client) = (state.settled.clone(), watched_by(&state, ctx.client.clone()));
             let api = match &of.namespace {
                 None => Api::all_with(client, &of.kind),
@@ -79,34 +79,34 @@ pub(crate) fn changes(
 /// A client that records the success of watch requests in `state`.
 fn watched_by(state: &Arc<WatchState>, client: Client) -> Client {
     let state = Arc::clone(state);
-    paging::client(client, move || state.works())
+    paging::client(client, move || state.serving())
 }
 
 /// The events of a watch. It is retried after a failure with increasing backoff. If the API server does not know the resource version or
 /// the CRD any more, the watch starts with a new list. The library would retry that version forever, and would reset the backoff with
 /// each list.
-fn events(api: Api<Watched>, state: Arc<WatchState>) -> impl Stream<Item = watcher::Result<Event<Watched>>> {
-    stream::unfold((None, Duration::ZERO), move |(watching, pause): (Option<BoxStream<'static, _>>, Duration)| {
+fn events(api: Api<CachedResource>, state: Arc<WatchState>) -> impl Stream<Item = watcher::Result<Event<CachedResource>>> {
+    stream::unfold((None, Duration::ZERO), move |(watching, backoff): (Option<BoxStream<'static, _>>, Duration)| {
         let (api, state) = (api.clone(), Arc::clone(&state));
         async move {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
+            if !backoff.is_zero() {
+                tokio::time::sleep(backoff).await;
             }
             let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
             let mut watching = watching.unwrap_or_else(|| watcher(api, config).boxed());
             let event = watching.next().await?;
-            let (pause, lists_anew) = match &event {
+            let (backoff, relist) = match &event {
                 Ok(_) => (Duration::ZERO, false),
                 Err(error @ watcher::Error::WatchStartFailed(_)) => (state.failed(error), matches!(code(error), Some(404 | 410))),
                 Err(error) => (state.failed(error), false),
             };
-            Some((event, ((!lists_anew).then_some(watching), pause)))
+            Some((event, ((!relist).then_some(watching), backoff)))
         }
     })
 }
 
 /// Shares the content of an unchanged resource with the cache. A new list is held beside the cache until it is complete.
-fn reuse(store: &Store<Watched>, kind: Kind, object: &mut Watched) {
+fn reuse(store: &Store<CachedResource>, kind: Kind, object: &mut CachedResource) {
     if let Some(cached) = store.get(&ObjectRef::from_obj_with(object, kind)) {
         object.reuse(&cached);
     }
@@ -114,36 +114,37 @@ fn reuse(store: &Store<Watched>, kind: Kind, object: &mut Watched) {
 
 /// Records the events, and returns the names of the resources that other clients changed.
 fn names(
-    events: impl Stream<Item = watcher::Result<Event<Watched>>> + Send + 'static,
+    events: impl Stream<Item = watcher::Result<Event<CachedResource>>> + Send + 'static,
     of: WatchScope,
     ctx: Arc<Context>,
     state: Arc<WatchState>,
 ) -> BoxStream<'static, ResourceKey> {
     let (kind, of) = (of.kind, Arc::new(of));
-    let named = move |object: &Watched| ResourceKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let named =
+        move |object: &CachedResource| ResourceKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let mut changes = Changes::default();
-    let due = move |event: watcher::Result<Event<Watched>>| match event {
+    let due = move |event: watcher::Result<Event<CachedResource>>| match event {
         Ok(Event::Apply(object)) => {
             let name = named(&object);
-            ctx.store.shown(&of, &name, &object);
-            ctx.store.tell_followers(&name);
+            ctx.store.observed(&of, &name, &object);
+            ctx.store.notify_dependents(&name);
             if changes.by_others(&name, &object) { vec![name] } else { Vec::new() }
         }
         Ok(Event::InitApply(object)) => {
             let name = named(&object);
-            ctx.store.shown(&of, &name, &object);
+            ctx.store.observed(&of, &name, &object);
             changes.listed(name, &object);
             Vec::new()
         }
         Ok(Event::InitDone) => {
             state.synced();
-            ctx.store.shown_all(&of);
+            ctx.store.list_completed(&of);
             changes.all_listed(|name| ctx.store.cached(name).is_some())
         }
         // A resource without the finalizer disappears without a reconciliation, and must leave the queue.
         Ok(Event::Delete(object)) => {
             let name = named(&object);
-            ctx.store.gone(&name, object.meta());
+            ctx.store.on_deleted(&name, object.meta());
             changes.seen.remove(&name);
             vec![name]
         }
@@ -162,20 +163,20 @@ struct Changes {
 }
 
 impl Changes {
-    fn by_others(&mut self, name: &ResourceKey, object: &Watched) -> bool {
+    fn by_others(&mut self, name: &ResourceKey, object: &CachedResource) -> bool {
         let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
         let hash = by_others.hash_property(object);
         self.seen.insert(name.clone(), hash) != Some(hash)
     }
 
-    fn listed(&mut self, name: ResourceKey, object: &Watched) {
+    fn listed(&mut self, name: ResourceKey, object: &CachedResource) {
         if self.by_others(&name, object) {
             self.listed.push(name);
         }
     }
 
-    fn all_listed(&mut self, is_there: impl Fn(&ResourceKey) -> bool) -> Vec<ResourceKey> {
-        self.seen.retain(|name, _| is_there(name));
+    fn all_listed(&mut self, exists: impl Fn(&ResourceKey) -> bool) -> Vec<ResourceKey> {
+        self.seen.retain(|name, _| exists(name));
         mem::take(&mut self.listed)
     }
 }

@@ -8,13 +8,13 @@ use super::target::Target;
 use crate::api::{Credentials, Model, ModelResource, Reason};
 use crate::azure::identity::{Fingerprint, Identity};
 use crate::azure::{self, Window};
-use crate::controller::credentials::NoIdentity;
+use crate::controller::credentials::CredentialError;
 use crate::engine::reconcile::{Call, Freshness};
 use crate::engine::{Blocker, Observation, Remedy, claims};
 use crate::operation::{CallKind, ServiceError, ServiceErrorKind, ServiceKind, Submission};
 
 /// A prepared call, which has its credentials, its token and a permit for a call in flight.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedCall {
     call: azure::Call,
     credentials: Option<Credentials>,
     identity: Fingerprint,
@@ -39,14 +39,14 @@ async fn identity(
     object: &ModelResource,
     credentials: Option<Credentials>,
     freshness: Freshness,
-) -> Result<(Identity, Option<Credentials>), NoIdentity> {
+) -> Result<(Identity, Option<Credentials>), CredentialError> {
     let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid().unwrap_or_default());
-    let found = ctx.identities.of(&namespace, credentials.as_ref(), freshness).await;
+    let found = ctx.credential_resolver.resolve(&namespace, credentials.as_ref(), freshness).await;
     match (&found, &credentials) {
-        (Ok(_), Some(credentials)) => ctx.store.memory.used(&uid, credentials),
-        (Err(NoIdentity::Blocker(_)), None) if freshness != Freshness::Fresh => {
-            if let Some(last) = ctx.store.memory.last_used(&uid)
-                && let Ok(identity) = ctx.identities.of(&namespace, Some(&last), Freshness::LastKnown).await
+        (Ok(_), Some(credentials)) => ctx.store.local_states.record_credentials(&uid, credentials),
+        (Err(CredentialError::Blocker(_)), None) if freshness != Freshness::Fresh => {
+            if let Some(last) = ctx.store.local_states.last_credentials(&uid)
+                && let Ok(identity) = ctx.credential_resolver.resolve(&namespace, Some(&last), Freshness::LastKnown).await
             {
                 return Ok((identity, Some(last)));
             }
@@ -65,31 +65,31 @@ pub(crate) async fn prepare(
     model: &Model,
     call: &Call,
     freshness: Freshness,
-) -> Result<Prepared, Box<Observation>> {
+) -> Result<PreparedCall, Box<Observation>> {
     let ours = |reason, message| Box::new(Observation::Blocked(Blocker { reason, message, remedy: Remedy::SpecChange }));
     let target = Target::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
     let credentials = credentials.map_err(|blocker| Box::new(Observation::Blocked(blocker)))?;
     let namespace = object.namespace().unwrap_or_default();
     let (identity, credentials) = match identity(ctx, object, credentials, freshness).await {
         Ok(found) => found,
-        Err(NoIdentity::Blocker(blocker)) => return Err(Box::new(Observation::Blocked(blocker))),
-        Err(NoIdentity::Unread(error)) => return Err(Box::new(Observation::CallFailed(error))),
+        Err(CredentialError::Blocker(blocker)) => return Err(Box::new(Observation::Blocked(blocker))),
+        Err(CredentialError::Unavailable(error)) => return Err(Box::new(Observation::CallFailed(error))),
     };
     let key = model.key();
-    if let Some(error) = ctx.refusals.of(&identity, &key) {
-        ctx.identities.refused(&namespace, credentials.as_ref());
+    if let Some(error) = ctx.denials.get(&identity, &key) {
+        ctx.credential_resolver.expire(&namespace, credentials.as_ref());
         return Err(Box::new(Observation::CallFailed(error)));
     }
     let fingerprint = identity.fingerprint();
     let at_service = target.at(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
     match at_service.prepare_for(call_kind(object, call)).await {
-        Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
+        Ok(call) => Ok(PreparedCall { call, credentials, identity: fingerprint, model: key }),
         Err(error) => {
             if error.kind == ServiceErrorKind::Throttled {
-                ctx.metrics.held_back(if model.power_bi.is_some() { ServiceKind::PowerBi } else { ServiceKind::AnalysisServices });
+                ctx.metrics.deferred(if model.power_bi.is_some() { ServiceKind::PowerBi } else { ServiceKind::AnalysisServices });
             }
             if matches!(error.kind, ServiceErrorKind::CredentialsRefused | ServiceErrorKind::AssertionRefused) {
-                ctx.identities.refused(&namespace, credentials.as_ref());
+                ctx.credential_resolver.expire(&namespace, credentials.as_ref());
             }
             Err(Box::new(Observation::CallFailed(error)))
         }
@@ -97,8 +97,8 @@ pub(crate) async fn prepare(
 }
 
 /// Performs a prepared call.
-pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, prepared: Prepared) -> Observation {
-    let Prepared { call: service, credentials, identity, model } = prepared;
+pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, prepared: PreparedCall) -> Observation {
+    let PreparedCall { call: service, credentials, identity, model } = prepared;
     let seen = match call {
         Call::Submit(request) => Observation::Submission(service.submit(request).await),
         Call::ResolveModel => Observation::ModelResolved(service.resolve().await),
@@ -107,7 +107,7 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
             let result = service.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
             let mut claimed = ctx.store.claimed_by_others(object, (*kind, &model), listed);
-            let unseen = ctx.store.unseen((*kind).into());
+            let unseen = ctx.store.unsynced_watches((*kind).into());
             let run = object.status().and_then(|status| status.run.as_ref());
             match unseen
                 .zip(result.as_ref().ok())
@@ -120,15 +120,15 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
         Call::FindModel => Observation::ModelChecked(service.find_model().await),
         Call::Cancel(id) => Observation::CancelRequested(service.cancel(id).await),
     };
-    if let Some(error) = refusal_in(&seen) {
-        ctx.refusals.remember(identity, &model, error);
-        ctx.identities.refused(&object.namespace().unwrap_or_default(), credentials.as_ref());
+    if let Some(error) = denial_in(&seen) {
+        ctx.denials.record(identity, &model, error);
+        ctx.credential_resolver.expire(&object.namespace().unwrap_or_default(), credentials.as_ref());
     }
     seen
 }
 
 /// The error by which the service refused the identity, if it did.
-fn refusal_in(seen: &Observation) -> Option<&ServiceError> {
+fn denial_in(seen: &Observation) -> Option<&ServiceError> {
     use crate::operation::{CancelResult, ModelLookup, PollResult, Presence};
     let error = match seen {
         Observation::Submission(Submission::NotStarted(error))
@@ -162,8 +162,8 @@ mod tests {
 
     use super::*;
     use crate::azure::identity::Environment;
-    use crate::controller::cluster::resource_api::places;
-    use crate::controller::credentials::{Identities, OwnIdentity};
+    use crate::controller::cluster::resource_api::request_limiter;
+    use crate::controller::credentials::{CredentialResolver, OperatorIdentity};
     use crate::controller::fixture::context;
 
     const GUID: &str = "11111111-1111-1111-1111-111111111111";
@@ -184,8 +184,8 @@ mod tests {
             async move { Ok::<_, Infallible>(Response::new(Body::from(shown))) }
         });
         let mut ctx = context(0);
-        let own = OwnIdentity { environment: Environment::read(|_| None), namespaces: Vec::new() };
-        ctx.identities = Identities::new(Client::new(service, "ops"), places(), own);
+        let own = OperatorIdentity { environment: Environment::read(|_| None), namespaces: Vec::new() };
+        ctx.credential_resolver = CredentialResolver::new(Client::new(service, "ops"), request_limiter(), own);
         let object = json!({
             "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
             "metadata": {"name": "sales", "namespace": "bi", "uid": "u-1"},
@@ -199,13 +199,13 @@ mod tests {
         let (ctx, object) = world();
         let credentials: Credentials = serde_json::from_value(json!({"servicePrincipalRef": {"name": "aas-sp"}})).unwrap();
         // No credentials are known yet.
-        assert!(matches!(identity(&ctx, &object, None, Freshness::Cached).await, Err(NoIdentity::Blocker(_))));
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Cached).await, Err(CredentialError::Blocker(_))));
         assert!(identity(&ctx, &object, Some(credentials.clone()), Freshness::Fresh).await.is_ok());
         for freshness in [Freshness::Cached, Freshness::LastKnown] {
             let found = identity(&ctx, &object, None, freshness).await;
             assert_eq!(found.map(|(_, used)| used).ok(), Some(Some(credentials.clone())), "{freshness:?}");
         }
         // A new operation needs the credentials of the spec.
-        assert!(matches!(identity(&ctx, &object, None, Freshness::Fresh).await, Err(NoIdentity::Blocker(_))));
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Fresh).await, Err(CredentialError::Blocker(_))));
     }
 }

@@ -6,9 +6,9 @@ use kube::Client;
 
 use crate::azure::Azure;
 use crate::controller::cluster::events::Events;
-use crate::controller::cluster::fair_semaphore::Shares;
-use crate::controller::credentials::Identities;
-use crate::controller::credentials::denials::Refusals;
+use crate::controller::cluster::fair_semaphore::FairSemaphore;
+use crate::controller::credentials::CredentialResolver;
+use crate::controller::credentials::denials::DenialCache;
 use crate::controller::lease::LeaseHandle;
 use crate::controller::store::resources::Store;
 use crate::engine::Settings;
@@ -19,16 +19,16 @@ use crate::telemetry::traces::Traces;
 pub(crate) struct Context {
     pub(crate) client: Client,
     /// The permits for requests about resources.
-    pub(crate) places: Shares,
+    pub(crate) request_limiter: FairSemaphore,
     pub(crate) azure: Azure,
     pub(crate) settings: Arc<Settings>,
     pub(crate) lease: LeaseHandle,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Traces,
     pub(crate) events: Events,
-    pub(crate) identities: Identities,
-    pub(crate) refusals: Refusals,
+    pub(crate) credential_resolver: CredentialResolver,
+    pub(crate) denials: DenialCache,
     pub(crate) store: Store,
     /// The permits for reconciliations, over all watches.
-    pub(crate) passes: Shares,
+    pub(crate) reconcile_permits: FairSemaphore,
 }

@@ -8,24 +8,24 @@ use crate::engine::{Event, sentence};
 use crate::telemetry::labels::Write;
 
 /// Reports a refused write, unless the same refusal was reported recently: the write is retried repeatedly.
-pub(crate) fn report(ctx: &Context, object: &ModelResource, write: Write, said: &str) {
-    let message = message(write, said);
+pub(crate) fn report(ctx: &Context, object: &ModelResource, write: Write, denial: &str) {
+    let message = message(write, denial);
     let uid = object.meta().uid.as_deref().unwrap_or_default();
-    if ctx.store.memory.is_news(uid, &message) {
+    if ctx.store.local_states.should_report(uid, &message) {
         ctx.events.publish(object.kind(), object.meta(), &Event { reason: Reason::WriteRefused, message });
     }
 }
 
-fn message(write: Write, said: &str) -> String {
+fn message(write: Write, denial: &str) -> String {
     let what = match write {
         Write::Status | Write::Progress => "the status",
         Write::Finalizer => "the finalizer or an annotation",
         Write::Event => "an event",
     };
-    let cure = "change the admission policy, webhook or permission that refuses it; the operator retries at least once a minute";
+    let remedy = "change the admission policy, webhook or permission that refuses it; the operator retries at least once a minute";
     // Bounded so that the remedy is not cut off.
-    let said: String = sentence(said).chars().take(400).collect();
-    format!("the Kubernetes API refuses the write of {what}: {said}: {cure}")
+    let denial: String = sentence(denial).chars().take(400).collect();
+    format!("the Kubernetes API refuses the write of {what}: {denial}: {remedy}")
 }
 
 #[cfg(test)]
@@ -34,9 +34,9 @@ mod tests {
 
     #[test]
     fn message_has_plain_refusal_and_remedy() {
-        let said = message(Write::Status, "policy 'no-status' denied request:\u{202e}\n\u{1b}[31mread only");
-        assert!(said.starts_with("the Kubernetes API refuses the write of the status: policy 'no-status' denied request:"), "{said}");
-        assert!(!said.contains(['\u{202e}', '\n', '\u{1b}']) && said.ends_with("at least once a minute"), "{said}");
+        let denial = message(Write::Status, "policy 'no-status' denied request:\u{202e}\n\u{1b}[31mread only");
+        assert!(denial.starts_with("the Kubernetes API refuses the write of the status: policy 'no-status' denied request:"), "{denial}");
+        assert!(!denial.contains(['\u{202e}', '\n', '\u{1b}']) && denial.ends_with("at least once a minute"), "{denial}");
         assert!(message(Write::Finalizer, &"ü".repeat(5_000)).len() <= 1_024);
     }
 }

@@ -16,32 +16,32 @@ use tokio::sync::mpsc;
 use super::context::Context;
 use super::driver::drive;
 use crate::api::{self, ModelResource, Reason};
-use crate::controller::cluster::resource_api::Records;
-use crate::controller::store::detached_index::Gone;
+use crate::controller::cluster::resource_api::ResourceApi;
+use crate::controller::store::detached_index::DetachedResource;
 use crate::engine::Event;
 use crate::engine::reconcile::{AcceptedSubmission, Finish, Reconciliation, Transient};
 
 /// The delay before a retry for which the state machine sets none.
-const PAUSE: Duration = Duration::from_secs(5);
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// The minimum delay between two reconciliations.
-const SHORTEST: Duration = Duration::from_millis(100);
+const MIN_DELAY: Duration = Duration::from_millis(100);
 /// The time after which tracking stops, for example without credentials. The limits of the service have ended most operations by then.
-const LONGEST: Duration = Duration::from_hours(24);
+const MAX_TRACKING: Duration = Duration::from_hours(24);
 
 /// Tracks the operations of all received resources. Never returns.
-pub(crate) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Gone>) {
-    let mut followed = FuturesUnordered::new();
+pub(crate) async fn run(ctx: &Context, mut deleted_resources: mpsc::UnboundedReceiver<DetachedResource>) {
+    let mut tracked = FuturesUnordered::new();
     loop {
         tokio::select! {
-            Some(Gone { kind, watched, accepted }) = coming.recv() => followed.push(async move {
-                match watched.object(kind) {
-                    Ok(object) => Box::pin(see_to(ctx, &object, accepted)).await,
+            Some(DetachedResource { kind, cached_resource, accepted }) = deleted_resources.recv() => tracked.push(async move {
+                match cached_resource.object(kind) {
+                    Ok(object) => Box::pin(follow_to_completion(ctx, &object, accepted)).await,
                     // Unreachable: a reconciliation has decoded it before.
-                    Err(error) => tracing::error!(error, name = watched.name_any(), "failed to decode a deleted resource"),
+                    Err(error) => tracing::error!(error, name = cached_resource.name_any(), "failed to decode a deleted resource"),
                 }
-                ctx.store.orphans.seen_to(&watched.uid().unwrap_or_default());
+                ctx.store.detached_index.finish(&cached_resource.uid().unwrap_or_default());
             }),
-            Some(()) = followed.next(), if !followed.is_empty() => {}
+            Some(()) = tracked.next(), if !tracked.is_empty() => {}
             // The channel is closed.
             else => std::future::pending().await,
         }
@@ -49,16 +49,16 @@ pub(crate) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Go
 }
 
 /// Tracks the operation of a deleted resource until it ends.
-async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<AcceptedSubmission>) {
+async fn follow_to_completion(ctx: &Context, object: &ModelResource, accepted: Option<AcceptedSubmission>) {
     // A watch may miss an existing resource, so the deletion is confirmed with the API server.
-    let records = Records::new(&ctx.client, &ctx.places, object.kind(), &object.namespace().unwrap_or_default());
+    let resources = ResourceApi::new(&ctx.client, &ctx.request_limiter, object.kind(), &object.namespace().unwrap_or_default());
     loop {
-        match records.read(&object.name_any()).await {
+        match resources.read(&object.name_any()).await {
             Ok(Some(found)) if found.uid() == object.uid() => return,
             Ok(_) => break,
             Err(error) => tracing::debug!(%error, "failed to read a resource that appears to be deleted"),
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
     let operation = object.status().and_then(|status| status.run.as_ref()).and_then(|run| run.operation_id.clone());
     tracing::warn!(
@@ -69,12 +69,12 @@ async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<Accepted
         operation,
         "resource deleted without its finalizer; tracking its operation until it ends"
     );
-    let given_up = match tokio::time::timeout(LONGEST, Box::pin(follow(ctx, deleted(object), accepted))).await {
-        Ok(Upstream::ToTheEnd) => return,
-        Ok(Upstream::InDoubt) => "the operation cannot be identified any more",
+    let reason = match tokio::time::timeout(MAX_TRACKING, Box::pin(reconcile_until_end(ctx, deleted(object), accepted))).await {
+        Ok(Completion::Ended) => return,
+        Ok(Completion::Unresolvable) => "the operation cannot be identified any more",
         Err(_) => "its end was not observed",
     };
-    let message = format!("an operation may still be running: the resource's finalizer was removed, and {given_up}");
+    let message = format!("an operation may still be running: the resource's finalizer was removed, and {reason}");
     ctx.events.publish(object.kind(), object.meta(), &Event { reason: Reason::Released, message });
 }
 
@@ -90,29 +90,29 @@ fn deleted(object: &ModelResource) -> ModelResource {
 }
 
 /// How the tracking ended.
-enum Upstream {
+enum Completion {
     /// The operation ended, or the lease was lost.
-    ToTheEnd,
+    Ended,
     /// Only a user could identify the operation, and the resource to annotate no longer exists.
-    InDoubt,
+    Unresolvable,
 }
 
 /// Reconciles in memory until the operation has ended. An accepted submission is polled by its id.
-async fn follow(ctx: &Context, object: ModelResource, accepted: Option<AcceptedSubmission>) -> Upstream {
+async fn reconcile_until_end(ctx: &Context, object: ModelResource, accepted: Option<AcceptedSubmission>) -> Completion {
     let (key, uid) = (object.key(), object.uid().unwrap_or_default());
     let (mut view, mut transient) = (Arc::new(object), Transient { accepted, ..Transient::default() });
     loop {
         let mut machine = Reconciliation::detached(view, transient, Arc::clone(&ctx.settings));
         let (outcome, _) = drive(ctx, (&key, &uid), &mut machine).await;
-        ctx.store.index.departs(&outcome.view);
+        ctx.store.index.retain_claims(&outcome.view);
         let pause = match outcome.finish {
-            Finish::Settled { requeue } => requeue.unwrap_or(PAUSE),
+            Finish::Settled { requeue } => requeue.unwrap_or(RETRY_INTERVAL),
             // Unreachable: a detached reconciliation neither reads nor writes.
-            Finish::Failed => PAUSE,
-            Finish::Released | Finish::Gone | Finish::Conflict => return Upstream::ToTheEnd,
-            Finish::Unresolvable => return Upstream::InDoubt,
+            Finish::Failed => RETRY_INTERVAL,
+            Finish::Released | Finish::Gone | Finish::Conflict => return Completion::Ended,
+            Finish::Unresolvable => return Completion::Unresolvable,
         };
         (view, transient) = (outcome.view, outcome.transient);
-        tokio::time::sleep(pause.max(SHORTEST)).await;
+        tokio::time::sleep(pause.max(MIN_DELAY)).await;
     }
 }

@@ -13,10 +13,10 @@ use super::context::Context;
 use super::namespaces;
 use super::observe::observe;
 use super::report::Report;
-use super::write::{fenced, left};
+use super::write::{fenced, write_response};
 use crate::api::{ModelResource, ResourceKey};
-use crate::controller::cluster::resource_api::Records;
-use crate::controller::cluster::timeout::CallError;
+use crate::controller::cluster::resource_api::ResourceApi;
+use crate::controller::cluster::timeout::ApiError;
 use crate::engine::Observation;
 use crate::engine::reconcile::{Outcome, Reconciliation, Request, Response, Unavailable, View as _};
 use crate::operation::Submission;
@@ -29,8 +29,8 @@ pub(super) async fn drive(
     ctx: &Context,
     (key, uid): (&ResourceKey, &str),
     machine: &mut Reconciliation<View>,
-) -> (Outcome<View>, Option<CallError>) {
-    let records = Records::new(&ctx.client, &ctx.places, key.kind, &key.namespace);
+) -> (Outcome<View>, Option<ApiError>) {
+    let resources = ResourceApi::new(&ctx.client, &ctx.request_limiter, key.kind, &key.namespace);
     let mut report = Report::new(ctx, key, uid);
     let (mut credentials, mut prepared, mut last_events) = (Ok(None), None, Vec::new());
     let mut request = machine.handle(Response::Start(Timestamp::now()));
@@ -44,13 +44,13 @@ pub(super) async fn drive(
             }
             Request::Read { after } => {
                 if !after.is_zero() {
-                    report.records_again();
+                    report.retrying_id_write();
                     tokio::time::sleep(after).await;
                 }
-                match Box::pin(records.read(&key.name)).await {
+                match Box::pin(resources.read(&key.name)).await {
                     Ok(found) => {
                         let found = found.filter(|found| found.uid().as_deref() == Some(uid));
-                        Response::Read(Ok(found.inspect(|found| ctx.store.keep_latest(found))))
+                        Response::Read(Ok(found.inspect(|found| ctx.store.record_write(found))))
                     }
                     Err(error) => {
                         report.error = Some(error);
@@ -58,11 +58,13 @@ pub(super) async fn drive(
                     }
                 }
             }
-            Request::ReadNamespace => Response::Namespace { terminating: Box::pin(namespaces::is_ending(ctx, &key.namespace, uid)).await },
+            Request::ReadNamespace => {
+                Response::Namespace { terminating: Box::pin(namespaces::is_terminating(ctx, &key.namespace, uid)).await }
+            }
             Request::Prepare { model, call, freshness, timeout } => {
                 let credentials = std::mem::replace(&mut credentials, Ok(None));
                 let prepare = calls::prepare(ctx, view, credentials, &model, &call, freshness);
-                let prepare = ctx.traces.within(|| report.subject(machine.run()), Box::pin(prepare));
+                let prepare = ctx.traces.in_run(|| report.run_span(machine.run()), Box::pin(prepare));
                 match within_limit(timeout, prepare).await {
                     Some(Ok(call)) => {
                         prepared = Some(call);
@@ -72,25 +74,27 @@ pub(super) async fn drive(
                     None => Response::TimedOut,
                 }
             }
-            Request::Reserve { model, id } => Response::Reserved { claimed: ctx.store.is_taken(view, &model, &id) },
+            Request::Reserve { model, id } => Response::Reserved { claimed: ctx.store.is_claimed(view, &model, &id) },
             Request::WriteStatus { status, .. } => {
-                let written = fenced(&mut report, Write::Status, view, Box::pin(records.write_status(view, &status))).await;
+                let written = fenced(&mut report, Write::Status, view, Box::pin(resources.write_status(view, &status))).await;
                 if written.is_ok() {
                     report.status_written(view.status(), &status);
                 }
-                left(ctx, written)
+                write_response(ctx, written)
             }
-            Request::AddFinalizer => left(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(records.add_finalizer(view))).await),
+            Request::AddFinalizer => {
+                write_response(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(resources.add_finalizer(view))).await)
+            }
             Request::RemoveAnnotation(key) => {
-                left(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(records.drop_annotation(view, key))).await)
+                write_response(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(resources.remove_annotation(view, key))).await)
             }
             Request::RemoveFinalizer { events } => {
                 last_events = events;
                 let removal = Box::pin(async {
                     // Before the write, because the watch may show the deletion before the response arrives.
-                    ctx.store.orphans.let_go(uid);
-                    ctx.store.index.departs(view);
-                    records.drop_finalizer(view).await
+                    ctx.store.detached_index.untrack(uid);
+                    ctx.store.index.retain_claims(view);
+                    resources.remove_finalizer(view).await
                 });
                 match fenced(&mut report, Write::Finalizer, view, removal).await {
                     Ok(()) => Response::Removed,
@@ -106,12 +110,12 @@ pub(super) async fn drive(
                 Some(prepared) => {
                     if machine.is_detached() {
                         // An operation that is adopted now is claimed like one that was known before.
-                        ctx.store.index.departs(view);
+                        ctx.store.index.retain_claims(view);
                     }
                     let work = Box::pin(calls::call(ctx, view, &call, prepared));
-                    let called = within_limit(timeout, ctx.traces.within(|| report.subject(machine.run()), work)).await;
+                    let called = within_limit(timeout, ctx.traces.in_run(|| report.run_span(machine.run()), work)).await;
                     if let Some(Observation::Submission(accepted @ Submission::Accepted { .. })) = &called {
-                        ctx.store.memory.accept(uid, view.status(), accepted);
+                        ctx.store.local_states.record_accepted(uid, view.status(), accepted);
                     }
                     called.map_or(Response::TimedOut, |seen| Response::Called(Box::new(seen)))
                 }

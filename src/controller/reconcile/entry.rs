@@ -13,7 +13,7 @@ use super::context::Context;
 use super::driver;
 use super::undecodable;
 use crate::api::{Kind, ModelResource, ResourceKey};
-use crate::controller::store::cached::Watched;
+use crate::controller::store::cached::CachedResource;
 use crate::engine::reconcile::{Finish, Outcome, QueueUpdate, Reconciliation, Tracking};
 use crate::telemetry::labels::ReconcileResult;
 
@@ -21,7 +21,7 @@ use crate::telemetry::labels::ReconcileResult;
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Performs one reconciliation. A panic or an error of one resource does not affect the others.
-pub(crate) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context>) -> Action {
+pub(crate) async fn reconcile(kind: Kind, cached: Arc<CachedResource>, ctx: Arc<Context>) -> Action {
     if !ctx.lease.holds() {
         return Action::await_change();
     }
@@ -75,7 +75,7 @@ fn action_of(requeue: Option<Duration>) -> Action {
 /// A reconciliation in progress. Its outcome is applied exactly once, also after a panic, a timeout or a drop.
 struct ReconcileGuard<'a> {
     ctx: &'a Context,
-    cached: &'a Arc<Watched>,
+    cached: &'a Arc<CachedResource>,
     key: &'a ResourceKey,
     uid: &'a str,
     machine: Reconciliation<Arc<ModelResource>>,
@@ -85,11 +85,16 @@ struct ReconcileGuard<'a> {
 
 impl<'a> ReconcileGuard<'a> {
     /// Starts with the newest known state of the resource and the state that the previous reconciliation kept.
-    fn begin(ctx: &'a Context, (key, uid): (&'a ResourceKey, &'a str), cached: &'a Arc<Watched>, object: &Arc<ModelResource>) -> Self {
-        ctx.store.meet(key, uid);
-        let view = ctx.store.memory.newest(object);
-        ctx.store.follow(key, view.upstream_name());
-        let machine = Reconciliation::new(view, ctx.store.memory.transient(uid), Arc::clone(&ctx.settings));
+    fn begin(
+        ctx: &'a Context,
+        (key, uid): (&'a ResourceKey, &'a str),
+        cached: &'a Arc<CachedResource>,
+        object: &Arc<ModelResource>,
+    ) -> Self {
+        ctx.store.bind_uid(key, uid);
+        let view = ctx.store.local_states.newest(object);
+        ctx.store.set_upstream(key, view.upstream_name());
+        let machine = Reconciliation::new(view, ctx.store.local_states.transient(uid), Arc::clone(&ctx.settings));
         Self { ctx, cached, key, uid, machine, applied: false }
     }
 
@@ -109,22 +114,22 @@ impl<'a> ReconcileGuard<'a> {
         let (ctx, uid, requeue) = (self.ctx, self.uid, outcome.requeue());
         let Outcome { finish, view, transient, queue, tracking } = outcome;
         match tracking {
-            Tracking::Track => ctx.store.orphans.track(&view, self.cached),
-            Tracking::Untrack => ctx.store.orphans.let_go(uid),
+            Tracking::Track => ctx.store.detached_index.track(&view, self.cached),
+            Tracking::Untrack => ctx.store.detached_index.untrack(uid),
             Tracking::Keep => {}
         }
-        ctx.store.memory.keep(uid, transient);
+        ctx.store.local_states.set_transient(uid, transient);
         if matches!(finish, Finish::Settled { .. }) {
-            ctx.store.memory.succeeded(uid);
+            ctx.store.local_states.record_success(uid);
         }
         let next = match queue {
             QueueUpdate::Set { model, turn } => ctx.store.queue.lock().set(&model, uid, self.key, turn),
             QueueUpdate::Leave => ctx.store.queue.lock().remove(uid),
             QueueUpdate::Keep => Vec::new(),
         };
-        ctx.store.wake(next);
+        ctx.store.requeue(next);
         if matches!(finish, Finish::Released | Finish::Gone) {
-            ctx.store.forget(self.key);
+            ctx.store.remove(self.key);
         }
         requeue
     }

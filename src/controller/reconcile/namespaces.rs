@@ -4,26 +4,26 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 
 use super::context::Context;
-use crate::controller::cluster::resource_api::CALL;
-use crate::controller::cluster::timeout::bounded;
+use crate::controller::cluster::resource_api::REQUEST_TIMEOUT;
+use crate::controller::cluster::timeout::with_timeout;
 
 /// Whether the namespace of the resource with this uid is being deleted or no longer exists.
-pub(crate) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool {
+pub(crate) async fn is_terminating(ctx: &Context, namespace: &str, uid: &str) -> bool {
     // Deletion is irreversible.
-    if ctx.store.memory.namespace_ends(uid) {
+    if ctx.store.local_states.is_namespace_terminating(uid) {
         return true;
     }
     let namespaces: Api<Namespace> = Api::all(ctx.client.clone());
-    let answer = {
-        let _place = ctx.places.take(namespace).await;
-        bounded(CALL, namespaces.get(namespace)).await
+    let response = {
+        let _permit = ctx.request_limiter.acquire(namespace).await;
+        with_timeout(REQUEST_TIMEOUT, namespaces.get(namespace)).await
     };
-    let ending = match answer {
+    let terminating = match response {
         Ok(found) => found.metadata.deletion_timestamp.is_some(),
         Err(error) if error.is_not_found() => true,
         Err(error) if error.denial().is_some() => {
             // The same permission is missing for all resources, so it is reported once per namespace.
-            if ctx.store.memory.is_news("", &format!("namespace {namespace}")) {
+            if ctx.store.local_states.should_report("", &format!("namespace {namespace}")) {
                 tracing::warn!(
                     %error, namespace,
                     "failed to get the namespace; its deletion may wait for an operation without limit; grant get on namespaces"
@@ -36,8 +36,8 @@ pub(crate) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool
             false
         }
     };
-    if ending {
-        ctx.store.memory.namespace_is_ending(uid);
+    if terminating {
+        ctx.store.local_states.set_namespace_terminating(uid);
     }
-    ending
+    terminating
 }

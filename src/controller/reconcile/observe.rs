@@ -12,56 +12,65 @@ use crate::engine::reconcile::Observed;
 use crate::engine::{Blocker, Remedy, Upstream};
 
 /// The credentials that apply, where `Ok(None)` is the identity of the operator; or why they are unknown.
-pub(crate) type Found = Result<Option<Credentials>, Blocker>;
+pub(crate) type ResolvedCredentials = Result<Option<Credentials>, Blocker>;
 
 /// Observes the newest known surroundings of a resource, and returns the credentials that apply. No operation is reserved for a
 /// detached resource.
-pub(crate) fn observe(ctx: &Context, key: &ResourceKey, resource: &Arc<ModelResource>, is_detached: bool) -> (Observed, Found) {
-    let (blocker, upstream, credentials) = around(ctx, key, resource);
+pub(crate) fn observe(
+    ctx: &Context,
+    key: &ResourceKey,
+    resource: &Arc<ModelResource>,
+    is_detached: bool,
+) -> (Observed, ResolvedCredentials) {
+    let (blocker, upstream, credentials) = resolve_references(ctx, key, resource);
     let observed = Observed {
         now: Timestamp::now(),
         leads: ctx.lease.holds(),
-        may_submit: ctx.lease.holds_for_a_submission(),
+        may_submit: ctx.lease.may_submit(),
         blocker,
         upstream,
-        drain: ctx.lease.leaving(),
-        adopt_claimed: !is_detached && ctx.store.adopt_claimed(resource),
+        drain: ctx.lease.drain(),
+        adopt_claimed: !is_detached && ctx.store.is_adoption_claimed(resource),
     };
     (observed, credentials)
 }
 
 /// The fault of a resource, if any; its upstream, if it exists; and its credentials.
-fn around(ctx: &Context, name: &ResourceKey, resource: &ModelResource) -> (Option<Blocker>, Option<Upstream>, Found) {
-    let own = validate::of_spec(resource, ctx.azure.cloud(), &ctx.identities);
+fn resolve_references(
+    ctx: &Context,
+    name: &ResourceKey,
+    resource: &ModelResource,
+) -> (Option<Blocker>, Option<Upstream>, ResolvedCredentials) {
+    let own = validate::of_spec(resource, ctx.azure.cloud(), &ctx.credential_resolver);
     let credentials = || Ok(resource.credentials().cloned());
     let Some(follows) = resource.upstream_name() else {
         return (own, None, credentials());
     };
-    let takes_over = resource.model().is_none();
-    let upstream = look_up(ctx, &dependents::refresh(name, follows));
-    let wrong = match &upstream {
-        Ok(upstream) if takes_over => validate::of_followed(upstream, ctx.azure.cloud(), &ctx.identities),
+    let uses_upstream_model = resource.model().is_none();
+    let upstream = find_upstream(ctx, &dependents::refresh_key(name, follows));
+    let upstream_blocker = match &upstream {
+        Ok(upstream) if uses_upstream_model => validate::of_upstream(upstream, ctx.azure.cloud(), &ctx.credential_resolver),
         Ok(_) => None,
         Err(blocker) => Some(blocker.clone()),
     };
     let credentials = match &upstream {
-        Ok(upstream) if takes_over => Ok(upstream.credentials().cloned()),
-        Err(blocker) if takes_over => Err(blocker.clone()),
+        Ok(upstream) if uses_upstream_model => Ok(upstream.credentials().cloned()),
+        Err(blocker) if uses_upstream_model => Err(blocker.clone()),
         Ok(_) | Err(_) => credentials(),
     };
-    let blocker = own.or_else(|| ctx.store.followers.circle(name).as_deref().map(in_circle)).or(wrong);
+    let blocker = own.or_else(|| ctx.store.dependencies.cycle(name).as_deref().map(cycle_blocker)).or(upstream_blocker);
     (blocker, upstream.ok().as_deref().and_then(Upstream::of_resource), credentials)
 }
 
 /// The refresh of this name, or why it is not available.
-fn look_up(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>, Blocker> {
+fn find_upstream(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>, Blocker> {
     let blocker = |message| Blocker { reason: Reason::FollowedNotFound, message, remedy: Remedy::ClusterChange };
-    match ctx.store.find(name) {
+    match ctx.store.get(name) {
         Some(Ok(resource)) => Ok(resource),
         Some(Err(error)) => {
             Err(blocker(format!("failed to decode ModelRefresh {}, the upstream of this resource: {error}: correct it", name.name)))
         }
-        None if let Some(of) = ctx.store.unseen_of(name) => Err(blocker(format!(
+        None if let Some(of) = ctx.store.unsynced_watch_of(name) => Err(blocker(format!(
             "failed to read ModelRefresh {}, the upstream of this resource: the operator cannot watch {of}: see its /readyz for the cause",
             name.name
         ))),
@@ -72,7 +81,7 @@ fn look_up(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>, Bloc
     }
 }
 
-fn in_circle(path: &str) -> Blocker {
+fn cycle_blocker(path: &str) -> Blocker {
     let message = format!("spec.trigger.afterRefresh forms a cycle: {path}: remove it from one of these resources");
     Blocker { reason: Reason::FollowCycle, message, remedy: Remedy::ClusterChange }
 }

@@ -8,11 +8,11 @@ use super::context::Context;
 use super::denied_writes;
 use super::runs;
 use crate::api::{ModelResource, Reason, ResourceKey, Run, Status};
-use crate::controller::cluster::timeout::CallError;
+use crate::controller::cluster::timeout::ApiError;
 use crate::engine::Event;
 use crate::engine::reconcile::{Finish, Outcome, Rejection, Response, RunRef, View};
 use crate::telemetry::labels::{Write, WriteResult};
-use crate::telemetry::traces::Subject;
+use crate::telemetry::traces::RunSpan;
 
 /// The reports about one resource.
 pub(super) struct Report<'a> {
@@ -20,14 +20,14 @@ pub(super) struct Report<'a> {
     key: &'a ResourceKey,
     uid: &'a str,
     /// The last write or read that failed.
-    pub(super) error: Option<CallError>,
+    pub(super) error: Option<ApiError>,
     /// A write that was rejected as if the view of this version were stale. Only a read shows whether it was.
-    doubtful: Option<(Write, u64)>,
+    unconfirmed: Option<(Write, u64)>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(ctx: &'a Context, key: &'a ResourceKey, uid: &'a str) -> Self {
-        Self { ctx, key, uid, error: None, doubtful: None }
+        Self { ctx, key, uid, error: None, unconfirmed: None }
     }
 
     /// Records a successful write.
@@ -37,7 +37,7 @@ impl<'a> Report<'a> {
     }
 
     /// Records a failed write, and returns the response for the machine.
-    pub(super) fn write_failed(&mut self, what: Write, view: &Arc<ModelResource>, error: CallError) -> Response<Arc<ModelResource>> {
+    pub(super) fn write_failed(&mut self, what: Write, view: &Arc<ModelResource>, error: ApiError) -> Response<Arc<ModelResource>> {
         self.settle(WriteResult::Conflict);
         let (denied, certain) = (error.denial().is_some(), error.is_refusal());
         let response = match () {
@@ -48,10 +48,10 @@ impl<'a> Report<'a> {
             () => Response::Unanswered { denied },
         };
         if matches!(response, Response::Rejected(Rejection::Conflict | Rejection::NotFound)) {
-            self.doubtful = Some((what, view.version()));
+            self.unconfirmed = Some((what, view.version()));
         } else if denied {
             self.ctx.metrics.wrote(what, WriteResult::Refused);
-            denied_writes::report(self.ctx, view, what, error.said().unwrap_or_default());
+            denied_writes::report(self.ctx, view, what, error.message().unwrap_or_default());
         } else {
             self.ctx.metrics.wrote(what, WriteResult::Error);
         }
@@ -60,7 +60,7 @@ impl<'a> Report<'a> {
     }
 
     /// Logs that the id of an accepted operation is written again.
-    pub(super) fn records_again(&self) {
+    pub(super) fn retrying_id_write(&self) {
         let ResourceKey { kind, namespace, name } = self.key;
         let error = self.error.as_ref().map(tracing::field::display);
         tracing::warn!(kind = kind.as_str(), namespace, name, uid = self.uid, error, "failed to record the id of an operation; retrying");
@@ -72,17 +72,17 @@ impl<'a> Report<'a> {
             self.removed(&outcome.view, last_events);
             return self.settle(WriteResult::Success);
         }
-        let Some((what, version)) = self.doubtful else { return };
+        let Some((what, version)) = self.unconfirmed else { return };
         // A webhook may deny a write with status 409, and a CRD without the status subresource causes 404.
         let refused = outcome.finish == Finish::Failed && outcome.view.version() == version;
         if let (true, Some(error)) = (refused, &self.error) {
-            denied_writes::report(self.ctx, &outcome.view, what, error.said().unwrap_or_default());
+            denied_writes::report(self.ctx, &outcome.view, what, error.message().unwrap_or_default());
         }
         self.settle(if refused { WriteResult::Refused } else { WriteResult::Conflict });
     }
 
     fn settle(&mut self, result: WriteResult) {
-        if let Some((what, _)) = self.doubtful.take() {
+        if let Some((what, _)) = self.unconfirmed.take() {
             self.ctx.metrics.wrote(what, result);
         }
     }
@@ -94,16 +94,16 @@ impl<'a> Report<'a> {
             if namespace_terminating && event.reason == Reason::Released {
                 self.ctx.events.publish_of_namespace(self.key, event);
             }
-            runs::told(&self.ctx.metrics, event);
+            runs::published(&self.ctx.metrics, event);
         }
     }
 
     /// Records a written status, with a log line for each transition of its run.
     pub(super) fn status_written(&self, before: &Status, after: &Status) {
         let Some(run) = &after.run else { return };
-        let (before, subject) = (before.run.as_ref(), self.subject_of(run));
-        runs::recorded(&self.ctx.metrics, self.key.kind, before, run, self.ctx.traces.trace_of(&subject));
-        self.ctx.traces.recorded(&subject, before, run);
+        let (before, run_span) = (before.run.as_ref(), self.run_span_of(run));
+        runs::recorded(&self.ctx.metrics, self.key.kind, before, run, self.ctx.traces.trace_of(&run_span));
+        self.ctx.traces.recorded(&run_span, before, run);
         let what = |run: &Run| (run.number, run.attempt, run.state);
         if !before.is_some_and(|before| what(before) == what(run) && before.reason == run.reason) {
             self.log(run, &format!("{:?}", run.state), &run.reason, &run.message);
@@ -113,23 +113,23 @@ impl<'a> Report<'a> {
     /// Records the removal of the finalizer. A run that ends with its resource has no other record of its end.
     fn removed(&self, view: &Arc<ModelResource>, events: &[Event]) {
         let Some(run) = View::status(view).run.as_ref().filter(|run| !run.state.ended()) else { return };
-        let subject = self.subject_of(run);
-        let trace = self.ctx.traces.trace_of(&subject);
+        let run_span = self.run_span_of(run);
+        let trace = self.ctx.traces.trace_of(&run_span);
         let reason = runs::released(&self.ctx.metrics, self.key.kind, run, events, trace);
         let message = events.last().map_or("its resource is deleted", |event| &event.message);
         self.log(run, "Gone", reason.as_str(), message);
-        self.ctx.traces.ended(&subject, run, reason.as_str(), message);
+        self.ctx.traces.ended(&run_span, run, reason.as_str(), message);
     }
 
     /// The subject of traces for a run of the resource.
-    pub(super) fn subject(&self, run: RunRef) -> Subject {
+    pub(super) fn run_span(&self, run: RunRef) -> RunSpan {
         let ResourceKey { kind, namespace, name } = self.key.clone();
         let RunRef { number, operation_id, activity_id } = run;
-        Subject { kind, namespace, name, uid: self.uid.to_owned(), run: number, operation: operation_id, activity: activity_id }
+        RunSpan { kind, namespace, name, uid: self.uid.to_owned(), run: number, operation: operation_id, activity: activity_id }
     }
 
-    fn subject_of(&self, run: &Run) -> Subject {
-        self.subject(RunRef { number: run.number, operation_id: run.operation_id.clone(), activity_id: run.activity_id.clone() })
+    fn run_span_of(&self, run: &Run) -> RunSpan {
+        self.run_span(RunRef { number: run.number, operation_id: run.operation_id.clone(), activity_id: run.activity_id.clone() })
     }
 
     fn log(&self, run: &Run, state: &str, reason: &str, message: &str) {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::{Kind, Reason, Run, RunState, Time};
 use crate::engine::Event;
-use crate::telemetry::labels::{END_STATES, ENDS, UnknownSubmission};
+use crate::telemetry::labels::{END_STATES, ENDS, SubmissionResolution};
 use crate::telemetry::metrics::{Ended, Metrics, Submitted};
 use crate::telemetry::trace_id::TraceId;
 
@@ -34,24 +34,24 @@ pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run:
 
 /// Counts a run that ended with its resource. Its last notice determines the reason, which is returned.
 pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Event], trace: Option<TraceId>) -> Reason {
-    let told = notices.iter().rev().find_map(|notice| ENDS.iter().find(|(_, reason)| *reason == notice.reason));
-    let &(state, reason) = told.unwrap_or(&(RunState::Cancelled, Reason::Deleted));
+    let counted = notices.iter().rev().find_map(|notice| ENDS.iter().find(|(_, reason)| *reason == notice.reason));
+    let &(state, reason) = counted.unwrap_or(&(RunState::Cancelled, Reason::Deleted));
     let took = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(start, Timestamp::now().into()));
     metrics.run_ended(kind, Ended { state, reason, took, lag: None }, trace);
     reason
 }
 
 /// Counts the outcomes of submissions whose response was lost.
-pub(super) fn told(metrics: &Metrics, notice: &Event) {
+pub(super) fn published(metrics: &Metrics, notice: &Event) {
     let outcome = match notice.reason {
-        Reason::ResolvingSubmission => UnknownSubmission::Observed,
-        Reason::Resubmitted => UnknownSubmission::Resubmitted,
-        Reason::Adopted => UnknownSubmission::Adopted,
-        Reason::SubmissionUnknown => UnknownSubmission::Held,
+        Reason::ResolvingSubmission => SubmissionResolution::Detected,
+        Reason::Resubmitted => SubmissionResolution::Resubmitted,
+        Reason::Adopted => SubmissionResolution::Adopted,
+        Reason::SubmissionUnknown => SubmissionResolution::Held,
         // Other reasons are not related to unresolved submissions.
         _ => return,
     };
-    metrics.unknown_submission(outcome);
+    metrics.submission_resolved(outcome);
 }
 
 /// The time between two timestamps; zero if differing clocks reverse their order.
@@ -84,7 +84,7 @@ mod tests {
         let ended = json!({"submittedTime": "2026-11-22T05:00:10Z", "operationId": "a", "startedTime": "2026-11-22T05:00:11Z",
             "endedTime": "2026-11-22T05:01:11Z", "recordedTime": "2026-11-22T05:01:13Z"});
         let retrying = Run { reason: "Retrying".to_owned(), ..run("Running", &submitted) };
-        let story = [
+        let records = [
             run("Waiting", &json!({})),
             run("Submitting", &json!({"submittedTime": "2026-11-22T05:00:10Z"})),
             run("Running", &submitted),
@@ -94,7 +94,7 @@ mod tests {
             run("Succeeded", &ended),
         ];
         let mut before = None;
-        for run in &story {
+        for run in &records {
             recorded(&metrics, Kind::ModelRefresh, before, run, None);
             before = Some(run);
         }
@@ -115,8 +115,8 @@ mod tests {
     #[test]
     fn run_of_deleted_resource_is_counted_as_ended() {
         let metrics = Metrics::new();
-        let let_go = Event { reason: Reason::Released, message: String::new() };
-        assert_eq!(released(&metrics, Kind::ModelSync, &run("Running", &json!({})), &[let_go], None), Reason::Released);
+        let released_event = Event { reason: Reason::Released, message: String::new() };
+        assert_eq!(released(&metrics, Kind::ModelSync, &run("Running", &json!({})), &[released_event], None), Reason::Released);
         assert_eq!(released(&metrics, Kind::ModelSync, &run("Waiting", &json!({})), &[], None), Reason::Deleted);
         let text = metrics.encode().unwrap();
         assert!(text.contains(r#"runs_ended_total{kind="ModelSync",state="Cancelled",reason="Released"} 1"#), "{text}");

@@ -19,27 +19,27 @@ use super::reconcile;
 use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
 use crate::azure::identity::Environment;
 use crate::controller::cluster::events::Events;
-use crate::controller::cluster::fair_semaphore::Shares;
-use crate::controller::credentials::{Identities, OwnIdentity};
+use crate::controller::cluster::fair_semaphore::FairSemaphore;
+use crate::controller::credentials::{CredentialResolver, OperatorIdentity};
 use crate::controller::fixture;
-use crate::controller::store::cached::Watched;
+use crate::controller::store::cached::CachedResource;
 use crate::engine::Turn;
 
 /// The requests to the API server: `PATCH sales` and the body.
-type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// A context whose API server responds with `answer`, and the requests to it.
-fn context(answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> (Context, Asked) {
-    let (asked, answer) = (Asked::default(), Arc::new(answer));
-    let keep = Arc::clone(&asked);
+/// A context whose API server responds with `respond`, and the requests to it.
+fn context(respond: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> (Context, Requests) {
+    let (requests, respond) = (Requests::default(), Arc::new(respond));
+    let keep = Arc::clone(&requests);
     let service = tower::service_fn(move |request: Request<Body>| {
-        let (keep, answer) = (Arc::clone(&keep), Arc::clone(&answer));
+        let (keep, respond) = (Arc::clone(&keep), Arc::clone(&respond));
         async move {
             let path = request.uri().path();
             let line = format!("{} {}", request.method(), path.split_once("/bi/").map_or(path, |(_, rest)| rest));
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let (code, shown) = answer(&line, &body);
+            let (code, shown) = respond(&line, &body);
             keep.lock().push((line, body));
             Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(serde_json::to_vec(&shown).unwrap())).unwrap())
         }
@@ -47,7 +47,7 @@ fn context(answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static
     let mut ctx = fixture::context(0);
     ctx.client = Client::new(service, "bi");
     ctx.events = Events::start(ctx.client.clone(), Arc::clone(&ctx.metrics)).0;
-    (ctx, asked)
+    (ctx, requests)
 }
 
 /// [`fixture::running`] with other metadata.
@@ -69,17 +69,17 @@ fn is_free(ctx: &Context) -> bool {
 #[tokio::test]
 async fn released_resource_holds_no_turn_and_is_not_tracked() {
     let released = running(&json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["acme.io/hold"]}));
-    let cached = Arc::new(Watched::of(&released).unwrap());
-    let (ctx, asked) = context(|_, _| (500, Value::Null));
+    let cached = Arc::new(CachedResource::of(&released).unwrap());
+    let (ctx, requests) = context(|_, _| (500, Value::Null));
     let ctx = Arc::new(ctx);
-    ctx.store.shown(&fixture::all_refreshes(), &released.key(), &cached);
+    ctx.store.observed(&fixture::all_refreshes(), &released.key(), &cached);
     assert!(is_free(&ctx), "after the watch has shown it");
     reconcile(Kind::ModelRefresh, Arc::clone(&cached), Arc::clone(&ctx)).await;
-    assert!(asked.lock().is_empty());
+    assert!(requests.lock().is_empty());
     assert!(is_free(&ctx), "after its reconciliation");
     assert!(!ctx.metrics.encode().unwrap().contains(r#"state="Running"} 1"#));
-    ctx.store.gone(&released.key(), released.meta());
-    assert!(!ctx.store.orphans.follows(&released.uid().unwrap()));
+    ctx.store.on_deleted(&released.key(), released.meta());
+    assert!(!ctx.store.detached_index.is_detached(&released.uid().unwrap()));
 }
 
 #[tokio::test]
@@ -87,12 +87,12 @@ async fn undecodable_resource_holds_no_turn() {
     let resource = running(&json!({"finalizers": [FINALIZER]}));
     let (ctx, _) = context(|_, _| (500, Value::Null));
     let ctx = Arc::new(ctx);
-    ctx.store.shown(&fixture::all_refreshes(), &resource.key(), &Watched::of(&resource).unwrap());
+    ctx.store.observed(&fixture::all_refreshes(), &resource.key(), &CachedResource::of(&resource).unwrap());
     assert!(!is_free(&ctx));
     let mut object = serde_json::to_value(&resource).unwrap();
     object["metadata"]["resourceVersion"] = json!("2");
     object["status"]["lastSuccessfulTime"] = json!("2026-11-21T05:00:00+99:99");
-    let cached: Watched = serde_json::from_value(object).unwrap();
+    let cached: CachedResource = serde_json::from_value(object).unwrap();
     reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::clone(&ctx)).await;
     assert!(is_free(&ctx));
 }
@@ -105,12 +105,12 @@ fn new() -> ModelResource {
 #[tokio::test(start_paused = true)]
 async fn turn_is_returned_if_reconciliation_times_out() {
     for dropped in [false, true] {
-        let (mut ctx, asked) = context(|_, _| (500, Value::Null));
+        let (mut ctx, requests) = context(|_, _| (500, Value::Null));
         // The read of the Secret never completes.
-        ctx.identities = Identities::new(
+        ctx.credential_resolver = CredentialResolver::new(
             ctx.client.clone(),
-            Shares::new(0),
-            OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() },
+            FairSemaphore::new(0),
+            OperatorIdentity { environment: Environment::of_process(), namespaces: Vec::new() },
         );
         let mut object = serde_json::to_value(running(&json!({"finalizers": [FINALIZER]}))).unwrap();
         (object["status"], object["spec"]["credentials"]) = (json!({}), json!({"servicePrincipalRef": {"name": "aas-sp"}}));
@@ -123,8 +123,8 @@ async fn turn_is_returned_if_reconciliation_times_out() {
         } else {
             assert_eq!(reconciling.await, Action::requeue(Duration::from_millis(500)), "after five minutes");
         }
-        assert!(!ctx.store.queue.lock().holds("u-0") && asked.lock().is_empty());
-        assert_eq!(ctx.store.memory.transient("u-0").failures, 1);
+        assert!(!ctx.store.queue.lock().holds("u-0") && requests.lock().is_empty());
+        assert_eq!(ctx.store.local_states.transient("u-0").failures, 1);
     }
 }
 
@@ -135,16 +135,18 @@ fn refusal(code: u16, message: &str) -> (u16, Value) {
 }
 
 /// Reconciles a resource several times. Returns the delays, and the events that were written.
-async fn passes(ctx: Context, asked: &Asked, resource: &ModelResource) -> (Vec<Action>, Vec<String>) {
-    let (ctx, cached) = (Arc::new(ctx), Arc::new(Watched::of(resource).unwrap()));
+async fn passes(ctx: Context, requests: &Requests, resource: &ModelResource) -> (Vec<Action>, Vec<String>) {
+    let (ctx, cached) = (Arc::new(ctx), Arc::new(CachedResource::of(resource).unwrap()));
     let mut pauses = Vec::new();
     for _ in 0..3 {
         pauses.push(reconcile(Kind::ModelRefresh, Arc::clone(&cached), Arc::clone(&ctx)).await);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let asked = asked.lock();
-    let notes =
-        asked.iter().filter(|(line, _)| line.starts_with("POST events")).map(|(_, body)| format!("{}: {}", body["reason"], body["note"]));
+    let requests = requests.lock();
+    let notes = requests
+        .iter()
+        .filter(|(line, _)| line.starts_with("POST events"))
+        .map(|(_, body)| format!("{}: {}", body["reason"], body["note"]));
     (pauses, notes.collect())
 }
 
@@ -155,14 +157,14 @@ fn millis(pauses: [u64; 3]) -> Vec<Action> {
 #[tokio::test]
 async fn refused_write_is_retried_with_backoff() {
     let whole = |resource: &ModelResource| (200, serde_json::to_value(resource).unwrap());
-    for (name, answer) in [
+    for (name, respond) in [
         ("admission webhook denied the request", refusal(409, "admission webhook denied the request")),
         ("could not find the requested resource", refusal(404, "the server could not find the requested resource")),
         ("failed calling webhook", refusal(500, "Internal error occurred: failed calling webhook \"a.b\": no endpoints")),
         ("accepted but had no effect", whole(&new())),
     ] {
-        let (ctx, asked) = context(move |line, _| if line.starts_with("PATCH") { answer.clone() } else { whole(&new()) });
-        let (pauses, events) = passes(ctx, &asked, &new()).await;
+        let (ctx, requests) = context(move |line, _| if line.starts_with("PATCH") { respond.clone() } else { whole(&new()) });
+        let (pauses, events) = passes(ctx, &requests, &new()).await;
         assert_eq!(pauses, millis([500, 1_000, 2_000]), "{name}");
         assert!(events.len() == 1 && events[0].contains("WriteRefused") && events[0].contains(name), "{name}: {events:?}");
     }
@@ -171,20 +173,20 @@ async fn refused_write_is_retried_with_backoff() {
 #[tokio::test]
 async fn constantly_changing_resource_is_read_with_backoff() {
     let version = std::sync::atomic::AtomicU64::new(100);
-    let (ctx, asked) = context(move |line, _| {
+    let (ctx, requests) = context(move |line, _| {
         let version = version.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
         let mut newer = new();
         newer.meta_mut().resource_version = Some(version);
         if line.starts_with("PATCH") { refusal(409, "changed") } else { (200, serde_json::to_value(newer).unwrap()) }
     });
-    let (pauses, events) = passes(ctx, &asked, &new()).await;
+    let (pauses, events) = passes(ctx, &requests, &new()).await;
     assert_eq!((pauses, events), (millis([20, 40, 80]), vec![]));
 }
 
 #[tokio::test]
 async fn deleted_resource_waits_for_the_watch() {
-    let (ctx, asked) = context(|_, _| refusal(404, "not found"));
-    assert_eq!(passes(ctx, &asked, &new()).await, (vec![Action::await_change(); 3], vec![]));
+    let (ctx, requests) = context(|_, _| refusal(404, "not found"));
+    assert_eq!(passes(ctx, &requests, &new()).await, (vec![Action::await_change(); 3], vec![]));
 }
 
 #[tokio::test]
@@ -192,11 +194,11 @@ async fn refused_metadata_change_does_not_block_runs() {
     let annotated = json!({"finalizers": [FINALIZER], "annotations": {(RUN_REQUESTED_AT): ""}});
     let (bare, refused) = (json!({"finalizers": []}), refusal(403, "no patch"));
     let unchanged = |metadata: &Value| (200, serde_json::to_value(running(metadata)).unwrap());
-    for (metadata, answer) in
+    for (metadata, respond) in
         [(&annotated, refused.clone()), (&bare, refused), (&annotated, unchanged(&annotated)), (&bare, unchanged(&bare))]
     {
-        let (ctx, asked) = context(move |line, body| match line.split(' ').next() {
-            Some("PATCH") => answer.clone(),
+        let (ctx, requests) = context(move |line, body| match line.split(' ').next() {
+            Some("PATCH") => respond.clone(),
             Some("PUT") => {
                 let mut written = body.clone();
                 written["metadata"]["resourceVersion"] = json!("2");
@@ -204,10 +206,10 @@ async fn refused_metadata_change_does_not_block_runs() {
             }
             _ => refusal(404, ""),
         });
-        let (_, events) = passes(ctx, &asked, &running(metadata)).await;
+        let (_, events) = passes(ctx, &requests, &running(metadata)).await;
         assert_eq!(events.iter().filter(|event| event.contains("WriteRefused")).count(), 1, "{events:?}");
         assert!(!events.iter().any(|event| event.contains("DecisionIgnored")), "{events:?}");
-        let writes: Vec<String> = asked.lock().iter().map(|(line, _)| line.clone()).filter(|line| !line.starts_with("POST")).collect();
+        let writes: Vec<String> = requests.lock().iter().map(|(line, _)| line.clone()).filter(|line| !line.starts_with("POST")).collect();
         assert_eq!(writes, ["PATCH modelrefreshes/r-0", "PUT modelrefreshes/r-0/status"], "the status is still written");
     }
 }
@@ -228,28 +230,29 @@ async fn terminating_namespace_releases_undecodable_resource() {
         ("gone", refusal(404, "not found"), "2026-01-01T00:00:00Z", true),
         ("not ending", there, "2026-01-01T00:00:00Z", false),
     ] {
-        let (ctx, asked) = context(move |line, _| if line.starts_with("GET") { namespace.clone() } else { (200, json!({"metadata": {}})) });
+        let (ctx, requests) =
+            context(move |line, _| if line.starts_with("GET") { namespace.clone() } else { (200, json!({"metadata": {}})) });
         let mut object = serde_json::to_value(held(deleted)).unwrap();
         object["status"]["run"]["state"] = json!(7);
-        let cached: Watched = serde_json::from_value(object).unwrap();
+        let cached: CachedResource = serde_json::from_value(object).unwrap();
         let action = reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::new(ctx)).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let asked = asked.lock();
-        assert_eq!(asked.iter().any(|(line, _)| line.starts_with("PATCH")), released, "{name}");
+        let requests = requests.lock();
+        assert_eq!(requests.iter().any(|(line, _)| line.starts_with("PATCH")), released, "{name}");
         assert_eq!(action == Action::await_change(), released, "{name}");
-        let told = asked.iter().any(|(line, body)| line.contains("/default/") && body["reason"] == "Released");
-        assert_eq!(told, released, "{name}");
+        let is_reported = requests.iter().any(|(line, body)| line.contains("/default/") && body["reason"] == "Released");
+        assert_eq!(is_reported, released, "{name}");
     }
 }
 
 #[tokio::test]
 async fn resource_in_deleted_namespace_is_released() {
     let resource = running(&json!({"finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}));
-    let (ctx, asked) = context(move |line, _| match line.split(' ').next() {
+    let (ctx, requests) = context(move |line, _| match line.split(' ').next() {
         Some("GET") => refusal(404, "not found"),
         _ => (200, serde_json::to_value(running(&json!({"finalizers": []}))).unwrap()),
     });
-    let cached = Arc::new(Watched::of(&resource).unwrap());
+    let cached = Arc::new(CachedResource::of(&resource).unwrap());
     reconcile(Kind::ModelRefresh, cached, Arc::new(ctx)).await;
-    assert!(asked.lock().iter().any(|(line, body)| line.starts_with("PATCH") && body["metadata"]["finalizers"] == json!([])));
+    assert!(requests.lock().iter().any(|(line, body)| line.starts_with("PATCH") && body["metadata"]["finalizers"] == json!([])));
 }

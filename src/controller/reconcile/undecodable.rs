@@ -11,49 +11,51 @@ use super::action::Action;
 use super::context::Context;
 use super::namespaces;
 use crate::api::{self, Kind, Reason, ResourceKey};
-use crate::controller::cluster::resource_api::{CALL, finalizers_of};
-use crate::controller::cluster::timeout::{CallError, bounded};
-use crate::controller::store::cached::Watched;
+use crate::controller::cluster::resource_api::{REQUEST_TIMEOUT, finalizers_of};
+use crate::controller::cluster::timeout::{ApiError, with_timeout};
+use crate::controller::store::cached::CachedResource;
 use crate::engine::{Event, namespace_time_left};
 
 /// How often the namespace of a resource that is being deleted is polled: the deletion of the namespace does not change the resource.
-const LOOK: Duration = Duration::from_mins(1);
+const NAMESPACE_RECHECK: Duration = Duration::from_mins(1);
 
 /// Reports why the resource cannot be decoded. Removes its finalizer if the resource is being deleted and a user requests the release, or
 /// if its namespace is being deleted and the wait has reached its limit.
-pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &str) -> Action {
+pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, error: &str) -> Action {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let uid = cached.uid().unwrap_or_default();
     // Its position in the queue cannot be read any more.
-    ctx.store.wake(ctx.store.queue.lock().remove(&uid));
+    ctx.store.requeue(ctx.store.queue.lock().remove(&uid));
     let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Event { reason, message });
     let held = cached.meta().deletion_timestamp.as_ref().filter(|_| api::has_finalizer(cached.meta()));
-    let asked = held.is_some() && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true");
-    let patience = match held {
-        Some(since) if !asked && namespaces::is_ending(ctx, &namespace, &uid).await => Some(namespace_time_left(since.0, Timestamp::now())),
+    let release_requested = held.is_some() && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true");
+    let time_left = match held {
+        Some(since) if !release_requested && namespaces::is_terminating(ctx, &namespace, &uid).await => {
+            Some(namespace_time_left(since.0, Timestamp::now()))
+        }
         _ => None,
     };
-    if !asked && patience.is_none_or(|left| !left.is_zero()) {
+    if !release_requested && time_left.is_none_or(|left| !left.is_zero()) {
         let message = format!(
             "failed to decode the resource, so the operator ignores it ({error}): correct it, or delete it with the annotation {}: \"true\"",
             api::RELEASE
         );
-        if ctx.store.memory.is_news(&uid, &message) {
+        if ctx.store.local_states.should_report(&uid, &message) {
             tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; ignoring it");
             publish(Reason::Undecodable, message);
         }
-        return held.map_or_else(Action::await_change, |_| Action::requeue(patience.unwrap_or(LOOK)));
+        return held.map_or_else(Action::await_change, |_| Action::requeue(time_left.unwrap_or(NAMESPACE_RECHECK)));
     }
     match release(ctx, kind, cached).await {
         Ok(()) => {
             let what = cached.operation().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
-            let why = if asked {
+            let why = if release_requested {
                 format!("released by the annotation {}", api::RELEASE)
             } else {
                 "the namespace is being deleted, which waits for at most two minutes".to_owned()
             };
             let message = format!("{what} may still be running: {why}, and the status cannot be decoded");
-            if patience.is_some() {
+            if time_left.is_some() {
                 let notice = Event { reason: Reason::Released, message: message.clone() };
                 ctx.events.publish_of_namespace(&ResourceKey { kind, namespace, name }, &notice);
             }
@@ -61,7 +63,7 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
             Action::await_change()
         }
         Err(error) => {
-            let pause = ctx.store.memory.failed(&uid);
+            let pause = ctx.store.local_states.record_failure(&uid);
             let retry_in_seconds = pause.as_secs_f64();
             tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in_seconds, "failed to release a resource");
             Action::requeue(pause)
@@ -69,15 +71,15 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
     }
 }
 
-async fn release(ctx: &Context, kind: Kind, cached: &Watched) -> Result<(), CallError> {
+async fn release(ctx: &Context, kind: Kind, cached: &CachedResource) -> Result<(), ApiError> {
     let namespace = cached.namespace().unwrap_or_default();
-    let resources: Api<Watched> = Api::namespaced_with(ctx.client.clone(), &namespace, &kind);
+    let resources: Api<CachedResource> = Api::namespaced_with(ctx.client.clone(), &namespace, &kind);
     let meta = cached.meta();
-    let finalizers = bounded(CALL, finalizers_of(&resources, meta)).await?;
+    let finalizers = with_timeout(REQUEST_TIMEOUT, finalizers_of(&resources, meta)).await?;
     let finalizers: Vec<String> = finalizers.into_iter().filter(|name| name != api::FINALIZER).collect();
     let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers, "resourceVersion": meta.resource_version, "uid": meta.uid}}));
-    let _place = ctx.places.take(&namespace).await;
-    match bounded(CALL, resources.patch(&cached.name_any(), &PatchParams::default(), &patch)).await {
+    let _permit = ctx.request_limiter.acquire(&namespace).await;
+    match with_timeout(REQUEST_TIMEOUT, resources.patch(&cached.name_any(), &PatchParams::default(), &patch)).await {
         Err(error) if !error.is_not_found() => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
@@ -126,7 +128,7 @@ mod tests {
         });
         let mut ctx = context(0);
         ctx.client = Client::new(service, "ops");
-        let cached: Watched = serde_json::from_value(object).unwrap();
+        let cached: CachedResource = serde_json::from_value(object).unwrap();
         assert!(cached.object(Kind::ModelRefresh).is_err());
         assert_eq!(cached.operation().as_deref(), Some("op-1"));
         reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::new(ctx)).await;

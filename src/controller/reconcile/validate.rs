@@ -7,47 +7,48 @@ use kube::ResourceExt;
 use super::target::Target;
 use crate::api::{Credentials, Model, ModelResource, Reason, RefreshParameters};
 use crate::azure::cloud::Cloud;
-use crate::controller::credentials::Identities;
+use crate::controller::credentials::CredentialResolver;
 use crate::engine::{Blocker, Remedy};
 
 /// The fault of the resource's own spec.
-pub(crate) fn of_spec(resource: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Blocker> {
-    let wrong = resource.model().and_then(|model| of_model(model, cloud)).or_else(|| of_parameters(resource));
-    let wrong = wrong.map(|(reason, message)| Blocker { reason, message: format!("spec.{message}"), remedy: Remedy::SpecChange });
+pub(crate) fn of_spec(resource: &ModelResource, cloud: &Cloud, resolver: &CredentialResolver) -> Option<Blocker> {
+    let error = resource.model().and_then(|model| of_model(model, cloud)).or_else(|| of_parameters(resource));
+    let error = error.map(|(reason, message)| Blocker { reason, message: format!("spec.{message}"), remedy: Remedy::SpecChange });
     // A resource without a model also uses the credentials of its upstream.
-    wrong.or_else(|| resource.model().and_then(|_| of_credentials(resource, resource.credentials(), identities)))
+    error.or_else(|| resource.model().and_then(|_| of_credentials(resource, resource.credentials(), resolver)))
 }
 
 /// The fault of an upstream whose model and credentials the resource uses.
-pub(crate) fn of_followed(followed: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Blocker> {
-    let wrong = followed.model().and_then(|model| of_model(model, cloud)).map(|(reason, message)| (reason, format!("spec.{message}")));
-    let forbidden = || of_credentials(followed, followed.credentials(), identities).map(|blocker| (blocker.reason, blocker.message));
-    let (reason, message) = wrong.or_else(forbidden)?;
-    let message = format!("ModelRefresh {}, whose model this resource uses: {message}", followed.name_any());
-    // A correction of its spec triggers a reconciliation of the follower.
+pub(crate) fn of_upstream(upstream: &ModelResource, cloud: &Cloud, resolver: &CredentialResolver) -> Option<Blocker> {
+    let error = upstream.model().and_then(|model| of_model(model, cloud)).map(|(reason, message)| (reason, format!("spec.{message}")));
+    let forbidden = || of_credentials(upstream, upstream.credentials(), resolver).map(|blocker| (blocker.reason, blocker.message));
+    let (reason, message) = error.or_else(forbidden)?;
+    let message = format!("ModelRefresh {}, whose model this resource uses: {message}", upstream.name_any());
+    // A correction of its spec triggers a reconciliation of the dependent.
     Some(Blocker { reason, message, remedy: Remedy::ClusterChange })
 }
 
 /// The reason of a fault, and its message, which starts with the field below `spec`.
-type Wrong = (Reason, String);
+type SpecError = (Reason, String);
 
-fn of_model(model: &Model, cloud: &Cloud) -> Option<Wrong> {
+fn of_model(model: &Model, cloud: &Cloud) -> Option<SpecError> {
     Target::of(model, cloud).err()
 }
 
 /// Admission checks lists of up to 200 objects. For longer lists, the rule would exceed the cost limit of the API server.
-fn of_parameters(resource: &ModelResource) -> Option<Wrong> {
+fn of_parameters(resource: &ModelResource) -> Option<SpecError> {
     let RefreshParameters { objects, .. } = match resource {
         ModelResource::ModelRefresh(refresh) => refresh.spec.refresh.as_ref()?,
         ModelResource::ModelSync(_) => return None,
     };
-    let mut named = HashSet::new();
-    let twice = objects.iter().find(|object| !named.insert(*object))?;
-    let partition = twice.partition.as_ref().map(|partition| format!(", partition {partition}")).unwrap_or_default();
-    let message = format!("refresh.objects: must contain each table or partition once; table {}{partition} is listed twice", twice.table);
+    let mut seen = HashSet::new();
+    let duplicate = objects.iter().find(|object| !seen.insert(*object))?;
+    let partition = duplicate.partition.as_ref().map(|partition| format!(", partition {partition}")).unwrap_or_default();
+    let message =
+        format!("refresh.objects: must contain each table or partition once; table {}{partition} is listed twice", duplicate.table);
     Some((Reason::InvalidSpec, message))
 }
 
-fn of_credentials(resource: &ModelResource, credentials: Option<&Credentials>, identities: &Identities) -> Option<Blocker> {
-    identities.forbidden(&resource.namespace().unwrap_or_default(), credentials)
+fn of_credentials(resource: &ModelResource, credentials: Option<&Credentials>, resolver: &CredentialResolver) -> Option<Blocker> {
+    resolver.forbidden(&resource.namespace().unwrap_or_default(), credentials)
 }

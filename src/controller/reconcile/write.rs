@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::report::Report;
 use crate::api::ModelResource;
-use crate::controller::cluster::timeout::CallError;
+use crate::controller::cluster::timeout::ApiError;
 use crate::engine::reconcile::{Rejection, Response};
 use crate::telemetry::labels::Write;
 
@@ -16,7 +16,7 @@ pub(super) async fn fenced<T>(
     report: &mut Report<'_>,
     what: Write,
     view: &View,
-    write: impl Future<Output = Result<T, CallError>>,
+    write: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, Response<View>> {
     if !report.ctx.lease.holds() {
         return Err(Response::Rejected(Rejection::NotLeader));
@@ -31,11 +31,11 @@ pub(super) async fn fenced<T>(
 }
 
 /// Keeps the object that a write returned, and returns the response for the machine.
-pub(super) fn left(ctx: &Context, written: Result<View, Response<View>>) -> Response<View> {
+pub(super) fn write_response(ctx: &Context, written: Result<View, Response<View>>) -> Response<View> {
     written.map_or_else(
         |failed| failed,
         |view| {
-            ctx.store.keep_latest(&view);
+            ctx.store.record_write(&view);
             Response::Written(view)
         },
     )

@@ -14,7 +14,7 @@ use crate::api::{Kind, Metadata, ModelResource};
 /// A resource in the cache. Its spec and status are kept as JSON, whether they can be decoded or not. JSON takes a third of the memory of
 /// the decoded form.
 #[derive(Clone, Debug)]
-pub(crate) struct Watched {
+pub(crate) struct CachedResource {
     metadata: ObjectMeta,
     /// `{"spec": …, "status": …}`
     body: Arc<[u8]>,
@@ -26,7 +26,7 @@ thread_local! {
     pub(crate) static DECODED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-impl Watched {
+impl CachedResource {
     /// Encodes a resource for the cache.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Watched {
     }
 }
 
-impl<'de> Deserialize<'de> for Watched {
+impl<'de> Deserialize<'de> for CachedResource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize, Serialize)]
         struct Whole {
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Watched {
     }
 }
 
-impl kube::Resource for Watched {
+impl kube::Resource for CachedResource {
     type DynamicType = Kind;
     type Scope = <ModelResource as kube::Resource>::Scope;
 
@@ -127,22 +127,22 @@ mod tests {
     #[test]
     fn unread_fields_are_omitted() {
         let spec = serde_json::json!({"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}});
-        let watched: Watched = serde_json::from_value(object(&spec)).unwrap();
-        let metadata = watched.meta();
+        let cached: CachedResource = serde_json::from_value(object(&spec)).unwrap();
+        let metadata = cached.meta();
         assert_eq!(metadata.managed_fields, None);
         let annotations = metadata.annotations.clone().unwrap();
         assert_eq!(annotations["tabular-operator.dev/adopt"], "op-1");
         assert!(annotations["tabular-operator.dev/run-requested-at"].starts_with("sha256:"));
         assert_eq!(annotations.len(), 2);
-        let object = watched.object(Kind::ModelRefresh).unwrap();
+        let object = cached.object(Kind::ModelRefresh).unwrap();
         assert_eq!(object.model().unwrap().display(), "s/d");
         assert_eq!(object.meta(), metadata);
     }
 
     #[test]
     fn undecodable_resource_keeps_its_name() {
-        let watched: Watched = serde_json::from_value(object(&serde_json::json!({"model": 5}))).unwrap();
-        assert_eq!(watched.meta().name.as_deref(), Some("a"));
-        assert!(watched.object(Kind::ModelRefresh).unwrap_err().contains("invalid type"));
+        let cached: CachedResource = serde_json::from_value(object(&serde_json::json!({"model": 5}))).unwrap();
+        assert_eq!(cached.meta().name.as_deref(), Some("a"));
+        assert!(cached.object(Kind::ModelRefresh).unwrap_err().contains("invalid type"));
     }
 }

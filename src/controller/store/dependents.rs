@@ -1,6 +1,6 @@
-//! An index of `trigger.afterRefresh`. It finds the followers of a changed refresh without a search of all resources, and detects cycles.
+//! An index of `trigger.afterRefresh`. It finds the dependents of a changed refresh without a search of all resources, and detects cycles.
 //!
-//! A reconciliation records the upstream of its resource before it reads the upstream from the cache. The watch finds the followers
+//! A reconciliation records the upstream of its resource before it reads the upstream from the cache. The watch finds the dependents
 //! after the cache shows a change. So either the reconciliation observes the change, or another reconciliation follows.
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,127 +10,127 @@ use parking_lot::Mutex;
 use crate::api::{Kind, ResourceKey};
 
 /// The maximum number of names of a cycle in a message.
-const SAID: usize = 8;
+const MAX_NAMES: usize = 8;
 
-/// A hash of everything in an upstream that is relevant to its followers. `None` if the upstream does not exist.
-pub(crate) type Sight = Option<u64>;
+/// A hash of everything in an upstream that is relevant to its dependents. `None` if the upstream does not exist.
+pub(crate) type Fingerprint = Option<u64>;
 
-/// The index of followers.
+/// The index of dependents.
 #[derive(Debug, Default)]
-pub(crate) struct Followers {
+pub(crate) struct DependencyIndex {
     known: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The upstream of each follower.
-    follows: HashMap<ResourceKey, ResourceKey>,
+    /// The upstream of each dependent.
+    upstream_of: HashMap<ResourceKey, ResourceKey>,
     /// Each upstream, whether it exists or not.
-    followed: HashMap<ResourceKey, Followed>,
+    upstreams: HashMap<ResourceKey, UpstreamEntry>,
 }
 
 #[derive(Debug, Default)]
-struct Followed {
-    by: BTreeSet<ResourceKey>,
-    /// The state that its followers were last notified of. `None` if they never were.
-    told: Option<Sight>,
+struct UpstreamEntry {
+    dependents: BTreeSet<ResourceKey>,
+    /// The state that its dependents were last notified of. `None` if they never were.
+    reported: Option<Fingerprint>,
 }
 
-impl Followers {
-    /// Records the upstream of a resource. If it has changed, returns all direct and indirect followers of the resource, because they may
+impl DependencyIndex {
+    /// Records the upstream of a resource. If it has changed, returns all direct and indirect dependents of the resource, because they may
     /// have become part of a cycle or left one.
-    pub(crate) fn note(&self, name: &ResourceKey, follows: Option<&str>) -> Vec<ResourceKey> {
-        let followed = follows.map(|follows| refresh(name, follows));
+    pub(crate) fn set_upstream(&self, name: &ResourceKey, upstream: Option<&str>) -> Vec<ResourceKey> {
+        let upstream = upstream.map(|name_of_upstream| refresh_key(name, name_of_upstream));
         let mut known = self.known.lock();
-        if known.follows.get(name) == followed.as_ref() {
+        if known.upstream_of.get(name) == upstream.as_ref() {
             return Vec::new();
         }
-        known.drop_edge(name);
-        if let Some(followed) = followed {
-            known.followed.entry(followed.clone()).or_default().by.insert(name.clone());
-            known.follows.insert(name.clone(), followed);
+        known.remove_edge(name);
+        if let Some(upstream) = upstream {
+            known.upstreams.entry(upstream.clone()).or_default().dependents.insert(name.clone());
+            known.upstream_of.insert(name.clone(), upstream);
         }
-        known.all_behind(name)
+        known.all_dependents(name)
     }
 
-    /// Records the state of a refresh, and returns its followers if it has changed.
-    pub(crate) fn tell(&self, name: &ResourceKey, sight: impl FnOnce() -> Sight) -> Vec<ResourceKey> {
-        if !self.known.lock().followed.contains_key(name) {
+    /// Records the state of a refresh, and returns its dependents if it has changed.
+    pub(crate) fn changed(&self, name: &ResourceKey, fingerprint: impl FnOnce() -> Fingerprint) -> Vec<ResourceKey> {
+        if !self.known.lock().upstreams.contains_key(name) {
             return Vec::new();
         }
-        let sight = Some(sight());
+        let fingerprint = Some(fingerprint());
         let mut known = self.known.lock();
-        match known.followed.get_mut(name) {
-            Some(followed) if followed.told != sight => {
-                followed.told = sight;
-                followed.by.iter().cloned().collect()
+        match known.upstreams.get_mut(name) {
+            Some(upstream) if upstream.reported != fingerprint => {
+                upstream.reported = fingerprint;
+                upstream.dependents.iter().cloned().collect()
             }
             Some(_) | None => Vec::new(),
         }
     }
 
     /// The upstreams in one namespace or in all.
-    pub(crate) fn followed_in(&self, namespace: Option<&str>) -> Vec<ResourceKey> {
+    pub(crate) fn upstreams_in(&self, namespace: Option<&str>) -> Vec<ResourceKey> {
         let known = self.known.lock();
-        known.followed.keys().filter(|name| namespace.is_none_or(|namespace| namespace == name.namespace)).cloned().collect()
+        known.upstreams.keys().filter(|name| namespace.is_none_or(|namespace| namespace == name.namespace)).cloned().collect()
     }
 
     /// The cycle that a resource is part of, as the names in it: `a → b → a`.
-    pub(crate) fn circle(&self, name: &ResourceKey) -> Option<String> {
+    pub(crate) fn cycle(&self, name: &ResourceKey) -> Option<String> {
         let known = self.known.lock();
         let mut path = vec![name];
-        let mut passed = BTreeSet::new();
+        let mut visited = BTreeSet::new();
         loop {
-            let next = known.follows.get(*path.last()?)?;
+            let next = known.upstream_of.get(*path.last()?)?;
             if next == name {
                 break;
             }
             // The resource leads to this cycle but is not part of it.
-            if !passed.insert(next) {
+            if !visited.insert(next) {
                 return None;
             }
             path.push(next);
         }
-        let mut said: Vec<&str> = path.iter().take(SAID).map(|name| name.name.as_str()).collect();
-        let more = path.len().saturating_sub(SAID);
+        let mut names: Vec<&str> = path.iter().take(MAX_NAMES).map(|name| name.name.as_str()).collect();
+        let more = path.len().saturating_sub(MAX_NAMES);
         let more = (more > 0).then(|| format!("{more} more"));
-        said.extend(more.as_deref());
-        said.push(&name.name);
-        Some(said.join(" → "))
+        names.extend(more.as_deref());
+        names.push(&name.name);
+        Some(names.join(" → "))
     }
 }
 
 impl Known {
-    fn drop_edge(&mut self, name: &ResourceKey) {
-        let Some(before) = self.follows.remove(name) else { return };
-        if let Some(followed) = self.followed.get_mut(&before) {
-            followed.by.remove(name);
-            if followed.by.is_empty() {
-                self.followed.remove(&before);
+    fn remove_edge(&mut self, name: &ResourceKey) {
+        let Some(before) = self.upstream_of.remove(name) else { return };
+        if let Some(upstream) = self.upstreams.get_mut(&before) {
+            upstream.dependents.remove(name);
+            if upstream.dependents.is_empty() {
+                self.upstreams.remove(&before);
             }
         }
     }
 
-    /// The direct and indirect followers of a resource.
-    fn all_behind(&self, name: &ResourceKey) -> Vec<ResourceKey> {
-        let mut behind = Vec::new();
-        let mut met = BTreeSet::from([name]);
+    /// The direct and indirect dependents of a resource.
+    fn all_dependents(&self, name: &ResourceKey) -> Vec<ResourceKey> {
+        let mut dependents = Vec::new();
+        let mut visited = BTreeSet::from([name]);
         let mut next = vec![name];
         while let Some(name) = next.pop() {
-            for follower in self.followed.get(name).iter().flat_map(|followed| &followed.by) {
-                if met.insert(follower) {
-                    behind.push(follower.clone());
-                    next.push(follower);
+            for dependent in self.upstreams.get(name).iter().flat_map(|upstream| &upstream.dependents) {
+                if visited.insert(dependent) {
+                    dependents.push(dependent.clone());
+                    next.push(dependent);
                 }
             }
         }
-        behind
+        dependents
     }
 }
 
-/// The key of the refresh with this name in the namespace of a follower.
-pub(crate) fn refresh(follower: &ResourceKey, name: &str) -> ResourceKey {
-    ResourceKey { kind: Kind::ModelRefresh, namespace: follower.namespace.clone(), name: name.to_owned() }
+/// The key of the refresh with this name in the namespace of a dependent.
+pub(crate) fn refresh_key(dependent: &ResourceKey, name: &str) -> ResourceKey {
+    ResourceKey { kind: Kind::ModelRefresh, namespace: dependent.namespace.clone(), name: name.to_owned() }
 }
 
 #[cfg(test)]
@@ -147,57 +147,57 @@ mod tests {
 
     #[test]
     fn followers_of_both_kinds_are_notified_of_changes() {
-        let followers = Followers::default();
-        assert_eq!(followers.tell(&name("a"), || panic!("nobody follows it")), []);
-        followers.note(&name("b"), Some("a"));
-        followers.note(&sync("a"), Some("a"));
+        let index = DependencyIndex::default();
+        assert_eq!(index.changed(&name("a"), || panic!("nobody follows it")), []);
+        index.set_upstream(&name("b"), Some("a"));
+        index.set_upstream(&sync("a"), Some("a"));
         let both = [name("b"), sync("a")];
-        // The state that new followers observed is unknown, so any state is a change, also a missing upstream.
-        assert_eq!(followers.tell(&name("a"), || None), both);
-        assert_eq!(followers.tell(&name("a"), || None), []);
-        assert_eq!(followers.tell(&name("a"), || Some(1)), both);
-        assert_eq!(followers.tell(&name("a"), || Some(1)), []);
-        assert_eq!(followers.tell(&name("a"), || Some(2)), both);
+        // The state that new dependents observed is unknown, so any state is a change, also a missing upstream.
+        assert_eq!(index.changed(&name("a"), || None), both);
+        assert_eq!(index.changed(&name("a"), || None), []);
+        assert_eq!(index.changed(&name("a"), || Some(1)), both);
+        assert_eq!(index.changed(&name("a"), || Some(1)), []);
+        assert_eq!(index.changed(&name("a"), || Some(2)), both);
         // The same name in another namespace or of another kind.
-        assert_eq!(followers.tell(&ResourceKey { namespace: "x".to_owned(), ..name("a") }, || Some(3)), []);
-        assert_eq!(followers.tell(&sync("a"), || Some(3)), []);
-        followers.note(&name("b"), None);
-        assert_eq!(followers.tell(&name("a"), || Some(3)), [sync("a")]);
-        followers.note(&sync("a"), Some("c"));
-        assert_eq!(followers.followed_in(None), [name("c")]);
-        assert_eq!(followers.followed_in(Some("x")), []);
-        assert_eq!(followers.followed_in(Some("bi")), [name("c")]);
+        assert_eq!(index.changed(&ResourceKey { namespace: "x".to_owned(), ..name("a") }, || Some(3)), []);
+        assert_eq!(index.changed(&sync("a"), || Some(3)), []);
+        index.set_upstream(&name("b"), None);
+        assert_eq!(index.changed(&name("a"), || Some(3)), [sync("a")]);
+        index.set_upstream(&sync("a"), Some("c"));
+        assert_eq!(index.upstreams_in(None), [name("c")]);
+        assert_eq!(index.upstreams_in(Some("x")), []);
+        assert_eq!(index.upstreams_in(Some("bi")), [name("c")]);
     }
 
     #[test]
     fn cycle_is_reported_only_to_its_members() {
-        let followers = Followers::default();
-        assert_eq!(followers.note(&sync("s"), Some("a")), []);
-        assert_eq!(followers.note(&name("a"), Some("b")), [sync("s")]);
-        assert_eq!(followers.note(&name("b"), Some("c")), [name("a"), sync("s")]);
-        assert_eq!(followers.circle(&name("a")), None);
-        let mut behind = followers.note(&name("c"), Some("a"));
-        behind.sort();
-        assert_eq!(behind, [name("a"), name("b"), sync("s")]);
-        assert_eq!(followers.circle(&name("a")).as_deref(), Some("a → b → c → a"));
-        assert_eq!(followers.circle(&name("c")).as_deref(), Some("c → a → b → c"));
-        assert_eq!(followers.circle(&sync("s")), None);
-        // A repeated record of the same upstream returns no followers.
-        assert_eq!(followers.note(&name("c"), Some("a")), []);
-        let mut behind = followers.note(&name("c"), None);
-        behind.sort();
-        assert_eq!(behind, [name("a"), name("b"), sync("s")]);
-        assert_eq!(followers.circle(&name("a")), None);
-        followers.note(&name("d"), Some("d"));
-        assert_eq!(followers.circle(&name("d")).as_deref(), Some("d → d"));
+        let index = DependencyIndex::default();
+        assert_eq!(index.set_upstream(&sync("s"), Some("a")), []);
+        assert_eq!(index.set_upstream(&name("a"), Some("b")), [sync("s")]);
+        assert_eq!(index.set_upstream(&name("b"), Some("c")), [name("a"), sync("s")]);
+        assert_eq!(index.cycle(&name("a")), None);
+        let mut dependents = index.set_upstream(&name("c"), Some("a"));
+        dependents.sort();
+        assert_eq!(dependents, [name("a"), name("b"), sync("s")]);
+        assert_eq!(index.cycle(&name("a")).as_deref(), Some("a → b → c → a"));
+        assert_eq!(index.cycle(&name("c")).as_deref(), Some("c → a → b → c"));
+        assert_eq!(index.cycle(&sync("s")), None);
+        // A repeated record of the same upstream returns no dependents.
+        assert_eq!(index.set_upstream(&name("c"), Some("a")), []);
+        let mut dependents = index.set_upstream(&name("c"), None);
+        dependents.sort();
+        assert_eq!(dependents, [name("a"), name("b"), sync("s")]);
+        assert_eq!(index.cycle(&name("a")), None);
+        index.set_upstream(&name("d"), Some("d"));
+        assert_eq!(index.cycle(&name("d")).as_deref(), Some("d → d"));
     }
 
     #[test]
     fn long_cycle_is_abbreviated() {
-        let followers = Followers::default();
+        let index = DependencyIndex::default();
         for number in 0..1000 {
-            followers.note(&name(&number.to_string()), Some(&((number + 1) % 1000).to_string()));
+            index.set_upstream(&name(&number.to_string()), Some(&((number + 1) % 1000).to_string()));
         }
-        assert_eq!(followers.circle(&name("0")).as_deref(), Some("0 → 1 → 2 → 3 → 4 → 5 → 6 → 7 → 992 more → 0"));
+        assert_eq!(index.cycle(&name("0")).as_deref(), Some("0 → 1 → 2 → 3 → 4 → 5 → 6 → 7 → 992 more → 0"));
     }
 }

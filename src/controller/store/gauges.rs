@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::api::{ConcurrencyPolicy, ConditionStatus, ConditionType, Kind, ModelResource, Reason, RunState, Status, Time, TriggerType};
 use crate::engine::was_replaced;
-use crate::telemetry::labels::Standing;
+use crate::telemetry::labels::ResourceStatus;
 use crate::telemetry::metrics::Metrics;
 
 /// A schedule counts as starved when it has replaced this many runs in a row.
@@ -19,7 +19,7 @@ const FEWEST_STARVED_RUNS: i32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     kind: Kind,
-    standing: Standing,
+    resource_status: ResourceStatus,
     active: Option<RunState>,
     starved: bool,
     unresolved: bool,
@@ -29,14 +29,14 @@ pub(crate) struct Facts {
 
 /// The counts of each kind, updated with each resource without iterating over all of them.
 #[derive(Debug, Default)]
-pub(crate) struct Census {
-    kinds: HashMap<Kind, Counts>,
+pub(crate) struct Gauges {
+    kinds: HashMap<Kind, Totals>,
 }
 
 /// The resources of one kind.
 #[derive(Debug, Default)]
-struct Counts {
-    standings: HashMap<Standing, usize>,
+struct Totals {
+    by_status: HashMap<ResourceStatus, usize>,
     active: HashMap<RunState, usize>,
     starved: usize,
     unresolved: usize,
@@ -52,7 +52,7 @@ impl Facts {
         let Some(resource) = resource else {
             return Self {
                 kind,
-                standing: Standing::Undecodable,
+                resource_status: ResourceStatus::Undecodable,
                 active: None,
                 starved: false,
                 unresolved: false,
@@ -62,18 +62,18 @@ impl Facts {
         };
         let blank = Status::default();
         let status = resource.status().unwrap_or(&blank);
-        let standing = standing(status);
+        let resource_status = resource_status(status);
         // The operator no longer owns the recorded run of a released resource.
         let status = if resource.is_released() { &blank } else { status };
         let active = active(status);
         // While a run is in progress, and while the resource is suspended, the next run is not due.
-        let due = status.next_schedule_time.filter(|_| active.is_none() && standing != Standing::Suspended);
+        let due = status.next_schedule_time.filter(|_| active.is_none() && resource_status != ResourceStatus::Suspended);
         let (starved, unresolved) = (is_starved(resource, status), is_unresolved(status));
-        Self { kind, standing, active, starved, unresolved, unsuccessful_since: unsuccessful_since(status), due }
+        Self { kind, resource_status, active, starved, unresolved, unsuccessful_since: unsuccessful_since(status), due }
     }
 }
 
-impl Census {
+impl Gauges {
     /// Replaces the facts of the resource with this uid, and publishes the changed counts.
     pub(crate) fn replace(&mut self, uid: &Arc<str>, before: Option<&Facts>, after: Option<&Facts>, metrics: &Metrics) {
         if before == after {
@@ -86,30 +86,30 @@ impl Census {
             self.kinds.entry(after.kind).or_default().add(uid, after);
         }
         for facts in before.into_iter().chain(after) {
-            let counts = self.kinds.entry(facts.kind).or_default();
-            let count = |counts: &HashMap<Standing, usize>| counts.get(&facts.standing).copied().unwrap_or_default();
-            metrics.set_resources(facts.kind, facts.standing, count(&counts.standings));
+            let totals = self.kinds.entry(facts.kind).or_default();
+            let count = |totals: &HashMap<ResourceStatus, usize>| totals.get(&facts.resource_status).copied().unwrap_or_default();
+            metrics.set_resources(facts.kind, facts.resource_status, count(&totals.by_status));
             if let Some(state) = facts.active {
-                metrics.set_active_runs(facts.kind, state, counts.active.get(&state).copied().unwrap_or_default());
+                metrics.set_active_runs(facts.kind, state, totals.active.get(&state).copied().unwrap_or_default());
             }
-            metrics.set_starved_schedules(facts.kind, counts.starved);
-            metrics.set_unresolved(facts.kind, counts.unresolved);
+            metrics.set_starved_schedules(facts.kind, totals.starved);
+            metrics.set_unresolved(facts.kind, totals.unresolved);
         }
     }
 
     /// Publishes the metrics that change with time alone.
     pub(crate) fn publish(&self, now: Timestamp, metrics: &Metrics) {
         for &kind in Kind::ALL {
-            let (unsuccessful, overdue) = self.kinds.get(&kind).map(|counts| counts.seconds(now)).unwrap_or_default();
+            let (unsuccessful, overdue) = self.kinds.get(&kind).map(|totals| totals.seconds(now)).unwrap_or_default();
             metrics.set_oldest_unsuccessful(kind, unsuccessful);
             metrics.set_schedule_overdue(kind, overdue);
         }
     }
 }
 
-impl Counts {
+impl Totals {
     fn add(&mut self, uid: &Arc<str>, facts: &Facts) {
-        *self.standings.entry(facts.standing).or_default() += 1;
+        *self.by_status.entry(facts.resource_status).or_default() += 1;
         if let Some(state) = facts.active {
             *self.active.entry(state).or_default() += 1;
         }
@@ -125,7 +125,7 @@ impl Counts {
                 *count = count.saturating_sub(1);
             }
         };
-        fewer(self.standings.get_mut(&facts.standing));
+        fewer(self.by_status.get_mut(&facts.resource_status));
         fewer(facts.active.and_then(|state| self.active.get_mut(&state)));
         self.starved = self.starved.saturating_sub(usize::from(facts.starved));
         self.unresolved = self.unresolved.saturating_sub(usize::from(facts.unresolved));
@@ -142,14 +142,14 @@ impl Counts {
     }
 }
 
-fn standing(status: &Status) -> Standing {
+fn resource_status(status: &Status) -> ResourceStatus {
     let of = |kind: ConditionType| status.conditions.iter().find(|condition| condition.r#type == kind);
-    let Some(ready) = of(ConditionType::Ready) else { return Standing::Reconciling };
+    let Some(ready) = of(ConditionType::Ready) else { return ResourceStatus::Reconciling };
     match ready.status {
-        ConditionStatus::True => Standing::Ready,
-        _ if of(ConditionType::Stalled).is_some() => Standing::Stalled,
-        ConditionStatus::False if ready.reason == Reason::Suspended.as_str() => Standing::Suspended,
-        ConditionStatus::False | ConditionStatus::Unknown | ConditionStatus::Newer(_) => Standing::Reconciling,
+        ConditionStatus::True => ResourceStatus::Ready,
+        _ if of(ConditionType::Stalled).is_some() => ResourceStatus::Stalled,
+        ConditionStatus::False if ready.reason == Reason::Suspended.as_str() => ResourceStatus::Suspended,
+        ConditionStatus::False | ConditionStatus::Unknown | ConditionStatus::Newer(_) => ResourceStatus::Reconciling,
     }
 }
 
@@ -212,17 +212,17 @@ mod tests {
         json!({"number": number, "trigger": {"type": "Schedule"}, "attempts": 1, "state": state, "endedTime": ended})
     }
 
-    fn counts(statuses: &[Value]) -> Counts {
-        let mut counts = Counts::default();
+    fn totals(statuses: &[Value]) -> Totals {
+        let mut totals = Totals::default();
         for (n, status) in statuses.iter().enumerate() {
-            counts.add(&n.to_string().into(), &Facts::of(Kind::ModelRefresh, Some(&resource(status))));
+            totals.add(&n.to_string().into(), &Facts::of(Kind::ModelRefresh, Some(&resource(status))));
         }
-        counts
+        totals
     }
 
     /// The two gauges at noon.
     fn seconds(statuses: &[Value]) -> (i64, i64) {
-        counts(statuses).seconds("2026-11-22T12:00:00Z".parse().unwrap())
+        totals(statuses).seconds("2026-11-22T12:00:00Z".parse().unwrap())
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
         let stalled = json!({"conditions": [condition("Stalled", "True", "SecretNotFound", "2026-11-22T11:59:00Z"),
             condition("Ready", "False", "SecretNotFound", "2026-11-22T11:59:00Z")]});
         assert_eq!(seconds(std::slice::from_ref(&stalled)).0, 60);
-        assert_eq!(counts(&[stalled]).standings, HashMap::from([(Standing::Stalled, 1)]));
+        assert_eq!(totals(&[stalled]).by_status, HashMap::from([(ResourceStatus::Stalled, 1)]));
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         let waits = json!({"nextScheduleTime": "2026-11-22T11:50:00Z", "conditions": [suspended]});
         let future = json!({"nextScheduleTime": "2026-11-22T13:00:00Z"});
         assert_eq!(seconds(&[waits.clone(), future.clone()]).1, 0);
-        assert_eq!(counts(&[waits, future]).standings, HashMap::from([(Standing::Suspended, 1), (Standing::Reconciling, 1)]));
+        assert_eq!(totals(&[waits, future]).by_status, HashMap::from([(ResourceStatus::Suspended, 1), (ResourceStatus::Reconciling, 1)]));
     }
 
     fn replaced(number: i32) -> Value {
@@ -334,30 +334,30 @@ mod tests {
         let [running, late] = [running, late].map(|status| Facts::of(Kind::ModelRefresh, Some(&resource(&status))));
         let starved = Facts::of(Kind::ModelRefresh, Some(&by_the_minute(&json!({}), &[3, 2, 1].map(replaced))));
         let unreadable = Facts::of(Kind::ModelRefresh, None);
-        let mut census = Census::default();
+        let mut gauges = Gauges::default();
         let mut before = None;
-        let text = |census: &Census| {
-            census.publish("2026-11-22T12:00:00Z".parse().unwrap(), &metrics);
+        let text = |gauges: &Gauges| {
+            gauges.publish("2026-11-22T12:00:00Z".parse().unwrap(), &metrics);
             metrics.encode().unwrap()
         };
-        let shows =
+        let assert_gauge =
             |text: &str, name: &str, value: i64| assert!(text.contains(&format!("tabular_operator_{name} {value}\n")), "{name}: {text}");
-        for (after, counts) in [
+        for (after, totals) in [
             (Some(running), [1, 1, 0, 0, 0, 0]),
             (Some(late), [0, 0, 18_000, 600, 0, 0]),
             (Some(starved), [0, 0, 0, 0, 0, 1]),
             (Some(unreadable), [0, 0, 0, 0, 1, 0]),
             (None, [0; 6]),
         ] {
-            census.replace(&uid, before.as_ref(), after.as_ref(), &metrics);
+            gauges.replace(&uid, before.as_ref(), after.as_ref(), &metrics);
             before = after;
-            let text = text(&census);
-            shows(&text, r#"active_runs{kind="ModelRefresh",state="Submitting"}"#, counts[0]);
-            shows(&text, r#"unresolved_submissions{kind="ModelRefresh"}"#, counts[1]);
-            shows(&text, r#"oldest_unsuccessful_seconds{kind="ModelRefresh"}"#, counts[2]);
-            shows(&text, r#"schedule_overdue_seconds{kind="ModelRefresh"}"#, counts[3]);
-            shows(&text, r#"resources{kind="ModelRefresh",standing="undecodable"}"#, counts[4]);
-            shows(&text, r#"starved_schedules{kind="ModelRefresh"}"#, counts[5]);
+            let text = text(&gauges);
+            assert_gauge(&text, r#"active_runs{kind="ModelRefresh",state="Submitting"}"#, totals[0]);
+            assert_gauge(&text, r#"unresolved_submissions{kind="ModelRefresh"}"#, totals[1]);
+            assert_gauge(&text, r#"oldest_unsuccessful_seconds{kind="ModelRefresh"}"#, totals[2]);
+            assert_gauge(&text, r#"schedule_overdue_seconds{kind="ModelRefresh"}"#, totals[3]);
+            assert_gauge(&text, r#"resources{kind="ModelRefresh",standing="undecodable"}"#, totals[4]);
+            assert_gauge(&text, r#"starved_schedules{kind="ModelRefresh"}"#, totals[5]);
         }
     }
 }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
-use super::gauges::{Census, Facts};
+use super::gauges::{Facts, Gauges};
 use super::local_state::version_of;
 use super::scope::WatchScope;
 use crate::api::ModelResource;
@@ -28,7 +28,7 @@ pub(crate) struct Index {
 struct Known {
     /// By uid.
     entries: HashMap<Arc<str>, Entry>,
-    census: Census,
+    gauges: Gauges,
     claims: Claims,
 }
 
@@ -37,19 +37,19 @@ struct Known {
 struct Entry {
     version: Option<String>,
     /// The watch that shows it.
-    of: Arc<WatchScope>,
+    scope: Arc<WatchScope>,
     facts: Facts,
 }
 
 /// What an observation of a resource shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sight {
+pub(crate) enum VersionChange {
     /// The resource was unknown.
     First,
     /// The resource changed.
     Changed,
     /// This version is known: the operator wrote it.
-    Known,
+    Unchanged,
 }
 
 impl Index {
@@ -58,24 +58,24 @@ impl Index {
     }
 
     /// Compares what the watch shows of a resource with the known version.
-    pub(crate) fn sight(&self, metadata: &ObjectMeta) -> Sight {
+    pub(crate) fn compare(&self, metadata: &ObjectMeta) -> VersionChange {
         let known = self.known.lock();
         match metadata.uid.as_deref().and_then(|uid| known.entries.get(uid)) {
-            None => Sight::First,
-            Some(entry) if entry.version == metadata.resource_version => Sight::Known,
-            Some(_) => Sight::Changed,
+            None => VersionChange::First,
+            Some(entry) if entry.version == metadata.resource_version => VersionChange::Unchanged,
+            Some(_) => VersionChange::Changed,
         }
     }
 
     /// Records what the watch shows of a resource. `None` is one that cannot be decoded; its claims stay unchanged.
-    pub(crate) fn shown(&self, of: &Arc<WatchScope>, metadata: &ObjectMeta, object: Option<&ModelResource>) {
+    pub(crate) fn observed(&self, scope: &Arc<WatchScope>, metadata: &ObjectMeta, object: Option<&ModelResource>) {
         let Some(uid) = metadata.uid.as_deref() else { return };
-        let entry = Entry { version: metadata.resource_version.clone(), of: Arc::clone(of), facts: Facts::of(of.kind, object) };
+        let entry = Entry { version: metadata.resource_version.clone(), scope: Arc::clone(scope), facts: Facts::of(scope.kind, object) };
         self.known.lock().replace(&Arc::from(uid), entry, object, &self.metrics);
     }
 
     /// Records what a write of the operator or a read from the API server returned for a known resource.
-    pub(crate) fn wrote(&self, object: &ModelResource) {
+    pub(crate) fn written(&self, object: &ModelResource) {
         let (metadata, mut known) = (object.meta(), self.known.lock());
         let Some((uid, entry)) = metadata.uid.as_deref().and_then(|uid| known.entries.get_key_value(uid)) else { return };
         // The watch may have shown a later one meanwhile.
@@ -83,25 +83,28 @@ impl Index {
             return;
         }
         let uid = Arc::clone(uid);
-        let entry =
-            Entry { version: metadata.resource_version.clone(), of: Arc::clone(&entry.of), facts: Facts::of(object.kind(), Some(object)) };
+        let entry = Entry {
+            version: metadata.resource_version.clone(),
+            scope: Arc::clone(&entry.scope),
+            facts: Facts::of(object.kind(), Some(object)),
+        };
         known.replace(&uid, entry, Some(object), &self.metrics);
     }
 
     /// Removes a resource that no longer exists.
-    pub(crate) fn gone(&self, uid: &str) {
+    pub(crate) fn remove(&self, uid: &str) {
         self.known.lock().remove(&Arc::from(uid), &self.metrics);
     }
 
     /// The known uids of one watch that are not among `shown`.
-    pub(crate) fn missing(&self, of: &WatchScope, shown: &HashSet<&str>) -> Vec<Arc<str>> {
+    pub(crate) fn missing(&self, scope: &WatchScope, shown: &HashSet<&str>) -> Vec<Arc<str>> {
         let known = self.known.lock();
-        let of_watch = known.entries.iter().filter(|(_, entry)| *entry.of == *of);
+        let of_watch = known.entries.iter().filter(|(_, entry)| *entry.scope == *scope);
         of_watch.map(|(uid, _)| uid).filter(|uid| !shown.contains(&***uid)).cloned().collect()
     }
 
     /// Keeps the operations of a resource claimed that is being deleted or was deleted.
-    pub(crate) fn departs(&self, object: &ModelResource) {
+    pub(crate) fn retain_claims(&self, object: &ModelResource) {
         if let Some(uid) = object.uid() {
             self.known.lock().claims.keep_removed(&Arc::from(uid), record(object));
         }
@@ -125,7 +128,7 @@ impl Index {
 
     /// Publishes the metrics that change with time alone.
     pub(crate) fn publish(&self, now: Timestamp) {
-        self.known.lock().census.publish(now, &self.metrics);
+        self.known.lock().gauges.publish(now, &self.metrics);
     }
 }
 
@@ -133,7 +136,7 @@ impl Known {
     fn replace(&mut self, uid: &Arc<str>, entry: Entry, object: Option<&ModelResource>, metrics: &Metrics) {
         let facts = entry.facts;
         let before = self.entries.insert(Arc::clone(uid), entry);
-        self.census.replace(uid, before.as_ref().map(|before| &before.facts), Some(&facts), metrics);
+        self.gauges.replace(uid, before.as_ref().map(|before| &before.facts), Some(&facts), metrics);
         if let Some(object) = object {
             self.claims.update(uid, record(object), object.is_released());
         }
@@ -141,7 +144,7 @@ impl Known {
 
     fn remove(&mut self, uid: &Arc<str>, metrics: &Metrics) {
         if let Some(before) = self.entries.remove(uid) {
-            self.census.replace(uid, Some(&before.facts), None, metrics);
+            self.gauges.replace(uid, Some(&before.facts), None, metrics);
         }
         self.claims.on_deleted(uid);
     }

@@ -15,18 +15,18 @@ use crate::operation::Submission;
 
 /// The memory of all resources, by uid.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct LocalStates {
     /// Boxed, because a growing table is half empty and temporarily exists twice.
-    of: Mutex<HashMap<String, Box<Remembered>>>,
+    states: Mutex<HashMap<String, Box<LocalState>>>,
 }
 
 /// The state of one resource.
 #[derive(Clone, Debug, Default)]
-pub struct Remembered {
+pub struct LocalState {
     /// The state that a reconciliation keeps for the next one.
     pub transient: Transient,
     /// The object that the last write returned, until the watch shows it: the cache lags behind writes.
-    latest: Option<Arc<ModelResource>>,
+    last_write: Option<Arc<ModelResource>>,
     /// The last reported refusal of a write, and when it was reported.
     denial: Option<(String, Instant)>,
     /// The credentials in the spec for which an identity was last found.
@@ -34,44 +34,44 @@ pub struct Remembered {
 }
 
 /// The interval after which the same refusal is reported again. The API server deletes events after an hour.
-const TOLD: Duration = Duration::from_mins(45);
+const REPORT_INTERVAL: Duration = Duration::from_mins(45);
 
-impl Memory {
+impl LocalStates {
     /// The state with which a reconciliation of the resource starts.
     #[must_use]
     pub fn transient(&self, uid: &str) -> Transient {
-        self.of.lock().get(uid).map(|remembered| remembered.transient.clone()).unwrap_or_default()
+        self.states.lock().get(uid).map(|state| state.transient.clone()).unwrap_or_default()
     }
 
     /// Keeps the state for the next reconciliation.
-    pub fn keep(&self, uid: &str, transient: Transient) {
-        self.of.lock().entry(uid.to_owned()).or_default().transient = transient;
+    pub fn set_transient(&self, uid: &str, transient: Transient) {
+        self.states.lock().entry(uid.to_owned()).or_default().transient = transient;
     }
 
     /// Keeps the credentials for which an identity was found.
-    pub(crate) fn used(&self, uid: &str, credentials: &Credentials) {
-        let mut of = self.of.lock();
-        let remembered = of.entry(uid.to_owned()).or_default();
-        if remembered.credentials.as_deref() != Some(credentials) {
-            remembered.credentials = Some(Box::new(credentials.clone()));
+    pub(crate) fn record_credentials(&self, uid: &str, credentials: &Credentials) {
+        let mut states = self.states.lock();
+        let state = states.entry(uid.to_owned()).or_default();
+        if state.credentials.as_deref() != Some(credentials) {
+            state.credentials = Some(Box::new(credentials.clone()));
         }
     }
 
     /// The credentials for which an identity was last found.
-    pub(crate) fn last_used(&self, uid: &str) -> Option<Credentials> {
-        self.of.lock().get(uid)?.credentials.as_deref().cloned()
+    pub(crate) fn last_credentials(&self, uid: &str) -> Option<Credentials> {
+        self.states.lock().get(uid)?.credentials.as_deref().cloned()
     }
 
     /// The newer of the cached object and the one that the last write returned.
     #[must_use]
     pub fn newest(&self, cached: &Arc<ModelResource>) -> Arc<ModelResource> {
         let Some(uid) = cached.uid() else { return Arc::clone(cached) };
-        let mut of = self.of.lock();
-        let Some(remembered) = of.get_mut(&uid) else { return Arc::clone(cached) };
-        match &remembered.latest {
-            Some(latest) if latest.version() > cached.version() => Arc::clone(latest),
+        let mut states = self.states.lock();
+        let Some(state) = states.get_mut(&uid) else { return Arc::clone(cached) };
+        match &state.last_write {
+            Some(last_write) if last_write.version() > cached.version() => Arc::clone(last_write),
             Some(_) | None => {
-                remembered.latest = None;
+                state.last_write = None;
                 Arc::clone(cached)
             }
         }
@@ -80,84 +80,84 @@ impl Memory {
     /// The object that the last write returned, if the cache does not show it yet.
     #[must_use]
     pub fn newer_than(&self, cached: &ObjectMeta) -> Option<Arc<ModelResource>> {
-        let of = self.of.lock();
-        let latest = of.get(cached.uid.as_deref()?)?.latest.as_ref()?;
-        (latest.version() > version_of(cached.resource_version.as_deref())).then(|| Arc::clone(latest))
+        let states = self.states.lock();
+        let last_write = states.get(cached.uid.as_deref()?)?.last_write.as_ref()?;
+        (last_write.version() > version_of(cached.resource_version.as_deref())).then(|| Arc::clone(last_write))
     }
 
     /// Keeps the object that a write or a read from the API server returned.
-    pub fn keep_latest(&self, object: &Arc<ModelResource>) {
+    pub fn record_write(&self, object: &Arc<ModelResource>) {
         if let Some(uid) = object.uid() {
-            self.of.lock().entry(uid).or_default().latest = Some(Arc::clone(object));
+            self.states.lock().entry(uid).or_default().last_write = Some(Arc::clone(object));
         }
     }
 
     /// Discards the object of the last write once the watch shows that version or a later one.
-    pub fn shown(&self, metadata: &ObjectMeta) {
+    pub fn observed(&self, metadata: &ObjectMeta) {
         let Some(uid) = metadata.uid.as_deref() else { return };
-        if let Some(remembered) = self.of.lock().get_mut(uid)
-            && remembered.latest.as_ref().is_some_and(|latest| version_of(metadata.resource_version.as_deref()) >= latest.version())
+        if let Some(state) = self.states.lock().get_mut(uid)
+            && state.last_write.as_ref().is_some_and(|last_write| version_of(metadata.resource_version.as_deref()) >= last_write.version())
         {
-            remembered.latest = None;
+            state.last_write = None;
         }
     }
 
     /// The submission that the service accepted for the intent in `status`, while the id of its operation is not recorded.
     #[must_use]
     pub fn accepted(&self, uid: &str, status: &Status) -> Option<AcceptedSubmission> {
-        self.of.lock().get(uid)?.transient.accepted_for(status).cloned()
+        self.states.lock().get(uid)?.transient.accepted_for(status).cloned()
     }
 
     /// Keeps an accepted submission before the reconciliation ends, because the watch may show meanwhile that the resource was deleted.
-    pub fn accept(&self, uid: &str, status: &Status, submission: &Submission) {
-        self.of.lock().entry(uid.to_owned()).or_default().transient.accept(status, submission, 0);
+    pub fn record_accepted(&self, uid: &str, status: &Status, submission: &Submission) {
+        self.states.lock().entry(uid.to_owned()).or_default().transient.accept(status, submission, 0);
     }
 
     /// The delay after a failure outside a reconciliation. It grows with each failure.
     #[must_use]
-    pub fn failed(&self, uid: &str) -> Duration {
-        let mut of = self.of.lock();
-        let transient = &mut of.entry(uid.to_owned()).or_default().transient;
+    pub fn record_failure(&self, uid: &str) -> Duration {
+        let mut states = self.states.lock();
+        let transient = &mut states.entry(uid.to_owned()).or_default().transient;
         transient.failures = transient.failures.saturating_add(1);
         transient.after_failure()
     }
 
     /// Whether the namespace of a resource is known to be terminating.
     #[must_use]
-    pub fn namespace_ends(&self, uid: &str) -> bool {
-        self.of.lock().get(uid).is_some_and(|remembered| remembered.transient.namespace_terminating)
+    pub fn is_namespace_terminating(&self, uid: &str) -> bool {
+        self.states.lock().get(uid).is_some_and(|state| state.transient.namespace_terminating)
     }
 
     /// Records that the namespace of a resource is terminating.
-    pub fn namespace_is_ending(&self, uid: &str) {
-        self.of.lock().entry(uid.to_owned()).or_default().transient.namespace_terminating = true;
+    pub fn set_namespace_terminating(&self, uid: &str) {
+        self.states.lock().entry(uid.to_owned()).or_default().transient.namespace_terminating = true;
     }
 
     /// Whether to report a refusal of a write: it differs from the last one, or was last reported long ago.
     #[must_use]
-    pub fn is_news(&self, uid: &str, denial: &str) -> bool {
-        let mut of = self.of.lock();
-        let remembered = of.entry(uid.to_owned()).or_default();
-        if remembered.denial.as_ref().is_some_and(|(told, at)| told == denial && at.elapsed() < TOLD) {
+    pub fn should_report(&self, uid: &str, denial: &str) -> bool {
+        let mut states = self.states.lock();
+        let state = states.entry(uid.to_owned()).or_default();
+        if state.denial.as_ref().is_some_and(|(reported, at)| reported == denial && at.elapsed() < REPORT_INTERVAL) {
             return false;
         }
-        remembered.denial = Some((denial.to_owned(), Instant::now()));
+        state.denial = Some((denial.to_owned(), Instant::now()));
         true
     }
 
     /// Records a successful reconciliation, so that the next refusal is reported again.
-    pub fn succeeded(&self, uid: &str) {
-        if let Some(remembered) = self.of.lock().get_mut(uid) {
+    pub fn record_success(&self, uid: &str) {
+        if let Some(state) = self.states.lock().get_mut(uid) {
             // The reconciliation may have succeeded without the refused write.
-            if remembered.transient.metadata_refused.is_none() {
-                remembered.denial = None;
+            if state.transient.metadata_refused.is_none() {
+                state.denial = None;
             }
         }
     }
 
     /// Forgets a deleted resource.
-    pub fn forget(&self, uid: &str) {
-        self.of.lock().remove(uid);
+    pub fn remove(&self, uid: &str) {
+        self.states.lock().remove(uid);
     }
 }
 
@@ -172,12 +172,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn refusal_is_reported_again_if_new_old_or_after_success() {
-        let memory = Memory::default();
-        let told = |denial| memory.is_news("u", denial);
-        assert_eq!([told("a"), told("a"), told("b"), told("b")], [true, false, true, false]);
-        tokio::time::advance(TOLD).await;
-        assert!(memory.is_news("u", "b") && !memory.is_news("u", "b"));
-        memory.succeeded("u");
-        assert!(memory.is_news("u", "b"));
+        let states = LocalStates::default();
+        let reported = |denial| states.should_report("u", denial);
+        assert_eq!([reported("a"), reported("a"), reported("b"), reported("b")], [true, false, true, false]);
+        tokio::time::advance(REPORT_INTERVAL).await;
+        assert!(states.should_report("u", "b") && !states.should_report("u", "b"));
+        states.record_success("u");
+        assert!(states.should_report("u", "b"));
     }
 }

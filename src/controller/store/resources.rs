@@ -11,11 +11,11 @@ use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::cached::Watched;
-use super::dependents::{self, Followers};
-use super::detached_index::{Gone, Orphans};
-use super::index::{Index, Sight};
-use super::local_state::Memory;
+use super::cached::CachedResource;
+use super::dependents::{self, DependencyIndex};
+use super::detached_index::{DetachedIndex, DetachedResource};
+use super::index::{Index, VersionChange};
+use super::local_state::LocalStates;
 use super::scope::{WatchHandle, WatchScope};
 use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, RunState};
 use crate::engine::{ClaimedOperations, QueueState, Settings, TurnQueue, Upstream, queue_state};
@@ -26,15 +26,15 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) struct Store {
     pub(crate) settings: Arc<Settings>,
     pub(crate) queue: Mutex<TurnQueue>,
-    pub(crate) memory: Memory,
+    pub(crate) local_states: LocalStates,
     pub(crate) index: Index,
-    pub(crate) orphans: Orphans,
-    pub(crate) followers: Followers,
+    pub(crate) detached_index: DetachedIndex,
+    pub(crate) dependencies: DependencyIndex,
     /// The uid of each resource by name, because a name may be reused by another resource.
     pub(crate) uids: Mutex<HashMap<ResourceKey, String>>,
-    pub(crate) views: HashMap<WatchScope, WatchHandle>,
+    pub(crate) watches: HashMap<WatchScope, WatchHandle>,
     /// Receives requests for reconciliations.
-    pub(crate) waker: mpsc::UnboundedSender<ResourceKey>,
+    pub(crate) trigger: mpsc::UnboundedSender<ResourceKey>,
 }
 
 impl Store {
@@ -42,48 +42,48 @@ impl Store {
     pub(crate) fn new(
         settings: Arc<Settings>,
         metrics: Arc<Metrics>,
-        views: HashMap<WatchScope, WatchHandle>,
-    ) -> (Self, mpsc::UnboundedReceiver<ResourceKey>, mpsc::UnboundedReceiver<Gone>) {
-        let (waker, woken) = mpsc::unbounded_channel();
-        let (orphans, gone) = Orphans::new();
+        watches: HashMap<WatchScope, WatchHandle>,
+    ) -> (Self, mpsc::UnboundedReceiver<ResourceKey>, mpsc::UnboundedReceiver<DetachedResource>) {
+        let (trigger, triggered) = mpsc::unbounded_channel();
+        let (detached_index, gone) = DetachedIndex::new();
         let store = Self {
             settings,
             queue: Mutex::default(),
-            memory: Memory::default(),
+            local_states: LocalStates::default(),
             index: Index::new(metrics),
-            orphans,
-            followers: Followers::default(),
+            detached_index,
+            dependencies: DependencyIndex::default(),
             uids: Mutex::default(),
-            views,
-            waker,
+            watches,
+            trigger,
         };
-        (store, woken, gone)
+        (store, triggered, gone)
     }
 
     /// Records the state of a resource that the watch shows.
-    pub(crate) fn shown(&self, of: &Arc<WatchScope>, name: &ResourceKey, watched: &Watched) {
-        let metadata = watched.meta();
-        self.memory.shown(metadata);
-        let sight = self.index.sight(metadata);
+    pub(crate) fn observed(&self, of: &Arc<WatchScope>, name: &ResourceKey, cached: &CachedResource) {
+        let metadata = cached.meta();
+        self.local_states.observed(metadata);
+        let change = self.index.compare(metadata);
         // A later write of this process is newer.
-        if sight == Sight::Known || self.memory.newer_than(metadata).is_some() {
+        if change == VersionChange::Unchanged || self.local_states.newer_than(metadata).is_some() {
             return;
         }
-        let object = watched.object(of.kind).ok();
-        self.index.shown(of, metadata, object.as_deref());
-        if let (Sight::First, Some(object)) = (sight, object) {
-            self.meet_first(name, &object);
+        let object = cached.object(of.kind).ok();
+        self.index.observed(of, metadata, object.as_deref());
+        if let (VersionChange::First, Some(object)) = (change, object) {
+            self.register(name, &object);
         }
         // A user may have edited the status, which requires a reconciliation even if none is due. A write of this process that the watch
         // shows before its response costs one reconciliation without effect.
-        if sight == Sight::Changed {
-            self.wake(vec![name.clone()]);
+        if change == VersionChange::Changed {
+            self.requeue(vec![name.clone()]);
         }
     }
 
     /// Records the upstream of a resource and its position in the queue of its model, before its first reconciliation.
-    fn meet_first(&self, name: &ResourceKey, object: &ModelResource) {
-        self.follow(name, object.upstream_name());
+    fn register(&self, name: &ResourceKey, object: &ModelResource) {
+        self.set_upstream(name, object.upstream_name());
         let Some(status) = object.status().filter(|_| !object.is_released()) else { return };
         let (Some(run), turn) = (&status.run, queue_state(status, Timestamp::now(), &self.settings)) else { return };
         if turn != QueueState::None {
@@ -92,20 +92,20 @@ impl Store {
     }
 
     /// Handles a complete list of a watch. Resources that the watch showed before and that the list does not contain were deleted.
-    pub(crate) fn shown_all(&self, of: &WatchScope) {
-        let Some(view) = self.views.get(of) else { return };
-        let all = view.store.state();
-        let shown = all.iter().filter_map(|watched| watched.meta().uid.as_deref()).collect();
+    pub(crate) fn list_completed(&self, of: &WatchScope) {
+        let Some(watch) = self.watches.get(of) else { return };
+        let all = watch.store.state();
+        let shown = all.iter().filter_map(|cached| cached.meta().uid.as_deref()).collect();
         for uid in self.index.missing(of, &shown) {
-            self.forget_uid(&uid);
+            self.remove_uid(&uid);
         }
-        self.tell_all_followers(of.namespace.as_deref());
+        self.notify_all_dependents(of.namespace.as_deref());
     }
 
     /// Records the state of a resource that a write or a read from the API server returned.
-    pub(crate) fn keep_latest(&self, object: &Arc<ModelResource>) {
-        self.memory.keep_latest(object);
-        self.index.wrote(object);
+    pub(crate) fn record_write(&self, object: &Arc<ModelResource>) {
+        self.local_states.record_write(object);
+        self.index.written(object);
     }
 
     /// Which of these operations of a kind on a model other resources have claimed.
@@ -115,12 +115,12 @@ impl Store {
         (kind, model): (OperationKind, &str),
         operations: impl IntoIterator<Item = &'a OperationId>,
     ) -> ClaimedOperations {
-        self.index.claimed_by_others(object.uid().as_deref(), (kind, model), operations, |uid| self.orphans.follows(uid))
+        self.index.claimed_by_others(object.uid().as_deref(), (kind, model), operations, |uid| self.detached_index.is_detached(uid))
     }
 
     /// Whether another resource has the operation that the annotation `adopt` of this one names. If none has, it is reserved for this one
     /// until the next call, so that two concurrent reconciliations do not both adopt it.
-    pub(crate) fn adopt_claimed(&self, object: &ModelResource) -> bool {
+    pub(crate) fn is_adoption_claimed(&self, object: &ModelResource) -> bool {
         let run = object.status().and_then(|status| status.run.as_ref()).filter(|run| run.state == RunState::Submitting);
         let named = object.annotations().get(ADOPT).and_then(|id| OperationId::parse(id));
         let model = run.map(|run| run.model.key());
@@ -130,124 +130,126 @@ impl Store {
 
     /// Whether another resource has the operation that a run is about to adopt. If none has, it is reserved for this one until its next
     /// decision.
-    pub(crate) fn is_taken(&self, object: &ModelResource, model: &str, id: &OperationId) -> bool {
+    pub(crate) fn is_claimed(&self, object: &ModelResource, model: &str, id: &OperationId) -> bool {
         self.reserve(object, Some((object.kind().into(), model, id)))
     }
 
     fn reserve(&self, object: &ModelResource, operation: Option<(OperationKind, &str, &OperationId)>) -> bool {
         let uid = object.meta().uid.as_deref().unwrap_or_default();
-        self.index.reserve(uid, operation, |uid| self.orphans.follows(uid))
+        self.index.reserve(uid, operation, |uid| self.detached_index.is_detached(uid))
     }
 
     /// Requests a reconciliation of every resource.
-    pub(crate) fn wake_all(&self) {
-        for (of, WatchHandle { store, .. }) in &self.views {
-            let name = |watched: &Watched| ResourceKey {
+    pub(crate) fn requeue_all(&self) {
+        for (of, WatchHandle { store, .. }) in &self.watches {
+            let name = |cached: &CachedResource| ResourceKey {
                 kind: of.kind,
-                namespace: watched.namespace().unwrap_or_default(),
-                name: watched.name_any(),
+                namespace: cached.namespace().unwrap_or_default(),
+                name: cached.name_any(),
             };
-            self.wake(store.state().iter().map(|watched| name(watched)).collect());
+            self.requeue(store.state().iter().map(|cached| name(cached)).collect());
         }
     }
 
     /// The state of a resource that the watch showed last.
-    pub(crate) fn cached(&self, name: &ResourceKey) -> Option<Arc<Watched>> {
-        let (_, view) = self.view_of(name)?;
-        view.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))
+    pub(crate) fn cached(&self, name: &ResourceKey) -> Option<Arc<CachedResource>> {
+        let (_, watch) = self.watch_of(name)?;
+        watch.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))
     }
 
-    fn view_of(&self, name: &ResourceKey) -> Option<(&WatchScope, &WatchHandle)> {
+    fn watch_of(&self, name: &ResourceKey) -> Option<(&WatchScope, &WatchHandle)> {
         let watching = |namespace| WatchScope { kind: name.kind, namespace };
-        self.views.get_key_value(&watching(None)).or_else(|| self.views.get_key_value(&watching(Some(name.namespace.clone()))))
+        self.watches.get_key_value(&watching(None)).or_else(|| self.watches.get_key_value(&watching(Some(name.namespace.clone()))))
     }
 
     /// The watch of a resource, if it has not yet shown a complete list.
-    pub(crate) fn unseen_of(&self, name: &ResourceKey) -> Option<&WatchScope> {
-        self.view_of(name).filter(|(_, view)| !view.synced.is_cancelled()).map(|(of, _)| of)
+    pub(crate) fn unsynced_watch_of(&self, name: &ResourceKey) -> Option<&WatchScope> {
+        self.watch_of(name).filter(|(_, watch)| !watch.synced.is_cancelled()).map(|(of, _)| of)
     }
 
     /// The watches of a kind that have not yet shown a complete list. The claims of their resources are unknown.
-    pub(crate) fn unseen(&self, kind: Kind) -> Option<String> {
-        let unseen = self.views.iter().filter(|(of, view)| of.kind == kind && !view.synced.is_cancelled());
-        let mut unseen: Vec<String> = unseen.map(|(of, _)| of.to_string()).collect();
-        unseen.sort_unstable();
-        (!unseen.is_empty()).then(|| unseen.join(", "))
+    pub(crate) fn unsynced_watches(&self, kind: Kind) -> Option<String> {
+        let unsynced = self.watches.iter().filter(|(of, watch)| of.kind == kind && !watch.synced.is_cancelled());
+        let mut unsynced: Vec<String> = unsynced.map(|(of, _)| of.to_string()).collect();
+        unsynced.sort_unstable();
+        (!unsynced.is_empty()).then(|| unsynced.join(", "))
     }
 
     /// The newest known state of a resource, or why it cannot be decoded. `None` if it does not exist.
-    pub(crate) fn find(&self, name: &ResourceKey) -> Option<Result<Arc<ModelResource>, String>> {
-        let watched = self.cached(name)?;
-        Some(self.memory.newer_than(watched.meta()).map_or_else(|| watched.object(name.kind), Ok))
+    pub(crate) fn get(&self, name: &ResourceKey) -> Option<Result<Arc<ModelResource>, String>> {
+        let cached = self.cached(name)?;
+        Some(self.local_states.newer_than(cached.meta()).map_or_else(|| cached.object(name.kind), Ok))
     }
 
     /// Records which resource has this name now, and forgets the previous one.
-    pub(crate) fn meet(&self, name: &ResourceKey, uid: &str) {
+    pub(crate) fn bind_uid(&self, name: &ResourceKey, uid: &str) {
         let before = self.uids.lock().insert(name.clone(), uid.to_owned());
         if let Some(before) = before.filter(|before| before != uid) {
-            self.forget_uid(&before);
+            self.remove_uid(&before);
         }
     }
 
     /// Forgets a deleted resource.
-    pub(crate) fn forget(&self, name: &ResourceKey) {
-        self.follow(name, None);
+    pub(crate) fn remove(&self, name: &ResourceKey) {
+        self.set_upstream(name, None);
         let uid = self.uids.lock().remove(name);
         if let Some(uid) = uid {
-            self.forget_uid(&uid);
+            self.remove_uid(&uid);
         }
     }
 
     /// Forgets a resource whose deletion the watch showed. Its name stays recorded for a reconciliation in progress, which removes it.
-    pub(crate) fn gone(&self, name: &ResourceKey, metadata: &ObjectMeta) {
+    pub(crate) fn on_deleted(&self, name: &ResourceKey, metadata: &ObjectMeta) {
         if let Some(uid) = &metadata.uid {
-            self.forget_uid(uid);
+            self.remove_uid(uid);
         }
-        self.tell_followers(name);
+        self.notify_dependents(name);
     }
 
     /// Records the upstream of a resource.
-    pub(crate) fn follow(&self, name: &ResourceKey, follows: Option<&str>) {
-        self.wake(self.followers.note(name, follows));
+    pub(crate) fn set_upstream(&self, name: &ResourceKey, upstream: Option<&str>) {
+        self.requeue(self.dependencies.set_upstream(name, upstream));
     }
 
-    /// Requests reconciliations of the followers of a refresh if the cache shows a relevant change.
-    pub(crate) fn tell_followers(&self, name: &ResourceKey) {
-        self.wake(self.followers.tell(name, || self.sight(name)));
+    /// Requests reconciliations of the dependents of a refresh if the cache shows a relevant change.
+    pub(crate) fn notify_dependents(&self, name: &ResourceKey) {
+        self.requeue(self.dependencies.changed(name, || self.fingerprint(name)));
     }
 
-    /// A hash of everything in a refresh that is relevant to its followers.
-    fn sight(&self, name: &ResourceKey) -> dependents::Sight {
+    /// A hash of everything in a refresh that is relevant to its dependents.
+    fn fingerprint(&self, name: &ResourceKey) -> dependents::Fingerprint {
         let mut hasher = DefaultHasher::new();
-        match self.find(name)? {
+        match self.get(name)? {
             Ok(resource) => (Upstream::of_resource(&resource), resource.credentials()).hash(&mut hasher),
             Err(error) => error.hash(&mut hasher),
         }
         Some(hasher.finish())
     }
 
-    /// Requests reconciliations of the followers, in one namespace or in all, whose refreshes have changed in the cache. A new list does
+    /// Requests reconciliations of the dependents, in one namespace or in all, whose refreshes have changed in the cache. A new list does
     /// not show which resources changed.
-    pub(crate) fn tell_all_followers(&self, namespace: Option<&str>) {
-        for name in self.followers.followed_in(namespace) {
-            self.tell_followers(&name);
+    pub(crate) fn notify_all_dependents(&self, namespace: Option<&str>) {
+        for name in self.dependencies.upstreams_in(namespace) {
+            self.notify_dependents(&name);
         }
     }
 
-    fn forget_uid(&self, uid: &str) {
-        if let Some(object) = self.orphans.gone(uid, |object| object.status().and_then(|status| self.memory.accepted(uid, status))) {
-            self.index.departs(&object);
+    fn remove_uid(&self, uid: &str) {
+        if let Some(object) =
+            self.detached_index.detach(uid, |object| object.status().and_then(|status| self.local_states.accepted(uid, status)))
+        {
+            self.index.retain_claims(&object);
         }
-        self.memory.forget(uid);
-        self.index.gone(uid);
-        self.wake(self.queue.lock().remove(uid));
+        self.local_states.remove(uid);
+        self.index.remove(uid);
+        self.requeue(self.queue.lock().remove(uid));
     }
 
     /// Requests a reconciliation of each of these resources.
-    pub(crate) fn wake(&self, names: Vec<ResourceKey>) {
+    pub(crate) fn requeue(&self, names: Vec<ResourceKey>) {
         for name in names {
             // Fails only while the process is shutting down.
-            let _ = self.waker.send(name);
+            let _ = self.trigger.send(name);
         }
     }
 }
@@ -289,42 +291,42 @@ mod tests {
             let mut shown = ours.clone();
             shown.meta_mut().resource_version = Some(version.to_owned());
             let before = DECODED.get();
-            ctx.store.shown(&of, &shown.key(), &Watched::of(&shown).unwrap());
+            ctx.store.observed(&of, &shown.key(), &CachedResource::of(&shown).unwrap());
             DECODED.get() - before
         };
         assert_eq!(show("1"), 1);
         assert_eq!(show("1"), 0);
         let mut written = ours.clone();
         written.meta_mut().resource_version = Some("3".to_owned());
-        ctx.store.keep_latest(&Arc::new(written));
+        ctx.store.record_write(&Arc::new(written));
         // The watch lags behind the write, and then shows it.
         assert_eq!((show("2"), show("3"), show("4")), (0, 0, 1));
         // The response to a write arrives after the watch has shown a later one.
-        ctx.store.keep_latest(&Arc::new(ours.with_status(&crate::api::Status::default())));
+        ctx.store.record_write(&Arc::new(ours.with_status(&crate::api::Status::default())));
         assert_eq!(taken(&ctx, &fixture::running(0)), ["op-7"]);
-        ctx.store.gone(&ours.key(), ours.meta());
+        ctx.store.on_deleted(&ours.key(), ours.meta());
         assert_eq!((taken(&ctx, &fixture::running(0)), running(&ctx.metrics)), (Vec::new(), "0".to_owned()));
         // A write of a reconciliation in progress does not add the resource again.
-        ctx.store.keep_latest(&Arc::new(ours.clone()));
+        ctx.store.record_write(&Arc::new(ours.clone()));
         assert_eq!((taken(&ctx, &fixture::running(0)), running(&ctx.metrics)), (Vec::new(), "0".to_owned()));
     }
 
     #[tokio::test]
     async fn only_writes_of_other_clients_trigger_reconciliation() {
         let (mut ctx, of, ours) = (fixture::context(0), fixture::all_refreshes(), fixture::running(7));
-        let (waker, mut woken) = mpsc::unbounded_channel();
-        ctx.store.waker = waker;
+        let (trigger, mut triggered) = mpsc::unbounded_channel();
+        ctx.store.trigger = trigger;
         let at = |version: &str| {
             let mut object = ours.clone();
             object.meta_mut().resource_version = Some(version.to_owned());
             object
         };
         let mut shows = |version: &str| {
-            ctx.store.shown(&of, &ours.key(), &Watched::of(&at(version)).unwrap());
-            std::iter::from_fn(|| woken.try_recv().ok()).collect::<Vec<_>>()
+            ctx.store.observed(&of, &ours.key(), &CachedResource::of(&at(version)).unwrap());
+            std::iter::from_fn(|| triggered.try_recv().ok()).collect::<Vec<_>>()
         };
         assert_eq!(shows("1"), [], "the watch requests the first reconciliation");
-        ctx.store.keep_latest(&Arc::new(at("3")));
+        ctx.store.record_write(&Arc::new(at("3")));
         assert_eq!((shows("2"), shows("3"), shows("3")), (vec![], vec![], vec![]), "a write of the operator");
         assert_eq!(shows("4"), [ours.key()], "a status that a user has edited");
     }

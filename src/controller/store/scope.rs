@@ -5,7 +5,7 @@ use std::fmt;
 use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
 
-use super::cached::Watched;
+use super::cached::CachedResource;
 use crate::api::Kind;
 
 /// The resources that one watch shows.
@@ -27,7 +27,7 @@ impl fmt::Display for WatchScope {
 
 /// Access to the cache of one watch.
 pub(crate) struct WatchHandle {
-    pub(crate) store: Store<Watched>,
+    pub(crate) store: Store<CachedResource>,
     /// Cancelled once the store has held all resources of the scope.
     pub(crate) synced: CancellationToken,
 }

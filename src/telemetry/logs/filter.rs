@@ -3,7 +3,7 @@
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
-use super::secrets::SEE_SECRETS;
+use super::secrets::SECRET_LIBRARIES;
 
 /// The allowed values, for messages.
 const ALLOWED: &str =
@@ -16,7 +16,7 @@ const OWN: &str = "tabular_operator";
 const OWN_MODULES: &[&str] =
     &["tabular_operator::controller", "tabular_operator::azure", "tabular_operator::telemetry", "tabular_operator::tls"];
 
-/// The libraries that log, besides [`SEE_SECRETS`].
+/// The libraries that log, besides [`SECRET_LIBRARIES`].
 const LIBRARIES: &[&str] = &[
     "kube_client",
     "kube_runtime",
@@ -77,7 +77,7 @@ fn level(text: &str) -> Option<LevelFilter> {
 /// Whether a target that logs starts with this target, or is a parent of it.
 fn may_log(target: &str) -> bool {
     let below = |module: &str| target.strip_prefix(module).is_some_and(|rest| rest.starts_with("::"));
-    let parts = OWN_MODULES.iter().chain(LIBRARIES).chain(SEE_SECRETS);
+    let parts = OWN_MODULES.iter().chain(LIBRARIES).chain(SECRET_LIBRARIES);
     !target.is_empty() && parts.into_iter().any(|module| module.starts_with(target) || below(module))
 }
 

@@ -10,7 +10,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use super::filter::filter;
-use super::secrets::keeps_secrets;
+use super::secrets::shows_no_secrets;
 use super::visible::Visible;
 
 /// Settings of the logs.
@@ -47,7 +47,7 @@ pub enum LogError {
 /// # Errors
 /// If the filter is invalid, or a logger is already installed.
 pub fn start(settings: &LogSettings) -> Result<(), LogError> {
-    let filter = filter(&settings.filter).map_err(LogError::Filter)?.and(filter_fn(keeps_secrets));
+    let filter = filter(&settings.filter).map_err(LogError::Filter)?.and(filter_fn(shows_no_secrets));
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(|| Visible(std::io::stderr())).boxed(),
         LogFormat::Text => {

@@ -6,12 +6,14 @@ use jiff::Timestamp;
 
 use super::registry::Metrics;
 use super::series::{
-    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResultLabel, RouteLabels, ServiceLabel, StandingLabels,
-    StateLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
+    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResolutionLabel, ResourceLabels, ResultLabel, RouteLabels,
+    ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
 };
 use crate::api::{Kind, Reason, RunState, TriggerType};
 use crate::operation::{CallRecord, CallTarget, ServiceKind};
-use crate::telemetry::labels::{Answer, ExportResult, ReconcileResult, Standing, TokenResult, UnknownSubmission, Write, WriteResult};
+use crate::telemetry::labels::{
+    CallCode, ExportResult, ReconcileResult, ResourceStatus, SubmissionResolution, TokenResult, Write, WriteResult,
+};
 use crate::telemetry::trace_id::TraceId;
 
 /// Delays of the submission of a run.
@@ -61,8 +63,8 @@ impl Metrics {
     }
 
     /// Sets the number of resources with this summary.
-    pub fn set_resources(&self, kind: Kind, standing: Standing, count: usize) {
-        self.resources.get_or_create(&StandingLabels { kind: kind.into(), standing: standing.into() }).set(gauge(count));
+    pub fn set_resources(&self, kind: Kind, standing: ResourceStatus, count: usize) {
+        self.resources.get_or_create(&ResourceLabels { kind: kind.into(), standing: standing.into() }).set(gauge(count));
     }
 
     /// Sets the number of runs that wait for their turn on their model.
@@ -130,7 +132,7 @@ impl Metrics {
         let took = call.duration.as_secs_f64();
         match call.target {
             CallTarget::Service(service, kind) => {
-                let (service, route, answer) = (service.into(), kind.into(), Answer::of(call.status, call.fault).into());
+                let (service, route, answer) = (service.into(), kind.into(), CallCode::of(call.status, call.fault).into());
                 self.calls.get_or_create(&CallLabels { service, route, answer }).inc();
                 self.call_duration.get_or_create(&RouteLabels { service, route }).observe(took);
             }
@@ -143,8 +145,8 @@ impl Metrics {
     }
 
     /// Records a deferred request to a service.
-    pub fn held_back(&self, service: ServiceKind) {
-        self.held_back.get_or_create(&ServiceLabel { service: service.into() }).inc();
+    pub fn deferred(&self, service: ServiceKind) {
+        self.deferred.get_or_create(&ServiceLabel { service: service.into() }).inc();
     }
 
     /// Sets the number of identities that back off from a service.
@@ -161,8 +163,8 @@ impl Metrics {
     }
 
     /// Records an unknown submission, or its resolution.
-    pub fn unknown_submission(&self, outcome: UnknownSubmission) {
-        self.unknown.get_or_create(&UnknownLabel { outcome: outcome.into() }).inc();
+    pub fn submission_resolved(&self, outcome: SubmissionResolution) {
+        self.unknown.get_or_create(&ResolutionLabel { outcome: outcome.into() }).inc();
     }
 
     /// Records a write to the Kubernetes API, or a failed attempt.

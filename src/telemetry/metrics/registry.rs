@@ -12,13 +12,13 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::series::{
-    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResultLabel, RouteLabels, ServiceLabel, StandingLabels,
-    StateLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
+    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResolutionLabel, ResourceLabels, ResultLabel, RouteLabels,
+    ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
 };
 use crate::api::Kind;
 use crate::operation::{IdentityKind, ServiceKind};
 use crate::telemetry::labels::{
-    ACTIVE_STATES, ENDS, ExportResult, ReconcileResult, Standing, UnknownSubmission, Write, WriteResult, triggers,
+    ACTIVE_STATES, ENDS, ExportResult, ReconcileResult, ResourceStatus, SubmissionResolution, Write, WriteResult, triggers,
 };
 use crate::telemetry::trace_id::TraceId;
 
@@ -26,7 +26,7 @@ use crate::telemetry::trace_id::TraceId;
 const PREFIX: &str = "tabular_operator";
 
 /// From a cached reconciliation to one that waits for a slow service, in seconds.
-const PASS_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0];
+const RECONCILE_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0];
 /// From a nearby service to one that responds at the timeout, in seconds.
 const CALL_BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0];
 /// From a table to a full night: 1 s to a day, in seconds.
@@ -45,7 +45,7 @@ pub struct Metrics {
     pub(super) reconciles: Family<ReconcileLabels, Counter>,
     pub(super) reconcile_duration: Histograms<KindLabel>,
     pub(super) reconciles_in_flight: Gauge,
-    pub(super) resources: Family<StandingLabels, Gauge>,
+    pub(super) resources: Family<ResourceLabels, Gauge>,
     pub(super) queue_depth: Gauge,
     pub(super) active_runs: Family<StateLabels, Gauge>,
     pub(super) runs_requested: Family<TriggerLabels, Counter>,
@@ -58,10 +58,10 @@ pub struct Metrics {
     pub(super) schedule_overdue: Family<KindLabel, Gauge>,
     pub(super) starved_schedules: Family<KindLabel, Gauge>,
     pub(super) unresolved: Family<KindLabel, Gauge>,
-    pub(super) unknown: Family<UnknownLabel, Counter>,
+    pub(super) unknown: Family<ResolutionLabel, Counter>,
     pub(super) calls: Family<CallLabels, Counter>,
     pub(super) call_duration: Histograms<RouteLabels>,
-    pub(super) held_back: Family<ServiceLabel, Counter>,
+    pub(super) deferred: Family<ServiceLabel, Counter>,
     pub(super) throttled: Gauge,
     pub(super) tokens: Family<TokenLabels, Counter>,
     pub(super) token_duration: Histograms<IdentityLabel>,
@@ -81,7 +81,7 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::with_prefix(PREFIX),
             reconciles: Family::default(),
-            reconcile_duration: Family::new_with_constructor(|| Histogram::new(PASS_BUCKETS)),
+            reconcile_duration: Family::new_with_constructor(|| Histogram::new(RECONCILE_BUCKETS)),
             reconciles_in_flight: Gauge::default(),
             resources: Family::default(),
             queue_depth: Gauge::default(),
@@ -99,7 +99,7 @@ impl Metrics {
             unknown: Family::default(),
             calls: Family::default(),
             call_duration: Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS)),
-            held_back: Family::default(),
+            deferred: Family::default(),
             throttled: Gauge::default(),
             tokens: Family::default(),
             token_duration: Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS)),
@@ -111,16 +111,16 @@ impl Metrics {
             renewed: Gauge::default(),
             spans: Family::default(),
         };
-        metrics.begin_at_zero();
+        metrics.init_at_zero();
         metrics.registered()
     }
 
-    fn begin_at_zero(&self) {
+    fn init_at_zero(&self) {
         for &kind in Kind::ALL {
             for state in ACTIVE_STATES {
                 self.set_active_runs(kind, state, 0);
             }
-            for &standing in Standing::ALL {
+            for &standing in ResourceStatus::ALL {
                 self.set_resources(kind, standing, 0);
             }
             let kind_label = kind.into();
@@ -141,11 +141,11 @@ impl Metrics {
             self.set_starved_schedules(kind, 0);
             self.set_unresolved(kind, 0);
         }
-        for &outcome in UnknownSubmission::ALL {
-            drop(self.unknown.get_or_create(&UnknownLabel { outcome: outcome.into() }));
+        for &outcome in SubmissionResolution::ALL {
+            drop(self.unknown.get_or_create(&ResolutionLabel { outcome: outcome.into() }));
         }
         for &service in ServiceKind::ALL {
-            drop(self.held_back.get_or_create(&ServiceLabel { service: service.into() }));
+            drop(self.deferred.get_or_create(&ServiceLabel { service: service.into() }));
         }
         for &identity in IdentityKind::ALL {
             drop(self.token_duration.get_or_create(&IdentityLabel { identity: identity.into() }));
@@ -188,7 +188,7 @@ impl Metrics {
         registry.register("unknown_submissions", "Submissions whose response was lost, by their resolution", self.unknown.clone());
         registry.register("service_calls", "Requests to Azure", self.calls.clone());
         registry.register_with_unit("service_call_duration", "Duration of a request to Azure", Unit::Seconds, self.call_duration.clone());
-        registry.register("service_calls_held_back", "Requests to Azure that the operator deferred", self.held_back.clone());
+        registry.register("service_calls_held_back", "Requests to Azure that the operator deferred", self.deferred.clone());
         registry.register("throttled_identities", "Identities that a service requested to back off", self.throttled.clone());
         registry.register("token_requests", "Token requests, excluding tokens from the cache", self.tokens.clone());
         registry.register_with_unit("token_request_duration", "Duration of a token request", Unit::Seconds, self.token_duration.clone());

@@ -17,11 +17,11 @@ macro_rules! labels {
 labels! {
     KindLabel { kind }
     ReconcileLabels { kind, result }
-    StandingLabels { kind, standing }
+    ResourceLabels { kind, standing }
     StateLabels { kind, state }
     TriggerLabels { kind, trigger }
     EndLabels { kind, state, reason }
-    UnknownLabel { outcome }
+    ResolutionLabel { outcome }
     CallLabels { service, route, answer }
     RouteLabels { service, route }
     ServiceLabel { service }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Ended, Metrics, Submitted};
 use crate::api::{Kind, Reason, RunState};
 use crate::operation::{CallKind, CallRecord, CallTarget, IdentityKind, OperationKind, ServiceKind};
-use crate::telemetry::labels::{ENDS, ExportResult, ReconcileResult, UnknownSubmission, Write, WriteResult};
+use crate::telemetry::labels::{ENDS, ExportResult, ReconcileResult, SubmissionResolution, Write, WriteResult};
 use crate::telemetry::trace_id::TraceId;
 
 fn trace() -> TraceId {
@@ -25,10 +25,10 @@ fn full() -> Metrics {
     metrics.run_ended(Kind::ModelRefresh, ended, trace);
     let call = |target, status| CallRecord { target, host: "h", status: Some(status), fault: None, duration: second };
     metrics.called(&call(CallTarget::Service(ServiceKind::PowerBi, CallKind::Submit(OperationKind::Refresh)), 429));
-    metrics.held_back(ServiceKind::PowerBi);
+    metrics.deferred(ServiceKind::PowerBi);
     metrics.called(&call(CallTarget::Token(IdentityKind::ServicePrincipal), 401));
     metrics.set_certificate_expiry("2026-11-22T00:00:00Z".parse().ok());
-    metrics.unknown_submission(UnknownSubmission::Adopted);
+    metrics.submission_resolved(SubmissionResolution::Adopted);
     metrics.set_watch_healthy(Kind::ModelSync, None, false);
     metrics.set_watch_healthy(Kind::ModelSync, Some("bi"), true);
     metrics.wrote(Write::Status, WriteResult::Conflict);

@@ -38,14 +38,14 @@ const QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 ///
 /// The processor does not report lost spans. `waiting` therefore counts the queue: it is never less than the number of queued spans.
 #[derive(Debug)]
-pub(super) struct Exporting {
+pub(super) struct SpanExport {
     processor: BatchSpanProcessor,
-    places: usize,
+    capacity: usize,
     waiting: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
 }
 
-impl Exporting {
+impl SpanExport {
     pub(super) fn start(endpoint: &str, metrics: Arc<Metrics>) -> Result<Self, TraceError> {
         let pem = match std::env::var_os(CERTIFICATE).filter(|path| !path.is_empty()) {
             None => None,
@@ -71,27 +71,27 @@ impl Exporting {
             .with_timeout(TIMEOUT)
             .build()
             .map_err(|error| TraceError(format!("failed to set up the export of spans to {endpoint}: {error}")))?;
-        let places = std::env::var(QUEUE_SIZE).ok().and_then(|places| places.parse().ok()).unwrap_or(QUEUE);
+        let capacity = std::env::var(QUEUE_SIZE).ok().and_then(|capacity| capacity.parse().ok()).unwrap_or(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         let failing = AtomicBool::new(false);
-        let reporting = Reporting { exporter, metrics: Arc::clone(&metrics), waiting: Arc::clone(&waiting), failing };
-        let config = BatchConfigBuilder::default().with_max_queue_size(places).build();
-        let mut processor = BatchSpanProcessor::builder(reporting).with_batch_config(config).build();
+        let counting = CountingExporter { exporter, metrics: Arc::clone(&metrics), waiting: Arc::clone(&waiting), failing };
+        let config = BatchConfigBuilder::default().with_max_queue_size(capacity).build();
+        let mut processor = BatchSpanProcessor::builder(counting).with_batch_config(config).build();
         processor.set_resource(&resource());
-        Ok(Self { processor, places, waiting, metrics })
+        Ok(Self { processor, capacity, waiting, metrics })
     }
 
-    pub(super) fn hand_in(&self, span: SpanData) {
-        let place = |waiting| (waiting < self.places).then_some(waiting + 1);
-        if self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, place).is_ok() {
+    pub(super) fn enqueue(&self, span: SpanData) {
+        let slot = |waiting| (waiting < self.capacity).then_some(waiting + 1);
+        if self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, slot).is_ok() {
             self.processor.on_end(span);
         } else {
             self.metrics.spans_exported(ExportResult::Error, 1);
         }
     }
 
-    pub(super) fn finish(&self, patience: Duration) {
-        if let Err(error) = self.processor.shutdown_with_timeout(patience) {
+    pub(super) fn finish(&self, timeout: Duration) {
+        if let Err(error) = self.processor.shutdown_with_timeout(timeout) {
             tracing::debug!(%error, "failed to send the last spans");
         }
     }
@@ -109,14 +109,14 @@ fn resource() -> Resource {
 }
 
 /// Counts sent and lost spans. Logs once when the collector becomes unavailable, and once when it is available again.
-struct Reporting {
+struct CountingExporter {
     exporter: opentelemetry_otlp::SpanExporter,
     metrics: Arc<Metrics>,
     waiting: Arc<AtomicUsize>,
     failing: AtomicBool,
 }
 
-impl SpanExporter for Reporting {
+impl SpanExporter for CountingExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
         self.waiting.fetch_sub(count, Ordering::Relaxed);
@@ -140,7 +140,7 @@ impl SpanExporter for Reporting {
     }
 }
 
-impl fmt::Debug for Reporting {
+impl fmt::Debug for CountingExporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reporting").finish_non_exhaustive()
     }

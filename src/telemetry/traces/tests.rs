@@ -2,15 +2,15 @@
 
 use super::*;
 
-fn subject(uid: &str, run: i32) -> Subject {
+fn subject(uid: &str, run: i32) -> RunSpan {
     let (namespace, name) = ("bi".to_owned(), "one".to_owned());
-    Subject { kind: Kind::ModelRefresh, namespace, name, uid: uid.to_owned(), run, operation: None, activity: None }
+    RunSpan { kind: Kind::ModelRefresh, namespace, name, uid: uid.to_owned(), run, operation: None, activity: None }
 }
 
 #[test]
 fn trace_id_of_a_run_is_stable() {
     let id = subject("6f9d0d3e-6f6c-4a0f-9d5b-000000000001", 4).trace();
-    assert_eq!(id, Subject { name: "renamed".to_owned(), ..subject("6f9d0d3e-6f6c-4a0f-9d5b-000000000001", 4) }.trace());
+    assert_eq!(id, RunSpan { name: "renamed".to_owned(), ..subject("6f9d0d3e-6f6c-4a0f-9d5b-000000000001", 4) }.trace());
     assert_ne!(id, subject("6f9d0d3e-6f6c-4a0f-9d5b-000000000001", 5).trace());
     assert_ne!(id, subject("6f9d0d3e-6f6c-4a0f-9d5b-000000000002", 4).trace());
     // A literal, because an operator of another version must derive the same id.
@@ -25,7 +25,7 @@ fn trace_id_of_a_run_is_stable() {
 #[tokio::test]
 async fn disabled_traces_record_nothing() {
     let traces = Traces::off();
-    let unused = || -> Subject { unreachable!("the subject must not be evaluated") };
-    assert!(traces.within(unused, async { AT_WORK.try_with(|_| ()).is_err() }).await);
+    let unused = || -> RunSpan { unreachable!("the subject must not be evaluated") };
+    assert!(traces.in_run(unused, async { CURRENT_RUN.try_with(|_| ()).is_err() }).await);
     assert_eq!(traces.trace_of(&subject("a", 1)), None);
 }

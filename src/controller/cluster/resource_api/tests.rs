@@ -11,9 +11,9 @@ use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::{CALL, CONNECTIONS, Records, places};
+use super::{MAX_IN_FLIGHT, REQUEST_TIMEOUT, ResourceApi, request_limiter};
 use crate::api::{FINALIZER, Kind, ModelResource, RESUBMIT, Status};
-use crate::controller::cluster::timeout::CallError;
+use crate::controller::cluster::timeout::ApiError;
 
 /// An API server that accepts and keeps every write.
 fn open_api(kept: &Arc<Mutex<Vec<(Method, Value)>>>) -> Client {
@@ -44,12 +44,12 @@ fn resource() -> ModelResource {
 #[tokio::test]
 async fn every_write_carries_version_and_uid() {
     let kept = Arc::default();
-    let (records, object) = (Records::new(&open_api(&kept), &places(), Kind::ModelRefresh, "bi"), resource());
-    records.write_status(&object, &Status::default()).await.unwrap();
-    records.add_finalizer(&object).await.unwrap();
+    let (resources, object) = (ResourceApi::new(&open_api(&kept), &request_limiter(), Kind::ModelRefresh, "bi"), resource());
+    resources.write_status(&object, &Status::default()).await.unwrap();
+    resources.add_finalizer(&object).await.unwrap();
     // The responses of this API server still contain the finalizer.
-    assert!(matches!(records.drop_finalizer(&object).await, Err(CallError::NoEffect)));
-    records.drop_annotation(&object, RESUBMIT).await.unwrap();
+    assert!(matches!(resources.remove_finalizer(&object).await, Err(ApiError::NoEffect)));
+    resources.remove_annotation(&object, RESUBMIT).await.unwrap();
     let kept = kept.lock();
     assert_eq!(kept.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>(), ["PUT", "PATCH", "PATCH", "PATCH"]);
     for (_, body) in kept.iter() {
@@ -60,10 +60,10 @@ async fn every_write_carries_version_and_uid() {
 }
 
 /// An API server that does not respond, and counts the requests.
-fn silent_api(asked: &Arc<AtomicUsize>) -> Client {
-    let asked = Arc::clone(asked);
+fn silent_api(requests: &Arc<AtomicUsize>) -> Client {
+    let requests = Arc::clone(requests);
     let service = tower::service_fn(move |_: Request<Body>| {
-        asked.fetch_add(1, Ordering::Relaxed);
+        requests.fetch_add(1, Ordering::Relaxed);
         std::future::pending::<Result<Response<Body>, Infallible>>()
     });
     Client::new(service, "bi")
@@ -71,36 +71,36 @@ fn silent_api(asked: &Arc<AtomicUsize>) -> Client {
 
 #[tokio::test(start_paused = true)]
 async fn concurrent_resource_requests_are_bounded() {
-    let places = places();
-    let (of_one, of_others) = (Arc::default(), Arc::default());
-    let calls = |asked, namespaces: Vec<String>| {
-        let (client, places) = (silent_api(asked), places.clone());
+    let request_limiter = request_limiter();
+    let (one_namespace, other_namespaces) = (Arc::default(), Arc::default());
+    let calls = |requests, namespaces: Vec<String>| {
+        let (client, request_limiter) = (silent_api(requests), request_limiter.clone());
         async move {
             let calls = namespaces.iter().map(|namespace| async {
-                let records = Records::new(&client, &places, Kind::ModelRefresh, namespace);
-                assert!(records.read("sales").await.is_err(), "the API server does not respond");
+                let resources = ResourceApi::new(&client, &request_limiter, Kind::ModelRefresh, namespace);
+                assert!(resources.read("sales").await.is_err(), "the API server does not respond");
             });
             futures::future::join_all(calls).await;
         }
     };
-    let one = calls(&of_one, vec!["bi".to_owned(); 3 * CONNECTIONS]);
-    let others = calls(&of_others, (0..3 * CONNECTIONS).map(|n| format!("other-{n}")).collect());
+    let one = calls(&one_namespace, vec!["bi".to_owned(); 3 * MAX_IN_FLIGHT]);
+    let others = calls(&other_namespaces, (0..3 * MAX_IN_FLIGHT).map(|n| format!("other-{n}")).collect());
     let all = async { tokio::join!(one, others) };
-    assert!(tokio::time::timeout(CALL / 2, all).await.is_err(), "the first requests hang");
+    assert!(tokio::time::timeout(REQUEST_TIMEOUT / 2, all).await.is_err(), "the first requests hang");
     // One namespace leaves permits for the others.
-    let asked = (of_one.load(Ordering::Relaxed), of_others.load(Ordering::Relaxed));
-    assert_eq!(asked, (CONNECTIONS * 3 / 4, CONNECTIONS / 4));
+    let requests = (one_namespace.load(Ordering::Relaxed), other_namespaces.load(Ordering::Relaxed));
+    assert_eq!(requests, (MAX_IN_FLIGHT * 3 / 4, MAX_IN_FLIGHT / 4));
 }
 
 #[tokio::test(start_paused = true)]
 async fn hanging_request_returns_its_permit() {
-    let (asked, places) = (Arc::default(), places());
-    let client = silent_api(&asked);
-    let calls =
-        (0..=CONNECTIONS).map(|_| async { Records::new(&client, &places, Kind::ModelRefresh, "bi").read("sales").await.unwrap_err() });
+    let (requests, request_limiter) = (Arc::default(), request_limiter());
+    let client = silent_api(&requests);
+    let calls = (0..=MAX_IN_FLIGHT)
+        .map(|_| async { ResourceApi::new(&client, &request_limiter, Kind::ModelRefresh, "bi").read("sales").await.unwrap_err() });
     let errors = futures::future::join_all(calls).await;
-    assert_eq!(asked.load(Ordering::Relaxed), CONNECTIONS + 1);
-    assert_eq!(errors.len(), CONNECTIONS + 1);
+    assert_eq!(requests.load(Ordering::Relaxed), MAX_IN_FLIGHT + 1);
+    assert_eq!(errors.len(), MAX_IN_FLIGHT + 1);
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn uncached_finalizers_are_read_before_a_write() {
             Ok::<_, Infallible>(Response::new(Body::from(serde_json::to_vec(&shown).unwrap())))
         }
     });
-    let records = Records::new(&Client::new(service, "bi"), &places(), Kind::ModelRefresh, "bi");
-    records.drop_finalizer(&object).await.unwrap();
+    let resources = ResourceApi::new(&Client::new(service, "bi"), &request_limiter(), Kind::ModelRefresh, "bi");
+    resources.remove_finalizer(&object).await.unwrap();
     assert_eq!(patched.lock()[0]["metadata"]["finalizers"], json!(many));
 }

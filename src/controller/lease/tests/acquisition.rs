@@ -4,14 +4,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::{Lease, LeaseHandle, LeaseReports, identity};
 use super::fake::{FakeApi, Fault};
-use super::operator::{DURATION, MOMENT, operator, seconds, settings, took};
+use super::operator::{DURATION, MOMENT, elapsed, operator, seconds, settings};
 
 #[tokio::test(start_paused = true)]
 async fn free_lease_is_acquired_immediately_and_kept() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     assert!(!a.lease.holds() && a.lease.term().is_none());
-    assert!(took(a.lease.acquired()).await < MOMENT);
+    assert!(elapsed(a.lease.acquired()).await < MOMENT);
     assert_eq!((a.lease.holds(), a.lease.term()), (true, Some(0)));
     for _ in 0..600 {
         sleep(seconds(1)).await;
@@ -25,23 +25,23 @@ async fn free_lease_is_acquired_immediately_and_kept() {
 async fn no_submission_in_the_last_fifth_of_the_lease() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
-    assert!(!a.lease.holds_for_a_submission());
+    assert!(!a.lease.may_submit());
     a.lease.acquired().await;
     for _ in 0..120 {
         sleep(MOMENT * 25).await;
-        assert!(a.lease.holds_for_a_submission(), "while every renewal succeeds in time");
+        assert!(a.lease.may_submit(), "while every renewal succeeds in time");
     }
-    api.fail(Fault::Away);
+    api.fail(Fault::Unreachable);
     let cut_off = Instant::now();
-    took(async {
-        while a.lease.holds_for_a_submission() {
+    elapsed(async {
+        while a.lease.may_submit() {
             sleep(MOMENT).await;
         }
     })
     .await;
     assert!(a.lease.holds(), "an operation in progress may still be recorded");
     let sent_at_the_latest = cut_off.elapsed();
-    let ended = sent_at_the_latest + took(a.lease.lost()).await;
+    let ended = sent_at_the_latest + elapsed(a.lease.lost()).await;
     let left = ended.saturating_sub(sent_at_the_latest);
     assert!(left + MOMENT >= DURATION / 5 && left <= DURATION / 5, "{left:?}");
     // The last successful renewal counts from before it was sent, so no other operator can hold the lease sooner.
@@ -54,7 +54,7 @@ async fn second_candidate_stands_by() {
     let a = operator(&api, "a");
     a.lease.acquired().await;
     let b = operator(&api, "b");
-    assert!(took(b.lease.standing_by()).await < MOMENT);
+    assert!(elapsed(b.lease.on_standby()).await < MOMENT);
     sleep(seconds(300)).await;
     assert!(a.lease.holds() && !b.lease.holds());
     assert!(api.writes().iter().all(|holder| holder == "a"));
@@ -75,10 +75,10 @@ async fn dead_holder_is_replaced_within_duration_and_two_seconds() {
     let a = operator(&api, "a");
     a.lease.acquired().await;
     let b = operator(&api, "b");
-    b.lease.standing_by().await;
+    b.lease.on_standby().await;
     sleep(seconds(37)).await;
     a.task.abort();
-    let waited = took(b.lease.acquired()).await;
+    let waited = elapsed(b.lease.acquired()).await;
     assert!(waited <= DURATION + seconds(2), "{waited:?}");
     assert!(waited >= seconds(10), "{waited:?} is shorter than the rest of the duration after a renewal");
     assert_eq!(b.lease.term(), Some(1));
@@ -98,31 +98,31 @@ async fn clocks_of_machines_are_never_compared() {
         spec.renew_time.as_mut().unwrap().0 = jiff::Timestamp::UNIX_EPOCH;
     });
     let b = operator(&api, "b");
-    let waited = took(b.lease.acquired()).await;
+    let waited = elapsed(b.lease.acquired()).await;
     assert!((DURATION..DURATION + seconds(2)).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn acquisition_with_lost_response_is_recognized() {
     let api = FakeApi::new();
-    api.fail(Fault::AnswersLost);
+    api.fail(Fault::ResponsesLost);
     let a = operator(&api, "a");
     sleep(seconds(1)).await;
     api.fail(Fault::None);
     assert_eq!(api.holder().as_deref(), Some("a"));
-    assert!(took(a.lease.acquired()).await < seconds(5));
+    assert!(elapsed(a.lease.acquired()).await < seconds(5));
     assert_eq!(a.lease.term(), Some(0), "it is the same claim");
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_election_lease_is_always_held() {
     let lease = LeaseHandle::always();
-    assert!(took(lease.acquired()).await < MOMENT);
+    assert!(elapsed(lease.acquired()).await < MOMENT);
     assert!(lease.holds() && lease.holds_for(seconds(1_000_000)) && lease.term().is_none());
     assert!(timeout(seconds(1_000), lease.lost()).await.is_err());
-    assert!(took(lease.release()).await < MOMENT);
+    assert!(elapsed(lease.release()).await < MOMENT);
     assert!(!lease.holds());
-    assert!(took(lease.lost()).await < MOMENT);
+    assert!(elapsed(lease.lost()).await < MOMENT);
 }
 
 #[test]

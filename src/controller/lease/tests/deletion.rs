@@ -4,14 +4,14 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::fake::{FakeApi, Fault};
-use super::operator::{DURATION, MOMENT, operator, seconds, took};
+use super::operator::{DURATION, MOMENT, elapsed, operator, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn deleted_lease_is_created_again_by_its_holder() {
     let api = FakeApi::new();
     let (a, b) = (operator(&api, "a"), operator(&api, "b"));
     a.lease.acquired().await;
-    b.lease.standing_by().await;
+    b.lease.on_standby().await;
     for deletions in 1..=10 {
         api.edit(|lease| {
             lease.as_mut().unwrap().metadata.labels = Some([("team".to_owned(), "bi".to_owned())].into());
@@ -33,12 +33,12 @@ async fn deleted_lease_of_dead_holder_keeps_full_wait() {
     let api = FakeApi::new();
     let (a, b) = (operator(&api, "a"), operator(&api, "b"));
     a.lease.acquired().await;
-    b.lease.standing_by().await;
-    *a.line.lock() = Fault::Away;
+    b.lease.on_standby().await;
+    *a.connection.lock() = Fault::Unreachable;
     api.edit(|lease| *lease = None);
-    took(a.lease.lost()).await;
+    elapsed(a.lease.lost()).await;
     assert!(!b.lease.holds());
-    took(b.lease.acquired()).await;
+    elapsed(b.lease.acquired()).await;
     assert_eq!(b.lease.term(), Some(1));
 }
 
@@ -49,13 +49,13 @@ async fn new_process_waits_if_lease_was_deleted() {
         let api = FakeApi::new();
         let a = operator(&api, "a");
         a.lease.acquired().await;
-        api.work(work);
-        *a.line.lock() = Fault::Away;
+        api.add_resource(work);
+        *a.connection.lock() = Fault::Unreachable;
         api.edit(|lease| *lease = None);
         let b = operator(&api, "b");
-        took(a.lease.lost()).await;
+        elapsed(a.lease.lost()).await;
         assert!(!b.lease.holds());
-        let waited = took(b.lease.acquired()).await;
+        let waited = elapsed(b.lease.acquired()).await;
         assert!(waited <= seconds(5) + DURATION, "{waited:?}");
     }
 }
@@ -64,13 +64,13 @@ async fn new_process_waits_if_lease_was_deleted() {
 async fn repeatedly_deleted_lease_has_one_holder() {
     let api = FakeApi::new();
     let mut all = [operator(&api, "a"), operator(&api, "b"), operator(&api, "c")];
-    took(async {
+    elapsed(async {
         while !all.iter().any(|one| one.lease.holds()) {
             sleep(MOMENT).await;
         }
     })
     .await;
-    api.work_with_finalizer();
+    api.add_resource_with_finalizer();
     for step in 0..60_000 {
         sleep(MOMENT).await;
         // From the earliest time at which a candidate can observe it to the next renewal.
@@ -89,8 +89,8 @@ async fn repeatedly_deleted_lease_has_one_holder() {
 #[tokio::test(start_paused = true)]
 async fn first_operator_of_a_cluster_does_not_wait() {
     let api = FakeApi::new();
-    api.work(json!({"finalizers": ["another.example/one"], "managedFields": [{"manager": "kubectl", "operation": "Apply"}]}));
-    assert!(took(operator(&api, "a").lease.acquired()).await < seconds(1));
+    api.add_resource(json!({"finalizers": ["another.example/one"], "managedFields": [{"manager": "kubectl", "operation": "Apply"}]}));
+    assert!(elapsed(operator(&api, "a").lease.acquired()).await < seconds(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,6 +101,6 @@ async fn deletion_of_namespace_loses_the_lease() {
     let writes = api.writes().len();
     api.edit(|lease| *lease = None);
     api.fail(Fault::Forbidden);
-    assert!(took(a.lease.lost()).await <= DURATION);
+    assert!(elapsed(a.lease.lost()).await <= DURATION);
     assert_eq!(api.writes().len(), writes);
 }

@@ -19,9 +19,9 @@ pub(super) enum Fault {
     /// No fault.
     None,
     /// No request gets a response, and none is performed.
-    Away,
+    Unreachable,
     /// Writes are performed, and their responses are lost.
-    AnswersLost,
+    ResponsesLost,
     /// Every request is refused.
     Forbidden,
 }
@@ -39,12 +39,12 @@ struct State {
     writes: Vec<String>,
     reads: usize,
     /// The metadata of a resource that shows that an operator has worked.
-    work: Value,
+    resource: Value,
 }
 
 impl FakeApi {
     pub(super) fn new() -> Self {
-        let state = State { lease: None, version: 0, fault: Fault::None, writes: Vec::new(), reads: 0, work: json!({}) };
+        let state = State { lease: None, version: 0, fault: Fault::None, writes: Vec::new(), reads: 0, resource: json!({}) };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -53,7 +53,7 @@ impl FakeApi {
         let (api, cut) = (self.clone(), Arc::clone(cut));
         let service = tower::service_fn(move |request: Request<Body>| {
             let (api, cut) = (api.clone(), Arc::clone(&cut));
-            async move { Ok::<_, Infallible>(api.answer(request, &cut).await) }
+            async move { Ok::<_, Infallible>(api.respond_to(request, &cut).await) }
         });
         Client::new(service, "ops")
     }
@@ -75,13 +75,13 @@ impl FakeApi {
     }
 
     /// Adds a resource with this metadata.
-    pub(super) fn work(&self, metadata: Value) {
-        self.state.lock().work = metadata;
+    pub(super) fn add_resource(&self, metadata: Value) {
+        self.state.lock().resource = metadata;
     }
 
     /// Adds a resource with the finalizer.
-    pub(super) fn work_with_finalizer(&self) {
-        self.work(json!({"finalizers": ["another.example/one", crate::api::FINALIZER]}));
+    pub(super) fn add_resource_with_finalizer(&self) {
+        self.add_resource(json!({"finalizers": ["another.example/one", crate::api::FINALIZER]}));
     }
 
     pub(super) fn reads(&self) -> usize {
@@ -95,7 +95,7 @@ impl FakeApi {
         state.stamp();
     }
 
-    async fn answer(&self, request: Request<Body>, cut: &Mutex<Fault>) -> Response<Body> {
+    async fn respond_to(&self, request: Request<Body>, cut: &Mutex<Fault>) -> Response<Body> {
         let method = request.method().clone();
         let lists = !request.uri().path().contains("/leases");
         let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -104,19 +104,19 @@ impl FakeApi {
             if here == Fault::None { self.state.lock().fault } else { here }
         };
         match fault {
-            Fault::Away => std::future::pending().await,
+            Fault::Unreachable => std::future::pending().await,
             Fault::Forbidden => refuse(StatusCode::FORBIDDEN, "Forbidden"),
-            Fault::None | Fault::AnswersLost if lists => say(StatusCode::OK, &self.resources()),
+            Fault::None | Fault::ResponsesLost if lists => respond(StatusCode::OK, &self.resources()),
             Fault::None => self.done(&method, &body),
-            Fault::AnswersLost => {
-                let answer = self.done(&method, &body);
-                if method == Method::GET { answer } else { std::future::pending().await }
+            Fault::ResponsesLost => {
+                let response = self.done(&method, &body);
+                if method == Method::GET { response } else { std::future::pending().await }
             }
         }
     }
 
     fn resources(&self) -> Value {
-        let mut metadata = self.state.lock().work.clone();
+        let mut metadata = self.state.lock().resource.clone();
         metadata["name"] = json!("sales");
         let items = [json!({"metadata": metadata})];
         json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {}, "items": items})
@@ -128,7 +128,7 @@ impl FakeApi {
             Method::GET => {
                 state.reads += 1;
                 match &state.lease {
-                    Some(lease) => say(StatusCode::OK, lease),
+                    Some(lease) => respond(StatusCode::OK, lease),
                     None => refuse(StatusCode::NOT_FOUND, "NotFound"),
                 }
             }
@@ -161,16 +161,16 @@ impl State {
         self.writes.push(holder.unwrap_or_default());
         self.lease = Some(lease);
         self.stamp();
-        say(StatusCode::OK, self.lease.as_ref().unwrap())
+        respond(StatusCode::OK, self.lease.as_ref().unwrap())
     }
 }
 
-fn say(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+fn respond(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     let mut response = Response::new(Body::from(serde_json::to_vec(body).unwrap()));
     *response.status_mut() = status;
     response
 }
 
 fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
-    say(status, &Status::failure(reason, reason).with_code(status.as_u16()))
+    respond(status, &Status::failure(reason, reason).with_code(status.as_u16()))
 }

@@ -18,7 +18,7 @@ pub(super) struct Operator {
     pub(super) lease: LeaseHandle,
     pub(super) task: JoinHandle<()>,
     /// The fault of its own connection to the API.
-    pub(super) line: Arc<Mutex<Fault>>,
+    pub(super) connection: Arc<Mutex<Fault>>,
 }
 
 pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
@@ -27,9 +27,9 @@ pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
 
 /// One of this installation.
 pub(super) fn installed(api: &FakeApi, name: &str, installation: Option<&str>) -> Operator {
-    let line = Arc::new(Mutex::new(Fault::None));
-    let (lease, task) = Lease::spawn(api.client(&line), settings(name, installation));
-    Operator { lease, task, line }
+    let connection = Arc::new(Mutex::new(Fault::None));
+    let (lease, task) = Lease::spawn(api.client(&connection), settings(name, installation));
+    Operator { lease, task, connection }
 }
 
 pub(super) fn settings(name: &str, installation: Option<&str>) -> LeaseSettings {
@@ -39,12 +39,12 @@ pub(super) fn settings(name: &str, installation: Option<&str>) -> LeaseSettings 
         duration: DURATION,
         identity: name.to_owned(),
         installation: installation.map(ToOwned::to_owned),
-        watched: Vec::new(),
+        watch_namespaces: Vec::new(),
     }
 }
 
 /// Waits on the paused clock, and returns the elapsed time.
-pub(super) async fn took(what: impl Future<Output = ()>) -> Duration {
+pub(super) async fn elapsed(what: impl Future<Output = ()>) -> Duration {
     let start = Instant::now();
     timeout(Duration::from_mins(2), what).await.expect("it ends within two minutes");
     start.elapsed()

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::super::drain_signal;
 use super::fake::{FakeApi, Fault};
-use super::operator::{DURATION, MOMENT, installed, operator, seconds, took};
+use super::operator::{DURATION, MOMENT, elapsed, installed, operator, seconds};
 use crate::engine::DrainMode;
 
 #[tokio::test(start_paused = true)]
@@ -15,15 +15,15 @@ async fn released_lease_is_acquired_immediately() {
     let a = operator(&api, "a");
     a.lease.acquired().await;
     let b = operator(&api, "b");
-    b.lease.standing_by().await;
+    b.lease.on_standby().await;
     // Between two polls of the other candidate.
     sleep(seconds(20) + Duration::from_millis(500)).await;
     let released = a.lease.clone();
-    assert!(took(released.release()).await < MOMENT);
+    assert!(elapsed(released.release()).await < MOMENT);
     assert!(!a.lease.holds());
     assert_eq!(api.holder().as_deref(), Some(""));
-    assert!(took(a.lease.lost()).await < MOMENT);
-    assert!(took(b.lease.acquired()).await <= seconds(1));
+    assert!(elapsed(a.lease.lost()).await < MOMENT);
+    assert!(elapsed(b.lease.acquired()).await <= seconds(1));
     assert_eq!(b.lease.term(), Some(1));
     released.release().await;
 }
@@ -33,9 +33,9 @@ async fn release_does_not_wait_for_unavailable_api() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
-    api.fail(Fault::Away);
+    api.fail(Fault::Unreachable);
     let release = a.lease.release();
-    let waited = took(release).await;
+    let waited = elapsed(release).await;
     assert!(waited <= seconds(9), "{waited:?}");
     assert!(!a.lease.holds());
 }
@@ -45,7 +45,7 @@ async fn no_operator_acts_during_release() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
-    api.fail(Fault::AnswersLost);
+    api.fail(Fault::ResponsesLost);
     let lease = a.lease.clone();
     let releasing = tokio::spawn(async move { lease.release().await });
     sleep(MOMENT).await;
@@ -61,8 +61,8 @@ async fn candidate_can_be_released() {
     let a = operator(&api, "a");
     a.lease.acquired().await;
     let b = operator(&api, "b");
-    b.lease.standing_by().await;
-    assert!(took(b.lease.release()).await < MOMENT);
+    b.lease.on_standby().await;
+    assert!(elapsed(b.lease.release()).await < MOMENT);
     assert!(!b.lease.holds() && a.lease.holds());
     assert_eq!(api.holder().as_deref(), Some("a"));
 }
@@ -70,7 +70,7 @@ async fn candidate_can_be_released() {
 #[tokio::test(start_paused = true)]
 async fn unconfirmed_acquisition_is_released() {
     let api = FakeApi::new();
-    api.fail(Fault::AnswersLost);
+    api.fail(Fault::ResponsesLost);
     let a = operator(&api, "a");
     sleep(MOMENT).await;
     assert_eq!(api.holder().as_deref(), Some("a"));
@@ -91,20 +91,20 @@ async fn drain_request_applies_only_to_its_installation() {
     first.lease.acquired().await;
     api.edit(|lease| {
         let annotations = lease.as_mut().unwrap().metadata.annotations.get_or_insert_default();
-        annotations.insert(drain_signal::ANNOTATION.to_owned(), drain_signal::word(DrainMode::Cancel, 1, &["one"]));
+        annotations.insert(drain_signal::ANNOTATION.to_owned(), drain_signal::request(DrainMode::Cancel, 1, &["one"]));
     });
     sleep(DURATION).await;
-    assert_eq!(first.lease.leaving(), Some(DrainMode::Cancel));
+    assert_eq!(first.lease.drain(), Some(DrainMode::Cancel));
     first.lease.release().await;
     // A pod of the same installation may acquire the lease meanwhile.
     let standby = installed(&api, "b", Some("one"));
     standby.lease.acquired().await;
-    assert_eq!(standby.lease.leaving(), Some(DrainMode::Cancel));
+    assert_eq!(standby.lease.drain(), Some(DrainMode::Cancel));
     standby.lease.release().await;
     let next = installed(&api, "c", Some("two"));
     next.lease.acquired().await;
-    assert_eq!(next.lease.leaving(), None, "the minute is not over");
+    assert_eq!(next.lease.drain(), None, "the minute is not over");
     assert!(!annotations().contains_key(drain_signal::ANNOTATION));
     sleep(DURATION).await;
-    assert!(next.lease.holds() && next.lease.leaving().is_none());
+    assert!(next.lease.holds() && next.lease.drain().is_none());
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::{Lease, LeaseReports, LeaseSettings};
 use super::fake::{FakeApi, Fault};
-use super::operator::{DURATION, MOMENT, operator, seconds, settings, took};
+use super::operator::{DURATION, MOMENT, elapsed, operator, seconds, settings};
 
 #[tokio::test(start_paused = true)]
 async fn holder_without_api_stops_before_another_can_start() {
@@ -18,9 +18,9 @@ async fn holder_without_api_stops_before_another_can_start() {
     let b = operator(&api, "b");
     sleep(seconds(31)).await;
     // Only this operator is disconnected.
-    *a.line.lock() = Fault::Away;
+    *a.connection.lock() = Fault::Unreachable;
     let start = Instant::now();
-    took(a.lease.lost()).await;
+    elapsed(a.lease.lost()).await;
     let stopped = Instant::now();
     assert!(!a.lease.holds() && a.lease.term().is_none());
     assert!(stopped - start <= DURATION * 4 / 5, "{:?}", stopped - start);
@@ -28,7 +28,7 @@ async fn holder_without_api_stops_before_another_can_start() {
     b.lease.acquired().await;
     assert!(Instant::now() - stopped >= seconds(2), "{:?} between the two", Instant::now() - stopped);
     // It stays lost after the connection recovers.
-    *a.line.lock() = Fault::None;
+    *a.connection.lock() = Fault::None;
     sleep(seconds(60)).await;
     assert!(!a.lease.holds() && b.lease.holds());
     assert!(a.task.is_finished());
@@ -39,7 +39,7 @@ async fn short_api_outage_keeps_the_lease() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
-    for fault in [Fault::Away, Fault::Forbidden, Fault::AnswersLost] {
+    for fault in [Fault::Unreachable, Fault::Forbidden, Fault::ResponsesLost] {
         // Just before a renewal, for 6 s of the remaining 7.
         sleep(seconds(4)).await;
         api.fail(fault);
@@ -57,8 +57,8 @@ async fn renewals_without_responses_do_not_count() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
-    api.fail(Fault::AnswersLost);
-    assert!(took(a.lease.lost()).await <= DURATION * 4 / 5);
+    api.fail(Fault::ResponsesLost);
+    assert!(elapsed(a.lease.lost()).await <= DURATION * 4 / 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +69,7 @@ async fn write_of_another_holder_ends_lease_at_next_renewal() {
     api.edit(|lease| {
         lease.as_mut().unwrap().spec.as_mut().unwrap().holder_identity = Some("thief".to_owned());
     });
-    assert!(took(a.lease.lost()).await <= seconds(6));
+    assert!(elapsed(a.lease.lost()).await <= seconds(6));
     assert!(!a.lease.holds());
     assert_eq!(api.holder().as_deref(), Some("thief"));
 }
@@ -93,8 +93,8 @@ async fn dead_loop_loses_the_lease_in_time() {
     let a = operator(&api, "a");
     a.lease.acquired().await;
     a.task.abort();
-    assert!(took(a.lease.lost()).await <= DURATION * 4 / 5);
-    assert!(took(a.lease.release()).await < MOMENT, "there is no loop to wait for");
+    assert!(elapsed(a.lease.lost()).await <= DURATION * 4 / 5);
+    assert!(elapsed(a.lease.release()).await < MOMENT, "there is no loop to wait for");
 }
 
 #[tokio::test(start_paused = true)]

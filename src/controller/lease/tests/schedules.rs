@@ -8,10 +8,10 @@ use super::fake::{FakeApi, Fault};
 use super::operator::operator;
 
 /// A small random generator, so that a schedule can be repeated by its seed.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+impl Rng {
+    fn below(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -19,9 +19,9 @@ impl Dice {
     }
 
     fn fault(&mut self) -> Fault {
-        match self.roll(8) {
-            0 => Fault::Away,
-            1 => Fault::AnswersLost,
+        match self.below(8) {
+            0 => Fault::Unreachable,
+            1 => Fault::ResponsesLost,
             2 => Fault::Forbidden,
             _ => Fault::None,
         }
@@ -32,14 +32,14 @@ impl Dice {
 async fn random_faults_never_cause_two_holders() {
     let mut changes = 0;
     for seed in 1..=20 {
-        let mut dice = Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
+        let mut rng = Rng(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
         let api = FakeApi::new();
         // So that processes which start after a deletion wait.
-        api.work_with_finalizer();
+        api.add_resource_with_finalizer();
         let mut all: Vec<_> = (0..3).map(|n| operator(&api, &format!("o{n}"))).collect();
         let (mut latest, mut last, mut names) = (-1, String::new(), 3);
         for step in 0..10_000 {
-            sleep(Duration::from_millis(20 + dice.roll(60))).await;
+            sleep(Duration::from_millis(20 + rng.below(60))).await;
             if api.lease().is_none() {
                 // A process that has not observed the deleted Lease counts from zero.
                 latest = -1;
@@ -56,16 +56,16 @@ async fn random_faults_never_cause_two_holders() {
                 changes += 1;
                 last = holder;
             }
-            let one = usize::try_from(dice.roll(3)).unwrap();
-            match dice.roll(100) {
-                0 => *all[one].line.lock() = dice.fault(),
-                1 => api.fail(dice.fault()),
-                2 if dice.roll(4) == 0 => {
+            let one = usize::try_from(rng.below(3)).unwrap();
+            match rng.below(100) {
+                0 => *all[one].connection.lock() = rng.fault(),
+                1 => api.fail(rng.fault()),
+                2 if rng.below(4) == 0 => {
                     let lease = all[one].lease.clone();
                     tokio::spawn(async move { lease.release().await });
                 }
-                3 if dice.roll(4) == 0 => all[one].task.abort(),
-                4 if dice.roll(4) == 0 => api.edit(|lease| *lease = None),
+                3 if rng.below(4) == 0 => all[one].task.abort(),
+                4 if rng.below(4) == 0 => api.edit(|lease| *lease = None),
                 _ => {}
             }
             // An ended process is restarted, as its pod would be.

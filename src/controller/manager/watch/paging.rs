@@ -13,16 +13,16 @@ use kube::Client;
 use kube::client::Body;
 
 /// The maximum size of a page in bytes, unless it contains a single resource.
-const LARGEST: usize = 2 * 1024 * 1024;
+const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// The intended size of a page in bytes, so that the next one is rarely too large.
-const AIM: usize = LARGEST / 4 * 3;
+const TARGET_PAGE_BYTES: usize = MAX_PAGE_BYTES / 4 * 3;
 /// The number of resources in the first page, and the maximum of any page.
-const FIRST: usize = 16;
-const MOST: usize = 500;
+const FIRST_PAGE_ITEMS: usize = 16;
+const MAX_PAGE_ITEMS: usize = 500;
 
 /// A client for one watch, which sends through `client`. It calls `on_watch` when the API server starts to send changes.
 pub(super) fn client(client: Client, on_watch: impl Fn() + Send + Sync + 'static) -> Client {
-    let pages = Arc::new(Pages { limit: AtomicUsize::new(FIRST), on_watch });
+    let pages = Arc::new(Pages { limit: AtomicUsize::new(FIRST_PAGE_ITEMS), on_watch });
     let namespace = client.default_namespace().to_owned();
     let service = tower::service_fn(move |request| {
         let (client, pages) = (client.clone(), Arc::clone(&pages));
@@ -53,16 +53,16 @@ impl<F: Fn()> Pages<F> {
     async fn page(&self, client: &Client, request: Parts) -> Result<Response<Body>, kube::Error> {
         loop {
             let limit = self.limit.load(Ordering::Relaxed);
-            let mut asked = Request::new(Body::empty());
-            *asked.uri_mut() = with_limit(&request.uri, limit)?;
-            asked.headers_mut().clone_from(&request.headers);
-            let (head, body) = client.send(asked).await?.into_parts();
+            let mut limited = Request::new(Body::empty());
+            *limited.uri_mut() = with_limit(&request.uri, limit)?;
+            limited.headers_mut().clone_from(&request.headers);
+            let (head, body) = client.send(limited).await?.into_parts();
             if !head.status.is_success() {
                 return Ok(Response::from_parts(head, body));
             }
-            if let Some(page) = read(body, if limit > 1 { LARGEST } else { usize::MAX }).await? {
-                let next = limit.saturating_mul(AIM) / page.len().max(1);
-                self.limit.store(next.clamp(1, MOST.min(limit.saturating_mul(4))), Ordering::Relaxed);
+            if let Some(page) = read(body, if limit > 1 { MAX_PAGE_BYTES } else { usize::MAX }).await? {
+                let next = limit.saturating_mul(TARGET_PAGE_BYTES) / page.len().max(1);
+                self.limit.store(next.clamp(1, MAX_PAGE_ITEMS.min(limit.saturating_mul(4))), Ordering::Relaxed);
                 return Ok(Response::from_parts(head, Body::from(page)));
             }
             self.limit.store((limit / 4).max(1), Ordering::Relaxed);
@@ -88,12 +88,12 @@ fn parameters(uri: &Uri) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn with_limit(uri: &Uri, limit: usize) -> Result<Uri, kube::Error> {
-    let mut asked = format!("{}?limit={limit}", uri.path());
+    let mut limited = format!("{}?limit={limit}", uri.path());
     for (key, value) in parameters(uri).filter(|(key, _)| *key != "limit") {
-        asked.extend(["&", key, "=", value]);
+        limited.extend(["&", key, "=", value]);
     }
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(asked.parse().map_err(invalid)?);
+    parts.path_and_query = Some(limited.parse().map_err(invalid)?);
     Uri::from_parts(parts).map_err(invalid)
 }
 

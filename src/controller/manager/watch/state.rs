@@ -13,8 +13,8 @@ use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
 /// The backoff after the first consecutive failure. Each further failure doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(800);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MIN_BACKOFF: Duration = Duration::from_millis(800);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// The number of consecutive failures after which a watch counts as failing. A refusal counts at once; other errors may be transient.
 const FAILURES: u32 = 3;
 
@@ -35,7 +35,7 @@ struct Failures {
     /// The number of consecutive failures.
     count: u32,
     /// The last reported message.
-    told: Option<String>,
+    reported: Option<String>,
 }
 
 impl WatchState {
@@ -50,45 +50,45 @@ impl WatchState {
     }
 
     /// Records that the API server has started to send changes.
-    pub(super) fn works(&self) {
-        let Failures { told, .. } = std::mem::take(&mut *self.failures.lock());
-        if told.is_some() {
+    pub(super) fn serving(&self) {
+        let Failures { reported, .. } = std::mem::take(&mut *self.failures.lock());
+        if reported.is_some() {
             tracing::info!(watch = %self.of, "watch recovered");
         }
-        self.show(None);
+        self.report(None);
     }
 
     /// Records a failure of the list or the watch. Returns the backoff.
     pub(super) fn failed(&self, error: &watcher::Error) -> Duration {
         let mut failures = self.failures.lock();
-        let pause = FIRST_PAUSE.saturating_mul(1 << failures.count.min(6)).min(LONGEST_PAUSE);
+        let backoff = MIN_BACKOFF.saturating_mul(1 << failures.count.min(6)).min(MAX_BACKOFF);
         failures.count = failures.count.saturating_add(1);
         // An expired resource version is expected: a new list follows.
         if code(error) == Some(410) && failures.count == 1 {
-            return pause;
+            return backoff;
         }
-        let (message, retry_in_seconds) = (in_short(error), pause.as_secs_f64());
+        let (message, retry_in_seconds) = (summary(error), backoff.as_secs_f64());
         // The same message is a warning only once.
-        if failures.told.as_ref() == Some(&message) {
+        if failures.reported.as_ref() == Some(&message) {
             tracing::debug!(watch = %self.of, error = message, retry_in_seconds, "failed to watch the resources again; retrying");
         } else {
             tracing::warn!(watch = %self.of, error = message, retry_in_seconds, "failed to watch the resources; retrying");
         }
         if is_refusal(error) || failures.count >= FAILURES {
             self.settled.cancel();
-            self.show(Some(&message));
+            self.report(Some(&message));
         }
-        failures.told = Some(message);
-        pause
+        failures.reported = Some(message);
+        backoff
     }
 
-    fn show(&self, failure: Option<&str>) {
+    fn report(&self, failure: Option<&str>) {
         self.metrics.set_watch_healthy(self.of.kind, self.of.namespace.as_deref(), failure.is_none());
         self.health.watch(&self.of.to_string(), failure);
     }
 
     /// Reports the watch as failing until it gets its first response.
-    pub(super) fn begins(&self) {
+    pub(super) fn starting(&self) {
         self.metrics.set_watch_healthy(self.of.kind, self.of.namespace.as_deref(), false);
         self.health.watch(&self.of.to_string(), Some("no response yet"));
     }
@@ -114,7 +114,7 @@ fn is_refusal(error: &watcher::Error) -> bool {
 }
 
 /// Describes a watch error in one sentence. The `Display` of the library contains the whole response twice.
-fn in_short(error: &watcher::Error) -> String {
+fn summary(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
             timeout::describe(error)
@@ -133,9 +133,9 @@ mod tests {
         let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
         let of = WatchScope { kind: Kind::ModelRefresh, namespace: Some("bi".to_owned()) };
         let state = WatchState::new(of, CancellationToken::new(), Arc::clone(&metrics), health.clone());
-        health.api_answered();
+        health.api_responded();
         health.caches_synced();
-        state.begins();
+        state.starting();
         (state, health, metrics)
     }
 
@@ -153,17 +153,17 @@ mod tests {
     fn refusal_is_reported_at_once_with_growing_backoff() {
         for code in [401, 403, 404] {
             let (state, health, metrics) = state();
-            let pauses: Vec<u128> = (0..8).map(|_| state.failed(&refused(code)).as_millis()).collect();
-            assert_eq!(pauses, [800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
+            let backoffs: Vec<u128> = (0..8).map(|_| state.failed(&refused(code)).as_millis()).collect();
+            assert_eq!(backoffs, [800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
             assert_eq!((state.settled.is_cancelled(), state.synced.is_cancelled()), (true, false));
             let said = health.ready().unwrap_err();
             assert!(said.contains(&format!("ModelRefresh in namespace bi (the Kubernetes API returned {code}: no)")), "{said}");
             assert_eq!(shown(&metrics), r#"tabular_operator_watch_healthy{kind="ModelRefresh",watched_namespace="bi"} 0"#);
             state.synced();
-            state.works();
+            state.serving();
             assert_eq!(health.ready().as_deref(), Ok("ok"));
             assert!(shown(&metrics).ends_with(" 1"));
-            assert_eq!(state.failed(&refused(code)), FIRST_PAUSE);
+            assert_eq!(state.failed(&refused(code)), MIN_BACKOFF);
         }
     }
 
@@ -171,7 +171,7 @@ mod tests {
     fn transient_failure_is_reported_only_if_it_persists() {
         for error in [refused(500), refused(429), watcher::Error::NoResourceVersion] {
             let (state, health, metrics) = state();
-            state.works();
+            state.serving();
             for _ in 1..FAILURES {
                 state.failed(&error);
                 assert_eq!((health.ready().as_deref(), state.settled.is_cancelled()), (Ok("ok"), false));

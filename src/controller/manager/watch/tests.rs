@@ -12,12 +12,12 @@ use super::*;
 use crate::controller::fixture;
 
 /// The requests to an API server, and their times.
-type Asked = Arc<Mutex<Vec<String>>>;
+type Requests = Arc<Mutex<Vec<String>>>;
 
 /// An API server that responds to each list or watch request with a status and a body.
-fn api(answer: impl Fn(usize, &str) -> (u16, Value) + Clone + Send + Sync + 'static) -> (Client, Asked) {
-    let asked = Asked::default();
-    let log = Arc::clone(&asked);
+fn api(answer: impl Fn(usize, &str) -> (u16, Value) + Clone + Send + Sync + 'static) -> (Client, Requests) {
+    let requests = Requests::default();
+    let log = Arc::clone(&requests);
     let service = tower::service_fn(move |request: Request<Body>| {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let number = {
@@ -39,7 +39,7 @@ fn api(answer: impl Fn(usize, &str) -> (u16, Value) + Clone + Send + Sync + 'sta
             Ok::<_, Infallible>(response)
         }
     });
-    (Client::new(service, "bi"), asked)
+    (Client::new(service, "bi"), requests)
 }
 
 fn refused(code: u16) -> (u16, Value) {
@@ -64,10 +64,10 @@ fn refresh(name: &str, text: &str) -> Value {
 
 /// A context that watches the refreshes of all namespaces with this client, and the changes from the watch.
 fn watching(client: Client) -> (Arc<Context>, SelectAll<BoxStream<'static, ResourceKey>>, CancellationToken, Health) {
-    let (mut watches, views) = watches(&[]);
+    let (mut watches, handles) = watches(&[]);
     watches.retain(|watch| watch.of.kind == Kind::ModelRefresh);
     let (mut ctx, health) = (fixture::context(0), Health::new());
-    (ctx.client, ctx.store.views) = (client, views);
+    (ctx.client, ctx.store.watches) = (client, handles);
     let ctx = Arc::new(ctx);
     let (changes, mut settled) = changes(watches, &ctx, &health);
     (ctx, changes, settled.remove(0), health)
@@ -75,7 +75,7 @@ fn watching(client: Client) -> (Arc<Context>, SelectAll<BoxStream<'static, Resou
 
 #[tokio::test(start_paused = true)]
 async fn listed_resource_is_due_when_it_is_in_the_cache() {
-    let (client, asked) = api(|number, query| match number {
+    let (client, requests) = api(|number, query| match number {
         1 => list(&[refresh("a", "d")], Some(1)),
         2 => {
             assert!(query.contains("continue=1"), "{query}");
@@ -90,12 +90,12 @@ async fn listed_resource_is_due_when_it_is_in_the_cache() {
     }
     assert!(settled.is_cancelled());
     assert!(tokio::time::timeout(Duration::from_secs(1), changes.next()).await.is_err());
-    assert_eq!(asked.lock().len(), 3);
+    assert_eq!(requests.lock().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn refused_list_is_retried_with_backoff_until_it_succeeds() {
-    let (client, asked) = api(|number, query| match (number, query.contains("watch=true")) {
+    let (client, requests) = api(|number, query| match (number, query.contains("watch=true")) {
         (1..=6, _) => refused(403),
         (_, false) => list(&[refresh("a", "d")], None),
         (_, true) => (200, Value::Null),
@@ -103,16 +103,16 @@ async fn refused_list_is_retried_with_backoff_until_it_succeeds() {
     let (ctx, mut changes, settled, _) = watching(client);
     assert!(tokio::time::timeout(Duration::from_secs(20), changes.next()).await.is_err());
     // At 0, 0.8, 2.4, 5.6 and 12 s.
-    assert_eq!((asked.lock().len(), settled.is_cancelled()), (5, true));
-    assert!(ctx.store.unseen(Kind::ModelRefresh).is_some());
+    assert_eq!((requests.lock().len(), settled.is_cancelled()), (5, true));
+    assert!(ctx.store.unsynced_watches(Kind::ModelRefresh).is_some());
     assert_eq!(changes.next().await.unwrap().name, "a");
-    assert_eq!(ctx.store.unseen(Kind::ModelRefresh), None);
+    assert_eq!(ctx.store.unsynced_watches(Kind::ModelRefresh), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn expired_version_or_missing_crd_causes_new_list() {
     for code in [404, 410] {
-        let (client, asked) = api(move |number, query| match (number, query.contains("watch=true")) {
+        let (client, requests) = api(move |number, query| match (number, query.contains("watch=true")) {
             (2, true) => refused(code),
             (1, false) => list(&[refresh("a", "d")], None),
             (_, false) => list(&[refresh("b", "d")], None),
@@ -122,7 +122,7 @@ async fn expired_version_or_missing_crd_causes_new_list() {
         assert_eq!(changes.next().await.unwrap().name, "a");
         let due = changes.next().await.unwrap();
         assert_eq!((due.name.as_str(), ctx.store.cached(&due).is_some()), ("b", true), "{code}");
-        assert_eq!(asked.lock().len(), 3, "{code}");
+        assert_eq!(requests.lock().len(), 3, "{code}");
     }
 }
 
@@ -132,7 +132,7 @@ async fn pages_are_bounded_in_bytes() {
     let size = |n: usize| if (2_000..2_040).contains(&n) { 600_000 } else { 10 };
     let pages = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&pages);
-    let (client, asked) = api(move |_, query| {
+    let (client, requests) = api(move |_, query| {
         if query.contains("watch=true") {
             return (200, Value::Null);
         }
@@ -151,12 +151,12 @@ async fn pages_are_bounded_in_bytes() {
     }
     names.sort_unstable();
     names.dedup();
-    assert_eq!((names.len(), ctx.store.views.values().map(|view| view.store.len()).sum::<usize>()), (3_000, 3_000));
+    assert_eq!((names.len(), ctx.store.watches.values().map(|watch| watch.store.len()).sum::<usize>()), (3_000, 3_000));
     let pages = pages.lock();
     // A page that the next one does not continue was discarded.
     let read = pages.iter().enumerate().filter(|(n, (_, to, _))| *to == 3_000 || pages.get(n + 1).is_some_and(|next| next.0 == *to));
     let read: Vec<_> = read.map(|(_, page)| *page).collect();
     assert!(read.iter().all(|(from, to, bytes)| *bytes <= 2 * 1024 * 1024 || to - from == 1), "{read:?}");
     assert!(read.iter().any(|(from, to, _)| to - from > 100), "large pages contain small resources");
-    assert!(asked.lock().len() < 100, "{}", asked.lock().len());
+    assert!(requests.lock().len() < 100, "{}", requests.lock().len());
 }
