@@ -163,7 +163,9 @@ impl Fields for Detail {
             "messages" => {
                 let collected = &mut self.collected;
                 value.next_value_seed(Each(|node| {
-                    messages(&ErrorBody::all(&node)).into_iter().for_each(|message| collected.push(message))
+                    for message in messages(&ErrorBody::all(&node)) {
+                        collected.push(message);
+                    }
                 }))?;
             }
             "error" | "errors" | "errorcode" | "errormessage" | "errordescription" | "message" if self.error.len() < 8 => {

@@ -20,7 +20,7 @@ pub(super) struct Status {
     pub(super) id: Option<OperationId>,
     pub(super) phase: Phase,
     /// The documented name of the state, or the value of the service if it is not documented.
-    pub(super) service_status: String,
+    pub(super) state: String,
     pub(super) started: Option<Timestamp>,
     pub(super) updated: Option<Timestamp>,
     messages: Vec<ServiceMessage>,
@@ -31,15 +31,15 @@ pub(super) struct Status {
 ///
 /// *Finalizing* is a success: by the documentation, the sync has completed and only cleanup steps remain, so clients need not wait for
 /// them. An undocumented value is not an end.
-fn state(word: &str) -> (Phase, &str) {
-    match word.trim().to_ascii_lowercase().as_str() {
+fn state(value: &str) -> (Phase, &str) {
+    match value.trim().to_ascii_lowercase().as_str() {
         "0" | "replicating" => (Phase::InProgress, "Replicating"),
         "1" | "rehydrating" => (Phase::InProgress, "Rehydrating"),
         "2" | "completed" => (Phase::Succeeded, "Completed"),
         "3" | "failed" => (Phase::Failed, "Failed"),
         "4" | "finalizing" => (Phase::Succeeded, "Finalizing"),
         "-1" | "invalid" => (Phase::Failed, "Invalid"),
-        _ => (Phase::InProgress, word),
+        _ => (Phase::InProgress, value),
     }
 }
 
@@ -67,7 +67,7 @@ impl Status {
         Operation {
             id,
             phase: self.phase,
-            service_status: self.service_status,
+            service_status: self.state,
             start: self.started,
             end: self.updated.filter(|_| self.phase.ended()),
             refresh_type: None,
@@ -92,8 +92,8 @@ struct StatusFields {
 
 impl StatusFields {
     fn status(self) -> Option<Status> {
-        let word = self.state.at_most(64)?;
-        let (phase, service_status) = state(&word);
+        let value = self.state.at_most(64)?;
+        let (phase, state) = state(&value);
         let severity = if phase == Phase::Failed { "Error" } else { "Warning" };
         let messages: Messages = self.details.iter().filter_map(|error| error.service_message(severity)).collect();
         let moment = |text: Text| text.0.as_deref().and_then(timestamp::moment);
@@ -101,7 +101,7 @@ impl StatusFields {
             // The empty GUID is no id.
             id: self.id.0.as_deref().and_then(OperationId::parse).filter(|id| id.as_str().bytes().any(|b| !matches!(b, b'0' | b'-'))),
             phase,
-            service_status: service_status.to_owned(),
+            state: state.to_owned(),
             started: moment(self.started),
             updated: moment(self.updated),
             messages: messages.finish(),
@@ -145,7 +145,7 @@ mod tests {
             let spellings = [format!("{number}"), format!("\"{number}\""), format!("\"{}\"", name.to_uppercase()), format!("\" {name} \"")];
             for spelling in spellings {
                 let status = Status::read(format!(r#"{{"SyncState":{spelling}}}"#).as_bytes()).unwrap();
-                assert_eq!((status.phase, status.service_status.as_str()), (phase, name), "{spelling}");
+                assert_eq!((status.phase, status.state.as_str()), (phase, name), "{spelling}");
             }
         }
         for spelling in ["5", "\"Paused\"", "true"] {
