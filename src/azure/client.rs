@@ -110,13 +110,13 @@ impl Model {
     pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, ServiceError> {
         let shared = &self.shared;
         if let Some(backoff) = shared.limiter.backoff(self.host(), self.identity.fingerprint(), kind) {
-            let error = classify::service_error(ServiceErrorKind::Throttled, classify::throttled(backoff.until));
+            let error = ServiceError::new(ServiceErrorKind::Throttled, classify::throttled(backoff.until));
             return Err(ServiceError { retry_after: Some(backoff.left()), ..error });
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
         let Some(permit) = shared.limiter.acquire(&self.server_key()).await else {
             let message = "the maximum number of calls to this server are in flight; the operator retries automatically";
-            return Err(classify::service_error(ServiceErrorKind::Throttled, message.to_owned()));
+            return Err(ServiceError::new(ServiceErrorKind::Throttled, message));
         };
         let session = Session {
             shared: Arc::clone(shared),
@@ -302,5 +302,5 @@ impl Call {
 /// Names are validated, and those of Power BI resolved, before this point. This error is therefore never reported, but it is no reason to
 /// panic.
 fn no_address() -> ServiceError {
-    classify::service_error(ServiceErrorKind::Rejected, "the name of the model results in no URL".to_owned())
+    ServiceError::new(ServiceErrorKind::Rejected, "the name of the model results in no URL")
 }

@@ -70,7 +70,7 @@ impl Session {
                 Some(location::LocationTarget::OtherOrigin(_) | location::LocationTarget::Invalid) | None => return Ok(incoming),
             }
         }
-        Err(classify::service_error(ServiceErrorKind::InvalidResponse, "the service redirects in a circle".to_owned()))
+        Err(ServiceError::new(ServiceErrorKind::InvalidResponse, "the service redirects in a circle"))
     }
 
     /// A request with the headers of every call to a service.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 /// Why a service, or an identity provider, gave no useful response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServiceErrorKind {
     /// No connection, or no response before the timeout.
     Unreachable,
@@ -49,4 +47,12 @@ pub struct ServiceError {
     pub retry_after: Option<Duration>,
     /// Activity id of the service, for a support case.
     pub activity_id: Option<String>,
+}
+
+impl ServiceError {
+    /// An error without a requested backoff and an activity id.
+    #[must_use]
+    pub fn new(kind: ServiceErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), retry_after: None, activity_id: None }
+    }
 }

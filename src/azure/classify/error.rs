@@ -14,16 +14,14 @@ pub(in crate::azure) const COMPRESSED: &str =
 /// The error for an unreadable body.
 pub(in crate::azure) fn body_error(fault: BodyFault) -> ServiceError {
     match fault {
-        BodyFault::TooLarge => {
-            service_error(ServiceErrorKind::InvalidResponse, "the response of the service is larger than 8 MiB".to_owned())
-        }
-        BodyFault::Broken => service_error(ServiceErrorKind::InvalidResponse, "the response of the service is incomplete".to_owned()),
-        BodyFault::Slow => service_error(ServiceErrorKind::Unreachable, "the response of the service did not complete in time".to_owned()),
-        BodyFault::Compressed => service_error(ServiceErrorKind::InvalidResponse, format!("the response of the service {COMPRESSED}")),
+        BodyFault::TooLarge => ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is larger than 8 MiB"),
+        BodyFault::Broken => ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is incomplete"),
+        BodyFault::Slow => ServiceError::new(ServiceErrorKind::Unreachable, "the response of the service did not complete in time"),
+        BodyFault::Compressed => ServiceError::new(ServiceErrorKind::InvalidResponse, format!("the response of the service {COMPRESSED}")),
     }
 }
 
-/// The error for the class of a response, with a sentence that has the remedy.
+/// The error for the kind of a response, with a sentence that has the remedy.
 pub(in crate::azure) fn error_of(service: ServiceKind, kind: ResponseKind, response: &Response, summary: &ErrorSummary) -> ServiceError {
     let status = response.status;
     // The header has the details if the body only contains "An internal error occurred." (seen in captures).
@@ -182,10 +180,5 @@ fn denied(service: ServiceKind, response: &Response, summary: &ErrorSummary, cod
 
 /// The error for a missing connection or response.
 pub(in crate::azure) fn unreachable(message: String) -> ServiceError {
-    service_error(ServiceErrorKind::Unreachable, message)
-}
-
-/// An error without further details.
-pub(in crate::azure) fn service_error(kind: ServiceErrorKind, message: String) -> ServiceError {
-    ServiceError { kind, message, retry_after: None, activity_id: None }
+    ServiceError::new(ServiceErrorKind::Unreachable, message)
 }

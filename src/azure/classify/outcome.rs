@@ -3,7 +3,7 @@
 use reqwest::header::HeaderMap;
 use url::Url;
 
-use super::error::{COMPRESSED, body_error, error_of, service_error};
+use super::error::{COMPRESSED, body_error, error_of};
 use super::response_kind::{ResponseKind, response_kind};
 use crate::azure::http::location::{self, LocationTarget};
 use crate::azure::http::{BodyFault, ErrorSummary, Response, text};
@@ -168,7 +168,7 @@ fn operation_in(service: ServiceKind, response: &Response, asked: &OperationId) 
         return Err(error_of(service, ResponseKind::NotFromService, response, &ErrorSummary::default()));
     }
     operation(service, response.text(), asked, response.activity_id())
-        .map_err(|fault| service_error(ServiceErrorKind::InvalidResponse, format!("the response of the service {fault}")))
+        .map_err(|fault| ServiceError::new(ServiceErrorKind::InvalidResponse, format!("the response of the service {fault}")))
 }
 
 /// The text of a complete successful response, or else the error.
@@ -229,7 +229,7 @@ pub(in crate::azure) fn list_error(service: ServiceKind, response: &Response) ->
     match response_kind(response, &summary) {
         ResponseKind::Success if response.is_page() => error_of(service, ResponseKind::NotFromService, response, &summary),
         ResponseKind::Success => {
-            service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes".to_owned())
+            ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes")
         }
         kind => error_of(service, kind, response, &summary),
     }

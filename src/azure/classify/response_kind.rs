@@ -1,8 +1,8 @@
-//! The class of a response, independent of the request.
+//! The kind of a response, independent of the request.
 
 use crate::azure::http::{ErrorSummary, Response};
 
-/// The class of a response.
+/// The kind of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::azure) enum ResponseKind {
     /// 2xx.
@@ -84,7 +84,7 @@ pub(in crate::azure) fn response_kind(response: &Response, summary: &ErrorSummar
     }
 }
 
-/// The class of a response that rejects this request.
+/// The kind of a response that rejects this request.
 fn rejection(response: &Response, code: &str) -> ResponseKind {
     match response.status {
         // 423 ("Locked") is not documented. An operation has to end before a retry.

@@ -78,7 +78,7 @@ impl Entra {
             Credential::Certificate(certificate) => {
                 let endpoint = format!("{}/{}/oauth2/v2.0/token", self.authority, application.tenant_id);
                 let assertion = certificate.assertion(&application.client_id, &endpoint, Timestamp::now());
-                let assertion = assertion.map_err(|message| token_response::service_error(ServiceErrorKind::ServerError, message))?;
+                let assertion = assertion.map_err(|message| ServiceError::new(ServiceErrorKind::ServerError, message))?;
                 (assertion, CredentialKind::Certificate { thumbprint: certificate.thumbprint() })
             }
             Credential::Federated(source) => {
@@ -194,10 +194,10 @@ fn error_in(error: &azure_core::Error) -> ServiceError {
 }
 
 fn unreachable(message: &str) -> ServiceError {
-    token_response::service_error(ServiceErrorKind::Unreachable, format!("failed to request a token: {message}"))
+    ServiceError::new(ServiceErrorKind::Unreachable, format!("failed to request a token: {message}"))
 }
 
 fn unusable() -> ServiceError {
     let what = "the response of the identity provider contains no usable token";
-    token_response::service_error(ServiceErrorKind::InvalidResponse, what.to_owned())
+    ServiceError::new(ServiceErrorKind::InvalidResponse, what)
 }

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::token::Token;
 use super::token_response::{
-    TokenGrant, codes, common_remedy, entra_message, failed, grant, is_temporary_code, is_temporary_error, refused, service_error,
+    TokenGrant, codes, common_remedy, entra_message, failed, grant, is_temporary_code, is_temporary_error, refused,
 };
 use crate::azure::http::{Client, MAX_SHORT_BODY_BYTES, Response, text};
 use crate::azure::settings::{Settings, SettingsError};
@@ -87,13 +87,13 @@ fn unreachable(why: &str) -> ServiceError {
         "the metadata service for tokens of managed identities is unreachable ({why}): the operator does not run on an Azure \
          machine, or its pod cannot reach 169.254.169.254, for example because of a network policy or HTTP_PROXY"
     );
-    service_error(ServiceErrorKind::Unreachable, message)
+    ServiceError::new(ServiceErrorKind::Unreachable, message)
 }
 
 fn not_from_metadata_service(status: u16) -> ServiceError {
     let message =
         format!("the response is not from the metadata service (HTTP {status}): check the proxy, and add 169.254.169.254 to NO_PROXY");
-    service_error(ServiceErrorKind::InvalidResponse, message)
+    ServiceError::new(ServiceErrorKind::InvalidResponse, message)
 }
 
 /// The error of a response. 404 and 410 mean that the service is being updated, and "should be retried".
@@ -102,9 +102,9 @@ fn error_of(response: &Response, body: &Value, client_id: Option<&str>) -> Servi
     let description = body["error_description"].as_str().unwrap_or_default();
     let codes = codes(body, description);
     match (response.status, body["error"].as_str()) {
-        (429, _) => with_wait(service_error(
+        (429, _) => with_wait(ServiceError::new(
             ServiceErrorKind::Throttled,
-            "the metadata service throttles requests; the operator retries automatically".to_owned(),
+            "the metadata service throttles requests; the operator retries automatically",
         )),
         (404 | 408 | 410 | 500.., _) => with_wait(failed("the metadata service", response.status, &[])),
         (400..500, Some(error)) if codes.is_empty() && is_temporary_error(error) => {

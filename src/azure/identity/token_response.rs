@@ -49,10 +49,13 @@ pub(in crate::azure) fn token_in(response: &Response, presented: &PresentedCrede
     match response.fault {
         None => {}
         Some(BodyFault::Compressed) => {
-            return Err(service_error(ServiceErrorKind::InvalidResponse, format!("the response of the identity provider {COMPRESSED}")));
+            return Err(ServiceError::new(
+                ServiceErrorKind::InvalidResponse,
+                format!("the response of the identity provider {COMPRESSED}"),
+            ));
         }
         Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => {
-            return Err(service_error(ServiceErrorKind::Unreachable, "the response of the identity provider is incomplete".to_owned()));
+            return Err(ServiceError::new(ServiceErrorKind::Unreachable, "the response of the identity provider is incomplete"));
         }
     }
     let body = serde_json::from_slice::<Value>(response.text()).unwrap_or(Value::Null);
@@ -61,7 +64,7 @@ pub(in crate::azure) fn token_in(response: &Response, presented: &PresentedCrede
     }
     let Some(TokenGrant { token, lifetime }) = grant(&body) else {
         let what = "the response of the identity provider contains no token: check the proxies in between";
-        return Err(service_error(ServiceErrorKind::InvalidResponse, what.to_owned()));
+        return Err(ServiceError::new(ServiceErrorKind::InvalidResponse, what));
     };
     Ok(json!({"token_type": "Bearer", "expires_in": lifetime, "access_token": token}).to_string())
 }
@@ -88,7 +91,7 @@ fn error_of(response: &Response, body: &Value, presented: &PresentedCredential) 
     let with_wait = |error: ServiceError| ServiceError { retry_after, ..error };
     if response.status == 429 {
         let what = "the identity provider throttles requests; the operator retries automatically";
-        return with_wait(service_error(ServiceErrorKind::Throttled, what.to_owned()));
+        return with_wait(ServiceError::new(ServiceErrorKind::Throttled, what));
     }
     let error = presented.text.redact(body["error"].as_str().unwrap_or_default());
     let description = presented.text.redact(body["error_description"].as_str().unwrap_or_default());
@@ -101,7 +104,7 @@ fn error_of(response: &Response, body: &Value, presented: &PresentedCredential) 
     if !body.is_object() || (error.is_empty() && codes.is_empty()) {
         let what =
             format!("the response is not from the identity provider (HTTP {}): check the proxy and the cloud setting", response.status);
-        return service_error(ServiceErrorKind::InvalidResponse, what);
+        return ServiceError::new(ServiceErrorKind::InvalidResponse, what);
     }
     refused(remedy.unwrap_or_else(|| entra_message(&codes, &error, &description)))
 }
@@ -137,7 +140,7 @@ pub(super) fn is_temporary_code(codes: &[u64]) -> bool {
 /// A failure of a token issuer.
 pub(super) fn failed(provider: &str, status: u16, codes: &[u64]) -> ServiceError {
     let code = codes.first().map(|code| format!(", AADSTS{code}")).unwrap_or_default();
-    service_error(ServiceErrorKind::ServerError, format!("{provider} failed (HTTP {status}{code})"))
+    ServiceError::new(ServiceErrorKind::ServerError, format!("{provider} failed (HTTP {status}{code})"))
 }
 
 /// The text of Entra ID, if there is no better explanation.
@@ -211,12 +214,7 @@ fn remedy(code: u64, presented: &PresentedCredential) -> Option<String> {
 
 /// Rejected credentials, for this reason.
 pub(super) fn refused(message: String) -> ServiceError {
-    service_error(ServiceErrorKind::CredentialsRefused, message)
-}
-
-/// An error with only a sentence.
-pub(super) fn service_error(kind: ServiceErrorKind, message: String) -> ServiceError {
-    ServiceError { kind, message, retry_after: None, activity_id: None }
+    ServiceError::new(ServiceErrorKind::CredentialsRefused, message)
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::azure::classify;
 use crate::azure::http::json_array::MalformedArray;
 use crate::azure::http::{REDIRECTS, server_time, text};
 use crate::azure::refreshes::{self, BadRequest, Row, Window};
@@ -91,7 +90,7 @@ async fn evidence(session: &Session, refreshes: &Url, bad_request: &BadRequest) 
     .await?;
     if evidence.unparsed && !evidence.busy {
         let message = "the newest row of the list of the service is unreadable".to_owned();
-        return Err(classify::service_error(ServiceErrorKind::InvalidResponse, message));
+        return Err(ServiceError::new(ServiceErrorKind::InvalidResponse, message));
     }
     Ok(evidence)
 }
@@ -106,7 +105,7 @@ mod tests {
         for row in rows {
             evidence.add(Row::read(ServiceKind::PowerBi, row.as_bytes()));
         }
-        let error = classify::service_error(ServiceErrorKind::Rejected, "no".to_owned());
+        let error = ServiceError::new(ServiceErrorKind::Rejected, "no");
         evidence.outcome(BadRequest { error, message: message.to_owned(), submitted: Timestamp::now(), deadline: Instant::now() })
     }
 

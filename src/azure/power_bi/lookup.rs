@@ -26,10 +26,7 @@ const MAX_ROWS: usize = 250_000;
 /// Sends `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`, within the timeout of one call.
 pub(in crate::azure) async fn resolve(session: &Session, host: &str, workspace: &str, dataset: &str) -> ModelLookup {
     let Some(groups) = groups(host) else {
-        return ModelLookup::Failed(classify::service_error(
-            ServiceErrorKind::Rejected,
-            "the Power BI host of the cloud results in no URL".to_owned(),
-        ));
+        return ModelLookup::Failed(ServiceError::new(ServiceErrorKind::Rejected, "the Power BI host of the cloud results in no URL"));
     };
     let deadline = session.deadline();
     match search(session, &groups, workspace, dataset, deadline).await {
@@ -61,17 +58,14 @@ async fn search(session: &Session, groups: &Url, workspace: &str, dataset: &str,
 /// workspace, Power BI reports that the workspace does not exist.
 pub(in crate::azure) async fn find(session: &Session, host: &str, ids: &ModelIds) -> Presence {
     let Some(mut datasets) = groups(host) else {
-        return Presence::Failed(classify::service_error(
-            ServiceErrorKind::Rejected,
-            "the Power BI host of the cloud results in no URL".to_owned(),
-        ));
+        return Presence::Failed(ServiceError::new(ServiceErrorKind::Rejected, "the Power BI host of the cloud results in no URL"));
     };
     datasets.set_path(&format!("{}/{}/datasets", datasets.path(), ids.group_id));
     match matching_rows(session, datasets, session.deadline(), |row| row.id == ids.dataset_id).await {
         Ok(rows) if rows.is_empty() => Presence::Absent,
         Ok(_) => Presence::Exists,
         Err(LookupError::Call(error)) => Presence::Failed(error),
-        Err(LookupError::Ambiguous(message)) => Presence::Failed(classify::service_error(ServiceErrorKind::InvalidResponse, message)),
+        Err(LookupError::Ambiguous(message)) => Presence::Failed(ServiceError::new(ServiceErrorKind::InvalidResponse, message)),
     }
 }
 
@@ -104,7 +98,7 @@ async fn matching_rows(session: &Session, list: Url, deadline: Instant, matches:
             Some(LocationTarget::SameOrigin(next)) => url = next,
             Some(LocationTarget::OtherOrigin(_) | LocationTarget::Invalid) => {
                 let message = "the next page of the list is on another host, and the operator does not request it".to_owned();
-                return Err(LookupError::Call(classify::service_error(ServiceErrorKind::InvalidResponse, message)));
+                return Err(LookupError::Call(ServiceError::new(ServiceErrorKind::InvalidResponse, message)));
             }
         }
     }
@@ -113,9 +107,8 @@ async fn matching_rows(session: &Session, list: Url, deadline: Instant, matches:
 
 /// The page in a response.
 pub(in crate::azure) fn page_of(response: &crate::azure::http::Response) -> Result<Page, ServiceError> {
-    Page::read(classify::body_text(ServiceKind::PowerBi, response)?).ok_or_else(|| {
-        classify::service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of names".to_owned())
-    })
+    Page::read(classify::body_text(ServiceKind::PowerBi, response)?)
+        .ok_or_else(|| ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of names"))
 }
 
 /// The id of the only row with this name, or the number of rows. An exact match takes precedence over a match that ignores case. For

@@ -108,15 +108,12 @@ fn status_in(response: &Response) -> Result<Status, ServiceError> {
         return Ok(Status::default());
     }
     let status = Status::read(text).ok_or_else(|| {
-        classify::service_error(
-            ServiceErrorKind::InvalidResponse,
-            "the response of the service is not a status of query scale-out".to_owned(),
-        )
+        ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is not a status of query scale-out")
     })?;
     match status.state.to_ascii_lowercase().as_str() {
         // The second and the third are also for a model that is not loaded.
         "enabled" | "" | "unavailable" => Ok(status),
-        _ => Err(classify::service_error(ServiceErrorKind::ScaleOutDisabled, classify::scale_out_disabled(&status.state))),
+        _ => Err(ServiceError::new(ServiceErrorKind::ScaleOutDisabled, classify::scale_out_disabled(&status.state))),
     }
 }
 

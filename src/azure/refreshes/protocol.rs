@@ -191,8 +191,7 @@ pub(in crate::azure) async fn for_each_row(
         session.update_shared_as(CallKind::List(OperationKind::Refresh), &mut response);
         return Err(classify::list_error(session.service, &response));
     }
-    let not_a_list =
-        || classify::service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes".to_owned());
+    let not_a_list = || ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes");
     let (mut rows, mut length) = (JsonArrayReader::default(), 0);
     while let Some(piece) = incoming.chunk().await.map_err(classify::body_error)? {
         length += piece.len();

@@ -33,7 +33,7 @@ impl AssertionSource for Issuer {
     async fn assertion(&self) -> Result<SecretText, ServiceError> {
         if self.refuses {
             let message = "grant it".to_owned();
-            return Err(ServiceError { kind: ServiceErrorKind::AssertionRefused, message, retry_after: None, activity_id: None });
+            return Err(ServiceError::new(ServiceErrorKind::AssertionRefused, message));
         }
         let number = self.given.fetch_add(1, Ordering::Relaxed);
         Ok(SecretText::new(&token(number)))

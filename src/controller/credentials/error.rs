@@ -17,7 +17,7 @@ pub(crate) enum CredentialError {
 /// A referenced object could not be read. The read is retried like a call to a service that does not respond.
 pub(super) fn unavailable(what: &str, error: &ApiError) -> CredentialError {
     let message = format!("failed to read {what}: {error}");
-    CredentialError::Unavailable(ServiceError { kind: ServiceErrorKind::Unreachable, message, retry_after: None, activity_id: None })
+    CredentialError::Unavailable(ServiceError::new(ServiceErrorKind::Unreachable, message))
 }
 
 /// A fault that a change in the cluster resolves.

@@ -98,9 +98,8 @@ impl AssertionSource for Tokens {
         match with_timeout(REQUEST_TIMEOUT, self.accounts.create_token_request(name, &PostParams::default(), &request)).await {
             Ok(answer) => {
                 let token = answer.status.map(|status| zeroize::Zeroizing::new(status.token)).filter(|token| !token.is_empty());
-                let nothing = || {
-                    service_error(ServiceErrorKind::InvalidResponse, "the Kubernetes API returned a response without a token".to_owned())
-                };
+                let nothing =
+                    || ServiceError::new(ServiceErrorKind::InvalidResponse, "the Kubernetes API returned a response without a token");
                 token.map(|token| SecretText::new(&token)).ok_or_else(nothing)
             }
             Err(error) if error.status() == Some(403) => {
@@ -108,15 +107,16 @@ impl AssertionSource for Tokens {
                 let message = format!(
                     "the operator is not allowed to request a token of ServiceAccount {name}: have an administrator of the namespace run: {command}"
                 );
-                Err(service_error(ServiceErrorKind::AssertionRefused, message))
+                Err(ServiceError::new(ServiceErrorKind::AssertionRefused, message))
             }
             Err(error) if error.is_not_found() => {
                 let message = format!("ServiceAccount {name} no longer exists in namespace {}", self.namespace);
-                Err(service_error(ServiceErrorKind::AssertionRefused, message))
+                Err(ServiceError::new(ServiceErrorKind::AssertionRefused, message))
             }
-            Err(error) => {
-                Err(service_error(ServiceErrorKind::Unreachable, format!("failed to request a token of ServiceAccount {name}: {error}")))
-            }
+            Err(error) => Err(ServiceError::new(
+                ServiceErrorKind::Unreachable,
+                format!("failed to request a token of ServiceAccount {name}: {error}"),
+            )),
         }
     }
 }
@@ -125,8 +125,4 @@ impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tokens({}/{})", self.namespace, self.name)
     }
-}
-
-fn service_error(kind: ServiceErrorKind, message: String) -> ServiceError {
-    ServiceError { kind, message, retry_after: None, activity_id: None }
 }

@@ -29,7 +29,7 @@ pub(super) fn error_of(draft: &mut Draft<'_>, presence: &Presence) -> Option<Ser
         Presence::Failed(error) => error.clone(),
         Presence::Exists => {
             let message = "the service lists the model but reports that it does not exist".to_owned();
-            ServiceError { kind: ServiceErrorKind::InvalidResponse, message, retry_after: None, activity_id: None }
+            ServiceError::new(ServiceErrorKind::InvalidResponse, message)
         }
     };
     draft.memory.model_missing_since = None;

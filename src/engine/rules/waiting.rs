@@ -234,8 +234,7 @@ fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
             if let Some(run) = draft.status.run.as_mut() {
                 run.submitted_time = None;
             }
-            let error =
-                ServiceError { kind: ServiceErrorKind::Unreachable, message: message.clone(), retry_after: None, activity_id: None };
+            let error = ServiceError::new(ServiceErrorKind::Unreachable, message);
             Some(refusals::call_failed(draft, &error, FailedStep::Submission))
         }
         Observation::Submission(Submission::Busy { message }) => Some(busy(draft, message)),
@@ -307,7 +306,7 @@ fn resubmit(draft: &mut Draft<'_>) -> Next {
 /// Handles a list that shows no running refresh but may hide one, where the service would not refuse: it is read again, until the deadline.
 fn list_inconclusive(draft: &mut Draft<'_>) -> Next {
     let message = "the service's list of refreshes is too long to read completely, or has rows without an id, so it does not show whether one is running";
-    let error = ServiceError { kind: ServiceErrorKind::InvalidResponse, message: message.to_owned(), retry_after: None, activity_id: None };
+    let error = ServiceError::new(ServiceErrorKind::InvalidResponse, message);
     let next = refusals::call_failed(draft, &error, FailedStep::BeforeSubmission);
     if let Some(run) = draft.status.run.as_mut() {
         run.waiting_for = Some("a list of refreshes that shows whether one is running".to_owned());

@@ -337,7 +337,7 @@ impl Service {
 }
 
 pub(super) fn service_error(kind: ServiceErrorKind) -> ServiceError {
-    ServiceError { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
+    ServiceError::new(kind, format!("{kind:?}"))
 }
 
 pub(super) fn unreachable() -> ServiceError {

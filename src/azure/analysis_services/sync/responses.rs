@@ -126,7 +126,7 @@ pub(in crate::azure) fn poll_result(response: &Response, called: &Url, asked: &O
     if response.is_page() {
         return PollResult::Failed(classify::error_of(service, ResponseKind::NotFromService, response, &summary));
     }
-    let invalid = |message: &str| PollResult::Failed(classify::service_error(ServiceErrorKind::InvalidResponse, message.to_owned()));
+    let invalid = |message: &str| PollResult::Failed(ServiceError::new(ServiceErrorKind::InvalidResponse, message));
     let Some(status) = Status::read(response.text()) else {
         // 202 means that the sync is running. Its body may be empty.
         return if response.status == 202 {
@@ -187,9 +187,8 @@ pub(in crate::azure) fn listed(response: &Response, since: Timestamp) -> Result<
     if response.text().is_empty() {
         return Ok((Vec::new(), false));
     }
-    let statuses = Status::read_all(response.text()).ok_or_else(|| {
-        classify::service_error(ServiceErrorKind::InvalidResponse, "the response of the service is not the status of a sync".to_owned())
-    })?;
+    let statuses = Status::read_all(response.text())
+        .ok_or_else(|| ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is not the status of a sync"))?;
     let (mut operations, mut inconclusive) = (Vec::new(), false);
     for status in statuses {
         // Without a start, the sync started no later than its last update.

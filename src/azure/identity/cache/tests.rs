@@ -15,7 +15,7 @@ fn token(text: &str, seconds: u64) -> Token {
 }
 
 fn failure(kind: ServiceErrorKind) -> ServiceError {
-    ServiceError { kind, message: "no".to_owned(), retry_after: None, activity_id: None }
+    ServiceError::new(kind, "no")
 }
 
 fn text(token: &Token) -> String {

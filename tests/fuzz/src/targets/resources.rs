@@ -256,7 +256,7 @@ fn key() -> ResourceKey {
 }
 
 fn service_error(kind: ServiceErrorKind) -> ServiceError {
-    ServiceError { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
+    ServiceError::new(kind, format!("{kind:?}"))
 }
 
 fn metadata(object: &mut ModelResource) -> &mut ObjectMeta {

@@ -22,7 +22,7 @@ const SERVICE_ERROR: ServiceErrorKind = ServiceErrorKind::Unreachable;
 
 /// An error of this kind.
 fn service_error(kind: ServiceErrorKind) -> ServiceError {
-    ServiceError { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
+    ServiceError::new(kind, format!("{kind:?}"))
 }
 
 impl World {

@@ -196,8 +196,7 @@ impl World {
             let message = "Secret aas-sp is not in this namespace".to_owned();
             Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
         };
-        let service_error =
-            |kind| Observation::CallFailed(ServiceError { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None });
+        let service_error = |kind| Observation::CallFailed(ServiceError::new(kind, format!("{kind:?}")));
         let seen = match (self.ail_of(resource), how) {
             (Some(Ail::Throttled), _) => service_error(ServiceErrorKind::Throttled),
             (Some(Ail::Refused), _) => service_error(ServiceErrorKind::CredentialsRefused),
