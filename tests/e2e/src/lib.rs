@@ -33,6 +33,7 @@ mod semantic_model;
 pub mod simulator;
 pub mod site;
 pub mod tools;
+mod usage;
 pub mod wait;
 pub mod world;
 
@@ -48,5 +49,6 @@ pub use semantic_model::semantic_model;
 pub use simulator::{Fault, Model, Operation, Row, Simulator, SimulatorClient, Sync};
 pub use site::Site;
 pub use tools::Tool;
-pub use wait::{DEADLINE, eventually, within};
+pub use usage::Usage;
+pub use wait::{DEADLINE, caught, eventually, within};
 pub use world::{Setting, World};

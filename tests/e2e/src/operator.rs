@@ -81,14 +81,6 @@ impl Operator {
         self.child.id()
     }
 
-    /// Its peak resident memory so far, in KiB.
-    #[must_use]
-    pub fn peak_memory_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("failed to read /proc, which needs Linux");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        peak.expect("the kernel reports the peak")
-    }
-
     /// The log of this process so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -1,9 +1,8 @@
 //! One cell of the matrix: a scenario with one fault at one of its requests.
 
-use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
+use e2e::caught;
 
 use crate::fault::{self, Fault};
 use crate::laws;
@@ -92,14 +91,4 @@ pub async fn run(cell: Cell) -> CellResult {
         Err(why) => Verdict::Failed(why),
     };
     CellResult { cell, verdict, took: began.elapsed() }
-}
-
-/// The scenario's result, or the message of its panic.
-async fn caught<T>(scenario: impl Future<Output = T>) -> Result<T, String> {
-    AssertUnwindSafe(scenario).catch_unwind().await.map_err(|panic| {
-        let message = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-        let message = message.unwrap_or_else(|| "it panicked".to_owned());
-        // The complete message was printed at the panic.
-        message.lines().next().unwrap_or_default().to_owned()
-    })
 }

@@ -92,7 +92,7 @@ fn refreshed(refreshes: &'static [&'static str], end: Option<RunState>) -> Outco
 /// A refresh.
 async fn plain(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({})).await;
-    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    stage.world.until_run(ORDERS, 1, RunState::Succeeded).await;
     refreshed(&["succeeded"], Some(RunState::Succeeded))
 }
 
@@ -100,41 +100,41 @@ async fn plain(stage: &Stage) -> Outcome {
 async fn wait(stage: &Stage) -> Outcome {
     let theirs = stage.world.azure.start_refresh(&stage.model, json!({"type": "calculate", "durationMillis": FOREVER})).await;
     stage.apply(ORDERS, &json!({})).await;
-    stage.until_run(ORDERS, 1, RunState::Waiting).await;
+    stage.world.until_run(ORDERS, 1, RunState::Waiting).await;
     stage.world.azure.end(&theirs, "succeeded").await;
-    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    stage.world.until_run(ORDERS, 1, RunState::Succeeded).await;
     refreshed(&["succeeded"], Some(RunState::Succeeded))
 }
 
 /// The operation exceeds its deadline.
 async fn deadline(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({"activeDeadlineSeconds": 1})).await;
-    stage.until_run(ORDERS, 1, RunState::TimedOut).await;
+    stage.world.until_run(ORDERS, 1, RunState::TimedOut).await;
     refreshed(&["cancelled"], Some(RunState::TimedOut))
 }
 
 /// A new trigger replaces the run.
 async fn replace(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({"concurrencyPolicy": "Replace"})).await;
-    stage.until_run(ORDERS, 1, RunState::Running).await;
+    stage.world.until_run(ORDERS, 1, RunState::Running).await;
     stage.world.annotate(ORDERS, RUN_REQUESTED_AT, Some("now")).await;
-    stage.until_run(ORDERS, 2, RunState::Succeeded).await;
+    stage.world.until_run(ORDERS, 2, RunState::Succeeded).await;
     refreshed(&["cancelled", "succeeded"], Some(RunState::Succeeded))
 }
 
 /// A user cancels the run, and the resource stays.
 async fn cancel(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({"backoffLimit": 1})).await;
-    stage.until_run(ORDERS, 1, RunState::Running).await;
+    stage.world.until_run(ORDERS, 1, RunState::Running).await;
     stage.world.annotate(ORDERS, CANCEL_REQUESTED_AT, Some("now")).await;
-    stage.until_run(ORDERS, 1, RunState::Cancelled).await;
+    stage.world.until_run(ORDERS, 1, RunState::Cancelled).await;
     refreshed(&["cancelled"], Some(RunState::Cancelled))
 }
 
 /// The first attempt fails, and one retry is allowed.
 async fn retry(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({"backoffLimit": 1})).await;
-    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    stage.world.until_run(ORDERS, 1, RunState::Succeeded).await;
     refreshed(&["failed", "succeeded"], Some(RunState::Succeeded))
 }
 
@@ -143,7 +143,7 @@ async fn sync(stage: &Stage) -> Outcome {
     let theirs = stage.world.azure.start_refresh(&stage.model, json!({"durationMillis": FOREVER})).await;
     stage.world.azure.end(&theirs, "succeeded").await;
     stage.apply(REPLICAS, &json!({})).await;
-    stage.until_run(REPLICAS, 1, RunState::Succeeded).await;
+    stage.world.until_run(REPLICAS, 1, RunState::Succeeded).await;
     Outcome { refreshes: &[], syncs: &["completed"], ends: vec![(REPLICAS, Some(RunState::Succeeded))] }
 }
 
@@ -152,8 +152,8 @@ async fn follow(stage: &Stage) -> Outcome {
     let following = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": ORDERS}}});
     stage.world.apply(REPLICAS, &following).await;
     stage.apply(ORDERS, &json!({})).await;
-    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
-    stage.until_run(REPLICAS, 1, RunState::Succeeded).await;
+    stage.world.until_run(ORDERS, 1, RunState::Succeeded).await;
+    stage.world.until_run(REPLICAS, 1, RunState::Succeeded).await;
     let ends = vec![(ORDERS, Some(RunState::Succeeded)), (REPLICAS, Some(RunState::Succeeded))];
     Outcome { refreshes: &["succeeded"], syncs: &["completed"], ends }
 }
@@ -161,22 +161,22 @@ async fn follow(stage: &Stage) -> Outcome {
 /// The resource is deleted during the run.
 async fn deletion(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({})).await;
-    stage.until_run(ORDERS, 1, RunState::Running).await;
+    stage.world.until_run(ORDERS, 1, RunState::Running).await;
     stage.world.delete(ORDERS).await;
-    stage.until_gone(ORDERS).await;
+    stage.world.until_gone(ORDERS).await;
     refreshed(&["cancelled"], None)
 }
 
 /// The operator is replaced during the run, as by an upgrade.
 async fn restart(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({})).await;
-    stage.until_run(ORDERS, 1, RunState::Running).await;
+    stage.world.until_run(ORDERS, 1, RunState::Running).await;
     {
         let mut operator = stage.operator.lock().await;
         operator.terminate().await;
         operator.restart();
     }
-    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    stage.world.until_run(ORDERS, 1, RunState::Succeeded).await;
     refreshed(&["succeeded"], Some(RunState::Succeeded))
 }
 
@@ -185,8 +185,8 @@ async fn two_tenants(stage: &Stage) -> Outcome {
     let theirs = stage.second_tenant().await;
     stage.apply(ORDERS, &json!({})).await;
     stage.apply(OTHERS, &theirs).await;
-    stage.until_run(OTHERS, 1, RunState::Succeeded).await;
+    stage.world.until_run(OTHERS, 1, RunState::Succeeded).await;
     stage.withdraw_lasting().await;
-    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    stage.world.until_run(ORDERS, 1, RunState::Succeeded).await;
     Outcome { refreshes: &["succeeded"], syncs: &[], ends: vec![(ORDERS, Some(RunState::Succeeded)), (OTHERS, Some(RunState::Succeeded))] }
 }

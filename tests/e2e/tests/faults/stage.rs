@@ -6,10 +6,9 @@ use std::time::Duration;
 use e2e::operator::FAST;
 use e2e::rbac::make;
 use e2e::world::{TENANT, merged};
-use e2e::{AnyObject, Model, Operation, Operator, Setting, Strike, World};
+use e2e::{Model, Operation, Operator, Setting, Strike, World};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
-use tabular_operator::api::RunState;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -51,7 +50,7 @@ impl Stage {
     /// Creates it with an operator that is ready. `settings` are the model's. The polling interval is long enough that a run without
     /// faults has few polls, and short enough that no scenario is slow.
     pub async fn set(name: &str, service: Service, settings: &Value) -> Self {
-        let world = World::with(name, Setting { api_proxy: true, ..Setting::default() }).await;
+        let world = World::with(name, Setting { api_proxy: true, limit: Some(LIMIT), ..Setting::default() }).await;
         let (model, spec) = model(&world, service).await;
         world.azure.patch(&model, settings.clone()).await;
         let mut settings = world.operator_settings().clone();
@@ -90,26 +89,6 @@ impl Stage {
             lasting.1 = strike.count() > 0;
         }
         lasting.1
-    }
-
-    /// Waits for a matching version of a resource.
-    pub async fn until(&self, named: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) {
-        self.world.until_within(LIMIT, named, what, fits).await;
-    }
-
-    /// Waits until this run of a resource is in this state.
-    pub async fn until_run(&self, named: &str, number: i32, state: RunState) {
-        let fits = |object: &AnyObject| {
-            let run = object.status.as_ref().and_then(|status| status.run.as_ref());
-            run.is_some_and(|run| run.number == number && run.state == state)
-        };
-        self.until(named, &format!("{state:?} in run {number}"), fits).await;
-    }
-
-    /// Waits until a resource is deleted.
-    pub async fn until_gone(&self, named: &str) {
-        let gone = self.world.recorder.wait(named, |version| version.deleted.then_some(()));
-        tokio::time::timeout(LIMIT, gone).await.unwrap_or_else(|_| panic!("timed out after {LIMIT:?} waiting for the deletion of {named}"));
     }
 
     /// The operator's refreshes of the model.

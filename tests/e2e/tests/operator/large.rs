@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::rbac::{self, make};
-use e2e::{Operator, Setting, World, within};
+use e2e::{Operator, Setting, Usage, World, within};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
@@ -99,7 +99,7 @@ async fn largest_resources_fit_memory_and_delay_no_other_tenant() {
         task.unwrap();
     }
     all_seen(&mut operator).await;
-    let memory = operator.peak_memory_kib();
+    let memory = Usage::of(operator.pid()).peak_kib;
     assert!(memory < MEMORY, "{memory} KiB");
 
     // While the next operator reads all of them, the other tenant's runs continue.
@@ -115,6 +115,6 @@ async fn largest_resources_fit_memory_and_delay_no_other_tenant() {
     let slowest = took.iter().max().copied().unwrap_or_default();
     let figures = format!("{first:?} to read all, then runs took {took:?}, and {alone:?} without the other tenant");
     assert!(first <= READS && slowest <= alone + Duration::from_secs(1), "{figures}");
-    let memory = operator.peak_memory_kib();
+    let memory = Usage::of(operator.pid()).peak_kib;
     assert!(memory < MEMORY, "{memory} KiB after a restart");
 }

@@ -17,14 +17,13 @@
 #![allow(clippy::cast_precision_loss, reason = "figures for display")]
 
 mod bare;
-mod process;
 mod start;
 mod table;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use e2e::{Operator, OperatorSettings, Site, kubeconfig, rbac};
+use e2e::{Operator, OperatorSettings, Site, Usage, kubeconfig, rbac};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
@@ -34,7 +33,6 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tabular_operator::api::{ModelRefresh, RunState};
 
-use process::Usage;
 use table::Target::{AtLeast, AtMost, None as Untold};
 use table::{head, row};
 
@@ -242,7 +240,7 @@ impl Bench {
         Throughput {
             per_second: count as f64 / took.as_secs_f64(),
             cpu_per_run: after.cpu.saturating_sub(before.cpu) / u32::try_from(count).unwrap(),
-            peak_mib: after.peak_mib,
+            peak_mib: mib(after),
         }
     }
 
@@ -267,9 +265,9 @@ impl Bench {
         Polling {
             polls,
             cpu_per_poll: after.cpu.saturating_sub(before.cpu) / u32::try_from(polls.max(1)).unwrap(),
-            peak_mib: after.peak_mib,
+            peak_mib: mib(after),
             restarted,
-            restarted_mib: Usage::of(operator.pid()).peak_mib,
+            restarted_mib: mib(Usage::of(operator.pid())),
         }
     }
 
@@ -307,6 +305,10 @@ impl Bench {
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
+}
+
+fn mib(usage: Usage) -> f64 {
+    usage.peak_kib as f64 / 1024.0
 }
 
 fn time(text: &str) -> Timestamp {
