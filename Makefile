@@ -27,7 +27,7 @@ build: need-cargo control-plane tools programs ## Build the operator, the local 
 test: build $(if $(LINUX),image) ## Run every test: unit, property and end-to-end tests, generated files, and the demo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
 	$(call timed,model check,$(RELEASE)/model explore --most 3000000 && $(RELEASE)/model gaps && $(RELEASE)/model walk)
-	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/tools/control-plane/build.sh)")
+	$(call timed,demo,$(RELEASE)/demo)
 
 .PHONY: check
 check: need-cargo format spelling workflows deny lints rustdoc generated architecture chart-lint ## Check format, spelling, workflows, libraries, lints, API documentation, generated files, the architecture and the chart
@@ -81,7 +81,7 @@ image: programs builder ## Build the image as an OCI layout in target/image, wit
 
 .PHONY: demo
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Run the demo on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name uses a cluster of your kubeconfig
-	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/tools/control-plane/build.sh)") $(if $(KEEP),--keep)
+	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)") $(if $(KEEP),--keep)
 
 .PHONY: model-check
 model-check: programs ## Run the full model check (SCHEDULES=1000000); SEED=n replays one random schedule with its trace; both: as many schedules from that seed

@@ -13,7 +13,8 @@ use crate::{kubeconfig, paths};
 /// A running control plane.
 #[derive(Debug)]
 pub struct ControlPlane {
-    server: Server,
+    // Ends the process when dropped.
+    _server: Server,
     program: PathBuf,
     kubeconfig: PathBuf,
     url: String,
@@ -30,7 +31,13 @@ impl ControlPlane {
         command.arg("start").arg("--parent-exits").arg("--cleanup");
         command.arg("--directory").arg(directory.join("control-plane")).arg("--audit-log").arg(&audit);
         let (server, ready) = Server::start(&mut command, &directory.join("control-plane.stderr"));
-        Self { server, program, kubeconfig: text(&ready, "kubeconfig").into(), url: text(&ready, "server"), audit: Audit::new(audit) }
+        Self {
+            _server: server,
+            program,
+            kubeconfig: text(&ready, "kubeconfig").into(),
+            url: text(&ready, "server"),
+            audit: Audit::new(audit),
+        }
     }
 
     /// An administrator's client. It belongs to the current runtime.
@@ -69,12 +76,6 @@ impl ControlPlane {
         };
         let configuration = document("/.well-known/openid-configuration").await;
         (text(&configuration, "issuer"), document("/openid/v1/jwks").await)
-    }
-
-    /// Its process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.server.pid()
     }
 
     /// Runs kubectl as the administrator, with `input` as its standard input.

@@ -2,9 +2,10 @@
 //! after any exit of this process, including SIGKILL.
 
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
@@ -20,12 +21,13 @@ tries=0
 while [ -n "$1" ] && [ -e "$1" ] && [ "$tries" -lt 50 ]; do rm -rf "$1"; tries=$((tries + 1)); sleep 0.2; done
 "#;
 
-/// The shell's input: each line names a process to end with this one.
+/// The shell. Each line of its input names a process to end with this one.
 #[derive(Debug)]
 pub struct Guard {
-    input: Mutex<ChildStdin>,
-    // Not awaited: it outlives this process.
-    _shell: Child,
+    // `None` after `finish`.
+    input: Mutex<Option<ChildStdin>>,
+    // Otherwise not awaited: it outlives this process.
+    shell: Mutex<Child>,
 }
 
 impl Guard {
@@ -40,10 +42,19 @@ impl Guard {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // It survives a signal to the group of this process.
+            .process_group(0)
             .spawn()
             .expect("failed to start sh");
-        let input = Mutex::new(child.stdin.take().expect("its input is piped"));
-        Self { input, _shell: child }
+        let input = Mutex::new(child.stdin.take());
+        Self { input, shell: Mutex::new(child) }
+    }
+
+    /// Cleans up now, and waits for it.
+    pub fn finish(&self) {
+        drop(self.input.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // Fails only if the shell is already gone.
+        let _ = self.shell.lock().unwrap_or_else(PoisonError::into_inner).wait();
     }
 
     /// Ends this process together with the test process.
@@ -57,8 +68,9 @@ impl Guard {
     }
 
     fn send(&self, command: &str, pid: u32) {
-        let mut input = self.input.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Fails only if the shell was killed, which does not affect a test.
-        let _ = writeln!(input, "{command} {pid}");
+        if let Some(input) = self.input.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            // Fails only if the shell was killed, which does not affect a test.
+            let _ = writeln!(input, "{command} {pid}");
+        }
     }
 }

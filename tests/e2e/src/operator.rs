@@ -1,6 +1,7 @@
 //! The operator under test: the unmodified released binary with test settings.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -70,7 +71,7 @@ impl Operator {
     pub fn start_as_is(settings: &OperatorSettings, guard: &'static Guard) -> Self {
         let log = File::options().create(true).append(true).open(&settings.log).expect("failed to open the operator's log");
         let log_offset = log.metadata().map_or(0, |metadata| metadata.len());
-        let child = command(settings).stderr(log).spawn().expect("failed to start the operator");
+        let child = command(settings).stderr(log).process_group(0).spawn().expect("failed to start the operator");
         guard.watch(child.id());
         Self { child, settings: settings.clone(), guard, log_offset, ended: false }
     }

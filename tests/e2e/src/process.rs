@@ -2,16 +2,21 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
+
+/// Timeout until a server is ready.
+const READY: Duration = Duration::from_mins(1);
 
 /// A running server. Its input stays open for the lifetime of this process.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    log: PathBuf,
 }
 
 impl Server {
@@ -23,29 +28,23 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
+            // Ctrl-C reaches only this process, which ends it in order.
+            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("failed to start {command:?}: {error}"));
-        let mut line = String::new();
         let output = child.stdout.take().expect("its output is piped");
-        let read = BufReader::new(output).read_line(&mut line);
-        let ready = read.ok().and_then(|_| serde_json::from_str(&line).ok());
-        let Some(ready) = ready else {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = BufReader::new(output).read_line(&mut line);
+            sender.send(line)
+        });
+        let line = receiver.recv_timeout(READY).unwrap_or_default();
+        let Ok(ready) = serde_json::from_str(&line) else {
             let errors = std::fs::read_to_string(log).unwrap_or_default();
             panic!("{command:?} did not become ready. Output: '{line}', errors:\n{errors}");
         };
-        (Self { child, log: log.to_owned() }, ready)
-    }
-
-    /// Its process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The file of its errors.
-    #[must_use]
-    pub fn log(&self) -> &Path {
-        &self.log
+        (Self { child }, ready)
     }
 }
 

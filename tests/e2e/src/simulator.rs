@@ -18,7 +18,8 @@ pub use truth::{Operation, Row, Sync};
 /// A running local Azure.
 #[derive(Debug)]
 pub struct Simulator {
-    server: Server,
+    // Ends the process when dropped.
+    _server: Server,
     proxy: String,
     control: String,
     authority: PathBuf,
@@ -33,7 +34,7 @@ impl Simulator {
         command.args(["--proxy-address", "127.0.0.1:0", "--control-address", "127.0.0.1:0", "--parent-exits"]);
         command.arg("--ca-file").arg(&authority);
         let (server, ready) = Server::start(&mut command, &directory.join("simulator.stderr"));
-        Self { server, proxy: text(&ready, "proxy"), control: text(&ready, "control"), authority }
+        Self { _server: server, proxy: text(&ready, "proxy"), control: text(&ready, "control"), authority }
     }
 
     /// The value for `HTTPS_PROXY`.
@@ -52,12 +53,6 @@ impl Simulator {
     #[must_use]
     pub fn control(&self) -> &str {
         &self.control
-    }
-
-    /// Its process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.server.pid()
     }
 
     /// A client of its control API.

@@ -66,12 +66,7 @@ impl Site {
         for definition in tabular_operator::api::crds().expect("the definitions are valid") {
             let name = definition.metadata.name.clone().expect("a definition has a name");
             definitions.create(&PostParams::default(), &definition).await.expect("failed to install a definition");
-            eventually(&format!("{name} to be served"), async || {
-                let status = definitions.get(&name).await.ok()?.status?;
-                let served = status.conditions?.into_iter().any(|condition| condition.type_ == "Established" && condition.status == "True");
-                served.then_some(())
-            })
-            .await;
+            served(&definitions, &name).await;
         }
         rbac::install(&client).await;
     }
@@ -98,6 +93,16 @@ impl Site {
     pub fn guard(&self) -> &Guard {
         &self.guard
     }
+}
+
+/// Waits until the API server serves a definition.
+pub async fn served(definitions: &Api<CustomResourceDefinition>, name: &str) {
+    eventually(&format!("{name} to be served"), async || {
+        let status = definitions.get(name).await.ok()?.status?;
+        let served = status.conditions?.into_iter().any(|condition| condition.type_ == "Established" && condition.status == "True");
+        served.then_some(())
+    })
+    .await;
 }
 
 fn runtime() -> tokio::runtime::Runtime {

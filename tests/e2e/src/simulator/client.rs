@@ -40,7 +40,8 @@ impl SimulatorClient {
         serde_json::from_str(&body_text).unwrap_or_else(|error| panic!("failed to read '{body_text}': {error}"))
     }
 
-    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> T {
+    /// Reads a resource of the control API, such as `/operations`.
+    pub async fn read<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> T {
         let body_text = self.send_query(Method::GET, path, query, None).await;
         serde_json::from_value(body_text.clone()).unwrap_or_else(|error| panic!("failed to read {body_text}: {error}"))
     }

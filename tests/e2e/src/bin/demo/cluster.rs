@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use e2e::site::served;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
@@ -105,15 +106,15 @@ impl Cluster {
                 self.found_definitions.push(plural);
                 continue;
             }
-            for document in manifests::read(&format!("crds/{plural}.yaml"))? {
+            for document in manifests::read(&format!("crds/{plural}.yaml")) {
                 self.apply(document).await?;
             }
-            served(&definitions, &name).await?;
+            served(&definitions, &name).await;
         }
         for name in [self.system.clone(), self.namespace.clone()] {
             self.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await?;
         }
-        for document in manifests::read("deploy/base/rbac.yaml")? {
+        for document in manifests::read("deploy/base/rbac.yaml") {
             self.apply(document).await?;
         }
         Ok(())
@@ -180,7 +181,7 @@ impl Cluster {
             "users": [{"name": "operator", "user": {"token": token}}],
             "contexts": [{"name": "operator", "context": {"cluster": cluster.name, "user": "operator", "namespace": self.system}}],
         });
-        crate::stage::write_private(&path, &written.to_string())?;
+        std::fs::write(&path, written.to_string()).map_err(|error| format!("failed to write {}: {error}", path.display()))?;
         Ok(path)
     }
 
@@ -237,23 +238,6 @@ impl Cluster {
         }
         Ok(())
     }
-}
-
-/// Waits until the API server serves a definition.
-async fn served(definitions: &Api<CustomResourceDefinition>, name: &str) -> Outcome<()> {
-    let began = std::time::Instant::now();
-    while began.elapsed() < STEP {
-        let conditions = definitions.get(name).await.ok().and_then(|found| found.status).and_then(|status| status.conditions);
-        let established =
-            |condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition| {
-                condition.type_ == "Established" && condition.status == "True"
-            };
-        if conditions.is_some_and(|conditions| conditions.iter().any(established)) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Err(format!("the API server does not serve {name}"))
 }
 
 fn is_missing(error: &kube::Error) -> bool {

@@ -4,22 +4,22 @@
 //! It checks what it shows, ends automatically, and cleans up after any exit.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::panic, reason = "a panic is an error, which the demo catches and prints")]
 
 mod azure;
 mod check;
 mod cluster;
 mod manifests;
 mod play;
-mod process;
 mod screen;
 mod stage;
 mod watch;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use e2e::caught;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::screen::Screen;
@@ -32,9 +32,6 @@ type Outcome<T> = Result<T, String>;
 #[derive(Debug, Parser)]
 #[command(name = "demo", version)]
 struct Cli {
-    /// The local control plane's program, as printed by tests/tools/control-plane/build.sh.
-    #[arg(long, value_name = "FILE", required_unless_present = "context")]
-    control_plane: Option<PathBuf>,
     /// A context of your kubeconfig, in place of the local control plane: uses its own namespaces, which are removed.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
@@ -66,6 +63,8 @@ async fn main() -> ExitCode {
     // Fails only if a provider is already installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = Cli::parse();
+    // A panic of a helper is an error: `caught` returns it.
+    std::panic::set_hook(Box::new(|_| {}));
     let mut screen = Screen::new(std::io::stdout().is_terminal());
     let (mut signals, mut stage) = match (Signals::listen(), Stage::new()) {
         (Ok(signals), Ok(stage)) => (signals, stage),
@@ -75,7 +74,7 @@ async fn main() -> ExitCode {
     let shown = tokio::select! {
         biased;
         () = signals.next() => None,
-        shown = play::play(&cli, &mut stage, &mut screen) => Some(shown),
+        shown = caught(play::play(&cli, &mut stage, &mut screen)) => Some(shown.flatten()),
     };
     screen.settle();
     let shown = match shown {
@@ -99,13 +98,15 @@ async fn main() -> ExitCode {
     }
     let ended = tokio::select! {
         ended = stage.end(&mut screen) => ended,
-        // The second signal kills everything that is left.
-        () = signals.next() => Err("interrupted again: killing all processes".to_owned()),
+        () = signals.next() => {
+            screen.print("error: interrupted again: killing all processes");
+            // The guard kills everything that is left.
+            std::process::exit(1);
+        }
     };
     if let Err(error) = &ended {
         screen.print(&format!("error: {error}"));
     }
-    drop(stage);
     match shown {
         Some(Ok(true)) if ended.is_ok() => {
             screen.print("All checks passed. Everything was removed.");

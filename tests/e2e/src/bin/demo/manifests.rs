@@ -1,11 +1,9 @@
 //! The manifests of this repository that the demo applies: the definitions, `deploy/base/rbac.yaml` and `deploy/samples`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use e2e::paths;
 use serde_json::Value;
-
-use crate::Outcome;
 
 /// The resources of the demo by their `kubectl` names; each is a sample.
 pub const FULL: &str = "adventureworks";
@@ -22,25 +20,20 @@ pub const REPLICAS_FILE: &str = "deploy/samples/replicas.yaml";
 pub const SEMANTIC_FILE: &str = "deploy/samples/power-bi-by-name.yaml";
 
 /// Reads all documents of a file, relative to the repository's root.
-pub fn read(file: &str) -> Outcome<Vec<Value>> {
-    let path = root().join(file);
-    let text = fs::read_to_string(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
+pub fn read(file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(paths::workspace().join(file)).unwrap_or_else(|error| panic!("failed to read {file}: {error}"));
     // Empty documents are omitted.
-    serde_saphyr::from_multiple(&text).map_err(|error| format!("failed to read {}: {error}", path.display()))
+    serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("failed to read {file}: {error}"))
 }
 
 /// Reads a sample that is one document.
-pub fn sample(name: &str) -> Outcome<Value> {
-    let mut documents = read(&format!("deploy/samples/{name}.yaml"))?;
-    documents.pop().filter(|_| documents.is_empty()).ok_or_else(|| format!("deploy/samples/{name}.yaml is not one document"))
+pub fn sample(name: &str) -> Value {
+    let file = format!("deploy/samples/{name}.yaml");
+    let mut documents = read(&file);
+    documents.pop().filter(|_| documents.is_empty()).unwrap_or_else(|| panic!("{file} is not one document"))
 }
 
 /// Text at a path such as `/metadata/name`.
 pub fn text<'a>(document: &'a Value, path: &str) -> &'a str {
     document.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The repository.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams};
+use serde_json::json;
 use tabular_operator::api::{ModelRefresh, ModelSync, RunState};
 
+use crate::azure;
 use crate::check::{Check, Evidence};
 use crate::manifests::{
     self, BLOCKED, DELETED, FAILING, FULL, NEXT, REPLICAS, REPLICAS_FILE, SEMANTIC, SEMANTIC_FILE, SEMANTIC_REPLICAS, text,
@@ -64,19 +66,22 @@ impl Script {
         let (Some(cluster), Some(azure)) = (stage.cluster.as_mut(), stage.azure.as_ref()) else {
             return Err("nothing is running".to_owned());
         };
-        let busy = manifests::sample(BLOCKED)?;
+        let busy = manifests::sample(BLOCKED);
         let (server, database) = ("/spec/model/analysisServices/server", "/spec/model/analysisServices/database");
-        azure.refresh_as_another(text(&busy, server), text(&busy, database), OTHERS_MILLIS).await?;
+        let other = json!({
+            "server": text(&busy, server), "database": text(&busy, database), "type": "full", "durationMillis": OTHERS_MILLIS,
+        });
+        azure.start(other).await;
         for file in ["credentials", "secret-access"] {
-            for document in manifests::read(&format!("deploy/samples/{file}.yaml"))? {
+            for document in manifests::read(&format!("deploy/samples/{file}.yaml")) {
                 cluster.apply(document).await?;
             }
         }
         for name in [FULL, BLOCKED, FAILING, DELETED] {
-            cluster.apply(manifests::sample(name)?).await?;
+            cluster.apply(manifests::sample(name)).await?;
         }
         for file in [REPLICAS_FILE, SEMANTIC_FILE] {
-            for document in manifests::read(file)? {
+            for document in manifests::read(file) {
                 cluster.apply(document).await?;
             }
         }
@@ -115,7 +120,7 @@ impl Script {
         let resources: Vec<Resource> = refreshes.chain(syncs).collect();
         self.watch.take_events(events.map_err(|error| format!("failed to list the events: {error}"))?.items, screen);
         self.watch.take(&resources, screen);
-        let (operations, ledger) = (azure.operations().await?, azure.ledger().await?);
+        let (operations, ledger) = (azure::operations(azure).await, azure::ledger(azure).await);
         let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
         for check in &mut self.checks {
             check.evaluate(&evidence);
@@ -129,7 +134,7 @@ impl Script {
         let runs = |name: &str| self.watch.of(name).is_some_and(|seen| seen.run().is_some_and(|run| run.state == RunState::Running));
         if !self.next_applied && runs(FULL) {
             self.next_applied = true;
-            cluster.apply(manifests::sample(NEXT)?).await?;
+            cluster.apply(manifests::sample(NEXT)).await?;
         }
         if runs(DELETED) {
             self.running_since.get_or_insert_with(Instant::now);
@@ -146,7 +151,7 @@ impl Script {
     /// The final evaluation: conditions that must never occur are checked again.
     async fn conclude(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<bool> {
         let azure = stage.azure.as_ref().ok_or("nothing is running")?;
-        let (operations, ledger) = (azure.operations().await?, azure.ledger().await?);
+        let (operations, ledger) = (azure::operations(azure).await, azure::ledger(azure).await);
         let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
         for check in &mut self.checks {
             check.evaluate_again(&evidence);
