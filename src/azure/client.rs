@@ -249,8 +249,8 @@ impl Call {
         };
         match (&self.model.target, submitted) {
             (_, Ok(submission)) => submission,
-            (Target::AnalysisServices { .. }, Err(refusal)) => Submission::NotStarted(refusal.error),
-            (Target::PowerBi { .. }, Err(refusal)) => power_bi::resolve_bad_request(&self.session, refreshes, refusal).await,
+            (Target::AnalysisServices { .. }, Err(bad_request)) => Submission::NotStarted(bad_request.error),
+            (Target::PowerBi { .. }, Err(bad_request)) => power_bi::resolve_bad_request(&self.session, refreshes, bad_request).await,
         }
     }
 

@@ -58,8 +58,8 @@ pub fn submission(service: ServiceKind, response: &ServiceResponse, called: &Url
 
 /// The response to a GET of a refresh.
 #[must_use]
-pub fn poll_result(service: ServiceKind, response: &ServiceResponse, asked: &OperationId) -> PollResult {
-    classify::poll_result(service, &response.0, asked)
+pub fn poll_result(service: ServiceKind, response: &ServiceResponse, polled_id: &OperationId) -> PollResult {
+    classify::poll_result(service, &response.0, polled_id)
 }
 
 /// The response to a DELETE of a refresh.
@@ -132,11 +132,11 @@ pub fn list(
     }
     let mut selected = selection.finish();
     let merged = |(index, (id, row)): (usize, (OperationId, Row))| {
-        if !refreshes::are_requested(index, &row) {
+        if !refreshes::needs_details(index, &row) {
             return Ok(row.into_operation(id));
         }
         let result = poll_result(service, &details(&id), &id);
-        refreshes::joined(id, row, result)
+        refreshes::merge_details(id, row, result)
     };
     let operations = std::mem::take(&mut selected.rows).into_iter().enumerate().map(merged).collect::<Result<_, _>>();
     rows.is_complete().then(|| operations.map(|operations| selected.listing(operations, clock_skew)))
@@ -150,8 +150,8 @@ pub fn sync_submission(response: &ServiceResponse, called: &Url) -> Submission {
 
 /// The result of polling a sync of Analysis Services.
 #[must_use]
-pub fn sync_poll_result(response: &ServiceResponse, called: &Url, asked: &OperationId, named_by_service: bool) -> PollResult {
-    responses::poll_result(&response.0, called, asked, named_by_service)
+pub fn sync_poll_result(response: &ServiceResponse, called: &Url, polled_id: &OperationId, named_by_service: bool) -> PollResult {
+    responses::poll_result(&response.0, called, polled_id, named_by_service)
 }
 
 /// The syncs of Analysis Services in a response, and whether there may be more.
@@ -170,14 +170,14 @@ pub fn recorded_location(operation: &OperationRef, sync: &Url) -> Option<Url> {
 
 /// The response to a POST of query scale-out.
 #[must_use]
-pub fn scale_out_submission(response: &ServiceResponse, asked: Timestamp) -> Submission {
-    classify::submission_with(ServiceKind::PowerBi, &response.0, |response| scale_out::accepted(response, asked))
+pub fn scale_out_submission(response: &ServiceResponse, requested_at: Timestamp) -> Submission {
+    classify::submission_with(ServiceKind::PowerBi, &response.0, |response| scale_out::accepted(response, requested_at))
 }
 
 /// The result of polling query scale-out.
 #[must_use]
-pub fn scale_out_poll_result(response: &ServiceResponse, asked: &OperationId) -> PollResult {
-    scale_out::poll_result(&response.0, asked)
+pub fn scale_out_poll_result(response: &ServiceResponse, polled_id: &OperationId) -> PollResult {
+    scale_out::poll_result(&response.0, polled_id)
 }
 
 /// The last sync of query scale-out, if it is relevant, and whether there may be another one that is not shown.

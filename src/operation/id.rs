@@ -43,7 +43,7 @@ impl fmt::Display for OperationId {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OperationRef {
     /// Id of the operation at the service. If the service gives none, the client derives it from the response. Two syncs can then have the
-    /// same id, if nothing changed between them. The operator therefore follows an accepted sync even if its id existed before.
+    /// same id, if nothing changed between them. The operator therefore polls an accepted sync even if its id existed before.
     pub id: OperationId,
     /// The `Location` of the last response, at most 2,048 characters, if the operation is polled by it. Each response about a sync may
     /// return another one. Compared with the called host before each use.

@@ -128,10 +128,10 @@ pub(in crate::azure) fn body_id(service: ServiceKind, response: &Response) -> Op
 }
 
 /// The result of a GET of one operation.
-pub(in crate::azure) fn poll_result(service: ServiceKind, response: &Response, asked: &OperationId) -> PollResult {
+pub(in crate::azure) fn poll_result(service: ServiceKind, response: &Response, polled_id: &OperationId) -> PollResult {
     let summary = response.error_summary_unless_success();
     match response_kind(response, &summary) {
-        ResponseKind::Success => match operation_in(service, response, asked) {
+        ResponseKind::Success => match operation_in(service, response, polled_id) {
             Ok(operation) => PollResult::Found { operation: Box::new(operation), retry_after: response.retry_after(), location: None },
             Err(error) => PollResult::Failed(error),
         },
@@ -155,19 +155,19 @@ pub(in crate::azure) fn poll_result(service: ServiceKind, response: &Response, a
     }
 }
 
-fn operation_in(service: ServiceKind, response: &Response, asked: &OperationId) -> Result<Operation, ServiceError> {
+fn operation_in(service: ServiceKind, response: &Response, polled_id: &OperationId) -> Result<Operation, ServiceError> {
     if let Some(fault) = response.fault {
         return Err(body_error(fault));
     }
     // Power BI REST documentation, "Get Refresh Execution Details In Group": 202 means that the refresh is running. The status alone
     // determines this.
     if response.status == 202 && response.text().is_empty() {
-        return Ok(running(asked, response.activity_id()));
+        return Ok(running(polled_id, response.activity_id()));
     }
     if response.is_page() {
         return Err(error_of(service, ResponseKind::NotFromService, response, &ErrorSummary::default()));
     }
-    operation(service, response.text(), asked, response.activity_id())
+    operation(service, response.text(), polled_id, response.activity_id())
         .map_err(|fault| ServiceError::new(ServiceErrorKind::InvalidResponse, format!("the response of the service {fault}")))
 }
 

@@ -220,8 +220,8 @@ fn is_paused_code(code: &str) -> bool {
 fn reports_paused(message: &str) -> bool {
     const STATES: [&str; 7] =
         [" is paused", " was paused", " been paused", " is suspended", " was suspended", " been suspended", " is not active"];
-    let says = |rest: &str| rest.split(". ").next().is_some_and(|sentence| STATES.iter().any(|state| sentence.contains(state)));
-    ["server", "capacity"].iter().any(|what| message.split(what).skip(1).any(says))
+    let reports = |rest: &str| rest.split(". ").next().is_some_and(|sentence| STATES.iter().any(|state| sentence.contains(state)));
+    ["server", "capacity"].iter().any(|what| message.split(what).skip(1).any(reports))
 }
 
 fn is_model_not_found(code: &str) -> bool {

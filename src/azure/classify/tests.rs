@@ -31,7 +31,7 @@ fn called() -> Url {
     Url::parse(CALLED).unwrap()
 }
 
-fn asked() -> OperationId {
+fn polled_id() -> OperationId {
     OperationId::parse("1a").unwrap()
 }
 
@@ -51,8 +51,8 @@ fn submitted(response: &Response) -> String {
     }
 }
 
-fn seen(response: &Response) -> String {
-    match poll_result(ServiceKind::AnalysisServices, response, &asked()) {
+fn polled(response: &Response) -> String {
+    match poll_result(ServiceKind::AnalysisServices, response, &polled_id()) {
         PollResult::Found { operation, .. } => format!("{:?}", operation.phase),
         PollResult::NotFound => "gone".to_owned(),
         PollResult::Failed(error) => format!("{:?}", error.kind),
@@ -112,7 +112,7 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
     let over = complain("BadRequest", "The refresh cannot be cancelled.");
     let none: Lines = &[];
     let rows: Vec<(u16, Lines, &str, &str, &str, &str)> = vec![
-        // status, headers, body                                        submission             look             cancellation
+        // status, headers, body                                        submission             poll             cancellation
         (101, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
         (300, none, "",                                                 "unanswered",            "InvalidResponse", "InvalidResponse"),
         (301, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
@@ -174,9 +174,9 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
     ];
     for (status, headers, body, submission, result, cancel_result) in rows {
         let response = response(status, headers, body);
-        let words = (submitted(&response), seen(&response), cancelled(&response));
+        let results = (submitted(&response), polled(&response), cancelled(&response));
         let expected = (submission.to_owned(), result.to_owned(), cancel_result.to_owned());
-        assert_eq!(words, expected, "{status} {headers:?} {body}");
+        assert_eq!(results, expected, "{status} {headers:?} {body}");
     }
 }
 
@@ -193,7 +193,7 @@ fn success_without_content_is_not_trusted() {
     ];
     for (status, headers, body, result, cancel_result) in rows {
         let response = response(status, headers, body);
-        assert_eq!((seen(&response).as_str(), cancelled(&response).as_str()), (result, cancel_result), "{status} {body}");
+        assert_eq!((polled(&response).as_str(), cancelled(&response).as_str()), (result, cancel_result), "{status} {body}");
     }
 }
 
@@ -211,8 +211,8 @@ fn response_with_lost_body_is_classified_by_its_head() {
     for (status, submission, result, cancel_result) in rows {
         let mut response = response(status, &[], "{\"code\":");
         response.fault = Some(BodyFault::Broken);
-        let words = (submitted(&response), seen(&response), cancelled(&response));
-        assert_eq!(words, (submission.to_owned(), result.to_owned(), cancel_result.to_owned()), "{status}");
+        let results = (submitted(&response), polled(&response), cancelled(&response));
+        assert_eq!(results, (submission.to_owned(), result.to_owned(), cancel_result.to_owned()), "{status}");
     }
 }
 
@@ -236,8 +236,8 @@ fn errors_have_a_remedy_and_are_stable() {
     assert!(of(&response(400, &[], &long)).message.chars().count() <= 1024);
 
     let xml = "\u{feff}<?xml version=\"1.0\"?><Error><Code>BadThing</Code><Message>The model is locked &amp; busy.</Message></Error>";
-    let said = "(HTTP 400): check the proxies and gateways in between. Its text: BadThing The model is locked & busy.";
-    assert!(of(&response(400, &[], xml)).message.ends_with(said), "{}", of(&response(400, &[], xml)).message);
+    let ending = "(HTTP 400): check the proxies and gateways in between. Its text: BadThing The model is locked & busy.";
+    assert!(of(&response(400, &[], xml)).message.ends_with(ending), "{}", of(&response(400, &[], xml)).message);
     assert!(of(&response(403, &[HTML], PAGE)).message.ends_with("Its text: Blocked by policy"));
     let challenge = ("www-authenticate", "Bearer realm=\"\", error=\"insufficient_claims\", claims=\"e30=\"");
     let challenged = of(&response(401, &[challenge], ""));
@@ -255,7 +255,7 @@ fn errors_have_a_remedy_and_are_stable() {
 
 proptest::proptest! {
     #[test]
-    fn no_response_panics_and_doubt_is_never_a_refusal(
+    fn no_response_panics_or_is_wrongly_certain(
         status in 100u16..=999,
         body in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
         location in "\\PC{0,60}",
@@ -268,7 +268,7 @@ proptest::proptest! {
             response.headers.insert("x-ms-xmlaerror-extended", extended);
         }
         let submission = submission(ServiceKind::PowerBi, &response, &called());
-        let _ = poll_result(ServiceKind::PowerBi, &response, &asked());
+        let _ = poll_result(ServiceKind::PowerBi, &response, &polled_id());
         let _ = (cancel_result(ServiceKind::PowerBi, &response), list_error(ServiceKind::PowerBi, &response));
         if status >= 500 {
             proptest::prop_assert!(matches!(submission, Submission::Unknown { .. }), "{:?}", submission);

@@ -178,7 +178,7 @@ fn plain(cause: &str) -> String {
         ("tunnel error", "the proxy in HTTPS_PROXY does not connect to the host"),
     ];
     let known = PLAIN_TEXTS.iter().find(|(part, _)| cause.contains(part));
-    known.map_or_else(|| cause.to_owned(), |(_, words)| (*words).to_owned())
+    known.map_or_else(|| cause.to_owned(), |(_, text)| (*text).to_owned())
 }
 
 /// Whether the body is still compressed. Decompression removes the header.

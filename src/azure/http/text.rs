@@ -207,7 +207,7 @@ mod tests {
         }
 
         #[test]
-        fn tidy_text_is_within_its_limit(text in "\\PC*", limit in 1usize..50) {
+        fn sanitized_text_is_within_its_limit(text in "\\PC*", limit in 1usize..50) {
             assert!(sanitize(&text, limit).chars().count() <= limit);
         }
     }

@@ -78,10 +78,10 @@ impl Cache {
         F: Future<Output = Result<Token, ServiceError>>,
     {
         let entry = self.entry(key);
-        let _turn = match entry.lookup() {
+        let _guard = match entry.lookup() {
             Lookup::Ready(result) => return result,
             Lookup::Renew(token) => match entry.gate.try_lock() {
-                Ok(turn) => turn,
+                Ok(guard) => guard,
                 Err(_) => return Ok(token),
             },
             // Waits at most for one fetch: the holder of the gate leaves a token or a failure.
@@ -99,13 +99,13 @@ impl Cache {
 
     /// Drops a token that a service rejected, unless it was replaced or another one was dropped recently. Returns whether the next call
     /// uses another token.
-    pub(super) fn invalidate(&self, key: &Key, refused: &Token) -> bool {
+    pub(super) fn invalidate(&self, key: &Key, rejected: &Token) -> bool {
         let Some(entry) = self.entries.lock().get(key).cloned() else {
             return true;
         };
         let now = Instant::now();
         let mut state = entry.state.lock();
-        let is_current = state.token.as_ref().is_some_and(|token| token.same(refused));
+        let is_current = state.token.as_ref().is_some_and(|token| token.same(rejected));
         let recently = state.invalidated_at.is_some_and(|at| now < at + MIN_INVALIDATION_INTERVAL);
         if is_current && !recently {
             state.token = None;

@@ -62,13 +62,13 @@ impl Entra {
         };
         let credential = created.map_err(|_| {
             let FieldNames { tenant, client, .. } = application.field_names;
-            token_response::refused(format!("the credentials are unusable: check {tenant} and {client}"))
+            token_response::credentials_refused(format!("the credentials are unusable: check {tenant} and {client}"))
         })?;
-        let asked = Instant::now();
+        let requested_at = Instant::now();
         let token = credential.get_token(&[scope], None).await.map_err(|error| error_in(&error))?;
         let lifetime = token.expires_on - OffsetDateTime::now_utc();
         let lifetime = Duration::try_from(lifetime).unwrap_or_default();
-        Token::new(token.token.secret(), asked, lifetime).ok_or_else(unusable)
+        Token::new(token.token.secret(), requested_at, lifetime).ok_or_else(unusable)
     }
 
     /// The credential of this request: the secret, or an assertion created for it.

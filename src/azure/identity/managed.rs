@@ -13,7 +13,7 @@ use url::Url;
 
 use super::token::Token;
 use super::token_response::{
-    TokenGrant, codes, common_remedy, entra_message, failed, grant, is_temporary_code, is_temporary_error, refused,
+    TokenGrant, codes, common_remedy, credentials_refused, entra_message, grant, is_temporary_code, is_temporary_error, issuer_failed,
 };
 use crate::azure::http::{Client, MAX_SHORT_BODY_BYTES, Response, text};
 use crate::azure::settings::{Settings, SettingsError};
@@ -65,20 +65,20 @@ impl Metadata {
             url.query_pairs_mut().append_pair("client_id", id);
         }
         let http = self.http.as_ref().map_err(|error| unreachable(&error.to_string()))?;
-        let (asked, deadline) = (Instant::now(), http.deadline());
+        let (requested_at, deadline) = (Instant::now(), http.deadline());
         let request = http.request(Method::GET, url).header("metadata", "true");
         let incoming = http.send(CallTarget::Token(kind), request, deadline).await.map_err(|fault| unreachable(&fault.into_message()))?;
-        token_in(&incoming.read(MAX_SHORT_BODY_BYTES).await, asked, client_id)
+        token_in(&incoming.read(MAX_SHORT_BODY_BYTES).await, requested_at, client_id)
     }
 }
 
 /// The token in a response, or the error.
-pub(in crate::azure) fn token_in(response: &Response, asked: Instant, client_id: Option<&str>) -> Result<Token, ServiceError> {
+pub(in crate::azure) fn token_in(response: &Response, requested_at: Instant, client_id: Option<&str>) -> Result<Token, ServiceError> {
     let body = serde_json::from_slice::<Value>(response.text()).unwrap_or_default();
     if !(200..300).contains(&response.status) || response.fault.is_some() {
         return Err(error_of(response, &body, client_id));
     }
-    let token = grant(&body).and_then(|TokenGrant { token, lifetime }| Token::new(token, asked, Duration::from_secs(lifetime)));
+    let token = grant(&body).and_then(|TokenGrant { token, lifetime }| Token::new(token, requested_at, Duration::from_secs(lifetime)));
     token.ok_or_else(|| not_from_metadata_service(response.status))
 }
 
@@ -106,16 +106,16 @@ fn error_of(response: &Response, body: &Value, client_id: Option<&str>) -> Servi
             ServiceErrorKind::Throttled,
             "the metadata service throttles requests; the operator retries automatically",
         )),
-        (404 | 408 | 410 | 500.., _) => with_wait(failed("the metadata service", response.status, &[])),
+        (404 | 408 | 410 | 500.., _) => with_wait(issuer_failed("the metadata service", response.status, &[])),
         (400..500, Some(error)) if codes.is_empty() && is_temporary_error(error) => {
-            with_wait(failed("the metadata service", response.status, &[]))
+            with_wait(issuer_failed("the metadata service", response.status, &[]))
         }
         (400..500, Some(error)) if is_temporary_code(&codes) || is_temporary_error(error) => {
-            with_wait(failed("Entra ID, called by the metadata service,", response.status, &codes))
+            with_wait(issuer_failed("Entra ID, called by the metadata service,", response.status, &codes))
         }
         (400..500, Some(error)) => {
             let known = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", common_remedy(*code)?)));
-            refused(known.unwrap_or_else(|| message_of(error, description, &codes, client_id)))
+            credentials_refused(known.unwrap_or_else(|| message_of(error, description, &codes, client_id)))
         }
         (status, _) => not_from_metadata_service(status),
     }

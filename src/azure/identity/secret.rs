@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn text_unlike_a_client_secret_is_doubtful() {
+    fn text_unlike_a_client_secret_is_explained() {
         let rows = [
             ("f089354e-8366-4e18-aea3-4cb4a3a50b48", "the format of an id"),
             ("planted~secret ", "whitespace"),
@@ -100,8 +100,8 @@ mod tests {
             ("", ""),
         ];
         for (text, expected) in rows {
-            let doubt = SecretText::new(text).likely_mistake();
-            assert!(doubt.contains(expected) && doubt.is_empty() == expected.is_empty(), "{text}: {doubt}");
+            let mistake = SecretText::new(text).likely_mistake();
+            assert!(mistake.contains(expected) && mistake.is_empty() == expected.is_empty(), "{text}: {mistake}");
         }
     }
 }

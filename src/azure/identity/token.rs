@@ -27,14 +27,14 @@ const LAST_CALL: Duration = Duration::from_secs(10);
 
 impl Token {
     /// Creates a token with this lifetime from the time of the request; `None` if it is not valid in a header.
-    pub(super) fn new(secret: &str, asked: Instant, lifetime: Duration) -> Option<Self> {
+    pub(super) fn new(secret: &str, requested_at: Instant, lifetime: Duration) -> Option<Self> {
         let mut header = HeaderValue::from_str(&format!("Bearer {secret}")).ok()?;
         header.set_sensitive(true);
-        let expires = asked + lifetime;
+        let expires = requested_at + lifetime;
         // Tokens with a lifetime of seconds exist in tests. They are also used for most of their lifetime.
-        let renew_at = expires.checked_sub(RENEWAL.min(lifetime / 5)).unwrap_or(asked);
-        let last_call = expires.checked_sub(LAST_CALL.min(lifetime / 10)).unwrap_or(asked);
-        Some(Self { header, obtained: asked, renew_at, expires: last_call, accepted: Arc::default() })
+        let renew_at = expires.checked_sub(RENEWAL.min(lifetime / 5)).unwrap_or(requested_at);
+        let last_call = expires.checked_sub(LAST_CALL.min(lifetime / 10)).unwrap_or(requested_at);
+        Some(Self { header, obtained: requested_at, renew_at, expires: last_call, accepted: Arc::default() })
     }
 
     /// The `Authorization` header, marked as sensitive so that no HTTP library prints it.

@@ -99,14 +99,14 @@ fn error_of(response: &Response, body: &Value, presented: &PresentedCredential) 
     let remedy = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", remedy(*code, presented)?)));
     let temporary = (remedy.is_none() && is_temporary_code(&codes)) || is_temporary_error(&error);
     if response.status >= 500 || response.status == 408 || temporary {
-        return with_wait(failed("the identity provider", response.status, &codes));
+        return with_wait(issuer_failed("the identity provider", response.status, &codes));
     }
     if !body.is_object() || (error.is_empty() && codes.is_empty()) {
         let what =
             format!("the response is not from the identity provider (HTTP {}): check the proxy and the cloud setting", response.status);
         return ServiceError::new(ServiceErrorKind::InvalidResponse, what);
     }
-    refused(remedy.unwrap_or_else(|| entra_message(&codes, &error, &description)))
+    credentials_refused(remedy.unwrap_or_else(|| entra_message(&codes, &error, &description)))
 }
 
 /// Whether an error is a temporary failure of the service itself, regardless of the status (RFC 6749, section 4.1.2.1).
@@ -138,7 +138,7 @@ pub(super) fn is_temporary_code(codes: &[u64]) -> bool {
 }
 
 /// A failure of a token issuer.
-pub(super) fn failed(provider: &str, status: u16, codes: &[u64]) -> ServiceError {
+pub(super) fn issuer_failed(provider: &str, status: u16, codes: &[u64]) -> ServiceError {
     let code = codes.first().map(|code| format!(", AADSTS{code}")).unwrap_or_default();
     ServiceError::new(ServiceErrorKind::ServerError, format!("{provider} failed (HTTP {status}{code})"))
 }
@@ -171,9 +171,9 @@ fn remedy(code: u64, presented: &PresentedCredential) -> Option<String> {
     let FieldNames { tenant, client, secret, certificate } = presented.field_names;
     Some(match (code, &presented.kind) {
         (7_000_215, _) | (50_012, CredentialKind::Secret) => {
-            let doubt = presented.text.likely_mistake();
+            let mistake = presented.text.likely_mistake();
             format!(
-                "Entra ID rejects the client secret{doubt}: put the value of a client secret of the application, not its id, into {secret}"
+                "Entra ID rejects the client secret{mistake}: put the value of a client secret of the application, not its id, into {secret}"
             )
         }
         (7_000_222, _) => {
@@ -213,7 +213,7 @@ fn remedy(code: u64, presented: &PresentedCredential) -> Option<String> {
 }
 
 /// Rejected credentials, for this reason.
-pub(super) fn refused(message: String) -> ServiceError {
+pub(super) fn credentials_refused(message: String) -> ServiceError {
     ServiceError::new(ServiceErrorKind::CredentialsRefused, message)
 }
 
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn rejected_secret_with_doubtful_format_is_reported() {
+    fn rejected_secret_with_unusual_format_is_explained() {
         let response = Response::new(401, HeaderMap::new(), entra(7_000_215, "Invalid client secret provided.").into_bytes(), None);
         let presented = PresentedCredential { text: SecretText::new("planted~secret "), ..presented(CredentialKind::Secret) };
         let message = token_in(&response, &presented).unwrap_err().message;

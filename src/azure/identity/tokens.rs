@@ -33,8 +33,8 @@ impl Tokens {
     }
 
     /// Drops a token that a service rejected, so that the next call requests a new one. Returns whether the next call uses another token.
-    pub(in crate::azure) fn invalidate(&self, identity: &Identity, scope: &str, refused: &Token) -> bool {
+    pub(in crate::azure) fn invalidate(&self, identity: &Identity, scope: &str, rejected: &Token) -> bool {
         let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
-        self.cache.invalidate(&key, refused)
+        self.cache.invalidate(&key, rejected)
     }
 }

@@ -19,7 +19,7 @@ use crate::operation::{CallKind, OperationKind, ServiceError, ServiceErrorKind, 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Evidence {
     /// By the clock of the service, before the submission.
-    submitted: Timestamp,
+    submitted_at: Timestamp,
     /// By the clock of the service. A refresh that started earlier is no longer running, regardless of its row.
     oldest_running: Timestamp,
     /// Whether a refresh was running at the time of the submission.
@@ -31,8 +31,8 @@ struct Evidence {
 }
 
 impl Evidence {
-    fn new(submitted: Timestamp, oldest_running: Timestamp) -> Self {
-        Self { submitted, oldest_running, busy: false, has_rows: false, unparsed: false }
+    fn new(submitted_at: Timestamp, oldest_running: Timestamp) -> Self {
+        Self { submitted_at, oldest_running, busy: false, has_rows: false, unparsed: false }
     }
 
     fn add(&mut self, row: Result<Row, MalformedArray>) {
@@ -44,7 +44,7 @@ impl Evidence {
         self.has_rows = true;
         // The refresh may have ended between the submission and the list.
         let runs = !row.phase.ended() && row.start.is_none_or(|start| start >= self.oldest_running);
-        let ran = runs || row.end.is_some_and(|end| end >= self.submitted);
+        let ran = runs || row.end.is_some_and(|end| end >= self.submitted_at);
         self.busy |= ran;
     }
 
@@ -77,11 +77,11 @@ pub(in crate::azure) async fn resolve_bad_request(session: &Session, refreshes: 
 }
 
 async fn evidence(session: &Session, refreshes: &Url, bad_request: &BadRequest) -> Result<Evidence, ServiceError> {
-    let (asked, now) = (Instant::now(), Timestamp::now());
+    let (sent_at, now) = (Instant::now(), Timestamp::now());
     let newest = refreshes::list_url(session.service, refreshes);
     let incoming = session.get(CallKind::List(OperationKind::Refresh), newest, bad_request.deadline, &REDIRECTS).await?;
-    let window = Window { intent: bad_request.submitted, now };
-    let clock_skew = window.clock_skew(server_time(incoming.headers()), asked.elapsed());
+    let window = Window { intent: bad_request.submitted_at, now };
+    let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
     let mut evidence = Evidence::new(window.since(clock_skew), window.oldest_running(clock_skew, session.max_refresh_duration()));
     refreshes::for_each_row(session, incoming, |row| {
         evidence.add(Row::read(session.service, row));
@@ -106,7 +106,7 @@ mod tests {
             evidence.add(Row::read(ServiceKind::PowerBi, row.as_bytes()));
         }
         let error = ServiceError::new(ServiceErrorKind::Rejected, "no");
-        evidence.outcome(BadRequest { error, message: message.to_owned(), submitted: Timestamp::now(), deadline: Instant::now() })
+        evidence.outcome(BadRequest { error, message: message.to_owned(), submitted_at: Timestamp::now(), deadline: Instant::now() })
     }
 
     fn row(start: &str, end: &str, status: &str) -> String {

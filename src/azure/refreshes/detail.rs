@@ -25,11 +25,11 @@ const MAX_OBJECTS: usize = 50_000;
 pub(in crate::azure) fn operation(
     service: ServiceKind,
     body: &[u8],
-    asked: &OperationId,
+    polled_id: &OperationId,
     activity_id: Option<String>,
 ) -> Result<Operation, &'static str> {
     let Object(detail) = serde_json::from_slice::<Object<Detail>>(body).map_err(|_| "is not a description of a refresh")?;
-    if detail.ids.iter().any(|id| !asked.same(id)) {
+    if detail.ids.iter().any(|id| !polled_id.same(id)) {
         return Err("describes another refresh");
     }
     let (phase, service_status) =
@@ -47,7 +47,7 @@ pub(in crate::azure) fn operation(
     let start = detail.start.0.as_deref().and_then(timestamp::moment);
     let end = detail.end.0.as_deref().and_then(timestamp::moment);
     Ok(Operation {
-        id: asked.clone(),
+        id: polled_id.clone(),
         failure: failure::cause(service, (phase, &service_status), collected.cause, (start, end)),
         phase,
         service_status,
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn object_without_table_leaves_details_unread() {
+    fn object_without_table_makes_details_incomplete() {
         let rows = [
             (r#"[{"table":"t","partition":"p"}]"#, (1, false)),
             (r#"[{"table":"t"},{"partition":"p"}]"#, (1, true)),

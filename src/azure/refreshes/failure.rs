@@ -45,12 +45,12 @@ pub(super) fn cause(
 pub(super) fn by_message(message: &ServiceMessage) -> Option<FailureCause> {
     let code = message.code.as_deref().unwrap_or_default().to_ascii_lowercase();
     let text = message.text.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if number(&code) == Some(EVICTED) || says(&["0xc11c0020", "has been evicted"]) {
+    let contains = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if number(&code) == Some(EVICTED) || contains(&["0xc11c0020", "has been evicted"]) {
         Some(FailureCause::Evicted)
-    } else if says(&["stuck without any updates", "locate a long running xmla request"]) {
+    } else if contains(&["stuck without any updates", "locate a long running xmla request"]) {
         Some(FailureCause::NodeMoved)
-    } else if code.contains("capacitynotactive") || says(&["capacitynotactive", "capacity is paused", "capacity is not active"]) {
+    } else if code.contains("capacitynotactive") || contains(&["capacitynotactive", "capacity is paused", "capacity is not active"]) {
         Some(FailureCause::CapacityPaused)
     } else {
         None
@@ -90,8 +90,8 @@ mod tests {
         ];
         for service in [ServiceKind::AnalysisServices, ServiceKind::PowerBi] {
             for (phase, service_status, message, expected) in &rows {
-                let seen = cause(service, (*phase, service_status), by_message(message), (None, None));
-                assert_eq!(seen, *expected, "{message:?}");
+                let found = cause(service, (*phase, service_status), by_message(message), (None, None));
+                assert_eq!(found, *expected, "{message:?}");
             }
         }
     }

@@ -38,8 +38,8 @@ impl Window {
     /// How far the clock of the service is ahead, if the response shows it. `elapsed` is the time until the start of the response.
     pub(in crate::azure) fn clock_skew(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Option<ClockSkew> {
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
-        let heard = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
-        server_time.map(|server| ClockSkew::of(server, (self.now, heard)))
+        let received = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
+        server_time.map(|server| ClockSkew::of(server, (self.now, received)))
     }
 
     /// The start of the window by the clock of the service.

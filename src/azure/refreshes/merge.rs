@@ -27,7 +27,7 @@ pub(in crate::azure) fn selection(service: ServiceKind, window: &Window, clock_s
 /// Whether the client requests the details of the row with this index.
 ///
 /// Power BI documentation, enhanced refresh: details are available only for enhanced refreshes.
-pub(in crate::azure) fn are_requested(index: usize, row: &Row) -> bool {
+pub(in crate::azure) fn needs_details(index: usize, row: &Row) -> bool {
     index < MAX_DETAILS && row.origin != Origin::External
 }
 
@@ -36,7 +36,7 @@ pub(in crate::azure) fn are_requested(index: usize, row: &Row) -> bool {
 ///
 /// # Errors
 /// If the service requests fewer calls.
-pub(in crate::azure) fn joined(id: OperationId, row: Row, result: PollResult) -> Result<Operation, ServiceError> {
+pub(in crate::azure) fn merge_details(id: OperationId, row: Row, result: PollResult) -> Result<Operation, ServiceError> {
     match result {
         PollResult::Found { operation, .. } => {
             let bare = row.into_operation(id);

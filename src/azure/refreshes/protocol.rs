@@ -33,7 +33,7 @@ pub(in crate::azure) struct BadRequest {
     /// The text of the service.
     pub(in crate::azure) message: String,
     /// When the request was sent.
-    pub(in crate::azure) submitted: Timestamp,
+    pub(in crate::azure) submitted_at: Timestamp,
     /// When the call must be over.
     pub(in crate::azure) deadline: Instant,
 }
@@ -43,7 +43,7 @@ pub(in crate::azure) struct BadRequest {
 /// # Errors
 /// A refusal that the list of the service may explain.
 pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &impl Serialize) -> Result<Submission, BadRequest> {
-    let (deadline, submitted) = (session.deadline(), Timestamp::now());
+    let (deadline, submitted_at) = (session.deadline(), Timestamp::now());
     let post = session.request(Method::POST, refreshes.clone()).json(body);
     let incoming = match session.send(CallKind::Submit(OperationKind::Refresh), post, deadline).await {
         Ok(incoming) => incoming,
@@ -57,7 +57,7 @@ pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &
     session.update_shared(&mut response);
     match classify::submission(session.service, &response, refreshes) {
         Submission::NotStarted(error) if error.kind == ServiceErrorKind::Rejected && response.status == 400 => {
-            Err(BadRequest { error, message: response.error_summary().message, submitted, deadline })
+            Err(BadRequest { error, message: response.error_summary().message, submitted_at, deadline })
         }
         submission => Ok(submission),
     }
@@ -68,7 +68,7 @@ pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &
 /// explain.
 pub(in crate::azure) async fn poll(session: &Session, refreshes: &Url, id: &OperationId) -> PollResult {
     let (result, of_details) = read_details(session, refreshes, id, session.deadline()).await;
-    let asks = match &result {
+    let needs_row = match &result {
         PollResult::Failed(_) => of_details,
         PollResult::Found { operation, .. } => {
             let failed = operation.phase.ended() && operation.phase != Phase::Succeeded;
@@ -76,7 +76,7 @@ pub(in crate::azure) async fn poll(session: &Session, refreshes: &Url, id: &Oper
         }
         PollResult::NotFound => false,
     };
-    let row = if asks { find_in_list(session, refreshes, id).await } else { None };
+    let row = if needs_row { find_in_list(session, refreshes, id).await } else { None };
     match (result, row) {
         (PollResult::Failed(_), Some(row)) => PollResult::Found { operation: Box::new(row), retry_after: None, location: None },
         (PollResult::Found { operation, retry_after, location }, Some(row)) => {
@@ -131,10 +131,10 @@ pub(in crate::azure) async fn cancel(session: &Session, refreshes: &Url, id: &Op
 
 /// `GET refreshes`, and then the details of each relevant row. The list and the rows have separate deadlines.
 pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: Window) -> Result<Listing, ServiceError> {
-    let (asked, service) = (Instant::now(), session.service);
+    let (sent_at, service) = (Instant::now(), session.service);
     let incoming =
         session.get(CallKind::List(OperationKind::Refresh), list_url(service, refreshes), session.deadline(), &REDIRECTS).await?;
-    let clock_skew = window.clock_skew(server_time(incoming.headers()), asked.elapsed());
+    let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
     let mut selection = merge::selection(service, &window, clock_skew, session.max_refresh_duration());
     let take = |row: &[u8]| {
         selection.add(row);
@@ -148,11 +148,11 @@ pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: W
     let mut selected = selection.finish();
     let deadline = session.deadline();
     let result = std::mem::take(&mut selected.rows).into_iter().enumerate().map(|(index, (id, row))| async move {
-        if !merge::are_requested(index, &row) {
+        if !merge::needs_details(index, &row) {
             return Ok(row.into_operation(id));
         }
         let (result, _) = read_details(session, refreshes, &id, deadline).await;
-        merge::joined(id, row, result)
+        merge::merge_details(id, row, result)
     });
     let operations: Vec<Operation> = stream::iter(result).buffered(CONCURRENT_DETAILS).try_collect().await?;
     Ok(selected.listing(operations, clock_skew))

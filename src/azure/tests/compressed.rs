@@ -17,7 +17,7 @@ use crate::operation::{
 const BR: (&str, &str) = ("content-encoding", "br");
 
 /// The sentence with the problem and the remedy.
-const SAID: &str = "is compressed although the request excluded it: disable compression";
+const REMEDY: &str = "is compressed although the request excluded it: disable compression";
 
 /// A stage whose services return this response, and the model of one of them.
 async fn fake(service: ServiceKind, response: impl Fn() -> Reply + Send + Sync + 'static) -> (FakeAzure, Model) {
@@ -68,13 +68,13 @@ fn compressed(coding: &str, body: &[u8], cut: usize) -> Reply {
 #[tokio::test]
 async fn gzip_and_deflate_are_read_within_bounds() {
     for coding in ["gzip", "deflate"] {
-        let seen = poll(move || compressed(coding, br#"{"status":"succeeded"}"#, 0)).await;
-        assert!(matches!(&seen, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
+        let result = poll(move || compressed(coding, br#"{"status":"succeeded"}"#, 0)).await;
+        assert!(matches!(&result, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {result:?}");
         let cut = poll(move || compressed(coding, br#"{"status":"succeeded"}"#, 9)).await;
         let swells = poll(move || compressed(coding, &vec![b' '; 64 << 20], 0)).await;
-        for (seen, said) in [(cut, "is incomplete"), (swells, "is larger than 8 MiB")] {
-            let unread = |error: &ServiceError| error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(said);
-            assert!(matches!(&seen, PollResult::Failed(error) if unread(error)), "{coding}: {seen:?}");
+        for (result, problem) in [(cut, "is incomplete"), (swells, "is larger than 8 MiB")] {
+            let is_unreadable = |error: &ServiceError| error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(problem);
+            assert!(matches!(&result, PollResult::Failed(error) if is_unreadable(error)), "{coding}: {result:?}");
         }
     }
 }
@@ -87,7 +87,7 @@ async fn poll_with_unsupported_compression_ends_nothing() {
             match poll(move || reply(status, &[("content-encoding", coding)], r#"{"status":"failed"}"#)).await {
                 PollResult::Failed(error) => {
                     assert_eq!(error.kind, ServiceErrorKind::InvalidResponse);
-                    assert!(error.message.contains(SAID), "{}", error.message);
+                    assert!(error.message.contains(REMEDY), "{}", error.message);
                 }
                 other => panic!("{coding} {status}: {other:?}"),
             }
@@ -98,8 +98,8 @@ async fn poll_with_unsupported_compression_ends_nothing() {
 #[tokio::test]
 async fn identity_coding_is_accepted() {
     for coding in ["", "identity", " Identity "] {
-        let seen = poll(move || reply(200, &[("content-encoding", coding)], r#"{"status":"succeeded"}"#)).await;
-        assert!(matches!(&seen, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
+        let result = poll(move || reply(200, &[("content-encoding", coding)], r#"{"status":"succeeded"}"#)).await;
+        assert!(matches!(&result, PollResult::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {result:?}");
     }
     // An empty body cannot be misread.
     assert_eq!(poll(|| reply(404, &[BR], "")).await, PollResult::NotFound);
@@ -120,12 +120,12 @@ async fn compressed_submit_response_is_error_or_unknown() {
     for (service, kind) in [(AnalysisServices, Refresh), (PowerBi, Refresh), (AnalysisServices, Sync), (PowerBi, Sync)] {
         for status in [200, 202] {
             let became = submit(service, kind, status, &[BR]).await;
-            assert!(matches!(&became, Submission::Unknown { message } if message.contains(SAID)), "{service:?} {kind:?}: {became:?}");
+            assert!(matches!(&became, Submission::Unknown { message } if message.contains(REMEDY)), "{service:?} {kind:?}: {became:?}");
         }
         // The reason of the 400 is unknown, so it does not concern the request.
         let refused = submit(service, kind, 400, &[BR]).await;
-        let unread = |error: &ServiceError| error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(SAID);
-        assert!(matches!(&refused, Submission::NotStarted(error) if unread(error)), "{service:?} {kind:?}: {refused:?}");
+        let is_unreadable = |error: &ServiceError| error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(REMEDY);
+        assert!(matches!(&refused, Submission::NotStarted(error) if is_unreadable(error)), "{service:?} {kind:?}: {refused:?}");
     }
     let located = &[BR, ("location", "/servers/myserver/models/Adventure%20Works/refreshes/2b")];
     let accepted = submit(AnalysisServices, Refresh, 202, located).await;
@@ -139,7 +139,7 @@ async fn compressed_list_is_an_error() {
         for kind in [OperationKind::Refresh, OperationKind::Sync] {
             let (_stage, model) = fake(service, || reply(200, &[BR], "[]")).await;
             let error = model.prepare().await.unwrap().list(kind, Window { intent: at, now: at }).await.unwrap_err();
-            assert!(error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(SAID), "{service:?} {kind:?}: {error:?}");
+            assert!(error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(REMEDY), "{service:?} {kind:?}: {error:?}");
         }
     }
 }
@@ -148,7 +148,7 @@ async fn compressed_list_is_an_error() {
 async fn compressed_cancel_response_is_not_an_end() {
     let (_stage, model) = fake(ServiceKind::AnalysisServices, || reply(404, &[BR], "{}")).await;
     let became = model.prepare().await.unwrap().cancel(&OperationId::parse("1a").unwrap()).await;
-    assert!(matches!(&became, CancelResult::Failed(error) if error.message.contains(SAID)), "{became:?}");
+    assert!(matches!(&became, CancelResult::Failed(error) if error.message.contains(REMEDY)), "{became:?}");
 }
 
 #[tokio::test]
@@ -157,5 +157,5 @@ async fn compressed_token_is_an_error() {
     let fake = FakeAzure::new(move |request| request.line.contains(&format!(" {ENTRA}/")).then(|| reply(200, &[BR], token))).await;
     let error = fake.model().prepare().await.unwrap_err();
     assert_eq!(error.kind, ServiceErrorKind::InvalidResponse);
-    assert!(error.message.contains(SAID), "{}", error.message);
+    assert!(error.message.contains(REMEDY), "{}", error.message);
 }

@@ -198,19 +198,19 @@ async fn serve(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>, log: Ar
     let Ok(mut stream) = tls.accept(stream).await else {
         return;
     };
-    let mut seen = Vec::new();
+    let mut received = Vec::new();
     let request = loop {
         let mut piece = [0; 4096];
         match stream.read(&mut piece).await {
             Ok(0) | Err(_) => return,
-            Ok(n) => seen.extend_from_slice(&piece[..n]),
+            Ok(n) => received.extend_from_slice(&piece[..n]),
         }
-        if let Some(request) = request(&String::from_utf8_lossy(&seen)) {
+        if let Some(request) = request(&String::from_utf8_lossy(&received)) {
             break request;
         }
     };
     log.lock().push(request.clone());
-    match script(&request).unwrap_or_else(|| usual(&request)) {
+    match script(&request).unwrap_or_else(|| default_reply(&request)) {
         Reply::Write(text) => write(&mut stream, text.as_bytes()).await,
         Reply::WriteBytes(bytes) => write(&mut stream, &bytes).await,
         Reply::WriteAndHang(text) => {
@@ -245,7 +245,7 @@ fn request(text: &str) -> Option<Request> {
     (body.len() >= length).then(|| Request { line, head: head.to_owned(), body: body.to_owned() })
 }
 
-fn usual(request: &Request) -> Reply {
+fn default_reply(request: &Request) -> Reply {
     if request.line.starts_with(&format!("POST {ENTRA}")) {
         return reply(200, &[], r#"{"token_type":"Bearer","expires_in":3599,"access_token":"planted-token"}"#);
     }

@@ -148,8 +148,8 @@ async fn large_unread_responses_block_no_other_call() {
     // Opens the connection for all of them.
     poll("small").await;
     let large: Vec<String> = (0..30).map(|number| format!("large-{number}")).collect();
-    for seen in futures::future::join_all(large.iter().map(|id| poll(id))).await {
-        assert!(matches!(seen, PollResult::Found { .. }), "{seen:?}");
+    for result in futures::future::join_all(large.iter().map(|id| poll(id))).await {
+        assert!(matches!(result, PollResult::Found { .. }), "{result:?}");
     }
 }
 

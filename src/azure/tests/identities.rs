@@ -115,15 +115,15 @@ async fn metadata(status: u16, body: &'static str) -> (SocketAddr, Arc<Mutex<Vec
     let log = Arc::clone(&heads);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut seen = Vec::new();
-            while !seen.ends_with(b"\r\n\r\n") {
+            let mut received = Vec::new();
+            while !received.ends_with(b"\r\n\r\n") {
                 let mut piece = [0; 1024];
                 match stream.read(&mut piece).await {
                     Ok(0) | Err(_) => break,
-                    Ok(length) => seen.extend_from_slice(&piece[..length]),
+                    Ok(length) => received.extend_from_slice(&piece[..length]),
                 }
             }
-            log.lock().push(String::from_utf8_lossy(&seen).to_lowercase());
+            log.lock().push(String::from_utf8_lossy(&received).to_lowercase());
             if status == 0 {
                 tokio::time::sleep(std::time::Duration::from_mins(1)).await;
             }

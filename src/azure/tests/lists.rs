@@ -53,7 +53,7 @@ async fn relevant_rows_are_read_with_details() {
     })
     .await;
     let listing = listing.unwrap();
-    let seen: Vec<_> = listing
+    let result: Vec<_> = listing
         .operations
         .iter()
         .map(|operation| (operation.id.as_str(), operation.phase, operation.refresh_type.as_deref(), operation.objects.len()))
@@ -64,7 +64,7 @@ async fn relevant_rows_are_read_with_details() {
         ("mine", Phase::InProgress, Some("full"), 1),
         ("runs", Phase::Succeeded, Some("calculate"), 0),
     ];
-    assert_eq!(seen, expected);
+    assert_eq!(result, expected);
     assert_eq!(listing.operations[2].start, "2026-01-01T12:00:01.5Z".parse().ok());
     // The clock was read when the list arrived, long before the rows were complete.
     let clock_skew = listing.clock_skew.unwrap();
@@ -118,7 +118,7 @@ async fn invalid_list_is_an_error() {
 async fn refused_details_leave_the_row_as_listed() {
     let rows = r#"[{"refreshId":"a","startTime":"2026-01-01T12:00:03Z","status":"inProgress"},
         {"refreshId":"b","startTime":"2026-01-01T12:00:02Z","endTime":"2026-01-01T12:00:03Z","status":"succeeded"}]"#;
-    for (status, unread) in [(400, false), (403, true), (404, false), (410, false), (500, true), (503, true)] {
+    for (status, unreadable) in [(400, false), (403, true), (404, false), (410, false), (500, true), (503, true)] {
         let (listing, _stage) = list(move |path| match path {
             "" => Some(reply(200, &[CLOCK], rows)),
             "/b" => Some(reply(200, &[], r#"{"type":"full","status":"succeeded"}"#)),
@@ -126,9 +126,9 @@ async fn refused_details_leave_the_row_as_listed() {
         })
         .await;
         let listing = listing.unwrap();
-        let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.refresh_type.as_deref(), o.incomplete)).collect();
-        let expected = [("a", Phase::InProgress, None, unread), ("b", Phase::Succeeded, Some("full"), false)];
-        assert_eq!((seen.as_slice(), listing.truncated), (&expected[..], false), "{status}");
+        let result: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.refresh_type.as_deref(), o.incomplete)).collect();
+        let expected = [("a", Phase::InProgress, None, unreadable), ("b", Phase::Succeeded, Some("full"), false)];
+        assert_eq!((result.as_slice(), listing.truncated), (&expected[..], false), "{status}");
     }
     // A throttle concerns the caller, so the remaining calls would be throttled too.
     let (listing, _stage) = list(move |path| match path {
@@ -179,13 +179,13 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
     };
     let (ended, runs) = (row(r#","endTime":"2026-01-01T00:00:00Z""#, "Completed"), row("", "Unknown"));
     let long = format!(r#"{{"requestId":"{}"}}"#, "x".repeat(300 * 1024));
-    for unread in ["null", "7", long.as_str()] {
+    for unreadable in ["null", "7", long.as_str()] {
         for (rows, expected) in [
-            (format!("{ended},{unread},{ended}"), "Rejected"),
-            (format!("{unread},{ended}"), "ServerError"),
-            (unread.to_owned(), "ServerError"),
-            (format!("{unread},{runs}"), "busy"),
-            (format!("{ended},{unread},{runs}"), "busy"),
+            (format!("{ended},{unreadable},{ended}"), "Rejected"),
+            (format!("{unreadable},{ended}"), "ServerError"),
+            (unreadable.to_owned(), "ServerError"),
+            (format!("{unreadable},{runs}"), "busy"),
+            (format!("{ended},{unreadable},{runs}"), "busy"),
         ] {
             let fake = FakeAzure::new(move |request| match request.line.split_once(' ')? {
                 ("POST", path) if path.ends_with("/refreshes") => {
@@ -196,7 +196,7 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
             })
             .await;
             let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
-            let seen = match call.submit(&Request::Refresh(RefreshRequest::default())).await {
+            let result = match call.submit(&Request::Refresh(RefreshRequest::default())).await {
                 Submission::NotStarted(error) => {
                     assert!(error.message.contains("Ungültig."), "{}", error.message);
                     format!("{:?}", error.kind)
@@ -204,7 +204,7 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
                 Submission::Busy { .. } => "busy".to_owned(),
                 other => panic!("{other:?}"),
             };
-            assert_eq!(seen, expected, "{}", unread.get(..9).unwrap_or(unread));
+            assert_eq!(result, expected, "{}", unreadable.get(..9).unwrap_or(unreadable));
         }
     }
 }

@@ -57,26 +57,26 @@ async fn missing_and_ambiguous_names_are_explained() {
 
 #[tokio::test]
 async fn invalid_list_of_names_is_an_error_and_sends_no_token() {
-    let evil = list(&[], Some(&format!("https://{OTHER_HOST}/v1.0/myorg/groups?$skip=1")));
+    let other_host = list(&[], Some(&format!("https://{OTHER_HOST}/v1.0/myorg/groups?$skip=1")));
     let rows = [
         (200, String::new(), ServiceErrorKind::InvalidResponse),
         (200, "<html>".to_owned(), ServiceErrorKind::InvalidResponse),
         (200, "{}".to_owned(), ServiceErrorKind::InvalidResponse),
         (200, r#"{"value":[{"id":"#.to_owned(), ServiceErrorKind::InvalidResponse),
         (200, format!(r#"{{"value":{}"#, "[".repeat(100_000)), ServiceErrorKind::InvalidResponse),
-        (200, evil, ServiceErrorKind::InvalidResponse),
+        (200, other_host, ServiceErrorKind::InvalidResponse),
         (401, String::new(), ServiceErrorKind::AccessDenied),
         (404, String::new(), ServiceErrorKind::NotFound),
         (503, String::new(), ServiceErrorKind::ServerError),
     ];
     for (status, body, expected) in rows {
         let shown = body.chars().take(80).collect::<String>();
-        let (seen, fake) = resolve(move |_| Some(reply(status, &[], &body))).await;
-        assert!(matches!(&seen, ModelLookup::Failed(error) if error.kind == expected), "{status} {shown}: {seen:?}");
+        let (result, fake) = resolve(move |_| Some(reply(status, &[], &body))).await;
+        assert!(matches!(&result, ModelLookup::Failed(error) if error.kind == expected), "{status} {shown}: {result:?}");
         assert_eq!(fake.count(&format!("GET {OTHER_HOST}")), 0);
     }
-    let (seen, fake) = resolve(|_| Some(reply(302, &[("location", &format!("https://{OTHER_HOST}/x"))], ""))).await;
-    assert!(matches!(&seen, ModelLookup::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
+    let (result, fake) = resolve(|_| Some(reply(302, &[("location", &format!("https://{OTHER_HOST}/x"))], ""))).await;
+    assert!(matches!(&result, ModelLookup::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}");
     assert_eq!(fake.count(&format!("GET {OTHER_HOST}")), 0);
 }
 
@@ -108,18 +108,19 @@ async fn throttled_resolution_delays_no_poll_or_cancellation() {
 
 #[tokio::test]
 async fn lists_are_bounded_in_pages_and_size() {
-    let (seen, fake) = resolve(|rest| Some(reply(200, &[], &list(&[], Some(&format!("{}x", rest.replace("?$filter", "?x"))))))).await;
+    let (result, fake) = resolve(|rest| Some(reply(200, &[], &list(&[], Some(&format!("{}x", rest.replace("?$filter", "?x"))))))).await;
     assert!(
-        matches!(&seen, ModelLookup::Ambiguous(why) if why.contains("groupId and datasetId")) || matches!(&seen, ModelLookup::Failed(_)),
-        "{seen:?}"
+        matches!(&result, ModelLookup::Ambiguous(why) if why.contains("groupId and datasetId"))
+            || matches!(&result, ModelLookup::Failed(_)),
+        "{result:?}"
     );
     assert!(fake.count("GET ") <= 20);
-    let (seen, _stage) = resolve(|_| {
+    let (result, _stage) = resolve(|_| {
         let row = format!(r#"{{"id":"{OTHER}","name":"x"}},"#).repeat(1000);
         Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{\"value\":[".to_owned(), row))
     })
     .await;
-    assert!(matches!(&seen, ModelLookup::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
+    assert!(matches!(&result, ModelLookup::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}");
 }
 
 #[tokio::test]
@@ -166,10 +167,10 @@ async fn workspace_list_distinguishes_deletion_from_lost_access() {
         ("{}".to_owned(), String::new(), None),
     ] {
         let of = datasets.clone();
-        let (seen, _stage) = find(model, move |rest| Some(reply(200, &[], if rest == of { &first } else { &second }))).await;
+        let (result, _stage) = find(model, move |rest| Some(reply(200, &[], if rest == of { &first } else { &second }))).await;
         match expected {
-            Some(expected) => assert_eq!(seen, expected),
-            None => assert!(matches!(&seen, Presence::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}"),
+            Some(expected) => assert_eq!(result, expected),
+            None => assert!(matches!(&result, Presence::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}"),
         }
     }
     for (status, kind) in [
@@ -178,8 +179,8 @@ async fn workspace_list_distinguishes_deletion_from_lost_access() {
         (404, ServiceErrorKind::NotFound),
         (503, ServiceErrorKind::ServerError),
     ] {
-        let (seen, _stage) = find(model, move |rest| rest.ends_with("/datasets").then(|| reply(status, &[], ""))).await;
-        assert!(matches!(&seen, Presence::Failed(error) if error.kind == kind), "{status}: {seen:?}");
+        let (result, _stage) = find(model, move |rest| rest.ends_with("/datasets").then(|| reply(status, &[], ""))).await;
+        assert!(matches!(&result, Presence::Failed(error) if error.kind == kind), "{status}: {result:?}");
     }
 }
 
@@ -199,10 +200,10 @@ async fn database_is_gone_only_if_its_server_reports_it() {
         (500, code("InternalError"), None),
     ] {
         let shown = body.clone();
-        let (seen, _stage) = find(model, move |rest| rest.ends_with("/refreshes").then(|| reply(status, &[], &body))).await;
+        let (result, _stage) = find(model, move |rest| rest.ends_with("/refreshes").then(|| reply(status, &[], &body))).await;
         match expected {
-            Some(expected) => assert_eq!(seen, expected, "{status} {shown}"),
-            None => assert!(matches!(seen, Presence::Failed(_)), "{status} {shown}: {seen:?}"),
+            Some(expected) => assert_eq!(result, expected, "{status} {shown}"),
+            None => assert!(matches!(result, Presence::Failed(_)), "{status} {shown}: {result:?}"),
         }
     }
 }

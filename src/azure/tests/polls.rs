@@ -43,8 +43,8 @@ fn service_error(poll: PollResult) -> (ServiceErrorKind, String) {
 
 #[tokio::test]
 async fn existing_operation_is_found_and_missing_one_is_gone() {
-    let (seen, fake) = poll(|path| (path == PATH).then(|| reply(200, &[], r#"{"status":"succeeded"}"#))).await;
-    assert_eq!(phase(seen), Phase::Succeeded);
+    let (result, fake) = poll(|path| (path == PATH).then(|| reply(200, &[], r#"{"status":"succeeded"}"#))).await;
+    assert_eq!(phase(result), Phase::Succeeded);
     assert!(fake.requests()[1].head.contains("authorization: Bearer planted-token"));
     assert_eq!(poll(|_| None).await.0, PollResult::NotFound);
 }
@@ -58,8 +58,8 @@ async fn invalid_message_does_not_hide_the_end() {
     ];
     for body in bodies {
         let whole = [b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n", body].concat();
-        let (seen, _stage) = poll(move |_| Some(Reply::WriteBytes(whole.clone()))).await;
-        assert_eq!(phase(seen), Phase::Failed, "{}", String::from_utf8_lossy(body));
+        let (result, _stage) = poll(move |_| Some(Reply::WriteBytes(whole.clone()))).await;
+        assert_eq!(phase(result), Phase::Failed, "{}", String::from_utf8_lossy(body));
     }
 }
 
@@ -88,13 +88,13 @@ async fn refused_details_leave_the_operation_as_listed() {
     for (status, body) in details {
         for (list, expected) in [(&ended, Phase::Succeeded), (&running, Phase::InProgress)] {
             let list = list.clone();
-            let (seen, fake) = poll(move |path| match path {
+            let (result, fake) = poll(move |path| match path {
                 PATH => Some(reply(status, &[], body)),
                 LIST => Some(reply(200, &[], &list)),
                 _ => None,
             })
             .await;
-            let PollResult::Found { operation, .. } = seen else { panic!("{status} {body}: {seen:?}") };
+            let PollResult::Found { operation, .. } = result else { panic!("{status} {body}: {result:?}") };
             assert_eq!((operation.id.as_str(), operation.phase), ("1a", expected), "{status} {body}");
             assert_eq!(fake.count("GET"), 2);
         }
@@ -108,13 +108,13 @@ async fn refused_details_leave_the_operation_as_listed() {
         (302, ended.as_str(), ServiceErrorKind::InvalidResponse, 1),
     ] {
         let list = list.to_owned();
-        let (seen, fake) = poll(move |path| match path {
+        let (result, fake) = poll(move |path| match path {
             PATH => Some(reply(status, &[], "")),
             LIST => Some(reply(200, &[], &list)),
             _ => None,
         })
         .await;
-        assert_eq!((service_error(seen).0, fake.count("GET")), (kind, calls), "{status}");
+        assert_eq!((service_error(result).0, fake.count("GET")), (kind, calls), "{status}");
     }
 }
 
@@ -156,42 +156,42 @@ async fn failure_without_text_is_explained_by_its_row() {
 
 #[tokio::test]
 async fn bodies_are_bounded_in_size_and_time() {
-    let (seen, _stage) =
+    let (result, _stage) =
         poll(|_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536)))).await;
-    assert_eq!(service_error(seen), (ServiceErrorKind::InvalidResponse, "the response of the service is larger than 8 MiB".to_owned()));
+    assert_eq!(service_error(result), (ServiceErrorKind::InvalidResponse, "the response of the service is larger than 8 MiB".to_owned()));
 
-    let (seen, _stage) = poll(|_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99999999\r\n\r\n".to_owned()))).await;
-    assert_eq!(service_error(seen).0, ServiceErrorKind::InvalidResponse);
+    let (result, _stage) = poll(|_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99999999\r\n\r\n".to_owned()))).await;
+    assert_eq!(service_error(result).0, ServiceErrorKind::InvalidResponse);
 
-    let (seen, _stage) =
+    let (result, _stage) =
         poll_with(FakeAzure::with_short_timeout, |_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{".to_owned())))
             .await;
-    assert_eq!(service_error(seen), (ServiceErrorKind::Unreachable, "the response of the service did not complete in time".to_owned()));
+    assert_eq!(service_error(result), (ServiceErrorKind::Unreachable, "the response of the service did not complete in time".to_owned()));
 
-    let (seen, _stage) =
+    let (result, _stage) =
         poll(|_| Some(Reply::Write("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{\"status\":\"succeeded\"}".to_owned()))).await;
-    assert_eq!(service_error(seen), (ServiceErrorKind::InvalidResponse, "the response of the service is incomplete".to_owned()));
+    assert_eq!(service_error(result), (ServiceErrorKind::InvalidResponse, "the response of the service is incomplete".to_owned()));
 }
 
 #[tokio::test]
 async fn redirects_are_followed_only_on_the_same_host() {
-    let (seen, _stage) = poll(|path| match path {
+    let (result, _stage) = poll(|path| match path {
         PATH => Some(reply(302, &[("location", "/other")], "")),
         "/other" => Some(reply(200, &[], r#"{"status":"failed"}"#)),
         _ => None,
     })
     .await;
-    assert_eq!(phase(seen), Phase::Failed);
+    assert_eq!(phase(result), Phase::Failed);
 
     for there in [format!("https://{OTHER_HOST}/x"), format!("http://{SERVER}/x"), format!("https://{SERVER}:444/x")] {
-        let (seen, fake) = poll(move |_| Some(reply(302, &[("location", &there)], ""))).await;
-        assert_eq!(service_error(seen).0, ServiceErrorKind::InvalidResponse);
+        let (result, fake) = poll(move |_| Some(reply(302, &[("location", &there)], ""))).await;
+        assert_eq!(service_error(result).0, ServiceErrorKind::InvalidResponse);
         assert_eq!(fake.requests().len(), 2);
         assert_eq!(fake.count(&format!("GET {OTHER_HOST}")), 0);
     }
 
-    let (seen, fake) = poll(|_| Some(reply(302, &[("location", PATH)], ""))).await;
-    assert_eq!(service_error(seen), (ServiceErrorKind::InvalidResponse, "the service redirects in a circle".to_owned()));
+    let (result, fake) = poll(|_| Some(reply(302, &[("location", PATH)], ""))).await;
+    assert_eq!(service_error(result), (ServiceErrorKind::InvalidResponse, "the service redirects in a circle".to_owned()));
     assert_eq!(fake.count(&format!("GET {SERVER}")), 4);
 }
 

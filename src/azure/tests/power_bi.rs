@@ -210,8 +210,8 @@ async fn refusals_state_what_to_enable_or_grant() {
     ];
     for (status, body, kind, expected) in rows {
         let fake = fake(move |_, _| Some(reply(status, &[], body))).await;
-        let (seen, message) = refused(submit(&fake).await);
-        assert!(seen == kind && message.contains(expected), "{body}: {seen:?} {message}");
+        let (result, message) = refused(submit(&fake).await);
+        assert!(result == kind && message.contains(expected), "{body}: {result:?} {message}");
     }
 }
 
@@ -275,7 +275,7 @@ async fn captured_and_documented_details_are_parsed() {
 }
 
 #[tokio::test]
-async fn late_cancellation_is_nothing_to_cancel() {
+async fn cancellation_after_the_end_finds_nothing_running() {
     let rows = [
         (200, "", CancelResult::Accepted),
         (202, "", CancelResult::Accepted),
@@ -307,8 +307,8 @@ async fn list_has_ours_with_details_and_running_external() {
     let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
     let now = Timestamp::now();
     let listing = call.list(OperationKind::Refresh, Window { intent: now, now }).await.unwrap();
-    let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.origin, o.refresh_type.as_deref())).collect();
-    assert_eq!(seen, [("r-1", Phase::InProgress, Origin::External, None), ("r-2", Phase::Succeeded, Origin::Client, Some("full"))]);
+    let result: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.origin, o.refresh_type.as_deref())).collect();
+    assert_eq!(result, [("r-1", Phase::InProgress, Origin::External, None), ("r-2", Phase::Succeeded, Origin::Client, Some("full"))]);
     assert!(!listing.truncated);
     assert_eq!(fake.count("GET "), 2, "no details of external refreshes");
 }

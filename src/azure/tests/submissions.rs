@@ -46,8 +46,8 @@ async fn refresh_is_requested_as_documented() {
     let fake = FakeAzure::new(move |request| posted(request).then(|| Reply::Write(accepted.clone()))).await;
     let records = Arc::new(Mutex::new(Vec::new()));
     let mut settings = fake.settings();
-    let seen = Arc::clone(&records);
-    settings.on_call = Some(Arc::new(move |record| seen.lock().push((record.target, record.status))));
+    let result = Arc::clone(&records);
+    settings.on_call = Some(Arc::new(move |record| result.lock().push((record.target, record.status))));
     let call = model_of(&fake.azure(settings)).prepare().await.unwrap();
     assert_eq!(fake.count(&format!("POST {SERVER}")), 0);
 

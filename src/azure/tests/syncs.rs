@@ -85,11 +85,11 @@ async fn no_token_is_sent_to_a_location_on_another_host() {
     assert!(matches!(&submission, Submission::Accepted { location: None, .. }), "{submission:?}");
     // A record that another client has edited. The operator polls by id instead.
     for location in [there.as_str(), "http://westus.asazure.windows.net/sync", "//evil.example.com/x", "https://"] {
-        let seen = poll(&fake, &operation_ref("1a", Some(location))).await;
-        assert!(matches!(&seen, PollResult::Found { location: None, .. }), "{location}: {seen:?}");
+        let result = poll(&fake, &operation_ref("1a", Some(location))).await;
+        assert!(matches!(&result, PollResult::Found { location: None, .. }), "{location}: {result:?}");
     }
-    let seen = poll(&fake, &operation_ref("1a", Some("/moved"))).await;
-    assert!(matches!(&seen, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
+    let result = poll(&fake, &operation_ref("1a", Some("/moved"))).await;
+    assert!(matches!(&result, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}");
     assert_eq!(fake.requests().iter().filter(|request| request.line.contains(OTHER_HOST)).count(), 0);
 }
 
@@ -105,8 +105,8 @@ async fn expired_location_does_not_end_its_sync() {
 async fn responses_are_bounded_and_lost_ones_are_unknown() {
     let endless = || Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536));
     let fake = fake(move |_, _| Some(endless())).await;
-    let seen = poll(&fake, &operation_ref("1a", None)).await;
-    assert!(matches!(&seen, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{seen:?}");
+    let result = poll(&fake, &operation_ref("1a", None)).await;
+    assert!(matches!(&result, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}");
     let listing = fake.model().prepare().await.unwrap().list(OperationKind::Sync, window()).await;
     assert_eq!(listing.unwrap_err().kind, ServiceErrorKind::InvalidResponse);
     let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;

@@ -97,15 +97,15 @@ async fn previously_accepted_token_has_expired() {
         })
         .await;
         let model = fake.model();
-        let mut seen = Vec::new();
+        let mut result = Vec::new();
         for _ in 0..4 {
             let operation_ref = OperationRef::by_id(OperationId::parse("1").unwrap());
-            seen.push(match model.prepare().await.unwrap().poll(OperationKind::Refresh, &operation_ref).await {
+            result.push(match model.prepare().await.unwrap().poll(OperationKind::Refresh, &operation_ref).await {
                 PollResult::Failed(error) => Some(error.kind),
                 _ => None,
             });
         }
-        assert_eq!(seen, [None, None, Some(ServiceErrorKind::ServerError), then], "{refusals}");
+        assert_eq!(result, [None, None, Some(ServiceErrorKind::ServerError), then], "{refusals}");
         assert_eq!(fake.requests().iter().filter(|request| asked(&request.line)).count(), 2);
     }
 }

@@ -172,7 +172,7 @@ fn decision_in_advance_counts() {
 fn rejected_list_needs_a_user_decision() {
     let mut world = World::new(|_| {});
     world.service.submit_fates.push_back(SubmitFate::LostAfter);
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(service_error(ServiceErrorKind::Rejected))));
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(service_error(ServiceErrorKind::Rejected))));
     world.run_for(secs(120)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.run_for(secs(120)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
@@ -188,7 +188,7 @@ fn rejected_list_needs_a_user_decision() {
 fn list_unreadable_until_the_deadline_needs_a_user_decision() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 3_600);
     world.service.submit_fates.push_back(SubmitFate::LostAfter);
-    world.service.call_fates.extend((0..10_000).map(|_| CallFate::Trouble(service_error(ServiceErrorKind::InvalidResponse))));
+    world.service.call_fates.extend((0..10_000).map(|_| CallFate::Failed(service_error(ServiceErrorKind::InvalidResponse))));
     world.run_for(secs(3_500)).is(RunState::Submitting, Reason::Retrying);
     world.run_for(secs(200)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;

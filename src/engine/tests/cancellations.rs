@@ -224,7 +224,7 @@ fn cancelled_held_submission_ends_by_user_decision() {
 #[test]
 fn failed_cancellation_is_repeated_until_the_end() {
     let mut world = running();
-    world.service.call_fates.extend([CallFate::Trouble(unreachable()), CallFate::Trouble(unreachable())]);
+    world.service.call_fates.extend([CallFate::Failed(unreachable()), CallFate::Failed(unreachable())]);
     cancel(&mut world, "a");
     world.run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     let mut world = running();
@@ -295,7 +295,7 @@ fn deadline_ends_a_run_despite_a_requested_backoff() {
 #[test]
 fn long_retry_after_of_a_failed_call_is_limited() {
     for kind in [ServiceErrorKind::ServerError, ServiceErrorKind::CapacityExceeded, ServiceErrorKind::Throttled, ServiceErrorKind::Paused] {
-        let away = CallFate::Trouble(ServiceError { retry_after: Some(secs(3_600)), ..service_error(kind) });
+        let away = CallFate::Failed(ServiceError { retry_after: Some(secs(3_600)), ..service_error(kind) });
         let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
         world.service.length = secs(86_400);
         world.service.call_fates.push_back(away.clone());

@@ -176,10 +176,10 @@ fn namespace_deletion_is_blocked_for_two_minutes() {
         if matches!(fate, SubmitFate::Answered) {
             world.run_for(secs(10)).is(RunState::Running, Reason::Running);
         } else {
-            world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(hindered.clone())));
+            world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(hindered.clone())));
             world.run_for(secs(10));
         }
-        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(hindered.clone())));
+        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(hindered.clone())));
         world.namespace_terminating = true;
         world.delete().run_for(secs(115));
         assert!(!world.gone, "{kind:?}: it may pass");

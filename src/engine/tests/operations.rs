@@ -132,7 +132,7 @@ fn errors_never_end_a_run_and_cost_two_writes() {
     let writes = world.writes;
     for n in 0..40 {
         let kind = if n % 2 == 0 { ServiceErrorKind::Unreachable } else { ServiceErrorKind::InvalidResponse };
-        world.service.call_fates.push_back(CallFate::Trouble(service_error(kind)));
+        world.service.call_fates.push_back(CallFate::Failed(service_error(kind)));
     }
     world.run_for(secs(600)).is(RunState::Running, Reason::Retrying);
     assert_eq!(world.writes, writes + 1, "that it cannot be polled");
@@ -144,7 +144,7 @@ fn errors_never_end_a_run_and_cost_two_writes() {
 fn single_lost_response_causes_no_write() {
     let mut world = running(1_000);
     let writes = world.writes;
-    world.service.call_fates.push_back(CallFate::Trouble(unreachable()));
+    world.service.call_fates.push_back(CallFate::Failed(unreachable()));
     world.run_for(secs(300)).is(RunState::Running, Reason::Running);
     assert_eq!(world.writes, writes);
 }

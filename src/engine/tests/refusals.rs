@@ -81,7 +81,7 @@ fn longer_requested_backoff_is_honored() {
 #[test]
 fn list_refused_for_capacity_is_waited_for_like_the_submission() {
     let mut world = refusing(&service_error(ServiceErrorKind::CapacityExceeded), 7_200);
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(service_error(ServiceErrorKind::CapacityExceeded))));
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(service_error(ServiceErrorKind::CapacityExceeded))));
     world.run_for(secs(7_100)).is(RunState::Waiting, Reason::CapacityExceeded);
     assert!(world.service.submits == 1 && (6..=12).contains(&world.service.lists), "{} lists", world.service.lists);
     assert!(world.writes <= 4, "{} writes", world.writes);
@@ -93,7 +93,7 @@ fn poll_refused_for_capacity_is_repeated_and_ends_nothing() {
     let mut world = World::new(|_| {});
     world.service.length = secs(600);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
-    world.service.call_fates.extend((0..5).map(|_| CallFate::Trouble(service_error(ServiceErrorKind::CapacityExceeded))));
+    world.service.call_fates.extend((0..5).map(|_| CallFate::Failed(service_error(ServiceErrorKind::CapacityExceeded))));
     world.run_for(secs(230)).is(RunState::Running, Reason::CapacityExceeded);
     assert!(world.run().message.contains("is still running but cannot be polled"), "{}", world.run().message);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -146,7 +146,7 @@ fn fault_for_a_user_does_not_count_toward_the_deadline() {
         let mut world = refusing(&service_error(kind), 3_600);
         world.service.submit_fates.truncate(1);
         // Nothing is submitted while the list cannot be read either.
-        world.service.call_fates.extend((0..30_000).map(|_| CallFate::Trouble(service_error(kind))));
+        world.service.call_fates.extend((0..30_000).map(|_| CallFate::Failed(service_error(kind))));
         world.run_for(secs(20_000));
         assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1), "{kind:?}");
         world.service.call_fates.clear();

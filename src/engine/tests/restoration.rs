@@ -222,7 +222,7 @@ fn conditions_of_a_held_submission_are_restored() {
 #[test]
 fn held_submission_shows_its_commands_whatever_failed() {
     let mut world = held();
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(service_error(ServiceErrorKind::AccessDenied))));
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(service_error(ServiceErrorKind::AccessDenied))));
     world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("cannot be polled: AccessDenied"), "{}", world.run().message);
     world.annotate(ADOPT, None).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);

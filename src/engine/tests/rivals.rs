@@ -10,7 +10,7 @@ use crate::operation::ServiceErrorKind;
 fn unheard(fate: SubmitFate, kind: ServiceErrorKind, calls: usize) -> World {
     let mut world = World::new(|_| {});
     world.service.submit_fates.push_back(fate);
-    world.service.call_fates.extend((0..calls).map(|_| CallFate::Trouble(service_error(kind))));
+    world.service.call_fates.extend((0..calls).map(|_| CallFate::Failed(service_error(kind))));
     world
 }
 
@@ -130,7 +130,7 @@ fn lasting_error_frees_the_turn() {
         let mut world = World::new(|_| {});
         world.service.length = secs(600);
         world.run_for(secs(5)).is(RunState::Running, Reason::Running);
-        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(service_error(kind))));
+        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(service_error(kind))));
         world.run_for(secs(30));
         assert_eq!(world.queue_state(), QueueState::None, "{kind:?}");
         world.service.call_fates.clear();

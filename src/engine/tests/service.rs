@@ -33,7 +33,7 @@ pub(super) enum SubmitFate {
 pub(super) enum CallFate {
     Answered,
     LostAfter,
-    Trouble(ServiceError),
+    Failed(ServiceError),
 }
 
 /// Whose operation it is: a run's attempt, or a stranger's.
@@ -276,7 +276,7 @@ impl Service {
         if self.unknown.is_some() {
             return PollResult::NotFound;
         }
-        if let Some(CallFate::Trouble(error)) = self.call_fates.pop_front() {
+        if let Some(CallFate::Failed(error)) = self.call_fates.pop_front() {
             return PollResult::Failed(error);
         }
         let found = self.visible().find(|op| op.kind == kind && op.id.same(operation.id.as_str()));
@@ -289,7 +289,7 @@ impl Service {
         if self.unknown.is_some() {
             return Err(service_error(ServiceErrorKind::NotFound));
         }
-        if let Some(CallFate::Trouble(error)) = self.call_fates.pop_front() {
+        if let Some(CallFate::Failed(error)) = self.call_fates.pop_front() {
             return Err(error);
         }
         // As the client does it: the window begins no later than `since` by the service's own clock.
@@ -314,7 +314,7 @@ impl Service {
             return CancelResult::NotRunning;
         }
         let ask = self.call_fates.pop_front().unwrap_or(CallFate::Answered);
-        if let CallFate::Trouble(error) = ask {
+        if let CallFate::Failed(error) = ask {
             return CancelResult::Failed(error);
         }
         let (now, after) = (self.now, self.cancels_after);

@@ -75,8 +75,8 @@ fn act() -> impl Strategy<Value = Act> {
     let ask = prop_oneof![
         2 => Just(CallFate::Answered),
         1 => Just(CallFate::LostAfter),
-        2 => Just(CallFate::Trouble(unreachable())),
-        1 => kinds.prop_map(|kind| CallFate::Trouble(service_error(kind)))
+        2 => Just(CallFate::Failed(unreachable())),
+        1 => kinds.prop_map(|kind| CallFate::Failed(service_error(kind)))
     ];
     let concurrency = prop_oneof![Just(ConcurrencyPolicy::Queue), Just(ConcurrencyPolicy::Replace), Just(ConcurrencyPolicy::Forbid)];
     let conflict = prop_oneof![Just(ConflictPolicy::Wait), Just(ConflictPolicy::Fail), Just(ConflictPolicy::Replace)];

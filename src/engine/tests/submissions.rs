@@ -59,7 +59,7 @@ fn lost_submissions_end_at_the_wait_deadline() {
 fn unreadable_list_blocks_submission_and_is_reported_once() {
     let mut world = World::new(|_| {});
     world.service.submit_fates.push_back(SubmitFate::LostBefore);
-    world.service.call_fates.extend((0..50).map(|_| CallFate::Trouble(unreachable())));
+    world.service.call_fates.extend((0..50).map(|_| CallFate::Failed(unreachable())));
     world.run_for(secs(5));
     let writes = world.writes;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::Retrying);

@@ -45,7 +45,7 @@ fn long_cause_leaves_the_commands_complete() {
     world.service.submit_fates.push_back(SubmitFate::LostAfter);
     let mut error = super::service::service_error(crate::operation::ServiceErrorKind::Rejected);
     error.message = "x".repeat(900);
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Trouble(error.clone())));
+    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(error.clone())));
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
     assert!(message.ends_with(&format!("{RESUBMIT}=run-1-attempt-1`")) && message.contains(ADOPT), "{message}");
@@ -161,7 +161,7 @@ fn adopt_of_an_impossible_operation_is_refused() {
 #[test]
 fn adopt_stays_while_the_service_does_not_respond() {
     for mut world in held() {
-        world.service.call_fates.extend((0..3).map(|_| CallFate::Trouble(unreachable())));
+        world.service.call_fates.extend((0..3).map(|_| CallFate::Failed(unreachable())));
         world.annotate(ADOPT, Some("op-1")).run_for(secs(2)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((annotation(&world, ADOPT).is_some(), ignored(&world).len()), (true, 0));
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);

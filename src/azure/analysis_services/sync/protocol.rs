@@ -51,9 +51,9 @@ async fn poll_url(session: &Session, url: Url, operation: &OperationRef, named_b
 
 /// `GET sync` without an id: the last sync, as far as the service shows it.
 pub(in crate::azure) async fn list(session: &Session, sync: &Url, window: Window) -> Result<Listing, ServiceError> {
-    let asked = Instant::now();
+    let sent_at = Instant::now();
     let incoming = session.get(CallKind::List(OperationKind::Sync), sync.clone(), session.deadline(), &REDIRECTS).await?;
-    let clock_skew = window.clock_skew(server_time(incoming.headers()), asked.elapsed());
+    let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
     let mut response = incoming.read(MAX_SHORT_BODY_BYTES).await;
     session.update_shared(&mut response);
     let (operations, truncated) = responses::listed(&response, window.since(clock_skew))?;

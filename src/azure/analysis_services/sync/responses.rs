@@ -105,13 +105,13 @@ fn service_id(id: &OperationId) -> (&str, bool) {
 }
 
 /// The result of a poll. `named_by_service` states that the service returned this URL for this sync.
-pub(in crate::azure) fn poll_result(response: &Response, called: &Url, asked: &OperationId, named_by_service: bool) -> PollResult {
+pub(in crate::azure) fn poll_result(response: &Response, called: &Url, polled_id: &OperationId, named_by_service: bool) -> PollResult {
     let service = ServiceKind::AnalysisServices;
     let summary = response.error_summary_unless_success();
     let next = next(response, called);
     let kind = match classify::response_kind(response, &summary) {
         ResponseKind::Success | ResponseKind::Redirect if response.status == 303 && next.is_some() => {
-            return running(response, asked, next);
+            return running(response, polled_id, next);
         }
         kind => kind,
     };
@@ -130,26 +130,26 @@ pub(in crate::azure) fn poll_result(response: &Response, called: &Url, asked: &O
     let Some(status) = Status::read(response.text()) else {
         // 202 means that the sync is running. Its body may be empty.
         return if response.status == 202 {
-            running(response, asked, next)
+            running(response, polled_id, next)
         } else {
             invalid("the response of the service is not the status of a sync")
         };
     };
-    let (id, from_call_id) = service_id(asked);
+    let (id, from_call_id) = service_id(polled_id);
     let another = status.id.as_ref().is_some_and(|shown| !shown.same(id));
     if another && !(from_call_id && named_by_service) {
         return invalid("the service returned the status of another sync");
     }
     let over = status.phase.ended();
     let retry_after = response.retry_after().or((response.status == 202 && !over).then_some(DEFAULT_WAIT));
-    let operation = status.operation(asked.clone(), response.activity_id());
+    let operation = status.operation(polled_id.clone(), response.activity_id());
     PollResult::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
 }
 
 /// A running sync without further details.
-fn running(response: &Response, asked: &OperationId, next: Option<Url>) -> PollResult {
+fn running(response: &Response, polled_id: &OperationId, next: Option<Url>) -> PollResult {
     let operation = Operation {
-        id: asked.clone(),
+        id: polled_id.clone(),
         phase: Phase::InProgress,
         service_status: String::new(),
         start: None,

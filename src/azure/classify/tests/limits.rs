@@ -38,9 +38,9 @@ fn capacity_limit_is_recognized_in_every_wording() {
             for status in [400, 403, 429, 503] {
                 for headers in [&[] as Lines, &[("retry-after", "30")]] {
                     let response = response(status, headers, &body);
-                    let words = (submitted(&response), seen(&response), cancelled(&response));
+                    let results = (submitted(&response), polled(&response), cancelled(&response));
                     let limit = "CapacityExceeded".to_owned();
-                    assert_eq!(words, (format!("refused {limit}"), limit.clone(), limit), "{status} {body}");
+                    assert_eq!(results, (format!("refused {limit}"), limit.clone(), limit), "{status} {body}");
                     let kind = list_error(ServiceKind::PowerBi, &response).kind;
                     assert_eq!(format!("{kind:?}"), "CapacityExceeded", "{status} {body}");
                 }
@@ -177,8 +177,8 @@ fn not_found_requires_a_matching_code() {
         for body in both(code, "") {
             for status in [404, 410] {
                 let response = response(status, &[], &body);
-                let words = (submitted(&response), seen(&response), cancelled(&response));
-                assert_eq!(words, ("refused NotFound".to_owned(), "gone".to_owned(), "nothing".to_owned()), "{status} {body}");
+                let results = (submitted(&response), polled(&response), cancelled(&response));
+                assert_eq!(results, ("refused NotFound".to_owned(), "gone".to_owned(), "nothing".to_owned()), "{status} {body}");
             }
         }
     }
@@ -194,8 +194,8 @@ fn not_found_requires_a_matching_code() {
         for body in both(code, "The service's own words.") {
             for status in [404, 410] {
                 let response = response(status, &[], &body);
-                let words = (submitted(&response), seen(&response), cancelled(&response));
-                assert_eq!(words, ("refused Rejected".to_owned(), "Rejected".to_owned(), "Rejected".to_owned()), "{status} {body}");
+                let results = (submitted(&response), polled(&response), cancelled(&response));
+                assert_eq!(results, ("refused Rejected".to_owned(), "Rejected".to_owned(), "Rejected".to_owned()), "{status} {body}");
                 let error = list_error(ServiceKind::PowerBi, &response);
                 assert_eq!(error.message, format!("the service rejects the request (HTTP {status}, {code}): The service's own words."));
             }
@@ -210,9 +210,9 @@ fn missing_owner_is_reported_with_its_remedy() {
     for body in [plain, wrapped, &wrapped.to_uppercase().replace("ERROR\":{", "error\":{").replace("\"CODE\"", "\"code\"")] {
         for status in [400, 403, 404, 410] {
             let response = response(status, &[], body);
-            let words = (submitted(&response), seen(&response), cancelled(&response));
+            let results = (submitted(&response), polled(&response), cancelled(&response));
             assert_eq!(
-                words,
+                results,
                 ("refused OwnerNotFound".to_owned(), "OwnerNotFound".to_owned(), "OwnerNotFound".to_owned()),
                 "{status} {body}"
             );

@@ -24,23 +24,23 @@ fn text(token: &Token) -> String {
 
 /// A source of results that counts its calls.
 struct Source {
-    asked: AtomicUsize,
+    fetches: AtomicUsize,
     response: Result<(&'static str, u64), ServiceErrorKind>,
 }
 
 impl Source {
     fn new(response: Result<(&'static str, u64), ServiceErrorKind>) -> Self {
-        Self { asked: AtomicUsize::new(0), response }
+        Self { fetches: AtomicUsize::new(0), response }
     }
 
-    async fn ask(&self) -> Result<Token, ServiceError> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+    async fn fetch(&self) -> Result<Token, ServiceError> {
+        self.fetches.fetch_add(1, Ordering::Relaxed);
         sleep(Duration::from_millis(10)).await;
         self.response.map(|(text, lifetime)| token(text, lifetime)).map_err(failure)
     }
 
     fn count(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+        self.fetches.load(Ordering::Relaxed)
     }
 }
 
@@ -48,14 +48,14 @@ impl Source {
 async fn callers_share_one_request_and_its_token() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let key = key(1);
-    let tokens = futures::future::join_all((0..50).map(|_| cache.get(&key, || source.ask()))).await;
+    let tokens = futures::future::join_all((0..50).map(|_| cache.get(&key, || source.fetch()))).await;
     assert!(tokens.iter().all(|token| text(token.as_ref().unwrap()) == "Bearer a"));
     assert_eq!(source.count(), 1);
     advance(Duration::from_mins(50)).await;
-    assert!(cache.get(&key, || source.ask()).await.is_ok());
+    assert!(cache.get(&key, || source.fetch()).await.is_ok());
     assert_eq!(source.count(), 1);
     advance(Duration::from_secs(310)).await;
-    assert!(cache.get(&key, || source.ask()).await.is_ok());
+    assert!(cache.get(&key, || source.fetch()).await.is_ok());
     assert_eq!(source.count(), 2);
 }
 
@@ -63,8 +63,8 @@ async fn callers_share_one_request_and_its_token() {
 async fn callers_share_one_failure_too() {
     let (cache, source) = (Cache::default(), Source::new(Err(ServiceErrorKind::Unreachable)));
     let key = key(1);
-    let answers = futures::future::join_all((0..50).map(|_| cache.get(&key, || source.ask()))).await;
-    assert!(answers.iter().all(Result::is_err));
+    let results = futures::future::join_all((0..50).map(|_| cache.get(&key, || source.fetch()))).await;
+    assert!(results.iter().all(Result::is_err));
     assert_eq!(source.count(), 1);
 }
 
@@ -73,14 +73,14 @@ async fn valid_token_outlives_failed_renewals() {
     let cache = Cache::default();
     let key = key(1);
     let (good, bad) = (Source::new(Ok(("a", 3600))), Source::new(Err(ServiceErrorKind::Unreachable)));
-    cache.get(&key, || good.ask()).await.unwrap();
+    cache.get(&key, || good.fetch()).await.unwrap();
     advance(Duration::from_secs(3400)).await;
     for _ in 0..100 {
-        assert_eq!(text(&cache.get(&key, || bad.ask()).await.unwrap()), "Bearer a");
+        assert_eq!(text(&cache.get(&key, || bad.fetch()).await.unwrap()), "Bearer a");
     }
     assert_eq!(bad.count(), 1);
     advance(Duration::from_secs(195)).await;
-    assert_eq!(cache.get(&key, || bad.ask()).await.unwrap_err().kind, ServiceErrorKind::Unreachable);
+    assert_eq!(cache.get(&key, || bad.fetch()).await.unwrap_err().kind, ServiceErrorKind::Unreachable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,11 +88,11 @@ async fn other_callers_use_the_old_token_during_renewal() {
     let cache = Cache::default();
     let key = key(1);
     let (first, second) = (Source::new(Ok(("a", 3600))), Source::new(Ok(("b", 3600))));
-    cache.get(&key, || first.ask()).await.unwrap();
+    cache.get(&key, || first.fetch()).await.unwrap();
     advance(Duration::from_secs(3400)).await;
-    let seen = futures::future::join_all((0..3).map(|_| cache.get(&key, || second.ask()))).await;
-    let seen: Vec<String> = seen.iter().map(|token| text(token.as_ref().unwrap())).collect();
-    assert_eq!(seen, ["Bearer b", "Bearer a", "Bearer a"]);
+    let tokens = futures::future::join_all((0..3).map(|_| cache.get(&key, || second.fetch()))).await;
+    let tokens: Vec<String> = tokens.iter().map(|token| text(token.as_ref().unwrap())).collect();
+    assert_eq!(tokens, ["Bearer b", "Bearer a", "Bearer a"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +100,7 @@ async fn failures_are_retried_with_backoff() {
     let (cache, source) = (Cache::default(), Source::new(Err(ServiceErrorKind::ServerError)));
     let key = key(1);
     for _ in 0..600 {
-        let error = cache.get(&key, || source.ask()).await.unwrap_err();
+        let error = cache.get(&key, || source.fetch()).await.unwrap_err();
         assert!(error.retry_after.is_some_and(|wait| wait <= MAX_BACKOFF));
         advance(Duration::from_millis(990)).await;
     }
@@ -111,25 +111,25 @@ async fn failures_are_retried_with_backoff() {
 #[tokio::test(start_paused = true)]
 async fn rejected_credentials_are_retried_after_a_minute() {
     let cache = Cache::default();
-    let (refused, good) = (Source::new(Err(ServiceErrorKind::CredentialsRefused)), Source::new(Ok(("a", 3600))));
+    let (rejected, good) = (Source::new(Err(ServiceErrorKind::CredentialsRefused)), Source::new(Ok(("a", 3600))));
     for _ in 0..10 {
-        let error = cache.get(&key(1), || refused.ask()).await.unwrap_err();
+        let error = cache.get(&key(1), || rejected.fetch()).await.unwrap_err();
         assert_eq!((error.kind, error.retry_after), (ServiceErrorKind::CredentialsRefused, None));
         advance(Duration::from_secs(5)).await;
     }
-    assert_eq!(refused.count(), 1);
-    assert!(cache.get(&key(2), || good.ask()).await.is_ok());
+    assert_eq!(rejected.count(), 1);
+    assert!(cache.get(&key(2), || good.fetch()).await.is_ok());
     advance(Duration::from_secs(11)).await;
-    assert!(cache.get(&key(1), || good.ask()).await.is_ok());
+    assert!(cache.get(&key(1), || good.fetch()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn cancelled_caller_blocks_no_other() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let key = key(1);
-    let given_up = tokio::time::timeout(Duration::from_millis(1), cache.get(&key, || source.ask())).await;
+    let given_up = tokio::time::timeout(Duration::from_millis(1), cache.get(&key, || source.fetch())).await;
     assert!(given_up.is_err());
-    assert!(cache.get(&key, || source.ask()).await.is_ok());
+    assert!(cache.get(&key, || source.fetch()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,7 +137,7 @@ async fn rejected_token_is_dropped_once_a_minute() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let key = key(1);
     for _ in 0..30 {
-        let token = cache.get(&key, || source.ask()).await.unwrap();
+        let token = cache.get(&key, || source.fetch()).await.unwrap();
         cache.invalidate(&key, &token);
         advance(Duration::from_secs(1)).await;
     }
@@ -149,14 +149,14 @@ async fn cache_is_bounded() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let count = u32::try_from(CAPACITY).unwrap() + 100;
     for n in 0..count {
-        cache.get(&key(n), || source.ask()).await.unwrap();
+        cache.get(&key(n), || source.fetch()).await.unwrap();
     }
     assert_eq!(cache.entries.lock().len(), CAPACITY);
-    let asked = source.count();
-    cache.get(&key(count - 1), || source.ask()).await.unwrap();
-    assert_eq!(source.count(), asked);
-    cache.get(&key(0), || source.ask()).await.unwrap();
-    assert_eq!(source.count(), asked + 1);
+    let before = source.count();
+    cache.get(&key(count - 1), || source.fetch()).await.unwrap();
+    assert_eq!(source.count(), before);
+    cache.get(&key(0), || source.fetch()).await.unwrap();
+    assert_eq!(source.count(), before + 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,28 +164,28 @@ async fn rejected_credentials_do_not_evict_tokens_of_others() {
     let (cache, good) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let tokens = u32::try_from(CAPACITY).unwrap();
     for n in 0..tokens {
-        cache.get(&key(n), || good.ask()).await.unwrap();
+        cache.get(&key(n), || good.fetch()).await.unwrap();
     }
     for kind in [ServiceErrorKind::CredentialsRefused, ServiceErrorKind::AssertionRefused, ServiceErrorKind::Unreachable] {
         let bad = Source::new(Err(kind));
         for n in tokens..4 * tokens {
-            cache.get(&key(n), || bad.ask()).await.unwrap_err();
+            cache.get(&key(n), || bad.fetch()).await.unwrap_err();
         }
         assert!(cache.entries.lock().len() <= 2 * CAPACITY);
     }
-    let asked = good.count();
+    let before = good.count();
     for n in 0..tokens {
-        cache.get(&key(n), || good.ask()).await.unwrap();
+        cache.get(&key(n), || good.fetch()).await.unwrap();
     }
-    assert_eq!(good.count(), asked);
+    assert_eq!(good.count(), before);
 }
 
 #[tokio::test(start_paused = true)]
 async fn short_lived_token_is_used_for_most_of_its_life() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 10))));
     let key = key(1);
-    cache.get(&key, || source.ask()).await.unwrap();
+    cache.get(&key, || source.fetch()).await.unwrap();
     advance(Duration::from_secs(7)).await;
-    cache.get(&key, || source.ask()).await.unwrap();
+    cache.get(&key, || source.fetch()).await.unwrap();
     assert_eq!(source.count(), 1);
 }

@@ -69,8 +69,8 @@ fn chain_is_included_in_order() {
     let root_issuer = Issuer::new(authority("root"), root_key);
     let middle = authority("middle").signed_by(&middle_key, &root_issuer).unwrap();
     let leaf = named("app").signed_by(&key, &Issuer::new(authority("middle"), middle_key)).unwrap();
-    let stranger = own(&rsa());
-    let pem = [root.pem(), stranger, key.serialize_pem(), leaf.pem(), middle.pem()].concat();
+    let unrelated = own(&rsa());
+    let pem = [root.pem(), unrelated, key.serialize_pem(), leaf.pem(), middle.pem()].concat();
     let certificate = parse(&pem).unwrap();
     let header = part(&certificate.assertion(CLIENT, AUDIENCE, Timestamp::now()).unwrap(), 0);
     let expected: Vec<String> = [leaf.der(), middle.der(), root.der()].iter().map(|der| STANDARD.encode(der)).collect();

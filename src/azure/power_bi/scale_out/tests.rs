@@ -29,12 +29,12 @@ fn body(commit: &str, target: &str, replicas: &str, start: &str, end: &str) -> S
     )
 }
 
-const ASKED: &str = "2026-01-01T12:00:00Z";
+const REQUESTED_AT: &str = "2026-01-01T12:00:00Z";
 const SOON: &str = "2026-01-01T12:00:01.5";
 const BEFORE: &str = "2026-01-01T11:00:00";
 
 fn id_of(body: &str) -> OperationId {
-    match accepted(&response(200, body), at(ASKED)) {
+    match accepted(&response(200, body), at(REQUESTED_AT)) {
         Submission::Accepted { id, .. } => id,
         other => panic!("{other:?}"),
     }
@@ -44,7 +44,7 @@ fn id_of(body: &str) -> OperationId {
 fn version_to_wait_for_is_in_the_id() {
     let id = id_of(&body("57", "57", "56", BEFORE, BEFORE));
     assert_eq!(id.as_str(), "scaleout-57-1767268800000");
-    assert_eq!(SyncTarget::of(&id), SyncTarget { version: Some(57), asked: Some(at(ASKED)) });
+    assert_eq!(SyncTarget::of(&id), SyncTarget { version: Some(57), requested_at: Some(at(REQUESTED_AT)) });
     assert_eq!(id_of(&body("\"57\"", "null", "null", "", "")), id);
     assert_eq!(id_of(&body("57", "57", "56", SOON, "")).as_str(), "scaleout-57-1767268801500", "as in a list");
     // Until the model is loaded, the response has no status.
@@ -52,7 +52,7 @@ fn version_to_wait_for_is_in_the_id() {
         assert_eq!(id_of(unloaded).as_str(), "scaleout-0-1767268800000", "{unloaded}");
     }
     for other in ["1a", "scaleout-", "scaleout-1", "scaleout-x-1", "scaleout-99999999999999999999-1"] {
-        assert_eq!(SyncTarget::of(&OperationId::parse(other).unwrap()), SyncTarget { version: None, asked: None }, "{other}");
+        assert_eq!(SyncTarget::of(&OperationId::parse(other).unwrap()), SyncTarget { version: None, requested_at: None }, "{other}");
     }
 }
 
@@ -69,14 +69,14 @@ fn disabled_states_have_their_remedy() {
         let summary = response(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
         for response in [&shown, &summary] {
             let Submission::NotStarted(error) =
-                classify::submission_with(ServiceKind::PowerBi, response, |response| accepted(response, at(ASKED)))
+                classify::submission_with(ServiceKind::PowerBi, response, |response| accepted(response, at(REQUESTED_AT)))
             else {
                 panic!("{response:?}")
             };
-            let PollResult::Failed(looked) = poll_result(response, &OperationId::parse("scaleout-1-1").unwrap()) else {
+            let PollResult::Failed(polled) = poll_result(response, &OperationId::parse("scaleout-1-1").unwrap()) else {
                 panic!("{response:?}")
             };
-            for error in [error, looked] {
+            for error in [error, polled] {
                 assert_eq!(error.kind, ServiceErrorKind::ScaleOutDisabled);
                 assert!(error.message.contains(expected), "{state}: {}", error.message);
             }
@@ -91,7 +91,7 @@ fn unreadable_success_is_inconclusive() {
     for response in
         [broken, response(200, "<html>"), response(200, "{}"), response(200, "[]"), response(200, "{"), response(200, r#"{"a":1}"#)]
     {
-        assert!(matches!(accepted(&response, at(ASKED)), Submission::Unknown { .. }), "{response:?}");
+        assert!(matches!(accepted(&response, at(REQUESTED_AT)), Submission::Unknown { .. }), "{response:?}");
         assert!(matches!(poll_result(&response, &OperationId::parse("1").unwrap()), PollResult::Failed(_)), "{response:?}");
     }
 }
@@ -135,7 +135,7 @@ fn only_replica_version_determines_the_end() {
 
 #[test]
 fn status_shows_sync_of_a_lost_response() {
-    let since = at(ASKED);
+    let since = at(REQUESTED_AT);
     let rows = [
         (body("57", "57", "56", SOON, ""), Some(("scaleout-57-1767268801500", Phase::InProgress))),
         (body("57", "57", "57", SOON, SOON), Some(("scaleout-57-1767268801500", Phase::Succeeded))),
@@ -164,12 +164,12 @@ fn status_behind_target_without_start_is_inconclusive() {
             (body("57", "null", "56", start, ""), false),
         ] {
             for body in [body.clone(), body.replace(&format!(r#""syncStartTime":"{start}","#), "")] {
-                assert_eq!(listed(&response(200, &body), at(ASKED)), Ok((vec![], inconclusive)), "{body}");
+                assert_eq!(listed(&response(200, &body), at(REQUESTED_AT)), Ok((vec![], inconclusive)), "{body}");
             }
         }
     }
-    assert!(!listed(&response(200, &body("57", "57", "56", SOON, "")), at(ASKED)).unwrap().1);
-    assert_eq!(listed(&response(200, ""), at(ASKED)), Ok((vec![], false)));
+    assert!(!listed(&response(200, &body("57", "57", "56", SOON, "")), at(REQUESTED_AT)).unwrap().1);
+    assert_eq!(listed(&response(200, ""), at(REQUESTED_AT)), Ok((vec![], false)));
 }
 
 proptest::proptest! {
@@ -180,6 +180,6 @@ proptest::proptest! {
         if let Some(id) = OperationId::parse(&id) {
             let _ = poll_result(&response, &id);
         }
-        let _ = (accepted(&response, at(ASKED)), status_in(&response).map(|status| status.listed(at(ASKED), &response)));
+        let _ = (accepted(&response, at(REQUESTED_AT)), status_in(&response).map(|status| status.listed(at(REQUESTED_AT), &response)));
     }
 }

@@ -203,7 +203,7 @@ fn newest_list_is_complete_if_it_covers_the_window() {
 }
 
 #[test]
-fn unread_rest_may_hide_running_unless_newest_first() {
+fn truncated_list_may_hide_running_unless_newest_first() {
     let rows: [(&[&str], bool); 6] = [
         (&["12:03", "12:02", "11:59"], false),
         (&["12:03", "12:03", ""], false),

@@ -36,7 +36,7 @@ fn sync_id_is_from_location_then_body_then_header() {
     let unnamed = "https://w.asazure.windows.net/servers/s:rw/models/m/operation";
     let body = r#"{"operationId":"2b"}"#;
     let call = ("x-ms-request-id", "3c");
-    let evil = "https://evil.example.com/servers/s:rw/models/m/sync/1a";
+    let other_host = "https://evil.example.com/servers/s:rw/models/m/sync/1a";
     // status, headers, body, id, location
     let rows: [(u16, Lines, &str, &str, Option<&str>); 15] = [
         (202, &[("location", &query)], "", GUID, Some(&query)),
@@ -49,8 +49,8 @@ fn sync_id_is_from_location_then_body_then_header() {
         (202, &[], body, "2b", None),
         (202, &[call], body, "2b", None),
         (202, &[call], "", "request-3c", None),
-        (202, &[("location", evil), call], body, "2b", None),
-        (202, &[("location", evil), call], "", "request-3c", None),
+        (202, &[("location", other_host), call], body, "2b", None),
+        (202, &[("location", other_host), call], "", "request-3c", None),
         (202, &[("location", "http://w.asazure.windows.net/sync/1a")], body, "2b", None),
         (200, &[("location", &query)], "", GUID, Some(&query)),
         (200, &[], r#"{"operationId":"2b","syncstate":0}"#, "2b", None),
@@ -110,10 +110,10 @@ fn wait_is_from_the_response_or_the_default() {
 }
 
 /// The phase, the next URL and the wait; or the error.
-fn shown(response: &Response, asked: &str, named_by_service: bool) -> (String, Option<String>, Option<u64>) {
-    match poll_result(response, &called(), &id(asked), named_by_service) {
+fn polled(response: &Response, polled_id: &str, named_by_service: bool) -> (String, Option<String>, Option<u64>) {
+    match poll_result(response, &called(), &id(polled_id), named_by_service) {
         PollResult::Found { operation, retry_after, location } => {
-            assert_eq!(operation.id, id(asked));
+            assert_eq!(operation.id, id(polled_id));
             (format!("{:?} {}", operation.phase, operation.service_status), location, retry_after.map(|wait| wait.as_secs()))
         }
         PollResult::NotFound => ("gone".to_owned(), None, None),
@@ -125,7 +125,7 @@ fn shown(response: &Response, asked: &str, named_by_service: bool) -> (String, O
 fn every_format_of_poll_response_is_parsed() {
     let there = ("location", "/servers/s:rw/models/m/sync?operationId=1a&n=2");
     let next = Some("https://w.asazure.windows.net/servers/s:rw/models/m/sync?operationId=1a&n=2".to_owned());
-    let evil = ("location", "https://evil.example.com/sync");
+    let other_host = ("location", "https://evil.example.com/sync");
     let (soon, none): ((&str, &str), &[(&str, &str)]) = (("retry-after", "5"), &[]);
     let none_next = || None::<String>;
     let rows = [
@@ -137,14 +137,14 @@ fn every_format_of_poll_response_is_parsed() {
         (response(202, &[there], r#"{"syncstate":2}"#), "Succeeded Completed", next.clone(), None),
         (response(303, &[there, soon], PAGE), "InProgress ", next.clone(), Some(5)),
         (response(303, &[there], r#"{"syncstate":2}"#), "InProgress ", next, Some(30)),
-        (response(200, &[evil], r#"{"syncstate":"completed"}"#), "Succeeded Completed", None, None),
+        (response(200, &[other_host], r#"{"syncstate":"completed"}"#), "Succeeded Completed", None, None),
         (response(200, none, r#"{"syncstate":4}"#), "Succeeded Finalizing", None, None),
         (response(200, none, r#"{"syncstate":"3","details":"x"}"#), "Failed Failed", None, None),
         (response(200, none, r#"{"syncstate":-1}"#), "Failed Invalid", None, None),
         (response(200, none, r#"{"syncstate":"Dreaming"}"#), "InProgress Dreaming", None, None),
-        (response(303, &[evil], ""), "InvalidResponse", None, None),
+        (response(303, &[other_host], ""), "InvalidResponse", None, None),
         (response(303, none, ""), "InvalidResponse", None, None),
-        (response(302, &[evil], ""), "InvalidResponse", None, None),
+        (response(302, &[other_host], ""), "InvalidResponse", None, None),
         (response(200, none, ""), "InvalidResponse", None, None),
         (response(204, none, ""), "InvalidResponse", None, None),
         (response(200, none, "[]"), "InvalidResponse", None, None),
@@ -159,7 +159,7 @@ fn every_format_of_poll_response_is_parsed() {
         (response(503, none, ""), "ServerError", None, None),
     ];
     for (response, expected, next, wait) in rows {
-        assert_eq!(shown(&response, "1a", true), (expected.to_owned(), next, wait), "{response:?}");
+        assert_eq!(polled(&response, "1a", true), (expected.to_owned(), next, wait), "{response:?}");
     }
 }
 
@@ -167,13 +167,13 @@ fn every_format_of_poll_response_is_parsed() {
 fn state_of_another_sync_never_ends_a_run() {
     let another = response(200, &[], r#"{"operationId":"2b","syncstate":2}"#);
     for named_by_service in [true, false] {
-        assert_eq!(shown(&another, "1a", named_by_service).0, "InvalidResponse");
+        assert_eq!(polled(&another, "1a", named_by_service).0, "InvalidResponse");
     }
     // An id of a call: only the URL that came with it identifies the sync.
-    assert_eq!(shown(&another, "request-1a", true).0, "Succeeded Completed");
-    assert_eq!(shown(&another, "request-1a", false).0, "InvalidResponse");
+    assert_eq!(polled(&another, "request-1a", true).0, "Succeeded Completed");
+    assert_eq!(polled(&another, "request-1a", false).0, "InvalidResponse");
     let same = response(200, &[], r#"{"operationId":"1A","syncstate":2}"#);
-    assert_eq!(shown(&same, "request-1a", false).0, "Succeeded Completed");
+    assert_eq!(polled(&same, "request-1a", false).0, "Succeeded Completed");
 }
 
 #[test]
@@ -217,10 +217,10 @@ fn list_has_syncs_running_or_started_in_window() {
         ("{}".to_owned(), vec![], false),
         (String::new(), vec![], false),
     ];
-    for (body, expected, doubt) in rows {
+    for (body, expected, may_hide) in rows {
         let (operations, truncated) = listed(&response(200, &[], &body), since).unwrap();
         let ids: Vec<_> = operations.iter().map(|operation| operation.id.as_str()).collect();
-        assert_eq!((ids, truncated), (expected, doubt), "{body}");
+        assert_eq!((ids, truncated), (expected, may_hide), "{body}");
     }
     assert_eq!(listed(&response(404, &[], ""), since), Ok((vec![], false)));
     assert_eq!(listed(&response(204, &[], ""), since), Ok((vec![], false)));
