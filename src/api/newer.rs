@@ -76,7 +76,7 @@ mod tests {
 
     fn run() -> Value {
         json!({
-            "number": 2, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Running", "work": "w", "reason": "Running",
+            "number": 2, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Running", "requestDigest": "w", "reason": "Running",
             "model": {"powerBI": {"workspace": "w", "dataset": "d"}}, "requestedTime": "2026-01-01T00:00:00Z", "message": "m",
         })
     }

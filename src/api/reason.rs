@@ -156,9 +156,9 @@ reasons! {
     /// The spec is invalid. Correct the field that the message names.
     InvalidSpec: Stalled,
     /// The `ModelRefresh` in `trigger.afterRefresh` is not in this namespace. Create it, or correct the name.
-    FollowedNotFound: Awaited,
+    UpstreamNotFound: Awaited,
     /// Resources form a cycle with `trigger.afterRefresh`. Remove it from one of them.
-    FollowCycle: Stalled,
+    UpstreamCycle: Stalled,
     /// The host of the server does not belong to the cloud that the operator is configured for. Correct `server`, or have the operator's
     /// administrator set `--cloud`.
     ServerNotInCloud: Stalled,
@@ -196,7 +196,7 @@ reasons! {
     /// The server is paused or scaling. Resume it; the run continues automatically.
     ServerPaused: Stalled,
     /// The replicas of the model cannot be synchronized while query scale-out is disabled. Enable it for the model.
-    ScaleOutOff: Stalled,
+    ScaleOutDisabled: Stalled,
     /// A quota of the service is exhausted, such as the number of refreshes of a model per day. Wait, or request a higher quota. The
     /// operator tries again every 15 minutes, until `waitDeadlineSeconds`.
     QuotaExceeded: Stalled,
@@ -223,7 +223,7 @@ reasons! {
     TriggerDropped: ExplicitWarning,
     /// No run starts for some runs of the upstream refresh. Either its history no longer contains them: raise its `historyLimit`. Or it was
     /// deleted, or removed from `trigger.afterRefresh`, while they were queued: request a run.
-    RunsMissed: ExplicitWarning,
+    UpstreamRunsMissed: ExplicitWarning,
     /// A user or another client edited the status so that it contradicted the operator's records. An example is an end of a run that has
     /// not ended. The operator restores the state of the run from the history, or else from the service.
     StatusRestored: ExplicitWarning,

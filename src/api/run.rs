@@ -133,10 +133,10 @@ pub struct Run {
     pub model: Model,
     /// The names that `model` was resolved from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub looked_up: Option<ModelNames>,
+    pub resolved_from: Option<ModelNames>,
     /// Digest of the model and the refresh parameters of this run.
     #[schemars(length(max = 64))]
-    pub work: String,
+    pub request_digest: String,
     /// Id of the operation at the service. Power BI has no ids for syncs, so the operator generates one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
@@ -154,12 +154,12 @@ pub struct Run {
     /// one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12), inner(length(max = 128)))]
-    pub earlier_operation_ids: Vec<String>,
+    pub previous_operation_ids: Vec<String>,
     /// Ids of the latest operations that the annotation `resubmit` excluded, at most 12. The operator never adopts them for the current
     /// operation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12), inner(length(max = 128)))]
-    pub ruled_out_operation_ids: Vec<String>,
+    pub excluded_operation_ids: Vec<String>,
     /// When the run was requested.
     pub requested_time: Time,
     /// Since when the run has waited for its turn on the model.

@@ -51,7 +51,7 @@ pub struct Status {
     /// Digest of the model and the refresh parameters that were handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    pub last_handled_work: Option<String>,
+    pub last_handled_digest: Option<String>,
     /// The `trigger.schedule`, with its time zone, that `nextScheduleTime` was calculated from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
@@ -64,7 +64,7 @@ pub struct Status {
     pub next_schedule_time: Option<Time>,
     /// The last run of the upstream refresh (`trigger.afterRefresh`) that started a run of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_followed: Option<UpstreamRun>,
+    pub last_upstream_run: Option<UpstreamRun>,
     /// Since when a reference of this resource has been missing: a Secret, a `ServiceAccount`, the permission to read one of them, or the
     /// upstream refresh. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,11 +90,11 @@ impl Default for Status {
             last_handled_request: None,
             last_handled_cancel_request: None,
             last_handled_token: None,
-            last_handled_work: None,
+            last_handled_digest: None,
             last_handled_schedule: None,
             last_schedule_time: None,
             next_schedule_time: None,
-            last_followed: None,
+            last_upstream_run: None,
             missing_since_time: None,
             last_successful_time: None,
             successful_runs: 0,

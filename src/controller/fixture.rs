@@ -40,7 +40,7 @@ pub(crate) fn running(n: usize) -> ModelResource {
         "spec": {"model": model},
         "status": {"run": {
             "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Running",
-            "requestedTime": "2026-01-01T00:00:00Z", "model": model, "work": "w", "operationId": format!("op-{n}"),
+            "requestedTime": "2026-01-01T00:00:00Z", "model": model, "requestDigest": "w", "operationId": format!("op-{n}"),
         }},
     });
     serde_json::from_value(object).unwrap()

@@ -241,7 +241,7 @@ fn to_conditions(summary: &Summary<'_>, message: &str, before: &[Condition], gen
 
 /// What will start the first run.
 fn idle_message(record: &Status) -> String {
-    match (&record.last_followed, record.next_schedule_time) {
+    match (&record.last_upstream_run, record.next_schedule_time) {
         (Some(upstream), _) => format!("waiting for the next successful run of ModelRefresh {}", upstream.name),
         (None, Some(time)) => format!("waiting for its schedule, next at {time}"),
         (None, None) => "waiting for a trigger".to_owned(),

@@ -227,17 +227,17 @@ impl Run {
 
     /// Whether an operation belongs to an earlier run or attempt of this resource.
     pub(super) fn has_previous(&self, id: &OperationId) -> bool {
-        self.earlier_operation_ids.iter().any(|earlier| id.same(earlier))
+        self.previous_operation_ids.iter().any(|earlier| id.same(earlier))
     }
 
     /// Whether a user ruled out that an operation belongs to this resource.
     pub(super) fn excludes(&self, id: &OperationId) -> bool {
-        self.ruled_out_operation_ids.iter().any(|other| id.same(other))
+        self.excluded_operation_ids.iter().any(|other| id.same(other))
     }
 
     /// The operations that the run knows, with its own as the last one.
     pub(super) fn into_operations(self) -> Vec<String> {
-        let mut ids = self.earlier_operation_ids;
+        let mut ids = self.previous_operation_ids;
         remember(&mut ids, self.operation_id);
         ids
     }
@@ -261,5 +261,5 @@ pub(super) fn remember(ids: &mut Vec<String>, more: impl IntoIterator<Item = Str
 
 /// The model of a run as users know it: by its names if it was resolved by them.
 fn display(run: &Run) -> String {
-    run.looked_up.as_ref().map_or_else(|| run.model.display(), |names| format!("{}/{}", names.workspace, names.dataset))
+    run.resolved_from.as_ref().map_or_else(|| run.model.display(), |names| format!("{}/{}", names.workspace, names.dataset))
 }

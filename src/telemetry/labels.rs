@@ -83,7 +83,7 @@ impl LabelValue for CallKind {
     fn label(self) -> &'static str {
         match self {
             Self::Submit(_) => "submit",
-            Self::Poll(_) => "look",
+            Self::Poll(_) => "get",
             Self::List(_) => "list",
             Self::Cancel => "cancel",
             Self::Resolve => "resolve",
@@ -262,10 +262,10 @@ label! {
     Write {
         /// Adding or removing a finalizer.
         Finalizer = "finalizer",
+        /// Removing an annotation.
+        Annotation = "annotation",
         /// A status: an intent, a result, or an end.
         Status = "status",
-        /// A status that changes only the progress of a run.
-        Progress = "progress",
         /// An event.
         Event = "event",
     }
@@ -313,7 +313,7 @@ label! {
     /// Resolution of a submission whose response was lost.
     SubmissionResolution {
         /// It is unknown whether the operation started.
-        Detected = "observed",
+        Detected = "detected",
         /// The operation started, and the run follows it.
         Adopted = "adopted",
         /// The operation did not start, and was submitted again.

@@ -47,10 +47,10 @@ fn sort(reason: Reason) -> Sort {
         | Reason::Conflict
         | Reason::MissedSchedule
         | Reason::TriggerDropped
-        | Reason::RunsMissed => Sort::Waits,
+        | Reason::UpstreamRunsMissed => Sort::Waits,
         Reason::InvalidSpec
-        | Reason::FollowedNotFound
-        | Reason::FollowCycle
+        | Reason::UpstreamNotFound
+        | Reason::UpstreamCycle
         | Reason::ServerNotInCloud
         | Reason::RequestRejected
         | Reason::Undecodable
@@ -69,7 +69,7 @@ fn sort(reason: Reason) -> Sort {
         | Reason::OwnerNotFound
         | Reason::ModelNotResolved
         | Reason::ServerPaused
-        | Reason::ScaleOutOff
+        | Reason::ScaleOutDisabled
         | Reason::QuotaExceeded => Sort::AtService,
         Reason::RefreshFailed
         | Reason::SyncFailed

@@ -153,7 +153,7 @@ fn metrics() {
     let mut label = |name: &str, values: String| write!(text, "\n- {name}: {values}").unwrap();
     label("`kind`", values(Kind::ALL));
     label("`state` of `active_runs`", values(&ACTIVE_STATES));
-    label("`standing`", values(ResourceStatus::ALL));
+    label("`status`", values(ResourceStatus::ALL));
     label("`trigger`", values(&triggers()));
     label("`state` of ended runs", values(&END_STATES));
     for state in END_STATES {
@@ -162,8 +162,8 @@ fn metrics() {
     }
     label("`result` of reconciliations", values(ReconcileResult::ALL));
     label("`service`", values(ServiceKind::ALL));
-    label("`route`", values(CallKind::ALL));
-    label("`answer`", values(CallCode::ALL));
+    label("`operation`", values(CallKind::ALL));
+    label("`code`", values(CallCode::ALL));
     label("`identity`", values(IdentityKind::ALL));
     label("`result` of tokens", values(TokenResult::ALL));
     label("`outcome`", values(SubmissionResolution::ALL));

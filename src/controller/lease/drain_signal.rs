@@ -12,7 +12,7 @@ use crate::engine::DrainMode;
 
 /// The annotation: `cancel` or `wait`, a number that increases with each renewal, and the installations ([`super::installation`]) that
 /// it addresses. Without any, it addresses all.
-pub(crate) const ANNOTATION: &str = "tabular-operator.dev/leaving";
+pub(crate) const ANNOTATION: &str = "tabular-operator.dev/drain";
 /// How long the request stays in effect without a renewal, by the clock of the operator. It must outlast the pods of an uninstall,
 /// including a standby that acquires the Lease. The next installation removes it ([`super::installation`]).
 pub(crate) const SIGNAL_TTL: Duration = Duration::from_mins(1);

@@ -18,8 +18,9 @@ pub(crate) fn report(ctx: &Context, object: &ModelResource, write: Write, denial
 
 fn message(write: Write, denial: &str) -> String {
     let what = match write {
-        Write::Status | Write::Progress => "the status",
-        Write::Finalizer => "the finalizer or an annotation",
+        Write::Status => "the status",
+        Write::Finalizer => "the finalizer",
+        Write::Annotation => "an annotation",
         Write::Event => "an event",
     };
     let remedy = "change the admission policy, webhook or permission that refuses it; the operator retries at least once a minute";

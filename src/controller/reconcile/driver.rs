@@ -86,7 +86,7 @@ pub(super) async fn drive(
                 write_response(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(resources.add_finalizer(view))).await)
             }
             Request::RemoveAnnotation(key) => {
-                write_response(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(resources.remove_annotation(view, key))).await)
+                write_response(ctx, fenced(&mut report, Write::Annotation, view, Box::pin(resources.remove_annotation(view, key))).await)
             }
             Request::RemoveFinalizer { events } => {
                 last_events = events;

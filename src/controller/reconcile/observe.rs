@@ -64,7 +64,7 @@ fn resolve_references(
 
 /// The refresh of this name, or why it is not available.
 fn find_upstream(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>, Blocker> {
-    let blocker = |message| Blocker { reason: Reason::FollowedNotFound, message, remedy: Remedy::ClusterChange };
+    let blocker = |message| Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange };
     match ctx.store.get(name) {
         Some(Ok(resource)) => Ok(resource),
         Some(Err(error)) => {
@@ -83,5 +83,5 @@ fn find_upstream(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>
 
 fn cycle_blocker(path: &str) -> Blocker {
     let message = format!("spec.trigger.afterRefresh forms a cycle: {path}: remove it from one of these resources");
-    Blocker { reason: Reason::FollowCycle, message, remedy: Remedy::ClusterChange }
+    Blocker { reason: Reason::UpstreamCycle, message, remedy: Remedy::ClusterChange }
 }

@@ -67,7 +67,7 @@ mod tests {
 
     fn run(state: &str, more: &serde_json::Value) -> Run {
         let mut run = json!({
-            "number": 2, "attempt": 1, "state": state, "work": "w", "reason": state,
+            "number": 2, "attempt": 1, "state": state, "requestDigest": "w", "reason": state,
             "trigger": {"type": "Schedule", "value": "2026-11-22T05:00:00Z"}, "requestedTime": "2026-11-22T05:00:03Z",
             "model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}},
         });

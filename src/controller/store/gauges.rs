@@ -328,7 +328,7 @@ mod tests {
         let (metrics, uid): (_, Arc<str>) = (Metrics::new(), "u-1".into());
         let running = json!({"run": {
             "number": 1, "trigger": {"type": "Creation"}, "attempt": 1, "state": "Submitting", "requestedTime": "2026-01-01T00:00:00Z",
-            "model": {}, "work": "w", "reason": "SubmissionUnknown",
+            "model": {}, "requestDigest": "w", "reason": "SubmissionUnknown",
         }});
         let late = json!({"nextScheduleTime": "2026-11-22T11:50:00Z", "history": [entry(1, "Failed", "2026-11-22T07:00:00Z")]});
         let [running, late] = [running, late].map(|status| Facts::of(Kind::ModelRefresh, Some(&resource(&status))));
@@ -356,7 +356,7 @@ mod tests {
             assert_gauge(&text, r#"unresolved_submissions{kind="ModelRefresh"}"#, totals[1]);
             assert_gauge(&text, r#"oldest_unsuccessful_seconds{kind="ModelRefresh"}"#, totals[2]);
             assert_gauge(&text, r#"schedule_overdue_seconds{kind="ModelRefresh"}"#, totals[3]);
-            assert_gauge(&text, r#"resources{kind="ModelRefresh",standing="undecodable"}"#, totals[4]);
+            assert_gauge(&text, r#"resources{kind="ModelRefresh",status="undecodable"}"#, totals[4]);
             assert_gauge(&text, r#"starved_schedules{kind="ModelRefresh"}"#, totals[5]);
         }
     }

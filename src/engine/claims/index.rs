@@ -228,7 +228,7 @@ impl Claim {
     fn by(record: ClaimSource<'_>) -> Option<Self> {
         let status = record.status?;
         let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
-        let of_run = status.run.iter().flat_map(|run| run.operation_id.iter().chain(&run.earlier_operation_ids));
+        let of_run = status.run.iter().flat_map(|run| run.operation_id.iter().chain(&run.previous_operation_ids));
         let mut ids: BTreeSet<Id> = of_history.chain(of_run).map(|id| id_of(id)).collect();
         let candidates = status.run.iter().flat_map(|run| &run.candidates).map(|candidate| id_of(&candidate.operation_id));
         let candidates: Box<[Id]> = candidates.filter(|candidate| !ids.contains(candidate)).collect();

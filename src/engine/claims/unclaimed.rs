@@ -46,7 +46,7 @@ pub fn exclude_unclaimed(run: Option<&Run>, listing: &Listing, claimed: &mut Cla
 
 /// Whether the run's record names an operation.
 fn is_of_run(run: &Run, operation: &Operation) -> bool {
-    run.operation_id.iter().chain(&run.earlier_operation_ids).any(|id| operation.id.same(id))
+    run.operation_id.iter().chain(&run.previous_operation_ids).any(|id| operation.id.same(id))
 }
 
 /// Whether the run's submission may have started an operation.
@@ -70,7 +70,7 @@ mod tests {
     fn run(state: &str) -> Run {
         serde_json::from_value(json!({
             "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 2, "state": state, "requestedTime": "2026-01-01T00:00:00Z",
-            "submittedTime": "2026-01-01T12:00:00Z", "work": "w", "earlierOperationIds": ["op-1"],
+            "submittedTime": "2026-01-01T12:00:00Z", "requestDigest": "w", "previousOperationIds": ["op-1"],
             "model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}},
         }))
         .unwrap()

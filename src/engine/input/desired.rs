@@ -224,7 +224,7 @@ impl Desired {
 /// What blocks all runs of a resource, and its upstream refresh.
 fn follow(follows: Option<&str>, model: &Model, blocker: Option<Blocker>, upstream: Option<Upstream>) -> (Option<Blocker>, UpstreamRef) {
     let Some(name) = follows else { return (blocker, UpstreamRef::None) };
-    let of_following = |blocker: &Blocker| matches!(blocker.reason, Reason::FollowedNotFound | Reason::FollowCycle);
+    let of_following = |blocker: &Blocker| matches!(blocker.reason, Reason::UpstreamNotFound | Reason::UpstreamCycle);
     match (blocker, upstream) {
         (Some(blocker), _) if of_following(&blocker) && model.is_empty() => {
             (Some(blocker), UpstreamRef::Unavailable(name.to_owned(), None))
@@ -234,7 +234,7 @@ fn follow(follows: Option<&str>, model: &Model, blocker: Option<Blocker>, upstre
         // The model of a run is unknown.
         (None, None) if model.is_empty() => {
             let message = format!("the model is unknown because ModelRefresh {name} (spec.trigger.afterRefresh) cannot be read");
-            let blocker = Blocker { reason: Reason::FollowedNotFound, message, remedy: Remedy::ClusterChange };
+            let blocker = Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange };
             (Some(blocker), UpstreamRef::Unavailable(name.to_owned(), None))
         }
         (blocker, None) => (blocker, UpstreamRef::Unavailable(name.to_owned(), None)),

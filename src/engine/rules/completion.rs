@@ -187,7 +187,7 @@ pub(in crate::engine) fn record_end(draft: &mut Draft<'_>, state: RunState, reas
         attempts: run.attempt,
         state,
         // If the last attempt was not submitted, the previous one has the last operation.
-        operation_id: run.operation_id.clone().or_else(|| run.earlier_operation_ids.last().filter(|_| run.attempt > 1).cloned()),
+        operation_id: run.operation_id.clone().or_else(|| run.previous_operation_ids.last().filter(|_| run.attempt > 1).cloned()),
         started_time: run.started_time,
         ended_time: run.ended_time,
         recorded_time: run.recorded_time,
@@ -231,7 +231,7 @@ pub(in crate::engine) fn retry(draft: &mut Draft<'_>, failure: &str) -> Option<D
     let of = draft.desired.policy.backoff_limit.saturating_add(1);
     (run.attempt, run.resubmissions) = (next, 0);
     // The next attempt has no operation yet, so the failed one becomes an earlier one.
-    draft::remember(&mut run.earlier_operation_ids, run.operation_id.take());
+    draft::remember(&mut run.previous_operation_ids, run.operation_id.take());
     (run.location, run.service_state) = (None, None);
     run.next_attempt_time = draft.now.checked_add(delay).ok().map(Time::from);
     let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));

@@ -57,7 +57,7 @@ pub(super) fn reason(kind: ServiceErrorKind) -> Reason {
         ServiceErrorKind::OwnerNotFound => Reason::OwnerNotFound,
         ServiceErrorKind::CapacityExceeded => Reason::CapacityExceeded,
         ServiceErrorKind::Paused => Reason::ServerPaused,
-        ServiceErrorKind::ScaleOutDisabled => Reason::ScaleOutOff,
+        ServiceErrorKind::ScaleOutDisabled => Reason::ScaleOutDisabled,
         ServiceErrorKind::QuotaExceeded => Reason::QuotaExceeded,
     }
 }

@@ -62,8 +62,8 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>, reported: bool) -> Next {
 fn start_run(draft: &mut Draft<'_>, trigger: Trigger) {
     let number = restoration::latest(&draft.status).saturating_add(1);
     let before = draft.status.run.take();
-    let ruled_out_operation_ids = before.as_ref().map(|run| run.ruled_out_operation_ids.clone()).unwrap_or_default();
-    let earlier_operation_ids = before.map(Run::into_operations).unwrap_or_default();
+    let excluded_operation_ids = before.as_ref().map(|run| run.excluded_operation_ids.clone()).unwrap_or_default();
+    let previous_operation_ids = before.map(Run::into_operations).unwrap_or_default();
     triggers::mark_started(draft.desired, &mut draft.status, &trigger);
     let mut run = Run {
         number,
@@ -72,13 +72,13 @@ fn start_run(draft: &mut Draft<'_>, trigger: Trigger) {
         resubmissions: 0,
         state: RunState::Waiting,
         model: draft.desired.work.model.clone(),
-        looked_up: None,
-        work: draft.desired.work.digest.clone(),
+        resolved_from: None,
+        request_digest: draft.desired.work.digest.clone(),
         operation_id: None,
         location: None,
         service_state: None,
-        earlier_operation_ids,
-        ruled_out_operation_ids,
+        previous_operation_ids,
+        excluded_operation_ids,
         requested_time: Time::from(draft.now),
         waiting_since_time: None,
         next_attempt_time: None,

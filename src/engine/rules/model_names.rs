@@ -17,7 +17,7 @@ const MAX_RESOLUTION_AGE: Duration = Duration::from_mins(5);
 pub(super) fn sync_with_spec(draft: &mut Draft<'_>) {
     sync_model(draft);
     if let Some(run) = draft.status.run.as_mut() {
-        run.work.clone_from(&draft.desired.work.digest);
+        run.request_digest.clone_from(&draft.desired.work.digest);
     }
 }
 
@@ -30,21 +30,21 @@ fn sync_model(draft: &mut Draft<'_>) {
         return;
     }
     let Some(names) = requested.names() else {
-        (run.model, run.looked_up) = (requested.clone(), None);
+        (run.model, run.resolved_from) = (requested.clone(), None);
         return;
     };
     let on_record = known(run, &names);
     let resolved = draft.memory.resolved.as_ref().filter(|resolved| resolved.names == names);
     if let Some(ResolvedModel { ids: ModelIds { group_id, dataset_id }, .. }) = resolved {
-        (run.model, run.looked_up) = (Model::by_ids(group_id.clone(), dataset_id.clone()), Some(names));
+        (run.model, run.resolved_from) = (Model::by_ids(group_id.clone(), dataset_id.clone()), Some(names));
     } else if !on_record {
-        (run.model, run.looked_up) = (requested.clone(), None);
+        (run.model, run.resolved_from) = (requested.clone(), None);
     }
 }
 
 /// Whether a run knows the ids for these names.
 fn known(run: &Run, names: &ModelNames) -> bool {
-    run.looked_up.as_ref() == Some(names)
+    run.resolved_from.as_ref() == Some(names)
 }
 
 /// Whether the ids of the run's model are still unknown, so that no call about it is possible.

@@ -21,11 +21,11 @@ pub(in crate::engine) fn restore_missing(draft: &mut Draft<'_>) -> bool {
     let Some(run) = draft.memory.run_in_progress.take().filter(|run| !shows(&draft.status, run)) else { return false };
     let record = &mut draft.status;
     // In an older status the trigger of this run is still due.
-    if record.run.is_some() || record.last_handled_work.is_none() {
+    if record.run.is_some() || record.last_handled_digest.is_none() {
         let queued = record.queued.take();
         triggers::mark_started(draft.desired, record, &run.trigger);
         record.queued = queued.filter(|queued| *queued != run.trigger);
-        record.last_handled_work = Some(run.work.clone());
+        record.last_handled_digest = Some(run.request_digest.clone());
         if matches!(run.trigger.r#type, TriggerType::Creation | TriggerType::Change) && !run.trigger.value.is_empty() {
             record.last_handled_token = Some(run.trigger.value.clone());
         }
@@ -156,7 +156,7 @@ fn has_recorded_end(run: &Run, history: &[HistoryEntry], keeps_history: bool) ->
 /// Drops the operation of a failed attempt, which earlier versions kept while the next attempt waited.
 fn drop_operation_of_earlier_attempt(run: &mut Run) {
     if run.state == RunState::Waiting && run.attempt > 1 && run.next_attempt_time.is_some() {
-        draft::remember(&mut run.earlier_operation_ids, run.operation_id.take());
+        draft::remember(&mut run.previous_operation_ids, run.operation_id.take());
     }
 }
 

@@ -22,7 +22,7 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) {
         return;
     };
     if record.last_handled_schedule.as_ref() != Some(&schedule_trigger.written) {
-        let is_new = record.last_handled_work.is_none() && record.last_handled_schedule.is_none();
+        let is_new = record.last_handled_digest.is_none() && record.last_handled_schedule.is_none();
         let since = if is_new { desired.created.min(now) } else { now };
         record.last_handled_schedule = Some(schedule_trigger.written.clone());
         record.next_schedule_time = schedule_trigger.schedule.next(since).map(Time::from);

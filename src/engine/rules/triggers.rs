@@ -32,7 +32,7 @@ fn requested(desired: &Desired, recorded: &Status) -> Option<Trigger> {
 #[must_use]
 pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> {
     // On a new resource nothing has changed yet: `onChange` decides whether it runs, with or without a token.
-    if recorded.last_handled_work.is_none() {
+    if recorded.last_handled_digest.is_none() {
         let value = desired.token.clone().unwrap_or_default();
         return desired.runs_on_change.then_some(Trigger { r#type: TriggerType::Creation, value });
     }
@@ -41,7 +41,7 @@ pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> 
     if let Some(token) = token {
         return Some(Trigger { r#type: TriggerType::Change, value: token.clone() });
     }
-    let unchanged = recorded.last_handled_work.as_ref().is_some_and(|handled| desired.work.is(handled));
+    let unchanged = recorded.last_handled_digest.as_ref().is_some_and(|handled| desired.work.is(handled));
     let changed = !unchanged && !desired.work.model.is_empty();
     (changed && desired.runs_on_change).then_some(Trigger { r#type: TriggerType::Change, value: String::new() })
 }
@@ -142,7 +142,7 @@ pub(super) fn mark_submitted(desired: &Desired, record: &mut Status) {
 /// Runs of a followed refresh are handled one by one ([`mark_started`]).
 pub(super) fn mark_handled(desired: &Desired, record: &mut Status) {
     if !desired.work.model.is_empty() {
-        record.last_handled_work = Some(desired.work.digest.clone());
+        record.last_handled_digest = Some(desired.work.digest.clone());
     }
     record.last_handled_token.clone_from(&desired.token);
     // The value stays when the annotation is removed: a drift correction that restores it must start nothing.

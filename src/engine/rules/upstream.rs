@@ -30,19 +30,19 @@ pub(in crate::engine) enum Cursor {
 
 /// Sets the cursor if the upstream refresh has changed, and drops it if none is followed.
 pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
-    let before = draft.status.last_followed.take();
-    let (after, lost) = cursor(draft.desired, before.clone(), draft.status.last_handled_work.is_none());
+    let before = draft.status.last_upstream_run.take();
+    let (after, lost) = cursor(draft.desired, before.clone(), draft.status.last_handled_digest.is_none());
     let accepted = draft.status.queued.as_ref().and_then(number);
     // An accepted run starts, whether the history still has it or not.
     let waits = |cursor: &&UpstreamRun| cursor.queued.is_some() || accepted.is_some_and(|number| number > cursor.number);
     let (Some(why), Some(cursor)) = (lost, before.as_ref().filter(waits)) else {
-        draft.status.last_followed = after;
+        draft.status.last_upstream_run = after;
         return Cursor::Current;
     };
     // An operator that is about to be uninstalled reports nothing.
     let is_leaving = draft.desired.drain.is_some();
     if is_leaving || draft.input.observation != Observation::None {
-        draft.status.last_followed = before;
+        draft.status.last_upstream_run = before;
         return if is_leaving { Cursor::Current } else { Cursor::Postponed };
     }
     let slot = draft.status.queued.as_mut().filter(|trigger| trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger));
@@ -58,9 +58,9 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
             cursor.name,
             api::RUN_REQUESTED_AT
         );
-        draft.emit(Reason::RunsMissed, message);
+        draft.emit(Reason::UpstreamRunsMissed, message);
     }
-    draft.status.last_followed = after;
+    draft.status.last_upstream_run = after;
     if missed > 0 { Cursor::Reported } else { Cursor::Current }
 }
 
@@ -107,13 +107,13 @@ pub(super) fn is_withdrawn(trigger: &Trigger) -> bool {
 }
 
 fn is_missing(blocker: &Blocker) -> bool {
-    blocker.reason == Reason::FollowedNotFound
+    blocker.reason == Reason::UpstreamNotFound
 }
 
 /// The next success to follow, by the current cursor.
 fn next<'a>(desired: &'a Desired, record: &Status) -> Option<(&'a Upstream, &'a SuccessfulRun)> {
     let UpstreamRef::Found(upstream) = &desired.upstream else { return None };
-    let cursor = record.last_followed.as_ref().filter(|cursor| cursor.uid == upstream.uid)?;
+    let cursor = record.last_upstream_run.as_ref().filter(|cursor| cursor.uid == upstream.uid)?;
     upstream.after(cursor.number).next().map(|success| (upstream, success))
 }
 
@@ -131,7 +131,7 @@ fn number(trigger: &Trigger) -> Option<i32> {
 
 /// Whether an accepted trigger is of a success that the upstream refresh no longer has in its history, and comes before what is due.
 pub(super) fn is_older(queued: &Trigger, due: Option<&Trigger>, record: &Status) -> bool {
-    let upstream = record.last_followed.as_ref().map_or(0, |cursor| cursor.number);
+    let upstream = record.last_upstream_run.as_ref().map_or(0, |cursor| cursor.number);
     let later = |due: &Trigger| number(due).is_some_and(|due| number(queued).is_some_and(|queued| queued < due));
     number(queued).is_some_and(|number| number > upstream) && due.is_none_or(later)
 }
@@ -139,7 +139,7 @@ pub(super) fn is_older(queued: &Trigger, due: Option<&Trigger>, record: &Status)
 /// Records that a success has been followed, or dropped.
 pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     let (UpstreamRef::Found(upstream), Some(number)) = (&desired.upstream, number(trigger)) else { return };
-    if let Some(cursor) = record.last_followed.as_mut().filter(|cursor| cursor.uid == upstream.uid && number > cursor.number) {
+    if let Some(cursor) = record.last_upstream_run.as_mut().filter(|cursor| cursor.uid == upstream.uid && number > cursor.number) {
         cursor.number = number;
         cursor.successful_runs = cursor.successful_runs.saturating_add(1);
         cursor.queued = upstream.queued_after(number);
@@ -149,7 +149,7 @@ pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger)
 /// Reports the successes that can no longer be followed, once. Returns whether there were any.
 pub(super) fn report_missed(draft: &mut Draft<'_>) -> bool {
     let UpstreamRef::Found(upstream) = &draft.desired.upstream else { return false };
-    let Some(cursor) = draft.status.last_followed.as_mut().filter(|cursor| cursor.uid == upstream.uid) else { return false };
+    let Some(cursor) = draft.status.last_upstream_run.as_mut().filter(|cursor| cursor.uid == upstream.uid) else { return false };
     let missed = upstream.total.saturating_sub(upstream.count_after(cursor.number)).saturating_sub(cursor.successful_runs);
     // An accepted run still starts.
     let accepted = draft.status.queued.as_ref().and_then(number).filter(|accepted| *accepted > cursor.number);
@@ -165,6 +165,6 @@ pub(super) fn report_missed(draft: &mut Draft<'_>) -> bool {
          spec.historyLimit",
         upstream.name, cursor.number
     );
-    draft.emit(Reason::RunsMissed, message);
+    draft.emit(Reason::UpstreamRunsMissed, message);
     true
 }

@@ -199,7 +199,7 @@ pub(super) fn submit(draft: &mut Draft<'_>) -> Next {
         // for the turn would let another resource overtake this one.
         return Next::unchanged(Effect::AddFinalizer, None);
     }
-    run.earlier_operation_ids = run.clone().into_operations();
+    run.previous_operation_ids = run.clone().into_operations();
     (run.operation_id, run.location, run.service_state) = (None, None, None);
     run.submitted_time = Some(Time::from(draft.now));
     // The time of its wait is kept until the service accepts it, because a refused submission does not end the wait.
@@ -296,7 +296,7 @@ fn resubmit(draft: &mut Draft<'_>) -> Next {
     if let Some(run) = draft.status.run.as_mut() {
         // The user ruled out all candidates, so no later submission started one of them either.
         let candidates = std::mem::take(&mut run.candidates);
-        draft::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
+        draft::remember(&mut run.excluded_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
         run.set_state(RunState::Waiting, Reason::Retrying, message);
     }
     draft.memory = DecisionMemory::default();

@@ -227,7 +227,7 @@ fn followers() -> [World; 2] {
 /// The followed refresh is deleted.
 fn delete_leader(world: &mut World) -> &mut World {
     let message = "the ModelRefresh staging is not there".to_owned();
-    world.spec_blocker = Some(Blocker { reason: Reason::FollowedNotFound, message, remedy: Remedy::ClusterChange });
+    world.spec_blocker = Some(Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange });
     (world.leader, world.dirty) = (None, true);
     world
 }
@@ -235,7 +235,7 @@ fn delete_leader(world: &mut World) -> &mut World {
 #[track_caller]
 fn missed(world: &World, times: usize, what: &str) {
     let said: Vec<&str> =
-        world.events.iter().filter(|event| event.reason == Reason::RunsMissed).map(|event| event.message.as_str()).collect();
+        world.events.iter().filter(|event| event.reason == Reason::UpstreamRunsMissed).map(|event| event.message.as_str()).collect();
     assert_eq!(said.len(), times, "{said:?}");
     assert!(said.iter().all(|message| message.contains(what)), "{said:?}");
 }
@@ -329,7 +329,7 @@ fn queued_run_missing_from_the_history_runs() {
             world.edit(|spec| spec.suspend = false).restart().run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
             assert_eq!(world.followings(), ["staging run 1", "staging run 2"], "what .status.queued showed runs");
             missed(&world, 1, "1 successful run of ModelRefresh staging");
-            assert_eq!((queued(&world), world.status().last_followed.as_ref().unwrap().number), (None, 2));
+            assert_eq!((queued(&world), world.status().last_upstream_run.as_ref().unwrap().number), (None, 2));
             world.leader_ends(RunState::Succeeded, 1);
             world.run_for(secs(1_000));
             assert_eq!(world.followings(), ["staging run 1", "staging run 2", "staging run 5"]);

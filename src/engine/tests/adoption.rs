@@ -213,13 +213,13 @@ fn ruled_out_operation_is_not_adopted_later() {
     world.service.submit_fates.push_back(SubmitFate::LostBefore);
     let shown: Vec<String> = world.run().candidates.iter().map(|candidate| candidate.operation_id.clone()).collect();
     world.resubmit().run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
-    assert_eq!(world.run().ruled_out_operation_ids, shown);
+    assert_eq!(world.run().excluded_operation_ids, shown);
     // By what they show now, either could be the one.
     for index in 0..2 {
         world.service.ops[index].start = world.service.now;
     }
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.run().ruled_out_operation_ids.len()), (3, 2));
+    assert_eq!((world.service.submits, world.run().excluded_operation_ids.len()), (3, 2));
     assert!(!shown.contains(world.run().operation_id.as_ref().unwrap()));
 }
 

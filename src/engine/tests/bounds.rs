@@ -20,7 +20,7 @@ fn status_of_many_partitions_and_runs_stays_small() {
     for run in 0..25 {
         world.annotate(RUN_REQUESTED_AT, Some(&run.to_string())).run_for(secs(30));
     }
-    assert_eq!((world.status().history.len(), world.run().earlier_operation_ids.len()), (20, 12));
+    assert_eq!((world.status().history.len(), world.run().previous_operation_ids.len()), (20, 12));
     let progress = world.run().progress.as_ref().unwrap();
     assert_eq!((progress.summary.as_str(), progress.tables.len()), ("10000/10000", 0));
     assert!(size(&world) < 16 * 1024);

@@ -34,7 +34,7 @@ impl World {
         let number = status.run.as_ref().map_or(1, |run| run.number + 1);
         let trigger = Trigger { r#type: TriggerType::Request, value: String::new() };
         status.successful_runs += i64::from(state == RunState::Succeeded);
-        let run = serde_json::json!({"number": number, "trigger": trigger, "attempt": 1, "state": state, "model": leader.spec.model, "work": "w",
+        let run = serde_json::json!({"number": number, "trigger": trigger, "attempt": 1, "state": state, "model": leader.spec.model, "requestDigest": "w",
             "requestedTime": now, "recordedTime": now});
         status.run = Some(serde_json::from_value::<Run>(run).unwrap());
         let entry = serde_json::json!({"number": number, "trigger": trigger, "attempts": 1, "state": state, "recordedTime": now});
@@ -172,7 +172,7 @@ fn recreated_refresh_is_followed_from_its_first_run() {
         world.leader = Some(leader("staging", "led-2"));
         world.leader_succeeds().run_for(secs(100));
         assert_eq!((world.run().number, world.run().trigger.value.as_str()), (4, "staging run 1"));
-        assert_eq!(world.status().last_followed.as_ref().unwrap().uid, "led-2");
+        assert_eq!(world.status().last_upstream_run.as_ref().unwrap().uid, "led-2");
     }
 }
 
@@ -194,7 +194,7 @@ fn newly_named_refresh_is_followed_from_now_on() {
         assert_eq!(world.followings(), ["gold run 6"]);
         // Taken away and put back: nothing was followed in between.
         world.edit(|spec| spec.trigger.as_mut().unwrap().after_refresh = None).run_for(secs(10));
-        assert_eq!(world.status().last_followed, None);
+        assert_eq!(world.status().last_upstream_run, None);
         let runs = world.run().number;
         world.leader_succeeds().run_for(secs(100));
         world.edit(|spec| point(spec, "gold")).run_for(secs(100));
@@ -212,8 +212,8 @@ fn success_missing_from_the_history_is_reported_once() {
             }
             world.edit(|spec| spec.suspend = false).run_for(secs(300));
             assert_eq!(world.followings(), ["staging run 4"], "the latest run is all there is");
-            assert_eq!(world.event_count(Reason::RunsMissed), 1);
-            let said = world.events.iter().find(|event| event.reason == Reason::RunsMissed).unwrap();
+            assert_eq!(world.event_count(Reason::UpstreamRunsMissed), 1);
+            let said = world.events.iter().find(|event| event.reason == Reason::UpstreamRunsMissed).unwrap();
             assert!(
                 said.reason.warns() == Some(true) && said.message.contains("3 successful runs of ModelRefresh staging"),
                 "{}",
@@ -225,7 +225,7 @@ fn success_missing_from_the_history_is_reported_once() {
             }
             world.leader_ends(RunState::Succeeded, kept);
             world.restart().run_for(secs(300));
-            assert_eq!((world.followings().len(), world.event_count(Reason::RunsMissed)), (2, 1));
+            assert_eq!((world.followings().len(), world.event_count(Reason::UpstreamRunsMissed)), (2, 1));
         }
     }
 }
@@ -267,7 +267,7 @@ fn replace_cancels_the_run_of_an_earlier_success() {
 #[test]
 fn missing_followed_refresh_blocks_only_following() {
     for mut world in both() {
-        (world.leader, world.spec_blocker) = (None, Some(missing(Reason::FollowedNotFound)));
+        (world.leader, world.spec_blocker) = (None, Some(missing(Reason::UpstreamNotFound)));
         world.run_for(secs(60));
         assert!(world.holds(ConditionType::Stalled) && world.due.is_some(), "it is checked again automatically");
         assert_eq!((world.writes, world.service.submits), (2, 0), "that it is awaited, and that it has not come");
@@ -275,7 +275,7 @@ fn missing_followed_refresh_blocks_only_following() {
         assert_eq!((world.service.submits, world.run().state), (1, RunState::Succeeded), "the model is known, so a request runs");
         assert!(world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished), "and its outcome is told beside the fault");
         let (ready, finished) = (world.condition(ConditionType::Ready).unwrap(), world.condition(ConditionType::Finished).unwrap());
-        assert_eq!((ready.reason.as_str(), finished.reason.as_str()), ("FollowedNotFound", "Succeeded"), "each has its own reason");
+        assert_eq!((ready.reason.as_str(), finished.reason.as_str()), ("UpstreamNotFound", "Succeeded"), "each has its own reason");
         assert_eq!(finished.message, "run 1 succeeded");
         // It is created, and has run before the next poll.
         (world.leader, world.spec_blocker) = (Some(leader("staging", "led-1")), None);
@@ -288,7 +288,7 @@ fn missing_followed_refresh_blocks_only_following() {
 fn follow_cycle_is_not_followed() {
     for mut world in both() {
         world.run_for(secs(10));
-        world.spec_blocker = Some(missing(Reason::FollowCycle));
+        world.spec_blocker = Some(missing(Reason::UpstreamCycle));
         world.leader_succeeds().run_for(secs(300));
         assert!(world.holds(ConditionType::Stalled) && world.status().run.is_none());
     }
@@ -303,8 +303,8 @@ fn sync_without_model_uses_that_of_the_followed_refresh() {
     world.ahead = Some("another".to_owned());
     world.leader_succeeds().run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
     let gone = world.leader.take();
-    (world.spec_blocker, world.ahead, world.dirty) = (Some(missing(Reason::FollowedNotFound)), None, true);
-    world.run_for(secs(60)).is(RunState::Waiting, Reason::FollowedNotFound);
+    (world.spec_blocker, world.ahead, world.dirty) = (Some(missing(Reason::UpstreamNotFound)), None, true);
+    world.run_for(secs(60)).is(RunState::Waiting, Reason::UpstreamNotFound);
     assert_eq!((&world.run().model, world.service.submits), (&model("Led"), 0), "what is on record stays");
     (world.leader, world.spec_blocker) = (gone, None);
     world.run_for(secs(100)).is(RunState::Succeeded, Reason::Succeeded);
@@ -312,7 +312,7 @@ fn sync_without_model_uses_that_of_the_followed_refresh() {
 
     // Where it was never there, nothing can run.
     let mut world = World::sync(|_| {}).follower();
-    (world.takes_model, world.leader, world.spec_blocker) = (true, None, Some(missing(Reason::FollowedNotFound)));
+    (world.takes_model, world.leader, world.spec_blocker) = (true, None, Some(missing(Reason::UpstreamNotFound)));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(60));
     assert!(world.holds(ConditionType::Stalled) && world.status().run.is_none() && world.status().model.is_none());
 }
@@ -322,7 +322,7 @@ fn following_run_continues_when_the_refresh_is_deleted() {
     for mut world in both() {
         world.run_for(secs(10));
         world.leader_succeeds().run_for(secs(5)).is(RunState::Running, Reason::Running);
-        (world.leader, world.spec_blocker, world.dirty) = (None, Some(missing(Reason::FollowedNotFound)), true);
+        (world.leader, world.spec_blocker, world.dirty) = (None, Some(missing(Reason::UpstreamNotFound)), true);
         world.run_for(secs(100)).is(RunState::Succeeded, Reason::Succeeded);
         assert!(world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished));
     }
@@ -348,7 +348,7 @@ fn accepted_run_is_kept_when_another_refresh_is_followed() {
             // The failure takes the successes out of the history.
             world.leader_ends(RunState::Failed, 1);
             world.run_for(secs(2));
-            assert_eq!(world.status().last_followed.as_ref().unwrap().queued, None);
+            assert_eq!(world.status().last_upstream_run.as_ref().unwrap().queued, None);
             world.leader = Some(leader(if recreated { "staging" } else { "gold" }, "led-2"));
             (0..3).for_each(|_| world.leader_ends(RunState::Succeeded, 20));
             if !recreated {
@@ -357,7 +357,7 @@ fn accepted_run_is_kept_when_another_refresh_is_followed() {
             world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
             assert_eq!(world.followings()[..2], ["staging run 1", "staging run 2 (no longer followed)"]);
             let runs = if recreated { 5 } else { 2 };
-            assert_eq!((world.service.submits, world.followings().len(), world.event_count(Reason::RunsMissed)), (runs, runs, 0));
+            assert_eq!((world.service.submits, world.followings().len(), world.event_count(Reason::UpstreamRunsMissed)), (runs, runs, 0));
             assert_eq!(world.status().queued, None);
         }
     }

@@ -113,7 +113,7 @@ fn occurrences_behind_a_change_are_dropped_too() {
     world.edit(|spec| token(spec, "v2")).run_for(secs(5));
     world.leader_ends(RunState::Succeeded, 20);
     world.run_for(secs(5));
-    assert_eq!((world.event_count(Reason::TriggerDropped), world.status().last_followed.as_ref().unwrap().number), (1, 1));
+    assert_eq!((world.event_count(Reason::TriggerDropped), world.status().last_upstream_run.as_ref().unwrap().number), (1, 1));
     not_run(&world);
     world.run_for(secs(3_000)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.run().trigger.value.as_str()), (2, "v2"));

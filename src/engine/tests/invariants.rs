@@ -45,9 +45,9 @@ pub(super) fn decision(world: &World, desired: &Desired, before: &Status, decisi
         let run = after.run.as_ref().expect("an intent");
         assert!(after != before, "a submission without a write before it");
         assert_eq!((run.state, run.submitted_time), (RunState::Submitting, Some(world.now.into())), "a submission without its intent");
-        assert_eq!(run.work, desired.work.digest, "the intent is for other work");
-        assert_eq!(run.looked_up, desired.work.model.names(), "the intent is for other names");
-        assert!(run.looked_up.is_some() || run.model == desired.work.model, "the intent is for another model");
+        assert_eq!(run.request_digest, desired.work.digest, "the intent is for other work");
+        assert_eq!(run.resolved_from, desired.work.model.names(), "the intent is for other names");
+        assert!(run.resolved_from.is_some() || run.model == desired.work.model, "the intent is for another model");
         assert_eq!(decision.model, run.model, "submitted to another model than is recorded");
         assert!(desired.finalizer && desired.deletion.is_none(), "a submission that nobody will see to the end of");
         assert!(!desired.policy.suspend && desired.blocker.is_none());
@@ -115,7 +115,7 @@ fn upstream(world: &World, before: &Status, after: &Status) {
         return;
     };
     // A leader that was recreated counts from 1 again.
-    let leader = |status: &Status| status.last_followed.as_ref().map(|cursor| cursor.uid.clone());
+    let leader = |status: &Status| status.last_upstream_run.as_ref().map(|cursor| cursor.uid.clone());
     let first = |number: i32| world.statuses.iter().find(|status| status.run.as_ref().is_some_and(|run| run.number == number));
     let same = |status: &Status| status.run.as_ref().is_some_and(|old| old.trigger == run.trigger) && leader(status) == leader(after);
     assert!(!(1..run.number).filter_map(first).any(same), "{} has a second run", run.trigger.value);

@@ -214,29 +214,29 @@ fn missing_followed_refresh_has_the_grace_period() {
     for takes_model in [false, true] {
         let mut world = World::sync(|_| {}).follower();
         let leader = world.leader.take();
-        (world.takes_model, world.spec_blocker) = (takes_model, Some(blocker(Reason::FollowedNotFound)));
-        world.run_for(secs(59)).awaits(Reason::FollowedNotFound);
-        assert_eq!((world.writes, world.event_count(Reason::FollowedNotFound)), (1, 1));
+        (world.takes_model, world.spec_blocker) = (takes_model, Some(blocker(Reason::UpstreamNotFound)));
+        world.run_for(secs(59)).awaits(Reason::UpstreamNotFound);
+        assert_eq!((world.writes, world.event_count(Reason::UpstreamNotFound)), (1, 1));
         let mut late = World::sync(|_| {}).follower();
-        (late.takes_model, late.spec_blocker, late.leader) = (takes_model, Some(blocker(Reason::FollowedNotFound)), None);
-        late.run_for(secs(60)).is_stalled(Reason::FollowedNotFound);
-        assert_eq!((late.writes, late.event_count(Reason::FollowedNotFound)), (2, 1));
+        (late.takes_model, late.spec_blocker, late.leader) = (takes_model, Some(blocker(Reason::UpstreamNotFound)), None);
+        late.run_for(secs(60)).is_stalled(Reason::UpstreamNotFound);
+        assert_eq!((late.writes, late.event_count(Reason::UpstreamNotFound)), (2, 1));
         (world.leader, world.spec_blocker) = (leader, None);
         world.run_for(secs(6));
         assert_eq!((world.ready(), world.was_stalled()), (ConditionStatus::True, false));
     }
     // Also where a run is due that cannot begin.
     let mut world = World::sync(|_| {}).follower();
-    (world.takes_model, world.leader, world.spec_blocker) = (true, None, Some(blocker(Reason::FollowedNotFound)));
-    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::FollowedNotFound);
-    world.run_for(secs(1)).is_stalled(Reason::FollowedNotFound);
+    (world.takes_model, world.leader, world.spec_blocker) = (true, None, Some(blocker(Reason::UpstreamNotFound)));
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::UpstreamNotFound);
+    world.run_for(secs(1)).is_stalled(Reason::UpstreamNotFound);
 }
 
 #[test]
 fn follow_cycle_has_no_grace_period() {
     let mut world = World::sync(|_| {}).follower();
-    world.spec_blocker = Some(blocker(Reason::FollowCycle));
-    world.run_for(secs(1)).is_stalled(Reason::FollowCycle);
+    world.spec_blocker = Some(blocker(Reason::UpstreamCycle));
+    world.run_for(secs(1)).is_stalled(Reason::UpstreamCycle);
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn ended_run_stays_ended_after_an_edit() {
                 set_state(&mut world, *state).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
                 let restored = usize::from(*state != RunState::Succeeded);
                 assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, restored), "{state:?}");
-                let kept = |status: &Status| (status.history.clone(), status.successful_runs, status.last_handled_work.clone());
+                let kept = |status: &Status| (status.history.clone(), status.successful_runs, status.last_handled_digest.clone());
                 assert_eq!(kept(world.status()), kept(&before));
                 assert_eq!(world.ready(), ConditionStatus::True);
             }
@@ -180,7 +180,7 @@ fn status_of_an_earlier_version_is_understood() {
     world.run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
     world.edit_status(|status| {
         let run = status.run.as_mut().unwrap();
-        run.operation_id = run.earlier_operation_ids.pop();
+        run.operation_id = run.previous_operation_ids.pop();
     });
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().attempt, world.service.submits, world.event_count(Reason::StatusRestored)), (2, 2, 0));

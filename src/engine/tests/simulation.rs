@@ -193,7 +193,7 @@ fn play(world: &mut World, act: Act) {
         }
         Act::LeaderGone(gone) if world.leader.is_some() => {
             let message = "the ModelRefresh staging is not there".to_owned();
-            world.spec_blocker = gone.then_some(Blocker { reason: Reason::FollowedNotFound, message, remedy: Remedy::ClusterChange });
+            world.spec_blocker = gone.then_some(Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange });
             world.dirty = true;
         }
         Act::LeaderEnds(_) | Act::LeaderGone(_) => {}
@@ -291,7 +291,7 @@ proptest! {
         if let Some(leader) = world.leader.as_ref().filter(|_| !world.gone) {
             let successes = Upstream::of(leader).successes;
             let wanted: Vec<String> = successes.iter().map(|success| format!("staging run {}", success.number)).collect();
-            let dropped = world.event_count(Reason::TriggerDropped) + world.event_count(Reason::RunsMissed);
+            let dropped = world.event_count(Reason::TriggerDropped) + world.event_count(Reason::UpstreamRunsMissed);
             let whole = |upstream: String| upstream.trim_end_matches(" (no longer followed)").to_owned();
             let upstream: Vec<String> = world.followings().into_iter().map(whole).collect();
             prop_assert!(dropped > 0 || upstream == wanted, "followed {upstream:?} of {wanted:?}");

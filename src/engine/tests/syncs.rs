@@ -332,7 +332,7 @@ fn accepted_sync_is_tracked_under_a_known_id() {
     let mut recorded = world.status().clone();
     recorded.run.as_mut().unwrap().operation_id = None;
     recorded.run.as_mut().unwrap().state = RunState::Submitting;
-    assert_eq!(recorded.run.as_ref().unwrap().earlier_operation_ids, ["op-1"]);
+    assert_eq!(recorded.run.as_ref().unwrap().previous_operation_ids, ["op-1"]);
     let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
     let seen = Observation::Submission(Submission::Accepted { id, location: None, activity_id: None, retry_after: None });
     let decision = decide(&DecisionInput {
@@ -348,14 +348,14 @@ fn accepted_sync_is_tracked_under_a_known_id() {
     world.edit(|spec| spec.history_limit = 9).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.run().operation_id.as_deref()), (2, Some("op-1")));
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(2));
-    assert_eq!(world.run().earlier_operation_ids, ["op-1"], "once");
+    assert_eq!(world.run().previous_operation_ids, ["op-1"], "once");
 }
 
 #[test]
 fn disabled_scale_out_stalls_until_it_is_enabled() {
     let mut world = World::sync(|_| {});
     world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::ScaleOutDisabled)));
-    world.run_for(secs(10)).is(RunState::Waiting, Reason::ScaleOutOff);
+    world.run_for(secs(10)).is(RunState::Waiting, Reason::ScaleOutDisabled);
     assert!(world.holds(crate::api::ConditionType::Stalled));
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
 }

@@ -6,7 +6,7 @@
 //! | `reconciles_total` | counter | `kind`, `result` | reconciliations |
 //! | `reconcile_duration_seconds` | histogram | `kind` | duration of a reconciliation |
 //! | `reconciles_in_flight` | gauge | | reconciliations in progress; above three quarters of `--max-concurrent-reconciles`, others may wait for a slot |
-//! | `resources` | gauge | `kind`, `standing` | resources, by the summary of their conditions |
+//! | `resources` | gauge | `kind`, `status` | resources, by the summary of their conditions |
 //! | `model_queue_depth` | gauge | | runs that wait for their turn on their model |
 //! | `active_runs` | gauge | `kind`, `state` | runs that have not ended |
 //! | `runs_requested_total` | counter | `kind`, `trigger` | started runs, by their trigger |
@@ -19,10 +19,10 @@
 //! | `schedule_overdue_seconds` | gauge | `kind` | delay of the most overdue schedule; 0 if none is overdue |
 //! | `starved_schedules` | gauge | `kind` | resources whose schedule replaces each run before it ends: the last 3 runs (with `historyLimit: 2` the last 2) were scheduled, and the next trigger cancelled each of them; with a smaller `historyLimit` none is counted |
 //! | `unresolved_submissions` | gauge | `kind` | runs whose submission got no response, and of which it is not known yet whether an operation started |
-//! | `unknown_submissions_total` | counter | `outcome` | submissions whose response was lost, by their resolution |
-//! | `service_calls_total` | counter | `service`, `route`, `answer` | requests to Azure |
-//! | `service_call_duration_seconds` | histogram | `service`, `route` | duration of a request to Azure |
-//! | `service_calls_held_back_total` | counter | `service` | requests that the operator deferred, because the service requested a backoff or too many were in flight |
+//! | `submission_resolutions_total` | counter | `outcome` | submissions whose response was lost, by their resolution |
+//! | `service_calls_total` | counter | `service`, `operation`, `code` | requests to Azure |
+//! | `service_call_duration_seconds` | histogram | `service`, `operation` | duration of a request to Azure |
+//! | `service_calls_deferred_total` | counter | `service` | requests that the operator deferred, because the service requested a backoff or too many were in flight |
 //! | `throttled_identities` | gauge | | identities that a service requested to back off |
 //! | `token_requests_total` | counter | `identity`, `result` | token requests, excluding tokens from the cache |
 //! | `token_request_duration_seconds` | histogram | `identity` | duration of a token request |

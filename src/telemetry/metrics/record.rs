@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::registry::Metrics;
 use super::series::{
-    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResolutionLabel, ResourceLabels, ResultLabel, RouteLabels,
-    ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
+    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, OperationLabels, ReconcileLabels, ResolutionLabel, ResourceLabels,
+    ResultLabel, ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
 };
 use crate::api::{Kind, Reason, RunState, TriggerType};
 use crate::operation::{CallRecord, CallTarget, ServiceKind};
@@ -63,8 +63,8 @@ impl Metrics {
     }
 
     /// Sets the number of resources with this summary.
-    pub fn set_resources(&self, kind: Kind, standing: ResourceStatus, count: usize) {
-        self.resources.get_or_create(&ResourceLabels { kind: kind.into(), standing: standing.into() }).set(gauge(count));
+    pub fn set_resources(&self, kind: Kind, status: ResourceStatus, count: usize) {
+        self.resources.get_or_create(&ResourceLabels { kind: kind.into(), status: status.into() }).set(gauge(count));
     }
 
     /// Sets the number of runs that wait for their turn on their model.
@@ -132,9 +132,9 @@ impl Metrics {
         let took = call.duration.as_secs_f64();
         match call.target {
             CallTarget::Service(service, kind) => {
-                let (service, route, answer) = (service.into(), kind.into(), CallCode::of(call.status, call.fault).into());
-                self.calls.get_or_create(&CallLabels { service, route, answer }).inc();
-                self.call_duration.get_or_create(&RouteLabels { service, route }).observe(took);
+                let (service, operation, code) = (service.into(), kind.into(), CallCode::of(call.status, call.fault).into());
+                self.calls.get_or_create(&CallLabels { service, operation, code }).inc();
+                self.call_duration.get_or_create(&OperationLabels { service, operation }).observe(took);
             }
             CallTarget::Token(identity) => {
                 let (identity, result) = (identity.into(), TokenResult::of(call.status).into());
@@ -164,7 +164,7 @@ impl Metrics {
 
     /// Records an unknown submission, or its resolution.
     pub fn submission_resolved(&self, outcome: SubmissionResolution) {
-        self.unknown.get_or_create(&ResolutionLabel { outcome: outcome.into() }).inc();
+        self.submission_resolutions.get_or_create(&ResolutionLabel { outcome: outcome.into() }).inc();
     }
 
     /// Records a write to the Kubernetes API, or a failed attempt.

@@ -12,8 +12,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::series::{
-    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResolutionLabel, ResourceLabels, ResultLabel, RouteLabels,
-    ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
+    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, OperationLabels, ReconcileLabels, ResolutionLabel, ResourceLabels,
+    ResultLabel, ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
 };
 use crate::api::Kind;
 use crate::operation::{IdentityKind, ServiceKind};
@@ -58,9 +58,9 @@ pub struct Metrics {
     pub(super) schedule_overdue: Family<KindLabel, Gauge>,
     pub(super) starved_schedules: Family<KindLabel, Gauge>,
     pub(super) unresolved: Family<KindLabel, Gauge>,
-    pub(super) unknown: Family<ResolutionLabel, Counter>,
+    pub(super) submission_resolutions: Family<ResolutionLabel, Counter>,
     pub(super) calls: Family<CallLabels, Counter>,
-    pub(super) call_duration: Histograms<RouteLabels>,
+    pub(super) call_duration: Histograms<OperationLabels>,
     pub(super) deferred: Family<ServiceLabel, Counter>,
     pub(super) throttled: Gauge,
     pub(super) tokens: Family<TokenLabels, Counter>,
@@ -96,7 +96,7 @@ impl Metrics {
             schedule_overdue: Family::default(),
             starved_schedules: Family::default(),
             unresolved: Family::default(),
-            unknown: Family::default(),
+            submission_resolutions: Family::default(),
             calls: Family::default(),
             call_duration: Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS)),
             deferred: Family::default(),
@@ -120,8 +120,8 @@ impl Metrics {
             for state in ACTIVE_STATES {
                 self.set_active_runs(kind, state, 0);
             }
-            for &standing in ResourceStatus::ALL {
-                self.set_resources(kind, standing, 0);
+            for &status in ResourceStatus::ALL {
+                self.set_resources(kind, status, 0);
             }
             let kind_label = kind.into();
             for trigger in triggers() {
@@ -142,7 +142,7 @@ impl Metrics {
             self.set_unresolved(kind, 0);
         }
         for &outcome in SubmissionResolution::ALL {
-            drop(self.unknown.get_or_create(&ResolutionLabel { outcome: outcome.into() }));
+            drop(self.submission_resolutions.get_or_create(&ResolutionLabel { outcome: outcome.into() }));
         }
         for &service in ServiceKind::ALL {
             drop(self.deferred.get_or_create(&ServiceLabel { service: service.into() }));
@@ -185,10 +185,14 @@ impl Metrics {
         registry.register_with_unit("schedule_overdue", overdue, Unit::Seconds, self.schedule_overdue.clone());
         registry.register("starved_schedules", "Resources whose schedule replaces each run before it ends", self.starved_schedules.clone());
         registry.register("unresolved_submissions", "Runs whose submission got no response", self.unresolved.clone());
-        registry.register("unknown_submissions", "Submissions whose response was lost, by their resolution", self.unknown.clone());
+        registry.register(
+            "submission_resolutions",
+            "Submissions whose response was lost, by their resolution",
+            self.submission_resolutions.clone(),
+        );
         registry.register("service_calls", "Requests to Azure", self.calls.clone());
         registry.register_with_unit("service_call_duration", "Duration of a request to Azure", Unit::Seconds, self.call_duration.clone());
-        registry.register("service_calls_held_back", "Requests to Azure that the operator deferred", self.deferred.clone());
+        registry.register("service_calls_deferred", "Requests to Azure that the operator deferred", self.deferred.clone());
         registry.register("throttled_identities", "Identities that a service requested to back off", self.throttled.clone());
         registry.register("token_requests", "Token requests, excluding tokens from the cache", self.tokens.clone());
         registry.register_with_unit("token_request_duration", "Duration of a token request", Unit::Seconds, self.token_duration.clone());

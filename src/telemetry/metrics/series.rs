@@ -17,13 +17,13 @@ macro_rules! labels {
 labels! {
     KindLabel { kind }
     ReconcileLabels { kind, result }
-    ResourceLabels { kind, standing }
+    ResourceLabels { kind, status }
     StateLabels { kind, state }
     TriggerLabels { kind, trigger }
     EndLabels { kind, state, reason }
     ResolutionLabel { outcome }
-    CallLabels { service, route, answer }
-    RouteLabels { service, route }
+    CallLabels { service, operation, code }
+    OperationLabels { service, operation }
     ServiceLabel { service }
     TokenLabels { identity, result }
     IdentityLabel { identity }

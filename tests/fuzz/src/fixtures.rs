@@ -37,7 +37,7 @@ fn build(kind: OperationKind, state: &str) -> ModelResource {
     let requested = "2026-11-22T08:59:30Z";
     let model = json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/sales", "database": "Orders"}});
     let run = json!({
-        "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": state, "model": model, "work": "0",
+        "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": state, "model": model, "requestDigest": "0",
         "requestedTime": requested, "submittedTime": requested, "operationId": if state == "Submitting" { Value::Null } else { OPERATION.into() },
     });
     let (kind, name) = match kind {

@@ -46,10 +46,10 @@ fn accepted(resource: usize, (before, after): (&Status, &Status), events: &[Even
     let Some(queued) = &before.queued else { return Ok(()) };
     let joined = |later: &Trigger| rank(queued) <= rank(later);
     let kept = after.queued.as_ref().is_some_and(joined);
-    let reported = [Reason::TriggerDropped, Reason::MissedSchedule, Reason::RunsMissed];
+    let reported = [Reason::TriggerDropped, Reason::MissedSchedule, Reason::UpstreamRunsMissed];
     let said = events.iter().any(|notice| reported.contains(&notice.reason));
     // Of a refresh that is still followed, the cursor has the run.
-    let has_cursor = queued.r#type == TriggerType::AfterRefresh && after.last_followed == before.last_followed;
+    let has_cursor = queued.r#type == TriggerType::AfterRefresh && after.last_upstream_run == before.last_upstream_run;
     holds(kept || said || has_cursor || begins(before, after), ACCEPTED, || {
         format!("resource {resource}: {queued:?} was accepted, and nothing becomes of it: {:?}", after.queued)
     })

@@ -306,7 +306,7 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
 /// Whether a resource follows an operation, or has followed it.
 #[must_use]
 pub fn has(status: &Status, id: &str) -> bool {
-    let of_run = |run: &Run| run.operation_id.as_deref() == Some(id) || run.earlier_operation_ids.iter().any(|earlier| earlier == id);
+    let of_run = |run: &Run| run.operation_id.as_deref() == Some(id) || run.previous_operation_ids.iter().any(|earlier| earlier == id);
     status.run.as_ref().is_some_and(of_run) || status.history.iter().any(|entry| entry.operation_id.as_deref() == Some(id))
 }
 

@@ -34,8 +34,8 @@ fn with_run() -> serde_json::Value {
     serde_json::json!({
         "run": {
             "number": 2, "trigger": trigger, "attempt": 2, "state": "Submitting", "requestedTime": "2026-01-01T00:00:00Z",
-            "model": model("before"), "work": "w", "reason": "SubmissionUnknown", "message": "m",
-            "operationId": "OP-4", "earlierOperationIds": ["op-3"],
+            "model": model("before"), "requestDigest": "w", "reason": "SubmissionUnknown", "message": "m",
+            "operationId": "OP-4", "previousOperationIds": ["op-3"],
             "candidates": [{"operationId": "op-5", "status": "InProgress"}, {"operationId": "op-6", "status": "Completed"}],
         },
         "history": [{"number": 1, "trigger": trigger, "attempts": 1, "state": "Succeeded", "operationId": "op-1", "message": "m"}],

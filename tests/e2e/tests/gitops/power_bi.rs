@@ -75,7 +75,7 @@ async fn states_of_semantic_model_syncs() {
     let off = async {
         let (_, by_ids, _) = model(world, json!({"scaleOut": {"status": "ReadOnlyReplicasDisabled"}})).await;
         world.apply("modelsync/off", &by_ids).await;
-        world.until_reason("modelsync/off", "Stalled", "ScaleOutOff").await;
+        world.until_reason("modelsync/off", "Stalled", "ScaleOutDisabled").await;
     };
     // A waiting sync can be cancelled, with the same verdicts as any cancelled run.
     let cancelled = async {

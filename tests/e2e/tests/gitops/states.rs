@@ -177,7 +177,7 @@ async fn objects_of_the_same_commit_never_fail_it() {
     let followed = async {
         let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "later"}}});
         world.apply("modelsync/followed", &after).await;
-        world.until_reason("modelsync/followed", "Reconciling", "FollowedNotFound").await;
+        world.until_reason("modelsync/followed", "Reconciling", "UpstreamNotFound").await;
         refresh(world, "later", json!({}), json!({})).await;
         world.until_state("modelsync/followed", RunState::Succeeded).await;
     };

@@ -37,7 +37,7 @@ fn lasting() -> Setting {
 /// Whether the Lease contains the drain request.
 async fn is_drain_requested(world: &World) -> bool {
     let lease = Api::<Lease>::namespaced(world.client.clone(), rbac::OPERATORS).get(&world.namespace).await.unwrap();
-    lease.metadata.annotations.is_some_and(|all| all.contains_key("tabular-operator.dev/leaving"))
+    lease.metadata.annotations.is_some_and(|all| all.contains_key("tabular-operator.dev/drain"))
 }
 
 #[tokio::test]

@@ -56,8 +56,8 @@ async fn chained_refreshes_run_in_order() {
 async fn missing_upstream_is_reported_and_awaited() {
     let (world, _operator) = World::running("follow-missing", Setting::default()).await;
     world.apply(REPLICAS, &following("orders")).await;
-    let stalled = world.until_reason(REPLICAS, "Stalled", "FollowedNotFound").await;
-    let text = &status(&stalled).conditions.iter().find(|found| found.reason == "FollowedNotFound").unwrap().message;
+    let stalled = world.until_reason(REPLICAS, "Stalled", "UpstreamNotFound").await;
+    let text = &status(&stalled).conditions.iter().find(|found| found.reason == "UpstreamNotFound").unwrap().message;
     assert!(text.contains("ModelRefresh orders") && text.contains("create it"), "{text}");
     let began = std::time::Instant::now();
     world.apply("orders", &json!({})).await;
@@ -66,7 +66,7 @@ async fn missing_upstream_is_reported_and_awaited() {
     // Its deletion is reported again. After it is recreated, its runs trigger again.
     world.delete("orders").await;
     world.until_gone("orders").await;
-    world.until_reason(REPLICAS, "Stalled", "FollowedNotFound").await;
+    world.until_reason(REPLICAS, "Stalled", "UpstreamNotFound").await;
     world.apply("orders", &json!({})).await;
     world.until_run(REPLICAS, 2, RunState::Succeeded).await;
     assert_eq!(world.syncs().await.len(), 2);
@@ -81,8 +81,8 @@ async fn upstream_cycle_is_reported_until_broken() {
         world.apply(name, &after(followed)).await;
     }
     for (name, path) in [("a", "a → b → c → a"), ("b", "b → c → a → b"), ("c", "c → a → b → c")] {
-        let stalled = world.until_reason(name, "Stalled", "FollowCycle").await;
-        let text = &status(&stalled).conditions.iter().find(|found| found.reason == "FollowCycle").unwrap().message;
+        let stalled = world.until_reason(name, "Stalled", "UpstreamCycle").await;
+        let text = &status(&stalled).conditions.iter().find(|found| found.reason == "UpstreamCycle").unwrap().message;
         assert!(text.contains(path), "{text}");
     }
     assert!(world.operations().await.is_empty());

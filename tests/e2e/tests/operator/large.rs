@@ -39,7 +39,7 @@ fn largest(world: &World, namespace: &str, number: usize) -> Value {
 async fn all_seen(operator: &mut Operator) {
     within(SLOWLY, "an observation of each", async || {
         let metrics = operator.metrics().await;
-        metrics.contains(&format!("tabular_operator_resources{{kind=\"ModelRefresh\",standing=\"suspended\"}} {COUNT}\n")).then_some(())
+        metrics.contains(&format!("tabular_operator_resources{{kind=\"ModelRefresh\",status=\"suspended\"}} {COUNT}\n")).then_some(())
     })
     .await;
 }

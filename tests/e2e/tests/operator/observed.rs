@@ -102,7 +102,7 @@ async fn run_appears_in_log_and_metrics() {
         r#"run_wait_seconds_count{kind="ModelRefresh"} 1"#,
         r#"run_duration_seconds_count{kind="ModelRefresh",state="Succeeded"} 1"#,
         r#"run_end_lag_seconds_count{kind="ModelRefresh"} 1"#,
-        r#"service_calls_total{service="analysis-services",route="submit",answer="2xx"} 1"#,
+        r#"service_calls_total{service="analysis-services",operation="submit",code="2xx"} 1"#,
         r#"token_requests_total{identity="service-principal",result="success"} 1"#,
         r#"trace_spans_total{result="success"} 0"#,
     ] {

@@ -93,7 +93,7 @@ async fn disabled_scale_out_is_reported_and_awaited() {
     let (world, _operator) = World::running("pbi-off", Setting::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({"scaleOut": {"status": "ReadOnlyReplicasDisabled"}})).await;
     world.apply("modelsync/orders", &by_ids).await;
-    world.until_reason("modelsync/orders", "Stalled", "ScaleOutOff").await;
+    world.until_reason("modelsync/orders", "Stalled", "ScaleOutDisabled").await;
     world.azure.patch(&model, json!({"scaleOut": {"status": "Enabled"}})).await;
     world.annotate("modelsync/orders", tabular_operator::api::RUN_REQUESTED_AT, Some("now")).await;
     world.until_state_within(std::time::Duration::from_secs(100), "modelsync/orders", RunState::Succeeded).await;

@@ -253,7 +253,7 @@ impl Case {
 fn submitting(desired: &Desired) -> Status {
     let run = json!({
         "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Submitting", "model": desired.work.model,
-        "work": desired.work.digest, "requestedTime": intent(), "submittedTime": intent(), "reason": "Submitting", "message": "",
+        "requestDigest": desired.work.digest, "requestedTime": intent(), "submittedTime": intent(), "reason": "Submitting", "message": "",
     });
     serde_json::from_value(json!({"observedGeneration": 1, "run": run})).unwrap()
 }

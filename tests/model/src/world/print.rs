@@ -175,7 +175,7 @@ impl<'a> Print<'a> {
     }
 
     fn status(&mut self, status: &Status) {
-        self.put((&status.last_handled_request, &status.last_handled_token, &status.last_handled_work, &status.last_followed));
+        self.put((&status.last_handled_request, &status.last_handled_token, &status.last_handled_digest, &status.last_upstream_run));
         self.put(&status.last_handled_cancel_request);
         if let Some(queued) = &status.queued {
             let time = queued.value.parse().ok().map(|time| self.since(time));
@@ -199,9 +199,9 @@ impl<'a> Print<'a> {
     }
 
     fn run(&mut self, run: &Run) {
-        self.put((run.number, run.attempt, run.resubmissions, run.state, &run.reason, &run.operation_id, &run.earlier_operation_ids));
-        self.put(&run.ruled_out_operation_ids);
-        self.put((run.cancel_cause, run.waiting_for.is_some(), &run.work, index_of(&run.model), run.looked_up.is_some()));
+        self.put((run.number, run.attempt, run.resubmissions, run.state, &run.reason, &run.operation_id, &run.previous_operation_ids));
+        self.put(&run.excluded_operation_ids);
+        self.put((run.cancel_cause, run.waiting_for.is_some(), &run.request_digest, index_of(&run.model), run.resolved_from.is_some()));
         let waiting = run.state == RunState::Waiting;
         // There the decision looks at the message, too.
         self.put(Some(&run.message).filter(|_| waiting && run.reason == Reason::Submitting.as_str()));

@@ -30,9 +30,9 @@ pub async fn runs(writers: &Writers, prefix: &str, count: usize, concurrency: us
             "observedGeneration": 1,
             "conditions": [condition("Ready", "Unknown"), condition("Succeeded", "Unknown"), condition("Finished", "False")],
             "model": "bench/bench",
-            "lastHandledWork": "fcc9e1659d300b81b91230a3",
+            "lastHandledDigest": "fcc9e1659d300b81b91230a3",
             "run": {
-                "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": state, "work": "fcc9e1659d300b81b91230a3",
+                "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": state, "requestDigest": "fcc9e1659d300b81b91230a3",
                 "model": {"analysisServices": {"server": "asazure://westus.asazure.windows.net/bench", "database": "bench"}},
                 "operationId": "1344a272-7893-4afa-a4b3-3fb87222fdac", "requestedTime": "2026-11-22T05:00:00Z",
                 "reason": state, "message": "the service runs operation 1344a272-7893-4afa-a4b3-3fb87222fdac",

@@ -72,7 +72,7 @@ async fn queued_request_survives_manifest_replacement() {
 
 /// The queued runs, one for each successful upstream run.
 fn waiting_runs(object: &AnyObject) -> Option<QueuedRuns> {
-    status(object).last_followed.as_ref().and_then(|followed| followed.queued)
+    status(object).last_upstream_run.as_ref().and_then(|followed| followed.queued)
 }
 
 /// A dependent of `orders` with at least two queued runs behind a running one.
@@ -103,7 +103,7 @@ async fn queued_runs_of_deleted_upstream_run_or_are_reported() {
     world.delete("orders").await;
     world.until_gone("orders").await;
     let lost = waiting - 1;
-    event(&world, "reports", "RunsMissed", &["orders", &format!("{lost} queued successful")]).await;
+    event(&world, "reports", "UpstreamRunsMissed", &["orders", &format!("{lost} queued successful")]).await;
     let first = world.operations_on("reports").await[0].operation_id.clone();
     world.azure.patch(&e2e::Model::analysis_services(&world.server, "reports"), json!({"durationMillis": 200})).await;
     world.azure.end(&first, "succeeded").await;
@@ -113,7 +113,7 @@ async fn queued_runs_of_deleted_upstream_run_or_are_reported() {
             status(object).history.iter().any(|entry| entry.number == 2 && entry.state == RunState::Succeeded)
         })
         .await;
-    world.until_reason("reports", "Stalled", "FollowedNotFound").await;
+    world.until_reason("reports", "Stalled", "UpstreamNotFound").await;
     assert_eq!(world.operations_on("reports").await.len(), 2);
     assert!(world.operations_on("reports").await.iter().all(e2e::Operation::ended));
 }
