@@ -26,7 +26,7 @@ build: need-cargo control-plane tools programs ## Build the operator, the local 
 .PHONY: test
 test: build $(if $(LINUX),image) ## Run every test: unit, property and end-to-end tests, generated files, and the demo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
-	$(call timed,model check,$(RELEASE)/model explore --most 3000000 && $(RELEASE)/model gaps && $(RELEASE)/model walk)
+	$(call timed,model check,$(RELEASE)/model explore --max-states 3000000 && $(RELEASE)/model known-gaps && $(RELEASE)/model random)
 	$(call timed,demo,$(RELEASE)/demo)
 
 .PHONY: check
@@ -85,8 +85,8 @@ demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Run the demo on thi
 
 .PHONY: model-check
 model-check: programs ## Run the full model check (SCHEDULES=1000000); SEED=n replays one random schedule with its trace; both: as many schedules from that seed
-	@$(if $(SEED),$(RELEASE)/model walk --seed $(SEED) $(if $(SCHEDULES),--count $(SCHEDULES)),$(RELEASE)/model explore --full && $(RELEASE)/model gaps && \
-	  $(RELEASE)/model walk --count $(or $(SCHEDULES),1000000))
+	@$(if $(SEED),$(RELEASE)/model random --seed $(SEED) $(if $(SCHEDULES),--count $(SCHEDULES)),$(RELEASE)/model explore --full && $(RELEASE)/model known-gaps && \
+	  $(RELEASE)/model random --count $(or $(SCHEDULES),1000000))
 
 .PHONY: mutants
 mutants: need-cargo ## Apply each patch of tests/model/mutants to a copy of the sources, and check that its tests fail; ONLY=name selects one

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Tests the proof: applies each mutant of tests/model/mutants to a copy of the sources, and sees that its check goes red.
+# Tests the model check: applies each mutant of tests/model/mutants to a copy of the sources, and checks that its command fails.
 # Usage: mutants.sh [NAME...]
 #
-# A mutant is a patch below three lines of its own: `Title:` what it breaks, `Check:` the command that has to notice, either
-# `model ARGUMENTS` or `cargo test ARGUMENTS`, and an empty one. It fails where a patch no longer applies, where a mutant does not
-# compile or is not noticed, and where a check is red without any mutant.
+# A mutant is a patch with a header of three lines: `Title:` what it breaks, `Check:` the command that must fail, either
+# `model ARGUMENTS` or `cargo test ARGUMENTS`, and an empty one. The script fails if a patch no longer applies, if a mutant does not
+# compile or is not detected, or if a check fails without a mutant.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 root=$PWD
 copy=$root/target/mutants
 logs=$root/target/mutants-logs
-# No build and no check takes longer than this, in seconds: the first build makes the libraries too.
+# The timeout of a build or a check, in seconds. The first build also compiles the dependencies.
 limit=${MUTANTS_LIMIT:-1200}
-# The libraries are those of any other test build; what explores is built fast enough for that.
+# The dependencies are shared with the other test builds. The explored crates are optimized.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 fast=(--config 'profile.dev.package.tabular-operator.opt-level=1' --config 'profile.dev.package.model.opt-level=1')
 
-# Makes the copy what the working tree is. Only what differs is written, so that only what differs is built anew.
+# Updates the copy to the working tree. Only changed files are written, so that only those are rebuilt.
 fresh_copy() {
   git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
     [ -f "$file" ] || continue
@@ -25,7 +25,7 @@ fresh_copy() {
   done
 }
 
-# limited COMMAND...: runs it in the copy, at most for the limit; 124 where that was reached.
+# limited COMMAND...: runs a command in the copy. Returns 124 after the timeout.
 limited() {
   (cd "$copy" && exec "$@") &
   local work=$! status=0
@@ -58,9 +58,9 @@ check() {
   esac
 }
 
-# What went red, by the log of a check: a law, or the tests.
-broken_in() {
-  sed -nE 's/^BROKEN: ([^:]*):.*/\1/p; s/^    ([a-z_]+(::[a-z_0-9]+)+)$/\1/p' "$1" | sort -u | head -n 2 | paste -sd ',' - | sed 's/,/, /g'
+# The violated invariant or the failed tests in the log of a check.
+failures_in() {
+  sed -nE 's/^VIOLATED: ([^:]*):.*/\1/p; s/^    ([a-z_]+(::[a-z_0-9]+)+)$/\1/p' "$1" | sort -u | head -n 2 | paste -sd ',' - | sed 's/,/, /g'
 }
 
 row() { printf '%-26s  %-74s  %-34s  %4s s  %s\n' "$@"; }
@@ -70,7 +70,7 @@ names=("$@")
 mkdir -p "$copy" "$logs"
 began=$SECONDS failed=0
 
-# First without any mutant: a check that is red anyway proves nothing.
+# First without a mutant, because a check that always fails detects nothing.
 fresh_copy
 while IFS= read -r one; do
   if ! { build "$one" && check "$one"; } > "$logs/unchanged.log" 2>&1; then
@@ -79,25 +79,25 @@ while IFS= read -r one; do
     exit 1
   fi
 done <<< "$(cd tests/model/mutants && sed -n 's/^Check: //p' "${names[@]/%/.patch}" | sort -u)"
-echo "without a mutant every check is green: $((SECONDS - began)) s"
+echo "without a mutant every check passes: $((SECONDS - began)) s"
 
-row mutant 'what it breaks' check time 'what went red'
+row mutant 'what it breaks' check time 'what failed'
 for name in "${names[@]}"; do
   patch=tests/model/mutants/$name.patch log=$logs/$name.log start=$SECONDS
   title=$(sed -n 's/^Title: //p' "$patch") one=$(sed -n 's/^Check: //p' "$patch")
   fresh_copy
   status=0
   if ! patch --quiet --force --no-backup-if-mismatch --strip 1 --directory "$copy" < "$patch" > "$log" 2>&1; then
-    verdict="DOES NOT APPLY: make the patch anew" failed=1
+    verdict="DOES NOT APPLY: update the patch" failed=1
   elif ! build "$one" > "$log" 2>&1; then
     verdict="DOES NOT COMPILE: see ${log#"$root/"}" failed=1
   elif check "$one" > "$log" 2>&1; then
-    verdict="NOT NOTICED" failed=1
+    verdict="NOT DETECTED" failed=1
   else
     status=$?
-    verdict=$(broken_in "$log")
+    verdict=$(failures_in "$log")
     if [ "$status" -eq 124 ]; then
-      verdict="NOT NOTICED within $limit s" failed=1
+      verdict="NOT DETECTED within $limit s" failed=1
     elif [ -z "$verdict" ]; then
       verdict="FAILED otherwise: see ${log#"$root/"}" failed=1
     fi
@@ -106,6 +106,6 @@ for name in "${names[@]}"; do
 done
 fresh_copy
 find "$copy" \( -name '*.rej' -o -name '*.orig' \) -delete
-[ "$failed" -eq 0 ] && echo "${#names[@]} mutants, all noticed: $((SECONDS - began)) s" ||
-  echo "of ${#names[@]} mutants some were not noticed: $((SECONDS - began)) s" >&2
+[ "$failed" -eq 0 ] && echo "${#names[@]} mutants, all detected: $((SECONDS - began)) s" ||
+  echo "of ${#names[@]} mutants some were not detected: $((SECONDS - began)) s" >&2
 exit "$failed"

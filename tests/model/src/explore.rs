@@ -1,42 +1,42 @@
-//! Every state of a small world, breadth first, so that what is found is found by a shortest way.
+//! Visits every state of a small world, breadth first, so that a violation is found with a shortest trace.
 //!
-//! A state that was met before is not looked into again. Only a number of 64 bits is kept of it ([`World::print`]): with 10
-//! million states the chance that two of them share one, and that one is missed, is 3 in a million.
+//! A known state is not visited again. Of each state only a 64-bit hash is stored ([`World::fingerprint`]). With 10 million states, the
+//! probability that two states share a hash, so that one is missed, is 3 in a million.
 //!
-//! Why not a model checker from the shelf: stateright, the one for Rust, judges states and not steps, does not find what never
-//! ends in a world with cycles (its own documentation says so), and brings a web server along.
+//! Why not an existing model checker: stateright, the one for Rust, checks states and not steps, does not detect missing progress in a
+//! world with cycles (its documentation says so), and depends on a web server.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::calm::{self, Known};
+use crate::quiesce::{self, KnownStates};
 use crate::scenario::Scenario;
-use crate::world::{Action, Broken, Mind, World};
+use crate::world::{Action, ResourceState, Violation, World};
 
 /// How many states of a level one thread takes at once.
 const CHUNK: usize = 256;
 const SHARDS: usize = 64;
 
-/// What was found.
+/// The result of an exploration.
 #[derive(Debug)]
-pub struct Found {
-    /// Distinct states.
+pub struct Exploration {
+    /// The number of distinct states.
     pub states: usize,
-    /// Steps from one state to another.
+    /// The number of steps between states.
     pub steps: usize,
-    /// The longest of the shortest ways to a state.
+    /// The longest of the shortest traces.
     pub depth: usize,
-    /// Moments of quiet stories.
-    pub calm: usize,
-    /// Whether every state was looked into.
+    /// The number of states of continuations without faults.
+    pub quiescent_states: usize,
+    /// Whether every state was visited.
     pub exhausted: bool,
-    /// The law that is broken, and the way there.
-    pub broken: Option<(Vec<Action>, Broken)>,
+    /// The violation, and the actions that lead to it.
+    pub violation: Option<(Vec<Action>, Violation)>,
 }
 
-/// The way to a state.
+/// The actions that lead to a state.
 #[derive(Debug)]
 struct Trail {
     action: Action,
@@ -49,53 +49,53 @@ struct Node {
     trail: Option<Arc<Trail>>,
 }
 
-/// What all threads share.
+/// The data that all threads share.
 struct Search {
     visited: Vec<Mutex<HashSet<u64>>>,
-    known: Known,
+    known: KnownStates,
     steps: AtomicUsize,
     stop: AtomicBool,
-    broken: Mutex<Option<(Vec<Action>, Broken)>>,
+    violation: Mutex<Option<(Vec<Action>, Violation)>>,
 }
 
-/// Explores a scenario until nothing is new, or its bound is reached, or a law is broken.
+/// Explores a scenario until every state is visited, its bound is reached, or an invariant is violated.
 #[must_use]
-pub fn explore(scenario: &Arc<Scenario>, threads: usize) -> Found {
-    let most = scenario.bound.unwrap_or(usize::MAX);
+pub fn explore(scenario: &Arc<Scenario>, threads: usize) -> Exploration {
+    let max_states = scenario.max_states.unwrap_or(usize::MAX);
     let search = Search {
         visited: (0..SHARDS).map(|_| Mutex::default()).collect(),
-        known: Known::default(),
+        known: KnownStates::default(),
         steps: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
-        broken: Mutex::new(None),
+        violation: Mutex::new(None),
     };
     let first = Node { world: World::new(scenario), trail: None };
     search.is_new(&first.world);
     let (mut frontier, mut states, mut depth) = (vec![first], 1, 0);
-    while !frontier.is_empty() && states < most && !search.stop.load(Ordering::Relaxed) {
+    while !frontier.is_empty() && states < max_states && !search.stop.load(Ordering::Relaxed) {
         frontier = search.level(&frontier, threads);
         states += frontier.len();
         depth += usize::from(!frontier.is_empty());
     }
-    let broken = search.broken.lock().ok().and_then(|mut broken| broken.take());
-    Found {
+    let violation = search.violation.lock().ok().and_then(|mut violation| violation.take());
+    Exploration {
         states,
         steps: search.steps.load(Ordering::Relaxed),
         depth,
-        calm: search.known.len(),
-        exhausted: frontier.is_empty() && broken.is_none(),
-        broken,
+        quiescent_states: search.known.len(),
+        exhausted: frontier.is_empty() && violation.is_none(),
+        violation,
     }
 }
 
 impl Search {
     fn is_new(&self, world: &World) -> bool {
-        let print = world.print(true);
-        // Whoever held the lock and panicked has ended the search anyway.
-        self.visited[(print % SHARDS as u64) as usize].lock().is_ok_and(|mut shard| shard.insert(print))
+        let fingerprint = world.fingerprint(true);
+        // A thread that panicked while it held the lock has ended the search anyway.
+        self.visited[(fingerprint % SHARDS as u64) as usize].lock().is_ok_and(|mut shard| shard.insert(fingerprint))
     }
 
-    /// The states that are one step further and new.
+    /// The new states that are one step away.
     fn level(&self, frontier: &[Node], threads: usize) -> Vec<Node> {
         let next = AtomicUsize::new(0);
         let work = || {
@@ -120,15 +120,15 @@ impl Search {
         for action in node.world.actions() {
             let mut next = Node { world: node.world.clone(), trail: Some(Arc::new(Trail { action, before: node.trail.clone() })) };
             self.steps.fetch_add(1, Ordering::Relaxed);
-            if let Err(broken) = next.world.play(action) {
-                self.breaks(&next, broken);
+            if let Err(violation) = next.world.apply(action) {
+                self.breaks(&next, violation);
                 return;
             }
             if is_between(&next.world) {
                 self.expand(&next, found);
             } else if self.is_new(&next.world) {
-                if let Err(broken) = calm::down(&next.world, &self.known, |_, _| {}) {
-                    self.breaks(&next, broken);
+                if let Err(violation) = quiesce::run(&next.world, &self.known, |_, _| {}) {
+                    self.breaks(&next, violation);
                     return;
                 }
                 found.push(next);
@@ -136,7 +136,7 @@ impl Search {
         }
     }
 
-    fn breaks(&self, node: &Node, broken: Broken) {
+    fn breaks(&self, node: &Node, violation: Violation) {
         self.stop.store(true, Ordering::Relaxed);
         let mut actions = Vec::new();
         let mut trail = node.trail.as_ref();
@@ -145,17 +145,17 @@ impl Search {
             trail = step.before.as_ref();
         }
         actions.reverse();
-        if let Ok(mut first) = self.broken.lock() {
-            // Of two that are found at once the shorter one, and always the same.
+        if let Ok(mut first) = self.violation.lock() {
+            // Of several violations the one with the shortest trace is kept, so that the result is deterministic.
             if first.as_ref().is_none_or(|(other, _)| actions.len() < other.len()) {
-                *first = Some((actions, broken));
+                *first = Some((actions, violation));
             }
         }
     }
 }
 
-/// Whether a reconciliation waits between its decision and the effect: nothing else happens meanwhile, so it is no state of its own.
+/// Whether a reconciliation is between its decision and the effect. Nothing else happens there, so it is no separate state.
 fn is_between(world: &World) -> bool {
-    let committed = |mind: &Mind| mind.task.as_ref().is_some_and(|task| task.is_committed());
-    world.operators.iter().any(|operator| operator.minds.iter().any(committed))
+    let committed = |state: &ResourceState| state.task.as_ref().is_some_and(|task| task.is_committed());
+    world.operators.iter().any(|operator| operator.states.iter().any(committed))
 }

@@ -1,36 +1,36 @@
-//! Large worlds, made of dice, for the random schedules.
+//! Large random worlds for the random schedules.
 
 use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy};
 use tabular_operator::engine::reconcile::Rejection;
 use tabular_operator::operation::{Phase, ServiceErrorKind};
 
 use crate::catalogue::{OTHERS, OURS};
-use crate::scenario::{Ail, Left, Scenario, by_ids, by_names, of_one_table, spec, sync, times};
-use crate::walk::Dice;
-use crate::world::cluster::Spec;
-use crate::world::{How, Sight, Wish};
+use crate::random::Rng;
+use crate::scenario::{Budget, Impairment, Scenario, by_ids, by_names, of_one_table, spec, sync, times};
+use crate::world::object::Spec;
+use crate::world::{Fate, UserAction, Visibility};
 
-/// A large world: several resources on several models, every policy, every fault.
+/// A large world: several resources on several models, with all policies and faults.
 #[must_use]
-pub fn large(dice: &mut Dice) -> Scenario {
-    let count = 1 + dice.below(5);
-    let any = |dice: &mut Dice, most: u64| u8::try_from(dice.below(most)).unwrap_or(0);
-    // Whoever asks for a whole model cannot tell it from another client's refresh of some of its tables, a known gap.
-    let of_tables = dice.below(2) == 0;
+pub fn large(rng: &mut Rng) -> Scenario {
+    let count = 1 + rng.below(5);
+    let any = |rng: &mut Rng, most: u64| u8::try_from(rng.below(most)).unwrap_or(0);
+    // A request for a whole model cannot be distinguished from another client's refresh of some of its tables. This is a known gap.
+    let of_tables = rng.below(2) == 0;
     let specs = (0..count)
         .map(|index| {
-            let model = any(dice, 2);
-            // The others follow the first, which is a refresh.
-            let after = (index > 0 && dice.below(3) == 0).then_some("resource-0");
-            let deadlines = ([60, 86_400][dice.below(2) as usize], [60, 86_400][dice.below(2) as usize]);
-            let backoff = i32::from(any(dice, 3));
-            if index > 0 && dice.below(3) == 0 {
+            let model = any(rng, 2);
+            // The first resource, a refresh, is the upstream of the others.
+            let after = (index > 0 && rng.below(3) == 0).then_some("resource-0");
+            let deadlines = ([60, 86_400][rng.below(2) as usize], [60, 86_400][rng.below(2) as usize]);
+            let backoff = i32::from(any(rng, 3));
+            if index > 0 && rng.below(3) == 0 {
                 let mut spec = sync(model, after);
                 (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
                 spec.backoff_limit = backoff;
                 return Spec::Sync(spec);
             }
-            let mut spec = match dice.below(6) {
+            let mut spec = match rng.below(6) {
                 0 => by_names(),
                 1 => by_ids(model),
                 _ => spec(model),
@@ -39,96 +39,103 @@ pub fn large(dice: &mut Dice) -> Scenario {
                 spec.refresh = of_one_table(model).refresh;
             }
             spec.trigger = sync(model, after).trigger;
-            if after.is_none() && dice.below(4) == 0 {
+            if after.is_none() && rng.below(4) == 0 {
                 spec.trigger = Some(times("1,2,5,6 12 1 1 *"));
             }
             spec.concurrency_policy =
-                [ConcurrencyPolicy::Queue, ConcurrencyPolicy::Replace, ConcurrencyPolicy::Forbid][dice.below(3) as usize];
-            spec.conflict_policy = [ConflictPolicy::Wait, ConflictPolicy::Fail, ConflictPolicy::Replace][dice.below(3) as usize];
+                [ConcurrencyPolicy::Queue, ConcurrencyPolicy::Replace, ConcurrencyPolicy::Forbid][rng.below(3) as usize];
+            spec.conflict_policy = [ConflictPolicy::Wait, ConflictPolicy::Fail, ConflictPolicy::Replace][rng.below(3) as usize];
             (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
             spec.backoff_limit = backoff;
             Spec::Refresh(spec)
         })
         .collect();
-    let wishes = [
-        Wish::Token,
-        Wish::Work,
-        Wish::Request,
-        Wish::Cancel,
-        Wish::Suspend,
-        Wish::Model,
-        Wish::Concurrency(ConcurrencyPolicy::Replace),
-        Wish::Concurrency(ConcurrencyPolicy::Forbid),
-        Wish::Conflict(ConflictPolicy::Wait),
-        Wish::Conflict(ConflictPolicy::Fail),
-        Wish::Conflict(ConflictPolicy::Replace),
-        Wish::Deletion(DeletionPolicy::Orphan),
-        Wish::Deletion(DeletionPolicy::Cancel),
-        Wish::Adopt(0),
-        Wish::Adopt(2),
-        Wish::Resubmit,
-        Wish::Leftover,
-        Wish::Release,
-        Wish::Delete,
+    let user_actions = [
+        UserAction::Token,
+        UserAction::RefreshType,
+        UserAction::Request,
+        UserAction::Cancel,
+        UserAction::Suspend,
+        UserAction::Model,
+        UserAction::Concurrency(ConcurrencyPolicy::Replace),
+        UserAction::Concurrency(ConcurrencyPolicy::Forbid),
+        UserAction::Conflict(ConflictPolicy::Wait),
+        UserAction::Conflict(ConflictPolicy::Fail),
+        UserAction::Conflict(ConflictPolicy::Replace),
+        UserAction::Deletion(DeletionPolicy::Orphan),
+        UserAction::Deletion(DeletionPolicy::Cancel),
+        UserAction::Adopt(0),
+        UserAction::Adopt(2),
+        UserAction::Resubmit,
+        UserAction::ResubmitFirst,
+        UserAction::Release,
+        UserAction::Delete,
     ];
-    let lag = [0, 10, 120][dice.below(3) as usize];
-    let operators = 1 + usize::from(dice.below(4) == 0);
-    // A list that is short for good, and out of order for good, never tells whether a refresh runs: a sync would wait for its
-    // deadline, which is not met in these worlds.
-    let short = dice.below(5) == 0;
-    let ails = [Ail::Throttled, Ail::Refused, Ail::SecretGone, Ail::Writes, Ail::WritesDenied, Ail::WritesRefused];
+    let lag = [0, 10, 120][rng.below(3) as usize];
+    let operators = 1 + usize::from(rng.below(4) == 0);
+    // A list that is always truncated and out of order never shows whether a refresh is running. A sync would wait for its deadline, which
+    // does not pass in these worlds.
+    let short = rng.below(5) == 0;
+    let impairments = [
+        Impairment::Throttled,
+        Impairment::Refused,
+        Impairment::SecretDeleted,
+        Impairment::Writes,
+        Impairment::WritesDenied,
+        Impairment::WritesRefused,
+    ];
     Scenario {
         specs,
         operators,
-        left: Left {
-            posts: any(dice, 6),
-            calls: any(dice, 8),
-            unprepared: any(dice, 4),
-            stale: any(dice, 6),
-            crashes: any(dice, 4),
-            delays: any(dice, 6),
-            wakes: any(dice, 4),
-            wishes: any(dice, 12),
-            strangers: any(dice, 4),
-            failures: any(dice, 5),
-            vanishes: any(dice, 3),
-            jumps: any(dice, 2),
-            leaves: any(dice, 2),
-            guises: any(dice, 6),
-            ails: any(dice, 2),
-            sights: any(dice, 3),
-            abandons: any(dice, 4),
+        budget: Budget {
+            submissions: any(rng, 6),
+            calls: any(rng, 8),
+            unprepared: any(rng, 4),
+            stale: any(rng, 6),
+            crashes: any(rng, 4),
+            delays: any(rng, 6),
+            spurious: any(rng, 4),
+            user_actions: any(rng, 12),
+            other_operations: any(rng, 4),
+            failures: any(rng, 5),
+            lost_operations: any(rng, 3),
+            clock_steps: any(rng, 2),
+            drains: any(rng, 2),
+            appearances: any(rng, 6),
+            impairments: any(rng, 2),
+            visibility_changes: any(rng, 3),
+            abandonments: any(rng, 4),
         },
-        posts: vec![
-            How::LostBefore,
-            How::LostAfter,
-            How::Late,
-            How::Refused(ServiceErrorKind::Throttled),
-            How::Refused(ServiceErrorKind::AccessDenied),
-            How::Refused(ServiceErrorKind::Rejected),
+        submission_fates: vec![
+            Fate::LostBefore,
+            Fate::LostAfter,
+            Fate::Late,
+            Fate::Refused(ServiceErrorKind::Throttled),
+            Fate::Refused(ServiceErrorKind::AccessDenied),
+            Fate::Refused(ServiceErrorKind::Rejected),
         ],
-        wishes: wishes.to_vec(),
-        ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
-        others: OTHERS.into_iter().filter(|(_, guise)| !short || guise.keeps_order()).collect(),
-        guises: OURS.to_vec(),
-        ail: Some(ails[dice.below(6) as usize]),
-        late_writes: dice.below(2) == 0,
+        user_actions: user_actions.to_vec(),
+        outcomes: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
+        other_requests: OTHERS.into_iter().filter(|(_, appearance)| !short || appearance.keeps_order()).collect(),
+        appearances: OURS.to_vec(),
+        impairment: Some(impairments[rng.below(6) as usize]),
+        late_writes: rng.below(2) == 0,
         rejections: vec![Rejection::Conflict, Rejection::NotFound, Rejection::Denied, Rejection::Refused],
-        sights: vec![Sight::All, Sight::Deleted, Sight::Hidden],
-        namespace_ends: dice.below(8) == 0,
-        orphans: true,
+        visibility_changes: vec![Visibility::All, Visibility::Deleted, Visibility::Hidden],
+        deletes_namespace: rng.below(8) == 0,
+        adopts_orphans: true,
         lag,
-        // What the listing lag leaves, and the grain of the clocks. Where another operator takes over, one clock that is ahead is
-        // the other that is set back.
-        jumps: if lag < 120 && operators == 1 { vec![-1, 60] } else { vec![-1] },
-        rows: short.then_some(2),
-        renames: dice.below(2) == 0,
-        service_ahead: [-240, 0, 240][dice.below(3) as usize],
-        tells_time: dice.below(2) == 0,
-        sleeps: vec![7, 31, 200],
-        poll: [5, 10, 30][dice.below(3) as usize],
+        // What the list lag and the resolution of the clocks allow. If another operator takes over, a clock that is ahead is equivalent to
+        // one that was set back.
+        clock_steps: if lag < 120 && operators == 1 { vec![-1, 60] } else { vec![-1] },
+        max_rows: short.then_some(2),
+        retargets_names: rng.below(2) == 0,
+        service_ahead: [-240, 0, 240][rng.below(3) as usize],
+        reports_time: rng.below(2) == 0,
+        delay_lengths: vec![7, 31, 200],
+        poll: [5, 10, 30][rng.below(3) as usize],
         call_timeout: 30,
         listing_lag: 120,
-        ..Scenario::calm("large", "many resources on several models, every policy and every fault")
+        ..Scenario::base("large", "many resources on several models, every policy and every fault")
     }
 }

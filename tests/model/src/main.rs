@@ -1,4 +1,4 @@
-//! `prove`: explores the small worlds, plays random schedules of large ones, and shows what the promise does not cover.
+//! `model`: explores small environments, runs random schedules of large ones, and checks that the known gaps violate their invariants.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,42 +9,42 @@ use model::catalogue::{self, Size};
 use model::explore::explore;
 use model::scenario::Scenario;
 use model::world::coverage;
-use model::{large, story, walk};
+use model::{large, random, trace};
 
-/// Proves on the real decision that what is asked for runs exactly once.
+/// Model checker of the operator: each requested run executes exactly once.
 #[derive(Debug, Parser)]
 struct Cli {
-    /// How many threads [default: one for each processor]
+    /// Number of threads [default: one for each processor]
     #[arg(long, global = true)]
     threads: Option<usize>,
     #[command(subcommand)]
-    what: What,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Look into every state of the small worlds
+enum Command {
+    /// Explore all states of the small scenarios
     Explore {
-        /// With more of everything that goes wrong: half an hour instead of a minute
+        /// Allow more faults and user actions: takes half an hour instead of minutes
         #[arg(long)]
         full: bool,
-        /// Give up, in red, a scenario that is to be exhausted and is not after so many states
+        /// Fail a scenario that is not exhausted after this number of states
         #[arg(long, default_value_t = usize::MAX)]
-        most: usize,
+        max_states: usize,
         /// The scenarios [default: all]
         names: Vec<String>,
     },
-    /// See that a law is broken where the promise does not cover it, or where a rule that it rests on is left out
-    Gaps {
-        /// Tell each story
+    /// Check that each known gap violates its invariant
+    KnownGaps {
+        /// Print the trace of each violation
         #[arg(long)]
-        tell: bool,
+        trace: bool,
         /// The gaps [default: all]
         names: Vec<String>,
     },
-    /// Play random schedules of large worlds
-    Walk {
-        /// How many [default: 3000, or the one schedule of a seed]
+    /// Run random schedules of large environments
+    Random {
+        /// Number of schedules [default: 3000, or one if a seed is given]
         #[arg(long)]
         count: Option<u64>,
         /// The first seed [default: 1]
@@ -56,20 +56,22 @@ enum What {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let threads = cli.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
-    let proven = match cli.what {
-        What::Explore { full, most, names } => explore_all(if full { Size::Full } else { Size::Share }, &names, threads, most),
-        What::Gaps { tell, names } => show_gaps(&names, threads, tell),
-        What::Walk { count, seed } => walk_all(count, seed, threads),
+    let passed = match cli.command {
+        Command::Explore { full, max_states, names } => {
+            explore_all(if full { Size::Full } else { Size::Share }, &names, threads, max_states)
+        }
+        Command::KnownGaps { trace, names } => check_known_gaps(&names, threads, trace),
+        Command::Random { count, seed } => run_random(count, seed, threads),
     };
-    if proven { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn is_asked(names: &[String], scenario: &Scenario) -> bool {
+fn is_selected(names: &[String], scenario: &Scenario) -> bool {
     names.is_empty() || names.iter().any(|name| name == scenario.name)
 }
 
-/// A number with its thousands apart.
-fn counted(count: usize) -> String {
+/// A number with a comma between thousands.
+fn with_commas(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -81,60 +83,60 @@ fn counted(count: usize) -> String {
     text
 }
 
-fn explore_all(size: Size, names: &[String], threads: usize, most: usize) -> bool {
-    let began = Instant::now();
-    let (mut exhausted, mut bounded, mut steps, mut fine) = ((0, 0), (0, 0), 0, true);
-    println!("{:<16} {:>12} {:>13} {:>6} {:>12} {:>7}  verdict", "scenario", "states", "steps", "depth", "quiet", "s");
-    for mut scenario in catalogue::scenarios(size).into_iter().filter(|scenario| is_asked(names, scenario)) {
-        let declared = scenario.bound;
-        scenario.bound = Some(declared.unwrap_or(most));
+fn explore_all(size: Size, names: &[String], threads: usize, max_states: usize) -> bool {
+    let start = Instant::now();
+    let (mut exhausted, mut bounded, mut steps, mut passed) = ((0, 0), (0, 0), 0, true);
+    println!("{:<16} {:>12} {:>13} {:>6} {:>12} {:>7}  result", "scenario", "states", "steps", "depth", "quiescent", "s");
+    for mut scenario in catalogue::scenarios(size).into_iter().filter(|scenario| is_selected(names, scenario)) {
+        let declared = scenario.max_states;
+        scenario.max_states = Some(declared.unwrap_or(max_states));
         let (scenario, clock) = (Arc::new(scenario), Instant::now());
         let found = explore(&scenario, threads);
-        let of = match (&found.broken, found.exhausted) {
+        let total = match (&found.violation, found.exhausted) {
             (Some(_), _) => None,
             (None, true) => Some(&mut exhausted),
             (None, false) => declared.map(|_| &mut bounded),
         };
-        let verdict = match (&found.broken, found.exhausted, declared) {
-            (Some((_, broken)), _, _) => format!("BROKEN: {}", broken.law),
-            (None, true, _) => "every state, every law holds".to_owned(),
-            (None, false, Some(bound)) => format!("bounded at {}: as far as that, every law holds", counted(bound)),
-            (None, false, None) => format!("NOT EXHAUSTED: there are more than {} states", counted(most)),
+        let result = match (&found.violation, found.exhausted, declared) {
+            (Some((_, violation)), _, _) => format!("VIOLATED: {}", violation.invariant),
+            (None, true, _) => "exhausted, all invariants hold".to_owned(),
+            (None, false, Some(bound)) => format!("bounded at {}, all invariants hold up to there", with_commas(bound)),
+            (None, false, None) => format!("NOT EXHAUSTED: more than {} states", with_commas(max_states)),
         };
         println!(
-            "{:<16} {:>12} {:>13} {:>6} {:>12} {:>7.1}  {verdict}",
+            "{:<16} {:>12} {:>13} {:>6} {:>12} {:>7.1}  {result}",
             scenario.name,
-            counted(found.states),
-            counted(found.steps),
+            with_commas(found.states),
+            with_commas(found.steps),
             found.depth,
-            counted(found.calm),
+            with_commas(found.quiescent_states),
             clock.elapsed().as_secs_f64()
         );
-        fine &= of.is_some();
-        if let Some((scenarios, states)) = of {
+        passed &= total.is_some();
+        if let Some((scenarios, states)) = total {
             (*scenarios, *states) = (*scenarios + 1, *states + found.states);
         }
         steps += found.steps;
-        if let Some((actions, broken)) = &found.broken {
-            println!("\n{}", story::tell(&scenario, actions, broken));
+        if let Some((actions, violation)) = &found.violation {
+            println!("\n{}", trace::render(&scenario, actions, violation));
             return false;
         }
     }
     println!(
         "{} scenarios exhausted ({} states), {} bounded ({} states); {} steps, {:.0} s",
         exhausted.0,
-        counted(exhausted.1),
+        with_commas(exhausted.1),
         bounded.0,
-        counted(bounded.1),
-        counted(steps),
-        began.elapsed().as_secs_f64()
+        with_commas(bounded.1),
+        with_commas(steps),
+        start.elapsed().as_secs_f64()
     );
-    let is_covered = covers_all();
-    fine && exhausted.0 + bounded.0 > 0 && (is_covered || !names.is_empty())
+    let is_covered = print_coverage();
+    passed && exhausted.0 + bounded.0 > 0 && (is_covered || !names.is_empty())
 }
 
-/// Whether the machine has received each response at each stage that it may.
-fn covers_all() -> bool {
+/// Prints which pairs of a stage and a response are not covered. Returns whether all are.
+fn print_coverage() -> bool {
     let (pairs, missing) = coverage::missing();
     println!("{} of {pairs} pairs of a stage of the machine and a response covered", pairs - missing.len());
     if !missing.is_empty() {
@@ -143,40 +145,44 @@ fn covers_all() -> bool {
     missing.is_empty()
 }
 
-fn show_gaps(names: &[String], threads: usize, tell: bool) -> bool {
-    let mut as_known = true;
-    for (scenario, law) in catalogue::gaps().into_iter().filter(|(scenario, _)| is_asked(names, scenario)) {
+fn check_known_gaps(names: &[String], threads: usize, with_trace: bool) -> bool {
+    let mut passed = true;
+    for (scenario, invariant) in catalogue::known_gaps().into_iter().filter(|(scenario, _)| is_selected(names, scenario)) {
         let scenario = Arc::new(scenario);
         let found = explore(&scenario, threads);
-        let said = match &found.broken {
-            Some((_, broken)) if broken.law == law => format!("breaks, as it must: {law}"),
-            Some((_, broken)) => format!("breaks another law than \"{law}\": {broken}"),
-            None => format!("does not break \"{law}\", after {} states", counted(found.states)),
+        let is_expected = found.violation.as_ref().is_some_and(|(_, violation)| violation.invariant == invariant);
+        let result = match &found.violation {
+            Some(_) if is_expected => format!("violates, as expected: {invariant}"),
+            Some((_, violation)) => format!("violates another invariant than \"{invariant}\": {violation}"),
+            None => format!("does not violate \"{invariant}\" within {} states", with_commas(found.states)),
         };
-        println!("{:<18} {said}", scenario.name);
-        as_known &= found.broken.as_ref().is_some_and(|(_, broken)| broken.law == law);
-        if let Some((actions, broken)) = found.broken.as_ref().filter(|(_, broken)| tell || broken.law != law) {
-            println!("\n{}", story::tell(&scenario, actions, broken));
+        println!("{:<18} {result}", scenario.name);
+        passed &= is_expected;
+        if let Some((actions, violation)) = found.violation.as_ref().filter(|_| with_trace || !is_expected) {
+            println!("\n{}", trace::render(&scenario, actions, violation));
         }
     }
-    as_known
+    passed
 }
 
-fn walk_all(count: Option<u64>, seed: Option<u64>, threads: usize) -> bool {
+fn run_random(count: Option<u64>, seed: Option<u64>, threads: usize) -> bool {
     let clock = Instant::now();
     let (first, count) = (seed.unwrap_or(1), count.unwrap_or(if seed.is_some() { 1 } else { 3_000 }));
-    let walked = walk::walk_many(&large::large, first, count, threads);
+    let summary = random::run_many(&large::large, first, count, threads);
     println!(
         "{} random schedules, {} steps, {:.0} s",
-        counted(usize::try_from(walked.schedules).unwrap_or(usize::MAX)),
-        counted(walked.steps),
+        with_commas(usize::try_from(summary.schedules).unwrap_or(usize::MAX)),
+        with_commas(summary.steps),
         clock.elapsed().as_secs_f64()
     );
-    covers_all();
-    let Some(broken) = walked.broken else { return true };
-    let walk = walk::walk(&large::large, broken);
-    if let Err(law) = &walk.outcome {
-        println!("\n{}\nIt is seed {broken}: make model-check SEED={broken}", story::tell(&walk.scenario, &walk.actions, law));
+    print_coverage();
+    let Some(seed) = summary.violation else { return true };
+    let schedule = random::run(&large::large, seed);
+    if let Err(violation) = &schedule.outcome {
+        println!(
+            "\n{}\nRun this schedule again: make model-check SEED={seed}",
+            trace::render(&schedule.scenario, &schedule.actions, violation)
+        );
     }
     false
 }

@@ -4,196 +4,196 @@ use tabular_operator::api::{AfterRefresh, Model, ModelRefreshSpec, ModelSyncSpec
 use tabular_operator::engine::reconcile::Rejection;
 use tabular_operator::operation::Phase;
 
-use crate::world::cluster::Spec;
-use crate::world::{Guise, HOLD, Second, Sight, Standing, Wish, Work};
+use crate::world::object::Spec;
+use crate::world::{Appearance, ClientRequest, LEASE_HOLD, Leadership, Second, UserAction, Visibility};
 
-/// How often what can go wrong may still go wrong, and how often people may still act.
+/// How many faults may still occur, and how many actions users may still take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Left {
+pub struct Budget {
     /// Submissions that are lost, late or refused.
-    pub posts: u8,
+    pub submissions: u8,
     /// Other calls, to the service or to the API server, that are lost.
     pub calls: u8,
     /// Calls that cannot be prepared: a Secret is missing.
     pub unprepared: u8,
-    /// Passes on a stale view.
+    /// Reconciliations of a stale view.
     pub stale: u8,
     /// SIGKILLs.
     pub crashes: u8,
     /// Times at which an operator is late, or frozen.
     pub delays: u8,
-    /// Passes for no reason.
-    pub wakes: u8,
-    /// What people do.
-    pub wishes: u8,
+    /// Reconciliations without a cause.
+    pub spurious: u8,
+    /// Actions of users.
+    pub user_actions: u8,
     /// Operations of other clients.
-    pub strangers: u8,
-    /// Operations that end otherwise than well by themselves.
+    pub other_operations: u8,
+    /// Operations that end without success and were not cancelled.
     pub failures: u8,
     /// Operations that the service loses.
-    pub vanishes: u8,
+    pub lost_operations: u8,
     /// Steps of an operator's wall clock.
-    pub jumps: u8,
-    /// Uninstalls that begin.
-    pub leaves: u8,
-    /// Responses that show an operation of this operator otherwise than it is.
-    pub guises: u8,
-    /// Times at which the first resource begins to ail.
-    pub ails: u8,
-    /// Reconciliations that are abandoned: a timeout, a panic, a dropped future.
-    pub abandons: u8,
-    /// Times at which the models are deleted, are published anew, or are hidden.
-    pub sights: u8,
+    pub clock_steps: u8,
+    /// Uninstalls.
+    pub drains: u8,
+    /// Responses that show an operation of this operator in another way.
+    pub appearances: u8,
+    /// Impairments of the first resource.
+    pub impairments: u8,
+    /// Reconciliations that are abandoned: by a timeout, a panic or a dropped future.
+    pub abandonments: u8,
+    /// Times at which the models are deleted, published again, or hidden.
+    pub visibility_changes: u8,
 }
 
-/// What may ail a resource for good: nothing of its own goes on, and no other resource has a part in that.
+/// A lasting impairment of a resource. It must not affect other resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ail {
-    /// No call can be prepared: its identity is throttled, or does not answer.
+pub enum Impairment {
+    /// No call can be prepared: its identity is throttled, or the token service does not respond.
     Throttled,
     /// No call can be prepared: its identity is refused.
     Refused,
-    /// No call can be prepared: its Secret is gone.
-    SecretGone,
-    /// The API server fails each of its writes.
+    /// No call can be prepared: its Secret was deleted.
+    SecretDeleted,
+    /// Each of its writes fails at the API server.
     Writes,
-    /// The API server denies each of its writes: only a change of the cluster helps.
+    /// The API server denies each of its writes permanently: only a change of the cluster helps.
     WritesDenied,
-    /// The API server refuses each of its writes for now.
+    /// The API server refuses each of its writes temporarily.
     WritesRefused,
 }
 
-/// Rules that the world, in the place of the controller, breaks on purpose, to see that the proof notices.
+/// False responses of the world. They show that the invariants detect a controller that breaks its own rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Careless {
-    /// Status is written whatever the resource's version is.
+pub struct Weakening {
+    /// The status is written under any resource version.
     pub version: bool,
-    /// The Lease is believed for ever.
+    /// The Lease never expires for its holder.
     pub lease: bool,
     /// A submission is sent however long ago its intent was.
     pub deadline: bool,
-    /// An uninstall goes on before the operator has heard of it.
-    pub deaf: bool,
-    /// An operator submits although it has heard of an uninstall.
+    /// An uninstall continues before the operator has observed it.
+    pub unobserved_drain: bool,
+    /// An operator submits although it has observed an uninstall.
     pub drain: bool,
-    /// A status counts as written that is not.
+    /// A status counts as written that was not.
     pub unwritten: bool,
     /// No operation counts as another resource's.
     pub claims: bool,
-    /// A list that is cut short counts as whole.
+    /// A truncated list counts as complete.
     pub truncation: bool,
 }
 
-/// One small world, and the bounds of what may happen in it.
+/// A small world, and the bounds of what may happen in it.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What it is about, in one sentence.
-    pub about: &'static str,
+    /// Its description, in one sentence.
+    pub description: &'static str,
     /// The resources.
     pub specs: Vec<Spec>,
-    /// Whether the resources differ in nothing but their names, so that exchanging them changes nothing.
+    /// Whether the resources differ only in their names, so that swapping them changes nothing.
     pub symmetric: bool,
-    /// How many operators.
+    /// The number of operators.
     pub operators: usize,
     /// The bounds.
-    pub left: Left,
-    /// What becomes of submissions, beside an answer.
-    pub posts: Vec<crate::world::How>,
-    /// What people may do.
-    pub wishes: Vec<Wish>,
-    /// How operations may end beside well, and what may become of the refused.
-    pub ends: Vec<Phase>,
-    /// What other clients ask for, and how the service shows it.
-    pub others: Vec<(Work, Guise)>,
+    pub budget: Budget,
+    /// The outcomes of submissions besides a response.
+    pub submission_fates: Vec<crate::world::Fate>,
+    /// The actions that users may take.
+    pub user_actions: Vec<UserAction>,
+    /// How operations may end besides with success.
+    pub outcomes: Vec<Phase>,
+    /// The operations of other clients, and how the service shows them.
+    pub other_requests: Vec<(ClientRequest, Appearance)>,
     /// How the service may show an operation of this operator.
-    pub guises: Vec<Guise>,
-    /// Whether the operation of a resource that is gone may be taken for another's, a known gap.
-    pub orphans: bool,
-    /// Whether a namespace may end, with the Secret in it.
-    pub namespace_ends: bool,
-    /// How late the service may show an operation, at most [`Self::listing_lag`] where the promise is to hold.
+    pub appearances: Vec<Appearance>,
+    /// Whether another resource may adopt the operation of a deleted resource, a known gap.
+    pub adopts_orphans: bool,
+    /// Whether the namespace may be deleted, and the Secret with it.
+    pub deletes_namespace: bool,
+    /// How late the service may show an operation, in seconds. The guarantees require at most [`Self::listing_lag`].
     pub lag: Second,
-    /// How far the service's clock is ahead.
+    /// How far the service's clock is ahead, in seconds.
     pub service_ahead: Second,
-    /// How many rows a listing has at most, the newest, where it is cut short.
-    pub rows: Option<usize>,
-    /// Whether the names of a model may come to stand for another one.
-    pub renames: bool,
-    /// After how many states the exploration stops; `None` where there has to be an end to them.
-    pub bound: Option<usize>,
-    /// Whether a write of a status whose response is lost may be performed later.
+    /// The most rows of a list, the newest ones, if it is truncated.
+    pub max_rows: Option<usize>,
+    /// Whether the names of a model may refer to another model later.
+    pub retargets_names: bool,
+    /// The number of states after which the exploration stops; `None` if the scenario must be exhausted.
+    pub max_states: Option<usize>,
+    /// Whether a status write without a response may be performed later.
     pub late_writes: bool,
     /// How the API server may reject a write that it could perform, as an admission webhook does.
     pub rejections: Vec<Rejection>,
-    /// What may ail the first resource.
-    pub ail: Option<Ail>,
-    /// What may become of the models.
-    pub sights: Vec<Sight>,
-    /// Whether the service tells the time.
-    pub tells_time: bool,
-    /// The steps that a wall clock may take.
-    pub jumps: Vec<Second>,
-    /// How long an operator may sleep when it is late.
-    pub sleeps: Vec<Second>,
-    /// The pause between two looks.
+    /// The impairment of the first resource.
+    pub impairment: Option<Impairment>,
+    /// The changes of the models' visibility.
+    pub visibility_changes: Vec<Visibility>,
+    /// Whether the service reports its time.
+    pub reports_time: bool,
+    /// The steps that a wall clock may take, in seconds.
+    pub clock_steps: Vec<Second>,
+    /// How late an operator may be, in seconds.
+    pub delay_lengths: Vec<Second>,
+    /// The polling interval, in seconds.
     pub poll: Second,
-    /// How long a call may take.
+    /// The timeout of a call, in seconds.
     pub call_timeout: Second,
-    /// How late the operator believes that the service may show an operation.
+    /// How late the operator assumes that the service may show an operation, in seconds.
     pub listing_lag: Second,
-    /// Which of its own rules the controller breaks.
-    pub careless: Careless,
+    /// The false responses of the world.
+    pub weakening: Weakening,
 }
 
 impl Scenario {
-    /// A world with one plain resource and nothing that goes wrong.
+    /// A world with one resource and without faults.
     #[must_use]
-    pub fn calm(name: &'static str, about: &'static str) -> Self {
-        use crate::world::How;
+    pub fn base(name: &'static str, description: &'static str) -> Self {
+        use crate::world::Fate;
         Self {
             name,
-            about,
+            description,
             specs: vec![Spec::Refresh(spec(0))],
             symmetric: false,
             operators: 1,
-            left: Left::default(),
-            posts: vec![How::LostBefore, How::LostAfter, How::Late],
-            wishes: Vec::new(),
-            ends: vec![Phase::Failed],
-            others: vec![(Work::OtherType, Guise::Plain)],
-            guises: Vec::new(),
-            orphans: false,
-            namespace_ends: false,
+            budget: Budget::default(),
+            submission_fates: vec![Fate::LostBefore, Fate::LostAfter, Fate::Late],
+            user_actions: Vec::new(),
+            outcomes: vec![Phase::Failed],
+            other_requests: vec![(ClientRequest::OtherType, Appearance::Plain)],
+            appearances: Vec::new(),
+            adopts_orphans: false,
+            deletes_namespace: false,
             lag: 0,
             service_ahead: 0,
-            rows: None,
-            renames: false,
-            bound: None,
+            max_rows: None,
+            retargets_names: false,
+            max_states: None,
             late_writes: false,
             rejections: Vec::new(),
-            ail: None,
-            sights: Vec::new(),
-            tells_time: true,
-            jumps: Vec::new(),
-            sleeps: vec![10, 45],
+            impairment: None,
+            visibility_changes: Vec::new(),
+            reports_time: true,
+            clock_steps: Vec::new(),
+            delay_lengths: vec![10, 45],
             poll: 10,
             call_timeout: 10,
             listing_lag: 30,
-            careless: Careless::default(),
+            weakening: Weakening::default(),
         }
     }
 
-    /// How the first operator begins.
+    /// The initial leadership of the first operator.
     #[must_use]
-    pub fn first_standing(&self) -> Standing {
-        if self.operators > 1 { Standing::Leads { until: HOLD } } else { Standing::Alone }
+    pub fn initial_leadership(&self) -> Leadership {
+        if self.operators > 1 { Leadership::Leader { until: LEASE_HOLD } } else { Leadership::NoElection }
     }
 
-    /// After this many seconds it is certain that a submission that is not listed never began.
+    /// After this many seconds an unlisted submission has certainly started no operation.
     #[must_use]
-    pub fn certain_after(&self) -> Second {
+    pub fn visibility_timeout(&self) -> Second {
         self.call_timeout + self.listing_lag + 1
     }
 }
@@ -207,7 +207,7 @@ pub fn spec(model: u8) -> ModelRefreshSpec {
     serde_json::from_value(spec).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
-/// A full refresh of one table, whose name has what names may differ in: letters beyond ASCII, and a blank at its end.
+/// A full refresh of one table. Its name has letters beyond ASCII and a space at its end, so that its spelling may vary.
 #[must_use]
 pub fn of_one_table(model: u8) -> ModelRefreshSpec {
     let parameters = serde_json::from_value(serde_json::json!({"type": "full", "objects": [{"table": "Gr\u{f6}\u{df}e "}]}));
@@ -215,7 +215,7 @@ pub fn of_one_table(model: u8) -> ModelRefreshSpec {
     ModelRefreshSpec { refresh: Some(parameters.unwrap_or_else(|error| unreachable!("{error}"))), ..spec(model) }
 }
 
-/// A full refresh of the model that the names stand for.
+/// A full refresh of the model that the names refer to.
 #[must_use]
 pub fn by_names() -> ModelRefreshSpec {
     let model = serde_json::from_value(serde_json::json!({"powerBI": {"workspace": "bi", "dataset": "Sales"}}));
@@ -230,13 +230,13 @@ pub fn by_ids(number: u8) -> ModelRefreshSpec {
     ModelRefreshSpec { model: Model::by_ids(group_id, dataset_id), ..spec(0) }
 }
 
-/// A trigger by the clock alone: five fields of cron, in UTC.
+/// A schedule: five fields of cron, in UTC.
 #[must_use]
 pub fn times(schedule: &str) -> RefreshTrigger {
     RefreshTrigger { schedule: Some(schedule.to_owned()), ..RefreshTrigger::default() }
 }
 
-/// A sync of the model with this index, after each success of the refresh with that name where there is one.
+/// A sync of the model with this index; after each success of the refresh `after`, if given.
 #[must_use]
 pub fn sync(model: u8, after: Option<&str>) -> ModelSyncSpec {
     let model = crate::world::cluster::model(model);

@@ -1,4 +1,4 @@
-//! What may happen next.
+//! The actions that are possible next.
 
 use std::time::Duration;
 
@@ -6,194 +6,201 @@ use tabular_operator::engine::DrainMode;
 use tabular_operator::engine::reconcile::{Call, NextEffect, Rejection, Request};
 use tabular_operator::operation::{OperationKind, Phase, ServiceErrorKind};
 
-use super::cluster::Object;
-use super::operator::Gone;
-use super::{Guise, HOLD, LEASE, Second, Sight, Standing, Task, Uninstall, Waits, Wish, Work, World};
+use super::object::Object;
+use super::operator::Existence;
+use super::{
+    Appearance, ClientRequest, LEASE_DURATION, LEASE_HOLD, Leadership, Pending, Second, Task, Uninstall, UserAction, Visibility, World,
+};
 
-/// How a step goes.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum How {
-    /// As it should.
-    Well,
-    /// It is lost on the way there.
+pub enum Fate {
+    /// It is performed, and its response arrives.
+    Done,
+    /// It is lost before it is performed.
     LostBefore,
-    /// It is done, and the answer is lost.
+    /// It is performed, and its response is lost.
     LostAfter,
-    /// Its answer is lost, and it arrives later, or never.
+    /// Its response is lost, and it is performed later, or never.
     Late,
     /// The service refuses it.
     Refused(ServiceErrorKind),
     /// The API server rejects the write.
     Rejected(Rejection),
     /// The call cannot be prepared: a Secret is missing.
-    Unprepared,
-    /// The preparation takes so many seconds.
+    NotPrepared,
+    /// The preparation takes this many seconds.
     Slow(Second),
     /// Its timeout passes first.
     TimedOut,
-    /// The response shows the operations of this operator so.
-    Shown(Guise),
+    /// The response shows the operator's own operations like this.
+    ShownAs(Appearance),
 }
 
-/// One thing that may happen. Its fields are indices, and times in seconds.
-#[allow(missing_docs)] // the names say it
+/// An action. The fields are indices, and times in seconds.
+#[allow(missing_docs)] // the names are self-explanatory
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// An operator begins a pass over a resource, on a view that is so many versions old.
-    Begin { operator: usize, resource: usize, age: usize },
-    /// A request of a reconciliation is performed.
-    Go { operator: usize, resource: usize, how: How },
-    /// Its response comes to the reconciliation.
+    /// An operator starts a reconciliation of a resource, on a view that is `age` versions old.
+    Reconcile { operator: usize, resource: usize, age: usize },
+    /// The request of a reconciliation is performed.
+    Perform { operator: usize, resource: usize, fate: Fate },
+    /// The response is delivered to the reconciliation.
     Deliver { operator: usize, resource: usize },
-    /// The driver of a reconciliation stops: a timeout, a panic, a dropped future.
+    /// The driver of a reconciliation stops: after a timeout or a panic, or because its future is dropped.
     Abandon { operator: usize, resource: usize },
-    /// A write of the status whose response was lost is performed at last.
-    Land { write: usize },
+    /// A status write without a response is performed late.
+    PerformLateWrite { write: usize },
     /// SIGKILL.
     Crash { operator: usize },
-    /// An operator is started.
+    /// An operator starts.
     Start { operator: usize },
-    /// The holder renews the Lease; the answer is lost where `heard` is false.
-    Renew { operator: usize, heard: bool },
-    /// A candidate takes the Lease.
-    Take { operator: usize },
-    /// A process whose Lease has run out ends, and comes back as a candidate.
+    /// The holder renews the Lease. The response is lost if `answered` is false.
+    Renew { operator: usize, answered: bool },
+    /// A candidate acquires the Lease.
+    AcquireLease { operator: usize },
+    /// A process whose Lease has expired exits, and restarts as a candidate.
     Exit { operator: usize },
     /// An operation ends.
-    End { op: usize, phase: Phase },
-    /// The service shows an operation at last.
-    Show { op: usize },
+    EndOperation { op: usize, phase: Phase },
+    /// The service starts to show an operation.
+    ShowOperation { op: usize },
     /// The service loses an operation.
-    Vanish { op: usize },
-    /// A submission arrives at last.
-    Arrive { post: usize },
-    /// Another client starts a refresh, which the service shows so.
-    Stranger { model: u8, work: Work, guise: Guise },
-    /// A person acts.
-    Wish { resource: usize, wish: Wish },
-    /// The namespace ends, and all that is in it.
-    EndNamespace,
-    /// The names of the model that is given by names come to stand for another one.
-    Rename,
-    /// The first resource begins to ail, or is well again.
-    Ail { ailing: bool },
-    /// The models are deleted, are hidden, or are to be seen again.
-    See { sight: Sight },
-    /// An uninstall begins: the word is said.
-    Leave { leaving: DrainMode },
-    /// It is given up, and the word is taken back.
-    Stay,
-    /// An operator hears the word, or that it was taken back.
-    Heed { operator: usize },
-    /// Nothing is under way.
-    Drained,
-    /// The finalizer is taken off, unless the resource has changed since it was listed.
-    Strip { resource: usize },
-    /// The operator is gone.
+    LoseOperation { op: usize },
+    /// A late submission arrives.
+    DeliverSubmission { submission: usize },
+    /// Another client starts a refresh.
+    OtherClient { model: u8, request: ClientRequest, appearance: Appearance },
+    /// A user acts.
+    User { resource: usize, user_action: UserAction },
+    /// The namespace is deleted, with all its resources.
+    DeleteNamespace,
+    /// The names of a model refer to another model from now on.
+    RetargetNames,
+    /// The first resource becomes impaired, or recovers.
+    Impair { impaired: bool },
+    /// The models are deleted, hidden, or visible again.
+    SetVisibility { visibility: Visibility },
+    /// An uninstall requests a drain.
+    RequestDrain { mode: DrainMode },
+    /// The drain is withdrawn.
+    WithdrawDrain,
+    /// An operator observes the drain, or its withdrawal.
+    ObserveDrain { operator: usize },
+    /// No operation is running: the drain completes.
+    CompleteDrain,
+    /// The uninstall removes the finalizer, unless the resource has changed since it was listed.
+    RemoveFinalizer { resource: usize },
+    /// The operator is removed.
     Uninstall,
-    /// It is installed again.
+    /// The operator is installed again.
     Install,
-    /// Time goes by until something is due.
+    /// Time passes until something is due.
     Tick,
-    /// Time goes by, whatever is due: the operators are late.
-    Sleep { by: Second },
+    /// Time passes although something is due: the operators are late.
+    Delay { by: Second },
     /// The wall clock of an operator steps.
-    Jump { operator: usize, by: Second },
+    StepClock { operator: usize, by: Second },
 }
 
 impl World {
-    /// Everything that may happen next.
+    /// All actions that are possible next.
     #[must_use]
     pub fn actions(&self) -> Vec<Action> {
         let mut actions = Vec::with_capacity(16);
         if let Some((operator, resource)) = self.committed() {
-            self.ways(operator, resource, &mut actions);
+            self.steps_of(operator, resource, &mut actions);
             return actions;
         }
         for operator in 0..self.operators.len() {
             self.of_operator(operator, &mut actions);
         }
         self.of_service(&mut actions);
-        if self.left.wishes > 0 {
+        if self.budget.user_actions > 0 {
             for (resource, object) in self.resources.iter().enumerate() {
-                let may = self.scenario.wishes.iter().filter(|wish| object.may(**wish));
-                actions.extend(may.map(|wish| Action::Wish { resource, wish: *wish }));
+                let may = self.scenario.user_actions.iter().filter(|user_action| object.allows(**user_action));
+                actions.extend(may.map(|user_action| Action::User { resource, user_action: *user_action }));
             }
-            if self.scenario.namespace_ends && self.resources.iter().any(|object| !object.gone && object.deleted.is_none()) {
-                actions.push(Action::EndNamespace);
+            if self.scenario.deletes_namespace && self.resources.iter().any(|object| !object.is_deleted && object.deleted.is_none()) {
+                actions.push(Action::DeleteNamespace);
             }
-            if self.scenario.renames {
-                actions.push(Action::Rename);
+            if self.scenario.retargets_names {
+                actions.push(Action::RetargetNames);
             }
         }
-        if self.left.ails > 0 && self.scenario.ail.is_some() && !self.ailing {
-            actions.push(Action::Ail { ailing: true });
+        if self.budget.impairments > 0 && self.scenario.impairment.is_some() && !self.impaired {
+            actions.push(Action::Impair { impaired: true });
         }
-        if self.left.sights > 0 {
-            let others = self.scenario.sights.iter().filter(|sight| **sight != self.service.sight);
-            actions.extend(others.map(|sight| Action::See { sight: *sight }));
+        if self.budget.visibility_changes > 0 {
+            let others = self.scenario.visibility_changes.iter().filter(|visibility| **visibility != self.service.visibility);
+            actions.extend(others.map(|visibility| Action::SetVisibility { visibility: *visibility }));
         }
         self.of_uninstall(&mut actions);
         self.of_time(&mut actions);
         actions
     }
 
-    /// The reconciliation that has just decided: what it requests before the effect is performed before anything else happens.
+    /// The reconciliation that has just decided. Its requests before the effect are performed before anything else happens.
     fn committed(&self) -> Option<(usize, usize)> {
-        let committed = |(_, mind): &(usize, &super::Mind)| mind.task.as_ref().is_some_and(|task| task.is_committed());
-        let of =
-            |(index, operator): (usize, &super::Operator)| operator.minds.iter().enumerate().find(committed).map(|(mind, _)| (index, mind));
+        let committed = |(_, state): &(usize, &super::ResourceState)| state.task.as_ref().is_some_and(|task| task.is_committed());
+        let of = |(index, operator): (usize, &super::Operator)| {
+            operator.states.iter().enumerate().find(committed).map(|(state, _)| (index, state))
+        };
         self.operators.iter().enumerate().find_map(of)
     }
 
-    /// What may become of the reconciliation in progress.
-    fn ways(&self, operator: usize, resource: usize, actions: &mut Vec<Action>) {
-        let Some(task) = &self.operators[operator].minds[resource].task else { return };
-        if self.left.abandons > 0 {
+    /// The possible steps of the reconciliation in progress.
+    fn steps_of(&self, operator: usize, resource: usize, actions: &mut Vec<Action>) {
+        let Some(task) = &self.operators[operator].states[resource].task else { return };
+        if self.budget.abandonments > 0 {
             actions.push(Action::Abandon { operator, resource });
         }
-        match &task.waits {
-            Waits::Response(_) => actions.push(Action::Deliver { operator, resource }),
-            Waits::Request(request) => {
-                actions.extend(self.fates(operator, resource, task, request).into_iter().map(|how| Action::Go { operator, resource, how }));
+        match &task.pending {
+            Pending::Response(_) => actions.push(Action::Deliver { operator, resource }),
+            Pending::Request(request) => {
+                actions.extend(self.fates(operator, resource, task, request).into_iter().map(|fate| Action::Perform {
+                    operator,
+                    resource,
+                    fate,
+                }));
             }
         }
     }
 
-    /// What may become of a request.
-    fn fates(&self, operator: usize, resource: usize, task: &Task, request: &Request<Object>) -> Vec<How> {
-        let (mut fates, calls) = (vec![How::Well], self.left.calls > 0);
-        if self.ail_of(resource).is_some() {
+    /// The possible outcomes of a request.
+    fn fates(&self, operator: usize, resource: usize, task: &Task, request: &Request<Object>) -> Vec<Fate> {
+        let (mut fates, calls) = (vec![Fate::Done], self.budget.calls > 0);
+        if self.impairment_of(resource).is_some() {
             return fates;
         }
-        let times_out = |timeout: Option<Duration>| timeout.filter(|_| calls).map(|_| How::TimedOut);
+        let times_out = |timeout: Option<Duration>| timeout.filter(|_| calls).map(|_| Fate::TimedOut);
         match request {
             Request::Prepare { timeout, .. } => {
-                fates.extend((self.left.unprepared > 0).then_some(How::Unprepared));
-                fates.extend(self.scenario.sleeps.iter().filter(|_| self.left.delays > 0).map(|by| How::Slow(*by)));
+                fates.extend((self.budget.unprepared > 0).then_some(Fate::NotPrepared));
+                fates.extend(self.scenario.delay_lengths.iter().filter(|_| self.budget.delays > 0).map(|by| Fate::Slow(*by)));
                 fates.extend(times_out(*timeout));
             }
             Request::WriteStatus { .. } if !calls || !self.leads(operator) || !self.is_current(resource, task.machine.view()) => {}
             Request::WriteStatus { .. } => {
-                fates.extend([How::LostBefore, How::LostAfter]);
-                fates.extend(self.scenario.late_writes.then_some(How::Late));
-                fates.extend(self.scenario.rejections.iter().map(|rejection| How::Rejected(*rejection)));
+                fates.extend([Fate::LostBefore, Fate::LostAfter]);
+                fates.extend(self.scenario.late_writes.then_some(Fate::Late));
+                fates.extend(self.scenario.rejections.iter().map(|rejection| Fate::Rejected(*rejection)));
             }
-            // A call, after the observation that comes immediately before it.
+            // A call, after the observation immediately before it.
             Request::Observe => {
                 let decision = task.decision();
                 if let Some(NextEffect::Call(call)) = decision.map(|decision| &decision.effect) {
-                    self.fates_of(call, &mut fates);
+                    self.fates_of_call(call, &mut fates);
                     if !matches!(call, Call::Submit(_)) {
                         fates.extend(times_out(decision.and_then(|decision| decision.deadline).map(|_| Duration::ZERO)));
                     }
                 }
             }
-            Request::Call { call, .. } => self.fates_of(call, &mut fates),
-            Request::Read { .. } | Request::ReadNamespace => fates.extend(calls.then_some(How::LostBefore)),
+            Request::Call { call, .. } => self.fates_of_call(call, &mut fates),
+            Request::Read { .. } | Request::ReadNamespace => fates.extend(calls.then_some(Fate::LostBefore)),
             Request::AddFinalizer | Request::RemoveAnnotation(_) | Request::RemoveFinalizer { .. } if calls => {
-                fates.extend([How::LostBefore, How::LostAfter]);
-                fates.extend(self.scenario.rejections.iter().map(|rejection| How::Rejected(*rejection)));
+                fates.extend([Fate::LostBefore, Fate::LostAfter]);
+                fates.extend(self.scenario.rejections.iter().map(|rejection| Fate::Rejected(*rejection)));
             }
             Request::AddFinalizer | Request::RemoveAnnotation(_) | Request::RemoveFinalizer { .. } => {}
             Request::Reserve { .. } | Request::AcquireTurn { .. } | Request::Publish { .. } | Request::Done(_) => {}
@@ -201,18 +208,18 @@ impl World {
         fates
     }
 
-    /// What may become of a call.
-    fn fates_of(&self, call: &Call, fates: &mut Vec<How>) {
-        let calls = self.left.calls > 0;
+    /// The possible outcomes of a call.
+    fn fates_of_call(&self, call: &Call, fates: &mut Vec<Fate>) {
+        let calls = self.budget.calls > 0;
         match call {
-            Call::Submit(_) if self.left.posts > 0 => fates.extend(&self.scenario.posts),
+            Call::Submit(_) if self.budget.submissions > 0 => fates.extend(&self.scenario.submission_fates),
             Call::Submit(_) => {}
-            Call::Cancel(_) if calls => fates.extend([How::LostBefore, How::LostAfter]),
+            Call::Cancel(_) if calls => fates.extend([Fate::LostBefore, Fate::LostAfter]),
             Call::Cancel(_) => {}
             Call::Poll(..) | Call::List(..) | Call::FindModel | Call::ResolveModel => {
-                fates.extend(calls.then_some(How::LostBefore));
-                if self.left.guises > 0 && matches!(call, Call::Poll(..) | Call::List(..)) {
-                    fates.extend(self.scenario.guises.iter().copied().map(How::Shown));
+                fates.extend(calls.then_some(Fate::LostBefore));
+                if self.budget.appearances > 0 && matches!(call, Call::Poll(..) | Call::List(..)) {
+                    fates.extend(self.scenario.appearances.iter().copied().map(Fate::ShownAs));
                 }
             }
         }
@@ -221,110 +228,114 @@ impl World {
     fn of_operator(&self, operator: usize, actions: &mut Vec<Action>) {
         let it = &self.operators[operator];
         if !it.up {
-            if self.uninstall != Uninstall::Gone {
+            if self.uninstall != Uninstall::Removed {
                 actions.push(Action::Start { operator });
             }
             return;
         }
-        for (resource, mind) in it.minds.iter().enumerate() {
-            if mind.task.is_some() {
-                self.ways(operator, resource, actions);
-            } else if self.leads(operator) && mind.gone != Gone::Forgotten {
-                let due = mind.is_due(self.now);
-                if due || self.left.wakes > 0 {
-                    actions.push(Action::Begin { operator, resource, age: 0 });
+        for (resource, state) in it.states.iter().enumerate() {
+            if state.task.is_some() {
+                self.steps_of(operator, resource, actions);
+            } else if self.leads(operator) && state.existence != Existence::Forgotten {
+                let due = state.is_due(self.now);
+                if due || self.budget.spurious > 0 {
+                    actions.push(Action::Reconcile { operator, resource, age: 0 });
                 }
-                if due && self.left.stale > 0 && mind.gone == Gone::No {
+                if due && self.budget.stale > 0 && state.existence == Existence::Present {
                     let of = &self.resources[resource];
-                    let shown = (1..of.versions.len()).filter(|age| of.aged(*age).version >= mind.known);
-                    actions.extend(shown.map(|age| Action::Begin { operator, resource, age }));
+                    let shown = (1..of.versions.len()).filter(|age| of.aged(*age).version >= state.known);
+                    actions.extend(shown.map(|age| Action::Reconcile { operator, resource, age }));
                 }
             }
         }
-        if self.left.crashes > 0 && it.has_memory() {
+        if self.budget.crashes > 0 && it.has_memory() {
             actions.push(Action::Crash { operator });
         }
-        match it.standing {
-            Standing::Alone => {}
-            Standing::Leads { until } => {
+        match it.leadership {
+            Leadership::NoElection => {}
+            Leadership::Leader { until } => {
                 let ours = self.lease.holder == operator && self.now < until;
                 if self.now >= until {
                     actions.push(Action::Exit { operator });
                 }
-                if ours && until < self.now + HOLD {
-                    actions.push(Action::Renew { operator, heard: true });
-                    if self.left.calls > 0 {
-                        actions.push(Action::Renew { operator, heard: false });
+                if ours && until < self.now + LEASE_HOLD {
+                    actions.push(Action::Renew { operator, answered: true });
+                    if self.budget.calls > 0 {
+                        actions.push(Action::Renew { operator, answered: false });
                     }
                 }
             }
-            Standing::StandsBy => {
-                if self.now >= self.lease.renewed + LEASE {
-                    actions.push(Action::Take { operator });
+            Leadership::Standby => {
+                if self.now >= self.lease.renewed + LEASE_DURATION {
+                    actions.push(Action::AcquireLease { operator });
                 }
             }
         }
-        if self.left.jumps > 0 {
-            actions.extend(self.scenario.jumps.iter().map(|by| Action::Jump { operator, by: *by }));
+        if self.budget.clock_steps > 0 {
+            actions.extend(self.scenario.clock_steps.iter().map(|by| Action::StepClock { operator, by: *by }));
         }
     }
 
     fn of_service(&self, actions: &mut Vec<Action>) {
         for (op, it) in self.service.ops.iter().enumerate() {
             if it.live() {
-                actions.push(Action::End { op, phase: Phase::Succeeded });
+                actions.push(Action::EndOperation { op, phase: Phase::Succeeded });
                 if it.cancelling {
-                    actions.push(Action::End { op, phase: Phase::Cancelled });
+                    actions.push(Action::EndOperation { op, phase: Phase::Cancelled });
                 }
-                let ours = it.owner != super::Owner::Stranger;
-                if self.left.failures > 0 && ours {
-                    actions.extend(self.scenario.ends.iter().map(|phase| Action::End { op, phase: *phase }));
+                let ours = it.owner != super::Owner::OtherClient;
+                if self.budget.failures > 0 && ours {
+                    actions.extend(self.scenario.outcomes.iter().map(|phase| Action::EndOperation { op, phase: *phase }));
                 }
             }
             if !it.visible {
-                actions.push(Action::Show { op });
+                actions.push(Action::ShowOperation { op });
             }
-            if self.left.vanishes > 0 && !it.vanished {
-                actions.push(Action::Vanish { op });
+            if self.budget.lost_operations > 0 && !it.vanished {
+                actions.push(Action::LoseOperation { op });
             }
         }
-        actions.extend((0..self.service.posts.len()).map(|post| Action::Arrive { post }));
-        actions.extend((0..self.late.len()).map(|write| Action::Land { write }));
-        if self.left.strangers > 0 {
+        actions.extend((0..self.service.pending_submissions.len()).map(|submission| Action::DeliverSubmission { submission }));
+        actions.extend((0..self.late.len()).map(|write| Action::PerformLateWrite { write }));
+        if self.budget.other_operations > 0 {
             let mut models: Vec<u8> = (0..self.resources.len()).map(|resource| self.model_of(resource)).collect();
             models.sort_unstable();
             models.dedup();
             models.retain(|model| *model != u8::MAX);
             for model in models.into_iter().filter(|model| self.service.running(*model, OperationKind::Refresh).is_none()) {
-                actions.extend(self.scenario.others.iter().map(|(work, guise)| Action::Stranger { model, work: *work, guise: *guise }));
+                actions.extend(self.scenario.other_requests.iter().map(|(request, appearance)| Action::OtherClient {
+                    model,
+                    request: *request,
+                    appearance: *appearance,
+                }));
             }
         }
     }
 
     fn of_time(&self, actions: &mut Vec<Action>) {
         if self.is_urgent() {
-            if self.left.delays > 0 {
-                actions.extend(self.scenario.sleeps.iter().map(|by| Action::Sleep { by: *by }));
+            if self.budget.delays > 0 {
+                actions.extend(self.scenario.delay_lengths.iter().map(|by| Action::Delay { by: *by }));
             }
         } else if self.next_moment().is_some() {
             actions.push(Action::Tick);
         }
     }
 
-    /// Whether an operator has something to do at this moment.
+    /// Whether an operator has something to do now.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
         (0..self.operators.len()).any(|index| {
             let operator = &self.operators[index];
-            let busy = |mind: &super::Mind| mind.task.is_some();
-            let due = |mind: &super::Mind| mind.is_due(self.now) && mind.gone != Gone::Forgotten;
-            (!operator.up && self.uninstall != Uninstall::Gone)
-                || operator.minds.iter().any(busy)
-                || (self.leads(index) && operator.minds.iter().any(due))
-                || match operator.standing {
-                    Standing::Alone => false,
-                    Standing::Leads { until } => self.now >= until,
-                    Standing::StandsBy => self.now >= self.lease.renewed + LEASE,
+            let busy = |state: &super::ResourceState| state.task.is_some();
+            let due = |state: &super::ResourceState| state.is_due(self.now) && state.existence != Existence::Forgotten;
+            (!operator.up && self.uninstall != Uninstall::Removed)
+                || operator.states.iter().any(busy)
+                || (self.leads(index) && operator.states.iter().any(due))
+                || match operator.leadership {
+                    Leadership::NoElection => false,
+                    Leadership::Leader { until } => self.now >= until,
+                    Leadership::Standby => self.now >= self.lease.renewed + LEASE_DURATION,
                 }
         })
     }
@@ -335,17 +346,18 @@ impl World {
         let mut moments: Vec<Second> = Vec::new();
         for (index, operator) in self.operators.iter().enumerate() {
             if self.leads(index) {
-                moments.extend(operator.minds.iter().filter(|mind| mind.gone != Gone::Forgotten).filter_map(|mind| mind.due));
+                moments
+                    .extend(operator.states.iter().filter(|state| state.existence != Existence::Forgotten).filter_map(|state| state.due));
             }
-            match operator.standing {
-                Standing::Alone => {}
-                // It is time to renew it, and it has run out.
-                Standing::Leads { until } => moments.extend([until - HOLD + LEASE / 3, until]),
-                Standing::StandsBy => moments.push(self.lease.renewed + LEASE),
+            match operator.leadership {
+                Leadership::NoElection => {}
+                // When it should be renewed, and when it has expired.
+                Leadership::Leader { until } => moments.extend([until - LEASE_HOLD + LEASE_DURATION / 3, until]),
+                Leadership::Standby => moments.push(self.lease.renewed + LEASE_DURATION),
             }
         }
-        moments.extend(self.service.ops.iter().filter(|op| !op.visible).map(|op| op.began + self.service.lag));
-        moments.extend(self.service.posts.iter().map(|post| post.by + 1));
+        moments.extend(self.service.ops.iter().filter(|op| !op.visible).map(|op| op.started_at + self.service.lag));
+        moments.extend(self.service.pending_submissions.iter().map(|submission| submission.by + 1));
         moments.into_iter().filter(|moment| *moment > self.now).min()
     }
 }

@@ -1,4 +1,4 @@
-//! The calls to the service, and what comes back.
+//! The calls to the service, and their results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tabular_operator::operation::{
     Submission,
 };
 
-use super::cluster::Object;
+use super::apply::{ids_of, index_of};
 use super::driver::whole;
+use super::object::Object;
 use super::operator::decision;
-use super::play::{ids_of, index_of};
-use super::{Broken, Guise, How, Op, Owner, Post, Sight, World};
-use crate::laws;
+use super::{Appearance, Fate, Op, Owner, PendingSubmission, Violation, Visibility, World};
+use crate::invariants;
 
-/// What a call that brought nothing is told as.
+/// The error of a call that was lost.
 const SERVICE_ERROR: ServiceErrorKind = ServiceErrorKind::Unreachable;
 
 /// An error of this kind.
@@ -33,101 +33,101 @@ impl World {
         machine: &Reconciliation<Object>,
         call: &Call,
         timeout: Option<Duration>,
-        how: How,
-    ) -> Result<Response<Object>, Broken> {
+        fate: Fate,
+    ) -> Result<Response<Object>, Violation> {
         let Some(decision) = decision(machine) else { return Ok(Response::TimedOut) };
         let (view, model) = (machine.view(), index_of(&decision.model));
-        if how == How::TimedOut {
+        if fate == Fate::TimedOut {
             return Ok(Response::TimedOut);
         }
-        let lost = how == How::LostBefore;
-        // Of a resource that is gone, what the service shows is all that is known: none of it is shown otherwise than it is.
-        let of_gone = |op: &Arc<Op>| matches!(op.owner, Owner::Run { resource: of, .. } if self.resources[of].gone);
-        let ours = if let How::Shown(guise) = how
-            && !self.service.ops.iter().any(of_gone)
+        let lost = fate == Fate::LostBefore;
+        // The operation of a deleted resource is always shown as it is, because no record describes it.
+        let of_deleted = |op: &Arc<Op>| matches!(op.owner, Owner::Run { resource: of, .. } if self.resources[of].is_deleted);
+        let ours = if let Fate::ShownAs(appearance) = fate
+            && !self.service.ops.iter().any(of_deleted)
         {
-            guise
+            appearance
         } else {
-            Guise::Plain
+            Appearance::Plain
         };
-        let seen = match call {
+        let observation = match call {
             Call::Submit(request) => {
-                let submission = self.submit((operator, resource), (view, model, request), timeout, how)?;
+                let submission = self.submit((operator, resource), (view, model, request), timeout, fate)?;
                 return Ok(
                     submission.map_or(Response::TimedOut, |submission| Response::Called(Box::new(Observation::Submission(submission))))
                 );
             }
-            Call::Poll(..) if self.service.sight != Sight::All => Observation::Polled(PollResult::NotFound),
-            Call::List(kind, _) if self.service.sight != Sight::All => Observation::Listed {
+            Call::Poll(..) if self.service.visibility != Visibility::All => Observation::Polled(PollResult::NotFound),
+            Call::List(kind, _) if self.service.visibility != Visibility::All => Observation::Listed {
                 kind: *kind,
                 result: Err(service_error(ServiceErrorKind::NotFound)),
-                claimed: self.taken((operator, resource), (*kind, &decision.model.key()), []),
+                claimed: self.claimed_by_others((operator, resource), (*kind, &decision.model.key()), []),
             },
             Call::FindModel if lost => Observation::ModelChecked(Presence::Failed(service_error(SERVICE_ERROR))),
-            Call::FindModel => Observation::ModelChecked(match self.service.sight {
-                Sight::All => Presence::Exists,
-                Sight::Deleted => Presence::Absent,
-                Sight::Hidden => Presence::Failed(service_error(ServiceErrorKind::NotFound)),
+            Call::FindModel => Observation::ModelChecked(match self.service.visibility {
+                Visibility::All => Presence::Exists,
+                Visibility::Deleted => Presence::Absent,
+                Visibility::Hidden => Presence::Failed(service_error(ServiceErrorKind::NotFound)),
             }),
             Call::Poll(..) if lost => Observation::Polled(PollResult::Failed(service_error(SERVICE_ERROR))),
-            Call::Poll(kind, operation) => Observation::Polled(self.look(&operation.id, (model, *kind), ours)),
+            Call::Poll(kind, operation) => Observation::Polled(self.poll(&operation.id, (model, *kind), ours)),
             Call::List(kind, since) => {
                 let listing = || self.service.list((model, *kind), *since, (self.now, self.operators[operator].clock), ours);
                 let mut result = if lost { Err(service_error(SERVICE_ERROR)) } else { Ok(listing()) };
                 if let Ok(listing) = &mut result
-                    && self.scenario.careless.truncation
+                    && self.scenario.weakening.truncation
                 {
                     (listing.truncated, listing.may_hide_running) = (false, false);
                 }
                 let ids = result.iter().flat_map(|listing| listing.operations.iter().map(|operation| &operation.id));
-                let taken = self.taken((operator, resource), (*kind, &decision.model.key()), ids);
-                Observation::Listed { kind: *kind, result, claimed: taken }
+                let claimed = self.claimed_by_others((operator, resource), (*kind, &decision.model.key()), ids);
+                Observation::Listed { kind: *kind, result, claimed }
             }
-            Call::Cancel(id) => self.cancel(resource, (view, model), id, how)?,
+            Call::Cancel(id) => self.cancel(resource, (view, model), id, fate)?,
             Call::ResolveModel if lost => Observation::ModelResolved(ModelLookup::Failed(service_error(SERVICE_ERROR))),
             Call::ResolveModel => {
-                let (group_id, dataset_id) = ids_of(self.service.named);
+                let (group_id, dataset_id) = ids_of(self.service.named_model);
                 Observation::ModelResolved(ModelLookup::Found(ModelIds { group_id, dataset_id }))
             }
         };
-        Ok(Response::Called(Box::new(seen)))
+        Ok(Response::Called(Box::new(observation)))
     }
 
-    /// Submits; `None` where the timeout of the call passes first.
+    /// Submits; `None` if the timeout of the call passes first.
     fn submit(
         &mut self,
         (operator, resource): (usize, usize),
         (view, model, request): (&Object, u8, &Arc<Request>),
         timeout: Option<Duration>,
-        how: How,
-    ) -> Result<Option<Submission>, Broken> {
+        fate: Fate,
+    ) -> Result<Option<Submission>, Violation> {
         let unanswered = || Some(Submission::Unknown { message: "no answer".to_owned() });
         let Some(run) = view.status.run.as_ref() else { return Ok(unanswered()) };
-        laws::submission(self, operator, resource, (view, model))?;
+        invariants::submission(self, operator, resource, (view, model))?;
         let owner = Owner::Run { resource, number: run.number, attempt: run.attempt };
-        Ok(match how {
-            How::Well | How::Unprepared | How::Shown(_) | How::Slow(_) | How::Rejected(_) => {
-                Some(match self.service.take(model, owner, request, self.now) {
+        Ok(match fate {
+            Fate::Done | Fate::NotPrepared | Fate::ShownAs(_) | Fate::Slow(_) | Fate::Rejected(_) => {
+                Some(match self.service.accept(model, owner, request, self.now) {
                     Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
-                    None if self.service.sight != Sight::All => Submission::NotStarted(service_error(ServiceErrorKind::NotFound)),
+                    None if self.service.visibility != Visibility::All => Submission::NotStarted(service_error(ServiceErrorKind::NotFound)),
                     None => Submission::Busy { message: "another refresh is running".to_owned() },
                 })
             }
-            How::LostBefore => unanswered(),
-            How::LostAfter => {
-                let _ = self.service.take(model, owner, request, self.now);
+            Fate::LostBefore => unanswered(),
+            Fate::LostAfter => {
+                let _ = self.service.accept(model, owner, request, self.now);
                 unanswered()
             }
-            How::Late | How::TimedOut => {
+            Fate::Late | Fate::TimedOut => {
                 let by = self.now + timeout.map_or(self.scenario.call_timeout, whole);
-                self.service.posts.push(Post { model, owner, request: Arc::clone(request), by });
+                self.service.pending_submissions.push(PendingSubmission { model, owner, request: Arc::clone(request), by });
                 None
             }
-            How::Refused(kind) => Some(Submission::NotStarted(service_error(kind))),
+            Fate::Refused(kind) => Some(Submission::NotStarted(service_error(kind))),
         })
     }
 
-    fn look(&self, id: &OperationId, (model, kind): (u8, OperationKind), ours: Guise) -> PollResult {
+    fn poll(&self, id: &OperationId, (model, kind): (u8, OperationKind), ours: Appearance) -> PollResult {
         self.service.shown(id, kind, model).map_or(PollResult::NotFound, |op| PollResult::Found {
             operation: Box::new(self.service.describe(&self.service.ops[op], ours)),
             retry_after: None,
@@ -135,17 +135,17 @@ impl World {
         })
     }
 
-    fn cancel(&mut self, resource: usize, (view, model): (&Object, u8), id: &OperationId, how: How) -> Result<Observation, Broken> {
-        laws::cancellation(self, resource, view, id)?;
+    fn cancel(&mut self, resource: usize, (view, model): (&Object, u8), id: &OperationId, fate: Fate) -> Result<Observation, Violation> {
+        invariants::cancellation(self, resource, view, id)?;
         let lost = || CancelResult::Failed(service_error(SERVICE_ERROR));
-        let shown = self.service.shown(id, OperationKind::Refresh, model).filter(|_| self.service.sight == Sight::All);
+        let shown = self.service.shown(id, OperationKind::Refresh, model).filter(|_| self.service.visibility == Visibility::All);
         let op = shown.filter(|op| self.service.ops[*op].live());
-        Ok(Observation::CancelRequested(match (how, op) {
-            (How::LostBefore, _) => lost(),
+        Ok(Observation::CancelRequested(match (fate, op) {
+            (Fate::LostBefore, _) => lost(),
             (_, None) => CancelResult::NotRunning,
             (_, Some(op)) => {
                 self.service.change(op, |op| op.cancelling = true);
-                if how == How::Well { CancelResult::Accepted } else { lost() }
+                if fate == Fate::Done { CancelResult::Accepted } else { lost() }
             }
         }))
     }

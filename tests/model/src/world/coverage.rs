@@ -1,17 +1,17 @@
-//! Which responses the machine received at which stage, in all worlds of this process: what the model check has seen of it.
+//! The coverage: which responses the machine received at which stage, in all worlds of this process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tabular_operator::engine::reconcile::{Purpose, Reconciliation, Rejection, Response, Stage};
 
 use super::World;
-use super::cluster::Object;
+use super::object::Object;
 
-/// The responses to a request, by their names.
+/// The names of the responses to a request.
 const READ: [&str; 3] = ["a version", "gone", "unavailable"];
 const WRITE: [&str; 7] = ["written", "conflict", "not found", "not leader", "denied", "refused", "unanswered"];
 
-/// Each stage with the responses that it may receive.
+/// Each stage, with the responses that are possible there.
 const PAIRS: [(&str, &[&str]); 20] = [
     ("initial", &["start"]),
     ("reading: reread", &READ),
@@ -23,7 +23,7 @@ const PAIRS: [(&str, &[&str]); 20] = [
     ("reading the namespace", &["namespace"]),
     ("observing", &["observed"]),
     ("preparing", &["prepared", "not prepared", "timed out"]),
-    ("reserving", &["free", "taken"]),
+    ("reserving", &["free", "claimed"]),
     ("writing", &WRITE),
     ("publishing", &["published"]),
     ("checking", &["observed"]),
@@ -35,22 +35,22 @@ const PAIRS: [(&str, &[&str]); 20] = [
     ("abandoned", &["abandoned"]),
 ];
 
-/// Pairs that no world here can show, and why not. Unit tests of the machine show them.
+/// The pairs that this world cannot show, with the reason. Unit tests of the machine cover them.
 const IMPOSSIBLE: [(&str, &str); 6] = [
-    ("reading: reread: gone", "the watch shows at once that a resource is gone"),
+    ("reading: reread: gone", "the watch shows immediately that a resource was deleted"),
     ("reading: give up: gone", "as above"),
-    ("reserving: taken", "no other resource acts between a decision and the reservation"),
+    ("reserving: claimed", "no other resource acts between a decision and the reservation"),
     ("reading: stale: a version", "as above"),
     ("reading: stale: gone", "as above"),
     ("reading: stale: unavailable", "as above"),
 ];
 
-const MOST: usize = 8;
-static COVERED: [AtomicBool; PAIRS.len() * MOST] = [const { AtomicBool::new(false) }; PAIRS.len() * MOST];
+const MAX_RESPONSES: usize = 8;
+static COVERED: [AtomicBool; PAIRS.len() * MAX_RESPONSES] = [const { AtomicBool::new(false) }; PAIRS.len() * MAX_RESPONSES];
 
 fn cover(stage: &str, response: &str) {
     let at = PAIRS.iter().position(|(name, _)| *name == stage);
-    let of = at.and_then(|at| Some(at * MOST + PAIRS[at].1.iter().position(|name| *name == response)?));
+    let of = at.and_then(|at| Some(at * MAX_RESPONSES + PAIRS[at].1.iter().position(|name| *name == response)?));
     if let Some(covered) = of.map(|of| &COVERED[of])
         && !covered.load(Ordering::Relaxed)
     {
@@ -58,11 +58,11 @@ fn cover(stage: &str, response: &str) {
     }
 }
 
-/// How many pairs there are, and the names of those that were not covered though they can be.
+/// The number of pairs, and the names of those that were not covered.
 #[must_use]
 pub fn missing() -> (usize, Vec<String>) {
     let all = PAIRS.iter().enumerate().flat_map(|(at, (stage, responses))| {
-        responses.iter().enumerate().map(move |(of, response)| (at * MOST + of, format!("{stage}: {response}")))
+        responses.iter().enumerate().map(move |(of, response)| (at * MAX_RESPONSES + of, format!("{stage}: {response}")))
     });
     let all: Vec<_> = all.filter(|(_, pair)| !IMPOSSIBLE.iter().any(|(impossible, _)| impossible == pair)).collect();
     let missing = all.iter().filter(|(at, _)| !COVERED[*at].load(Ordering::Relaxed)).map(|(_, pair)| pair.clone());
@@ -70,13 +70,13 @@ pub fn missing() -> (usize, Vec<String>) {
 }
 
 impl World {
-    /// Notes that the machine is about to receive a response.
-    pub(super) fn covers(machine: &Reconciliation<Object>, response: &Response<Object>) {
+    /// Records that the machine is about to receive a response.
+    pub(super) fn cover_response(machine: &Reconciliation<Object>, response: &Response<Object>) {
         cover(stage(machine), name(response));
     }
 
-    /// Notes that a reconciliation is abandoned.
-    pub(super) fn covers_abandonment() {
+    /// Records that a reconciliation is abandoned.
+    pub(super) fn cover_abandonment() {
         cover("abandoned", "abandoned");
     }
 }
@@ -118,7 +118,7 @@ fn name(response: &Response<Object>) -> &'static str {
         Response::NotPrepared(_) => "not prepared",
         Response::TimedOut => "timed out",
         Response::Reserved { claimed: false } => "free",
-        Response::Reserved { claimed: true } => "taken",
+        Response::Reserved { claimed: true } => "claimed",
         Response::Written(_) => "written",
         Response::Removed => "removed",
         Response::Rejected(Rejection::Conflict) => "conflict",

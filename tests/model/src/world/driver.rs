@@ -1,5 +1,5 @@
-//! A driver of the real machine, `tabular_operator::engine::reconcile::Reconciliation`: it performs the requests one by one, and decides
-//! nothing. Local requests are answered at once; the others wait for what becomes of them ([`How`]).
+//! A driver of the real machine, `tabular_operator::engine::reconcile::Reconciliation`. It performs the requests one by one and decides
+//! nothing. It responds to local requests immediately; the others have an outcome ([`Fate`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,66 +11,66 @@ use tabular_operator::engine::reconcile::{
 use tabular_operator::engine::{Blocker, Decision, DecisionInput, External, Observation, Remedy, Upstream, decide};
 use tabular_operator::operation::{ServiceError, ServiceErrorKind};
 
-use super::cluster::Object;
-use super::operator::{Gone, decision};
-use super::{Broken, How, MARGIN, Second, Task, Waits, World};
-use crate::laws;
-use crate::scenario::Ail;
+use super::object::Object;
+use super::operator::{Existence, decision};
+use super::{Fate, Pending, SUBMIT_MARGIN, Second, Task, Violation, World};
+use crate::invariants;
+use crate::scenario::Impairment;
 
 impl World {
-    /// A reconciliation begins, on a view that is so many versions old.
-    pub(super) fn begins(&mut self, operator: usize, resource: usize, age: usize) -> Result<(), Broken> {
+    /// Starts a reconciliation on a view that is `age` versions old.
+    pub(super) fn start_reconciliation(&mut self, operator: usize, resource: usize, age: usize) -> Result<(), Violation> {
         let (wall, settings) = (self.wall(operator), Arc::clone(&self.settings));
         let view = self.resources[resource].aged(age).clone();
-        let mind = &mut self.operators[operator].minds[resource];
-        // What is older than the newest is shown again by the watch as soon as it has caught up.
-        (mind.dirty, mind.due) = (age > 0, None);
-        let transient = std::mem::take(&mut mind.transient);
-        let machine = match mind.tracked.clone().filter(|_| mind.gone == Gone::Detached) {
+        let state = &mut self.operators[operator].states[resource];
+        // After a stale view, the watch shows the newest version soon.
+        (state.dirty, state.due) = (age > 0, None);
+        let transient = std::mem::take(&mut state.transient);
+        let machine = match state.tracked.clone().filter(|_| state.existence == Existence::Detached) {
             Some(tracked) => Reconciliation::detached(tracked, transient, settings),
             None => Reconciliation::new(view, transient, settings),
         };
-        self.drives(operator, resource, machine, Response::Start(wall))
+        self.drive(operator, resource, machine, Response::Start(wall))
     }
 
-    /// The response to the last request has come.
-    pub(super) fn delivers(&mut self, operator: usize, resource: usize) -> Result<(), Broken> {
-        let Some(task) = self.operators[operator].minds[resource].task.take() else { return Ok(()) };
+    /// Delivers the response to the last request.
+    pub(super) fn deliver(&mut self, operator: usize, resource: usize) -> Result<(), Violation> {
+        let Some(task) = self.operators[operator].states[resource].task.take() else { return Ok(()) };
         match Arc::unwrap_or_clone(task) {
-            Task { machine, waits: Waits::Response(response) } => self.drives(operator, resource, machine, response),
-            Task { waits: Waits::Request(_), .. } => Ok(()),
+            Task { machine, pending: Pending::Response(response) } => self.drive(operator, resource, machine, response),
+            Task { pending: Pending::Request(_), .. } => Ok(()),
         }
     }
 
-    /// The driver stops: its timeout has passed, it panics, or its future is dropped.
-    pub(super) fn abandons(&mut self, operator: usize, resource: usize) -> Result<(), Broken> {
-        let Some(task) = self.operators[operator].minds[resource].task.take() else { return Ok(()) };
-        Self::covers_abandonment();
+    /// Stops the driver: after a timeout or a panic, or because its future is dropped.
+    pub(super) fn abandon(&mut self, operator: usize, resource: usize) -> Result<(), Violation> {
+        let Some(task) = self.operators[operator].states[resource].task.take() else { return Ok(()) };
+        Self::cover_abandonment();
         let outcome = Arc::unwrap_or_clone(task).machine.abandon();
-        self.applies(operator, resource, outcome)
+        self.apply_outcome(operator, resource, outcome)
     }
 
-    /// Hands a response to the machine.
-    fn drives(
+    /// Passes a response to the machine.
+    fn drive(
         &mut self,
         operator: usize,
         resource: usize,
         mut machine: Reconciliation<Object>,
         response: Response<Object>,
-    ) -> Result<(), Broken> {
-        Self::covers(&machine, &response);
+    ) -> Result<(), Violation> {
+        Self::cover_response(&machine, &response);
         let request = machine.handle(response);
-        self.continues(operator, resource, machine, request)
+        self.run_machine(operator, resource, machine, request)
     }
 
-    /// Answers what is local, until something is to be performed. The observation immediately before a call belongs to the call.
-    fn continues(
+    /// Responds to local requests until another one must be performed. The observation immediately before a call belongs to the call.
+    fn run_machine(
         &mut self,
         operator: usize,
         resource: usize,
         mut machine: Reconciliation<Object>,
         mut request: Request<Object>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         loop {
             let response = match request {
                 Request::Observe if !matches!(machine.state().stage, Stage::Checking(_)) => {
@@ -79,7 +79,7 @@ impl World {
                 Request::AcquireTurn { model, since } => Response::Turn(self.acquire_turn(operator, resource, &model, since)),
                 Request::Reserve { model, id } => Response::Reserved { claimed: self.reserve(operator, resource, Some((&model, &id))) },
                 Request::Publish { .. } => Response::Published,
-                Request::Done(outcome) => return self.applies(operator, resource, *outcome),
+                Request::Done(outcome) => return self.apply_outcome(operator, resource, *outcome),
                 request @ (Request::Observe
                 | Request::Read { .. }
                 | Request::ReadNamespace
@@ -90,166 +90,166 @@ impl World {
                 | Request::RemoveFinalizer { .. }
                 | Request::Call { .. }) => {
                     if let Some(decision) = decision(&machine) {
-                        laws::decision(self, resource, machine.view(), decision)?;
+                        invariants::decision(self, resource, machine.view(), decision)?;
                     }
-                    let task = Task { machine, waits: Waits::Request(request) };
-                    self.operators[operator].minds[resource].task = Some(Arc::new(task));
+                    let task = Task { machine, pending: Pending::Request(request) };
+                    self.operators[operator].states[resource].task = Some(Arc::new(task));
                     return Ok(());
                 }
             };
-            Self::covers(&machine, &response);
+            Self::cover_response(&machine, &response);
             request = machine.handle(response);
         }
     }
 
-    /// What surrounds a resource.
+    /// The facts outside a resource.
     fn observed(&mut self, operator: usize, resource: usize, machine: &Reconciliation<Object>) -> Observed {
         let view = machine.view();
         let adopt_claimed = self.adopt_claimed(operator, resource, view);
         let intent = view.status.run.as_ref().and_then(|run| run.submitted_time).map(Time::timestamp);
-        let is_careless = self.scenario.careless.deadline && matches!(machine.state().stage, Stage::Checking(_));
+        let is_weakened = self.scenario.weakening.deadline && matches!(machine.state().stage, Stage::Checking(_));
         Observed {
-            now: intent.filter(|_| is_careless).unwrap_or_else(|| self.wall(operator)),
+            now: intent.filter(|_| is_weakened).unwrap_or_else(|| self.wall(operator)),
             leads: self.leads(operator),
-            may_submit: self.leads_for(operator, MARGIN),
+            may_submit: self.leads_for(operator, SUBMIT_MARGIN),
             blocker: None,
             upstream: self.followed_by(view),
-            drain: self.operators[operator].heard.filter(|_| !self.scenario.careless.drain),
+            drain: self.operators[operator].observed_drain.filter(|_| !self.scenario.weakening.drain),
             adopt_claimed,
         }
     }
 
-    /// The refresh that a resource follows.
+    /// The upstream refresh of a resource.
     fn followed_by(&self, view: &Object) -> Option<Upstream> {
-        let index: usize = view.edition.manifest.upstream_name()?.strip_prefix("resource-")?.parse().ok()?;
+        let index: usize = view.revision.manifest.upstream_name()?.strip_prefix("resource-")?.parse().ok()?;
         self.resources.get(index)?.followed()
     }
 
-    /// Asks the real decision, beside any reconciliation.
-    pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, seen: Observation) -> Decision {
-        let mind = &self.operators[operator].minds[resource];
-        let external = External { upstream: self.followed_by(view), drain: self.operators[operator].heard, ..External::default() };
+    /// Makes a decision, outside of any reconciliation.
+    pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, observation: Observation) -> Decision {
+        let state = &self.operators[operator].states[resource];
+        let external = External { upstream: self.followed_by(view), drain: self.operators[operator].observed_drain, ..External::default() };
         decide(&DecisionInput {
             desired: &view.desired(external),
             status: &view.status,
-            memory: &mind.transient().memory,
-            observation: seen,
+            memory: &state.transient().memory,
+            observation,
             now: self.wall(operator),
             settings: &self.settings,
         })
     }
 
-    /// Performs the request that a reconciliation waits for.
-    pub(super) fn go(&mut self, operator: usize, resource: usize, how: How) -> Result<(), Broken> {
-        let Some(task) = self.operators[operator].minds[resource].task.take() else { return Ok(()) };
+    /// Performs the request of a reconciliation.
+    pub(super) fn perform(&mut self, operator: usize, resource: usize, fate: Fate) -> Result<(), Violation> {
+        let Some(task) = self.operators[operator].states[resource].task.take() else { return Ok(()) };
         let is_committed = task.is_committed();
-        let Task { mut machine, waits } = Arc::unwrap_or_clone(task);
-        let Waits::Request(mut request) = waits else { return Ok(()) };
-        self.spends(&machine, &request, how);
+        let Task { mut machine, pending } = Arc::unwrap_or_clone(task);
+        let Pending::Request(mut request) = pending else { return Ok(()) };
+        self.spend(&machine, &request, fate);
         if matches!(request, Request::Observe) {
             let observed = Response::Observed(Box::new(self.observed(operator, resource, &machine)));
-            Self::covers(&machine, &observed);
+            Self::cover_response(&machine, &observed);
             request = machine.handle(observed);
             if !matches!(request, Request::Call { .. }) {
-                return self.continues(operator, resource, machine, request);
+                return self.run_machine(operator, resource, machine, request);
             }
         }
         let response = match &request {
-            Request::Read { .. } if how == How::LostBefore => Response::Read(Err(Unavailable)),
+            Request::Read { .. } if fate == Fate::LostBefore => Response::Read(Err(Unavailable)),
             Request::Read { .. } => {
                 let it = &self.resources[resource];
-                Response::Read(Ok((!it.gone).then(|| it.now().clone())))
+                Response::Read(Ok((!it.is_deleted).then(|| it.now().clone())))
             }
             Request::ReadNamespace => {
-                Response::Namespace { terminating: how != How::LostBefore && self.resources[resource].namespace_terminating }
+                Response::Namespace { terminating: fate != Fate::LostBefore && self.resources[resource].namespace_terminating }
             }
-            Request::Prepare { .. } => self.prepares(resource, how),
-            Request::WriteStatus { status, .. } => self.writes_status(operator, resource, &machine, status, how)?,
-            Request::AddFinalizer | Request::RemoveAnnotation(_) => self.writes_metadata(operator, resource, &machine, &request, how),
-            Request::RemoveFinalizer { events } => self.removes_finalizer(operator, resource, &machine, events, how)?,
-            Request::Call { call, timeout } => self.call((operator, resource), &machine, call, *timeout, how)?,
+            Request::Prepare { .. } => self.prepare(resource, fate),
+            Request::WriteStatus { status, .. } => self.write_status_of(operator, resource, &machine, status, fate)?,
+            Request::AddFinalizer | Request::RemoveAnnotation(_) => self.write_metadata(operator, resource, &machine, &request, fate),
+            Request::RemoveFinalizer { events } => self.remove_finalizer(operator, resource, &machine, events, fate)?,
+            Request::Call { call, timeout } => self.call((operator, resource), &machine, call, *timeout, fate)?,
             Request::Observe | Request::Reserve { .. } | Request::AcquireTurn { .. } | Request::Publish { .. } | Request::Done(_) => {
                 return Ok(());
             }
         };
-        if is_committed && self.left.abandons == 0 {
-            return self.drives(operator, resource, machine, response);
+        if is_committed && self.budget.abandonments == 0 {
+            return self.drive(operator, resource, machine, response);
         }
-        self.operators[operator].minds[resource].task = Some(Arc::new(Task { machine, waits: Waits::Response(response) }));
+        self.operators[operator].states[resource].task = Some(Arc::new(Task { machine, pending: Pending::Response(response) }));
         Ok(())
     }
 
-    fn spends(&mut self, machine: &Reconciliation<Object>, request: &Request<Object>, how: How) {
-        let left = match how {
-            How::Well => return,
-            How::Shown(_) => &mut self.left.guises,
-            How::Unprepared => &mut self.left.unprepared,
-            How::Slow(_) => &mut self.left.delays,
-            _ if matches!(request, Request::Observe) && decision(machine).is_some_and(laws::submits) => &mut self.left.posts,
-            _ => &mut self.left.calls,
+    fn spend(&mut self, machine: &Reconciliation<Object>, request: &Request<Object>, fate: Fate) {
+        let budget = match fate {
+            Fate::Done => return,
+            Fate::ShownAs(_) => &mut self.budget.appearances,
+            Fate::NotPrepared => &mut self.budget.unprepared,
+            Fate::Slow(_) => &mut self.budget.delays,
+            _ if matches!(request, Request::Observe) && decision(machine).is_some_and(invariants::submits) => &mut self.budget.submissions,
+            _ => &mut self.budget.calls,
         };
-        *left -= 1;
+        *budget -= 1;
     }
 
-    fn prepares(&mut self, resource: usize, how: How) -> Response<Object> {
+    fn prepare(&mut self, resource: usize, fate: Fate) -> Response<Object> {
         let secret = || {
             let message = "Secret aas-sp is not in this namespace".to_owned();
             Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
         };
         let service_error = |kind| Observation::CallFailed(ServiceError::new(kind, format!("{kind:?}")));
-        let seen = match (self.ail_of(resource), how) {
-            (Some(Ail::Throttled), _) => service_error(ServiceErrorKind::Throttled),
-            (Some(Ail::Refused), _) => service_error(ServiceErrorKind::CredentialsRefused),
-            (Some(Ail::SecretGone), _) | (_, How::Unprepared) => secret(),
-            (_, How::TimedOut) => return Response::TimedOut,
-            (_, How::Slow(by)) => {
+        let observation = match (self.impairment_of(resource), fate) {
+            (Some(Impairment::Throttled), _) => service_error(ServiceErrorKind::Throttled),
+            (Some(Impairment::Refused), _) => service_error(ServiceErrorKind::CredentialsRefused),
+            (Some(Impairment::SecretDeleted), _) | (_, Fate::NotPrepared) => secret(),
+            (_, Fate::TimedOut) => return Response::TimedOut,
+            (_, Fate::Slow(by)) => {
                 self.advance(self.now + by);
                 return Response::Prepared;
             }
-            (Some(Ail::Writes | Ail::WritesDenied | Ail::WritesRefused) | None, _) => return Response::Prepared,
+            (Some(Impairment::Writes | Impairment::WritesDenied | Impairment::WritesRefused) | None, _) => return Response::Prepared,
         };
-        Response::NotPrepared(Box::new(seen))
+        Response::NotPrepared(Box::new(observation))
     }
 
-    /// A reconciliation has ended.
-    fn applies(&mut self, operator: usize, resource: usize, outcome: Outcome<Object>) -> Result<(), Broken> {
+    /// Applies the outcome of a reconciliation.
+    fn apply_outcome(&mut self, operator: usize, resource: usize, outcome: Outcome<Object>) -> Result<(), Violation> {
         let Outcome { finish, view, transient, queue, tracking } = outcome;
         let now = self.now;
-        let mind = &mut self.operators[operator].minds[resource];
-        mind.known = view.version.max(mind.known);
-        mind.transient = transient;
-        let is_detached = mind.gone == Gone::Detached;
+        let state = &mut self.operators[operator].states[resource];
+        state.known = view.version.max(state.known);
+        state.transient = transient;
+        let is_detached = state.existence == Existence::Detached;
         match tracking {
-            _ if is_detached => mind.tracked = Some(view),
-            Tracking::Track => mind.tracked = Some(view),
-            Tracking::Untrack => mind.tracked = None,
+            _ if is_detached => state.tracked = Some(view),
+            Tracking::Track => state.tracked = Some(view),
+            Tracking::Untrack => state.tracked = None,
             Tracking::Keep => {}
         }
         match finish {
-            Finish::Settled { requeue } if is_detached => mind.due = Some(now + requeue.map_or(PAUSE, whole).max(1)),
-            Finish::Settled { requeue } => mind.due = requeue.map(|pause| now + whole(pause)),
-            // A fresh look follows at once, and after a failure soon.
-            Finish::Conflict => mind.dirty = true,
-            Finish::Failed => mind.due = Some(now + whole(mind.transient.after_failure())),
-            Finish::Released | Finish::Gone | Finish::Unresolvable => mind.transient = Transient::default(),
+            Finish::Settled { requeue } if is_detached => state.due = Some(now + requeue.map_or(PAUSE, whole).max(1)),
+            Finish::Settled { requeue } => state.due = requeue.map(|delay| now + whole(delay)),
+            // After a conflict it is reconciled immediately, and after a failure soon.
+            Finish::Conflict => state.dirty = true,
+            Finish::Failed => state.due = Some(now + whole(state.transient.after_failure())),
+            Finish::Released | Finish::Gone | Finish::Unresolvable => state.transient = Transient::default(),
         }
         if is_detached {
             if matches!(finish, Finish::Released | Finish::Unresolvable) {
-                (mind.gone, mind.tracked, mind.due) = (Gone::Forgotten, None, None);
-                self.resource(resource).said |= finish == Finish::Unresolvable;
+                (state.existence, state.tracked, state.due) = (Existence::Forgotten, None, None);
+                self.resource(resource).reported |= finish == Finish::Unresolvable;
             }
             return Ok(());
         }
         self.update_queue(operator, resource, &queue);
-        laws::turn(self, operator, resource)
+        invariants::turn(self, operator, resource)
     }
 }
 
-/// The delay of a detached reconciliation that has none of its own.
+/// The delay of a detached reconciliation that requests none.
 const PAUSE: Second = 5;
 
 /// Whole seconds, rounded up.
-pub(super) fn whole(pause: Duration) -> Second {
-    // From nanoseconds: a pause of less than a millisecond is a pause.
-    Second::try_from(pause.as_nanos().div_ceil(1_000_000_000)).unwrap_or(Second::MAX)
+pub(super) fn whole(delay: Duration) -> Second {
+    // From nanoseconds, because a delay of less than a millisecond is still a delay.
+    Second::try_from(delay.as_nanos().div_ceil(1_000_000_000)).unwrap_or(Second::MAX)
 }

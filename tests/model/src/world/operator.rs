@@ -7,7 +7,7 @@ use tabular_operator::engine::reconcile::{PendingDecision, Reconciliation, Reque
 use tabular_operator::engine::{DrainMode, TurnQueue};
 
 use super::Second;
-use super::cluster::Object;
+use super::object::Object;
 
 /// A reconciliation in progress.
 #[derive(Clone, Debug)]
@@ -15,21 +15,21 @@ pub struct Task {
     /// The real machine.
     pub machine: Reconciliation<Object>,
     /// What it waits for.
-    pub waits: Waits,
+    pub pending: Pending,
 }
 
 /// What a reconciliation waits for.
 #[derive(Clone, Debug)]
-pub enum Waits {
-    /// Its request is about to be performed.
+pub enum Pending {
+    /// Its request will be performed.
     Request(Request<Object>),
-    /// Its request was performed, and the response is on the way.
+    /// Its request was performed, and the response will be delivered.
     Response(Response<Object>),
 }
 
 impl Task {
-    /// Whether it waits between a decision and its effect. Nothing else happens there: what comes before the effect changes nothing but
-    /// the operator and the resource.
+    /// Whether it is between a decision and its effect. Nothing else happens there, because its requests before the effect change only the
+    /// operator and the resource.
     #[must_use]
     pub fn is_committed(&self) -> bool {
         matches!(
@@ -38,14 +38,14 @@ impl Task {
         )
     }
 
-    /// The decision that it carries out.
+    /// The decision that it executes.
     #[must_use]
     pub fn decision(&self) -> Option<&PendingDecision> {
         decision(&self.machine)
     }
 }
 
-/// The decision that a machine carries out.
+/// The decision that a machine executes.
 #[must_use]
 pub fn decision(machine: &Reconciliation<Object>) -> Option<&PendingDecision> {
     match machine.state().stage {
@@ -67,10 +67,10 @@ pub fn decision(machine: &Reconciliation<Object>) -> Option<&PendingDecision> {
     }
 }
 
-/// What an operator has in mind of one resource.
+/// The state of one resource in the memory of an operator.
 #[derive(Clone, Debug, Default)]
-pub struct Mind {
-    /// What is kept in memory between two reconciliations.
+pub struct ResourceState {
+    /// The state that is kept between two reconciliations.
     pub transient: Transient,
     /// The reconciliation in progress.
     pub task: Option<Arc<Task>>,
@@ -78,32 +78,32 @@ pub struct Mind {
     pub due: Option<Second>,
     /// Whether the resource has changed since, or was triggered.
     pub dirty: bool,
-    /// The newest version that it has had in hand: what the watch shows, and what is remembered of its own writes, never goes back.
+    /// The newest version that it knows. The cache and the remembered writes never go back.
     pub known: u32,
-    /// The resource with its operation that may be running.
+    /// The resource, if its operation may be running.
     pub tracked: Option<Object>,
-    /// What has become of the resource, as far as the operator has seen.
-    pub gone: Gone,
+    /// Whether the resource exists, as far as the operator has observed.
+    pub existence: Existence,
 }
 
-/// What an operator makes of a resource that is gone.
+/// How an operator handles a resource, by whether it exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Gone {
-    /// It exists, or the operator has not seen yet that it does not.
+pub enum Existence {
+    /// It exists, or the operator has not observed its deletion yet.
     #[default]
-    No,
-    /// Its operation is followed to the end.
+    Present,
+    /// It was deleted, and its operation is tracked to the end.
     Detached,
-    /// It is forgotten.
+    /// It was deleted, and the operator keeps nothing of it.
     Forgotten,
 }
 
-impl Mind {
+impl ResourceState {
     fn new() -> Self {
         Self { dirty: true, ..Self::default() }
     }
 
-    /// What is kept in memory, as it is now.
+    /// The current state in memory.
     #[must_use]
     pub fn transient(&self) -> &Transient {
         self.task.as_ref().map_or(&self.transient, |task| task.machine.transient())
@@ -118,31 +118,31 @@ impl Mind {
 
 /// Whether an operator may act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// There is no other: leader election is off.
-    Alone,
-    /// It holds the Lease, and acts by it until then.
-    Leads {
+pub enum Leadership {
+    /// Leader election is disabled.
+    NoElection,
+    /// It holds the Lease, and acts on it until then.
+    Leader {
         /// By its monotonic clock.
         until: Second,
     },
-    /// Another holds the Lease.
-    StandsBy,
+    /// It is a candidate: another operator holds the Lease.
+    Standby,
 }
 
 /// A process of the operator.
 #[derive(Clone, Debug)]
 pub struct Operator {
-    /// Whether it runs.
+    /// Whether it is running.
     pub up: bool,
-    /// How far its wall clock is ahead of the true time.
+    /// How far its wall clock is ahead of the true time, in seconds.
     pub clock: Second,
     /// Whether it may act.
-    pub standing: Standing,
-    /// What it has heard of an uninstall.
-    pub heard: Option<DrainMode>,
-    /// What it has in mind, by resource.
-    pub minds: Vec<Mind>,
+    pub leadership: Leadership,
+    /// The drain that it has observed.
+    pub observed_drain: Option<DrainMode>,
+    /// Its state of each resource.
+    pub states: Vec<ResourceState>,
     /// The real queue of each model.
     pub queue: Arc<TurnQueue>,
     /// The real index of the operations that resources claim.
@@ -150,37 +150,37 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub(super) fn new(resources: usize, standing: Standing) -> Self {
+    pub(super) fn new(resources: usize, leadership: Leadership) -> Self {
         Self {
             up: true,
             clock: 0,
-            standing,
-            heard: None,
-            minds: vec![Mind::new(); resources],
+            leadership,
+            observed_drain: None,
+            states: vec![ResourceState::new(); resources],
             queue: Arc::default(),
             claims: Arc::default(),
         }
     }
 
-    /// Started anew: it remembers nothing.
+    /// Restarts it: its memory is lost.
     pub(super) fn restart(&mut self, up: bool) {
         self.up = up;
-        let standing = if self.standing == Standing::Alone { Standing::Alone } else { Standing::StandsBy };
-        *self = Self { up, clock: self.clock, ..Self::new(self.minds.len(), standing) };
+        let leadership = if self.leadership == Leadership::NoElection { Leadership::NoElection } else { Leadership::Standby };
+        *self = Self { up, clock: self.clock, ..Self::new(self.states.len(), leadership) };
     }
 
-    /// Whether there is anything that a SIGKILL would take from it.
+    /// Whether a SIGKILL would lose anything.
     #[must_use]
     pub fn has_memory(&self) -> bool {
-        self.minds
+        self.states
             .iter()
-            .any(|mind| mind.task.is_some() || mind.transient != Transient::default() || mind.due.is_some() || mind.tracked.is_some())
+            .any(|state| state.task.is_some() || state.transient != Transient::default() || state.due.is_some() || state.tracked.is_some())
     }
 
-    /// Whether it still follows the operation of a resource that is gone.
+    /// Whether it still tracks the operation of a deleted resource.
     #[must_use]
     pub fn follows(&self, resource: usize) -> bool {
-        let mind = &self.minds[resource];
-        self.up && (mind.gone == Gone::Detached || mind.tracked.is_some() || mind.task.is_some())
+        let state = &self.states[resource];
+        self.up && (state.existence == Existence::Detached || state.tracked.is_some() || state.task.is_some())
     }
 }

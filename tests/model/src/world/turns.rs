@@ -1,4 +1,4 @@
-//! What an operator keeps of all resources: the real queue of each model, and the real index of claims. One resource alone needs neither.
+//! The memory of an operator across resources: the real queue of each model, and the real index of claims. A single resource needs neither.
 
 use std::sync::Arc;
 
@@ -8,28 +8,28 @@ use tabular_operator::engine::reconcile::{QueueUpdate, Transient, View};
 use tabular_operator::engine::{ClaimedOperations, QueueState, Turn, queue_state};
 use tabular_operator::operation::{OperationId, OperationKind};
 
-use super::cluster::Object;
-use super::operator::Gone;
-use super::play::index_of;
+use super::apply::index_of;
+use super::object::Object;
+use super::operator::Existence;
 use super::{Operator, World};
 
 impl World {
-    /// The model that a resource's run is on, or is to be on.
+    /// The model of a resource's run, or of its next run.
     #[must_use]
     pub fn model_of(&self, resource: usize) -> u8 {
         let object = self.resources[resource].now();
         let in_progress = |run: &&Run| !run.state.ended();
-        index_of(object.status.run.as_ref().filter(in_progress).map_or(&object.edition.desired.work.model, |run| &run.model))
+        index_of(object.status.run.as_ref().filter(in_progress).map_or(&object.revision.desired.work.model, |run| &run.model))
     }
 
-    /// An operator begins to lead: it builds the queues and the claims from the records.
-    pub(super) fn read_all(&mut self, operator: usize) {
+    /// Rebuilds the queues and the claims from the records when an operator starts to lead.
+    pub(super) fn rebuild(&mut self, operator: usize) {
         if self.resources.len() == 1 {
             return;
         }
         let wall = self.wall(operator);
         for index in 0..self.resources.len() {
-            if self.resources[index].gone {
+            if self.resources[index].is_deleted {
                 continue;
             }
             self.show(operator, index);
@@ -40,8 +40,8 @@ impl World {
         }
     }
 
-    /// A resource has changed, or is gone, and every operator that runs sees it.
-    pub(super) fn show_all(&mut self, resource: usize) {
+    /// Updates the claims of all running operators after a resource has changed or was deleted.
+    pub(super) fn update_all_claims(&mut self, resource: usize) {
         if self.resources.len() == 1 {
             return;
         }
@@ -54,29 +54,29 @@ impl World {
 
     fn show(&mut self, operator: usize, resource: usize) {
         let (it, claims) = (&self.resources[resource], Arc::make_mut(&mut self.operators[operator].claims));
-        if it.gone {
+        if it.is_deleted {
             claims.on_deleted(&uid(resource).into());
         } else {
             claims.update(&uid(resource).into(), record(it.now()), it.now().is_released());
         }
     }
 
-    /// Of a resource that is gone an operator follows the operation, or keeps nothing. No other resource waits behind it.
-    pub(super) fn forget_the_gone(&mut self) {
+    /// Handles deleted resources: an operator tracks the operation of one, or keeps nothing of it. No other resource waits behind it.
+    pub(super) fn detach_deleted(&mut self) {
         for (operator, resource) in self.pairs() {
             let now = self.now;
-            let mind = &mut self.operators[operator].minds[resource];
-            if !self.resources[resource].gone || mind.gone != Gone::No || mind.task.is_some() {
+            let state = &mut self.operators[operator].states[resource];
+            if !self.resources[resource].is_deleted || state.existence != Existence::Present || state.task.is_some() {
                 continue;
             }
-            mind.gone = if mind.tracked.is_some() { Gone::Detached } else { Gone::Forgotten };
-            mind.tracked = mind.tracked.take().map(|object| object.deleted(now));
-            let accepted = mind.tracked.as_ref().and_then(|object| mind.transient.accepted_for(&object.status)).cloned();
-            mind.transient = Transient { accepted, ..Transient::default() };
-            (mind.dirty, mind.due) = (false, mind.tracked.as_ref().map(|_| now));
+            state.existence = if state.tracked.is_some() { Existence::Detached } else { Existence::Forgotten };
+            state.tracked = state.tracked.take().map(|object| object.deleted(now));
+            let accepted = state.tracked.as_ref().and_then(|object| state.transient.accepted_for(&object.status)).cloned();
+            state.transient = Transient { accepted, ..Transient::default() };
+            (state.dirty, state.due) = (false, state.tracked.as_ref().map(|_| now));
             self.leave_queue(operator, resource);
-            self.depart(operator, resource);
-            self.show_all(resource);
+            self.keep_claims(operator, resource);
+            self.update_all_claims(resource);
         }
     }
 
@@ -85,10 +85,10 @@ impl World {
         (0..self.operators.len()).flat_map(move |operator| (0..resources).map(move |resource| (operator, resource)))
     }
 
-    /// The operations of a resource that is released, or gone, stay its own.
-    pub(super) fn depart(&mut self, operator: usize, resource: usize) {
+    /// Keeps the operations of a resource claimed that was released or deleted.
+    pub(super) fn keep_claims(&mut self, operator: usize, resource: usize) {
         let operator = &mut self.operators[operator];
-        if let Some(tracked) = operator.minds[resource].tracked.as_ref().filter(|_| self.resources.len() > 1) {
+        if let Some(tracked) = operator.states[resource].tracked.as_ref().filter(|_| self.resources.len() > 1) {
             Arc::make_mut(&mut operator.claims).keep_removed(&uid(resource).into(), record(tracked));
         }
     }
@@ -119,17 +119,17 @@ impl World {
         }
     }
 
-    /// The turn of these may have come.
+    /// Triggers the resources whose turn it may be now.
     fn trigger(&mut self, operator: usize, next: &[ResourceKey]) {
         for index in (0..self.resources.len()).filter(|index| next.contains(&name(*index))) {
-            self.operators[operator].minds[index].dirty = true;
+            self.operators[operator].states[index].dirty = true;
         }
     }
 
     /// Whether another resource has the operation that a user names for this one.
     pub(super) fn adopt_claimed(&mut self, operator: usize, resource: usize, view: &Object) -> bool {
         let run = view.status.run.as_ref().filter(|run| run.state == RunState::Submitting);
-        let named = view.edition.desired.requests.adopt.as_deref().and_then(OperationId::parse);
+        let named = view.revision.desired.requests.adopt.as_deref().and_then(OperationId::parse);
         let model = run.map(|run| run.model.key());
         self.reserve(operator, resource, model.as_deref().zip(named.as_ref()))
     }
@@ -142,23 +142,23 @@ impl World {
         let kind = self.kind_of(resource);
         let named = named.map(|(model, id)| (kind, model, id));
         let operator = &mut self.operators[operator];
-        let is_tracked = |uid: &str| is_detached(&operator.minds, uid);
+        let is_tracked = |uid: &str| is_detached(&operator.states, uid);
         Arc::make_mut(&mut operator.claims).reserve(&uid(resource), named, is_tracked)
     }
 
-    /// Which of these operations of a kind on a model are other resources'.
+    /// Which of these operations of a kind on a model belong to other resources.
     #[must_use]
-    pub fn taken<'a>(
+    pub fn claimed_by_others<'a>(
         &self,
         (operator, resource): (usize, usize),
         (kind, model): (OperationKind, &str),
         ids: impl IntoIterator<Item = &'a OperationId>,
     ) -> ClaimedOperations {
-        if self.resources.len() == 1 || self.scenario.careless.claims {
+        if self.resources.len() == 1 || self.scenario.weakening.claims {
             return ClaimedOperations::default();
         }
         let operator = &self.operators[operator];
-        operator.claims.of_others(Some(&uid(resource)), (kind, model), ids, |uid| is_detached(&operator.minds, uid))
+        operator.claims.of_others(Some(&uid(resource)), (kind, model), ids, |uid| is_detached(&operator.states, uid))
     }
 
     pub(super) fn kind_of(&self, resource: usize) -> OperationKind {
@@ -173,23 +173,23 @@ impl Operator {
         self.queue.holds(&uid(resource))
     }
 
-    /// Its place in the queue of a model.
+    /// Its position in the queue of a model.
     #[must_use]
     pub fn place(&self, resource: usize) -> Option<(&str, Option<Time>)> {
         self.queue.position_of(&uid(resource))
     }
 }
 
-fn is_detached(minds: &[super::Mind], of: &str) -> bool {
-    minds.iter().enumerate().any(|(index, mind)| mind.gone == Gone::Detached && uid(index) == of)
+fn is_detached(states: &[super::ResourceState], of: &str) -> bool {
+    states.iter().enumerate().any(|(index, state)| state.existence == Existence::Detached && uid(index) == of)
 }
 
 fn record(object: &Object) -> ClaimSource<'_> {
-    ClaimSource { kind: kind_of(object), model: object.edition.manifest.model(), status: Some(&object.status) }
+    ClaimSource { kind: kind_of(object), model: object.revision.manifest.model(), status: Some(&object.status) }
 }
 
 fn kind_of(object: &Object) -> OperationKind {
-    object.edition.desired.work.request.kind()
+    object.revision.desired.work.request.kind()
 }
 
 fn uid(resource: usize) -> String {

@@ -1,134 +1,140 @@
-//! An uninstall: the operator is told to begin nothing more, and once nothing is under way the finalizers are taken off.
-//! `controller::drain` is the real one, beside the operator and in another process.
+//! An uninstall: the operator drains, and when no operation is running, the finalizers are removed. `controller::drain` implements it, in a
+//! process besides the operator.
 
 use tabular_operator::api::{DeletionPolicy, RunState};
 use tabular_operator::engine::DrainMode;
 
-use super::cluster::Object;
-use super::{Action, Broken, Standing, World};
-use crate::laws;
+use super::object::Object;
+use super::{Action, Leadership, Violation, World};
+use crate::invariants;
 
-/// How far it has come.
+/// The progress of an uninstall.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Uninstall {
-    /// Nobody is about to.
+    /// There is no uninstall.
     #[default]
-    No,
-    /// The word stands in the Lease.
-    Said(DrainMode),
-    /// Nothing was under way, and the finalizers come off.
-    Done(DrainMode),
-    /// There is no operator.
-    Gone,
+    None,
+    /// The Lease requests a drain.
+    Draining(DrainMode),
+    /// No operation is running, and the finalizers are being removed.
+    Drained(DrainMode),
+    /// The operator was removed.
+    Removed,
 }
 
 impl Uninstall {
-    /// What the Lease says to whoever reads it.
+    /// The drain that the Lease requests.
     #[must_use]
-    pub fn word(self) -> Option<DrainMode> {
+    pub fn drain_request(self) -> Option<DrainMode> {
         match self {
-            Self::Said(leaving) | Self::Done(leaving) => Some(leaving),
-            Self::No | Self::Gone => None,
+            Self::Draining(mode) | Self::Drained(mode) => Some(mode),
+            Self::None | Self::Removed => None,
         }
     }
 }
 
 impl World {
-    /// What may happen next of it.
+    /// The possible next actions of an uninstall.
     pub(super) fn of_uninstall(&self, actions: &mut Vec<Action>) {
         match self.uninstall {
-            Uninstall::No if self.left.leaves > 0 => {
-                actions.extend([DrainMode::Cancel, DrainMode::Wait].map(|leaving| Action::Leave { leaving }));
+            Uninstall::None if self.budget.drains > 0 => {
+                actions.extend([DrainMode::Cancel, DrainMode::Wait].map(|mode| Action::RequestDrain { mode }));
             }
-            Uninstall::No => {}
-            Uninstall::Said(_) => {
-                actions.push(Action::Stay);
+            Uninstall::None => {}
+            Uninstall::Draining(_) => {
+                actions.push(Action::WithdrawDrain);
                 if self.is_drained() {
-                    actions.push(Action::Drained);
+                    actions.push(Action::CompleteDrain);
                 }
             }
-            Uninstall::Done(_) => {
-                let held = |resource: &usize| self.resources[*resource].listed.is_some();
-                actions.extend((0..self.resources.len()).filter(held).map(|resource| Action::Strip { resource }));
-                if self.resources.iter().all(|resource| resource.listed.is_none()) {
+            Uninstall::Drained(_) => {
+                let is_listed = |resource: &usize| self.resources[*resource].listed_version.is_some();
+                actions.extend((0..self.resources.len()).filter(is_listed).map(|resource| Action::RemoveFinalizer { resource }));
+                if self.resources.iter().all(|resource| resource.listed_version.is_none()) {
                     actions.push(Action::Uninstall);
                 }
             }
-            Uninstall::Gone => actions.push(Action::Install),
+            Uninstall::Removed => actions.push(Action::Install),
         }
-        let hears = |operator: &usize| self.is_deaf(*operator);
-        actions.extend((0..self.operators.len()).filter(hears).map(|operator| Action::Heed { operator }));
+        let observes = |operator: &usize| self.has_unobserved_drain(*operator);
+        actions.extend((0..self.operators.len()).filter(observes).map(|operator| Action::ObserveDrain { operator }));
     }
 
-    /// Whether an operator that acts has not heard what the Lease says now. Of two the holder hears it as it renews the Lease.
+    /// Whether an operator has not observed the current request in the Lease. With two operators, the holder observes it when it renews the
+    /// Lease.
     #[must_use]
-    pub fn is_deaf(&self, operator: usize) -> bool {
+    pub fn has_unobserved_drain(&self, operator: usize) -> bool {
         let it = &self.operators[operator];
-        it.up && it.standing == Standing::Alone && it.heard != self.uninstall.word()
+        it.up && it.leadership == Leadership::NoElection && it.observed_drain != self.uninstall.drain_request()
     }
 
-    /// Whether the look after the word shows nothing under way: only what has heard the word begins nothing more.
+    /// Whether the check after the request shows no running operation: only operators that have observed the request start no runs.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        let word = self.uninstall.word();
-        let heeded = |operator: usize| {
+        let request = self.uninstall.drain_request();
+        let has_observed = |operator: usize| {
             let it = &self.operators[operator];
-            // The holder of the Lease has renewed it since, or it has run out, or there is none.
-            self.scenario.careless.deaf || !it.up || it.heard == word || it.standing == Standing::StandsBy || !self.leads(operator)
+            // The holder of the Lease has renewed it since, its Lease has expired, or there is none.
+            self.scenario.weakening.unobserved_drain
+                || !it.up
+                || it.observed_drain == request
+                || it.leadership == Leadership::Standby
+                || !self.leads(operator)
         };
-        (0..self.operators.len()).all(heeded) && self.resources.iter().all(|resource| resource.gone || !is_under_way(resource.now()))
+        (0..self.operators.len()).all(has_observed)
+            && self.resources.iter().all(|resource| resource.is_deleted || !is_in_progress(resource.now()))
     }
 
-    /// An operator reads the Lease, and looks at everything anew where that says something else than before.
-    pub(super) fn reads_the_word(&mut self, operator: usize) {
-        let (word, it) = (self.uninstall.word(), &mut self.operators[operator]);
-        if it.heard != word {
-            it.heard = word;
-            it.minds.iter_mut().for_each(|mind| mind.dirty = true);
+    /// An operator reads the Lease, and reconciles all resources if the request has changed.
+    pub(super) fn observe_drain(&mut self, operator: usize) {
+        let (request, it) = (self.uninstall.drain_request(), &mut self.operators[operator]);
+        if it.observed_drain != request {
+            it.observed_drain = request;
+            it.states.iter_mut().for_each(|state| state.dirty = true);
         }
     }
 
-    /// Lets it go on.
-    pub(super) fn uninstalls(&mut self, action: Action) -> Result<(), Broken> {
+    /// Applies an action of the uninstall.
+    pub(super) fn apply_uninstall(&mut self, action: Action) -> Result<(), Violation> {
         match action {
-            Action::Leave { leaving } => {
-                self.left.leaves -= 1;
-                self.uninstall = Uninstall::Said(leaving);
+            Action::RequestDrain { mode } => {
+                self.budget.drains -= 1;
+                self.uninstall = Uninstall::Draining(mode);
             }
-            Action::Stay => self.uninstall = Uninstall::No,
-            Action::Heed { operator } => self.reads_the_word(operator),
-            Action::Drained => {
-                self.uninstall = self.uninstall.word().map_or(Uninstall::No, Uninstall::Done);
+            Action::WithdrawDrain => self.uninstall = Uninstall::None,
+            Action::ObserveDrain { operator } => self.observe_drain(operator),
+            Action::CompleteDrain => {
+                self.uninstall = self.uninstall.drain_request().map_or(Uninstall::None, Uninstall::Drained);
                 for index in 0..self.resources.len() {
                     let it = self.resource(index);
-                    it.goes_on = !it.gone && goes_on(it.now());
-                    it.listed = (!it.gone && it.now().edition.desired.finalizer).then(|| it.now().version);
+                    it.left_running = !it.is_deleted && left_running(it.now());
+                    it.listed_version = (!it.is_deleted && it.now().revision.desired.finalizer).then(|| it.now().version);
                 }
             }
-            Action::Strip { resource } => {
-                let listed = self.resource(resource).listed.take();
+            Action::RemoveFinalizer { resource } => {
+                let listed_version = self.resource(resource).listed_version.take();
                 let it = &self.resources[resource];
-                // One that has changed since keeps its finalizer, and is named.
-                if !it.gone && Some(it.now().version) == listed {
-                    laws::stripped(self, resource)?;
+                // A resource that has changed since keeps its finalizer, and the uninstall reports it.
+                if !it.is_deleted && Some(it.now().version) == listed_version {
+                    invariants::finalizer_removed_by_uninstall(self, resource)?;
                     let it = self.resource(resource);
-                    it.said |= it.goes_on;
-                    it.finalize(false);
-                    self.touch(resource);
+                    it.reported |= it.left_running;
+                    it.set_finalizer(false);
+                    self.mark_changed(resource);
                 }
             }
             Action::Uninstall => {
-                laws::uninstalled(self)?;
-                self.uninstall = Uninstall::Gone;
+                invariants::uninstalled(self)?;
+                self.uninstall = Uninstall::Removed;
                 for operator in &mut self.operators {
                     operator.restart(false);
                 }
             }
             Action::Install => {
-                self.uninstall = Uninstall::No;
+                self.uninstall = Uninstall::None;
                 for operator in 0..self.operators.len() {
                     self.operators[operator].up = true;
-                    self.read_all(operator);
+                    self.rebuild(operator);
                 }
             }
             _ => {}
@@ -142,11 +148,11 @@ fn runs(object: &Object) -> bool {
     run.is_some_and(|run| matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling))
 }
 
-/// Whether its operation is to go on, and is said to.
-fn goes_on(object: &Object) -> bool {
-    runs(object) && object.edition.desired.policy.deletion == DeletionPolicy::Orphan
+/// Whether the uninstall leaves its operation running, and reports that.
+fn left_running(object: &Object) -> bool {
+    runs(object) && object.revision.desired.policy.deletion == DeletionPolicy::Orphan
 }
 
-fn is_under_way(object: &Object) -> bool {
-    runs(object) && !goes_on(object)
+fn is_in_progress(object: &Object) -> bool {
+    runs(object) && !left_running(object)
 }

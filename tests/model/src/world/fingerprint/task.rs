@@ -5,10 +5,10 @@ use std::mem::discriminant;
 use tabular_operator::engine::reconcile::{AcceptedSubmission, Call, NextEffect, RefusedMetadata, Response, Transient};
 use tabular_operator::operation::Submission;
 
-use super::Print;
-use crate::world::{Second, Task, Waits, index_of, second};
+use super::Fingerprint;
+use crate::world::{Pending, Second, Task, index_of, second};
 
-impl Print<'_> {
+impl Fingerprint<'_> {
     pub(super) fn task(&mut self, resource: usize, task: &Task) {
         let state = task.machine.state();
         self.put(discriminant(state.stage));
@@ -22,12 +22,12 @@ impl Print<'_> {
             let deadline = decision.deadline.map(|deadline| self.since(deadline));
             self.put((decision.events.len(), index_of(&decision.model), deadline, decision.metadata_refused));
         }
-        match &task.waits {
-            Waits::Request(request) => self.put(discriminant(request)),
-            Waits::Response(response) => {
+        match &task.pending {
+            Pending::Request(request) => self.put(discriminant(request)),
+            Pending::Response(response) => {
                 self.put(discriminant(response));
                 match response {
-                    Response::Called(seen) | Response::NotPrepared(seen) => self.seen(seen),
+                    Response::Called(observation) | Response::NotPrepared(observation) => self.observation(observation),
                     Response::Written(view) | Response::Read(Ok(Some(view))) => self.view(resource, view),
                     Response::Rejected(rejection) => self.put(rejection),
                     Response::Read(found) => self.put(found.is_ok()),
@@ -47,7 +47,7 @@ impl Print<'_> {
     }
 
     pub(super) fn transient(&mut self, transient: &Transient, clock: Second) {
-        // How many conflicts there were in a row counts for less than a second.
+        // The number of conflicts in a row changes delays by less than a second.
         let Transient { memory, reread, accepted, metadata_refused, namespace_terminating, failures, unwritten, conflicts: _ } = transient;
         self.memory(memory, clock);
         self.put((reread, namespace_terminating, (*failures).min(8), unwritten));

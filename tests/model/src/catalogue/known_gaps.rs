@@ -1,0 +1,127 @@
+//! The known gaps.
+
+use super::resources::tenants;
+use crate::invariants;
+use crate::scenario::{Budget, Impairment, Scenario, Weakening, spec};
+use crate::world::object::Spec;
+use crate::world::{Appearance, ClientRequest, Fate, UserAction};
+
+/// The limits of the guarantees, and the assumptions that they depend on. Each violates an invariant, and it is known which.
+#[must_use]
+pub fn known_gaps() -> Vec<(Scenario, &'static str)> {
+    vec![
+        (
+            Scenario {
+                budget: Budget { submissions: 1, stale: 1, crashes: 1, calls: 1, ..Budget::default() },
+                weakening: Weakening { version: true, ..Weakening::default() },
+                ..Scenario::base("weak-version", "the status is written under any resource version")
+            },
+            invariants::ONCE,
+        ),
+        (
+            Scenario {
+                operators: 2,
+                budget: Budget { submissions: 1, delays: 2, ..Budget::default() },
+                weakening: Weakening { lease: true, deadline: true, ..Weakening::default() },
+                ..Scenario::base("weak-leader", "a Lease never expires for its holder, and a submission is sent however late")
+            },
+            invariants::INTENT,
+        ),
+        (
+            Scenario {
+                weakening: Weakening { unwritten: true, ..Weakening::default() },
+                ..Scenario::base("weak-write", "the intent of a submission counts as written, and is not")
+            },
+            invariants::INTENT,
+        ),
+        (
+            Scenario {
+                budget: Budget { drains: 1, ..Budget::default() },
+                weakening: Weakening { drain: true, ..Weakening::default() },
+                ..Scenario::base("weak-drain", "an operator submits although it has observed an uninstall")
+            },
+            invariants::UNINSTALL,
+        ),
+        (
+            Scenario {
+                weakening: Weakening { claims: true, ..Weakening::default() },
+                ..tenants(Impairment::Refused, 0, ("weak-claims", "no operation counts as another resource's"))
+            },
+            invariants::OTHER_CLIENTS,
+        ),
+        (
+            Scenario {
+                budget: Budget { submissions: 1, other_operations: 1, ..Budget::default() },
+                max_rows: Some(1),
+                weakening: Weakening { truncation: true, ..Weakening::default() },
+                ..Scenario::base("weak-list", "a truncated list counts as complete")
+            },
+            invariants::ONCE,
+        ),
+        (
+            Scenario {
+                budget: Budget { drains: 1, ..Budget::default() },
+                weakening: Weakening { unobserved_drain: true, ..Weakening::default() },
+                ..Scenario::base("weak-uninstall", "an uninstall does not wait until the operator has observed it")
+            },
+            invariants::UNINSTALL,
+        ),
+        (
+            Scenario {
+                budget: Budget { submissions: 1, delays: 1, ..Budget::default() },
+                lag: 120,
+                ..Scenario::base("long-lag", "the service shows operations later than the operator assumes")
+            },
+            invariants::TRUTH,
+        ),
+        (
+            Scenario {
+                budget: Budget { submissions: 1, clock_steps: 1, ..Budget::default() },
+                clock_steps: vec![60],
+                lag: 30,
+                ..Scenario::base("clock-forward", "the operator's wall clock jumps ahead by more than the list lag")
+            },
+            invariants::TRUTH,
+        ),
+        (
+            Scenario {
+                budget: Budget { submissions: 1, clock_steps: 1, ..Budget::default() },
+                clock_steps: vec![-2],
+                lag: 30,
+                ..Scenario::base("clock-back", "the operator's wall clock is set back by more than a second")
+            },
+            invariants::ONCE,
+        ),
+        (
+            Scenario {
+                budget: Budget { submissions: 1, other_operations: 1, ..Budget::default() },
+                submission_fates: vec![Fate::Late],
+                other_requests: vec![(ClientRequest::Same, Appearance::Plain)],
+                lag: 30,
+                ..Scenario::base("identical", "another client starts an identical refresh within the same seconds")
+            },
+            invariants::TRUTH,
+        ),
+        (
+            Scenario {
+                specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
+                symmetric: true,
+                budget: Budget { submissions: 1, crashes: 2, user_actions: 1, ..Budget::default() },
+                user_actions: vec![UserAction::Delete],
+                ..Scenario::base(
+                    "orphan",
+                    "a resource is deleted, the operator restarts, and another resource requests the same in the same second",
+                )
+            },
+            invariants::TRUTH,
+        ),
+        (
+            Scenario {
+                budget: Budget { user_actions: 2, crashes: 1, ..Budget::default() },
+                user_actions: vec![UserAction::RemoveFinalizer, UserAction::Delete],
+                ..Scenario::base("unfinalized", "a user removes the finalizer by force, and the operator is killed")
+            },
+            invariants::RELEASE,
+        ),
+    ]
+}

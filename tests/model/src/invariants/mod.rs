@@ -1,0 +1,15 @@
+//! The guarantees, as invariants that hold in each state. The world knows the actual state; the decision knows only what was reported to it.
+
+mod accepted;
+mod accountability;
+mod calls;
+mod names;
+mod resources;
+mod status;
+
+pub use accepted::SubmittedWork;
+pub use accountability::{applied_resubmit, exemptions};
+pub use calls::{cancellation, submission};
+pub use names::*;
+pub use resources::{always, finalizer_removed_by_uninstall, release, turn, uninstalled};
+pub use status::{decision, schedules_handled, submits, write};
