@@ -9,8 +9,8 @@ use super::{Cli, CloudChoice, CloudName, Command, RunArgs, Settings};
 use crate::telemetry::logs::LogFormat;
 
 fn args(flags: &[&str]) -> Result<RunArgs, clap::Error> {
-    let words = ["tabular-operator", "run"].iter().chain(flags);
-    match Cli::try_parse_from(words)?.command {
+    let arguments = ["tabular-operator", "run"].iter().chain(flags);
+    match Cli::try_parse_from(arguments)?.command {
         Command::Run(args) => Ok(*args),
         Command::Drain(_) | Command::Crds => panic!("expected the command run"),
     }

@@ -48,8 +48,8 @@ pub(crate) fn running(n: usize) -> ModelResource {
 
 /// The settings of `run` with these flags.
 pub(crate) fn settings(flags: &[&str]) -> Settings {
-    let words = ["tabular-operator", "run"].iter().chain(flags);
-    match Cli::try_parse_from(words).unwrap().command {
+    let arguments = ["tabular-operator", "run"].iter().chain(flags);
+    match Cli::try_parse_from(arguments).unwrap().command {
         Command::Run(args) => args.settings().unwrap(),
         Command::Drain(_) | Command::Crds => panic!("the command must be run"),
     }

@@ -211,7 +211,7 @@ fn operation(subject: &RunSpan, attempt: &Run, run: &Run) -> Option<SpanData> {
     let end = attempt.ended_time.map_or_else(Timestamp::now, Time::timestamp).max(begin);
     let mut span = span(&subject, Part::Operation(attempt.attempt), "operation", (begin.into(), end.into()));
     span.attributes.push(KeyValue::new("tabular.attempt", i64::from(attempt.attempt)));
-    span.attributes.extend(attempt.service_state.clone().map(|word| KeyValue::new("tabular.service_state", word)));
+    span.attributes.extend(attempt.service_state.clone().map(|state| KeyValue::new("tabular.service_state", state)));
     span.status = outcome(run, &run.message);
     Some(span)
 }

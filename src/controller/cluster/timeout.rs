@@ -103,7 +103,7 @@ pub(crate) fn describe(error: &kube::Error) -> String {
 /// The error of the request, or [`ApiError::Timeout`].
 pub async fn with_timeout<T>(limit: Duration, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ApiError> {
     match tokio::time::timeout(limit, call).await {
-        Ok(answer) => Ok(answer?),
+        Ok(response) => Ok(response?),
         Err(_) => Err(ApiError::Timeout(limit)),
     }
 }

@@ -48,14 +48,14 @@ impl RbacHint {
 
     /// The user of the operator as a flag of kubectl.
     async fn subject(&self) -> String {
-        let ask = || async {
+        let fetch = || async {
             let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
             let review = with_timeout(REQUEST_TIMEOUT, reviews.create(&PostParams::default(), &SelfSubjectReview::default())).await.ok();
             let user = review.and_then(|review| review.status?.user_info?.username);
             user.map(|user| flag(&user)).ok_or(())
         };
         let unknown = || "--serviceaccount=NAMESPACE:NAME, with the namespace and name of the operator's ServiceAccount".to_owned();
-        self.subject.get_or_try_init(ask).await.map_or_else(|()| unknown(), Clone::clone)
+        self.subject.get_or_try_init(fetch).await.map_or_else(|()| unknown(), Clone::clone)
     }
 }
 

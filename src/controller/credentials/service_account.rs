@@ -96,8 +96,8 @@ impl AssertionSource for Tokens {
         let request = TokenRequest { spec, ..TokenRequest::default() };
         let name = &self.name;
         match with_timeout(REQUEST_TIMEOUT, self.accounts.create_token_request(name, &PostParams::default(), &request)).await {
-            Ok(answer) => {
-                let token = answer.status.map(|status| zeroize::Zeroizing::new(status.token)).filter(|token| !token.is_empty());
+            Ok(response) => {
+                let token = response.status.map(|status| zeroize::Zeroizing::new(status.token)).filter(|token| !token.is_empty());
                 let nothing =
                     || ServiceError::new(ServiceErrorKind::InvalidResponse, "the Kubernetes API returned a response without a token");
                 token.map(|token| SecretText::new(&token)).ok_or_else(nothing)

@@ -276,8 +276,8 @@ fn slow_api(requests: &Arc<AtomicUsize>) -> Client {
 async fn secret_without_keys_counts_as_missing() {
     for data in [None, Some(BTreeMap::new())] {
         let body = serde_json::to_vec(&Secret { data, ..Secret::default() }).unwrap();
-        let answer = move |_: Request<Body>| std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(body.clone()))));
-        let client = Client::new(tower::service_fn(answer), "bi");
+        let respond = move |_: Request<Body>| std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(body.clone()))));
+        let client = Client::new(tower::service_fn(respond), "bi");
         let refused = secret::read(&client, &RbacHint::new(client.clone()), "bi", "aas-sp").await;
         let Err(CredentialError::Blocker(blocker)) = refused else { panic!("an identity") };
         assert_eq!((blocker.reason, blocker.remedy), (Reason::SecretNotFound, Remedy::ClusterChange));

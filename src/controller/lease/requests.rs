@@ -98,8 +98,8 @@ impl LeaseRequests {
     }
 
     /// Unwraps a response. A failure is logged, the first of consecutive ones as a warning.
-    pub(super) fn logged<T>(&mut self, verb: &str, answer: Result<T, ApiError>) -> Option<T> {
-        match answer {
+    pub(super) fn logged<T>(&mut self, verb: &str, response: Result<T, ApiError>) -> Option<T> {
+        match response {
             Ok(value) => {
                 self.failing = false;
                 Some(value)

@@ -135,7 +135,7 @@ fn refusal(code: u16, message: &str) -> (u16, Value) {
 }
 
 /// Reconciles a resource several times. Returns the delays, and the events that were written.
-async fn passes(ctx: Context, requests: &Requests, resource: &ModelResource) -> (Vec<Action>, Vec<String>) {
+async fn reconciliations(ctx: Context, requests: &Requests, resource: &ModelResource) -> (Vec<Action>, Vec<String>) {
     let (ctx, cached) = (Arc::new(ctx), Arc::new(CachedResource::of(resource).unwrap()));
     let mut pauses = Vec::new();
     for _ in 0..3 {
@@ -156,15 +156,15 @@ fn millis(pauses: [u64; 3]) -> Vec<Action> {
 
 #[tokio::test]
 async fn refused_write_is_retried_with_backoff() {
-    let whole = |resource: &ModelResource| (200, serde_json::to_value(resource).unwrap());
+    let encoded = |resource: &ModelResource| (200, serde_json::to_value(resource).unwrap());
     for (name, respond) in [
         ("admission webhook denied the request", refusal(409, "admission webhook denied the request")),
         ("could not find the requested resource", refusal(404, "the server could not find the requested resource")),
         ("failed calling webhook", refusal(500, "Internal error occurred: failed calling webhook \"a.b\": no endpoints")),
-        ("accepted but had no effect", whole(&new())),
+        ("accepted but had no effect", encoded(&new())),
     ] {
-        let (ctx, requests) = context(move |line, _| if line.starts_with("PATCH") { respond.clone() } else { whole(&new()) });
-        let (pauses, events) = passes(ctx, &requests, &new()).await;
+        let (ctx, requests) = context(move |line, _| if line.starts_with("PATCH") { respond.clone() } else { encoded(&new()) });
+        let (pauses, events) = reconciliations(ctx, &requests, &new()).await;
         assert_eq!(pauses, millis([500, 1_000, 2_000]), "{name}");
         assert!(events.len() == 1 && events[0].contains("WriteRefused") && events[0].contains(name), "{name}: {events:?}");
     }
@@ -179,14 +179,14 @@ async fn constantly_changing_resource_is_read_with_backoff() {
         newer.meta_mut().resource_version = Some(version);
         if line.starts_with("PATCH") { refusal(409, "changed") } else { (200, serde_json::to_value(newer).unwrap()) }
     });
-    let (pauses, events) = passes(ctx, &requests, &new()).await;
+    let (pauses, events) = reconciliations(ctx, &requests, &new()).await;
     assert_eq!((pauses, events), (millis([20, 40, 80]), vec![]));
 }
 
 #[tokio::test]
 async fn deleted_resource_waits_for_the_watch() {
     let (ctx, requests) = context(|_, _| refusal(404, "not found"));
-    assert_eq!(passes(ctx, &requests, &new()).await, (vec![Action::await_change(); 3], vec![]));
+    assert_eq!(reconciliations(ctx, &requests, &new()).await, (vec![Action::await_change(); 3], vec![]));
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn refused_metadata_change_does_not_block_runs() {
             }
             _ => refusal(404, ""),
         });
-        let (_, events) = passes(ctx, &requests, &running(metadata)).await;
+        let (_, events) = reconciliations(ctx, &requests, &running(metadata)).await;
         assert_eq!(events.iter().filter(|event| event.contains("WriteRefused")).count(), 1, "{events:?}");
         assert!(!events.iter().any(|event| event.contains("DecisionIgnored")), "{events:?}");
         let writes: Vec<String> = requests.lock().iter().map(|(line, _)| line.clone()).filter(|line| !line.starts_with("POST")).collect();

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn followers_of_both_kinds_are_notified_of_changes() {
+    fn dependents_of_both_kinds_are_notified_of_changes() {
         let index = DependencyIndex::default();
         assert_eq!(index.changed(&name("a"), || panic!("nobody follows it")), []);
         index.set_upstream(&name("b"), Some("a"));

@@ -156,8 +156,8 @@ mod tests {
             let backoffs: Vec<u128> = (0..8).map(|_| state.failed(&refused(code)).as_millis()).collect();
             assert_eq!(backoffs, [800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
             assert_eq!((state.settled.is_cancelled(), state.synced.is_cancelled()), (true, false));
-            let said = health.ready().unwrap_err();
-            assert!(said.contains(&format!("ModelRefresh in namespace bi (the Kubernetes API returned {code}: no)")), "{said}");
+            let message = health.ready().unwrap_err();
+            assert!(message.contains(&format!("ModelRefresh in namespace bi (the Kubernetes API returned {code}: no)")), "{message}");
             assert_eq!(shown(&metrics), r#"tabular_operator_watch_healthy{kind="ModelRefresh",watched_namespace="bi"} 0"#);
             state.synced();
             state.serving();

@@ -15,7 +15,7 @@ use crate::controller::fixture;
 type Requests = Arc<Mutex<Vec<String>>>;
 
 /// An API server that responds to each list or watch request with a status and a body.
-fn api(answer: impl Fn(usize, &str) -> (u16, Value) + Clone + Send + Sync + 'static) -> (Client, Requests) {
+fn api(respond: impl Fn(usize, &str) -> (u16, Value) + Clone + Send + Sync + 'static) -> (Client, Requests) {
     let requests = Requests::default();
     let log = Arc::clone(&requests);
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -25,7 +25,7 @@ fn api(answer: impl Fn(usize, &str) -> (u16, Value) + Clone + Send + Sync + 'sta
             log.push(query.clone());
             log.len()
         };
-        let (status, body) = answer(number, &query);
+        let (status, body) = respond(number, &query);
         async move {
             // A watch without events stays open.
             let silence = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
