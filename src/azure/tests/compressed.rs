@@ -19,7 +19,7 @@ const BR: (&str, &str) = ("content-encoding", "br");
 /// The sentence with the problem and the remedy.
 const REMEDY: &str = "is compressed although the request excluded it: disable compression";
 
-/// A stage whose services return this response, and the model of one of them.
+/// A simulated Azure whose services return this response, and the model of one of them.
 async fn fake(service: ServiceKind, response: impl Fn() -> Reply + Send + Sync + 'static) -> (FakeAzure, Model) {
     let host = match service {
         ServiceKind::AnalysisServices => SERVER,

@@ -8,6 +8,7 @@ mod lists;
 mod names;
 mod polls;
 mod power_bi;
+mod power_bi_limits;
 mod submissions;
 mod syncs;
 mod tokens;

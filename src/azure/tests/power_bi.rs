@@ -5,11 +5,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, power_bi_named, power_bi_of, reply};
+use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, power_bi_of, reply};
 use crate::azure::Window;
-use crate::azure::power_bi::ModelName;
 use crate::operation::{
-    CallKind, CancelResult, FailureCause, OperationId, OperationKind, OperationRef, Origin, Phase, PollResult, RefreshRequest, Request,
+    CancelResult, FailureCause, OperationId, OperationKind, OperationRef, Origin, Phase, PollResult, RefreshRequest, Request,
     ServiceErrorKind, Submission,
 };
 
@@ -17,8 +16,8 @@ fn path() -> String {
     format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets/{DATASET}/refreshes")
 }
 
-/// A stage that responds by the method and the part of the path after `…/refreshes`.
-async fn fake(response: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> FakeAzure {
+/// A simulated Azure that responds by the method and the part of the path after `…/refreshes`.
+pub(super) async fn fake(response: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> FakeAzure {
     FakeAzure::new(move |request| {
         let (method, address) = request.line.split_once(' ')?;
         response(method, address.strip_prefix(&path())?)
@@ -320,72 +319,6 @@ async fn printed_values_contain_no_secret() {
     let call = model.prepare().await.unwrap();
     let printed = format!("{model:?} {call:?}");
     assert!(printed.contains(DATASET) && !printed.contains("planted"), "{printed}");
-}
-
-#[tokio::test]
-async fn throttled_identity_backs_off_from_all_models_of_host() {
-    let fake = fake(|_, _| Some(reply(429, &[("retry-after", "40")], ""))).await;
-    let azure = fake.azure(fake.settings());
-    let call = power_bi_of(&azure).prepare().await.unwrap();
-    let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
-    let other = ModelName::by_ids(DATASET, GROUP).unwrap();
-    let error = power_bi_named(&azure, other).prepare().await.unwrap_err();
-    assert_eq!(error.kind, ServiceErrorKind::Throttled);
-    assert!(error.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
-}
-
-/// A throttle applies to one kind of call. An overloaded capacity delays no call.
-#[tokio::test]
-async fn throttle_delays_only_calls_of_its_kind() {
-    let kinds = [CallKind::Submit(OperationKind::Refresh), CallKind::Poll(OperationKind::Refresh), CallKind::Cancel];
-    for (n, throttled) in kinds.into_iter().enumerate() {
-        for (body, pauses) in [("", true), (r#"{"error":{"code":"CapacityLimitExceeded"}}"#, false)] {
-            let fake = fake(move |_, _| Some(reply(429, &[("retry-after", "3392")], body))).await;
-            let azure = fake.azure(fake.settings());
-            let call = power_bi_of(&azure).prepare_for(throttled).await.unwrap();
-            let id = OperationId::parse("1a").unwrap();
-            match n {
-                0 => assert!(matches!(call.submit(&Request::Refresh(RefreshRequest::default())).await, Submission::NotStarted(_))),
-                1 => assert!(matches!(call.poll(OperationKind::Refresh, &OperationRef::by_id(id)).await, PollResult::Failed(_))),
-                _ => assert!(matches!(call.cancel(&id).await, CancelResult::Failed(_))),
-            }
-            for kind in kinds {
-                let prepared = power_bi_of(&azure).prepare_for(kind).await;
-                assert_eq!(prepared.is_err(), pauses && kind == throttled, "{kind:?} after {throttled:?}");
-            }
-            assert_eq!(azure.throttled(), usize::from(pauses));
-        }
-    }
-}
-
-/// The list that explains a refused submission is a call of another kind.
-#[tokio::test]
-async fn throttled_list_after_submission_delays_no_submission() {
-    let fake = fake(|method, _| {
-        let with_row_errors = r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig"}}"#;
-        Some(if method == "POST" { reply(400, &[], with_row_errors) } else { reply(429, &[("retry-after", "3392")], "") })
-    })
-    .await;
-    let azure = fake.azure(fake.settings());
-    let submit = CallKind::Submit(OperationKind::Refresh);
-    let call = power_bi_of(&azure).prepare_for(submit).await.unwrap();
-    let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
-    assert!(power_bi_of(&azure).prepare_for(submit).await.is_ok());
-    assert!(power_bi_of(&azure).prepare_for(CallKind::Poll(OperationKind::Refresh)).await.is_err());
-}
-
-#[tokio::test]
-async fn calls_in_flight_are_bounded_per_workspace() {
-    let fake = fake(|_, _| None).await;
-    let mut settings = fake.settings();
-    settings.max_calls_per_server = 1;
-    let azure = fake.azure(settings);
-    let held = power_bi_of(&azure).prepare().await.unwrap();
-    let same = power_bi_named(&azure, ModelName::by_ids(GROUP, GROUP).unwrap());
-    assert_eq!(same.prepare().await.unwrap_err().kind, ServiceErrorKind::Throttled);
-    assert!(power_bi_named(&azure, ModelName::by_ids(DATASET, DATASET).unwrap()).prepare().await.is_ok());
-    drop(held);
-    assert!(same.prepare().await.is_ok());
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ fn posted(request: &Request) -> bool {
     request.line.starts_with(&format!("POST {SERVER}"))
 }
 
-/// The result of a POST with this reply, and its stage.
+/// The result of a POST with this reply, and the simulated Azure.
 async fn submit(response: impl Fn() -> Reply + Send + Sync + 'static) -> (Submission, FakeAzure) {
     let fake = FakeAzure::new(move |request| posted(request).then(&response)).await;
     let call = model_of(&fake.azure(fake.with_short_timeout())).prepare().await.unwrap();

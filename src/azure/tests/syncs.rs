@@ -14,7 +14,7 @@ fn operation_ref(id: &str, location: Option<&str>) -> OperationRef {
     OperationRef { id: OperationId::parse(id).unwrap(), location: location.map(str::to_owned) }
 }
 
-/// A stage of Analysis Services that responds by method and path.
+/// A simulated Analysis Services that responds by method and path.
 async fn fake(response: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> FakeAzure {
     FakeAzure::new(move |request| {
         let (method, address) = request.line.split_once(' ')?;
