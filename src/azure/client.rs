@@ -111,7 +111,7 @@ impl Model {
         let shared = &self.shared;
         if let Some(backoff) = shared.limiter.backoff(self.host(), self.identity.fingerprint(), kind) {
             let error = ServiceError::new(ServiceErrorKind::Throttled, classify::throttled(backoff.until));
-            return Err(ServiceError { retry_after: Some(backoff.left()), ..error });
+            return Err(ServiceError { retry_after: Some(backoff.remaining()), ..error });
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
         let Some(permit) = shared.limiter.acquire(&self.server_key()).await else {

@@ -198,14 +198,14 @@ fn refuse_plain_http(field: &str, text: &str) -> Result<(), CloudError> {
 fn host_name(field: &str, value: &str) -> Result<String, CloudError> {
     refuse_plain_http(field, value.trim())?;
     let name = value.trim().to_ascii_lowercase();
-    if name.split('.').count() >= 2 && name.split('.').all(dns_label) {
+    if name.split('.').count() >= 2 && name.split('.').all(is_dns_label) {
         return Ok(name);
     }
     Err(CloudError(format!("{field} in the cloud file is not a suffix of a host name; use a value such as .asazure.example.com")))
 }
 
 /// Whether a text is one label of a host name: letters, digits and inner hyphens, at most 63 characters.
-pub(super) fn dns_label(label: &str) -> bool {
+pub(super) fn is_dns_label(label: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     (1..=63).contains(&label.len()) && label.chars().all(plain) && !label.starts_with('-') && !label.ends_with('-')
 }

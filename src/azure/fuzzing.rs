@@ -76,7 +76,7 @@ pub fn list_error(service: ServiceKind, response: &ServiceResponse) -> ServiceEr
 
 /// The result of a list of refreshes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ParsedList {
     /// The relevant rows, in the order of the list.
     pub listing: Listing,
     /// Number of rows.
@@ -87,12 +87,12 @@ pub struct Listed {
 
 /// A list of refreshes in these chunks; `None` if it is not a list. `window` has the time from which on all rows are relevant, and the
 /// earliest possible start of a running refresh.
-pub fn listing<'a>(
+pub fn list_rows<'a>(
     service: ServiceKind,
     pieces: impl IntoIterator<Item = &'a [u8]>,
     window: (Timestamp, Timestamp),
     top: Option<usize>,
-) -> Option<Listed> {
+) -> Option<ParsedList> {
     let (mut rows, mut selection, mut count) = (JsonArrayReader::default(), Selection::new(service, window, top), 0);
     let mut take = |row: &[u8]| -> Result<(), MalformedArray> {
         count += 1;
@@ -109,7 +109,7 @@ pub fn listing<'a>(
     let Selected { rows: selected, truncated, may_hide_running, unnamed, .. } = selection.finish();
     let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.into_operation(id)).collect();
     let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, unnamed, clock_skew: None };
-    Some(Listed { listing, rows: count, complete })
+    Some(ParsedList { listing, rows: count, complete })
 }
 
 /// A list of refreshes with the details of its rows, as the client creates it from the responses; `None` if it is not a list. The clock of
@@ -158,7 +158,7 @@ pub fn sync_poll_result(response: &ServiceResponse, called: &Url, polled_id: &Op
 ///
 /// # Errors
 /// The error of the call.
-pub fn sync_listing(response: &ServiceResponse, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
+pub fn sync_list(response: &ServiceResponse, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
     responses::listed(&response.0, since)
 }
 
@@ -184,7 +184,7 @@ pub fn scale_out_poll_result(response: &ServiceResponse, polled_id: &OperationId
 ///
 /// # Errors
 /// The error of the call.
-pub fn scale_out_listing(response: &ServiceResponse, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
+pub fn scale_out_list(response: &ServiceResponse, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
     scale_out::listed(&response.0, since)
 }
 

@@ -64,7 +64,7 @@ impl Backoff {
     }
 
     /// The remaining time.
-    pub(super) fn left(&self) -> Duration {
+    pub(super) fn remaining(&self) -> Duration {
         self.end.saturating_duration_since(Instant::now())
     }
 }
@@ -99,13 +99,13 @@ impl CallLimiter {
     /// The backoff of this identity for calls of a kind to a host.
     pub(super) fn backoff(&self, host: &str, identity: Fingerprint, kind: CallKind) -> Option<Backoff> {
         let backoffs = self.backoffs.lock();
-        backoffs.get(&(host.to_owned(), identity, kind.into())).copied().filter(|backoff| !backoff.left().is_zero())
+        backoffs.get(&(host.to_owned(), identity, kind.into())).copied().filter(|backoff| !backoff.remaining().is_zero())
     }
 
     /// Number of identities that currently back off from a host.
     pub(super) fn throttled_identities(&self) -> usize {
         let backoffs = self.backoffs.lock();
-        let current = backoffs.iter().filter(|(_, backoff)| !backoff.left().is_zero());
+        let current = backoffs.iter().filter(|(_, backoff)| !backoff.remaining().is_zero());
         current.map(|((host, identity, _), _)| (host, identity)).collect::<HashSet<_>>().len()
     }
 
@@ -113,7 +113,7 @@ impl CallLimiter {
     pub(super) fn set_backoff(&self, host: &str, identity: Fingerprint, kind: CallKind, wait: Option<Duration>) -> Backoff {
         let requested = Backoff::new(wait.unwrap_or(DEFAULT_BACKOFF));
         let mut backoffs = self.backoffs.lock();
-        backoffs.retain(|_, backoff| !backoff.left().is_zero());
+        backoffs.retain(|_, backoff| !backoff.remaining().is_zero());
         let backoff = backoffs.entry((host.to_owned(), identity, kind.into())).or_insert(requested);
         if requested.end > backoff.end {
             *backoff = requested;
@@ -172,7 +172,7 @@ mod tests {
     async fn backoff_applies_to_one_identity_host_and_kind() {
         let limiter = CallLimiter::new(1);
         let kind = CallKind::Poll(OperationKind::Refresh);
-        let left = |limiter: &CallLimiter, host, who, kind| limiter.backoff(host, identity(who), kind).map(|backoff| backoff.left());
+        let left = |limiter: &CallLimiter, host, who, kind| limiter.backoff(host, identity(who), kind).map(|backoff| backoff.remaining());
         limiter.set_backoff("host", identity(1), kind, Some(Duration::from_secs(30)));
         limiter.set_backoff("host", identity(1), kind, None);
         assert_eq!(left(&limiter, "host", 1, kind), Some(Duration::from_secs(30)), "a shorter one changes nothing");

@@ -12,7 +12,7 @@ use url::Url;
 use super::classify;
 use super::classify::ResponseKind;
 use super::cloud::Cloud;
-use super::http::{Client, Fault, Incoming, Response, location};
+use super::http::{Client, Incoming, Response, SendError, location};
 use super::identity::tokens::Tokens;
 use super::identity::{Identity, Token};
 use super::limiter::CallLimiter;
@@ -85,7 +85,7 @@ impl Session {
             .header("x-ms-client-request-id", uuid::Uuid::new_v4().to_string())
     }
 
-    pub(super) async fn send(&self, kind: CallKind, request: RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
+    pub(super) async fn send(&self, kind: CallKind, request: RequestBuilder, deadline: Instant) -> Result<Incoming, SendError> {
         self.shared.http.send(CallTarget::Service(self.service, kind), request, deadline).await
     }
 
@@ -106,7 +106,7 @@ impl Session {
         let invalidate = || shared.tokens.invalidate(&self.identity, &self.scope, &self.token);
         match response.status {
             200..=299 => self.token.accept(),
-            401 => response.token_ended = invalidate() && self.token.was_accepted(),
+            401 => response.token_expired = invalidate() && self.token.was_accepted(),
             // Power BI reports an expired token with this code.
             403 if response.error_summary().code.eq_ignore_ascii_case("tokenexpired") => {
                 invalidate();

@@ -13,7 +13,7 @@ pub enum Submission {
     Accepted {
         /// Id of the operation at the service.
         id: OperationId,
-        /// The URL for polling, if the operation is polled by it ([`OperationRef::location`](super::Handle::location)).
+        /// The URL for polling, if the operation is polled by it ([`OperationRef::location`](super::OperationRef::location)).
         location: Option<String>,
         /// Activity id of the service, for a support case.
         activity_id: Option<String>,
@@ -53,7 +53,7 @@ pub enum PollResult {
         operation: Box<Operation>,
         /// The wait before the next poll that the service requested.
         retry_after: Option<Duration>,
-        /// The URL for the next poll, if the service returned one ([`OperationRef::location`](super::Handle::location)).
+        /// The URL for the next poll, if the service returned one ([`OperationRef::location`](super::OperationRef::location)).
         location: Option<String>,
     },
     /// The service does not know the operation (404).

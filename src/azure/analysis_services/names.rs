@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use crate::azure::cloud::{Cloud, dns_label};
+use crate::azure::cloud::{Cloud, is_dns_label};
 
 /// Characters that are not encoded in a path segment: the unreserved characters of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -52,7 +52,8 @@ impl ServerName {
                 return Err(format!("must not contain a port or a suffix after the name: use a value such as {shape}"));
             }
         };
-        let of_cloud = |suffix: &str| host.strip_suffix(suffix).is_some_and(|region| region.split('.').all(dns_label)) && host.len() <= 253;
+        let of_cloud =
+            |suffix: &str| host.strip_suffix(suffix).is_some_and(|region| region.split('.').all(is_dns_label)) && host.len() <= 253;
         let Some(service) = cloud.analysis_services.iter().find(|service| of_cloud(&service.host)) else {
             let hosts = suffixes.iter().map(|suffix| format!("*{suffix}")).collect::<Vec<_>>().join(" or ");
             return Err(format!("host is not in the operator's cloud ({}): it must be {hosts}", cloud.name));

@@ -151,7 +151,7 @@ fn missing(service: ServiceKind, code: &str) -> String {
 fn denied(service: ServiceKind, response: &Response, summary: &ErrorSummary, code: &str) -> String {
     let setting = "the tenant setting \"Service principals can call Fabric public APIs\"";
     match service {
-        _ if response.wants_claims() => format!(
+        _ if response.requires_claims() => format!(
             "the service requires additional claims in the token ({code}), because of a conditional access policy or a revoked session: ask an \
              administrator of the tenant to check the sign-ins of the identity"
         ),

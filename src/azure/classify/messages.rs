@@ -92,7 +92,7 @@ impl Messages {
     }
 
     /// Whether a message has this text.
-    pub(in crate::azure) fn contain(&self, text: &str) -> bool {
+    pub(in crate::azure) fn contains(&self, text: &str) -> bool {
         self.0.iter().any(|(_, message)| message.text == text)
     }
 

@@ -17,7 +17,7 @@ pub(in crate::azure) fn submission(service: ServiceKind, response: &Response, ca
 
 /// The result of a POST; `done` interprets 2xx.
 ///
-/// *Refused* and *Busy* are certain: nothing was started. Anything uncertain is *Unanswered*: a gateway may return 5xx although the service
+/// `NotStarted` and `Busy` are certain: nothing was started. Anything uncertain is `Unknown`: a gateway may return 5xx although the service
 /// accepted the request, and a page with 2xx is not a response of the service. A page with 4xx is not from the service either, but whatever
 /// returned it did not forward the request.
 pub(in crate::azure) fn submission_with(

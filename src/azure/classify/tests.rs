@@ -47,7 +47,7 @@ fn submitted(response: &Response) -> String {
         Submission::NotStarted(error) => format!("refused {:?}", error.kind),
         Submission::Busy { .. } => "busy".to_owned(),
         Submission::Deferred { .. } => "deferred".to_owned(),
-        Submission::Unknown { .. } => "unanswered".to_owned(),
+        Submission::Unknown { .. } => "unknown".to_owned(),
     }
 }
 
@@ -80,21 +80,21 @@ fn accepted_id_is_from_location_then_body() {
         (202, &[("location", "/servers/s/models/m/refreshes/1a")], "", "accepted 1a"),
         (201, &[request_id], body, "accepted 2b"),
         (202, &[], r#"{"RefreshID":"2b"}"#, "accepted 2b"),
-        (202, &[], r#"{"requestId":"3c"}"#, "unanswered"),
+        (202, &[], r#"{"requestId":"3c"}"#, "unknown"),
         (202, &[], "\u{feff}{\"OPERATIONID\":\"2b\"}", "accepted 2b"),
         (202, &[there, request_id], body, "accepted 2b"),
-        (202, &[there, request_id], "", "unanswered"),
+        (202, &[there, request_id], "", "unknown"),
         (202, &[("location", "https://w.asazure.windows.net/elsewhere/1a")], body, "accepted 2b"),
-        (202, &[request_id], "", "unanswered"),
-        (202, &[HTML, request_id], "", "unanswered"),
-        (202, &[request_id], r#"{"operationId":"../x"}"#, "unanswered"),
-        (202, &[there], "", "unanswered"),
-        (202, &[], "", "unanswered"),
-        (204, &[], "", "unanswered"),
-        (200, &[], "{}", "unanswered"),
-        (200, &[], "[1,2", "unanswered"),
-        (200, &[HTML, request_id], PAGE, "unanswered"),
-        (200, &[request_id], PAGE, "unanswered"),
+        (202, &[request_id], "", "unknown"),
+        (202, &[HTML, request_id], "", "unknown"),
+        (202, &[request_id], r#"{"operationId":"../x"}"#, "unknown"),
+        (202, &[there], "", "unknown"),
+        (202, &[], "", "unknown"),
+        (204, &[], "", "unknown"),
+        (200, &[], "{}", "unknown"),
+        (200, &[], "[1,2", "unknown"),
+        (200, &[HTML, request_id], PAGE, "unknown"),
+        (200, &[request_id], PAGE, "unknown"),
     ];
     for (status, headers, body, expected) in rows {
         assert_eq!(submitted(&response(status, headers, body)), expected, "{status} {headers:?} {body}");
@@ -113,12 +113,12 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
     let none: Lines = &[];
     let rows: Vec<(u16, Lines, &str, &str, &str, &str)> = vec![
         // status, headers, body                                        submission             poll             cancellation
-        (101, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
-        (300, none, "",                                                 "unanswered",            "InvalidResponse", "InvalidResponse"),
+        (101, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
+        (300, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
         (301, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (302, &[("location", "https://evil.example.com/")], "",         "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
-        (303, none, "",                                                 "unanswered",            "InvalidResponse", "InvalidResponse"),
-        (304, none, "",                                                 "unanswered",            "InvalidResponse", "InvalidResponse"),
+        (303, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
+        (304, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
         (307, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (308, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (400, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
@@ -152,7 +152,7 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (404, none, PAGE,                                               "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (405, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
         (407, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
-        (408, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
+        (408, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
         (409, none, "",                                                 "busy",                  "ServerError",  "nothing"),
         (409, none, "{\"code\":\"Conflict\"}",                          "busy",                  "ServerError",  "nothing"),
         (409, &[HTML], PAGE,                                            "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
@@ -162,15 +162,15 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (422, none, "{}",                                               "refused Rejected",      "Rejected",      "Rejected"),
         (423, none, "",                                                 "busy",                  "ServerError",  "ServerError"),
         (423, none, "{\"code\":\"Locked\"}",                            "busy",                  "ServerError",  "ServerError"),
-        (425, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
+        (425, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
         (429, none, "",                                                 "refused Throttled",     "Throttled",     "Throttled"),
         (429, &[HTML], PAGE,                                            "refused Throttled",     "Throttled",     "Throttled"),
-        (500, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
-        (501, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
-        (502, &[HTML], PAGE,                                            "unanswered",            "ServerError",  "ServerError"),
-        (503, none, "{\"code\":\"Unauthorized\"}",                      "unanswered",            "ServerError",  "ServerError"),
-        (504, none, "{\"error\":7}",                                    "unanswered",            "ServerError",  "ServerError"),
-        (599, none, "",                                                 "unanswered",            "ServerError",  "ServerError"),
+        (500, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
+        (501, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
+        (502, &[HTML], PAGE,                                            "unknown",               "ServerError",  "ServerError"),
+        (503, none, "{\"code\":\"Unauthorized\"}",                      "unknown",               "ServerError",  "ServerError"),
+        (504, none, "{\"error\":7}",                                    "unknown",               "ServerError",  "ServerError"),
+        (599, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
     ];
     for (status, headers, body, submission, result, cancel_result) in rows {
         let response = response(status, headers, body);
@@ -200,13 +200,13 @@ fn success_without_content_is_not_trusted() {
 #[test]
 fn response_with_lost_body_is_classified_by_its_head() {
     let rows = [
-        (200, "unanswered", "InvalidResponse", "accepted"),
+        (200, "unknown", "InvalidResponse", "accepted"),
         (400, "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (401, "refused AccessDenied", "AccessDenied", "AccessDenied"),
         (404, "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (409, "busy", "ServerError", "nothing"),
         (429, "refused Throttled", "Throttled", "Throttled"),
-        (503, "unanswered", "ServerError", "ServerError"),
+        (503, "unknown", "ServerError", "ServerError"),
     ];
     for (status, submission, result, cancel_result) in rows {
         let mut response = response(status, &[], "{\"code\":");
@@ -319,7 +319,7 @@ fn busy_and_quota_are_distinguished_by_code_then_text() {
                     assert_eq!(submitted(&response(status, &[], body)), format!("refused {expected}"), "{status} {body}");
                 }
                 for status in [408, 425, 500, 502, 503, 504] {
-                    assert_eq!(submitted(&response(status, &[], body)), "unanswered", "{status} {body}");
+                    assert_eq!(submitted(&response(status, &[], body)), "unknown", "{status} {body}");
                 }
             }
         }

@@ -49,14 +49,14 @@ pub(in crate::azure) struct Client {
 
 /// Why there is no response, as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::azure) enum Fault {
+pub(in crate::azure) enum SendError {
     /// The request was not sent: no name, connection, tunnel or handshake.
     NotSent(String),
     /// The request may have arrived.
     Lost(String),
 }
 
-impl Fault {
+impl SendError {
     pub(in crate::azure) fn into_message(self) -> String {
         match self {
             Self::NotSent(message) | Self::Lost(message) => message,
@@ -120,18 +120,18 @@ impl Client {
         target: CallTarget,
         request: reqwest::RequestBuilder,
         deadline: Instant,
-    ) -> Result<Incoming, Fault> {
+    ) -> Result<Incoming, SendError> {
         let request =
-            request.build().map_err(|error| Fault::NotSent(format!("failed to create the request: {}", text::root_cause(&error))))?;
+            request.build().map_err(|error| SendError::NotSent(format!("failed to create the request: {}", text::root_cause(&error))))?;
         let url = request.url().clone();
         let host = url.host_str().unwrap_or_default().to_owned();
         let mut record = Record::start(target, &host, self.on_call.clone());
         let sent = timeout_at(deadline, self.http.execute(request)).await;
         let response = match sent {
-            Err(_) => return Err(Fault::Lost(format!("{host} did not respond in time"))),
+            Err(_) => return Err(SendError::Lost(format!("{host} did not respond in time"))),
             Ok(Err(error)) => {
                 record.fault = Some(CallFault::Connection);
-                return Err(fault(&host, &error));
+                return Err(send_error(&host, &error));
             }
             Ok(Ok(response)) => response,
         };
@@ -149,12 +149,12 @@ impl fmt::Debug for Client {
 /// Whether a failed request may have arrived, and why it failed.
 ///
 /// Only after a failure to connect, the request was certainly not sent. This excludes a failure of a pooled connection.
-fn fault(host: &str, error: &reqwest::Error) -> Fault {
+fn send_error(host: &str, error: &reqwest::Error) -> SendError {
     let cause = plain(&text::root_cause(error));
     if error.is_connect() {
-        Fault::NotSent(format!("failed to connect to {host}: {cause}"))
+        SendError::NotSent(format!("failed to connect to {host}: {cause}"))
     } else {
-        Fault::Lost(format!("lost the connection to {host} before the response: {cause}"))
+        SendError::Lost(format!("lost the connection to {host} before the response: {cause}"))
     }
 }
 

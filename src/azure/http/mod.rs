@@ -10,6 +10,6 @@ mod response;
 pub(in crate::azure) mod text;
 pub(in crate::azure) mod timestamp;
 
-pub(in crate::azure) use client::{Client, Fault, Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIRECTS};
+pub(in crate::azure) use client::{Client, Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIRECTS, SendError};
 pub use response::BodyFault;
 pub(in crate::azure) use response::{ErrorSummary, Response, server_time};

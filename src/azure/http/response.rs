@@ -32,7 +32,7 @@ pub(in crate::azure) struct Response {
     pub(in crate::azure) body: Vec<u8>,
     pub(in crate::azure) fault: Option<BodyFault>,
     /// Whether a 401 only means that a previously valid token has expired. The next call then uses a new one.
-    pub(in crate::azure) token_ended: bool,
+    pub(in crate::azure) token_expired: bool,
     /// Until when the identity makes no such call, if this response throttles it.
     pub(in crate::azure) throttled_until: Option<Timestamp>,
 }
@@ -50,7 +50,7 @@ pub(in crate::azure) struct ErrorSummary {
 
 impl Response {
     pub(in crate::azure) fn new(status: u16, headers: HeaderMap, body: Vec<u8>, fault: Option<BodyFault>) -> Self {
-        Self { status, headers, body: text::repair_json(body), fault, token_ended: false, throttled_until: None }
+        Self { status, headers, body: text::repair_json(body), fault, token_expired: false, throttled_until: None }
     }
 
     /// The value of a header as text.
@@ -83,12 +83,12 @@ impl Response {
     }
 
     /// Whether a 401 is about the token, by RFC 6750.
-    pub(in crate::azure) fn wants_bearer(&self) -> bool {
+    pub(in crate::azure) fn requires_bearer(&self) -> bool {
         self.header(WWW_AUTHENTICATE.as_str()).is_some_and(|wanted| wanted.to_ascii_lowercase().starts_with("bearer"))
     }
 
     /// Whether a 401 requires a token with additional claims ("claims challenge" in the documentation of the Microsoft identity platform).
-    pub(in crate::azure) fn wants_claims(&self) -> bool {
+    pub(in crate::azure) fn requires_claims(&self) -> bool {
         let wanted = self.header(WWW_AUTHENTICATE.as_str()).unwrap_or_default().to_ascii_lowercase();
         self.status == 401 && wanted.contains("insufficient_claims")
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::certificate::Certificate;
 use super::{AssertionSource, Fingerprint, SecretText, value};
-use crate::azure::cloud::dns_label;
+use crate::azure::cloud::is_dns_label;
 
 /// An application. Its ids always have a format that is safe in a URL.
 #[derive(Clone, Debug)]
@@ -51,9 +51,12 @@ impl FieldNames {
 
 impl Application {
     pub(super) fn new(tenant: &str, client: &str, credential: Credential, field_names: FieldNames) -> Result<Self, String> {
-        let tenant_id =
-            value::id(tenant, |id| value::guid(id) || domain(id), "must be the tenant's GUID or its domain, like contoso.onmicrosoft.com")
-                .map_err(|fault| format!("{} {fault}", field_names.tenant))?;
+        let tenant_id = value::id(
+            tenant,
+            |id| value::is_guid(id) || is_domain(id),
+            "must be the tenant's GUID or its domain, like contoso.onmicrosoft.com",
+        )
+        .map_err(|fault| format!("{} {fault}", field_names.tenant))?;
         Ok(Self { tenant_id, client_id: client_id(client, field_names)?, credential, field_names })
     }
 
@@ -72,10 +75,11 @@ impl Application {
 
 /// Parses the (client) id of an application or a managed identity.
 pub(super) fn client_id(text: &str, field_names: FieldNames) -> Result<String, String> {
-    value::id(text, value::guid, "must be the application's (client) id, a GUID").map_err(|fault| format!("{} {fault}", field_names.client))
+    value::id(text, value::is_guid, "must be the application's (client) id, a GUID")
+        .map_err(|fault| format!("{} {fault}", field_names.client))
 }
 
 /// Whether a text is a domain name with at least two labels.
-fn domain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').count() >= 2 && text.split('.').all(dns_label)
+fn is_domain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').count() >= 2 && text.split('.').all(is_dns_label)
 }

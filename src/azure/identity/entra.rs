@@ -27,7 +27,7 @@ use super::token::Token;
 use super::token_response::{CredentialKind, PresentedCredential};
 use super::{SecretText, token_response};
 use crate::azure::cloud::Cloud;
-use crate::azure::http::{Client, Fault, MAX_SHORT_BODY_BYTES};
+use crate::azure::http::{Client, MAX_SHORT_BODY_BYTES, SendError};
 use crate::operation::{CallTarget, IdentityKind, ServiceError, ServiceErrorKind};
 
 /// Entra ID of one cloud.
@@ -151,7 +151,7 @@ impl Relay {
             match self.http.send(self.target, call, deadline).await {
                 Ok(incoming) => break incoming,
                 // Repeating a token request does no harm, and a pooled connection may have been closed.
-                Err(Fault::Lost(_)) if tries == 1 && Instant::now() < deadline => {}
+                Err(SendError::Lost(_)) if tries == 1 && Instant::now() < deadline => {}
                 Err(fault) => return Err(unreachable(&fault.into_message())),
             }
         };

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::value::guid;
+use super::value::is_guid;
 
 /// A secret. It prints as `[redacted]`, is compared by its SHA-256 so that timing reveals nothing, and is erased from memory when dropped.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl SecretText {
     pub(in crate::azure) fn likely_mistake(&self) -> &'static str {
         let text = self.expose();
         let decoded = Zeroizing::new(STANDARD.decode(text).unwrap_or_default());
-        if guid(text.trim()) {
+        if is_guid(text.trim()) {
             ", which has the format of an id"
         } else if text.starts_with(' ') || text.ends_with(' ') {
             ", which starts or ends with whitespace"

@@ -83,16 +83,16 @@ pub(super) fn plain(text: &str) -> Result<&str, String> {
 ///
 /// # Errors
 /// The actual content, as the rest of a sentence.
-pub(super) fn id(text: &str, fits: impl Fn(&str) -> bool, wanted: &str) -> Result<String, String> {
+pub(super) fn id(text: &str, is_valid: impl Fn(&str) -> bool, requirement: &str) -> Result<String, String> {
     let id = plain(without_marks(text).trim_matches([' ', '\t', '\r', '\n']))?;
-    if fits(id) {
+    if is_valid(id) {
         return Ok(id.to_ascii_lowercase());
     }
     let decoded = BASE64.decode(id).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    if decoded.is_some_and(|decoded| fits(without_marks(&decoded).trim())) {
+    if decoded.is_some_and(|decoded| is_valid(without_marks(&decoded).trim())) {
         return Err(format!("is base64 of an id: {ENCODE_ONCE_LESS}"));
     }
-    Err(wanted.to_owned())
+    Err(requirement.to_owned())
 }
 
 const ENCODE_ONCE_LESS: &str = "encode it once less; a Secret has base64 under data, and plain text under stringData";
@@ -115,7 +115,7 @@ pub(super) fn describe_non_pem(text: &str) -> String {
 }
 
 /// Whether a text is a GUID, 8-4-4-4-12 hexadecimal digits.
-pub(super) fn guid(text: &str) -> bool {
+pub(super) fn is_guid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
     lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))

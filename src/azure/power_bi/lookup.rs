@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use unicase::UniCase;
 use url::Url;
 
-use super::names::{groups, guid};
+use super::names::{groups, parse_guid};
 use crate::azure::classify;
 use crate::azure::http::REDIRECTS;
 use crate::azure::http::json_array::NEXT_PAGE;
@@ -187,7 +187,7 @@ struct RowFields {
 
 impl RowFields {
     fn row(self) -> Option<Row> {
-        Some(Row { id: guid(&self.id.0?)?, name: self.name.name(512).unwrap_or_default() })
+        Some(Row { id: parse_guid(&self.id.0?)?, name: self.name.name(512).unwrap_or_default() })
     }
 }
 

@@ -28,8 +28,8 @@ impl ModelName {
     /// # Errors
     /// One sentence that states which id is not a GUID.
     pub fn by_ids(group_id: &str, dataset_id: &str) -> Result<Self, String> {
-        let group_id = guid(group_id).ok_or("groupId must be a GUID: the URL of the workspace contains it after /groups/")?;
-        let dataset_id = guid(dataset_id).ok_or("datasetId must be a GUID: the URL of the model contains it after /datasets/")?;
+        let group_id = parse_guid(group_id).ok_or("groupId must be a GUID: the URL of the workspace contains it after /groups/")?;
+        let dataset_id = parse_guid(dataset_id).ok_or("datasetId must be a GUID: the URL of the model contains it after /datasets/")?;
         Ok(Self(ModelRef::Ids(ModelIds { group_id, dataset_id })))
     }
 
@@ -87,7 +87,7 @@ impl fmt::Display for ModelName {
 }
 
 /// A GUID in lower case, if the text is a GUID.
-pub(in crate::azure) fn guid(text: &str) -> Option<String> {
+pub(in crate::azure) fn parse_guid(text: &str) -> Option<String> {
     let text = text.trim();
     (text.len() == 36).then(|| uuid::Uuid::try_parse(text).ok()).flatten().map(|id| id.hyphenated().to_string())
 }

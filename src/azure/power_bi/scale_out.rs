@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::azure::classify::{self, ResponseKind};
 use crate::azure::http::lenient_json::{Fields, Object, Text};
-use crate::azure::http::{Fault, MAX_SHORT_BODY_BYTES, REDIRECTS, Response, server_time, timestamp};
+use crate::azure::http::{MAX_SHORT_BODY_BYTES, REDIRECTS, Response, SendError, server_time, timestamp};
 use crate::azure::refreshes::Window;
 use crate::azure::session::Session;
 use crate::operation::{
@@ -29,8 +29,8 @@ pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submissio
     let post = session.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
     let mut response = match session.send(CallKind::Submit(OperationKind::Sync), post, session.deadline()).await {
         Ok(incoming) => incoming.read(MAX_SHORT_BODY_BYTES).await,
-        Err(Fault::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
-        Err(Fault::Lost(message)) => return Submission::Unknown { message },
+        Err(SendError::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
+        Err(SendError::Lost(message)) => return Submission::Unknown { message },
     };
     session.update_shared(&mut response);
     let window = Window { intent: submitted_at, now: submitted_at };

@@ -40,7 +40,7 @@ pub(in crate::azure) fn operation(
     let errors = [detail.exception, ErrorBody::all(&Node::Object(detail.error)), detail.attempt];
     let mut errors = errors.iter().map(|errors| messages(errors)).find(|errors| !errors.is_empty()).unwrap_or_default();
     // Power BI repeats a message as the exception: one error, reported in two places.
-    errors.retain(|error| phase != Phase::Succeeded && !collected.messages.contain(&error.text));
+    errors.retain(|error| phase != Phase::Succeeded && !collected.messages.contains(&error.text));
     for error in errors {
         collected.push(ServiceMessage { severity: severity.to_owned(), ..error });
     }

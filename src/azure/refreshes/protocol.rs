@@ -13,7 +13,7 @@ use super::list::{Row, Window};
 use super::merge::{self, PAGE_SIZE};
 use crate::azure::classify;
 use crate::azure::http::json_array::{JsonArrayReader, MalformedArray};
-use crate::azure::http::{Fault, Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIRECTS, server_time};
+use crate::azure::http::{Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIRECTS, SendError, server_time};
 use crate::azure::session::Session;
 use crate::operation::{
     CallKind, CancelResult, Listing, Operation, OperationId, OperationKind, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind,
@@ -47,8 +47,8 @@ pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &
     let post = session.request(Method::POST, refreshes.clone()).json(body);
     let incoming = match session.send(CallKind::Submit(OperationKind::Refresh), post, deadline).await {
         Ok(incoming) => incoming,
-        Err(Fault::NotSent(message)) => return Ok(Submission::NotStarted(classify::unreachable(message))),
-        Err(Fault::Lost(message)) => return Ok(Submission::Unknown { message }),
+        Err(SendError::NotSent(message)) => return Ok(Submission::NotStarted(classify::unreachable(message))),
+        Err(SendError::Lost(message)) => return Ok(Submission::Unknown { message }),
     };
     let done = (200..300).contains(&incoming.status());
     let has_id = done && classify::id_in_location(incoming.headers(), refreshes).is_some();

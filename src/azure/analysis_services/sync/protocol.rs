@@ -7,7 +7,7 @@ use url::Url;
 
 use super::responses;
 use crate::azure::classify;
-use crate::azure::http::{Fault, MAX_SHORT_BODY_BYTES, REDIRECTS, server_time};
+use crate::azure::http::{MAX_SHORT_BODY_BYTES, REDIRECTS, SendError, server_time};
 use crate::azure::refreshes::Window;
 use crate::azure::session::Session;
 use crate::operation::{CallKind, Listing, OperationKind, OperationRef, PollResult, ServiceError, ServiceKind, Submission};
@@ -20,8 +20,8 @@ pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submissio
     let post = session.request(Method::POST, sync.clone()).header(CONTENT_LENGTH, 0);
     let mut response = match session.send(CallKind::Submit(OperationKind::Sync), post, session.deadline()).await {
         Ok(incoming) => incoming.read(MAX_SHORT_BODY_BYTES).await,
-        Err(Fault::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
-        Err(Fault::Lost(message)) => return Submission::Unknown { message },
+        Err(SendError::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
+        Err(SendError::Lost(message)) => return Submission::Unknown { message },
     };
     session.update_shared(&mut response);
     classify::submission_with(ServiceKind::AnalysisServices, &response, |response| responses::accepted(response, sync))

@@ -58,13 +58,13 @@ fn capacity_limit_is_certain_only_in_service_format() {
         // Another 5xx may come from a gateway that repeats the request.
         for status in [500, 502, 504] {
             for body in both(code, text) {
-                assert_eq!(submitted(&response(status, &[], &body)), "unanswered", "{status} {body}");
+                assert_eq!(submitted(&response(status, &[], &body)), "unknown", "{status} {body}");
             }
         }
-        assert_eq!(submitted(&response(503, &[], &format!("Service unavailable: {code} {text}"))), "unanswered", "{code} {text}");
-        assert_eq!(submitted(&response(503, &[HTML], &format!("<html>{code} {text}</html>"))), "unanswered", "{code} {text}");
+        assert_eq!(submitted(&response(503, &[], &format!("Service unavailable: {code} {text}"))), "unknown", "{code} {text}");
+        assert_eq!(submitted(&response(503, &[HTML], &format!("<html>{code} {text}</html>"))), "unknown", "{code} {text}");
     }
-    assert_eq!(submitted(&response(503, &[], &complain("ServiceUnavailable", "Try again later."))), "unanswered");
+    assert_eq!(submitted(&response(503, &[], &complain("ServiceUnavailable", "Try again later."))), "unknown");
 }
 
 /// A code may be nested in an error with a more general code, with a text in any language or without a text.
@@ -139,7 +139,7 @@ fn throttle_quota_paused_and_capacity_are_distinct() {
             assert_eq!(submitted(&response(status, &[], &body)), format!("refused {expected}"), "{status} {body}");
         }
     }
-    assert_eq!(submitted(&response(503, &[], &complain("RequestBlocked", ""))), "unanswered");
+    assert_eq!(submitted(&response(503, &[], &complain("RequestBlocked", ""))), "unknown");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn missing_owner_is_reported_with_its_remedy() {
                 error.message
             );
         }
-        assert_eq!(submitted(&response(500, &[], body)), "unanswered");
+        assert_eq!(submitted(&response(500, &[], body)), "unknown");
     }
 }
 

@@ -8,14 +8,14 @@ use crate::azure::http::BodyFault;
 /// The clock of the service in responses.
 const CLOCK: &str = "2026-01-01T12:00:02Z";
 
-fn answer_at(clock: &str, status: u16, body: &str) -> Response {
+fn response_at(clock: &str, status: u16, body: &str) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(HeaderName::from_static("x-ms-current-utc-date"), HeaderValue::from_str(clock).unwrap());
     Response::new(status, headers, body.as_bytes().to_vec(), None)
 }
 
 fn response(status: u16, body: &str) -> Response {
-    answer_at(CLOCK, status, body)
+    response_at(CLOCK, status, body)
 }
 
 fn at(text: &str) -> Timestamp {
@@ -118,7 +118,7 @@ fn only_replica_version_determines_the_end() {
     ];
     let id = id_of(&body("57", "57", "56", SOON, ""));
     for (clock, body, expected) in rows {
-        let PollResult::Found { operation, .. } = poll_result(&answer_at(clock, 200, &body), &id) else { panic!("{body}") };
+        let PollResult::Found { operation, .. } = poll_result(&response_at(clock, 200, &body), &id) else { panic!("{body}") };
         assert_eq!((operation.phase, &operation.id), (expected, &id), "{clock} {body}");
     }
     // An id without a version, or any other id, waits for the latest version.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::RunState;
-use tabular_operator::azure::fuzzing::{self, Listed};
+use tabular_operator::azure::fuzzing::{self, ParsedList};
 use tabular_operator::engine::{ClaimedOperations, Observation};
 use tabular_operator::operation::{
     CancelResult, ClockSkew, Listing, OperationId, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceKind, Submission,
@@ -109,12 +109,12 @@ pub fn list(input: &[u8]) {
 
 fn list_of(service: ServiceKind, input: &[u8], since: Timestamp) {
     let window = (since, Timestamp::MIN);
-    let whole = fuzzing::listing(service, [input], window, None);
-    let bytes = fuzzing::listing(service, input.chunks(1), window, None);
-    let pieces = fuzzing::listing(service, input.chunks(1 + input.len() % 37), window, None);
+    let whole = fuzzing::list_rows(service, [input], window, None);
+    let bytes = fuzzing::list_rows(service, input.chunks(1), window, None);
+    let pieces = fuzzing::list_rows(service, input.chunks(1 + input.len() % 37), window, None);
     assert!(whole == bytes && whole == pieces, "the result depends on the chunks");
     let rows = reference_rows(input);
-    let Some(Listed { listing, rows: count, complete }) = whole else {
+    let Some(ParsedList { listing, rows: count, complete }) = whole else {
         assert!(rows.is_none_or(|rows| rows.iter().any(is_excluded)), "a valid list was not parsed");
         return;
     };

@@ -60,7 +60,7 @@ pub fn submission(input: &[u8]) {
 /// Analysis Services, `GET sync` without an id.
 pub fn list(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
-    let list = fuzzing::sync_listing(&input.response, since());
+    let list = fuzzing::sync_list(&input.response, since());
     let result = match list {
         Ok((operations, truncated)) => {
             assert!(operations.len() <= 50);
@@ -99,7 +99,7 @@ pub fn scale_out(input: &[u8]) {
             fixtures::decision(fixtures::resource(OperationKind::Sync, "Running"), Observation::Polled(result));
         }
     }
-    match fuzzing::scale_out_listing(&input.response, since()) {
+    match fuzzing::scale_out_list(&input.response, since()) {
         Ok((operations, _)) => operations.iter().for_each(invariants::operation),
         Err(error) => invariants::service_error(&error),
     }
