@@ -75,7 +75,7 @@ pub enum UpstreamRef {
     None,
     /// This one.
     Found(Upstream),
-    /// The refresh of this name, whose runs are unknown or must not be followed. The blocker does not apply to other triggers.
+    /// The refresh of this name, whose runs are unknown or must start no run. The blocker does not apply to other triggers.
     Unavailable(String, Option<Blocker>),
 }
 

@@ -241,7 +241,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn times_go_on_and_the_latest_is_the_last_of_them(start in 0_i64..4_000_000_000, minute in 0..60, hour in 0..24, step in 1..12) {
+        fn times_increase_and_latest_is_the_last(start in 0_i64..4_000_000_000, minute in 0..60, hour in 0..24, step in 1..12) {
             let start = Timestamp::from_second(start).unwrap();
             for expression in [format!("{minute} {hour} * * *"), format!("*/{step} * * * *"), format!("{minute} {hour}-23 * * 1-5")] {
                 let schedule = Schedule::parse(&expression, Some("America/New_York")).unwrap();

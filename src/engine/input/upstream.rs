@@ -1,4 +1,4 @@
-//! The upstream refresh of a resource: its successful runs, and the cursor that shows how far they were followed.
+//! The upstream refresh of a resource: its successful runs, and the cursor that shows the last one with a run of the resource.
 
 use jiff::Timestamp;
 
@@ -64,7 +64,7 @@ impl Upstream {
         UpstreamRun { name: self.name.clone(), uid: self.uid.clone(), number, successful_runs, queued }
     }
 
-    /// The successes after a run's number that wait to be followed.
+    /// The successes after a run's number that wait for a run of the dependent.
     pub(in crate::engine) fn queued_after(&self, number: i32) -> Option<QueuedRuns> {
         let last = self.after(number).last()?.number;
         Some(QueuedRuns { number: last, count: self.count_after(number) })
@@ -79,18 +79,18 @@ impl Upstream {
         i64::try_from(self.after(number).count()).unwrap_or(i64::MAX)
     }
 
-    /// The cursor of a follower that has none for this refresh.
+    /// The cursor of a dependent that has none for this refresh.
     pub(in crate::engine) fn first_cursor(&self, created: Timestamp, before: Option<&UpstreamRun>, is_new: bool) -> UpstreamRun {
         let latest = self.successes.last().map_or(0, |success| success.number);
         let same_name = before.is_some_and(|before| before.name == self.name);
         if !(is_new || same_name) {
             return self.at(latest, self.total);
         }
-        // Whole seconds do not show which came first. A refresh that was recreated is followed from its first run on.
+        // Whole seconds do not show which came first. A recreated refresh counts from its first run on.
         let is_earlier = |success: &&SuccessfulRun| if same_name { success.recorded < created } else { success.recorded <= created };
         let earlier = self.successes.iter().filter(is_earlier);
         let number = earlier.map(|success| success.number).max().unwrap_or(0);
-        // A recreated refresh has had no runs before it was followed; runs that are no longer in its history were missed.
+        // A recreated refresh has had no runs before; runs that are no longer in its history were missed.
         let upstream = if same_name && number == 0 { 0 } else { self.total.saturating_sub(self.count_after(number)) };
         self.at(number, upstream)
     }

@@ -164,7 +164,7 @@ pub enum Response<V> {
 pub enum Rejection {
     /// The view is stale, or an admission webhook denies the write as if it were.
     Conflict,
-    /// The resource is gone, or its definition does not have what is written.
+    /// The resource was deleted, or its definition lacks what is written.
     NotFound,
     /// Nothing was sent: the process no longer leads.
     NotLeader,

@@ -70,7 +70,7 @@ pub(super) fn next(desired: &Desired, recorded: &Status, now: Timestamp) -> Opti
     match (&recorded.queued, due) {
         (Some(queued), _) if upstream::is_withdrawn(queued) => Some(queued.clone()),
         (Some(queued), due) if upstream::is_older(queued, due.as_ref(), recorded) => Some(queued.clone()),
-        // The cursor of a refresh that is still followed has the run.
+        // The cursor of a current upstream refresh has the run.
         (Some(queued), due) if queued.r#type == TriggerType::AfterRefresh => due,
         // A later request, change or scheduled time joins the one that was accepted.
         (Some(queued), Some(due)) if rank(queued) <= rank(&due) => Some(due),
@@ -105,8 +105,8 @@ pub(super) fn withdraw(draft: &mut Draft<'_>) -> bool {
 
 /// Records that a run starts for a trigger.
 ///
-/// A followed run and a scheduled time have a run of their own, so they count as handled with its first record. Changes and requests join a
-/// run until it is submitted, and are settled then.
+/// A run of the upstream refresh and a scheduled time have a run of their own, so they count as handled with its first record. Changes and
+/// requests join a run until it is submitted, and are handled then.
 pub(super) fn mark_started(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     match trigger.r#type {
         TriggerType::AfterRefresh => upstream::advance(desired, record, trigger),
@@ -138,8 +138,8 @@ pub(super) fn mark_submitted(desired: &Desired, record: &mut Status) {
     mark_handled(desired, record);
 }
 
-/// Records that all current requests of the spec and the annotations are handled: by a run that starts, or because they start none.
-/// Runs of a followed refresh are handled one by one ([`mark_started`]).
+/// Records that all current requests of the spec and the annotations are handled: by a run that starts, or because they start none. Runs of
+/// the upstream refresh are handled one by one ([`mark_started`]).
 pub(super) fn mark_handled(desired: &Desired, record: &mut Status) {
     if !desired.work.model.is_empty() {
         record.last_handled_digest = Some(desired.work.digest.clone());

@@ -1,8 +1,8 @@
 //! Runs after a refresh (`trigger.afterRefresh`): each of its successful runs starts one run, once and in order.
 //!
-//! A cursor in the status shows how far the refresh has been followed. It moves in the write that first records a run for the next
-//! success, so that a restart neither repeats nor loses one. It also has the successes that wait for a run: if the refresh is deleted or
-//! no longer followed, the one in `.status.queued` still runs, and the others are reported.
+//! A cursor in the status shows the last run of the upstream refresh that started a run. It moves in the write that first records a run for
+//! the next success, so that a restart neither repeats nor loses one. It also has the successes that wait for a run: if the refresh is
+//! deleted or is no longer the upstream, the one in `.status.queued` still runs, and the others are reported.
 //!
 //! If there is no cursor yet, these successes count:
 //! - on a new resource, those that the operator recorded after the second of its creation, by the operator's clock. The service's
@@ -14,7 +14,7 @@ use crate::api::{self, Reason, Status, Trigger, TriggerType, UpstreamRun};
 use crate::engine::draft::Draft;
 use crate::engine::{Blocker, Desired, Observation, SuccessfulRun, Upstream, UpstreamRef};
 
-/// The end of the value of a queued trigger whose refresh is no longer followed. No name of a resource contains a space.
+/// The end of the value of a queued trigger whose refresh is no longer the upstream. No name of a resource contains a space.
 const WITHDRAWN: &str = " (no longer followed)";
 
 /// What became of the cursor in a decision.
@@ -22,13 +22,13 @@ const WITHDRAWN: &str = " (no longer followed)";
 pub(in crate::engine) enum Cursor {
     /// It is up to date.
     Current,
-    /// Queued runs were reported that will not be followed. This is recorded before anything else.
+    /// Queued runs were reported that will start no run. This is recorded before anything else.
     Reported,
     /// It moves in the next decision: a result that was just observed is recorded first.
     Postponed,
 }
 
-/// Sets the cursor if the upstream refresh has changed, and drops it if none is followed.
+/// Sets the cursor if the upstream refresh has changed, and drops it if there is none.
 pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
     let before = draft.status.last_upstream_run.take();
     let (after, lost) = cursor(draft.desired, before.clone(), draft.status.last_handled_digest.is_none());
@@ -64,12 +64,12 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
     if missed > 0 { Cursor::Reported } else { Cursor::Current }
 }
 
-/// The current cursor, and why the queued runs of the previous one cannot be followed, if they cannot.
+/// The current cursor, and why the queued runs of the previous one cannot start a run, if they cannot.
 fn cursor(desired: &Desired, before: Option<UpstreamRun>, is_new: bool) -> (Option<UpstreamRun>, Option<&'static str>) {
     const NO_LONGER: Option<&str> = Some("this resource no longer follows");
     match &desired.upstream {
         UpstreamRef::None => (None, NO_LONGER),
-        // A refresh that is created under this name is followed from its first run on.
+        // A refresh that is created under this name counts from its first run on.
         UpstreamRef::Unavailable(name, blocker) if blocker.as_ref().or(desired.blocker.as_ref()).is_some_and(is_missing) => match before {
             Some(mut cursor) if cursor.name == *name => {
                 if let Some(queued) = cursor.queued.take() {
@@ -101,7 +101,7 @@ fn cursor(desired: &Desired, before: Option<UpstreamRun>, is_new: bool) -> (Opti
     }
 }
 
-/// Whether a queued trigger is of a refresh that is no longer followed.
+/// Whether the refresh of a queued trigger is no longer the upstream.
 pub(super) fn is_withdrawn(trigger: &Trigger) -> bool {
     trigger.r#type == TriggerType::AfterRefresh && trigger.value.ends_with(WITHDRAWN)
 }
@@ -123,20 +123,20 @@ pub(super) fn due(desired: &Desired, record: &Status) -> Option<Trigger> {
     Some(Trigger { r#type: TriggerType::AfterRefresh, value: format!("{} run {}", upstream.name, success.number) })
 }
 
-/// The number of the followed run that a trigger is for; `None` if its refresh is no longer followed.
+/// The number of the upstream run that a trigger is for; `None` if its refresh is no longer the upstream.
 fn number(trigger: &Trigger) -> Option<i32> {
     let of_followed = trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger);
     trigger.value.rsplit(' ').next().filter(|_| of_followed)?.parse().ok()
 }
 
-/// Whether an accepted trigger is of a success that the upstream refresh no longer has in its history, and comes before what is due.
+/// Whether an accepted trigger is of a success that the upstream refresh no longer has in its history, and precedes the one that is due.
 pub(super) fn is_older(queued: &Trigger, due: Option<&Trigger>, record: &Status) -> bool {
     let upstream = record.last_upstream_run.as_ref().map_or(0, |cursor| cursor.number);
     let later = |due: &Trigger| number(due).is_some_and(|due| number(queued).is_some_and(|queued| queued < due));
     number(queued).is_some_and(|number| number > upstream) && due.is_none_or(later)
 }
 
-/// Records that a success has been followed, or dropped.
+/// Records that a success has started a run, or was dropped.
 pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     let (UpstreamRef::Found(upstream), Some(number)) = (&desired.upstream, number(trigger)) else { return };
     if let Some(cursor) = record.last_upstream_run.as_mut().filter(|cursor| cursor.uid == upstream.uid && number > cursor.number) {
@@ -146,7 +146,7 @@ pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger)
     }
 }
 
-/// Reports the successes that can no longer be followed, once. Returns whether there were any.
+/// Reports the successes that can no longer start a run, once. Returns whether there were any.
 pub(super) fn report_missed(draft: &mut Draft<'_>) -> bool {
     let UpstreamRef::Found(upstream) = &draft.desired.upstream else { return false };
     let Some(cursor) = draft.status.last_upstream_run.as_mut().filter(|cursor| cursor.uid == upstream.uid) else { return false };

@@ -1,8 +1,8 @@
 //! A user's decision on a submission whose outcome is unknown: the annotations `adopt` and `resubmit`.
 //!
-//! A decision answers one question. `resubmit` names the question by a value that no other question of the resource has ([`question`]), and
-//! `adopt` names an operation. So a value of an earlier question answers no later one. The operator removes a value that it has applied.
-//! It also removes a value that answers no question, with an event.
+//! A decision answers one question. `resubmit` names the question by a value that no other question of the resource has
+//! ([`resubmit_value`]), and `adopt` names an operation. So a value of an earlier question answers no later one. The operator removes a
+//! value that it has applied. It also removes a value that answers no question, with an event.
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ fn replace_manifest(world: &mut World) -> &mut World {
 }
 
 #[test]
-fn replaced_run_is_followed_when_the_change_is_patched_back() {
+fn replacement_runs_when_the_change_is_reverted() {
     for mut world in running(ConcurrencyPolicy::Replace) {
         world.service.cancels_after = Some(secs(20));
         set_type(&mut world, RefreshType::Calculate).run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);
@@ -50,7 +50,7 @@ fn replaced_run_is_followed_when_the_change_is_patched_back() {
 }
 
 #[test]
-fn replaced_run_is_followed_when_a_token_is_set_back_twice() {
+fn replacement_runs_when_a_token_is_reset_twice() {
     for mut world in running(ConcurrencyPolicy::Replace) {
         world.service.cancels_after = Some(secs(20));
         set_token(&mut world, "v2").run_for(secs(1));
@@ -64,7 +64,7 @@ fn replaced_run_is_followed_when_a_token_is_set_back_twice() {
 }
 
 #[test]
-fn replaced_run_is_followed_whatever_the_policy_becomes() {
+fn replacement_runs_after_the_policy_changes() {
     for policy in [ConcurrencyPolicy::Queue, ConcurrencyPolicy::Forbid] {
         for mut world in running(ConcurrencyPolicy::Replace) {
             world.service.cancels_after = Some(secs(20));
@@ -86,7 +86,7 @@ fn queued_request_runs_after_the_manifest_is_replaced() {
         world.restart().run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.run().number, world.run().trigger.value.as_str()), (2, "noon"));
         assert_eq!(world.status().last_handled_request.as_deref(), Some("noon"));
-        // The value was handled, so putting it back asks for nothing.
+        // The value was handled, so setting it again requests nothing.
         world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(2_000));
         assert_eq!((world.run().number, queued(&world)), (2, None));
     }
@@ -170,7 +170,7 @@ fn queued_request_joins_the_next_attempt_or_follows_the_run() {
     world.run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.run().attempt, queued(&world)), (1, 2, None));
     assert_eq!(world.status().last_handled_request.as_deref(), Some("noon"));
-    // Where that attempt is cancelled before it is submitted, a run of its own follows.
+    // If that attempt is cancelled before it is submitted, a separate run follows.
     let mut world = failing();
     world.annotate(crate::api::CANCEL_REQUESTED_AT, Some("a")).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.run().trigger.value.as_str(), world.status().history.len()), (2, "noon", 2));
@@ -224,7 +224,7 @@ fn followers() -> [World; 2] {
     })
 }
 
-/// The followed refresh is deleted.
+/// The upstream refresh is deleted.
 fn delete_leader(world: &mut World) -> &mut World {
     let message = "the ModelRefresh staging is not there".to_owned();
     world.spec_blocker = Some(Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange });
@@ -268,7 +268,7 @@ fn queued_runs_of_a_recreated_refresh_run_or_are_reported() {
 }
 
 #[test]
-fn queued_runs_are_kept_when_the_followed_refresh_changes() {
+fn queued_runs_are_kept_when_the_upstream_changes() {
     for name in [None, Some("gold")] {
         for mut world in followers() {
             let after = name.map(|name| crate::api::AfterRefresh { name: name.to_owned() });
@@ -290,7 +290,7 @@ fn queued_runs_are_kept_when_the_followed_refresh_changes() {
 }
 
 #[test]
-fn replacement_runs_when_the_followed_refresh_is_deleted() {
+fn replacement_runs_when_the_upstream_is_deleted() {
     let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace).follower();
     world.run_for(secs(5));
     (world.service.length, world.service.cancels_after) = (secs(100), Some(secs(20)));
@@ -303,7 +303,7 @@ fn replacement_runs_when_the_followed_refresh_is_deleted() {
 }
 
 #[test]
-fn lost_followed_runs_of_a_suspended_resource_are_reported() {
+fn lost_upstream_runs_of_a_suspended_resource_are_reported() {
     for mut world in [World::new(|_| {}).follower(), World::sync(|_| {}).follower()] {
         world.run_for(secs(10)).edit(|spec| spec.suspend = true).run_for(secs(10));
         for _ in 0..3 {
@@ -321,7 +321,7 @@ fn lost_followed_runs_of_a_suspended_resource_are_reported() {
 fn queued_run_missing_from_the_history_runs() {
     for end_first in [false, true] {
         for mut world in followers() {
-            // A failed run of the followed refresh is all that is left of its history.
+            // Only a failed run of the upstream refresh is left in its history.
             if end_first {
                 world.edit(|spec| spec.suspend = true).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
             }

@@ -12,7 +12,7 @@ fn table(name: &str) -> ObjectName {
     ObjectName { table: name.to_owned(), partition: None }
 }
 
-/// A run whose submission was lost on the way, when a stranger's operation began `after` seconds later (before, if negative).
+/// A run whose submission was lost, while another client's operation started `after` seconds later (before, if negative).
 fn beside_a_stranger(after: i64, refresh_type: &str) -> World {
     let mut world = World::new(|_| {});
     world.service.submit_fates.push_back(SubmitFate::LostBefore);
@@ -106,7 +106,7 @@ fn partial_objects_are_compared_when_the_operation_has_ended() {
             world.service.ops[0].objects.push(table("Customers"));
             world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
         } else {
-            // The service may have left a table out, so it proves nothing.
+            // The service may have left a table out, so the list shows nothing about it.
             world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
             world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
         }

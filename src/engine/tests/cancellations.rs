@@ -300,7 +300,7 @@ fn long_retry_after_of_a_failed_call_is_limited() {
         world.service.length = secs(86_400);
         world.service.call_fates.push_back(away.clone());
         world.run_until(RunState::Cancelling);
-        // Neither the next poll nor the next DELETE waits for as long as the DELETE is asked to.
+        // Neither the next poll nor the next DELETE is delayed as long as the response requests.
         world.service.call_fates.push_back(away);
         world.run_for(secs(240)).is(RunState::TimedOut, Reason::DeadlineExceeded);
         assert_eq!(world.service.submits, 1, "{kind:?}");

@@ -30,7 +30,7 @@ fn end_before_a_queued_run_is_not_finished() {
     let end = world.statuses.iter().find(ended).unwrap();
     let ready = end.conditions.iter().find(|condition| condition.r#type == crate::api::ConditionType::Ready).unwrap();
     assert_eq!(ready.status, crate::api::ConditionStatus::Unknown);
-    assert_eq!(world.event_count(Reason::Succeeded), 2, "both ends are told");
+    assert_eq!(world.event_count(Reason::Succeeded), 2, "both ends are reported");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn orphaned_operation_counts_as_another_clients() {
     world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Throttled)));
     world.run_for(secs(30)).is(RunState::Failed, Reason::Conflict);
     assert_eq!(world.service.submits, 1);
-    // It began when our submission should have, and is still not it.
+    // It started at the time of the submission, and is still another operation.
     let mut world = World::new(|_| {});
     world.service.submit_fates.push_back(SubmitFate::LostBefore);
     world.run_for(secs(1));

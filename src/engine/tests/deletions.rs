@@ -1,4 +1,4 @@
-//! A resource that is being deleted: nothing of it is left running unwatched, and it is not held for ever.
+//! A resource that is being deleted: no operation is left running without being tracked, and the deletion is not blocked forever.
 
 use super::service::{CallFate, SubmitFate, service_error};
 use super::world::{World, secs};
@@ -167,7 +167,7 @@ fn namespace_deletion_is_blocked_for_two_minutes() {
         ServiceErrorKind::Paused,
         ServiceErrorKind::Rejected,
     ];
-    // An operation that is known, and one of which nothing was heard.
+    // An operation with a known id, and one without a response.
     for (kind, fate) in kinds.into_iter().flat_map(|kind| [(kind, SubmitFate::Answered), (kind, SubmitFate::LostAfter)]) {
         let mut world = World::new(|_| {});
         world.service.length = secs(100_000);
@@ -253,7 +253,7 @@ fn repeatedly_refused_cancellation_is_reported_and_retried() {
     world.service.length = secs(150);
     world.service.cancel_answer = Some(CancelResult::Failed(service_error(ServiceErrorKind::Rejected)));
     world.service.cancels_after = None;
-    // One refusal alone is no news; the second request follows after two seconds.
+    // A single refusal is not reported; the second request follows after two seconds.
     world.run_until(RunState::Running).delete().run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);
     assert_eq!(world.service.cancels.len(), 1);
     world.run_for(secs(8)).is(RunState::Cancelling, Reason::Retrying);
@@ -261,7 +261,7 @@ fn repeatedly_refused_cancellation_is_reported_and_retried() {
     assert!(world.run().message.contains("is still running but cannot be cancelled: Rejected"), "{}", world.run().message);
     let (writes, cancels) = (world.writes, world.service.cancels.len());
     world.run_for(secs(60)).is(RunState::Cancelling, Reason::Retrying);
-    assert_eq!((world.writes, world.event_count(Reason::Retrying)), (writes, 1), "said once");
+    assert_eq!((world.writes, world.event_count(Reason::Retrying)), (writes, 1), "reported once");
     assert!(world.service.cancels.len() > cancels, "asked for again");
     world.run_for(secs(120));
     assert!(world.gone);

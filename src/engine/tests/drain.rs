@@ -1,4 +1,4 @@
-//! An operator that is about to be uninstalled: it begins nothing, and ends what runs where it is to.
+//! An operator that is about to be uninstalled: it starts no runs, and cancels running operations if requested.
 
 use super::service::SubmitFate;
 use super::world::{World, secs};
@@ -56,7 +56,7 @@ fn running_operation_is_cancelled_by_an_uninstall() {
     drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(30));
     world.is(RunState::Cancelled, Reason::Uninstalled);
     assert_eq!((world.service.cancels.len(), world.event_count(Reason::Uninstalled)), (1, 1));
-    // It was asked for once, and has been handled.
+    // It was requested once, and has been handled.
     drain(&mut world, None).run_for(secs(300)).is(RunState::Cancelled, Reason::Uninstalled);
     assert_eq!(world.service.submits, 1);
 }

@@ -159,7 +159,7 @@ impl World {
         }
     }
 
-    /// What surrounds the resource. The decision that the machine is about to make keeps the laws.
+    /// The facts outside the resource. The decision that the machine is about to make is checked against the invariants.
     fn observe(&self, machine: &Reconciliation<View>, decided: &mut Option<(Desired, Decision)>) -> Observed {
         if let Stage::Observing(observation) = machine.state().stage {
             let (desired, transient) = (self.desired(&machine.view().object), machine.transient());

@@ -1,4 +1,4 @@
-//! The facts that prove that an unanswered submission started an operation, and those that prove nothing.
+//! The facts that identify the operation of an unanswered submission, and those that are not enough.
 
 use jiff::SignedDuration;
 

@@ -18,7 +18,7 @@ fn leader(name: &str, uid: &str) -> ModelRefresh {
 }
 
 impl World {
-    /// A follower of the refresh `staging`, which is there and has not run.
+    /// A dependent of the refresh `staging`, which exists and has not run.
     pub(super) fn follower(mut self) -> Self {
         self.edit(|spec| spec.trigger.get_or_insert_default().after_refresh = Some(AfterRefresh { name: "staging".to_owned() }));
         self.leader = Some(leader("staging", "led-1"));
@@ -26,7 +26,7 @@ impl World {
         self
     }
 
-    /// The refresh that is followed ends a run; `kept` of its ended runs stay in its history.
+    /// A run of the upstream refresh ends; `kept` of its ended runs stay in its history.
     pub(super) fn leader_ends(&mut self, state: RunState, kept: usize) {
         let now = Time::from(self.now);
         let Some(leader) = self.leader.as_mut() else { return };
@@ -48,7 +48,7 @@ impl World {
         self
     }
 
-    /// The runs that followed, oldest first.
+    /// The runs that the upstream started, oldest first.
     pub(super) fn followings(&self) -> Vec<String> {
         let mut seen: Vec<(i32, String)> = Vec::new();
         for run in self.statuses.iter().filter_map(|status| status.run.as_ref()) {
@@ -108,7 +108,7 @@ fn success_during_downtime_is_followed() {
         world.advance(secs(600)).leader_succeeds().advance(secs(600)).restart().run_for(secs(100));
         assert_eq!(world.followings(), ["staging run 1"]);
     }
-    // Even if the follower was never observed before.
+    // Even if the dependent was never observed before.
     for mut world in both() {
         world.advance(secs(60)).leader_succeeds().advance(secs(600)).restart().run_for(secs(100));
         assert_eq!(world.followings(), ["staging run 1"]);
@@ -192,7 +192,7 @@ fn newly_named_refresh_is_followed_from_now_on() {
         assert_eq!(world.followings(), Vec::<String>::new(), "what was before is not followed");
         world.leader_succeeds().run_for(secs(100));
         assert_eq!(world.followings(), ["gold run 6"]);
-        // Taken away and put back: nothing was followed in between.
+        // Removed and set again: nothing was missed in between.
         world.edit(|spec| spec.trigger.as_mut().unwrap().after_refresh = None).run_for(secs(10));
         assert_eq!(world.status().last_upstream_run, None);
         let runs = world.run().number;
@@ -265,7 +265,7 @@ fn replace_cancels_the_run_of_an_earlier_success() {
 }
 
 #[test]
-fn missing_followed_refresh_blocks_only_following() {
+fn missing_upstream_blocks_only_its_trigger() {
     for mut world in both() {
         (world.leader, world.spec_blocker) = (None, Some(missing(Reason::UpstreamNotFound)));
         world.run_for(secs(60));
@@ -273,7 +273,10 @@ fn missing_followed_refresh_blocks_only_following() {
         assert_eq!((world.writes, world.service.submits), (2, 0), "that it is awaited, and that it has not come");
         world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(300));
         assert_eq!((world.service.submits, world.run().state), (1, RunState::Succeeded), "the model is known, so a request runs");
-        assert!(world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished), "and its outcome is told beside the fault");
+        assert!(
+            world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished),
+            "and its outcome is shown besides the blocker"
+        );
         let (ready, finished) = (world.condition(ConditionType::Ready).unwrap(), world.condition(ConditionType::Finished).unwrap());
         assert_eq!((ready.reason.as_str(), finished.reason.as_str()), ("UpstreamNotFound", "Succeeded"), "each has its own reason");
         assert_eq!(finished.message, "run 1 succeeded");
@@ -295,7 +298,7 @@ fn follow_cycle_is_not_followed() {
 }
 
 #[test]
-fn sync_without_model_uses_that_of_the_followed_refresh() {
+fn sync_without_model_uses_that_of_its_upstream() {
     let mut world = World::sync(|_| {}).follower();
     world.takes_model = true;
     world.run_for(secs(10));
@@ -329,7 +332,7 @@ fn following_run_continues_when_the_refresh_is_deleted() {
 }
 
 #[test]
-fn resource_without_creation_time_follows_every_success() {
+fn resource_without_creation_time_runs_for_every_success() {
     let mut world = World::sync(|_| {}).follower();
     world.leader_succeeds();
     world.object.metadata.creation_timestamp = None::<ClusterTime>;
@@ -338,7 +341,7 @@ fn resource_without_creation_time_follows_every_success() {
 }
 
 #[test]
-fn accepted_run_is_kept_when_another_refresh_is_followed() {
+fn accepted_run_is_kept_when_the_upstream_is_replaced() {
     for recreated in [false, true] {
         for mut world in both() {
             world.run_for(secs(10));

@@ -81,7 +81,7 @@ fn the_end_of_the_run_is_recorded_as_not_ready() {
 }
 
 #[test]
-fn a_request_that_is_dropped_does_not_take_the_change_with_it() {
+fn dropped_request_keeps_the_change() {
     let mut world = running();
     world.edit(|spec| token(spec, "v2"));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(5));

@@ -1,4 +1,4 @@
-//! What must never happen, checked at every step of every story and every simulation.
+//! Invariants, checked at each step of each scenario and each simulation.
 
 use super::service::Owner;
 use super::world::World;
@@ -9,7 +9,7 @@ use crate::api::{
 use crate::engine::{Decision, Desired, Effect};
 use crate::operation::{OperationId, OperationKind, Phase, Presence};
 
-/// Laws of each decision, whether its step is taken or not.
+/// Invariants of each decision, whether it is executed or not.
 pub(super) fn decision(world: &World, desired: &Desired, before: &Status, decision: &Decision) {
     let after = &decision.status;
     if after != before {
@@ -49,7 +49,7 @@ pub(super) fn decision(world: &World, desired: &Desired, before: &Status, decisi
         assert_eq!(run.resolved_from, desired.work.model.names(), "the intent is for other names");
         assert!(run.resolved_from.is_some() || run.model == desired.work.model, "the intent is for another model");
         assert_eq!(decision.model, run.model, "submitted to another model than is recorded");
-        assert!(desired.finalizer && desired.deletion.is_none(), "a submission that nobody will see to the end of");
+        assert!(desired.finalizer && desired.deletion.is_none(), "a submission whose operation would not be tracked");
         assert!(!desired.policy.suspend && desired.blocker.is_none());
     }
 }
@@ -66,7 +66,7 @@ fn references(world: &World, status: &Status) {
     assert_eq!(shown, (may_arrive, !may_arrive), "{reason} since {since}");
 }
 
-/// What is written of an end is the end at the service.
+/// Checks that a recorded end is the end at the service.
 pub(super) fn written(world: &World, before: &Status, after: &Status) {
     upstream(world, before, after);
     let Some(run) = after.run.as_ref().filter(|run| run.state.ended()) else { return };
@@ -108,13 +108,13 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
     }
 }
 
-/// No followed run starts two runs, and none before an earlier one.
+/// Checks that no upstream run starts two runs, and none before an earlier one.
 fn upstream(world: &World, before: &Status, after: &Status) {
     let number = |status: &Status| status.run.as_ref().map_or(0, |run| run.number);
     let Some(run) = after.run.as_ref().filter(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.number > number(before)) else {
         return;
     };
-    // A leader that was recreated counts from 1 again.
+    // A recreated upstream counts from 1 again.
     let leader = |status: &Status| status.last_upstream_run.as_ref().map(|cursor| cursor.uid.clone());
     let first = |number: i32| world.statuses.iter().find(|status| status.run.as_ref().is_some_and(|run| run.number == number));
     let same = |status: &Status| status.run.as_ref().is_some_and(|old| old.trigger == run.trigger) && leader(status) == leader(after);
@@ -141,7 +141,7 @@ pub(super) fn conditions(status: &Status, generation: i64) {
     let ready = find(ConditionType::Ready).expect("Ready is always there");
     assert!(ready.status != ConditionStatus::True || reconciling.is_none() && stalled.is_none(), "Ready while Reconciling or Stalled");
     assert!(ready.status != ConditionStatus::Unknown || reconciling.is_some(), "Ready Unknown without Reconciling");
-    // A fact of the run besides Ready, and never another resource's fault.
+    // The outcome of the run besides Ready, never a fault of a reference.
     for fact in [find(ConditionType::Succeeded), find(ConditionType::Finished)].into_iter().flatten() {
         assert!(fact.message.len() < 64 && fact.message != ready.message, "{fact:?} repeats {ready:?}");
         let awaited = |reason: Reason| reason.event_policy() == EventPolicy::Awaited;
@@ -154,7 +154,7 @@ pub(super) fn conditions(status: &Status, generation: i64) {
         let (succeeded, finished) = (find(ConditionType::Succeeded).unwrap(), find(ConditionType::Finished).unwrap());
         assert_eq!(finished.status == ConditionStatus::True, succeeded.status != ConditionStatus::Unknown);
         if !run.state.ended() {
-            assert_eq!(finished.status, ConditionStatus::False, "finished while a run is under way");
+            assert_eq!(finished.status, ConditionStatus::False, "finished while a run is in progress");
         }
     }
 }
@@ -200,10 +200,10 @@ pub(super) fn cancellation(world: &World, desired: &Desired, decision: &Decision
     let upstream = run.operation_id.as_deref() == Some(id.as_str());
     match op.map(|op| op.owner) {
         Some(Owner::OtherClient) if !world.user_decided => {
-            assert_eq!(desired.policy.conflict, ConflictPolicy::Replace, "a stranger's operation {id} is cancelled");
+            assert_eq!(desired.policy.conflict, ConflictPolicy::Replace, "another client's operation {id} is cancelled");
         }
         Some(Owner::Run(_, _)) => {
-            assert!(upstream || world.user_decided, "our own operation {id} is cancelled as a stranger's: {run:?}");
+            assert!(upstream || world.user_decided, "an own operation {id} is cancelled as another client's: {run:?}");
         }
         Some(Owner::OtherClient) | None => {}
     }
@@ -216,9 +216,9 @@ pub(super) fn release(world: &World, desired: &Desired, decision: &Decision) {
         || desired.requests.release
         || desired.policy.deletion == DeletionPolicy::Orphan
         || world.namespace_terminating;
-    assert!(!said || may, "let go without being asked to");
+    assert!(!said || may, "released without a request");
     if !said && !world.user_decided {
-        assert!(mine_alive(world).is_empty(), "let go while {:?} runs", mine_alive(world));
-        assert!(world.service.in_flight.is_empty(), "let go while a submission is on its way");
+        assert!(mine_alive(world).is_empty(), "released while {:?} runs", mine_alive(world));
+        assert!(world.service.in_flight.is_empty(), "released while a submission is on its way");
     }
 }

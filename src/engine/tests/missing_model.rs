@@ -92,7 +92,7 @@ fn unresolved_submission_ends_with_its_model() {
     delete_model(&mut world);
     world.run_for(secs(400)).is(RunState::Failed, Reason::OperationLost);
     assert_eq!((world.service.submits, world.due), (1, None));
-    // A new trigger names what is there now.
+    // A new trigger names the current value.
     (world.service.unknown, world.service.lag) = (None, secs(0));
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
 }

@@ -1,4 +1,4 @@
-//! The decision as stories, as laws over random histories, and as what must stay as it is.
+//! Scenarios of the decision, invariants over random histories, and data that must not change.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod driver;

@@ -1,4 +1,4 @@
-//! A status that a newer version has written: its operation is still followed, and its resource can be deleted and released.
+//! A status that a newer version has written: its operation is still tracked, and its resource can be deleted and released.
 
 use serde_json::{Value, json};
 

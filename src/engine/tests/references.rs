@@ -1,4 +1,4 @@
-//! References from the same commit may arrive a little later: what is missing is Reconciling at first, and Stalled where it does not come.
+//! References from the same commit may arrive a little later: a missing one is Reconciling at first, and Stalled after the grace period.
 
 use std::time::Duration;
 
@@ -225,7 +225,7 @@ fn missing_followed_refresh_has_the_grace_period() {
         world.run_for(secs(6));
         assert_eq!((world.ready(), world.was_stalled()), (ConditionStatus::True, false));
     }
-    // Also where a run is due that cannot begin.
+    // Also if a run is due that cannot start.
     let mut world = World::sync(|_| {}).follower();
     (world.takes_model, world.leader, world.spec_blocker) = (true, None, Some(blocker(Reason::UpstreamNotFound)));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::UpstreamNotFound);

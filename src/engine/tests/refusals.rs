@@ -61,7 +61,7 @@ fn capacity_that_recovers_runs_the_same_run_and_attempt() {
     world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(service_error(ServiceErrorKind::CapacityExceeded))));
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().number, world.run().attempt), (3, 1, 1));
-    // The next run's pauses begin with the first again.
+    // The delays of the next run start with the first one again.
     world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(service_error(ServiceErrorKind::CapacityExceeded))));
     world.annotate(RUN_REQUESTED_AT, Some("again"));
     let pauses = seconds_between(&submissions(&mut world, 600));
@@ -101,7 +101,7 @@ fn poll_refused_for_capacity_is_repeated_and_ends_nothing() {
 }
 
 #[test]
-fn wait_ends_at_its_deadline_whatever_the_service_refuses() {
+fn wait_ends_at_its_deadline_despite_refusals() {
     let kinds = [
         ServiceErrorKind::QuotaExceeded,
         ServiceErrorKind::CapacityExceeded,

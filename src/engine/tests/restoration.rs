@@ -77,7 +77,7 @@ fn edited_end_of_an_unanswered_submission_is_resolved() {
 }
 
 #[test]
-fn held_submission_stays_held_whatever_the_status_shows() {
+fn held_submission_survives_status_edits() {
     for state in ENDED.into_iter().chain(OPEN) {
         for mut world in both() {
             world.service.submit_fates.push_back(SubmitFate::LostAfter);
@@ -90,7 +90,7 @@ fn held_submission_stays_held_whatever_the_status_shows() {
 }
 
 #[test]
-fn accepted_submission_is_recorded_whatever_the_status_shows() {
+fn accepted_submission_is_recorded_despite_status_edits() {
     for state in ENDED.into_iter().chain([RunState::Waiting]) {
         for kill in [false, true] {
             for mut world in both() {
@@ -125,7 +125,7 @@ fn ended_run_stays_ended_after_an_edit() {
 }
 
 #[test]
-fn deletion_waits_for_the_service_whatever_the_status_shows() {
+fn deletion_waits_for_the_service_despite_status_edits() {
     let mut world = World::new(|_| {});
     (world.service.length, world.service.cancels_after) = (secs(600), Some(secs(20)));
     world.run_for(secs(10));
@@ -161,7 +161,7 @@ fn deadline_counts_without_the_time_of_the_submission() {
 }
 
 #[test]
-fn success_that_was_edited_into_a_status_is_not_followed() {
+fn success_edited_into_a_status_starts_nothing() {
     let mut leader = World::new(|spec| spec.history_limit = 0);
     leader.service.length = secs(600);
     leader.run_for(secs(10));
@@ -220,7 +220,7 @@ fn conditions_of_a_held_submission_are_restored() {
 }
 
 #[test]
-fn held_submission_shows_its_commands_whatever_failed() {
+fn held_submission_shows_its_commands_for_each_failure() {
     let mut world = held();
     world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(service_error(ServiceErrorKind::AccessDenied))));
     world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
@@ -230,7 +230,7 @@ fn held_submission_shows_its_commands_whatever_failed() {
 }
 
 #[test]
-fn numbers_stay_within_the_schema_whatever_the_status_shows() {
+fn numbers_stay_within_the_schema_despite_status_edits() {
     for number in [1_000_000_000, 999_999_999] {
         for of_run in [false, true] {
             let mut world = World::new(|_| {});

@@ -1,4 +1,4 @@
-//! Runs by the clock: each time once, whatever happens in between. The worlds begin at noon, UTC.
+//! Scheduled runs: each time once, with faults in between. The worlds start at noon, UTC.
 
 use super::world::{World, at, secs};
 use crate::api::{
@@ -20,7 +20,7 @@ fn schedule_trigger(expression: &str, edit: impl FnOnce(&mut RefreshTrigger)) ->
     world
 }
 
-/// The scheduled times that runs were begun for, in order.
+/// The scheduled times of the started runs, in order.
 fn times(world: &World) -> Vec<String> {
     let mut seen: Vec<(i32, String)> = Vec::new();
     for run in world.statuses.iter().filter_map(|status| status.run.as_ref()) {
@@ -142,7 +142,7 @@ fn run_replaced_by_its_schedule_is_marked_replaced() {
     let history = &world.status().history;
     assert_eq!(history.len(), 10);
     assert!(history.iter().all(|entry| entry.trigger.r#type == TriggerType::Schedule && was_replaced(entry)), "{history:?}");
-    // A run that a person cancels is another matter, and so is one that succeeds.
+    // A run that a user cancels, and one that succeeds, do not count.
     world.annotate(CANCEL_REQUESTED_AT, Some("now")).run_for(secs(60));
     assert_eq!(world.status().history[0].state, RunState::Cancelled);
     assert!(!was_replaced(&world.status().history[0]));
@@ -192,7 +192,7 @@ fn schedule_continues_with_a_cursor_in_the_future() {
     assert_eq!((next(&world), world.event_count(Reason::StatusRestored)), (Some(Time::from(at("2026-01-02T05:00:00Z"))), 1));
     world.run_for(secs(2 * DAY));
     assert_eq!(times(&world), ["2026-01-02T05:00:00Z", "2026-01-03T05:00:00Z"]);
-    // A clock is set by minutes: no time comes twice.
+    // The clock steps by minutes: no time is repeated.
     world.advance(secs(DAY)).run_for(secs(17 * HOUR));
     let runs = times(&world).len();
     world.now = at("2026-01-05T04:50:00Z");

@@ -36,7 +36,7 @@ pub(super) enum CallFate {
     Failed(ServiceError),
 }
 
-/// Whose operation it is: a run's attempt, or a stranger's.
+/// The owner of an operation: an attempt of a run, or another client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     Run(i32, i32),
@@ -48,7 +48,7 @@ pub(super) struct Op {
     pub(super) id: OperationId,
     pub(super) kind: OperationKind,
     pub(super) owner: Owner,
-    /// When it began, by the true time.
+    /// When it started, by the true time.
     pub(super) start: Timestamp,
     /// When it ends of itself.
     pub(super) end: Timestamp,
@@ -105,7 +105,7 @@ pub(super) struct Service {
     pub(super) cancels: Vec<OperationId>,
     pub(super) lists: usize,
     pub(super) polls: usize,
-    /// How long a cancellation takes; `None` is for ever.
+    /// How long a cancellation takes; `None` is forever.
     pub(super) cancels_after: Option<Duration>,
     pub(super) cancel_answer: Option<CancelResult>,
     pub(super) all_objects: usize,
@@ -119,7 +119,7 @@ pub(super) struct Service {
     /// Whether each response about a synchronization has another `Location`, and where it was polled.
     pub(super) moves: bool,
     pub(super) asked_at: Vec<Option<String>>,
-    /// How long it asks to stay away where it accepts an operation or shows one that runs.
+    /// The `Retry-After` of responses that accept an operation or show a running one.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -222,7 +222,7 @@ impl Service {
         }
     }
 
-    /// A stranger's operation begins.
+    /// Starts a refresh of another client.
     pub(super) fn start_other_refresh(&mut self, length: u64, refresh_type: &str) -> OperationId {
         let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
         let outcomes = std::mem::take(&mut self.outcomes);
@@ -237,10 +237,10 @@ impl Service {
         let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
         let id = self.accept(Owner::OtherClient, &Request::Sync);
         self.length = own;
-        id.expect("no other is under way")
+        id.expect("no other is running")
     }
 
-    /// Where to ask next.
+    /// The next `Location`.
     fn place(&self) -> Option<String> {
         self.moves.then(|| format!("https://westus.asazure.windows.net/place/{}", self.polls))
     }
@@ -292,7 +292,7 @@ impl Service {
         if let Some(CallFate::Failed(error)) = self.call_fates.pop_front() {
             return Err(error);
         }
-        // As the client does it: the window begins no later than `since` by the service's own clock.
+        // As in the client: the window starts no later than `since` by the service's own clock.
         let allowance = if self.reports_time { self.skew - SignedDuration::from_secs(5) } else { SignedDuration::from_mins(-5) };
         let from = since + allowance - self.hesitates;
         let mut operations: Vec<Operation> = self.visible().filter(|op| op.kind == kind).map(|op| self.view(op)).collect();

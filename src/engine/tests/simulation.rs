@@ -1,5 +1,5 @@
-//! Random histories: lost responses, crashes, stale views, edits, other clients. Whatever happens, the laws hold, and once it is
-//! quiet every run ends.
+//! Random histories: lost responses, crashes, stale views, edits, other clients. The invariants hold, and without further faults every run
+//! ends.
 
 use std::time::Duration;
 
@@ -176,7 +176,7 @@ fn play(world: &mut World, act: Act) {
         }
         Act::SpecFault(faulty) => {
             world.spec_blocker = faulty.then(|| Blocker { remedy: Remedy::SpecChange, reason: Reason::InvalidSpec, ..blocker() });
-            // What is wrong with a spec changes only with the spec.
+            // A fault in a spec changes only with the spec.
             world.edit(|spec| spec.history_limit = (spec.history_limit + 1) % 5);
         }
         Act::ClockSkew(ahead) => {
@@ -185,7 +185,7 @@ fn play(world: &mut World, act: Act) {
         }
         Act::Delete => drop(world.delete()),
         Act::LeaderEnds(well) if world.spec_blocker.is_none() => {
-            // Not in the second in which the follower was created: that would be before it.
+            // Not in the second in which the dependent was created: that would be before it.
             if world.statuses.is_empty() {
                 world.advance(secs(1));
             }
@@ -254,7 +254,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn whatever_happens_the_laws_hold_and_every_run_ends(
+    fn invariants_hold_and_every_run_ends(
         acts in vec(act(), 1..60),
         skew in -300..=300_i64,
         reports_time in any::<bool>(),

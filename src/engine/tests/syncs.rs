@@ -242,7 +242,7 @@ fn trigger_during_a_sync_starts_one_afterwards() {
     assert_eq!((world.run().number, world.service.submits), (2, 2));
 }
 
-// Lost responses: what proves an operation, and what does not.
+// Lost responses: what identifies an operation, and what does not.
 
 #[test]
 fn lost_sync_response_is_adopted_by_its_times() {

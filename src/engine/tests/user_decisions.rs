@@ -75,7 +75,7 @@ fn resubmit_never_counts_twice() {
         let first = resubmit_value(world.run());
         world.resubmit().run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((resubmit_value(world.run()).as_str(), world.service.submits), ("run-1-attempt-1-2", 2));
-        // A tool sets the value again that was followed. It is removed, and nothing is submitted.
+        // A tool sets a value again that was applied. It is removed, and nothing is submitted.
         world.annotate(RESUBMIT, Some(&first)).restart().run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, annotation(&world, RESUBMIT)), (2, None));
         world.resubmit().run_for(secs(1_000));
@@ -126,7 +126,7 @@ fn decision_in_advance_counts_only_for_its_question() {
 }
 
 #[test]
-fn adopt_is_removed_when_it_was_followed_without_an_event() {
+fn applied_adopt_is_removed_without_an_event() {
     for mut world in held() {
         world.annotate(ADOPT, Some("OP-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((annotation(&world, ADOPT), ignored(&world).len(), world.service.submits), (None, 0, 1));
@@ -237,7 +237,7 @@ fn refused_change_of_metadata_stops_no_run() {
     world.annotate(RESUBMIT, Some("run-9")).run_for(secs(40)).is(RunState::Running, Reason::Running);
     assert!(world.object.metadata.annotations.as_ref().unwrap().contains_key(RESUBMIT));
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
-    // Nothing begins without a finalizer.
+    // Nothing starts without a finalizer.
     world.object.metadata.finalizers = None;
     world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(10));
     assert!(world.object.metadata.finalizers.is_some());

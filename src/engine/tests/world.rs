@@ -34,9 +34,9 @@ pub(super) struct World {
     pub(super) kind: OperationKind,
     /// Whether a `ModelSync` leaves out its model.
     pub(super) takes_model: bool,
-    /// The refresh that is followed, as it stands.
+    /// The upstream refresh.
     pub(super) leader: Option<ModelRefresh>,
-    /// What the names of the model stand for, and how often that was asked.
+    /// The model that the names resolve to, and how often they were resolved.
     pub(super) resolution: ModelLookup,
     pub(super) resolves: usize,
     /// The object as the API server has it, and each version that it had.
@@ -45,7 +45,7 @@ pub(super) struct World {
     pub(super) gone: bool,
     pub(super) service: Service,
     pub(super) transient: Transient,
-    /// When the next reconciliation is due; `None` is not before somebody acts.
+    /// When the next reconciliation is due; `None` is not before a change.
     pub(super) due: Option<Timestamp>,
     pub(super) ahead: Option<String>,
     pub(super) spec_blocker: Option<Blocker>,
@@ -57,16 +57,16 @@ pub(super) struct World {
     pub(super) drain: Option<DrainMode>,
     pub(super) adopt_claimed: bool,
     pub(super) metadata_refused: bool,
-    /// What somebody edits the state of the run to while a submission is in progress.
+    /// The state that a user sets in the status while a submission is in progress.
     pub(super) edit_during_submission: Option<RunState>,
-    /// Whether somebody removes the run meanwhile.
+    /// Whether a user removes the run meanwhile.
     pub(super) removes_run_during_submission: bool,
     /// After how many further steps of the loop the operator is killed.
     pub(super) crash_in: Option<usize>,
     pub(super) writes: usize,
     pub(super) statuses: Vec<Status>,
     pub(super) events: Vec<Event>,
-    /// A person has said something that may be wrong, so a second operation is theirs to answer for.
+    /// Whether a user has made a decision that may be wrong, so that a second operation is allowed.
     pub(super) user_decided: bool,
     pub(super) dirty: bool,
 }
@@ -151,7 +151,7 @@ impl World {
         Self { kind: OperationKind::Sync, ..Self::new(edit) }
     }
 
-    /// What is asked for, with what surrounds it.
+    /// The request of the resource, with the facts outside it.
     pub(super) fn desired(&self, view: &ModelRefresh) -> Desired {
         let upstream = self.leader.as_ref().map(Upstream::of);
         let external = External {
@@ -165,7 +165,7 @@ impl World {
         self.view(view).desired(external).into_owned()
     }
 
-    // What people do.
+    // Users:
 
     pub(super) fn edit(&mut self, edit: impl FnOnce(&mut ModelRefreshSpec)) -> &mut Self {
         let before = self.object.spec.clone();
@@ -194,7 +194,7 @@ impl World {
         self
     }
 
-    /// Answers what is asked about the submission: it started nothing.
+    /// Decides that the submission started nothing.
     pub(super) fn resubmit(&mut self) -> &mut Self {
         let value = resubmit_value(self.run());
         self.annotate(RESUBMIT, Some(&value))
@@ -231,7 +231,7 @@ impl World {
         self
     }
 
-    /// Lets `time` go by, with a pass whenever one is due.
+    /// Lets `time` pass, with a reconciliation whenever one is due.
     pub(super) fn run_for(&mut self, time: Duration) -> &mut Self {
         let end = self.now + time;
         let mut passes = 0;
@@ -284,7 +284,7 @@ impl World {
         }
     }
 
-    // What is to be seen.
+    // Observations:
 
     pub(super) fn status(&self) -> &Status {
         self.object.status.as_ref().unwrap()

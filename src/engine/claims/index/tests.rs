@@ -102,7 +102,7 @@ fn operation_that_is_tracked_without_its_resource_is_watched() {
 fn unresolved_submission_counts_until_it_is_resolved() {
     let mut status = with_run();
     status["run"]["submittedTime"] = "2026-01-01T00:01:00Z".into();
-    // One that a user is asked about is as unresolved as any: the candidates may lack the one that it started.
+    // The submission is unresolved even if a user has been asked about it: the candidates may not include the operation that it started.
     let unresolved = resource(OperationKind::Refresh, "u-1", &status);
     status["run"]["state"] = "Running".into();
     let resolved = resource(OperationKind::Refresh, "u-1", &status);

@@ -1,4 +1,4 @@
-//! What follows a write that is rejected, or of which it is unknown whether it was performed: a row for each kind and each failure.
+//! The responses to a rejected write, and to one of which it is unknown whether it was performed: a row for each kind and each failure.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::api::{CANCEL_REQUESTED_AT, FINALIZER, RUN_REQUESTED_AT, RunState};
 use crate::engine::QueueState;
 use crate::operation::Phase;
 
-/// A kind of write, as [`super::world::name`] says it, and a world in which it comes next.
+/// A kind of write, as [`super::world::name`] names it, and a world in which it is next.
 const WRITES: [(&str, Begin); 5] =
     [("intent", fresh), ("status", ended), ("finalizer", bare), ("annotation", annotated), ("removal", deleted)];
 
@@ -50,7 +50,7 @@ fn is_write(request: &Request<Revision>, kind: &str) -> bool {
     }
 }
 
-/// What the queue is told, in a word.
+/// The update of the queue, as one word.
 fn turn(queue: &QueueUpdate) -> &'static str {
     match queue {
         QueueUpdate::Set { turn: QueueState::Holding, .. } => "holds",
@@ -61,7 +61,7 @@ fn turn(queue: &QueueUpdate) -> &'static str {
     }
 }
 
-/// How a failure of a write is told, and what the API server has by then.
+/// The response to a failed write, and the state of the API server.
 #[derive(Clone, Copy, Debug)]
 enum Failure {
     /// A conflict, and the resource has changed.
@@ -125,7 +125,7 @@ fn each_write_that_fails_ends_as_the_table_says() {
         let only = || vec![kind.to_owned()];
         // Without metadata nothing else can be done here, so the write is tried once more.
         let denied = if metadata { vec![kind.to_owned(), kind.to_owned()] } else { only() };
-        // A turn is on record with the operation, and nothing of a run that is about to begin.
+        // The record of the operation holds a turn, and nothing of a run that is about to start.
         let (conflict, failed) = if kind == "status" { ("holds", "holds") } else { ("free", "leave") };
         let removal = kind == "removal";
         let unanswered = if removal { read(kind) } else { only() };
@@ -151,7 +151,7 @@ fn each_write_that_fails_ends_as_the_table_says() {
     }
 }
 
-/// Its run waits on record, and may begin now.
+/// Its run waits by its record, and may start now.
 fn waiting() -> World {
     let mut world = fresh();
     let model = world.view().0.spec.model.key();
@@ -300,7 +300,7 @@ fn removal_without_an_answer_is_read() {
     assert_eq!((outcome.finish, outcome.transient.metadata_refused.map(|refused| refused.times)), (Finish::Failed, Some(1)));
 }
 
-/// The service is called in between, and responds: such a reconciliation writes nothing, and proves nothing about the writes.
+/// The service is called in between, and responds. Such a reconciliation writes nothing, and shows nothing about the writes.
 #[test]
 fn turn_is_not_kept_for_ever_while_the_end_is_unwritten() {
     for (write, deleted) in [("removal", true), ("status", false)] {

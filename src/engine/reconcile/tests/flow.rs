@@ -177,7 +177,7 @@ fn response_to_another_request_ends_it_as_failed() {
         for wrong in [Response::Start(world.now), Response::Namespace { terminating: true }, Response::Removed, Response::Prepared] {
             let is_right = matches!((&request, &wrong), (Request::Prepare { .. }, Response::Prepared));
             if !is_right {
-                let Request::Done(outcome) = machine.clone().handle(wrong) else { panic!("it goes on after {requests} requests") };
+                let Request::Done(outcome) = machine.clone().handle(wrong) else { panic!("it continues after {requests} requests") };
                 assert_eq!(outcome.finish, Finish::Failed);
             }
         }

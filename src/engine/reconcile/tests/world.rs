@@ -258,7 +258,7 @@ pub(super) fn operation(phase: Phase) -> Operation {
     }
 }
 
-/// What a request is, in a word or two.
+/// The name of a request.
 pub(super) fn name(request: &Request<Revision>) -> String {
     match request {
         Request::Observe => "observe".to_owned(),
