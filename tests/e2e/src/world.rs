@@ -41,6 +41,26 @@ pub struct Setting {
     pub limit: Option<Duration>,
 }
 
+impl Setting {
+    /// The defaults with these settings of the model, merged into its defaults.
+    #[must_use]
+    pub fn with_model(model: Value) -> Self {
+        Self { model: Some(model), ..Self::default() }
+    }
+
+    /// The defaults with an [`ApiProxy`].
+    #[must_use]
+    pub fn with_proxy() -> Self {
+        Self { api_proxy: true, ..Self::default() }
+    }
+
+    /// The defaults with additional flags for operators.
+    #[must_use]
+    pub fn with_flags(flags: &[&str]) -> Self {
+        Self { arguments: flags.iter().map(ToString::to_string).collect(), ..Self::default() }
+    }
+}
+
 /// The environment of one test.
 pub struct World {
     /// The shared components.

@@ -30,6 +30,14 @@ impl World {
         make(&self.secrets(), object).await;
     }
 
+    /// Creates the identity of another tenant: an application, and a Secret with this name. Returns the part of a spec that uses it.
+    pub async fn put_identity(&self, secret: &str, client_id: &str) -> Value {
+        self.azure.put_application(TENANT, client_id, "right").await;
+        let keys = json!({"tenantId": TENANT, "clientId": client_id, "clientSecret": "right"});
+        make(&self.secrets(), json!({"metadata": {"name": secret}, "stringData": keys})).await;
+        json!({"credentials": {"servicePrincipalRef": {"name": secret}}})
+    }
+
     /// The API of a kind, as the administrator.
     #[must_use]
     pub fn api(&self, kind: Kind) -> Api<AnyObject> {

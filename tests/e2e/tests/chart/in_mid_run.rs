@@ -11,7 +11,7 @@ use crate::release::Release;
 
 /// A world with a run that lasts until the test ends it.
 async fn in_mid_run(name: &str) -> World {
-    World::with(name, Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await
+    World::with(name, Setting::with_model(json!({"durationMillis": 600_000}))).await
 }
 
 async fn end_well(world: &World) {

@@ -16,13 +16,13 @@ use crate::release::{ACCOUNT, Release};
 
 #[tokio::test]
 async fn cluster_wide_permissions_match_requests() {
-    let world = World::with("everywhere", Setting { api_proxy: true, ..Setting::default() }).await;
+    let world = World::with("everywhere", Setting::with_proxy()).await;
     it_may_do_what_it_does(&world, Release::everywhere(&world).await).await;
 }
 
 #[tokio::test]
 async fn namespaced_permissions_match_requests() {
-    let world = World::with("somewhere", Setting { api_proxy: true, ..Setting::default() }).await;
+    let world = World::with("somewhere", Setting::with_proxy()).await;
     it_may_do_what_it_does(&world, Release::in_namespace(&world, "").await).await;
 }
 

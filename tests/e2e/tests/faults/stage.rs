@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::operator::FAST;
-use e2e::rbac::make;
-use e2e::world::{TENANT, merged};
-use e2e::{Model, Operation, Operator, Setting, Strike, World};
-use k8s_openapi::api::core::v1::Secret;
+use e2e::world::merged;
+use e2e::{Model, Operation, Operator, Setting, Strike, World, semantic_model};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -69,12 +67,9 @@ impl Stage {
         self.world.apply(named, &merged(&self.spec, spec)).await;
     }
 
-    /// Registers the application of the second tenant, and returns the part of a spec that uses it.
+    /// Creates the identity of the second tenant, and returns the part of a spec that uses it.
     pub async fn second_tenant(&self) -> Value {
-        self.world.azure.put_application(TENANT, &self.theirs, "right").await;
-        let keys = json!({"tenantId": TENANT, "clientId": self.theirs, "clientSecret": "right"});
-        make::<Secret>(&self.world.secrets(), json!({"metadata": {"name": "theirs"}, "stringData": keys})).await;
-        json!({"credentials": {"servicePrincipalRef": {"name": "theirs"}}})
+        self.world.put_identity("theirs", &self.theirs).await
     }
 
     /// Stores a lasting fault.
@@ -124,11 +119,6 @@ async fn model(world: &World, service: Service) -> (Model, Value) {
     if service == Service::Analysis {
         return (world.model(), json!({}));
     }
-    let (group, dataset) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-    let model = Model::power_bi(&group, &dataset);
-    let names = json!({"workspace": format!("Sales of {}", world.namespace), "dataset": "Orders"});
-    let usual = json!({"notStartedMillis": 100, "durationMillis": 900, "cancelMillis": 100});
-    world.azure.put(&model, merged(&usual, &names)).await;
-    let meant = if service == Service::PowerBi { json!({"groupId": group, "datasetId": dataset}) } else { names };
-    (model, json!({"model": {"analysisServices": null, "powerBI": meant}}))
+    let (model, by_ids, by_names) = semantic_model(world, &json!({"cancelMillis": 100})).await;
+    (model, if service == Service::PowerBi { by_ids } else { by_names })
 }

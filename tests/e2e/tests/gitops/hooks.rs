@@ -41,7 +41,7 @@ async fn apply(world: &World, manifest: &str) {
 #[tokio::test]
 async fn hook_completes_with_its_run_for_each_sync() {
     let model = json!({"durationMillis": 500, "outcomes": ["succeeded", "failed"]});
-    let (world, _operator) = World::running("hook", Setting { model: Some(model), ..Setting::default() }).await;
+    let (world, _operator) = World::running("hook", Setting::with_model(model)).await;
     let manifest = recipe(&world, "after-sync");
     for end in [RunState::Succeeded, RunState::Failed] {
         // As BeforeHookCreation does: the previous object is deleted, and then a new one is created.

@@ -39,7 +39,7 @@ async fn replace(world: &World, flags: &[&str]) {
 }
 
 async fn in_mid_run(name: &str) -> (World, e2e::Operator, String) {
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 500})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 600_000, "cancelMillis": 500}));
     let (world, operator) = World::running(name, setting).await;
     world.apply("orders", &json!({})).await;
     let running = world.until_state("orders", RunState::Running).await;

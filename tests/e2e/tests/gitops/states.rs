@@ -16,7 +16,7 @@ pub const FAILED: &str = "Failed Degraded";
 /// A world with short refreshes.
 pub async fn quick(name: &str) -> (World, Operator) {
     let model = json!({"notStartedMillis": 0, "durationMillis": 300});
-    World::running(name, Setting { model: Some(model), ..Setting::default() }).await
+    World::running(name, Setting::with_model(model)).await
 }
 
 /// Applies a refresh with its own model.

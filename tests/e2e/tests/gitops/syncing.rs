@@ -20,7 +20,7 @@ async fn reconcile(world: &World, manifest: &Value) {
 
 #[tokio::test]
 async fn corrected_drift_during_run_affects_no_run() {
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 600_000}));
     let (world, _operator) = World::running("revert", setting).await;
     let git = world.manifest("orders", &json!({"historyLimit": 5, "activeDeadlineSeconds": 3_600, "trigger": {"token": "one"}}));
     reconcile(&world, &git).await;
@@ -92,7 +92,7 @@ async fn annotation_removed_by_drift_correction_starts_no_run() {
 
 #[tokio::test]
 async fn prune_during_run_cancels_and_deletes() {
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 500})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 600_000, "cancelMillis": 500}));
     let (world, _operator) = World::running("prune", setting).await;
     reconcile(&world, &world.manifest("orders", &json!({}))).await;
     world.until_state("orders", RunState::Running).await;

@@ -109,8 +109,7 @@ async fn compressed_responses_are_read_or_reported() {
 
 #[tokio::test]
 async fn not_yet_visible_operation_is_awaited() {
-    let setting =
-        Setting { model: Some(json!({"getLagMillis": 1_500, "listLagMillis": 1_500, "durationMillis": 2_500})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"getLagMillis": 1_500, "listLagMillis": 1_500, "durationMillis": 2_500}));
     let (world, _operator) = World::running("young", setting).await;
     world.apply("orders", &json!({})).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
@@ -120,8 +119,7 @@ async fn not_yet_visible_operation_is_awaited() {
 
 #[tokio::test]
 async fn vanished_operation_is_not_submitted_again() {
-    let (world, _operator) =
-        World::running("vanished", Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await;
+    let (world, _operator) = World::running("vanished", Setting::with_model(json!({"durationMillis": 600_000}))).await;
     world.apply("orders", &json!({"backoffLimit": 2})).await;
     let running = world.until_state("orders", RunState::Running).await;
     let id = run(&running).operation_id.clone().unwrap();

@@ -37,7 +37,7 @@ async fn missing_secret_stalls_until_created() {
 
 #[tokio::test]
 async fn missing_or_empty_secret_is_awaited_for_a_minute() {
-    let setting = Setting { arguments: vec!["--reference-grace=60s".to_owned()], ..Setting::default() };
+    let setting = Setting::with_flags(&["--reference-grace=60s"]);
     let (world, mut operator) = World::running("later-secret", setting).await;
     world.secrets().delete(SECRET, &DeleteParams::default()).await.unwrap();
     world.apply("orders", &json!({})).await;

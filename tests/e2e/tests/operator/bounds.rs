@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// A lease duration that tolerates a busy machine.
 fn setting() -> Setting {
-    Setting { arguments: vec!["--lease-duration=15s".to_owned()], ..Setting::default() }
+    Setting::with_flags(&["--lease-duration=15s"])
 }
 
 /// Number of large responses requested concurrently: more than the operator reads concurrently.

@@ -7,7 +7,7 @@ use tabular_operator::api::{CANCEL_REQUESTED_AT, CancelCause, RUN_REQUESTED_AT, 
 
 /// A world whose operations run until they are ended, with one running operation.
 async fn in_mid_run(name: &str, model: Value) -> (World, Operator) {
-    let setting = Setting { model: Some(merged(&json!({"durationMillis": 600_000}), &model)), ..Setting::default() };
+    let setting = Setting::with_model(merged(&json!({"durationMillis": 600_000}), &model));
     let (world, operator) = World::running(name, setting).await;
     world.apply("orders", &json!({"backoffLimit": 3})).await;
     world.until_state("orders", RunState::Running).await;
@@ -74,7 +74,7 @@ async fn cancelled_waiting_run_ends_and_leaves_queue() {
 
 #[tokio::test]
 async fn unresolved_submission_is_resolved_before_cancellation() {
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000, "listLagMillis": 1_000})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 600_000, "listLagMillis": 1_000}));
     let (world, mut operator) = World::running("cancel-unknown", setting).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     world.apply("orders", &json!({"backoffLimit": 3})).await;
@@ -177,7 +177,7 @@ async fn power_bi_refresh_is_cancelled_and_manifest_value_ignored() {
 
 #[tokio::test]
 async fn cancel_request_ends_waiting_but_not_running_sync() {
-    let setting = Setting { model: Some(json!({"sync": {"replicatingMillis": 3_000}})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"sync": {"replicatingMillis": 3_000}}));
     let (world, _operator) = World::running("cancel-sync", setting).await;
     world.apply("modelsync/first", &json!({})).await;
     world.until_state("modelsync/first", RunState::Running).await;

@@ -45,7 +45,7 @@ async fn kill_after_post_is_handled_runs_once() {
 
 /// A world whose operator reaches the API server through a proxy that can hold any request.
 async fn stoppable(name: &str) -> (World, e2e::Operator) {
-    World::running(name, Setting { api_proxy: true, ..Setting::default() }).await
+    World::running(name, Setting::with_proxy()).await
 }
 
 #[tokio::test]

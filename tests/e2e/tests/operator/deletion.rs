@@ -76,7 +76,7 @@ async fn deletion_without_running_operation_is_immediate() {
 
 #[tokio::test]
 async fn deletion_resolves_unresolved_submission_first() {
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 600_000}));
     let (world, _operator) = World::running("unknown-delete", setting).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     world.apply("orders", &json!({})).await;

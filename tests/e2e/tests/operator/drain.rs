@@ -31,7 +31,7 @@ fn output_text(output: Output) -> (Option<i32>, String) {
 }
 
 fn lasting() -> Setting {
-    Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 300})), ..Setting::default() }
+    Setting::with_model(json!({"durationMillis": 600_000, "cancelMillis": 300}))
 }
 
 /// Whether the Lease contains the drain request.
@@ -55,7 +55,7 @@ async fn drain_without_runs_or_operator_completes_at_once() {
 
 #[tokio::test]
 async fn late_finalizer_is_removed_by_drain() {
-    let (world, mut operator) = World::running("late", Setting { api_proxy: true, ..Setting::default() }).await;
+    let (world, mut operator) = World::running("late", Setting::with_proxy()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(operator.terminate().await.code(), Some(0));

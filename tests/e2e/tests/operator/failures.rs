@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tabular_operator::api::{ConditionStatus, ConditionType, RunState};
 
 async fn with_model(name: &str, model: Value) -> (World, e2e::Operator) {
-    World::running(name, Setting { model: Some(model), ..Setting::default() }).await
+    World::running(name, Setting::with_model(model)).await
 }
 
 #[tokio::test]

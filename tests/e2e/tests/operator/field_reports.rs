@@ -157,8 +157,7 @@ async fn stale_row_does_not_block_sync() {
 #[tokio::test]
 async fn stale_row_of_analysis_services_does_not_block_sync() {
     let row = json!({"refreshId": theirs(), "startTime": "{now-60d}", "status": "inProgress"});
-    let (world, _operator) =
-        World::running("stale-row-aas", Setting { model: Some(json!({"rows": ["{own}", row]})), ..Setting::default() }).await;
+    let (world, _operator) = World::running("stale-row-aas", Setting::with_model(json!({"rows": ["{own}", row]}))).await;
     world.apply("modelsync/orders", &json!({})).await;
     world.until_state("modelsync/orders", RunState::Succeeded).await;
     assert_eq!(world.syncs().await.len(), 1);

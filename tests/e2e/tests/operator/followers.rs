@@ -135,7 +135,7 @@ async fn kill_at_each_write_runs_sync_once_after_refresh() {
 }
 
 async fn stoppable(name: &str) -> (World, e2e::Operator) {
-    World::running(name, Setting { api_proxy: true, ..Setting::default() }).await
+    World::running(name, Setting::with_proxy()).await
 }
 
 async fn apply_both(world: &World) {

@@ -271,7 +271,7 @@ async fn managed_identity_serves_listed_namespaces() {
 
 #[tokio::test]
 async fn operator_identity_is_refused_in_unlisted_namespace() {
-    let setting = Setting { arguments: vec!["--operator-identity-namespace=elsewhere".to_owned()], ..Setting::default() };
+    let setting = Setting::with_flags(&["--operator-identity-namespace=elsewhere"]);
     let (world, _operator) = World::running("not-allowed", setting).await;
     world.azure.put_managed_identity(TENANT, &world.client_id).await;
     for (name, spec) in [("orders", own()), ("managed", managed(&world.client_id))] {

@@ -18,7 +18,7 @@ use crate::identities::{certificate, federate, federated, grant_tokens, put_acco
 const LONG: Duration = Duration::from_mins(1);
 
 fn slow(millis: u64) -> Setting {
-    Setting { model: Some(json!({"durationMillis": millis})), ..Setting::default() }
+    Setting::with_model(json!({"durationMillis": millis}))
 }
 
 /// Sets a token lifetime shorter than a run.

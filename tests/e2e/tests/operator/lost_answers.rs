@@ -47,8 +47,7 @@ async fn swallowed_submission_is_repeated_after_timeout() {
 
 #[tokio::test]
 async fn lagging_list_is_awaited() {
-    let (world, _operator) =
-        World::running("list-lag", Setting { model: Some(json!({"listLagMillis": 2_000})), ..Setting::default() }).await;
+    let (world, _operator) = World::running("list-lag", Setting::with_model(json!({"listLagMillis": 2_000}))).await;
     world.fault("POST", "refreshes", &json!({"action": {"dropAfter": {}}})).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
@@ -57,7 +56,7 @@ async fn lagging_list_is_awaited() {
 
 /// A submission with a lost response, and an identical operation of another client in the same seconds.
 async fn in_doubt(name: &str) -> (World, e2e::Operator, [String; 2]) {
-    let setting = Setting { model: Some(json!({"notStartedMillis": 0, "durationMillis": 200})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
     let (world, operator) = World::running(name, setting).await;
     let both = hold(&world, "orders").await;
     (world, operator, both)

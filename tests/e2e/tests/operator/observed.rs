@@ -112,7 +112,7 @@ async fn run_appears_in_log_and_metrics() {
 
 #[tokio::test]
 async fn kubectl_describe_shows_run_history() {
-    let (world, _operator) = World::running("described", Setting { model: Some(json!({"outcome": "failed"})), ..Setting::default() }).await;
+    let (world, _operator) = World::running("described", Setting::with_model(json!({"outcome": "failed"}))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Failed).await;
     let wanted = [("Normal", "Running"), ("Warning", "RefreshFailed")];

@@ -22,7 +22,7 @@ async fn world_is_created_and_resources_recorded() {
 
 #[tokio::test]
 async fn local_azure_is_reachable_and_reports_operations() {
-    let world = World::with("azure", Setting { model: Some(json!({"durationMillis": 50_000})), ..Setting::default() }).await;
+    let world = World::with("azure", Setting::with_model(json!({"durationMillis": 50_000}))).await;
     let id = world.start_foreign(&json!({"type": "calculate"})).await;
     let operations = world.operations().await;
     assert_eq!((operations.len(), operations[0].operation_id.as_str(), operations[0].ended()), (1, id.as_str(), false));

@@ -20,8 +20,7 @@ async fn holder(world: &World) -> Option<String> {
 
 #[tokio::test]
 async fn sigterm_exits_with_0_and_next_operator_leads() {
-    let (world, mut operator) =
-        World::running("sigterm", Setting { model: Some(json!({"durationMillis": 4_000})), ..Setting::default() }).await;
+    let (world, mut operator) = World::running("sigterm", Setting::with_model(json!({"durationMillis": 4_000}))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     assert!(holder(&world).await.is_some());
@@ -34,8 +33,7 @@ async fn sigterm_exits_with_0_and_next_operator_leads() {
 
 #[tokio::test]
 async fn candidate_is_ready_and_takes_over() {
-    let (world, mut leader) =
-        World::running("standby", Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await;
+    let (world, mut leader) = World::running("standby", Setting::with_model(json!({"durationMillis": 600_000}))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     let before = holder(&world).await;

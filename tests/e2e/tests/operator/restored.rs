@@ -8,7 +8,7 @@ use tabular_operator::api::{RELEASE, RUN_REQUESTED_AT, RunState, TriggerType};
 
 /// A world with one operation that lasts until the test ends it, and its running resource.
 async fn in_mid_run(name: &str) -> (World, Operator, AnyObject) {
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 600_000}));
     let (world, operator) = World::running(name, setting).await;
     world.apply("orders", &json!({})).await;
     let running = world.until_state("orders", RunState::Running).await;
@@ -70,7 +70,7 @@ async fn restore_with_status_continues_polling() {
 
 #[tokio::test]
 async fn restore_without_run_on_creation_runs_old_request() {
-    let setting = Setting { model: Some(json!({"durationMillis": 300})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 300}));
     let (world, mut operator) = World::running("quiet", setting).await;
     for trigger in [json!({"onChange": false, "token": "4d5e6f7"}), json!({"schedule": "0 5 1 1 *"})] {
         let backup = world.apply("orders", &json!({"trigger": trigger})).await;

@@ -11,7 +11,7 @@ const REPLICAS: &str = "modelsync/replicas";
 
 /// Settings of a model with a long sync.
 fn long_sync() -> Setting {
-    Setting { model: Some(json!({"sync": {"replicatingMillis": 600_000}})), ..Setting::default() }
+    Setting::with_model(json!({"sync": {"replicatingMillis": 600_000}}))
 }
 
 /// Number of requests of a method for syncs of the world's model.
@@ -71,7 +71,7 @@ async fn sync_completes_in_every_response_format() {
 async fn sync_without_replica_succeeds() {
     for code in [200, 204] {
         let model = json!({"sync": {"replica": false, "noReplicaStatus": code}});
-        let (world, _operator) = World::running("sync-none", Setting { model: Some(model), ..Setting::default() }).await;
+        let (world, _operator) = World::running("sync-none", Setting::with_model(model)).await;
         world.apply(REPLICAS, &json!({})).await;
         let done = world.until_state(REPLICAS, RunState::Succeeded).await;
         assert!(run(&done).message.contains("replica"), "{}", run(&done).message);
@@ -83,7 +83,7 @@ async fn sync_without_replica_succeeds() {
 #[tokio::test]
 async fn failed_sync_contains_service_message() {
     let model = json!({"sync": {"outcomes": [{"state": "failed", "details": "replica 2 is out of memory"}]}});
-    let (world, _operator) = World::running("sync-fails", Setting { model: Some(model), ..Setting::default() }).await;
+    let (world, _operator) = World::running("sync-fails", Setting::with_model(model)).await;
     world.apply(REPLICAS, &json!({})).await;
     let failed = world.until_state(REPLICAS, RunState::Failed).await;
     assert_eq!(run(&failed).reason, "SyncFailed");
@@ -96,7 +96,7 @@ async fn failed_sync_contains_service_message() {
 async fn running_refresh_beyond_list_limit_is_awaited() {
     // 12 MB of ended refreshes; the running one is after them or before them.
     let model = json!({"pastOperations": 80_000, "listOrder": "oldest", "durationMillis": 600_000});
-    let (world, _operator) = World::running("sync-long-list", Setting { model: Some(model), ..Setting::default() }).await;
+    let (world, _operator) = World::running("sync-long-list", Setting::with_model(model)).await;
     let running = world.start_foreign(&json!({"type": "full"})).await;
     world.apply(REPLICAS, &json!({})).await;
     let reports = |object: &AnyObject, what: &str| run_state(object) == Some(RunState::Waiting) && run(object).message.contains(what);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use e2e::rbac::make;
 use e2e::world::{SECRET, TENANT, merged, run};
 use e2e::{Fault, Operator, Setting, World, eventually};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
@@ -25,11 +24,8 @@ async fn two_tenants(name: &str, model: &Value) -> (World, Operator, Value) {
     let arguments = vec!["--call-timeout=2s".to_owned(), "--listing-lag=2s".to_owned()];
     let setting = Setting { model: Some(model.clone()), arguments, ..Setting::default() };
     let (world, operator) = World::running(name, setting).await;
-    let healthy = Uuid::new_v4().to_string();
-    world.azure.put_application(TENANT, &healthy, "right").await;
-    let keys = json!({"tenantId": TENANT, "clientId": healthy, "clientSecret": "right"});
-    make::<Secret>(&world.secrets(), json!({"metadata": {"name": "healthy"}, "stringData": keys})).await;
-    (world, operator, json!({"credentials": {"servicePrincipalRef": {"name": "healthy"}}}))
+    let healthy = world.put_identity("healthy", &Uuid::new_v4().to_string()).await;
+    (world, operator, healthy)
 }
 
 /// Every request of the first tenant's application gets this response.

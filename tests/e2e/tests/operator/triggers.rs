@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState, TriggerType};
 
 async fn quick(name: &str) -> (World, Operator) {
-    let setting = Setting { model: Some(json!({"notStartedMillis": 0, "durationMillis": 200})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
     World::running(name, setting).await
 }
 
 async fn long(name: &str, policy: &str) -> (World, Operator) {
-    let setting = Setting { model: Some(json!({"durationMillis": 2_000})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 2_000}));
     let (world, operator) = World::running(name, setting).await;
     world.apply("orders", &json!({"concurrencyPolicy": policy})).await;
     world.until_run("orders", 1, RunState::Running).await;

@@ -28,7 +28,7 @@ async fn resources_on_one_model_run_in_arrival_order() {
 
 #[tokio::test]
 async fn deleted_waiting_resource_blocks_no_other() {
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 600_000}));
     let (world, _operator) = World::running("leaves", setting).await;
     world.apply("first", &json!({})).await;
     let first = world.until_state("first", RunState::Running).await;
@@ -91,7 +91,7 @@ async fn conflict_with_replace_policy_is_replaced() {
 
 #[tokio::test]
 async fn released_operation_counts_as_other_client() {
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 500})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"durationMillis": 600_000, "cancelMillis": 500}));
     let (world, _operator) = World::running("let-go", setting).await;
     world.apply("first", &json!({"deletionPolicy": "Orphan"})).await;
     let first = run(&world.until_state("first", RunState::Running).await).operation_id.clone().unwrap();

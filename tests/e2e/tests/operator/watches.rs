@@ -139,7 +139,7 @@ async fn operation_of_unreadable_namespace_is_left_alone() {
 
 #[tokio::test]
 async fn removed_permissions_are_reported() {
-    let setting = Setting { arguments: vec!["--lease-duration=15s".to_owned()], ..Setting::default() };
+    let setting = Setting::with_flags(&["--lease-duration=15s"]);
     let (world, mut operator) = World::running("revoked", setting).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;

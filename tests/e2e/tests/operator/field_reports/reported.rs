@@ -111,7 +111,7 @@ async fn cause_of_failed_transaction_is_shown_first() {
     let cause = json!({"code": "0xC112001C", "message": "Login failed for user.", "type": "Error"});
     let mut shown = vec![consequence; 11];
     shown.push(cause);
-    let setting = Setting { model: Some(json!({"outcome": "failed", "messages": shown})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"outcome": "failed", "messages": shown}));
     let (world, _operator) = World::running("cause", setting).await;
     world.apply("orders", &json!({})).await;
     let failed = world.until_state("orders", RunState::Failed).await;

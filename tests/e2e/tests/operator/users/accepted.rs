@@ -78,7 +78,7 @@ fn waiting_runs(object: &AnyObject) -> Option<QueuedRuns> {
 /// A dependent of `orders` with at least two queued runs behind a running one.
 async fn with_two_queued(name: &str, follower: &str) -> (World, e2e::Operator) {
     let model = json!({"notStartedMillis": 0, "durationMillis": 200, "cancelMillis": 200, "sync": {"replicatingMillis": 200}});
-    let (world, operator) = World::running(name, Setting { model: Some(model), ..Setting::default() }).await;
+    let (world, operator) = World::running(name, Setting::with_model(model)).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     let mut spec = world.put_database("reports", &json!({"notStartedMillis": 0, "durationMillis": 3_600_000})).await;
@@ -158,7 +158,7 @@ async fn forbidden_change_reports_no_success_before_its_run() {
 #[tokio::test]
 async fn sync_keeps_queued_run_of_deleted_refresh() {
     let model = json!({"notStartedMillis": 0, "durationMillis": 200});
-    let (world, _operator) = World::running("lost-leader-sync", Setting { model: Some(model), ..Setting::default() }).await;
+    let (world, _operator) = World::running("lost-leader-sync", Setting::with_model(model)).await;
     // Its own model and credentials, since those of the refresh are deleted; another model, so that the two need not wait for each other.
     let mut spec = world.put_database("replicas", &json!({"sync": {"replicatingMillis": 5_000}})).await;
     spec["trigger"] = json!({"afterRefresh": {"name": "orders"}});

@@ -11,7 +11,7 @@ use super::{event, kubectl, outcomes, settled};
 /// A resource with these annotations, whose submission is indistinguishable from another client's operation. Also returns its operation's
 /// id.
 async fn in_doubt(name: &str, annotations: Value) -> (World, Operator, Value, String) {
-    let setting = Setting { model: Some(json!({"notStartedMillis": 0, "durationMillis": 200})), ..Setting::default() };
+    let setting = Setting::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
     let (world, operator) = World::running(name, setting).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     let mut manifest = world.manifest("orders", &json!({}));

@@ -14,7 +14,7 @@ const MANY: usize = 100;
 
 /// A storm also slows down the API server: the lease lasts longer than in other tests.
 fn patient() -> Setting {
-    Setting { arguments: vec!["--lease-duration=15s".to_owned()], ..Setting::default() }
+    Setting::with_flags(&["--lease-duration=15s"])
 }
 
 #[tokio::test]
