@@ -13,7 +13,7 @@ dist=$(cd "$1" && pwd)
 mkdir -p "$2"
 output=$(cd "$2" && pwd)
 platforms=$(cd "$dist" && echo linux/*)
-tools=$("$root/tests/builder/build.sh")
+tools=$("$root/tests/tools/builder/build.sh")
 
 version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 revision=unknown epoch=${SOURCE_DATE_EPOCH:-0}
