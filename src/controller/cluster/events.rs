@@ -59,7 +59,7 @@ struct PendingEvent {
     name: String,
     uid: Option<String>,
     resource_version: Option<String>,
-    notice: engine::Event,
+    event: engine::Event,
     time: Timestamp,
 }
 
@@ -86,7 +86,7 @@ impl Events {
             let (counts, writers) = (Arc::clone(&counts), writers.clone());
             async move {
                 let _permit = writers.acquire(&next.namespace).await;
-                let (namespace, name, event) = (next.namespace.clone(), next.name.clone(), next.notice.reason.as_str());
+                let (namespace, name, event) = (next.namespace.clone(), next.name.clone(), next.event.reason.as_str());
                 let events: Api<Event> = Api::namespaced(client, &namespace);
                 let written = with_timeout(REQUEST_TIMEOUT, events.create(&PostParams::default(), &next.event(&instance))).await;
                 let result = match &written {
@@ -111,20 +111,20 @@ impl Events {
     }
 
     /// Queues an event about a resource.
-    pub(crate) fn publish(&self, kind: Kind, object: &ObjectMeta, notice: &engine::Event) {
+    pub(crate) fn publish(&self, kind: Kind, object: &ObjectMeta, event: &engine::Event) {
         self.enqueue(PendingEvent {
             regarding: Regarding::Resource(kind),
             namespace: object.namespace.clone().unwrap_or_default(),
             name: object.name.clone().unwrap_or_default(),
             uid: object.uid.clone(),
             resource_version: object.resource_version.clone(),
-            notice: notice.clone(),
+            event: event.clone(),
             time: Timestamp::now(),
         });
     }
 
     /// Queues an event about the namespace of a resource. The namespace is being deleted.
-    pub(crate) fn publish_of_namespace(&self, resource: &ResourceKey, notice: &engine::Event) {
+    pub(crate) fn publish_of_namespace(&self, resource: &ResourceKey, event: &engine::Event) {
         let ResourceKey { kind, namespace, name } = resource;
         self.enqueue(PendingEvent {
             regarding: Regarding::Namespace,
@@ -132,13 +132,13 @@ impl Events {
             name: namespace.clone(),
             uid: None,
             resource_version: None,
-            notice: engine::Event { reason: notice.reason, message: format!("{} {name}: {}", kind.as_str(), notice.message) },
+            event: engine::Event { reason: event.reason, message: format!("{} {name}: {}", kind.as_str(), event.message) },
             time: Timestamp::now(),
         });
     }
 
     fn enqueue(&self, waiting: PendingEvent) {
-        let (reason, namespace) = (waiting.notice.reason, waiting.namespace.clone());
+        let (reason, namespace) = (waiting.event.reason, waiting.namespace.clone());
         if !admits(&mut self.waiting.lock(), &namespace) || self.backlog.send(waiting).is_err() {
             self.metrics.wrote(Write::Event, WriteResult::Error);
             tracing::warn!(namespace, reason = reason.as_str(), "dropped an event; too many events are waiting to be written");
@@ -154,7 +154,7 @@ impl Events {
 
 impl PendingEvent {
     fn event(self, instance: &str) -> Event {
-        let Self { regarding, namespace, name, uid, resource_version, notice, time } = self;
+        let Self { regarding, namespace, name, uid, resource_version, event, time } = self;
         let (api_version, kind, of) = match regarding {
             Regarding::Resource(kind) => (ModelResource::api_version(&kind).into_owned(), kind.as_str(), Some(namespace.clone())),
             Regarding::Namespace => ("v1".to_owned(), "Namespace", None),
@@ -168,8 +168,8 @@ impl PendingEvent {
                 namespace: Some(namespace),
                 ..ObjectMeta::default()
             },
-            note: Some(truncate(&plain(&notice.message), MAX_NOTE_BYTES).to_owned()),
-            reason: Some(notice.reason.as_str().to_owned()),
+            note: Some(truncate(&plain(&event.message), MAX_NOTE_BYTES).to_owned()),
+            reason: Some(event.reason.as_str().to_owned()),
             regarding: Some(ObjectReference {
                 api_version: Some(api_version),
                 kind: Some(kind.to_owned()),
@@ -181,7 +181,7 @@ impl PendingEvent {
             }),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(truncate(instance, MAX_INSTANCE_BYTES).to_owned()),
-            type_: Some(if notice.reason.warns() == Some(true) { "Warning" } else { "Normal" }.to_owned()),
+            type_: Some(if event.reason.warns() == Some(true) { "Warning" } else { "Normal" }.to_owned()),
             ..Event::default()
         }
     }
@@ -218,14 +218,14 @@ mod tests {
     use crate::api::Reason;
 
     fn event(name: &str, time: Timestamp, instance: &str) -> Event {
-        let notice = engine::Event { reason: Reason::Running, message: "m\u{202e}".repeat(2000) };
+        let event = engine::Event { reason: Reason::Running, message: "m\u{202e}".repeat(2000) };
         let waiting = PendingEvent {
             regarding: Regarding::Resource(Kind::ModelRefresh),
             namespace: "bi".to_owned(),
             name: name.to_owned(),
             uid: None,
             resource_version: None,
-            notice,
+            event,
             time,
         };
         waiting.event(instance)

@@ -117,17 +117,17 @@ impl LeaderElector {
                 () = stop.cancelled() => return AcquireResult::Stopped { open },
                 read = self.requests.read() => read,
             };
-            let mut pause = self.settings.retry_period();
+            let mut delay = self.settings.retry_period();
             match self.requests.logged("read", read) {
                 None => {}
                 Some(None) if last_seen.is_none() && self.may_be_held().await => {}
                 Some(found) => {
                     let was_deleted = found.is_none() && (last_seen.is_some() || !matches!(self.absence, Absence::Unused));
                     match self.lease_to_write(found, &mut last_seen) {
-                        Ok(claim) => {
-                            self.apply_drain_request(&claim);
+                        Ok(lease) => {
+                            self.apply_drain_request(&lease);
                             // A stop does not interrupt the request, because it may be performed.
-                            let sent = self.requests.write(&claim).await;
+                            let sent = self.requests.write(&lease).await;
                             open = matches!(&sent, Err(error) if !error.is_conflict());
                             if matches!(&sent, Err(error) if error.is_conflict()) {
                                 // Another operator wrote it, even if it is deleted before the next read.
@@ -140,14 +140,14 @@ impl LeaderElector {
                                 return AcquireResult::Acquired(Box::new(holding));
                             }
                         }
-                        Err(wait) => pause = pause.min(wait),
+                        Err(wait) => delay = delay.min(wait),
                     }
                 }
             }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return AcquireResult::Stopped { open },
-                () = sleep(pause) => {}
+                () = sleep(delay) => {}
             }
         }
     }

@@ -105,7 +105,7 @@ async fn reconcile_until_end(ctx: &Context, object: ModelResource, accepted: Opt
         let mut machine = Reconciliation::detached(view, transient, Arc::clone(&ctx.settings));
         let (outcome, _) = drive(ctx, (&key, &uid), &mut machine).await;
         ctx.store.index.retain_claims(&outcome.view);
-        let pause = match outcome.finish {
+        let delay = match outcome.finish {
             Finish::Settled { requeue } => requeue.unwrap_or(RETRY_INTERVAL),
             // Unreachable: a detached reconciliation neither reads nor writes.
             Finish::Failed => RETRY_INTERVAL,
@@ -113,6 +113,6 @@ async fn reconcile_until_end(ctx: &Context, object: ModelResource, accepted: Opt
             Finish::Unresolvable => return Completion::Unresolvable,
         };
         (view, transient) = (outcome.view, outcome.transient);
-        tokio::time::sleep(pause.max(MIN_DELAY)).await;
+        tokio::time::sleep(delay.max(MIN_DELAY)).await;
     }
 }

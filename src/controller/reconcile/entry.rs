@@ -42,7 +42,7 @@ pub(crate) async fn reconcile(kind: Kind, cached: Arc<CachedResource>, ctx: Arc<
                 Finish::Settled { .. } | Finish::Released | Finish::Gone | Finish::Unresolvable => (ReconcileResult::Success, requeue),
                 Finish::Conflict => (ReconcileResult::Conflict, requeue),
                 Finish::Failed => {
-                    let (error, retry_in_seconds) = (error.as_ref().map(tracing::field::display), requeue.map(|pause| pause.as_secs_f64()));
+                    let (error, retry_in_seconds) = (error.as_ref().map(tracing::field::display), requeue.map(|delay| delay.as_secs_f64()));
                     tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, retry_in_seconds, "reconciliation failed");
                     (ReconcileResult::Error, requeue)
                 }

@@ -32,9 +32,9 @@ pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run:
     metrics.run_ended(kind, Ended { state: run.state, reason, took, lag }, trace);
 }
 
-/// Counts a run that ended with its resource. Its last notice determines the reason, which is returned.
-pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Event], trace: Option<TraceId>) -> Reason {
-    let counted = notices.iter().rev().find_map(|notice| ENDS.iter().find(|(_, reason)| *reason == notice.reason));
+/// Counts a run that ended with its resource. Its last event determines the reason, which is returned.
+pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, events: &[Event], trace: Option<TraceId>) -> Reason {
+    let counted = events.iter().rev().find_map(|event| ENDS.iter().find(|(_, reason)| *reason == event.reason));
     let &(state, reason) = counted.unwrap_or(&(RunState::Cancelled, Reason::Deleted));
     let took = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(start, Timestamp::now().into()));
     metrics.run_ended(kind, Ended { state, reason, took, lag: None }, trace);
@@ -42,8 +42,8 @@ pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Even
 }
 
 /// Counts the outcomes of submissions whose response was lost.
-pub(super) fn published(metrics: &Metrics, notice: &Event) {
-    let outcome = match notice.reason {
+pub(super) fn published(metrics: &Metrics, event: &Event) {
+    let outcome = match event.reason {
         Reason::ResolvingSubmission => SubmissionResolution::Detected,
         Reason::Resubmitted => SubmissionResolution::Resubmitted,
         Reason::Adopted => SubmissionResolution::Adopted,

@@ -137,9 +137,9 @@ fn refusal(code: u16, message: &str) -> (u16, Value) {
 /// Reconciles a resource several times. Returns the delays, and the events that were written.
 async fn reconciliations(ctx: Context, requests: &Requests, resource: &ModelResource) -> (Vec<Action>, Vec<String>) {
     let (ctx, cached) = (Arc::new(ctx), Arc::new(CachedResource::of(resource).unwrap()));
-    let mut pauses = Vec::new();
+    let mut delays = Vec::new();
     for _ in 0..3 {
-        pauses.push(reconcile(Kind::ModelRefresh, Arc::clone(&cached), Arc::clone(&ctx)).await);
+        delays.push(reconcile(Kind::ModelRefresh, Arc::clone(&cached), Arc::clone(&ctx)).await);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let requests = requests.lock();
@@ -147,11 +147,11 @@ async fn reconciliations(ctx: Context, requests: &Requests, resource: &ModelReso
         .iter()
         .filter(|(line, _)| line.starts_with("POST events"))
         .map(|(_, body)| format!("{}: {}", body["reason"], body["note"]));
-    (pauses, notes.collect())
+    (delays, notes.collect())
 }
 
-fn millis(pauses: [u64; 3]) -> Vec<Action> {
-    pauses.map(|pause| Action::requeue(Duration::from_millis(pause))).to_vec()
+fn millis(delays: [u64; 3]) -> Vec<Action> {
+    delays.map(|delay| Action::requeue(Duration::from_millis(delay))).to_vec()
 }
 
 #[tokio::test]
@@ -164,8 +164,8 @@ async fn refused_write_is_retried_with_backoff() {
         ("accepted but had no effect", encoded(&new())),
     ] {
         let (ctx, requests) = context(move |line, _| if line.starts_with("PATCH") { respond.clone() } else { encoded(&new()) });
-        let (pauses, events) = reconciliations(ctx, &requests, &new()).await;
-        assert_eq!(pauses, millis([500, 1_000, 2_000]), "{name}");
+        let (delays, events) = reconciliations(ctx, &requests, &new()).await;
+        assert_eq!(delays, millis([500, 1_000, 2_000]), "{name}");
         assert!(events.len() == 1 && events[0].contains("WriteRefused") && events[0].contains(name), "{name}: {events:?}");
     }
 }
@@ -179,8 +179,8 @@ async fn constantly_changing_resource_is_read_with_backoff() {
         newer.meta_mut().resource_version = Some(version);
         if line.starts_with("PATCH") { refusal(409, "changed") } else { (200, serde_json::to_value(newer).unwrap()) }
     });
-    let (pauses, events) = reconciliations(ctx, &requests, &new()).await;
-    assert_eq!((pauses, events), (millis([20, 40, 80]), vec![]));
+    let (delays, events) = reconciliations(ctx, &requests, &new()).await;
+    assert_eq!((delays, events), (millis([20, 40, 80]), vec![]));
 }
 
 #[tokio::test]

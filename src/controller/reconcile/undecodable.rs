@@ -56,17 +56,17 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, e
             };
             let message = format!("{what} may still be running: {why}, and the status cannot be decoded");
             if time_left.is_some() {
-                let notice = Event { reason: Reason::Released, message: message.clone() };
-                ctx.events.publish_of_namespace(&ResourceKey { kind, namespace, name }, &notice);
+                let event = Event { reason: Reason::Released, message: message.clone() };
+                ctx.events.publish_of_namespace(&ResourceKey { kind, namespace, name }, &event);
             }
             publish(Reason::Released, message);
             Action::await_change()
         }
         Err(error) => {
-            let pause = ctx.store.local_states.record_failure(&uid);
-            let retry_in_seconds = pause.as_secs_f64();
+            let delay = ctx.store.local_states.record_failure(&uid);
+            let retry_in_seconds = delay.as_secs_f64();
             tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in_seconds, "failed to release a resource");
-            Action::requeue(pause)
+            Action::requeue(delay)
         }
     }
 }

@@ -45,7 +45,7 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VersionChange {
     /// The resource was unknown.
-    First,
+    New,
     /// The resource changed.
     Changed,
     /// This version is known: the operator wrote it.
@@ -61,7 +61,7 @@ impl Index {
     pub(crate) fn compare(&self, metadata: &ObjectMeta) -> VersionChange {
         let known = self.known.lock();
         match metadata.uid.as_deref().and_then(|uid| known.entries.get(uid)) {
-            None => VersionChange::First,
+            None => VersionChange::New,
             Some(entry) if entry.version == metadata.resource_version => VersionChange::Unchanged,
             Some(_) => VersionChange::Changed,
         }

@@ -71,7 +71,7 @@ impl Store {
         }
         let object = cached.object(of.kind).ok();
         self.index.observed(of, metadata, object.as_deref());
-        if let (VersionChange::First, Some(object)) = (change, object) {
+        if let (VersionChange::New, Some(object)) = (change, object) {
             self.register(name, &object);
         }
         // A user may have edited the status, which requires a reconciliation even if none is due. A write of this process that the watch
