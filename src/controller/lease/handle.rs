@@ -127,7 +127,7 @@ impl LeaseHandle {
         *self.drain.borrow()
     }
 
-    /// Receives each change of [`Self::leaving`].
+    /// Receives each change of [`Self::drain`].
     #[must_use]
     pub fn drain_changes(&self) -> watch::Receiver<Option<DrainMode>> {
         self.drain.subscribe()

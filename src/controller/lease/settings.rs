@@ -31,9 +31,9 @@ impl LeaseSettings {
         self.duration * 4 / 5
     }
 
-    /// How much of the lease must remain to send a submission: a fifth. Together with the fifth after [`Self::hold`], a request has two
-    /// fifths (6 s of 15) to connect and be sent. More than the 7/15 that remain just before a renewal would reject submissions without
-    /// any fault. A fifth also remains after one failed renewal.
+    /// How much of the lease must remain to send a submission: a fifth. Together with the fifth after [`Self::renew_deadline`], a
+    /// request has two fifths (6 s of 15) to connect and be sent. More than the 7/15 that remain just before a renewal would reject
+    /// submissions without any fault. A fifth also remains after one failed renewal.
     pub(super) fn submit_margin(&self) -> Duration {
         self.duration / 5
     }
