@@ -39,7 +39,7 @@ pub enum Effect {
     AddFinalizer,
     /// Request a turn from the queue of the model.
     AcquireTurn,
-    /// Submit [`Desired::work`]. Always together with a recorded intent, and at most [`Settings::call_timeout`] after it.
+    /// Submit [`Desired::operation`]. Always together with a recorded intent, and at most [`Settings::call_timeout`] after it.
     Submit,
     /// Resolve the ids of the model by its names ([`crate::api::Model::names`]).
     ResolveModel,

@@ -74,7 +74,7 @@ impl<'a> Draft<'a> {
     /// The model of the effect: that of the run in progress, even if the run is not recorded yet.
     fn model(&self) -> Model {
         let run = self.status.run.as_ref().filter(|run| !run.state.ended());
-        run.map_or(&self.desired.work.model, |run| &run.model).clone()
+        run.map_or(&self.desired.operation.model, |run| &run.model).clone()
     }
 
     /// Ends the decision for a resource that the operator must not write.
@@ -89,7 +89,7 @@ impl<'a> Draft<'a> {
         self.status.history.truncate(self.desired.policy.history_limit);
         let model = self.model();
         let run = self.status.run.as_ref().filter(|run| !run.state.ended());
-        let shown = run.map_or_else(|| self.desired.work.model.display(), display);
+        let shown = run.map_or_else(|| self.desired.operation.model.display(), display);
         self.status.model = Some(text::bounded(&shown, text::NAME)).filter(|shown| !shown.is_empty());
         if self.input.status.observed_generation != self.desired.generation {
             // A reference of the new generation may arrive with the same commit.
@@ -148,7 +148,7 @@ impl<'a> Draft<'a> {
 
     /// The kind of operation that a run of the resource submits.
     pub(super) fn kind(&self) -> OperationKind {
-        self.desired.work.request.kind()
+        self.desired.operation.request.kind()
     }
 
     /// The handle of the run's operation, with its newest `Location`.

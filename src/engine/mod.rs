@@ -21,8 +21,8 @@ mod turns;
 pub use decide::decide;
 pub use decision::{Decision, DecisionInput, DecisionMemory, Effect, Event, ResolvedModel};
 pub use input::{
-    AnnotationRequests, Blocker, Deletion, Desired, DrainMode, External, Remedy, RunPolicy, Schedule, ScheduleTrigger, Settings,
-    SuccessfulRun, Upstream, UpstreamRef, Work,
+    AnnotationRequests, Blocker, Deletion, Desired, DrainMode, External, OperationSpec, Remedy, RunPolicy, Schedule, ScheduleTrigger,
+    Settings, SuccessfulRun, Upstream, UpstreamRef,
 };
 pub use observation::{ClaimedOperations, Observation, Turn};
 pub use queue_state::{QueueState, queue_state, queue_state_unrecorded, unresolved_since};

@@ -37,8 +37,8 @@ pub struct Desired {
     pub finalizer: bool,
     /// The requests in the annotations.
     pub requests: AnnotationRequests,
-    /// The work of a run.
-    pub work: Work,
+    /// The operation of a run.
+    pub operation: OperationSpec,
     /// `trigger.token`.
     pub token: Option<String>,
     /// The refresh whose successful runs start one run each.
@@ -79,18 +79,18 @@ pub enum UpstreamRef {
     Unavailable(String, Option<Blocker>),
 }
 
-/// The work of a run.
+/// The operation of a run.
 #[derive(Clone, Debug)]
-pub struct Work {
+pub struct OperationSpec {
     /// The model.
     pub model: Model,
     /// What is submitted.
     pub request: Request,
-    /// Identifies this work as it was written; [`Work::is`] compares it.
+    /// Identifies this operation as it was written; [`OperationSpec::is`] compares it.
     pub digest: String,
     /// The parameters as they were written.
     parameters: Option<RefreshParameters>,
-    /// The digests of all ways to write the same work, once they are needed.
+    /// The digests of all ways to write the same operation, once they are needed.
     equivalents: OnceLock<Vec<String>>,
 }
 
@@ -122,7 +122,7 @@ impl Desired {
         // Destructured completely, so that a new field does not compile until it is handled here.
         let ModelRefreshSpec {
             model,
-            credentials: _, // the identity is not part of the work
+            credentials: _, // the identity is not part of the operation
             refresh: parameters,
             trigger,
             concurrency_policy,
@@ -144,7 +144,7 @@ impl Desired {
             backoff_limit: *backoff_limit,
             history_limit: usize::try_from(*history_limit).unwrap_or(0),
         };
-        Self::with_metadata(&refresh.metadata, trigger.as_ref(), Work::refresh(model, parameters.as_ref()), policy, external)
+        Self::with_metadata(&refresh.metadata, trigger.as_ref(), OperationSpec::refresh(model, parameters.as_ref()), policy, external)
     }
 
     /// The request of a `ModelSync`. If it names no model, the model is that of its upstream refresh. If that is missing too, there
@@ -153,7 +153,7 @@ impl Desired {
     pub fn of_sync(sync: &ModelSync, external: External) -> Self {
         let ModelSyncSpec {
             model,
-            credentials: _, // the identity is not part of the work
+            credentials: _, // the identity is not part of the operation
             trigger,
             wait_deadline_seconds,
             active_deadline_seconds,
@@ -162,7 +162,7 @@ impl Desired {
             history_limit,
         } = &sync.spec;
         let followed_model = external.upstream.as_ref().map(|upstream| &upstream.model);
-        let work = Work::sync(&model.as_ref().or(followed_model).cloned().unwrap_or_default());
+        let operation = OperationSpec::sync(&model.as_ref().or(followed_model).cloned().unwrap_or_default());
         let policy = RunPolicy {
             concurrency: ConcurrencyPolicy::Queue,
             conflict: ConflictPolicy::Wait,
@@ -174,13 +174,19 @@ impl Desired {
             backoff_limit: *backoff_limit,
             history_limit: usize::try_from(*history_limit).unwrap_or(0),
         };
-        Self::with_metadata(&sync.metadata, trigger.as_ref(), work, policy, external)
+        Self::with_metadata(&sync.metadata, trigger.as_ref(), operation, policy, external)
     }
 
-    fn with_metadata(metadata: &ObjectMeta, trigger: Option<&RefreshTrigger>, work: Work, policy: RunPolicy, external: External) -> Self {
+    fn with_metadata(
+        metadata: &ObjectMeta,
+        trigger: Option<&RefreshTrigger>,
+        operation: OperationSpec,
+        policy: RunPolicy,
+        external: External,
+    ) -> Self {
         let External { blocker, namespace_terminating, upstream, drain, adopt_claimed, metadata_refused } = external;
         let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
-        let (blocker, upstream) = follow(follows, &work.model, blocker, upstream);
+        let (blocker, upstream) = follow(follows, &operation.model, blocker, upstream);
         let (blocker, schedule_trigger) = match trigger.and_then(ScheduleTrigger::of) {
             None => (blocker, None),
             Some(Ok(schedule_trigger)) => (blocker, Some(schedule_trigger)),
@@ -189,13 +195,13 @@ impl Desired {
         Self {
             address: (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default()),
             uid: metadata.uid.clone().unwrap_or_default(),
-            target: target(work.request.kind(), metadata),
+            target: target(operation.request.kind(), metadata),
             generation: metadata.generation.unwrap_or_default(),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_terminating }),
             finalizer: api::has_finalizer(metadata),
             requests: AnnotationRequests::of(metadata),
-            work,
+            operation,
             token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
             upstream,
             schedule_trigger,
@@ -212,7 +218,7 @@ impl Desired {
 impl Desired {
     /// The command that sets an annotation of the resource.
     pub(in crate::engine) fn annotate(&self, annotation: &str, value: &str) -> String {
-        let kind = match self.work.request.kind() {
+        let kind = match self.operation.request.kind() {
             OperationKind::Refresh => "mref",
             OperationKind::Sync => "msync",
         };
@@ -254,7 +260,7 @@ fn seconds(count: i32) -> Duration {
     Duration::from_secs(u64::try_from(count).unwrap_or(0))
 }
 
-impl Work {
+impl OperationSpec {
     /// A synchronization of a model's replicas.
     #[must_use]
     pub fn sync(model: &Model) -> Self {
@@ -262,8 +268,8 @@ impl Work {
         Self { model: model.clone(), request: Request::Sync, digest, parameters: None, equivalents: OnceLock::new() }
     }
 
-    /// Whether a recorded digest is of this work. A digest is of the parameters as written, so that it is the same in every version of the
-    /// operator. But a default of the service that is written out requests the same as one that is left out.
+    /// Whether a recorded digest is of this operation. A digest is of the parameters as written, so that it is the same in every version of
+    /// the operator. But a default of the service that is written out requests the same as one that is left out.
     #[must_use]
     pub(in crate::engine) fn is(&self, recorded: &str) -> bool {
         let ways = || {
@@ -273,7 +279,7 @@ impl Work {
         self.digest == recorded || self.equivalents.get_or_init(ways).iter().any(|way| way == recorded)
     }
 
-    /// The work of a model and its refresh parameters.
+    /// The refresh of a model with its parameters.
     #[must_use]
     pub fn refresh(model: &Model, parameters: Option<&RefreshParameters>) -> Self {
         let parameters = parameters.cloned().unwrap_or_default();
@@ -304,7 +310,7 @@ impl Work {
     }
 }
 
-/// A digest that is the same for the same work in every version of the operator: another digest starts a run.
+/// A digest that is the same for the same operation in every version of the operator: another digest starts a run.
 /// The order of the objects is not part of it, because tools reorder lists that are sets.
 fn digest(model: &Model, parameters: Option<&RefreshParameters>) -> String {
     #[derive(Serialize)]

@@ -55,14 +55,14 @@ pub enum NextEffect {
 impl PendingDecision {
     pub(super) fn new<V: View>(decision: Decision, view: &V, desired: &Desired, now: Timestamp, accepted: Option<Submission>) -> Self {
         let Decision { status, memory, effect, model, events, requeue_after } = decision;
-        let kind = desired.work.request.kind();
+        let kind = desired.operation.request.kind();
         let effect = match effect {
             Effect::None => NextEffect::Settle,
             Effect::AcquireTurn => NextEffect::AcquireTurn,
             Effect::AddFinalizer => NextEffect::AddFinalizer,
             Effect::RemoveAnnotation(annotation) => NextEffect::RemoveAnnotation(annotation),
             Effect::RemoveFinalizer => NextEffect::RemoveFinalizer,
-            Effect::Submit => NextEffect::Call(Call::Submit(Arc::new(desired.work.request.clone()))),
+            Effect::Submit => NextEffect::Call(Call::Submit(Arc::new(desired.operation.request.clone()))),
             Effect::ResolveModel => NextEffect::Call(Call::ResolveModel),
             Effect::Poll(operation) => NextEffect::Call(Call::Poll(kind, operation)),
             Effect::List(kind, intent) => NextEffect::Call(Call::List(kind, intent)),

@@ -182,7 +182,7 @@ impl<'a> Evidence<'a> {
     pub(super) fn of(draft: &'a Draft<'_>, listing: &Listing, claimed: &'a ClaimedOperations) -> Option<Self> {
         let run = draft.status.run.as_ref()?;
         // The spec may have changed since; then only the record can be compared.
-        let request = draft.desired.work.is(&run.request_digest).then_some(&draft.desired.work.request);
+        let request = draft.desired.operation.is(&run.request_digest).then_some(&draft.desired.operation.request);
         let clocks =
             Clocks { clock_skew: listing.clock_skew, same: run.submitted_time.is_some() && run.submitted_time == draft.memory.own_intent };
         Some(Self { run, request, claimed, window: Window::of(draft.intent(), clocks, draft.input.settings) })

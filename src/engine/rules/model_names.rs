@@ -17,13 +17,13 @@ const MAX_RESOLUTION_AGE: Duration = Duration::from_mins(5);
 pub(super) fn sync_with_spec(draft: &mut Draft<'_>) {
     sync_model(draft);
     if let Some(run) = draft.status.run.as_mut() {
-        run.request_digest.clone_from(&draft.desired.work.digest);
+        run.request_digest.clone_from(&draft.desired.operation.digest);
     }
 }
 
 /// Updates the run to the model that the spec names now: by its ids, if they are known.
 fn sync_model(draft: &mut Draft<'_>) {
-    let requested = &draft.desired.work.model;
+    let requested = &draft.desired.operation.model;
     let Some(run) = draft.status.run.as_mut() else { return };
     if requested.is_empty() {
         // The upstream refresh, which names the model, is missing; the recorded model stays.
@@ -54,7 +54,7 @@ pub(super) fn unknown(run: &Run) -> bool {
 
 /// Whether the names must be resolved before the run continues.
 pub(super) fn is_resolution_due(draft: &Draft<'_>) -> bool {
-    let (Some(run), Some(names)) = (draft.status.run.as_ref(), draft.desired.work.model.names()) else { return false };
+    let (Some(run), Some(names)) = (draft.status.run.as_ref(), draft.desired.operation.model.names()) else { return false };
     if known(run, &names) && run.attempt > 1 {
         return false;
     }
@@ -64,7 +64,7 @@ pub(super) fn is_resolution_due(draft: &Draft<'_>) -> bool {
 
 /// Remembers the resolved ids. They are recorded with the next record of the run.
 pub(super) fn found(draft: &mut Draft<'_>, ids: &ModelIds) {
-    let Some(names) = draft.desired.work.model.names() else { return };
+    let Some(names) = draft.desired.operation.model.names() else { return };
     let lower = |id: &str| id.to_ascii_lowercase();
     let ids = ModelIds { group_id: lower(&ids.group_id), dataset_id: lower(&ids.dataset_id) };
     draft.memory.resolved = Some(ResolvedModel { names, ids, at: draft.now });

@@ -41,8 +41,8 @@ pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> 
     if let Some(token) = token {
         return Some(Trigger { r#type: TriggerType::Change, value: token.clone() });
     }
-    let unchanged = recorded.last_handled_digest.as_ref().is_some_and(|handled| desired.work.is(handled));
-    let changed = !unchanged && !desired.work.model.is_empty();
+    let unchanged = recorded.last_handled_digest.as_ref().is_some_and(|handled| desired.operation.is(handled));
+    let changed = !unchanged && !desired.operation.model.is_empty();
     (changed && desired.runs_on_change).then_some(Trigger { r#type: TriggerType::Change, value: String::new() })
 }
 
@@ -141,8 +141,8 @@ pub(super) fn mark_submitted(desired: &Desired, record: &mut Status) {
 /// Records that all current requests of the spec and the annotations are handled: by a run that starts, or because they start none. Runs of
 /// the upstream refresh are handled one by one ([`mark_started`]).
 pub(super) fn mark_handled(desired: &Desired, record: &mut Status) {
-    if !desired.work.model.is_empty() {
-        record.last_handled_digest = Some(desired.work.digest.clone());
+    if !desired.operation.model.is_empty() {
+        record.last_handled_digest = Some(desired.operation.digest.clone());
     }
     record.last_handled_token.clone_from(&desired.token);
     // The value stays when the annotation is removed: a drift correction that restores it must start nothing.

@@ -45,9 +45,9 @@ pub(super) fn decision(world: &World, desired: &Desired, before: &Status, decisi
         let run = after.run.as_ref().expect("an intent");
         assert!(after != before, "a submission without a write before it");
         assert_eq!((run.state, run.submitted_time), (RunState::Submitting, Some(world.now.into())), "a submission without its intent");
-        assert_eq!(run.request_digest, desired.work.digest, "the intent is for other work");
-        assert_eq!(run.resolved_from, desired.work.model.names(), "the intent is for other names");
-        assert!(run.resolved_from.is_some() || run.model == desired.work.model, "the intent is for another model");
+        assert_eq!(run.request_digest, desired.operation.digest, "the intent is for other work");
+        assert_eq!(run.resolved_from, desired.operation.model.names(), "the intent is for other names");
+        assert!(run.resolved_from.is_some() || run.model == desired.operation.model, "the intent is for another model");
         assert_eq!(decision.model, run.model, "submitted to another model than is recorded");
         assert!(desired.finalizer && desired.deletion.is_none(), "a submission whose operation would not be tracked");
         assert!(!desired.policy.suspend && desired.blocker.is_none());

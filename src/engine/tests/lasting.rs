@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::world::{World, model, secs};
 use crate::api::{CommitMode, RefreshObject, RefreshParameters, RefreshType, Status};
-use crate::engine::Work;
+use crate::engine::OperationSpec;
 
 fn object(table: &str, partition: Option<&str>) -> RefreshObject {
     RefreshObject { table: table.to_owned(), partition: partition.map(str::to_owned) }
@@ -24,22 +24,28 @@ fn parameters(objects: Vec<RefreshObject>) -> RefreshParameters {
 #[test]
 fn digest_is_the_same_in_every_version() {
     // Another digest starts a run of every resource in every cluster at the next upgrade. Do not change these values.
-    let work = Work::refresh(&model("AdventureWorks"), Some(&parameters(vec![object("DimDate", None), object("DimCustomer", Some("P1"))])));
-    assert_eq!(work.digest, "88095ef6cdb7b3230af8cd1e");
-    assert_eq!(Work::refresh(&model("AdventureWorks"), None).digest, "f1c52d0cb3af96e6b917e825");
+    let operation = OperationSpec::refresh(
+        &model("AdventureWorks"),
+        Some(&parameters(vec![object("DimDate", None), object("DimCustomer", Some("P1"))])),
+    );
+    assert_eq!(operation.digest, "88095ef6cdb7b3230af8cd1e");
+    assert_eq!(OperationSpec::refresh(&model("AdventureWorks"), None).digest, "f1c52d0cb3af96e6b917e825");
 }
 
 #[test]
 fn digest_ignores_object_order_and_explicit_defaults() {
     let (date, customer) = (object("DimDate", None), object("DimCustomer", Some("P1")));
-    let one = Work::refresh(&model("Sales"), Some(&parameters(vec![date.clone(), customer.clone()])));
-    let two = Work::refresh(&model("Sales"), Some(&parameters(vec![customer.clone(), date])));
+    let one = OperationSpec::refresh(&model("Sales"), Some(&parameters(vec![date.clone(), customer.clone()])));
+    let two = OperationSpec::refresh(&model("Sales"), Some(&parameters(vec![customer.clone(), date])));
     assert_eq!(one.digest, two.digest);
-    assert_eq!(Work::refresh(&model("Sales"), None).digest, Work::refresh(&model("Sales"), Some(&RefreshParameters::default())).digest);
+    assert_eq!(
+        OperationSpec::refresh(&model("Sales"), None).digest,
+        OperationSpec::refresh(&model("Sales"), Some(&RefreshParameters::default())).digest
+    );
     let others = [
-        Work::refresh(&model("Sales"), Some(&parameters(vec![customer]))),
-        Work::refresh(&model("Other"), Some(&parameters(vec![]))),
-        Work::refresh(&model("Sales"), Some(&parameters(vec![]))),
+        OperationSpec::refresh(&model("Sales"), Some(&parameters(vec![customer]))),
+        OperationSpec::refresh(&model("Other"), Some(&parameters(vec![]))),
+        OperationSpec::refresh(&model("Sales"), Some(&parameters(vec![]))),
     ];
     assert!(others.iter().all(|other| other.digest != one.digest));
 }

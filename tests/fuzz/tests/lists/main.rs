@@ -252,8 +252,8 @@ impl Case {
 /// The status of a run that is being submitted.
 fn submitting(desired: &Desired) -> Status {
     let run = json!({
-        "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Submitting", "model": desired.work.model,
-        "requestDigest": desired.work.digest, "requestedTime": intent(), "submittedTime": intent(), "reason": "Submitting", "message": "",
+        "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Submitting", "model": desired.operation.model,
+        "requestDigest": desired.operation.digest, "requestedTime": intent(), "submittedTime": intent(), "reason": "Submitting", "message": "",
     });
     serde_json::from_value(json!({"observedGeneration": 1, "run": run})).unwrap()
 }

@@ -84,13 +84,13 @@ fn success(world: &World, resource: usize, after: &Status) -> Result<(), Violati
         return Ok(());
     }
     // A removed token requests nothing.
-    let ran = it.submitted_work.as_ref().is_some_and(|(work, token)| {
-        (*work == desired.work.digest || !desired.runs_on_change) && (desired.token.is_none() || *token == desired.token)
+    let ran = it.submitted_work.as_ref().is_some_and(|(digest, token)| {
+        (*digest == desired.operation.digest || !desired.runs_on_change) && (desired.token.is_none() || *token == desired.token)
     });
     holds(ran, SUCCESS, || {
         format!(
             "resource {resource}: success of {:?} is shown, but {:?} was submitted",
-            (&desired.work.digest, &desired.token),
+            (&desired.operation.digest, &desired.token),
             it.submitted_work
         )
     })

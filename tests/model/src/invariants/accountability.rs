@@ -72,7 +72,7 @@ pub(super) fn abandoned_at_deadline(world: &World, resource: usize, run: &Run) -
 
 /// Whether the service can cancel the operation of a resource.
 pub(super) fn cancellable(world: &World, resource: usize) -> bool {
-    world.resources[resource].now().revision.desired.work.request.kind().capabilities().cancel
+    world.resources[resource].now().revision.desired.operation.request.kind().capabilities().cancel
 }
 
 /// What is running for a resource, or may still start, and the operator is accountable for.

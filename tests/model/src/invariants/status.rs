@@ -180,7 +180,7 @@ fn tracks(world: &World, operator: usize, resource: usize, run: &Run, id: &str, 
     if earlier > 0 {
         against.push(format!("it started {earlier} s before the intent"));
     }
-    if world.resources[resource].now().revision.desired.work.request != *op.request {
+    if world.resources[resource].now().revision.desired.operation.request != *op.request {
         against.push("it has another request".to_owned());
     }
     if op.shown_as(Appearance::Plain).origin() != Origin::Client {

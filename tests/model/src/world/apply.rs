@@ -162,7 +162,8 @@ impl World {
             Action::OtherClient { model, request, appearance } => {
                 self.budget.other_operations -= 1;
                 let on_it = (0..self.resources.len()).find(|resource| self.model_of(*resource) == model);
-                let ours = on_it.map_or(Request::Sync, |resource| self.resources[resource].now().revision.desired.work.request.clone());
+                let ours =
+                    on_it.map_or(Request::Sync, |resource| self.resources[resource].now().revision.desired.operation.request.clone());
                 if self.service.accept(model, Owner::OtherClient, &Arc::new(request.beside(&ours)), now).is_some() {
                     self.service.change(self.service.ops.len() - 1, |op| op.appearance = appearance);
                 }

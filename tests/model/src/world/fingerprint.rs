@@ -262,7 +262,7 @@ impl<'a> Fingerprint<'a> {
                 }
                 let kind = self.world.kind_of(*resource);
                 let ids = self.world.service.ops.iter().map(|op| &op.id);
-                let model = self.world.resources[*resource].now().revision.desired.work.model.key();
+                let model = self.world.resources[*resource].now().revision.desired.operation.model.key();
                 let operator = self.world.operators.iter().position(|it| std::ptr::eq(it, operator)).unwrap_or_default();
                 self.put(self.world.claimed_by_others((operator, *resource), (kind, &model), ids));
             }

@@ -19,7 +19,7 @@ impl World {
     pub fn model_of(&self, resource: usize) -> u8 {
         let object = self.resources[resource].now();
         let in_progress = |run: &&Run| !run.state.ended();
-        index_of(object.status.run.as_ref().filter(in_progress).map_or(&object.revision.desired.work.model, |run| &run.model))
+        index_of(object.status.run.as_ref().filter(in_progress).map_or(&object.revision.desired.operation.model, |run| &run.model))
     }
 
     /// Rebuilds the queues and the claims from the records when an operator starts to lead.
@@ -189,7 +189,7 @@ fn record(object: &Object) -> ClaimSource<'_> {
 }
 
 fn kind_of(object: &Object) -> OperationKind {
-    object.revision.desired.work.request.kind()
+    object.revision.desired.operation.request.kind()
 }
 
 fn uid(resource: usize) -> String {

@@ -91,7 +91,7 @@ impl World {
         }
         if invariants::submits(decision) {
             let desired = &self.resources[resource].now().revision.desired;
-            let requested = (desired.work.digest.clone(), desired.token.clone());
+            let requested = (desired.operation.digest.clone(), desired.token.clone());
             self.resource(resource).submitted_work = Some(requested);
         }
         self.resource(resource).write_status(Arc::clone(status));
