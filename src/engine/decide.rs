@@ -26,10 +26,10 @@ use crate::operation::Submission;
 #[must_use]
 pub fn decide(input: &DecisionInput<'_>) -> Decision {
     let mut decision = user_decisions::requeue(input, choose(input));
-    let under_way = decision.status.run.as_ref().filter(|run| restoration::may_run(run));
+    let in_progress = decision.status.run.as_ref().filter(|run| restoration::may_run(run));
     // Most decisions do not change the run, so they share it.
     let same = |run: &Run| input.memory.run_in_progress.as_ref().filter(|known| ***known == *run).cloned();
-    decision.memory.run_in_progress = under_way.map(|run| same(run).unwrap_or_else(|| Arc::new(run.clone())));
+    decision.memory.run_in_progress = in_progress.map(|run| same(run).unwrap_or_else(|| Arc::new(run.clone())));
     decision
 }
 
@@ -74,24 +74,24 @@ fn delete(mut draft: Draft<'_>) -> Decision {
 fn run(mut draft: Draft<'_>) -> Decision {
     let (desired, input) = (draft.desired, draft.input);
     schedule::update_cursor(&mut draft);
-    let under_way = draft.status.run.as_ref().is_some_and(|run| !run.state.ended());
+    let in_progress = draft.status.run.as_ref().is_some_and(|run| !run.state.ended());
     // A finalizer that was removed before an uninstall is added again before a submission.
     let may_go =
         desired.policy.deletion == DeletionPolicy::Orphan || input.status.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
     let needless = desired.drain.is_some() && may_go;
-    if under_way && !desired.finalizer && input.observation == Observation::None && !needless && !draft.skips_metadata() {
+    if in_progress && !desired.finalizer && input.observation == Observation::None && !needless && !draft.skips_metadata() {
         // A client has replaced the whole object, and the finalizer with it.
         return draft.unchanged(Effect::AddFinalizer, None);
     }
     let cursor = upstream::update_cursor(&mut draft);
     let reported = cursor == Cursor::Reported;
-    if !under_way && desired.drain.is_some() {
+    if !in_progress && desired.drain.is_some() {
         // The next installation starts it.
         return draft.ignore();
     }
-    let next = if under_way && reported {
+    let next = if in_progress && reported {
         interrupts::record_report(&mut draft)
-    } else if under_way && cancel_request::is_requested(&draft) {
+    } else if in_progress && cancel_request::is_requested(&draft) {
         cancel_request::apply(&mut draft)
     } else {
         by_state(&mut draft, reported)

@@ -53,8 +53,8 @@ impl<'a> Draft<'a> {
     /// run is in progress: an ended run with a new generation would appear to be a run of that generation.
     pub(super) fn unchanged(self, effect: Effect, requeue_after: Option<Duration>) -> Decision {
         let mut recorded = self.input.status.clone();
-        let under_way = recorded.run.as_ref().is_some_and(|run| !run.state.ended());
-        if effect == Effect::None && under_way {
+        let in_progress = recorded.run.as_ref().is_some_and(|run| !run.state.ended());
+        if effect == Effect::None && in_progress {
             recorded.observed_generation = self.desired.generation;
             recorded.history.truncate(self.desired.policy.history_limit);
             for condition in &mut recorded.conditions {

@@ -7,6 +7,7 @@
 
 mod documents;
 mod graph;
+mod prose;
 mod source;
 
 use std::collections::BTreeSet;

@@ -26,7 +26,7 @@ impl SecretText {
         &self.0
     }
 
-    /// Why this may not be the value of a client secret, for the sentence of a refusal. Reveals nothing of the secret.
+    /// Why this may not be the value of a client secret, for the sentence of a refusal. Reveals no part of the secret.
     pub(in crate::azure) fn likely_mistake(&self) -> &'static str {
         let text = self.expose();
         let decoded = Zeroizing::new(STANDARD.decode(text).unwrap_or_default());

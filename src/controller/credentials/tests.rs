@@ -190,10 +190,10 @@ fn binary_certificate_is_named_with_conversion_command() {
 }
 
 #[derive(Debug)]
-struct Nobody;
+struct NoTokens;
 
 #[async_trait::async_trait]
-impl AssertionSource for Nobody {
+impl AssertionSource for NoTokens {
     fn key(&self) -> String {
         String::new()
     }
@@ -208,7 +208,7 @@ fn fault_of_an_account_is_one_sentence() {
     let blocker = |annotations: serde_json::Value| {
         let account = json!({"metadata": {"name": "refresher", "annotations": annotations}});
         let account: ServiceAccount = serde_json::from_value(account).unwrap();
-        service_account::identity_of(&account, Arc::new(Nobody)).map(drop)
+        service_account::identity_of(&account, Arc::new(NoTokens)).map(drop)
     };
     let (client, tenant) = ("azure.workload.identity/client-id", "azure.workload.identity/tenant-id");
     assert_eq!(blocker(json!({client: GUID, tenant: GUID})), Ok(()));

@@ -266,7 +266,7 @@ mod tests {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         let error = supervise(async { Ok(()) }, &lease, &stop).await.unwrap_err();
         assert!(matches!(error, RunError::Ended));
-        let bad = async { Err(RunError::Settings(SettingsError("mend it".to_owned()))) };
+        let bad = async { Err(RunError::Settings(SettingsError("fix it".to_owned()))) };
         assert_eq!(supervise(bad, &lease, &stop).await.unwrap_err().exit_code(), 2);
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn dependents_of_both_kinds_are_notified_of_changes() {
         let index = DependencyIndex::default();
-        assert_eq!(index.changed(&name("a"), || panic!("nobody follows it")), []);
+        assert_eq!(index.changed(&name("a"), || panic!("it has no dependents")), []);
         index.set_upstream(&name("b"), Some("a"));
         index.set_upstream(&sync("a"), Some("a"));
         let both = [name("b"), sync("a")];

@@ -13,7 +13,7 @@ fn table(name: &str) -> ObjectName {
 }
 
 /// A run whose submission was lost, while another client's operation started `after` seconds later (before, if negative).
-fn beside_a_stranger(after: i64, refresh_type: &str) -> World {
+fn beside_another_client(after: i64, refresh_type: &str) -> World {
     let mut world = World::new(|_| {});
     world.service.submit_fates.push_back(SubmitFate::LostBefore);
     if after < 0 {
@@ -45,14 +45,14 @@ fn held() -> World {
 
 #[test]
 fn unlisted_submission_is_submitted_again() {
-    let mut world = beside_a_stranger(0, "full");
+    let mut world = beside_another_client(0, "full");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.service.ops.len()), (2, 1));
 }
 
 #[test]
 fn earlier_operation_is_not_adopted() {
-    let mut world = beside_a_stranger(-60, "full");
+    let mut world = beside_another_client(-60, "full");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }
@@ -70,7 +70,7 @@ fn earlier_running_operation_is_awaited_not_adopted() {
 
 #[test]
 fn operation_of_another_type_is_not_adopted() {
-    let mut world = beside_a_stranger(0, "full");
+    let mut world = beside_another_client(0, "full");
     world.service.start_other_refresh(20, "calculate");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
@@ -116,7 +116,7 @@ fn partial_objects_are_compared_when_the_operation_has_ended() {
 
 #[test]
 fn operation_of_another_resource_is_not_a_candidate() {
-    let mut world = beside_a_stranger(0, "full");
+    let mut world = beside_another_client(0, "full");
     world.service.start_other_refresh(20, "full");
     world.service.claimed.active.insert("op-1".to_owned());
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -266,7 +266,7 @@ fn seemingly_older_operation_by_unknown_clock_is_undecided() {
 
 #[test]
 fn earlier_operation_in_slow_list_is_not_adopted() {
-    let mut world = beside_a_stranger(-20, "full");
+    let mut world = beside_another_client(-20, "full");
     world.service.slow = secs(30);
     world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
@@ -274,7 +274,7 @@ fn earlier_operation_in_slow_list_is_not_adopted() {
 
 #[test]
 fn seemingly_older_operation_in_slow_list_is_undecided() {
-    let mut world = beside_a_stranger(-20, "full");
+    let mut world = beside_another_client(-20, "full");
     world.service.hesitates = secs(30);
     world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("just before the submission"), "{}", world.run().message);

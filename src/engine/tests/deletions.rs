@@ -172,14 +172,14 @@ fn namespace_deletion_is_blocked_for_two_minutes() {
         let mut world = World::new(|_| {});
         world.service.length = secs(100_000);
         world.service.submit_fates.push_back(fate.clone());
-        let hindered = service_error(kind);
+        let blocked = service_error(kind);
         if matches!(fate, SubmitFate::Answered) {
             world.run_for(secs(10)).is(RunState::Running, Reason::Running);
         } else {
-            world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(hindered.clone())));
+            world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(blocked.clone())));
             world.run_for(secs(10));
         }
-        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(hindered.clone())));
+        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(blocked.clone())));
         world.namespace_terminating = true;
         world.delete().run_for(secs(115));
         assert!(!world.gone, "{kind:?}: it may pass");

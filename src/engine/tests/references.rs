@@ -17,7 +17,7 @@ fn blocker(reason: Reason) -> Blocker {
 }
 
 impl World {
-    fn hindered(mut self, reason: Reason) -> Self {
+    fn blocked(mut self, reason: Reason) -> Self {
         self.preparation_failure = Some(Observation::Blocked(blocker(reason)));
         self
     }
@@ -52,7 +52,7 @@ impl World {
 #[test]
 fn missing_reference_stalls_once_after_the_grace_period() {
     for reason in MISSING {
-        let mut world = World::new(|_| {}).hindered(reason);
+        let mut world = World::new(|_| {}).blocked(reason);
         world.run_for(secs(1)).awaits(reason);
         let writes = world.writes;
         world.run_for(secs(58)).awaits(reason);
@@ -61,9 +61,9 @@ fn missing_reference_stalls_once_after_the_grace_period() {
         world.run_for(secs(3_600)).is_stalled(reason);
         assert_eq!((world.writes, world.event_count(reason)), (writes + 1, 1), "{reason}");
         world.preparation_failure = None;
-        let mended = world.now;
+        let fixed = world.now;
         world.run_until(RunState::Running);
-        assert!(world.now.duration_since(mended).as_secs() <= 61, "{reason}: it is looked at every minute");
+        assert!(world.now.duration_since(fixed).as_secs() <= 61, "{reason}: it is checked every minute");
         assert_eq!((world.status().missing_since_time, world.service.submits), (None, 1));
     }
 }
@@ -71,7 +71,7 @@ fn missing_reference_stalls_once_after_the_grace_period() {
 #[test]
 fn missing_reference_is_checked_at_growing_intervals() {
     for reason in [Reason::SecretNotFound, Reason::SecretInvalid] {
-        let mut world = World::new(|_| {}).hindered(reason);
+        let mut world = World::new(|_| {}).blocked(reason);
         world.run_for(secs(1));
         let mut pauses = Vec::new();
         for _ in 0..60 {
@@ -92,7 +92,7 @@ fn missing_reference_is_checked_at_growing_intervals() {
 #[test]
 fn reference_within_the_grace_period_never_stalls() {
     for reason in MISSING {
-        let mut world = World::new(|_| {}).hindered(reason);
+        let mut world = World::new(|_| {}).blocked(reason);
         world.run_for(secs(50)).awaits(reason);
         world.preparation_failure = None;
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -111,7 +111,7 @@ fn missing_token_permission_has_the_grace_period() {
 #[test]
 fn permanent_fault_stalls_immediately() {
     for reason in [Reason::SecretInvalid, Reason::ServiceAccountInvalid, Reason::OperatorIdentityInvalid] {
-        World::new(|_| {}).hindered(reason).run_for(secs(1)).is_stalled(reason);
+        World::new(|_| {}).blocked(reason).run_for(secs(1)).is_stalled(reason);
     }
     for (kind, reason) in [
         (ServiceErrorKind::CredentialsRefused, Reason::CredentialsRefused),
@@ -126,7 +126,7 @@ fn permanent_fault_stalls_immediately() {
 
 #[test]
 fn grace_period_is_unchanged_by_a_restart() {
-    let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
+    let mut world = World::new(|_| {}).blocked(Reason::SecretNotFound);
     for _ in 0..7 {
         world.restart().run_for(secs(8)).awaits(Reason::SecretNotFound);
     }
@@ -160,7 +160,7 @@ fn grace_period_starts_when_the_reference_is_missed() {
 
 #[test]
 fn grace_period_restarts_with_a_new_generation() {
-    let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
+    let mut world = World::new(|_| {}).blocked(Reason::SecretNotFound);
     world.run_for(secs(300)).is_stalled(Reason::SecretNotFound);
     world.edit(|spec| spec.history_limit = 3).run_for(secs(59)).awaits(Reason::SecretNotFound);
     world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
@@ -168,7 +168,7 @@ fn grace_period_restarts_with_a_new_generation() {
 
 #[test]
 fn successive_missing_references_share_a_grace_period() {
-    let mut world = World::new(|_| {}).hindered(Reason::SecretForbidden);
+    let mut world = World::new(|_| {}).blocked(Reason::SecretForbidden);
     world.run_for(secs(40)).awaits(Reason::SecretForbidden);
     world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
     world.run_for(secs(19)).awaits(Reason::SecretNotFound);
@@ -178,7 +178,7 @@ fn successive_missing_references_share_a_grace_period() {
 
 #[test]
 fn grace_period_restarts_when_the_clock_is_set_back() {
-    let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
+    let mut world = World::new(|_| {}).blocked(Reason::SecretNotFound);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
     world.now -= secs(3_600);
     world.dirty = true;
@@ -202,7 +202,7 @@ fn running_operation_without_reference_frees_its_turn() {
 
 #[test]
 fn run_without_reference_blocks_no_other_and_no_deadline_runs() {
-    let mut world = World::new(|spec| spec.wait_deadline_seconds = 10).hindered(Reason::SecretNotFound);
+    let mut world = World::new(|spec| spec.wait_deadline_seconds = 10).blocked(Reason::SecretNotFound);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
     assert_eq!(world.queue_state(), QueueState::None);
     world.preparation_failure = None;

@@ -30,7 +30,7 @@ enum Act {
     Length(u64),
     Lag(u64),
     OtherClient(u64),
-    StrangersEnd,
+    OtherClientsEnd,
     Vanish,
     OperationSpec(bool),
     Token(u8),
@@ -42,7 +42,7 @@ enum Act {
     Cancel(u8),
     Adopt(Option<u8>),
     Resubmit(Option<&'static str>),
-    Hinder(Option<Observation>),
+    Block(Option<Observation>),
     SpecFault(bool),
     ClockSkew(bool),
     Delete,
@@ -98,7 +98,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0..200_u64).prop_map(Act::Length),
         2 => (0..119_u64).prop_map(Act::Lag),
         2 => (1..100_u64).prop_map(Act::OtherClient),
-        1 => Just(Act::StrangersEnd),
+        1 => Just(Act::OtherClientsEnd),
         1 => Just(Act::Vanish),
         2 => any::<bool>().prop_map(Act::OperationSpec),
         2 => (0..3_u8).prop_map(Act::Token),
@@ -110,7 +110,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..3_u8).prop_map(Act::Cancel),
         1 => proptest::option::of(0..6_u8).prop_map(Act::Adopt),
         1 => prop_oneof![Just(None), Just(Some("true")), Just(Some("run-1-attempt-1"))].prop_map(Act::Resubmit),
-        2 => preparation_failure.prop_map(Act::Hinder),
+        2 => preparation_failure.prop_map(Act::Block),
         1 => any::<bool>().prop_map(Act::SpecFault),
         2 => any::<bool>().prop_map(Act::ClockSkew),
         1 => Just(Act::Delete),
@@ -141,7 +141,7 @@ fn play(world: &mut World, act: Act) {
                 world.service.start_other_refresh(time, "calculate");
             }
         }
-        Act::StrangersEnd => {
+        Act::OtherClientsEnd => {
             let now = world.now;
             world.service.ops.iter_mut().filter(|op| op.owner == Owner::OtherClient).for_each(|op| op.end = op.end.min(now));
         }
@@ -170,7 +170,7 @@ fn play(world: &mut World, act: Act) {
             let asked = world.status().run.as_ref().map_or_else(|| "run-1-attempt-1".to_owned(), resubmit_value);
             world.annotate(RESUBMIT, Some(value.unwrap_or(&asked)));
         }
-        Act::Hinder(preparation_failure) => {
+        Act::Block(preparation_failure) => {
             world.preparation_failure = preparation_failure;
             world.dirty = true;
         }

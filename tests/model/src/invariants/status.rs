@@ -35,9 +35,9 @@ pub fn decision(world: &World, resource: usize, view: &Object, decision: &Pendin
     }
     let desired = &view.revision.desired;
     let forbids = desired.policy.concurrency == ConcurrencyPolicy::Forbid && desired.deletion.is_none();
-    let under_way = after.run.as_ref().filter(|run| matches!(run.state, RunState::Running | RunState::Cancelling));
+    let in_progress = after.run.as_ref().filter(|run| matches!(run.state, RunState::Running | RunState::Cancelling));
     // A run that replaces another starts, whatever the policy is now.
-    if let Some(run) = under_way.filter(|run| forbids && run.cancel_cause != Some(CancelCause::Replacement)) {
+    if let Some(run) = in_progress.filter(|run| forbids && run.cancel_cause != Some(CancelCause::Replacement)) {
         // A trigger that was queued under another policy is dropped when triggers are handled next.
         let queued = after.queued.as_ref().filter(|queued| view.status.queued.as_ref() != Some(*queued));
         holds(queued.is_none(), FORBIDDEN, || format!("resource {resource}: {queued:?} is queued after run {}", run.number))?;
