@@ -1,7 +1,4 @@
 //! The architecture, checked in the sources: no import cycles, one-way dependencies between folders, small files, short names.
-//!
-//! `allowed/` lists the remaining violations. The lists only shrink: a new violation fails, and so does an outdated entry. `GENERATE=1`
-//! removes outdated entries and adds none.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -11,7 +8,6 @@ mod prose;
 mod source;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::LazyLock;
 
 use source::Crate;
@@ -49,26 +45,14 @@ const CONTROLLER_DEPENDENCIES: [(&str, &[&str]); 9] = [
 
 static CRATE: LazyLock<Crate> = LazyLock::new(Crate::read);
 
-/// Compares the violations with the allowed ones. `GENERATE=1` removes outdated entries.
-fn only_shrinks(list: &str, found: &BTreeSet<String>) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/architecture/allowed").join(list).with_extension("txt");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let allowed: BTreeSet<String> = text.lines().map(str::to_owned).collect();
-    if std::env::var_os("GENERATE").is_some() {
-        let left: Vec<&str> = allowed.intersection(found).map(String::as_str).collect();
-        let text = if left.is_empty() { String::new() } else { left.join("\n") + "\n" };
-        std::fs::write(&path, text).unwrap();
-        return;
-    }
-    let new: Vec<_> = found.difference(&allowed).collect();
-    assert!(new.is_empty(), "{list}: new violations: {new:#?}");
-    let stale: Vec<_> = allowed.difference(found).collect();
-    assert!(stale.is_empty(), "{list}: no longer violations, remove them from {}: {stale:#?}", path.display());
+#[track_caller]
+fn assert_none(violations: &BTreeSet<String>) {
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 #[test]
 fn files_have_no_import_cycles() {
-    only_shrinks("cycles", &graph::in_cycles(&graph::imports(&CRATE)));
+    assert_none(&graph::in_cycles(&graph::imports(&CRATE)));
 }
 
 #[test]
@@ -86,7 +70,7 @@ fn folders_depend_in_one_direction() {
             }
         }
     }
-    only_shrinks("dependencies", &found);
+    assert_none(&found);
 }
 
 #[test]
@@ -104,18 +88,18 @@ fn every_folder_has_declared_dependencies() {
 #[test]
 fn mod_files_only_declare_and_export() {
     let with_items = CRATE.modules.values().filter(|module| module.file.ends_with("/mod.rs") && !module.items.is_empty());
-    only_shrinks("mod_files", &with_items.map(|module| module.file.clone()).collect());
+    assert_none(&with_items.map(|module| module.file.clone()).collect());
 }
 
 #[test]
 fn files_are_short() {
     let long = source::rust_files(&["src", "tests"]).into_iter().filter(|(_, text)| text.lines().count() > MOST_LINES);
-    only_shrinks("long_files", &long.map(|(file, _)| file).collect());
+    assert_none(&long.map(|(file, _)| file).collect());
 }
 
 #[test]
 fn function_names_are_short() {
     let files = source::rust_files(&["src", "tests"]);
     let named = files.iter().flat_map(|(file, text)| source::functions(text).into_iter().map(move |name| (file, name)));
-    only_shrinks("long_names", &named.filter(|(_, name)| name.len() > LONGEST_NAME).map(|(file, name)| format!("{file} {name}")).collect());
+    assert_none(&named.filter(|(_, name)| name.len() > LONGEST_NAME).map(|(file, name)| format!("{file} {name}")).collect());
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use regex::Regex;
 
+use crate::assert_none;
 use crate::source::root;
 
 /// The words to avoid, as regular expressions without regard to case, each with what to write instead. `CONTRIBUTING.md` has the rules.
@@ -66,5 +67,5 @@ fn prose_avoids_listed_words() {
             format!("{name}: {word} ({})", instead.map_or("", |(_, instead)| instead))
         }));
     }
-    assert!(found.is_empty(), "words to replace: {found:#?}");
+    assert_none(&found);
 }
