@@ -192,7 +192,7 @@ fn list_unreadable_until_the_deadline_needs_a_user_decision() {
     world.run_for(secs(3_500)).is(RunState::Submitting, Reason::Retrying);
     world.run_for(secs(200)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
-    assert!(message.contains("the service's list cannot be read (InvalidAnswer)") && message.contains(ADOPT), "{message}");
+    assert!(message.contains("the service's list cannot be read (InvalidResponse)") && message.contains(ADOPT), "{message}");
     world.run_for(secs(10_000)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world.service.call_fates.clear();
     world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
