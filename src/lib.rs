@@ -1,8 +1,8 @@
 //! The tabular-operator: refreshes and synchronizes tabular models, exactly once.
 //!
-//! `docs/architecture.md` describes the modules. Dependencies point one way: [`api`], [`operation`], [`text`] and `tls` are leaves,
-//! [`engine`] makes decisions from them, and [`azure`] calls Azure. Only [`controller`] depends on all of them. [`cli`] and [`telemetry`]
-//! serve the process.
+//! `docs/architecture.md` describes the modules. [`api`], [`operation`], [`text`] and `tls` depend on no other module. [`engine`] decides
+//! what to do, [`azure`] calls the services, and [`controller`] connects both to Kubernetes. [`cli`] and [`telemetry`] serve the process.
+//! Start with [`engine::decide()`], then [`engine::reconcile::Reconciliation`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

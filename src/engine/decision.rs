@@ -28,8 +28,7 @@ pub struct DecisionInput<'a> {
 
 /// What the operator does next. A decision has at most one effect.
 ///
-/// A turn or a call is for [`Decision::model`], whatever is recorded by then, because a call may precede the first record of a run. Every
-/// call except `Resolve` has the ids of the model. Each write (`AddFinalizer`, `RemoveAnnotation`, `Release`) carries the resource
+/// A turn or a call is for [`Decision::model`], whatever is recorded by then, because a call may precede the first record of a run. /// call except `ResolveModel` has the ids of the model. Each write (`AddFinalizer`, `RemoveAnnotation`, `RemoveFinalizer`) carries the resource
 /// version of the view, so that a write on a stale view is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {

@@ -1,6 +1,6 @@
-//! The decision: from the request, the record, the latest result and the time to a new record and one effect.
+//! The decision: from the desired state, the status, the latest observation and the time to a new status and one effect.
 //!
-//! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. [`decide()`] and the rules of each state implement the promise: each
+//! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. [`decide()`] and the rules of each state implement the guarantees: each
 //! request runs exactly once, and no operation is left running without being tracked.
 
 pub mod claims;

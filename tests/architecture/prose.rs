@@ -8,7 +8,7 @@ use regex::Regex;
 use crate::assert_none;
 use crate::source::root;
 
-/// The words to avoid, as regular expressions without regard to case, each with what to write instead. `CONTRIBUTING.md` has the rules.
+/// The words to avoid, as regular expressions without regard to case, each with what to write instead. `AGENTS.md` has the rules.
 const AVOIDED: [(&str, &str); 22] = [
     ("mend(s|ed|ing)?", "fix, correct"),
     ("heed(s|ed|ing)?", "handle, honor"),
@@ -28,7 +28,7 @@ const AVOIDED: [(&str, &str); 22] = [
     ("strangers?", "other client"),
     ("stays? away", "back off"),
     ("twice over|twins?", "duplicate"),
-    ("in doubt", "unresolved"),
+    ("in[ _]doubt", "unresolved"),
     ("gives? no answer", "does not respond"),
     ("whoever|somebody|nobody", "the role: user, client, operator"),
     ("patience", "timeout"),

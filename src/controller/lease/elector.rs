@@ -230,7 +230,7 @@ impl LeaderElector {
             holding.renew = sent + self.settings.retry_period();
             match renewed {
                 Err(error) if error.is_not_found() && renewal.metadata.resource_version.is_some() => self.recreate(&mut holding),
-                Err(error) if error.is_conflict() => match self.requeue_after(holding.until).await {
+                Err(error) if error.is_conflict() => match self.read_after_conflict(holding.until).await {
                     Ok(AfterConflict::Deleted) => self.recreate(&mut holding),
                     Ok(AfterConflict::Held(lease)) => {
                         // Before the renewal, which confirms that the request was received.
@@ -258,7 +258,7 @@ impl LeaderElector {
 
     /// Reads the Lease after a rejected renewal. The response to an earlier renewal was lost, a client edited the Lease, or another
     /// operator acquired it. In the last case, it is lost.
-    async fn requeue_after(&mut self, until: Instant) -> Result<AfterConflict, String> {
+    async fn read_after_conflict(&mut self, until: Instant) -> Result<AfterConflict, String> {
         let read = tokio::select! {
             biased;
             () = sleep_until(until) => return Ok(AfterConflict::Unknown),
@@ -295,9 +295,9 @@ impl LeaderElector {
         let drain = self.drain_signal.observe(lease, Instant::now());
         if self.handle.set_drain(drain) {
             if drain.is_some() {
-                tracing::warn!(lease = %self.settings.name, leaving = ?drain, "drain requested; starting no more runs");
+                tracing::warn!(lease = %self.settings.name, ?drain, "drain requested; starting no more runs");
             } else {
-                tracing::warn!(lease = %self.settings.name, leaving = ?drain, "drain request ended; starting runs again");
+                tracing::warn!(lease = %self.settings.name, ?drain, "drain request ended; starting runs again");
             }
         }
     }

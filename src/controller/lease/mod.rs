@@ -10,6 +10,7 @@
 //!   never seen it also waits if a resource shows that an operator has worked here. A candidate that has created the Lease waits once more
 //!   before it acts, because the holder may have created it in between and a client may have deleted it again.
 //! - A lost lease stays lost. The process exits, and restarts as a candidate with a new name.
+//! - If the Lease is lost during a submission, the intent stays recorded. The next leader resolves it (`engine/rules/submitting.rs`).
 //!
 //! If the API server is not available, the holder loses its lease although no candidate can acquire it: the holder cannot distinguish
 //! this from a network partition that affects only itself.

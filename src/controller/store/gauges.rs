@@ -161,7 +161,7 @@ fn active(status: &Status) -> Option<RunState> {
 /// when it ends. A run with another trigger or outcome interrupts the sequence. A resource that currently requests no such run is not
 /// starved.
 fn is_starved(resource: &ModelResource, status: &Status) -> bool {
-    // A synchronization cannot be cancelled, so nothing replaces it.
+    // A sync cannot be cancelled, so nothing replaces it.
     let ModelResource::ModelRefresh(refresh) = resource else { return false };
     let spec = &refresh.spec;
     let scheduled = spec.trigger.as_ref().is_some_and(|trigger| trigger.schedule.is_some());

@@ -215,7 +215,7 @@ impl Reserved {
 struct Claim {
     kind: OperationKind,
     /// The keys of the models on which they count. A refresh's id is unique, and its resource may have moved to another model since, so
-    /// it counts on any. The client may make a synchronization's id from the state of its model, so it counts only on that model.
+    /// it counts on any. The client may make a sync's id from the state of its model, so it counts only on that model.
     models: Vec<String>,
     /// Sorted.
     ids: Box<[Id]>,
@@ -241,7 +241,7 @@ impl Claim {
         (!ids.is_empty() || Unresolved::of(record).is_some()).then(|| Self { kind, models, ids: ids.into_iter().collect(), candidates })
     }
 
-    /// Whether these may include an operation of this kind on this model. The services have separate ids for refreshes and synchronizations.
+    /// Whether these may include an operation of this kind on this model. The services have separate ids for refreshes and syncs.
     fn counts_for(&self, kind: OperationKind, model: &str) -> bool {
         let on_model = || match kind {
             OperationKind::Refresh => true,

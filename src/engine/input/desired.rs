@@ -17,7 +17,7 @@ use crate::api::{
 use crate::engine::text;
 use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 
-/// The request of a resource.
+/// The desired state of a resource.
 #[allow(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 #[derive(Clone, Debug)]
 pub struct Desired {
@@ -261,7 +261,7 @@ fn seconds(count: i32) -> Duration {
 }
 
 impl OperationSpec {
-    /// A synchronization of a model's replicas.
+    /// A sync of a model's replicas.
     #[must_use]
     pub fn sync(model: &Model) -> Self {
         let digest = digest(model, None);

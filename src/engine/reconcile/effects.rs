@@ -119,7 +119,7 @@ impl<V: View> Reconciliation<V> {
 
     /// Handles the timeout of a preparation. Nothing was sent.
     pub(super) fn preparation_timed_out(&mut self) -> Request<V> {
-        let message = "no response within the two minutes that the deletion of the namespace waits".to_owned();
+        let message = "no response within two minutes: the deletion of the namespace waits no longer".to_owned();
         self.observe(Observation::CallFailed(ServiceError {
             kind: ServiceErrorKind::Unreachable,
             message,

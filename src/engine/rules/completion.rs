@@ -71,7 +71,7 @@ pub(super) fn ended(draft: &mut Draft<'_>, operation: &Operation) -> Next {
 /// The message of an operation that succeeded.
 fn success(operation: &Operation) -> String {
     let id = &operation.id;
-    // A synchronization in this state has updated the replicas.
+    // A sync in this state has updated the replicas.
     if operation.service_status.eq_ignore_ascii_case("finalizing") {
         return format!("operation {id} succeeded; the service is still cleaning up (Finalizing)");
     }

@@ -4,7 +4,7 @@
 //! ([`Evidence::ambiguity`] is `None`), or only a later list or a user can decide. Unknown facts prove nothing, in either direction:
 //! an operation is excluded only by what it shows, and adopted only if it shows everything that was requested.
 //!
-//! A refresh shows its type and its objects. A synchronization shows only its times. But one that started after the intent updates the
+//! A refresh shows its type and its objects. A sync shows only its times. But one that started after the intent updates the
 //! replicas as requested, whichever client submitted it, so the times are enough if the clocks are known.
 
 use std::fmt;
@@ -140,9 +140,9 @@ pub(super) enum Ambiguity {
     SeemsOlder { clock_known: bool },
     /// It started later than a submission can arrive.
     TooLate,
-    /// It is a synchronization, and the service's clock is unknown.
+    /// It is a sync, and the service's clock is unknown.
     TimesAlone,
-    /// It is a synchronization that may have started just before the intent.
+    /// It is a sync that may have started just before the intent.
     JustBefore,
     /// Its details cannot be read, or only in part.
     Unread,
@@ -160,15 +160,13 @@ impl fmt::Display for Ambiguity {
             Self::SpecChanged => "the spec has changed since, so no operation can be matched to it",
             Self::Origin => "the service does not show that a client submitted the candidate operation",
             Self::NoStart => "the candidate operation does not show when it started",
-            Self::SeemsOlder { clock_known: true } => {
-                "by the clocks as they were read, the candidate operation started just before the submission"
-            }
+            Self::SeemsOlder { clock_known: true } => "by the measured clocks, the candidate operation started just before the submission",
             Self::SeemsOlder { clock_known: false } => {
                 "the service does not report its time, so a candidate operation that seems older may be the one"
             }
             Self::TooLate => "the candidate operation started later than a submission can take to arrive",
-            Self::TimesAlone => "a synchronization can be matched only by its times, which the service does not show",
-            Self::JustBefore => "the candidate synchronization started in the second of the submission",
+            Self::TimesAlone => "a sync can be matched only by its times, and the service does not show them",
+            Self::JustBefore => "the candidate sync started in the second of the submission",
             Self::Unread => "the details of the candidate operation cannot be read completely",
             Self::NoType => "the candidate operation does not show its type",
             Self::ObjectsNotShown => "the candidate operation does not show all its tables and partitions",
@@ -234,7 +232,7 @@ impl<'a> Evidence<'a> {
             return Some(Ambiguity::TooLate);
         }
         match request {
-            // A synchronization that started just before the intent may lack the requested state.
+            // A sync that started just before the intent may lack the requested state.
             Request::Sync => (!certain && start < self.window.intent).then_some(Ambiguity::JustBefore),
             Request::Refresh(request) => work_ambiguity(operation, request),
         }

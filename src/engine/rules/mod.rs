@@ -1,4 +1,10 @@
-//! The rules of each state, and their common parts. A rule changes the draft of a decision and returns what follows.
+//! The rules. A rule changes the draft of a decision and returns what follows.
+//!
+//! - Without a run in progress: `idle`, with `triggers`, `schedule` and `upstream`.
+//! - `Waiting`: `waiting`. `Submitting`: `submitting`, with `evidence`. `Running`: `running`. `Cancelling`: `cancelling`.
+//! - A deleted resource: `deletion`.
+//!
+//! The other files have what several states share.
 
 pub(super) mod cancel_request;
 pub(super) mod cancelling;

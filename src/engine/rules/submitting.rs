@@ -88,8 +88,8 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
     }
 }
 
-/// Handles an accepted submission. The id may be known from an earlier run: if the service returns no id for a synchronization, the client
-/// makes one, and two synchronizations of the same state get the same id.
+/// Handles an accepted submission. The id may be known from an earlier run: if the service returns no id for a sync, the client
+/// makes one, and two syncs of the same state get the same id.
 fn accepted(
     draft: &mut Draft<'_>,
     id: &OperationId,
@@ -283,7 +283,7 @@ fn list_failed(draft: &mut Draft<'_>, error: &ServiceError, least: Duration) -> 
     // An outage passes. But if the list cannot be read for as long as an operation may run, a user must decide.
     let too_long = waited >= draft.desired.policy.active_deadline;
     match errors::class(error.kind) {
-        // The service has no such list: the list of synchronizations is not documented.
+        // The service has no such list: the list of syncs is not documented.
         ErrorClass::Permanent if late && !user_decisions::is_needed(draft) => {
             return require_user_decision(draft, &format!("the service's list cannot be read ({})", error.message), &[]);
         }

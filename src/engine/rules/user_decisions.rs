@@ -18,11 +18,11 @@ const SHOWN: usize = 64;
 /// second question about that attempt on, its number.
 #[must_use]
 pub fn resubmit_value(run: &Run) -> String {
-    answer_after(run, run.resubmissions)
+    resubmit_value_after(run, run.resubmissions)
 }
 
-/// The question about the present attempt after so many decisions to submit it again.
-fn answer_after(run: &Run, decisions: i32) -> String {
+/// The value for the current attempt after this number of decisions to submit it again.
+fn resubmit_value_after(run: &Run, decisions: i32) -> String {
     let nth = if decisions > 0 { format!("-{}", decisions.saturating_add(1)) } else { String::new() };
     format!("run-{}-attempt-{}{nth}", run.number, run.attempt)
 }
@@ -74,10 +74,10 @@ pub(in crate::engine) fn obsolete_annotation(draft: &mut Draft<'_>) -> Option<&'
     }
     let run = draft.status.run.as_ref();
     if let Some(value) = draft.desired.requests.resubmit.as_deref().filter(|_| !is_resubmit(draft)) {
-        let upstream = run.is_some_and(|run| (0..run.resubmissions).any(|decisions| answer_after(run, decisions) == value));
-        if !upstream {
+        let is_known = run.is_some_and(|run| (0..run.resubmissions).any(|decisions| resubmit_value_after(run, decisions) == value));
+        if !is_known {
             let why = if run.is_some_and(|run| run.state == RunState::Submitting) {
-                "it answers another question"
+                "it is the value for another submission"
             } else {
                 "no submission is unresolved"
             };

@@ -345,7 +345,7 @@ fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, of_our_own: bool) ->
 }
 
 /// The origin of a refresh that a schedule, a user or the service itself started.
-const NOT_CANCELLABLE: &str = "by a schedule, a person or the service, which cannot be cancelled,";
+const NOT_CANCELLABLE: &str = "by a schedule, a user or the service, which cannot be cancelled,";
 
 /// Handles a running refresh without an id. It is certainly not this operator's.
 fn blocked_by_unnamed(draft: &mut Draft<'_>, unnamed: UnnamedOperation) -> Next {

@@ -21,7 +21,7 @@ fn running() -> World {
 }
 
 /// A run whose submission got no response.
-fn in_doubt(fate: SubmitFate) -> World {
+fn unresolved(fate: SubmitFate) -> World {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
     world.service.submit_fates.push_back(fate);
@@ -186,7 +186,7 @@ fn cancelling_run_ends_for_the_first_cause() {
 
 #[test]
 fn cancel_request_resolves_submission_first() {
-    let mut world = in_doubt(SubmitFate::LostAfter);
+    let mut world = unresolved(SubmitFate::LostAfter);
     cancel(&mut world, "a");
     world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!((world.run().cancel_cause, handled(&world)), (Some(CancelCause::Request), Some("a")));
@@ -194,7 +194,7 @@ fn cancel_request_resolves_submission_first() {
     world.annotate(CANCEL_REQUESTED_AT, None).restart().run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     assert_eq!((world.service.submits, world.service.cancels.len()), (1, 1));
 
-    let mut world = in_doubt(SubmitFate::LostBefore);
+    let mut world = unresolved(SubmitFate::LostBefore);
     cancel(&mut world, "a");
     world.run_for(secs(140)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);

@@ -44,7 +44,7 @@ fn replace_waits_for_what_the_service_cannot_cancel() {
         let mut world = busy(ConflictPolicy::Replace);
         world.service.ops[0].origin = origin;
         world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
-        assert!(world.run().message.contains("a schedule, a person or the service"), "{}", world.run().message);
+        assert!(world.run().message.contains("a schedule, a user or the service"), "{}", world.run().message);
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.service.cancels.len(), world.event_count(Reason::ConflictReplaced)), (0, 0));
     }

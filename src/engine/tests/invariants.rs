@@ -160,7 +160,7 @@ pub(super) fn conditions(status: &Status, generation: i64) {
 }
 
 fn mine_alive(world: &World) -> Vec<&OperationId> {
-    // A synchronization that exceeded its deadline keeps running, besides those of later runs.
+    // A sync that exceeded its deadline keeps running, besides those of later runs.
     let run = world.object.status.as_ref().and_then(|status| status.run.as_ref());
     let number = run.map_or(0, |run| run.number + i32::from(run.state.ended()));
     let released = |op: &super::service::Op| op.kind == OperationKind::Sync && matches!(op.owner, Owner::Run(of, _) if of < number);
@@ -194,7 +194,7 @@ pub(super) fn submission(world: &World, desired: &Desired, decision: &Decision) 
 
 /// Another client's operation is cancelled only if `conflictPolicy` requests it; an own operation never counts as one.
 pub(super) fn cancellation(world: &World, desired: &Desired, decision: &Decision, id: &OperationId) {
-    assert!(world.kind.capabilities().cancel, "a synchronization is cancelled");
+    assert!(world.kind.capabilities().cancel, "a sync is cancelled");
     let op = world.service.ops.iter().find(|op| op.id == *id);
     let run = decision.status.run.as_ref().unwrap();
     let upstream = run.operation_id.as_deref() == Some(id.as_str());

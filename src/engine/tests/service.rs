@@ -116,7 +116,7 @@ pub(super) struct Service {
     pub(super) failures: VecDeque<FailureCause>,
     /// Whether there are replicas to synchronize.
     pub(super) replicas: bool,
-    /// Whether each response about a synchronization has another `Location`, and where it was polled.
+    /// Whether each response about a sync has another `Location`, and where it was polled.
     pub(super) moves: bool,
     pub(super) asked_at: Vec<Option<String>>,
     /// The `Retry-After` of responses that accept an operation or show a running one.
@@ -169,7 +169,7 @@ impl Service {
         self.now = now;
     }
 
-    /// Starts an operation, unless one is running. Whether a service refuses a synchronization during a refresh is not documented; this one
+    /// Starts an operation, unless one is running. Whether a service refuses a sync during a refresh is not documented; this one
     /// does not.
     pub(super) fn accept(&mut self, owner: Owner, request: &Request) -> Option<OperationId> {
         let kind = request.kind();
@@ -232,7 +232,7 @@ impl Service {
         id.expect("nothing else runs")
     }
 
-    /// Starts another client's synchronization.
+    /// Starts another client's sync.
     pub(super) fn start_other_sync(&mut self, length: u64) -> OperationId {
         let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
         let id = self.accept(Owner::OtherClient, &Request::Sync);

@@ -32,7 +32,7 @@ enum Act {
     OtherClient(u64),
     OtherClientsEnd,
     Vanish,
-    OperationSpec(bool),
+    ChangeRefreshType(bool),
     Token(u8),
     Suspend(bool),
     Concurrency(ConcurrencyPolicy),
@@ -100,7 +100,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (1..100_u64).prop_map(Act::OtherClient),
         1 => Just(Act::OtherClientsEnd),
         1 => Just(Act::Vanish),
-        2 => any::<bool>().prop_map(Act::OperationSpec),
+        2 => any::<bool>().prop_map(Act::ChangeRefreshType),
         2 => (0..3_u8).prop_map(Act::Token),
         2 => any::<bool>().prop_map(Act::Suspend),
         1 => concurrency.prop_map(Act::Concurrency),
@@ -150,7 +150,7 @@ fn play(world: &mut World, act: Act) {
                 op.vanished = true;
             }
         }
-        Act::OperationSpec(full) => {
+        Act::ChangeRefreshType(full) => {
             let kind = if full { RefreshType::Full } else { RefreshType::DataOnly };
             world.edit(|spec| spec.refresh.as_mut().unwrap().r#type = kind);
         }

@@ -1,4 +1,4 @@
-//! A synchronization: the same decision as for a refresh, without a cancellation, and matched only by its times.
+//! A sync: the same decision as for a refresh, without a cancellation, and matched only by its times.
 
 use jiff::SignedDuration;
 

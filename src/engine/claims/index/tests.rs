@@ -76,7 +76,7 @@ fn orphaned_operations_and_candidates_stay_claimed() {
 }
 
 #[test]
-fn orphaned_synchronization_counts_on_its_models_alone() {
+fn orphaned_sync_counts_on_its_models_alone() {
     let mut claims = Claims::default();
     keep_removed(&mut claims, &resource(OperationKind::Sync, "u-1", &with_run()));
     let of_others = |kind, database| claims.of_others(Some("u-2"), (kind, &key(database)), &operations(), |_| false).released;

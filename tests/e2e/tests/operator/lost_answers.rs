@@ -55,7 +55,7 @@ async fn lagging_list_is_awaited() {
 }
 
 /// A submission with a lost response, and an identical operation of another client in the same seconds.
-async fn in_doubt(name: &str) -> (World, e2e::Operator, [String; 2]) {
+async fn unresolved(name: &str) -> (World, e2e::Operator, [String; 2]) {
     let setting = Setting::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
     let (world, operator) = World::running(name, setting).await;
     let both = hold(&world, "orders").await;
@@ -90,7 +90,7 @@ async fn ignored(world: &World, name: &str) -> String {
 
 #[tokio::test]
 async fn unresolved_submission_is_resolved_by_adopt() {
-    let (world, _operator, [ours, _]) = in_doubt("adopt").await;
+    let (world, _operator, [ours, _]) = unresolved("adopt").await;
     world.annotate("orders", ADOPT, Some(&ours)).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(run(&done).operation_id.as_ref(), Some(&ours));
@@ -100,7 +100,7 @@ async fn unresolved_submission_is_resolved_by_adopt() {
 
 #[tokio::test]
 async fn unresolved_submission_is_resolved_by_resubmit() {
-    let (world, _operator, [ours, alike]) = in_doubt("resubmit").await;
+    let (world, _operator, [ours, alike]) = unresolved("resubmit").await;
     world.annotate("orders", RESUBMIT, Some("run-1-attempt-1")).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
     let id = run(&done).operation_id.clone().unwrap();
@@ -111,7 +111,7 @@ async fn unresolved_submission_is_resolved_by_resubmit() {
 
 #[tokio::test]
 async fn stale_decisions_are_ignored() {
-    let (world, _operator, [ours, _]) = in_doubt("stale-decision").await;
+    let (world, _operator, [ours, _]) = unresolved("stale-decision").await;
     for (annotation, value) in [(RESUBMIT, "true"), (RESUBMIT, "run-1-attempt-2"), (ADOPT, "0e0e0e0e-7893-4afa-a4b3-3fb87222fdac")] {
         world.annotate("orders", annotation, Some(value)).await;
         let removed = |object: &AnyObject| !object.annotations().contains_key(annotation);
@@ -129,7 +129,7 @@ async fn stale_decisions_are_ignored() {
 
 #[tokio::test]
 async fn operation_is_adopted_by_one_resource() {
-    let (world, _operator, [ours, _]) = in_doubt("same-operation").await;
+    let (world, _operator, [ours, _]) = unresolved("same-operation").await;
     hold(&world, "customers").await;
     tokio::join!(world.annotate("orders", ADOPT, Some(&ours)), world.annotate("customers", ADOPT, Some(&ours)));
     let decided = |object: &AnyObject| !object.annotations().contains_key(ADOPT);

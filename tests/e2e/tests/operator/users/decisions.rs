@@ -10,7 +10,7 @@ use super::{event, kubectl, outcomes, settled};
 
 /// A resource with these annotations, whose submission is indistinguishable from another client's operation. Also returns its operation's
 /// id.
-async fn in_doubt(name: &str, annotations: Value) -> (World, Operator, Value, String) {
+async fn unresolved(name: &str, annotations: Value) -> (World, Operator, Value, String) {
     let setting = Setting::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
     let (world, operator) = World::running(name, setting).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
@@ -50,7 +50,7 @@ async fn without(world: &World, annotation: &str) -> AnyObject {
 
 #[tokio::test]
 async fn printed_command_resubmits_once_and_never_again() {
-    let (world, _operator, _, _) = in_doubt("printed", Value::Null).await;
+    let (world, _operator, _, _) = unresolved("printed", Value::Null).await;
     let decision = command(&world.until_reason("orders", "Stalled", "SubmissionUnknown").await, RESUBMIT);
     execute(&world, &decision).await;
     settled(&world).await;
@@ -66,7 +66,7 @@ async fn printed_command_resubmits_once_and_never_again() {
 #[tokio::test]
 async fn decisions_in_manifest_are_ignored() {
     let stray = "0e0e0e0e-7893-4afa-a4b3-3fb87222fdac";
-    let (world, _operator, manifest, ours) = in_doubt("left-over", json!({RESUBMIT: "true", ADOPT: stray})).await;
+    let (world, _operator, manifest, ours) = unresolved("left-over", json!({RESUBMIT: "true", ADOPT: stray})).await;
     for round in 0..2 {
         without(&world, RESUBMIT).await;
         let held = without(&world, ADOPT).await;

@@ -1,4 +1,4 @@
-//! The synchronization of a server's read-only replicas, and its presentation: `sync` in the body of `PUT /models`.
+//! The sync of a server's read-only replicas, and its presentation: `sync` in the body of `PUT /models`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
