@@ -34,14 +34,14 @@ pub struct Operation {
     pub incomplete: bool,
 }
 
-#[cfg(test)]
 impl Operation {
-    /// An operation of a client that shows nothing else.
-    pub(crate) fn of_client(id: &str, phase: Phase) -> Self {
+    /// An operation that a client of the API submitted, and of which only the state is known.
+    #[must_use]
+    pub fn new(id: OperationId, phase: Phase, service_status: String) -> Self {
         Self {
-            id: OperationId::parse(id).unwrap(),
+            id,
             phase,
-            service_status: format!("{phase:?}"),
+            service_status,
             start: None,
             end: None,
             refresh_type: None,
@@ -52,6 +52,11 @@ impl Operation {
             origin: Origin::Client,
             incomplete: false,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_client(id: &str, phase: Phase) -> Self {
+        Self::new(OperationId::parse(id).unwrap(), phase, format!("{phase:?}"))
     }
 }
 

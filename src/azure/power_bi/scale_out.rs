@@ -16,8 +16,7 @@ use crate::azure::http::{MAX_SHORT_BODY_BYTES, REDIRECTS, Response, SendError, s
 use crate::azure::refreshes::Window;
 use crate::azure::session::Session;
 use crate::operation::{
-    CallKind, Listing, Operation, OperationId, OperationKind, Origin, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind,
-    Submission,
+    CallKind, Listing, Operation, OperationId, OperationKind, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission,
 };
 
 /// How long the status may still show the state before a submission. If it shows no sync after this time, none was needed.
@@ -190,19 +189,13 @@ impl Status {
         let reached = self.replicas.zip(goal).is_some_and(|(replicas, goal)| replicas >= goal);
         let over = reached && (began_since || lag_elapsed);
         let number = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+        let phase = if over { Phase::Succeeded } else { Phase::InProgress };
+        let service_status = format!("replicas at version {} of {}", number(self.replicas), number(goal));
         Operation {
-            id,
-            phase: if over { Phase::Succeeded } else { Phase::InProgress },
-            service_status: format!("replicas at version {} of {}", number(self.replicas), number(goal)),
             start: self.start.filter(|_| began_since),
             end: self.end.filter(|_| over && began_since),
-            refresh_type: None,
-            objects: Vec::new(),
-            messages: Vec::new(),
             activity_id: response.activity_id(),
-            failure: None,
-            origin: Origin::Client,
-            incomplete: false,
+            ..Operation::new(id, phase, service_status)
         }
     }
 

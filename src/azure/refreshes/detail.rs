@@ -64,20 +64,7 @@ pub(in crate::azure) fn operation(
 
 /// An operation of which only the running state is known.
 pub(in crate::azure) fn running(id: &OperationId, activity_id: Option<String>) -> Operation {
-    Operation {
-        id: id.clone(),
-        phase: Phase::InProgress,
-        service_status: "Accepted".to_owned(),
-        start: None,
-        end: None,
-        refresh_type: None,
-        objects: Vec::new(),
-        messages: Vec::new(),
-        activity_id,
-        failure: None,
-        origin: Origin::Client,
-        incomplete: false,
-    }
+    Operation { activity_id, ..Operation::new(id.clone(), Phase::InProgress, "Accepted".to_owned()) }
 }
 
 #[derive(Default)]

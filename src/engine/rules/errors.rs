@@ -19,7 +19,7 @@ pub(super) enum ErrorClass {
     Permanent,
 }
 
-/// The grade of an error.
+/// The class of an error.
 #[must_use]
 pub(super) fn class(kind: ServiceErrorKind) -> ErrorClass {
     match kind {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource};
 use tabular_operator::controller::fuzzing;
 use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, Desired, External, Observation, Settings, decide};
-use tabular_operator::operation::{Operation, OperationId, OperationKind, Origin, Phase};
+use tabular_operator::operation::{Operation, OperationId, OperationKind, Phase};
 
 use crate::invariants;
 
@@ -78,18 +78,10 @@ pub fn decision(resource: &ModelResource, observation: Observation) -> Decision 
 #[must_use]
 pub fn operation(id: &OperationId, phase: Phase) -> Operation {
     Operation {
-        id: id.clone(),
-        phase,
-        service_status: format!("{phase:?}"),
         start: Some(invariants::now()),
         end: phase.ended().then(invariants::now),
         refresh_type: Some("full".to_owned()),
-        objects: Vec::new(),
-        messages: Vec::new(),
-        activity_id: None,
-        failure: None,
-        origin: Origin::Client,
-        incomplete: false,
+        ..Operation::new(id.clone(), phase, format!("{phase:?}"))
     }
 }
 

@@ -9,9 +9,7 @@ use super::status::Status;
 use crate::azure::classify::{self, ResponseKind};
 use crate::azure::http::location::{self, LocationTarget};
 use crate::azure::http::{Response, text};
-use crate::operation::{
-    Operation, OperationId, OperationRef, Origin, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission,
-};
+use crate::operation::{Operation, OperationId, OperationRef, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission};
 
 /// The wait before the next poll if the response states none, as in Microsoft's own client.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -148,20 +146,8 @@ pub(in crate::azure) fn poll_result(response: &Response, called: &Url, polled_id
 
 /// A running sync without further details.
 fn running(response: &Response, polled_id: &OperationId, next: Option<Url>) -> PollResult {
-    let operation = Operation {
-        id: polled_id.clone(),
-        phase: Phase::InProgress,
-        service_status: String::new(),
-        start: None,
-        end: None,
-        refresh_type: None,
-        objects: Vec::new(),
-        messages: Vec::new(),
-        activity_id: response.activity_id(),
-        failure: None,
-        origin: Origin::Client,
-        incomplete: false,
-    };
+    let operation =
+        Operation { activity_id: response.activity_id(), ..Operation::new(polled_id.clone(), Phase::InProgress, String::new()) };
     let retry_after = response.retry_after().or(Some(DEFAULT_WAIT));
     PollResult::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
 }

@@ -174,18 +174,11 @@ impl Service {
         let there = |second: Second| moment(second + self.ahead);
         let object = |name: &ObjectName| ObjectProgress { name: name.clone(), phase, service_status: format!("{phase:?}") };
         let mut operation = Operation {
-            id: op.id.clone(),
-            phase,
-            service_status: format!("{phase:?}"),
             start: Some(there(op.started_at)),
             end: op.ended.map(|(at, _)| there(at)),
             refresh_type: op.request.as_refresh().and_then(|request| request.refresh_type.clone()),
             objects: op.request.as_refresh().iter().flat_map(|request| &request.objects).map(object).collect(),
-            messages: Vec::new(),
-            activity_id: None,
-            failure: None,
-            origin: Origin::Client,
-            incomplete: false,
+            ..Operation::new(op.id.clone(), phase, format!("{phase:?}"))
         };
         op.shown_as(ours).apply_to(&mut operation);
         operation
