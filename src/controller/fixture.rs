@@ -66,13 +66,12 @@ pub(crate) fn context(count: usize) -> Context {
     let (request_limiter, operator_identity) =
         (request_limiter(), OperatorIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
     let engine_settings = Arc::new(wiring::engine_settings(&settings));
-    let (store, _, _) = Store::new(Arc::clone(&engine_settings), Arc::clone(&metrics), HashMap::new());
+    let (store, _, _) = Store::new(engine_settings, Arc::clone(&metrics), HashMap::new());
     let ctx = Context {
         credential_resolver: CredentialResolver::new(client.clone(), request_limiter.clone(), operator_identity),
         client,
         request_limiter,
         azure: wiring::azure(&settings, &metrics, &traces).unwrap(),
-        settings: Arc::clone(&engine_settings),
         lease: LeaseHandle::always(),
         metrics,
         traces,

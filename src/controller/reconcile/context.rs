@@ -11,7 +11,6 @@ use crate::controller::credentials::CredentialResolver;
 use crate::controller::credentials::denials::DenialCache;
 use crate::controller::lease::LeaseHandle;
 use crate::controller::store::resources::Store;
-use crate::engine::Settings;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
@@ -21,7 +20,6 @@ pub(crate) struct Context {
     /// The permits for requests about resources.
     pub(crate) request_limiter: FairSemaphore,
     pub(crate) azure: Azure,
-    pub(crate) settings: Arc<Settings>,
     pub(crate) lease: LeaseHandle,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traces: Traces,

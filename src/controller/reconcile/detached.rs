@@ -102,7 +102,7 @@ async fn reconcile_until_end(ctx: &Context, object: ModelResource, accepted: Opt
     let (key, uid) = (object.key(), object.uid().unwrap_or_default());
     let (mut view, mut transient) = (Arc::new(object), Transient { accepted, ..Transient::default() });
     loop {
-        let mut machine = Reconciliation::detached(view, transient, Arc::clone(&ctx.settings));
+        let mut machine = Reconciliation::detached(view, transient, Arc::clone(&ctx.store.settings));
         let (outcome, _) = drive(ctx, (&key, &uid), &mut machine).await;
         ctx.store.index.retain_claims(&outcome.view);
         let delay = match outcome.finish {

@@ -94,7 +94,7 @@ impl<'a> ReconcileGuard<'a> {
         ctx.store.bind_uid(key, uid);
         let view = ctx.store.local_states.newest(object);
         ctx.store.set_upstream(key, view.upstream_name());
-        let machine = Reconciliation::new(view, ctx.store.local_states.transient(uid), Arc::clone(&ctx.settings));
+        let machine = Reconciliation::new(view, ctx.store.local_states.transient(uid), Arc::clone(&ctx.store.settings));
         Self { ctx, cached, key, uid, machine, applied: false }
     }
 
