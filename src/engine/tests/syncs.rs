@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 
 use super::service::{SubmitFate, service_error};
 use super::world::{World, secs};
-use crate::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
-use crate::engine::{Blocker, DecisionInput, DecisionMemory, Effect, Observation, Remedy, decide};
+use crate::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, Status, TriggerType};
+use crate::engine::{Blocker, Decision, DecisionInput, DecisionMemory, Effect, Observation, Remedy, decide};
 use crate::operation::{Operation, OperationId, Phase, PollResult, ServiceErrorKind, Submission};
 
 fn running(length: u64) -> World {
@@ -13,6 +13,19 @@ fn running(length: u64) -> World {
     world.service.length = secs(length);
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
     world
+}
+
+/// Decides on an accepted submission.
+fn decide_on_accepted(world: &World, status: &Status, id: OperationId, location: Option<String>) -> Decision {
+    let accepted = Submission::Accepted { id, location, activity_id: None, retry_after: None };
+    decide(&DecisionInput {
+        desired: &world.desired(&world.object),
+        status,
+        memory: &DecisionMemory::default(),
+        observation: Observation::Submission(accepted),
+        now: world.now,
+        settings: &world.settings,
+    })
 }
 
 #[test]
@@ -160,20 +173,11 @@ fn sync_is_polled_at_its_newest_location() {
 #[test]
 fn too_long_location_is_not_truncated() {
     let world = running(1_000);
-    let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
     for (length, kept) in [(2_048, true), (2_049, false)] {
         let mut recorded = world.status().clone();
         recorded.run.as_mut().unwrap().state = RunState::Submitting;
         let (id, location) = (OperationId::parse("op-1").unwrap(), Some("x".repeat(length)));
-        let seen = Observation::Submission(Submission::Accepted { id, location: location.clone(), activity_id: None, retry_after: None });
-        let decision = decide(&DecisionInput {
-            desired: &desired,
-            status: &recorded,
-            memory: &DecisionMemory::default(),
-            observation: seen,
-            now,
-            settings,
-        });
+        let decision = decide_on_accepted(&world, &recorded, id, location.clone());
         assert_eq!(decision.status.run.unwrap().location, location.filter(|_| kept));
     }
 }
@@ -333,16 +337,7 @@ fn accepted_sync_is_tracked_under_a_known_id() {
     recorded.run.as_mut().unwrap().operation_id = None;
     recorded.run.as_mut().unwrap().state = RunState::Submitting;
     assert_eq!(recorded.run.as_ref().unwrap().previous_operation_ids, ["op-1"]);
-    let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
-    let seen = Observation::Submission(Submission::Accepted { id, location: None, activity_id: None, retry_after: None });
-    let decision = decide(&DecisionInput {
-        desired: &desired,
-        status: &recorded,
-        memory: &DecisionMemory::default(),
-        observation: seen,
-        now,
-        settings,
-    });
+    let decision = decide_on_accepted(&world, &recorded, id, None);
     assert_eq!((decision.effect, decision.status.run.as_ref().unwrap().state), (Effect::None, RunState::Running));
     world.object.status = Some(decision.status);
     world.edit(|spec| spec.history_limit = 9).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
