@@ -37,6 +37,35 @@ fn changelog_names_current_version() {
     assert!(changelog.contains(env!("CARGO_PKG_VERSION")), "CHANGELOG.md does not name {}", env!("CARGO_PKG_VERSION"));
 }
 
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|found| found == extension)
+}
+
+/// The documents name sources relative to the repository, `src`, `src/engine`, `src/azure` or the model check.
+#[test]
+fn sources_in_documents_exist() {
+    let mut documents: Vec<_> = ["docs", "docs/operations"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| has_extension(path, "md"))
+        .collect();
+    documents.extend(["CONTRIBUTING.md", "README.md"].map(|file| root().join(file)));
+    let (mut named, mut missing) = (0, Vec::new());
+    for document in documents {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for span in text.split('`').filter(|span| span.contains('/') && has_extension(Path::new(span), "rs") && !span.contains([' ', '*']))
+        {
+            named += 1;
+            if !["", "src", "src/engine", "src/azure", "tests/model/src"].iter().any(|folder| root().join(folder).join(span).exists()) {
+                missing.push(format!("{}: {span}", document.display()));
+            }
+        }
+    }
+    assert!(named > 80, "{named}");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn paths_in_agents_guide_exist() {
     let guide = read("AGENTS.md");
