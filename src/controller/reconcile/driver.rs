@@ -17,9 +17,7 @@ use super::write::{fenced, write_response};
 use crate::api::{ModelResource, ResourceKey};
 use crate::controller::cluster::resource_api::ResourceApi;
 use crate::controller::cluster::timeout::ApiError;
-use crate::engine::Observation;
 use crate::engine::reconcile::{Outcome, Reconciliation, Request, Response, Unavailable, View as _};
-use crate::operation::Submission;
 use crate::telemetry::labels::Write;
 
 type View = Arc<ModelResource>;
@@ -114,8 +112,8 @@ pub(super) async fn drive(
                     }
                     let work = Box::pin(calls::call(ctx, view, &call, prepared));
                     let called = within_limit(timeout, ctx.traces.in_run(|| report.run_span(machine.run()), work)).await;
-                    if let Some(Observation::Submission(accepted @ Submission::Accepted { .. })) = &called {
-                        ctx.store.local_states.record_accepted(uid, view.status(), accepted);
+                    if let Some(seen) = &called {
+                        ctx.store.record_accepted(view, seen);
                     }
                     called.map_or(Response::TimedOut, |seen| Response::Called(Box::new(seen)))
                 }

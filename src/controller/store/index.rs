@@ -126,6 +126,11 @@ impl Index {
         self.known.lock().claims.reserve(own, named, is_tracked)
     }
 
+    /// See [`Claims::accept`].
+    pub(crate) fn accept(&self, uid: &str, operation: (OperationKind, &str, &OperationId)) {
+        self.known.lock().claims.accept(uid, operation);
+    }
+
     /// Publishes the metrics that change with time alone.
     pub(crate) fn publish(&self, now: Timestamp) {
         self.known.lock().gauges.publish(now, &self.metrics);

@@ -18,8 +18,8 @@ use super::index::{Index, VersionChange};
 use super::local_state::LocalStates;
 use super::scope::{WatchHandle, WatchScope};
 use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, RunState};
-use crate::engine::{ClaimedOperations, QueueState, Settings, TurnQueue, Upstream, queue_state};
-use crate::operation::{OperationId, OperationKind};
+use crate::engine::{ClaimedOperations, Observation, QueueState, Settings, TurnQueue, Upstream, queue_state};
+use crate::operation::{OperationId, OperationKind, Submission};
 use crate::telemetry::metrics::Metrics;
 
 /// The state in memory that all reconciliations share.
@@ -132,6 +132,17 @@ impl Store {
     /// decision.
     pub(crate) fn is_claimed(&self, object: &ModelResource, model: &str, id: &OperationId) -> bool {
         self.reserve(object, Some((object.kind().into(), model, id)))
+    }
+
+    /// Keeps a submission that the service accepted, and claims its operation, until the record names the operation. Other calls return
+    /// nothing to keep.
+    pub(crate) fn record_accepted(&self, object: &ModelResource, seen: &Observation) {
+        let Observation::Submission(submission @ Submission::Accepted { id, .. }) = seen else { return };
+        let (Some(uid), Some(status)) = (object.meta().uid.as_deref(), object.status()) else { return };
+        self.local_states.record_accepted(uid, status, submission);
+        if let Some(run) = &status.run {
+            self.index.accept(uid, (object.kind().into(), &run.model.key(), id));
+        }
     }
 
     fn reserve(&self, object: &ModelResource, operation: Option<(OperationKind, &str, &OperationId)>) -> bool {

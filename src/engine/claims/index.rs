@@ -41,11 +41,13 @@ pub struct Claims {
     removed: BTreeMap<u64, Arc<str>>,
     removals: u64,
     /// The operation that a resource, by its uid, is about to adopt.
-    reserved: HashMap<Arc<str>, Reserved>,
+    reserved: HashMap<Arc<str>, NamedOperation>,
+    /// The operation that the service returned last to a resource, by its uid. Its record may not name the operation yet.
+    accepted: HashMap<Arc<str>, NamedOperation>,
 }
 
 #[derive(Clone, Debug)]
-struct Reserved {
+struct NamedOperation {
     kind: OperationKind,
     model: String,
     id: Id,
@@ -108,16 +110,23 @@ impl Claims {
             let claimant = self.claimants.get(uid).filter(|claimant| claimant.claim.counts_for(kind, model));
             claimant.is_some_and(|claimant| !claimant.claim.candidates.contains(&id) && (claimant.present || is_tracked(uid)))
         };
-        if claimants.filter(|uid| &***uid != own).any(owns) || self.reserved.values().any(|reserved| reserved.is(kind, model, &id)) {
+        let is_named = |by: &HashMap<Arc<str>, NamedOperation>| by.iter().any(|(uid, it)| &**uid != own && it.is(kind, model, &id));
+        if claimants.filter(|uid| &***uid != own).any(owns) || is_named(&self.reserved) || is_named(&self.accepted) {
             return true;
         }
-        self.reserved.insert(own.into(), Reserved { kind, model: model.to_owned(), id });
+        self.reserved.insert(own.into(), NamedOperation { kind, model: model.to_owned(), id });
         false
+    }
+
+    /// Claims the operation that the service returned for the submission of a resource, until its record names the operation.
+    pub fn accept(&mut self, uid: &str, (kind, model, operation): (OperationKind, &str, &OperationId)) {
+        self.accepted.insert(uid.into(), NamedOperation { kind, model: model.to_owned(), id: id_of(operation.as_str()) });
     }
 
     /// Drops a resource that no longer exists.
     pub fn on_deleted(&mut self, uid: &Arc<str>) {
         self.reserved.remove(uid);
+        self.accepted.remove(uid);
         if let Some(claimant) = self.claimants.get_mut(uid) {
             claimant.present = false;
         }
@@ -147,9 +156,13 @@ impl Claims {
                 };
                 of_it.insert(operation.as_str().to_lowercase());
             }
+            let is_named =
+                |by: &HashMap<Arc<str>, NamedOperation>| by.iter().any(|(uid, it)| Some(&**uid) != own && it.is(kind, model, &id));
+            if is_named(&self.accepted) {
+                claimed.active.insert(operation.as_str().to_lowercase());
+            }
             // A user may be wrong, so an operation named for another resource is a candidate until that resource's record has it.
-            let mut others = self.reserved.iter().filter(|(uid, _)| Some(&***uid) != own);
-            if others.any(|(_, reserved)| reserved.is(kind, model, &id)) {
+            if is_named(&self.reserved) {
                 claimed.candidates.insert(operation.as_str().to_lowercase());
             }
         }
@@ -165,6 +178,9 @@ impl Claims {
 
     fn replace(&mut self, uid: &Arc<str>, record: ClaimSource<'_>, present: bool) {
         let (claim, unresolved) = (Claim::by(record), Unresolved::of(record));
+        if unresolved.is_none() {
+            self.accepted.remove(uid);
+        }
         let removal = match self.claimants.get_mut(uid) {
             Some(claimant) if claim.as_ref() == Some(&claimant.claim) && unresolved == claimant.unresolved => {
                 claimant.present = present;
@@ -203,7 +219,7 @@ impl Claims {
     }
 }
 
-impl Reserved {
+impl NamedOperation {
     fn is(&self, kind: OperationKind, model: &str, id: &Id) -> bool {
         // A refresh's id is unique.
         self.kind == kind && self.id == *id && (kind == OperationKind::Refresh || self.model == model)

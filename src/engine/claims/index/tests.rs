@@ -151,6 +151,31 @@ fn named_operation_is_adopted_by_the_first_resource() {
 }
 
 #[test]
+fn accepted_operation_is_claimed_before_its_record_names_it() {
+    let mut claims = Claims::default();
+    let mut status = serde_json::json!({"run": with_run()["run"]});
+    status["run"]["submittedTime"] = "2026-01-01T00:01:00Z".into();
+    let submitting = resource(OperationKind::Refresh, "u-1", &status);
+    let op = OperationId::parse("op-9").unwrap();
+    let of_op = (OperationKind::Refresh, "m", &op);
+    let active = |claims: &Claims, own| claims.of_others(Some(own), (OperationKind::Refresh, "m"), [&op], |_| false).active.len();
+    update(&mut claims, &submitting);
+    assert!(!claims.reserve("u-2", Some(of_op), |_| false), "named by a user before it exists");
+    claims.accept("u-1", of_op);
+    update(&mut claims, &submitting);
+    assert!(claims.reserve("u-2", Some(of_op), |_| false) && !claims.reserve("u-1", Some(of_op), |_| false));
+    assert_eq!((active(&claims, "u-2"), active(&claims, "u-1")), (1, 0));
+    // From its record on, the record alone counts.
+    status["run"]["state"] = "Running".into();
+    status["run"]["operationId"] = "op-8".into();
+    update(&mut claims, &resource(OperationKind::Refresh, "u-1", &status));
+    assert_eq!((active(&claims, "u-2"), claims.accepted.len()), (0, 0));
+    claims.accept("u-1", of_op);
+    claims.on_deleted(&"u-1".into());
+    assert!(claims.accepted.is_empty());
+}
+
+#[test]
 fn deleted_resource_is_forgotten_when_others_follow() {
     let mut claims = Claims::default();
     let kept = resource(OperationKind::Refresh, "kept", &with_run());

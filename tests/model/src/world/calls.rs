@@ -53,6 +53,9 @@ impl World {
         let observation = match call {
             Call::Submit(request) => {
                 let submission = self.submit((operator, resource), (view, model, request), timeout, fate)?;
+                if let Some(Submission::Accepted { id, .. }) = &submission {
+                    self.claim_accepted(operator, resource, (&decision.model.key(), id));
+                }
                 return Ok(
                     submission.map_or(Response::TimedOut, |submission| Response::Called(Box::new(Observation::Submission(submission))))
                 );

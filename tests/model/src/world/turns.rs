@@ -146,6 +146,14 @@ impl World {
         Arc::make_mut(&mut operator.claims).reserve(&uid(resource), named, is_tracked)
     }
 
+    /// Claims the operation that the service returned for the submission of a resource.
+    pub(super) fn claim_accepted(&mut self, operator: usize, resource: usize, (model, id): (&str, &OperationId)) {
+        if self.resources.len() > 1 {
+            let kind = self.kind_of(resource);
+            Arc::make_mut(&mut self.operators[operator].claims).accept(&uid(resource), (kind, model, id));
+        }
+    }
+
     /// Which of these operations of a kind on a model belong to other resources.
     #[must_use]
     pub fn claimed_by_others<'a>(
