@@ -8,23 +8,25 @@ use std::borrow::Cow;
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
     // The braille blank has a width, but no dots.
-    shown(text, |c| if c.is_control() || c.is_whitespace() || c == '\u{2800}' { ' ' } else { c })
+    filtered(text, |c| if c.is_control() || c.is_whitespace() || c == '\u{2800}' { ' ' } else { c })
 }
 
 /// A text without invisible and direction-changing characters, as in [`plain`]. Line breaks and control characters stay.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
-    shown(text, |c| c)
+    filtered(text, |c| c)
 }
 
-fn shown(text: &str, replace: impl Fn(char) -> char) -> Cow<'_, str> {
+fn filtered(text: &str, replace: impl Fn(char) -> char) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(text);
     }
     let (mut out, mut last, mut chars) = (String::with_capacity(text.len()), None, text.chars().peekable());
     while let Some(c) = chars.next() {
         let is_joiner = matches!(c, '\u{200c}' | '\u{200d}');
-        if is_joiner && last.is_some_and(joins) && chars.peek().copied().is_some_and(joins) || !is_invisible(c) {
+        if is_joiner && last.is_some_and(is_of_joining_script) && chars.peek().copied().is_some_and(is_of_joining_script)
+            || !is_invisible(c)
+        {
             out.push(replace(c));
             last = Some(c);
         }
@@ -42,11 +44,11 @@ pub fn is_invisible(c: char) -> bool {
 }
 
 /// Whether joiners change the shape of a character: in Arabic, the scripts of India and its neighbors, and Mongolian.
-fn joins(c: char) -> bool {
-    let of_such_a_script = matches!(c, '\u{600}'..='\u{7ff}' | '\u{840}'..='\u{dff}' | '\u{f00}'..='\u{109f}' | '\u{1700}'..='\u{18af}'
+fn is_of_joining_script(c: char) -> bool {
+    let in_range = matches!(c, '\u{600}'..='\u{7ff}' | '\u{840}'..='\u{dff}' | '\u{f00}'..='\u{109f}' | '\u{1700}'..='\u{18af}'
         | '\u{1900}'..='\u{1aaf}' | '\u{1b00}'..='\u{1c4f}' | '\u{a800}'..='\u{a8ff}' | '\u{a980}'..='\u{aadf}' | '\u{abc0}'..='\u{abff}'
         | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}' | '\u{11000}'..='\u{11fff}' | '\u{1e900}'..='\u{1e95f}');
-    of_such_a_script && !c.is_numeric() && !is_invisible(c)
+    in_range && !c.is_numeric() && !is_invisible(c)
 }
 
 #[cfg(test)]

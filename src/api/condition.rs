@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
-use super::newer::{self, NewerValue};
+use super::unrecognized::{self, UnrecognizedValue};
 
 /// Condition types of the resources in this group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +25,7 @@ pub enum ConditionType {
     /// A value that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
-    Newer(NewerValue),
+    Unrecognized(UnrecognizedValue),
 }
 
 /// `True`, `False` or `Unknown`.
@@ -40,7 +40,7 @@ pub enum ConditionStatus {
     /// A value that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
-    Newer(NewerValue),
+    Unrecognized(UnrecognizedValue),
 }
 
 /// One condition of a resource.
@@ -48,10 +48,10 @@ pub enum ConditionStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// Type of the condition: Ready, Reconciling, Stalled, Succeeded or Finished.
-    #[schemars(schema_with = "newer::schema")]
+    #[schemars(schema_with = "unrecognized::schema")]
     pub r#type: ConditionType,
     /// Status of the condition: True, False or Unknown.
-    #[schemars(schema_with = "newer::schema")]
+    #[schemars(schema_with = "unrecognized::schema")]
     pub status: ConditionStatus,
     /// The `metadata.generation` that this condition describes.
     #[schemars(range(min = 0))]

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status, defaults};
+use super::{Credentials, Model, RefreshParameters, Status, TriggerSpec, defaults};
 
 /// Refreshes a tabular model: an Azure Analysis Services database or a Power BI semantic model. Each trigger results in one run. Each run
 /// is one operation at the service, which the operator submits exactly once and follows until it ends.
@@ -65,7 +65,7 @@ pub struct ModelRefreshSpec {
     pub refresh: Option<RefreshParameters>,
     /// What starts a run. Default: the creation of the resource, and each change of `model` or `refresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trigger: Option<RefreshTrigger>,
+    pub trigger: Option<TriggerSpec>,
     /// What a new trigger does during a run. `Queue`: one run starts after the current run. It covers all further triggers, except that
     /// with `afterRefresh` each run of the upstream refresh gets its own run. `Replace`: cancels the current run and starts a new one.
     /// `Forbid`: drops a scheduled time, a request or a run of the upstream refresh. A change of the spec runs after the current run, and
@@ -80,12 +80,12 @@ pub struct ModelRefreshSpec {
     /// Maximum wait of a run, in seconds, 1 to 604800. After that, the run ends as `TimedOut`. This covers waiting for its turn on the
     /// model, for another client's operation, and for a service that refuses to start it. A wait that only a user can end, such as a wait
     /// for a missing Secret, does not count. Default: 86400 (24 hours).
-    #[serde(default = "defaults::day")]
+    #[serde(default = "defaults::deadline_seconds")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,
     /// How long an operation may run, in seconds, 1 to 604800. After that, the operator cancels it and the run ends as `TimedOut`. Default:
     /// 86400 (24 hours).
-    #[serde(default = "defaults::day")]
+    #[serde(default = "defaults::deadline_seconds")]
     #[schemars(range(min = 1, max = 604_800))]
     pub active_deadline_seconds: i32,
     /// How many more operations a run may submit after a failed operation (for example an eviction or a node move), 0 to 10. Default: 0.
@@ -101,7 +101,7 @@ pub struct ModelRefreshSpec {
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// How many ended runs `.status.history` keeps, 0 to 20. Default: 10.
-    #[serde(default = "defaults::ten")]
+    #[serde(default = "defaults::history_limit")]
     #[schemars(range(min = 0, max = 20))]
     pub history_limit: i32,
 }

@@ -6,7 +6,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, Model, RefreshTrigger, Status, defaults};
+use super::{Credentials, Model, Status, TriggerSpec, defaults};
 
 /// Synchronizes the read-only replicas of a model: of an Azure Analysis Services server, or of a Power BI semantic model with query
 /// scale-out. Each trigger results in one run. Each run is one sync at the service, which the operator requests exactly once and follows
@@ -64,16 +64,16 @@ pub struct ModelSyncSpec {
     /// What starts a run. Default: the creation of the resource, and each change of `model`. A trigger during a run starts one run after
     /// the current run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trigger: Option<RefreshTrigger>,
+    pub trigger: Option<TriggerSpec>,
     /// Maximum wait of a run, in seconds, 1 to 604800. After that, the run ends as `TimedOut`. This covers waiting for its turn on the
     /// model, for another client's operation, and for a service that refuses to start it. A wait that only a user can end, such as a wait
     /// for a missing Secret, does not count. Default: 86400 (24 hours).
-    #[serde(default = "defaults::day")]
+    #[serde(default = "defaults::deadline_seconds")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,
     /// How long the operator follows a sync, in seconds, 1 to 604800. After that, the run ends as `TimedOut`. The sync may continue at the
     /// service, because it cannot be cancelled. Default: 86400 (24 hours).
-    #[serde(default = "defaults::day")]
+    #[serde(default = "defaults::deadline_seconds")]
     #[schemars(range(min = 1, max = 604_800))]
     pub active_deadline_seconds: i32,
     /// How many more syncs a run may request after a failed sync, 0 to 10. Default: 0.
@@ -85,7 +85,7 @@ pub struct ModelSyncSpec {
     #[serde(default)]
     pub suspend: bool,
     /// How many ended runs `.status.history` keeps, 0 to 20. Default: 10.
-    #[serde(default = "defaults::ten")]
+    #[serde(default = "defaults::history_limit")]
     #[schemars(range(min = 0, max = 20))]
     pub history_limit: i32,
 }

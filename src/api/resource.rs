@@ -18,7 +18,7 @@ use super::model::Model;
 use super::model_refresh::ModelRefresh;
 use super::model_sync::ModelSync;
 use super::status::Status;
-use super::trigger::RefreshTrigger;
+use super::trigger::TriggerSpec;
 
 /// A resource of either kind, in the format of the Kubernetes API.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +94,7 @@ impl ModelResource {
 
     /// The triggers of its runs.
     #[must_use]
-    pub fn trigger(&self) -> Option<&RefreshTrigger> {
+    pub fn trigger(&self) -> Option<&TriggerSpec> {
         match self {
             Self::ModelRefresh(refresh) => refresh.spec.trigger.as_ref(),
             Self::ModelSync(sync) => sync.spec.trigger.as_ref(),
@@ -104,7 +104,7 @@ impl ModelResource {
     /// The name of its upstream refresh.
     #[must_use]
     pub fn upstream_name(&self) -> Option<&str> {
-        self.trigger()?.after_refresh.as_ref().map(|followed| followed.name.as_str())
+        self.trigger()?.after_refresh.as_ref().map(|upstream| upstream.name.as_str())
     }
 
     /// Whether it is being deleted without the operator's finalizer. Only the finalizer of another controller keeps it.
@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for ModelResource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         /// Spec and status are parsed after the kind is known. Each write returns such an object, so unused metadata is not parsed.
         #[derive(Deserialize)]
-        struct Whole {
+        struct RawResource {
             kind: String,
             #[serde(default)]
             metadata: Metadata,
@@ -164,7 +164,7 @@ impl<'de> Deserialize<'de> for ModelResource {
             #[serde(default)]
             status: Value,
         }
-        let Whole { kind, metadata, spec, status } = Whole::deserialize(deserializer)?;
+        let RawResource { kind, metadata, spec, status } = RawResource::deserialize(deserializer)?;
         let metadata = metadata.into();
         let kind = Kind::ALL.iter().find(|known| known.as_str() == kind).ok_or_else(|| D::Error::custom(format!("unknown kind {kind}")))?;
         Ok(match kind {

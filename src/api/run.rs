@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::newer::{self, NewerValue};
+use super::unrecognized::{self, UnrecognizedValue};
 use super::{Model, ModelNames, Time};
 
 /// What started a run.
@@ -24,13 +24,13 @@ pub enum TriggerType {
     /// A value that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
-    Newer(NewerValue),
+    Unrecognized(UnrecognizedValue),
 }
 
 impl fmt::Display for TriggerType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Newer(value) => value.as_str(),
+            Self::Unrecognized(value) => value.as_str(),
             Self::Creation => "Creation",
             Self::Change => "Change",
             Self::Request => "Request",
@@ -45,7 +45,7 @@ impl fmt::Display for TriggerType {
 #[serde(rename_all = "camelCase")]
 pub struct Trigger {
     /// Type of the trigger: Creation, Change, Request, Schedule or `AfterRefresh`.
-    #[schemars(schema_with = "newer::schema")]
+    #[schemars(schema_with = "unrecognized::schema")]
     pub r#type: TriggerType,
     /// The token, the value of the annotation, the scheduled time, or the run of the upstream refresh, such as `adventureworks run 4`.
     #[serde(default)]
@@ -76,7 +76,7 @@ pub enum RunState {
     /// Ended in a state that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
-    Newer(NewerValue),
+    Unrecognized(UnrecognizedValue),
 }
 
 impl RunState {
@@ -85,7 +85,7 @@ impl RunState {
     pub fn ended(self) -> bool {
         match self {
             Self::Waiting | Self::Submitting | Self::Running | Self::Cancelling => false,
-            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Newer(_) => true,
+            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Unrecognized(_) => true,
         }
     }
 }
@@ -106,7 +106,7 @@ pub enum CancelCause {
     /// A value that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
-    Newer(NewerValue),
+    Unrecognized(UnrecognizedValue),
 }
 
 /// One run of a resource.
@@ -126,7 +126,7 @@ pub struct Run {
     #[schemars(range(min = 0))]
     pub resubmissions: i32,
     /// State of the run: Waiting, Submitting, Running, Cancelling, Succeeded, Failed, `TimedOut` or Cancelled.
-    #[schemars(schema_with = "newer::schema")]
+    #[schemars(schema_with = "unrecognized::schema")]
     pub state: RunState,
     /// The model of the operation. It does not change during the run, even if the spec does. If the spec has names, these are the ids that
     /// the names resolved to.
@@ -188,7 +188,7 @@ pub struct Run {
     /// Why the operator cancels the operation, or will cancel it when the submission is resolved: Deletion, Replacement, Deadline,
     /// Uninstall or Request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "newer::schema")]
+    #[schemars(schema_with = "unrecognized::schema")]
     pub cancel_cause: Option<CancelCause>,
     /// What the run waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,7 +235,7 @@ impl Run {
         match self.state {
             RunState::Waiting | RunState::Submitting => self.attempt > 1,
             RunState::Running | RunState::Cancelling => true,
-            RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => {
+            RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => {
                 self.operation_id.is_some() || self.attempt > 1
             }
         }
@@ -244,7 +244,7 @@ impl Run {
     /// The run as this version follows it. If a newer version recorded an unknown state and no end, the other fields determine the state.
     #[must_use]
     fn normalized(mut self) -> Self {
-        if let RunState::Newer(_) = self.state
+        if let RunState::Unrecognized(_) = self.state
             && self.ended_time.is_none()
             && self.recorded_time.is_none()
         {
@@ -368,7 +368,7 @@ pub struct HistoryEntry {
     #[schemars(range(min = 1, max = 1000))]
     pub attempts: i32,
     /// State at the end: Succeeded, Failed, `TimedOut` or Cancelled.
-    #[schemars(schema_with = "newer::schema")]
+    #[schemars(schema_with = "unrecognized::schema")]
     pub state: RunState,
     /// Id of the last operation at the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]

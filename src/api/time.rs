@@ -28,9 +28,9 @@ impl Time {
 }
 
 impl From<Timestamp> for Time {
-    fn from(moment: Timestamp) -> Self {
+    fn from(time: Timestamp) -> Self {
         // Truncation rounds toward zero; no time here is before 1970.
-        Self(moment.as_second())
+        Self(time.as_second())
     }
 }
 

@@ -23,7 +23,7 @@ const CRON: &str = "self.matches('(?i)^ *\
     .message("startingDeadlineSeconds: must not be set without schedule"))]
 #[x_kube(validation = Rule::new("!(has(self.schedule) && has(self.afterRefresh))")
     .message("set at most one of schedule and afterRefresh"))]
-pub struct RefreshTrigger {
+pub struct TriggerSpec {
     /// Whether a new resource, and each change of `model` or `refresh` (if the kind has it), starts a run. Default: true, but false with
     /// `schedule` or `afterRefresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ pub struct AfterRefresh {
     pub name: String,
 }
 
-impl RefreshTrigger {
+impl TriggerSpec {
     /// Whether a new resource, and a change of the model or the refresh parameters, start a run.
     #[must_use]
     pub fn runs_on_change(&self) -> bool {

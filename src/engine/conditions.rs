@@ -131,7 +131,7 @@ impl<'a> Outcome<'a> {
             RunState::Failed => (ConditionStatus::False, true, format!("run {number} failed")),
             RunState::TimedOut => (ConditionStatus::False, true, format!("run {number} timed out")),
             RunState::Cancelled => (ConditionStatus::False, true, format!("run {number} was cancelled")),
-            RunState::Newer(state) => (ConditionStatus::False, true, format!("run {number} has ended ({state})")),
+            RunState::Unrecognized(state) => (ConditionStatus::False, true, format!("run {number} has ended ({state})")),
         };
         Self { succeeded, finished, reason: &run.reason, fact }
     }
@@ -235,7 +235,8 @@ fn to_conditions(summary: &Summary<'_>, message: &str, before: &[Condition], gen
         message: message.to_owned(),
     };
     // Conditions of a newer version stay, within a bound.
-    let others = before.iter().filter(|before| matches!(before.r#type, ConditionType::Newer(_)) && before.message.len() <= text::SENTENCE);
+    let others =
+        before.iter().filter(|before| matches!(before.r#type, ConditionType::Unrecognized(_)) && before.message.len() <= text::SENTENCE);
     wanted.into_iter().map(condition).chain(others.take(OTHERS).cloned()).collect()
 }
 
@@ -313,7 +314,7 @@ fn of_run(run: &Run) -> Summary<'_> {
         RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling if stalled => (true, ConditionStatus::False),
         RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => (false, ConditionStatus::Unknown),
         RunState::Succeeded => (false, ConditionStatus::True),
-        RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => (true, ConditionStatus::False),
+        RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => (true, ConditionStatus::False),
     };
     Summary {
         reconciling: ready == ConditionStatus::Unknown,

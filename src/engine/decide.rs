@@ -106,7 +106,7 @@ fn run(mut draft: Draft<'_>) -> Decision {
 /// The rule of the state that the run is recorded in.
 fn by_state(draft: &mut Draft<'_>, reported: bool) -> Next {
     match draft.status.run.as_ref().map(|run| run.state) {
-        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_)) => {
+        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_)) => {
             idle::decide(draft, reported)
         }
         Some(RunState::Waiting) => waiting::decide(draft),

@@ -227,12 +227,12 @@ impl Run {
 
     /// Whether an operation belongs to an earlier run or attempt of this resource.
     pub(super) fn has_previous(&self, id: &OperationId) -> bool {
-        self.previous_operation_ids.iter().any(|earlier| id.same(earlier))
+        self.previous_operation_ids.iter().any(|earlier| id.eq_ignoring_case(earlier))
     }
 
     /// Whether a user ruled out that an operation belongs to this resource.
     pub(super) fn excludes(&self, id: &OperationId) -> bool {
-        self.excluded_operation_ids.iter().any(|other| id.same(other))
+        self.excluded_operation_ids.iter().any(|other| id.eq_ignoring_case(other))
     }
 
     /// The operations that the run knows, with its own as the last one.

@@ -46,7 +46,7 @@ fn meaning(status: &Status, stuck: bool, now: Timestamp, settings: &Settings) ->
         // The operation may have ended long ago. The operator learns that only when calls succeed again.
         RunState::Running | RunState::Cancelling if stuck => QueueState::None,
         RunState::Submitting | RunState::Running | RunState::Cancelling => QueueState::Holding,
-        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => QueueState::None,
+        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => QueueState::None,
     }
 }
 

@@ -28,7 +28,7 @@ impl OperationId {
 
     /// Whether two spellings identify the same operation. The services write GUIDs in upper or lower case.
     #[must_use]
-    pub fn same(&self, other: &str) -> bool {
+    pub fn eq_ignoring_case(&self, other: &str) -> bool {
         self.0.eq_ignore_ascii_case(other)
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::description::Operation;
+use super::observed_operation::Operation;
 
 /// The operations of a model in a time window, as the list showed them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ impl ClockSkew {
 
     /// The offset of a clock that shows `server`, which was read between two local times.
     #[must_use]
-    pub fn of(server: Timestamp, (asked, heard): (Timestamp, Timestamp)) -> Self {
-        Self { min: server.duration_since(heard), max: server.duration_since(asked) }
+    pub fn of(server: Timestamp, (sent, received): (Timestamp, Timestamp)) -> Self {
+        Self { min: server.duration_since(received), max: server.duration_since(sent) }
     }
 }

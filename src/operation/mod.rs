@@ -4,17 +4,17 @@
 //! stay in [`crate::azure`]. No I/O and no Kubernetes here.
 
 mod call;
-mod description;
 mod error;
 mod id;
 mod listing;
+mod observed_operation;
 mod request;
 mod result;
 
 pub use call::{CallFault, CallKind, CallRecord, CallTarget, IdentityKind, ServiceKind};
-pub use description::{FailureCause, ObjectProgress, Operation, Origin, Phase, REDACTED, ServiceMessage};
 pub use error::{ServiceError, ServiceErrorKind};
 pub use id::{OperationId, OperationRef};
 pub use listing::{ClockSkew, Listing, UnnamedOperation};
+pub use observed_operation::{FailureCause, ObjectProgress, Operation, Origin, Phase, REDACTED, ServiceMessage};
 pub use request::{Capabilities, ObjectName, OperationKind, RefreshRequest, Request};
 pub use result::{CancelResult, ModelIds, ModelLookup, PollResult, Presence, Submission};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::description::Operation;
 use super::error::ServiceError;
 use super::id::OperationId;
+use super::observed_operation::Operation;
 
 /// Result of a submission (POST).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
-use crate::api::{Kind, NewerValue, Reason, RunState, TriggerType};
+use crate::api::{Kind, Reason, RunState, TriggerType, UnrecognizedValue};
 use crate::operation::{CallFault, CallKind, IdentityKind, ServiceKind};
 
 /// A value of a closed set that labels metrics.
@@ -52,7 +52,7 @@ impl LabelValue for RunState {
             Self::Failed => "Failed",
             Self::TimedOut => "TimedOut",
             Self::Cancelled => "Cancelled",
-            Self::Newer(_) => "Newer",
+            Self::Unrecognized(_) => "Newer",
         }
     }
 }
@@ -65,7 +65,7 @@ impl LabelValue for TriggerType {
             Self::Request => "Request",
             Self::Schedule => "Schedule",
             Self::AfterRefresh => "AfterRefresh",
-            Self::Newer(_) => "Newer",
+            Self::Unrecognized(_) => "Newer",
         }
     }
 }
@@ -111,7 +111,7 @@ pub const END_STATES: [RunState; 4] = [RunState::Succeeded, RunState::Failed, Ru
 /// What starts runs. The last is for triggers that only a newer version of the operator defines.
 #[must_use]
 pub fn triggers() -> [TriggerType; 6] {
-    let newer = TriggerType::Newer(NewerValue::from(""));
+    let newer = TriggerType::Unrecognized(UnrecognizedValue::from(""));
     [TriggerType::Creation, TriggerType::Change, TriggerType::Request, TriggerType::Schedule, TriggerType::AfterRefresh, newer]
 }
 

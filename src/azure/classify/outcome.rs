@@ -103,7 +103,7 @@ fn refresh_in_headers(service: ServiceKind, response: &Response) -> Option<Opera
     match service {
         ServiceKind::AnalysisServices => None,
         ServiceKind::PowerBi => request_id(response)
-            .filter(|id| response.header("requestid").and_then(OperationId::parse).is_none_or(|other| id.same(other.as_str()))),
+            .filter(|id| response.header("requestid").and_then(OperationId::parse).is_none_or(|other| id.eq_ignoring_case(other.as_str()))),
     }
 }
 

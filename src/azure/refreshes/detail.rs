@@ -29,7 +29,7 @@ pub(in crate::azure) fn operation(
     activity_id: Option<String>,
 ) -> Result<Operation, &'static str> {
     let Object(detail) = serde_json::from_slice::<Object<Detail>>(body).map_err(|_| "is not a description of a refresh")?;
-    if detail.ids.iter().any(|id| !polled_id.same(id)) {
+    if detail.ids.iter().any(|id| !polled_id.eq_ignoring_case(id)) {
         return Err("describes another refresh");
     }
     let (phase, service_status) =

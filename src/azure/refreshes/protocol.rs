@@ -111,7 +111,7 @@ async fn find_in_list(session: &Session, refreshes: &Url, id: &OperationId) -> O
     let mut found = None;
     let take = |row: &[u8]| {
         let read = Row::read(service, row).ok();
-        found = found.take().or_else(|| read.filter(|row| row.id.as_ref().is_some_and(|listed| listed.same(id.as_str()))));
+        found = found.take().or_else(|| read.filter(|row| row.id.as_ref().is_some_and(|listed| listed.eq_ignoring_case(id.as_str()))));
         Ok(())
     };
     for_each_row(session, incoming, take).await.ok()?;

@@ -62,7 +62,7 @@ impl CachedResource {
 impl<'de> Deserialize<'de> for CachedResource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize, Serialize)]
-        struct Whole {
+        struct RawResource {
             #[serde(skip_serializing)]
             metadata: Metadata,
             #[serde(default)]
@@ -70,9 +70,9 @@ impl<'de> Deserialize<'de> for CachedResource {
             #[serde(default)]
             status: Value,
         }
-        let whole = Whole::deserialize(deserializer)?;
-        let body = serde_json::to_vec(&whole).map_err(D::Error::custom)?;
-        Ok(Self { metadata: whole.metadata.into(), body: body.into() })
+        let raw = RawResource::deserialize(deserializer)?;
+        let body = serde_json::to_vec(&raw).map_err(D::Error::custom)?;
+        Ok(Self { metadata: raw.metadata.into(), body: body.into() })
     }
 }
 

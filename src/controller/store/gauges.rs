@@ -149,7 +149,7 @@ fn resource_status(status: &Status) -> ResourceStatus {
         ConditionStatus::True => ResourceStatus::Ready,
         _ if of(ConditionType::Stalled).is_some() => ResourceStatus::Stalled,
         ConditionStatus::False if ready.reason == Reason::Suspended.as_str() => ResourceStatus::Suspended,
-        ConditionStatus::False | ConditionStatus::Unknown | ConditionStatus::Newer(_) => ResourceStatus::Reconciling,
+        ConditionStatus::False | ConditionStatus::Unknown | ConditionStatus::Unrecognized(_) => ResourceStatus::Reconciling,
     }
 }
 

@@ -46,7 +46,7 @@ pub fn exclude_unclaimed(run: Option<&Run>, listing: &Listing, claimed: &mut Cla
 
 /// Whether the run's record names an operation.
 fn is_of_run(run: &Run, operation: &Operation) -> bool {
-    run.operation_id.iter().chain(&run.previous_operation_ids).any(|id| operation.id.same(id))
+    run.operation_id.iter().chain(&run.previous_operation_ids).any(|id| operation.id.eq_ignoring_case(id))
 }
 
 /// Whether the run's submission may have started an operation.

@@ -12,7 +12,7 @@ use super::service_defaults::equivalents;
 use super::{AnnotationRequests, Blocker, DrainMode, External, Remedy, ScheduleTrigger, Upstream};
 use crate::api::{
     self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
-    RefreshObject, RefreshParameters, RefreshTrigger,
+    RefreshObject, RefreshParameters, TriggerSpec,
 };
 use crate::engine::text;
 use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
@@ -179,7 +179,7 @@ impl Desired {
 
     fn with_metadata(
         metadata: &ObjectMeta,
-        trigger: Option<&RefreshTrigger>,
+        trigger: Option<&TriggerSpec>,
         operation: OperationSpec,
         policy: RunPolicy,
         external: External,
@@ -205,7 +205,7 @@ impl Desired {
             token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
             upstream,
             schedule_trigger,
-            runs_on_change: trigger.is_none_or(RefreshTrigger::runs_on_change),
+            runs_on_change: trigger.is_none_or(TriggerSpec::runs_on_change),
             policy,
             blocker,
             drain,

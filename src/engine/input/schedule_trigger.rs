@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::schedule::{DEFAULT_ZONE, Schedule};
-use crate::api::{RefreshTrigger, Status, Time};
+use crate::api::{Status, Time, TriggerSpec};
 use crate::engine::timing;
 
 /// A schedule, and how late it may be.
@@ -25,8 +25,8 @@ impl ScheduleTrigger {
     /// # Errors
     /// One sentence with the fault and the remedy.
     #[must_use]
-    pub fn of(trigger: &RefreshTrigger) -> Option<Result<Self, String>> {
-        let RefreshTrigger { schedule, time_zone, starting_deadline_seconds, on_change: _, token: _, after_refresh: _ } = trigger;
+    pub fn of(trigger: &TriggerSpec) -> Option<Result<Self, String>> {
+        let TriggerSpec { schedule, time_zone, starting_deadline_seconds, on_change: _, token: _, after_refresh: _ } = trigger;
         let expression = schedule.as_deref()?;
         let starting_deadline = starting_deadline_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
         let written = format!("{expression} {}", time_zone.as_deref().unwrap_or(DEFAULT_ZONE));

@@ -51,7 +51,7 @@ pub(in crate::engine) fn apply(draft: &mut Draft<'_>) -> Next {
         }
         // It is already being cancelled.
         (RunState::Cancelling, _) => Next::record(Effect::None, Some(Duration::ZERO)),
-        (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_), _) => {
+        (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_), _) => {
             Next::unchanged(Effect::None, None)
         }
     }

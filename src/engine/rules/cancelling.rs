@@ -71,7 +71,7 @@ pub(in crate::engine) fn start_cancel(draft: &mut Draft<'_>, cause: CancelCause,
         CancelCause::Uninstall => "the operator is about to be uninstalled".to_owned(),
         CancelCause::Request => "the annotation cancel-requested-at requests it".to_owned(),
         CancelCause::Replacement => "a new trigger replaces it (concurrencyPolicy: Replace)".to_owned(),
-        CancelCause::Newer(cause) => format!("a newer version of the operator requested it ({cause})"),
+        CancelCause::Unrecognized(cause) => format!("a newer version of the operator requested it ({cause})"),
         CancelCause::Deadline => format!("it has run for {} s (activeDeadlineSeconds)", draft.desired.policy.active_deadline.as_secs()),
     };
     if let Some(run) = draft.status.run.as_mut() {

@@ -102,7 +102,7 @@ fn cancelled(draft: &Draft<'_>, cause: Option<CancelCause>, what: &str) -> (RunS
         Some(CancelCause::Deletion) => {
             (RunState::Cancelled, Reason::Deleted, format!("{what} was cancelled: its resource is being deleted"))
         }
-        Some(CancelCause::Newer(cause)) => {
+        Some(CancelCause::Unrecognized(cause)) => {
             (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled by a newer version of the operator ({cause})"))
         }
         None => (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled at the service, not by this operator")),

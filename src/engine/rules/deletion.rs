@@ -74,7 +74,7 @@ pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
         | RunState::Failed
         | RunState::TimedOut
         | RunState::Cancelled
-        | RunState::Newer(_) => None,
+        | RunState::Unrecognized(_) => None,
     }
 }
 

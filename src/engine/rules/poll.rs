@@ -37,7 +37,7 @@ pub(super) fn missing_id(draft: &mut Draft<'_>) -> Next {
 /// Handles the result of a poll, or of the list after a poll that found nothing.
 pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
     match &draft.input.observation {
-        Observation::Polled(PollResult::Found { operation, .. }) if !id.same(operation.id.as_str()) => {
+        Observation::Polled(PollResult::Found { operation, .. }) if !id.eq_ignoring_case(operation.id.as_str()) => {
             // It is not this run's operation, so it must not end the run.
             poll_again(draft)
         }
@@ -50,7 +50,7 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
         }
         Observation::Polled(PollResult::NotFound) => operation_not_visible(draft),
         Observation::Listed { result: Ok(listing), claimed, .. } => {
-            match listing.operations.iter().find(|operation| id.same(operation.id.as_str())) {
+            match listing.operations.iter().find(|operation| id.eq_ignoring_case(operation.id.as_str())) {
                 Some(operation) => operation_found(draft, operation, None),
                 // A truncated list proves nothing. But a service that has lost the operation will not show it later either.
                 None if listing.truncated && draft.memory.contradictions < MAX_TRUNCATED_LISTS => {

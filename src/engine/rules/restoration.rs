@@ -39,8 +39,9 @@ pub(in crate::engine) fn restore_missing(draft: &mut Draft<'_>) -> bool {
 /// Whether a status shows a run that was in progress, its end, or a later run. `known` may be from a stale view, so an unresolved
 /// submission is restored only if the status lacks its run: a later view of the same run may show that it started nothing.
 fn shows(record: &Status, known: &Run) -> bool {
-    let shows_operation =
-        |run: &Run| known.operation().is_none_or(|id| run.has_previous(&id) || id.same(run.operation_id.as_deref().unwrap_or_default()));
+    let shows_operation = |run: &Run| {
+        known.operation().is_none_or(|id| run.has_previous(&id) || id.eq_ignoring_case(run.operation_id.as_deref().unwrap_or_default()))
+    };
     let is_it = |run: &Run| {
         is_counted(run.number) && run.number > known.number || {
             run.number == known.number && (run.attempt > known.attempt || may_run(run) || shows_operation(run))
@@ -166,12 +167,15 @@ fn restore_end(run: &mut Run, entry: &HistoryEntry, kind: OperationKind) {
         RunState::Succeeded => Reason::Succeeded,
         RunState::TimedOut => Reason::TimedOut,
         RunState::Cancelled => Reason::Cancelled,
-        RunState::Failed | RunState::Newer(_) | RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => {
-            match kind {
-                OperationKind::Refresh => Reason::RefreshFailed,
-                OperationKind::Sync => Reason::SyncFailed,
-            }
-        }
+        RunState::Failed
+        | RunState::Unrecognized(_)
+        | RunState::Waiting
+        | RunState::Submitting
+        | RunState::Running
+        | RunState::Cancelling => match kind {
+            OperationKind::Refresh => Reason::RefreshFailed,
+            OperationKind::Sync => Reason::SyncFailed,
+        },
     };
     // The reason of that end, if it is still there.
     let reason = run.reason().filter(|reason| run.recorded_time.is_some() && end_of(Some(*reason)) == entry.state).unwrap_or(reason);

@@ -52,7 +52,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         }
         Observation::Listed { kind, result: Ok(listing), claimed } if *kind == draft.kind() => resolve_by_list(draft, listing, claimed),
         Observation::Polled(PollResult::Found { operation, .. })
-            if user_decisions::operation_to_adopt(draft).is_some_and(|id| id.same(operation.id.as_str())) =>
+            if user_decisions::operation_to_adopt(draft).is_some_and(|id| id.eq_ignoring_case(operation.id.as_str())) =>
         {
             if evidence::started_before(operation, draft.intent()) {
                 return reject_adopt(draft, "the operation started before the submission");

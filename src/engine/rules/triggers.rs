@@ -56,7 +56,7 @@ fn rank(trigger: &Trigger) -> u8 {
     match trigger.r#type {
         TriggerType::AfterRefresh => 0,
         TriggerType::Schedule => 1,
-        TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => JOINS,
+        TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => JOINS,
         TriggerType::Request => 3,
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn mark_started(desired: &Desired, record: &mut Status, trigger: &Tri
         TriggerType::Schedule => schedule::advance(desired, record, trigger),
         // The annotation may change before the submission, and then does not show which value was handled.
         TriggerType::Request => record.last_handled_request = Some(trigger.value.clone()),
-        TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => {}
+        TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => {}
     }
     record.queued = record.queued.take().filter(|queued| rank(queued) < rank(trigger));
 }
@@ -125,7 +125,7 @@ pub(super) fn mark_dropped(desired: &Desired, record: &mut Status, occurrence: &
         TriggerType::Schedule => schedule::advance(desired, record, occurrence),
         TriggerType::Request => record.last_handled_request = Some(occurrence.value.clone()),
         // A declared change is never dropped.
-        TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => {}
+        TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => {}
     }
 }
 

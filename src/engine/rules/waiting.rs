@@ -318,7 +318,8 @@ fn list_inconclusive(draft: &mut Draft<'_>) -> Next {
 fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, of_our_own: bool) -> Next {
     draft.memory.consecutive_errors = 0;
     // The list may lag behind the end of this run's own last attempt.
-    let mine = |run: &Run| operation.id.same(run.operation_id.as_deref().unwrap_or_default()) || run.has_previous(&operation.id);
+    let mine =
+        |run: &Run| operation.id.eq_ignoring_case(run.operation_id.as_deref().unwrap_or_default()) || run.has_previous(&operation.id);
     let of_our_own = of_our_own || draft.status.run.as_ref().is_some_and(mine);
     if draft.desired.policy.conflict == ConflictPolicy::Fail && !of_our_own {
         triggers::mark_handled(draft.desired, &mut draft.status);

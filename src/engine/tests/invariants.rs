@@ -127,7 +127,7 @@ pub(super) fn conditions(status: &Status, generation: i64) {
     let find = |kind| status.conditions.iter().find(|condition: &&Condition| condition.r#type == kind);
     // What a newer version has recorded stays until this one records something else.
     let newer = |reason: &str| status.run.as_ref().is_some_and(|run| run.reason == reason);
-    for condition in status.conditions.iter().filter(|condition| !matches!(condition.r#type, ConditionType::Newer(_))) {
+    for condition in status.conditions.iter().filter(|condition| !matches!(condition.r#type, ConditionType::Unrecognized(_))) {
         assert_eq!(condition.observed_generation, status.observed_generation, "{:?}", condition.r#type);
         assert_eq!(status.conditions.iter().filter(|other| other.r#type == condition.r#type).count(), 1);
         assert!(Reason::parse(&condition.reason).is_some() || newer(&condition.reason), "an undocumented reason {:?}", condition.reason);

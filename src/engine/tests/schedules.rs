@@ -2,7 +2,7 @@
 
 use super::world::{World, at, secs};
 use crate::api::{
-    CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, Reason, RefreshTrigger, RunState, Time, TriggerType,
+    CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, Reason, RunState, Time, TriggerSpec, TriggerType,
 };
 use crate::engine::was_replaced;
 
@@ -10,7 +10,7 @@ const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
 /// A resource with a schedule, whose operations take a minute.
-fn schedule_trigger(expression: &str, edit: impl FnOnce(&mut RefreshTrigger)) -> World {
+fn schedule_trigger(expression: &str, edit: impl FnOnce(&mut TriggerSpec)) -> World {
     let mut world = World::new(|spec| {
         let trigger = spec.trigger.get_or_insert_default();
         trigger.schedule = Some(expression.to_owned());

@@ -279,7 +279,7 @@ impl Service {
         if let Some(CallFate::Failed(error)) = self.call_fates.pop_front() {
             return PollResult::Failed(error);
         }
-        let found = self.visible().find(|op| op.kind == kind && op.id.same(operation.id.as_str()));
+        let found = self.visible().find(|op| op.kind == kind && op.id.eq_ignoring_case(operation.id.as_str()));
         let (location, retry_after) = (self.place(), self.retry_after);
         found.map_or(PollResult::NotFound, |op| PollResult::Found { operation: Box::new(self.view(op)), retry_after, location })
     }

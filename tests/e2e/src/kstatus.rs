@@ -32,7 +32,7 @@ pub fn verdict(object: &AnyObject) -> Verdict {
     let decides = |condition: &Condition| match condition.r#type {
         ConditionType::Reconciling => Some(Verdict::InProgress),
         ConditionType::Stalled => Some(Verdict::Failed),
-        ConditionType::Ready | ConditionType::Succeeded | ConditionType::Finished | ConditionType::Newer(_) => None,
+        ConditionType::Ready | ConditionType::Succeeded | ConditionType::Finished | ConditionType::Unrecognized(_) => None,
     };
     if let Some(decided) = status.conditions.iter().filter(is_true).find_map(decides) {
         return decided;
@@ -74,7 +74,7 @@ pub fn faults(object: &AnyObject) -> Vec<String> {
         None => check(false, "Ready is missing"),
         Some(ConditionStatus::True) => check(!reconciling && !stalled, "Ready is True while Reconciling or Stalled"),
         Some(ConditionStatus::Unknown) => check(reconciling, "Ready is Unknown without Reconciling"),
-        Some(ConditionStatus::False | ConditionStatus::Newer(_)) => {}
+        Some(ConditionStatus::False | ConditionStatus::Unrecognized(_)) => {}
     }
     for short in [ConditionType::Succeeded, ConditionType::Finished] {
         let message = |wanted| find(wanted).map(|condition| condition.message.as_str());

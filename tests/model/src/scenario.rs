@@ -1,6 +1,6 @@
 //! Scenarios: small worlds with a name, and the bounds of what may happen in each.
 
-use tabular_operator::api::{AfterRefresh, Model, ModelRefreshSpec, ModelSyncSpec, RefreshTrigger};
+use tabular_operator::api::{AfterRefresh, Model, ModelRefreshSpec, ModelSyncSpec, TriggerSpec};
 use tabular_operator::engine::reconcile::Rejection;
 use tabular_operator::operation::Phase;
 
@@ -232,8 +232,8 @@ pub fn by_ids(number: u8) -> ModelRefreshSpec {
 
 /// A schedule: five fields of cron, in UTC.
 #[must_use]
-pub fn times(schedule: &str) -> RefreshTrigger {
-    RefreshTrigger { schedule: Some(schedule.to_owned()), ..RefreshTrigger::default() }
+pub fn times(schedule: &str) -> TriggerSpec {
+    TriggerSpec { schedule: Some(schedule.to_owned()), ..TriggerSpec::default() }
 }
 
 /// A sync of the model with this index; after each success of the refresh `after`, if given.
@@ -244,5 +244,5 @@ pub fn sync(model: u8, after: Option<&str>) -> ModelSyncSpec {
     // The literal above is a spec.
     let spec: ModelSyncSpec = spec.unwrap_or_else(|error| unreachable!("{error}"));
     let after_refresh = after.map(|name| AfterRefresh { name: name.to_owned() });
-    ModelSyncSpec { trigger: after.map(|_| RefreshTrigger { after_refresh, ..RefreshTrigger::default() }), ..spec }
+    ModelSyncSpec { trigger: after.map(|_| TriggerSpec { after_refresh, ..TriggerSpec::default() }), ..spec }
 }

@@ -134,7 +134,7 @@ pub(in crate::azure) fn poll_result(response: &Response, called: &Url, polled_id
         };
     };
     let (id, from_call_id) = service_id(polled_id);
-    let another = status.id.as_ref().is_some_and(|shown| !shown.same(id));
+    let another = status.id.as_ref().is_some_and(|shown| !shown.eq_ignoring_case(id));
     if another && !(from_call_id && named_by_service) {
         return invalid("the service returned the status of another sync");
     }

@@ -102,9 +102,12 @@ fn wrong(object: &AnyObject, verdict: &Verdict) -> Vec<String> {
     let cancellable = run.is_some_and(|run| match run.state {
         RunState::Waiting | RunState::Submitting => true,
         RunState::Running => object.types.as_ref().is_some_and(|types| types.kind == "ModelRefresh"),
-        RunState::Cancelling | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => {
-            false
-        }
+        RunState::Cancelling
+        | RunState::Succeeded
+        | RunState::Failed
+        | RunState::TimedOut
+        | RunState::Cancelled
+        | RunState::Unrecognized(_) => false,
     });
     let offered = |action: &str| verdict.actions.get(action).map(String::as_str) == Some("enabled");
     check(offered("run-now") != suspended && offered("suspend") != suspended && offered("resume") == suspended, "unexpected actions");

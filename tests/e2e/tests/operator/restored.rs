@@ -122,7 +122,7 @@ async fn status_of_newer_version_is_used_after_downgrade() {
     downgrade(&world, &mut operator).await;
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
     let ended = world.until_state("orders", RunState::Succeeded).await;
-    assert_eq!(run(&ended).trigger.r#type, TriggerType::Newer("Webhook".into()));
+    assert_eq!(run(&ended).trigger.r#type, TriggerType::Unrecognized("Webhook".into()));
     assert_eq!(world.posts().await, 1);
 
     world.annotate("orders", RUN_REQUESTED_AT, Some("again")).await;

@@ -124,7 +124,7 @@ fn list_of(service: ServiceKind, input: &[u8], since: Timestamp) {
     if let Some(rows) = rows.filter(|rows| !rows.iter().any(is_excluded)) {
         assert!(complete, "a complete list is marked as incomplete");
         assert_eq!(count, rows.len());
-        let is_listed = |id: &OperationId| operations.iter().any(|operation| operation.id.same(id.as_str()));
+        let is_listed = |id: &OperationId| operations.iter().any(|operation| operation.id.eq_ignoring_case(id.as_str()));
         let missing = rows.iter().filter_map(running_id).find(|id| !is_listed(id));
         assert!(listing.truncated || missing.is_none(), "running refresh {missing:?} is missing in a complete list");
     }

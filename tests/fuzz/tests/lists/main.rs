@@ -233,7 +233,7 @@ impl Case {
         let rows: Vec<Value> = visible.iter().map(row).collect();
         let body = if self.envelope { json!({"@odata.context": "x", "value": rows}) } else { json!(rows) }.to_string();
         let details = |id: &OperationId| {
-            let found = visible.iter().find(|(_, op)| id.same(op.id));
+            let found = visible.iter().find(|(_, op)| id.eq_ignoring_case(op.id));
             let Some((at, op)) = found.filter(|(_, op)| op.has_details) else { return ServiceResponse::new(404, &[], b"", None) };
             let refused_details = edits(*at, false).find_map(|placed| edits::refused_details(&placed.edit));
             refused_details.unwrap_or_else(|| {
@@ -307,7 +307,7 @@ fn simulate(case: &Case) -> End {
             Effect::AcquireTurn => Observation::Turn(Turn::Granted),
             Effect::Cancel(id) => {
                 // An edit may have changed the id.
-                let op = ops.iter_mut().find(|op| id.same(op.id));
+                let op = ops.iter_mut().find(|op| id.eq_ignoring_case(op.id));
                 assert!(case.replace && op.as_ref().is_none_or(|op| !op.ours && op.submitter == Submitter::Client), "cancelled {id}");
                 Observation::CancelRequested(op.map_or(CancelResult::NotRunning, |op| {
                     (op.end, op.never_ends) = (op.end.min(now + 1_000), false);

@@ -53,7 +53,7 @@ fn rank(trigger: &Trigger) -> u8 {
     match trigger.r#type {
         TriggerType::AfterRefresh => 0,
         TriggerType::Schedule => 1,
-        TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => 2,
+        TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => 2,
         TriggerType::Request => 3,
     }
 }

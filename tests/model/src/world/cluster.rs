@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time as ClusterTime};
 use tabular_operator::api::{
-    AnalysisServicesModel, FINALIZER, Model, ModelRefresh, ModelRefreshSpec, ModelResource as Manifest, ModelSync, RefreshTrigger, Status,
-    Trigger,
+    AnalysisServicesModel, FINALIZER, Model, ModelRefresh, ModelRefreshSpec, ModelResource as Manifest, ModelSync, Status, Trigger,
+    TriggerSpec,
 };
 use tabular_operator::engine::Upstream;
 
@@ -143,7 +143,7 @@ impl Resource {
         });
     }
 
-    pub(super) fn trigger(&mut self, edit: impl FnOnce(&mut RefreshTrigger)) {
+    pub(super) fn trigger(&mut self, edit: impl FnOnce(&mut TriggerSpec)) {
         self.change(|manifest| {
             edit(match manifest {
                 Manifest::ModelRefresh(refresh) => refresh.spec.trigger.get_or_insert_default(),

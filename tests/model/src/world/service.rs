@@ -163,7 +163,7 @@ impl Service {
     /// The index of the operation with this id on this model, if the service shows it.
     #[must_use]
     pub fn shown(&self, id: &OperationId, kind: OperationKind, model: u8) -> Option<usize> {
-        let is_meant = |op: &Op| op.model == model && op.request.kind() == kind && op.id.same(id.as_str());
+        let is_meant = |op: &Op| op.model == model && op.request.kind() == kind && op.id.eq_ignoring_case(id.as_str());
         self.ops.iter().position(|op| is_meant(op) && op.visible && !op.vanished)
     }
 

@@ -175,7 +175,7 @@ fn ink(state: RunState) -> Ink {
         RunState::Submitting | RunState::Running => Ink::Blue,
         RunState::Cancelling => Ink::Magenta,
         RunState::Succeeded => Ink::Green,
-        RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => Ink::Red,
+        RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => Ink::Red,
     }
 }
 
@@ -192,7 +192,7 @@ fn time(run: &Run) -> String {
     let since = match run.state {
         RunState::Waiting => run.waiting_since_time,
         RunState::Submitting | RunState::Running | RunState::Cancelling => run.started_time,
-        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => {
+        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => {
             return run.duration.clone().unwrap_or_default();
         }
     };

@@ -1,22 +1,22 @@
 //! Values in the status that a newer version of the operator wrote. The operator preserves them: if it could not read a status, it would no
-//! longer follow the operation.
+//! longer track the operation.
 
 use std::fmt;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Length of the longest value, in bytes. The definition accepts no longer value.
-const LENGTH: usize = 63;
+/// Maximum length of a value, in bytes. The definition accepts no longer value.
+const MAX_BYTES: usize = 63;
 
 /// A value that this version does not define. A longer value is truncated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NewerValue {
-    bytes: [u8; LENGTH],
+pub struct UnrecognizedValue {
+    bytes: [u8; MAX_BYTES],
     length: u8,
 }
 
-impl NewerValue {
+impl UnrecognizedValue {
     /// The value as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -24,10 +24,10 @@ impl NewerValue {
     }
 }
 
-impl From<&str> for NewerValue {
+impl From<&str> for UnrecognizedValue {
     fn from(text: &str) -> Self {
-        let mut bytes = [0; LENGTH];
-        let (mut length, end) = (0, text.floor_char_boundary(LENGTH));
+        let mut bytes = [0; MAX_BYTES];
+        let (mut length, end) = (0, text.floor_char_boundary(MAX_BYTES));
         for (to, from) in bytes.iter_mut().zip(&text.as_bytes()[..end]) {
             *to = *from;
             length += 1;
@@ -36,25 +36,25 @@ impl From<&str> for NewerValue {
     }
 }
 
-impl fmt::Display for NewerValue {
+impl fmt::Display for UnrecognizedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl fmt::Debug for NewerValue {
+impl fmt::Debug for UnrecognizedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
-impl Serialize for NewerValue {
+impl Serialize for UnrecognizedValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
 }
 
-impl<'de> Deserialize<'de> for NewerValue {
+impl<'de> Deserialize<'de> for UnrecognizedValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(std::borrow::Cow::<'de, str>::deserialize(deserializer)?.as_ref().into())
     }
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for NewerValue {
 
 /// The schema of a field with such values. The values of this version are documented but not enforced.
 pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "maxLength": LENGTH})
+    json_schema!({"type": "string", "maxLength": MAX_BYTES})
 }
 
 #[cfg(test)]
@@ -107,15 +107,15 @@ mod tests {
     }
 
     /// The paths at which a schema accepts a value from a newer version. The first item represents its list.
-    fn places(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
-        if schema["type"] == "string" && schema["maxLength"] == LENGTH {
+    fn paths(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
+        if schema["type"] == "string" && schema["maxLength"] == MAX_BYTES {
             found.insert(at.to_owned());
         }
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-            places(field, &format!("{at}/{name}"), found);
+            paths(field, &format!("{at}/{name}"), found);
         }
         if let Some(item) = schema.get("items") {
-            places(item, &format!("{at}/0"), found);
+            paths(item, &format!("{at}/0"), found);
         }
     }
 
@@ -127,11 +127,11 @@ mod tests {
         // The reasons are strings already.
         let mut found = BTreeSet::from(["/conditions/0/reason".to_owned(), "/run/reason".to_owned()]);
         for schema in schemas() {
-            places(&schema, "", &mut found);
+            paths(&schema, "", &mut found);
         }
         assert!(found.len() >= 10, "{found:?}");
         for place in found {
-            for value in ["Hibernated", "unknown", "", "Größer-2", &"x".repeat(LENGTH)] {
+            for value in ["Hibernated", "unknown", "", "Größer-2", &"x".repeat(MAX_BYTES)] {
                 let mut newer = status.clone();
                 let there = newer.pointer_mut(&place).unwrap_or_else(|| panic!("the status above has no {place}"));
                 *there = json!(value);
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn longer_value_is_truncated_between_characters() {
-        assert_eq!(NewerValue::from("ä".repeat(40).as_str()).as_str(), "ä".repeat(31));
+        assert_eq!(UnrecognizedValue::from("ä".repeat(40).as_str()).as_str(), "ä".repeat(31));
     }
 
     #[test]
