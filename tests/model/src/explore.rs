@@ -38,15 +38,15 @@ pub struct Exploration {
 
 /// The actions that lead to a state.
 #[derive(Debug)]
-struct Trail {
+struct Trace {
     action: Action,
-    before: Option<Arc<Trail>>,
+    before: Option<Arc<Trace>>,
 }
 
 #[derive(Clone, Debug)]
 struct Node {
     world: World,
-    trail: Option<Arc<Trail>>,
+    trace: Option<Arc<Trace>>,
 }
 
 /// The data that all threads share.
@@ -69,7 +69,7 @@ pub fn explore(scenario: &Arc<Scenario>, threads: usize) -> Exploration {
         stop: AtomicBool::new(false),
         violation: Mutex::new(None),
     };
-    let first = Node { world: World::new(scenario), trail: None };
+    let first = Node { world: World::new(scenario), trace: None };
     search.is_new(&first.world);
     let (mut frontier, mut states, mut depth) = (vec![first], 1, 0);
     while !frontier.is_empty() && states < max_states && !search.stop.load(Ordering::Relaxed) {
@@ -118,17 +118,17 @@ impl Search {
 
     fn expand(&self, node: &Node, found: &mut Vec<Node>) {
         for action in node.world.actions() {
-            let mut next = Node { world: node.world.clone(), trail: Some(Arc::new(Trail { action, before: node.trail.clone() })) };
+            let mut next = Node { world: node.world.clone(), trace: Some(Arc::new(Trace { action, before: node.trace.clone() })) };
             self.steps.fetch_add(1, Ordering::Relaxed);
             if let Err(violation) = next.world.apply(action) {
-                self.breaks(&next, violation);
+                self.record_violation(&next, violation);
                 return;
             }
             if is_between(&next.world) {
                 self.expand(&next, found);
             } else if self.is_new(&next.world) {
                 if let Err(violation) = quiesce::run(&next.world, &self.known, |_, _| {}) {
-                    self.breaks(&next, violation);
+                    self.record_violation(&next, violation);
                     return;
                 }
                 found.push(next);
@@ -136,13 +136,13 @@ impl Search {
         }
     }
 
-    fn breaks(&self, node: &Node, violation: Violation) {
+    fn record_violation(&self, node: &Node, violation: Violation) {
         self.stop.store(true, Ordering::Relaxed);
         let mut actions = Vec::new();
-        let mut trail = node.trail.as_ref();
-        while let Some(step) = trail {
+        let mut trace = node.trace.as_ref();
+        while let Some(step) = trace {
             actions.push(step.action);
-            trail = step.before.as_ref();
+            trace = step.before.as_ref();
         }
         actions.reverse();
         if let Ok(mut first) = self.violation.lock() {

@@ -8,7 +8,7 @@ use crate::catalogue::{OTHERS, OURS};
 use crate::random::Rng;
 use crate::scenario::{Budget, Impairment, Scenario, by_ids, by_names, of_one_table, spec, sync, times};
 use crate::world::object::Spec;
-use crate::world::{Fate, UserAction, Visibility};
+use crate::world::{RequestOutcome, UserAction, Visibility};
 
 /// A large world: several resources on several models, with all policies and faults.
 #[must_use]
@@ -106,13 +106,13 @@ pub fn large(rng: &mut Rng) -> Scenario {
             visibility_changes: any(rng, 3),
             abandonments: any(rng, 4),
         },
-        submission_fates: vec![
-            Fate::LostBefore,
-            Fate::LostAfter,
-            Fate::Late,
-            Fate::Refused(ServiceErrorKind::Throttled),
-            Fate::Refused(ServiceErrorKind::AccessDenied),
-            Fate::Refused(ServiceErrorKind::Rejected),
+        submission_outcomes: vec![
+            RequestOutcome::LostBefore,
+            RequestOutcome::LostAfter,
+            RequestOutcome::Late,
+            RequestOutcome::Refused(ServiceErrorKind::Throttled),
+            RequestOutcome::Refused(ServiceErrorKind::AccessDenied),
+            RequestOutcome::Refused(ServiceErrorKind::Rejected),
         ],
         user_actions: user_actions.to_vec(),
         outcomes: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],

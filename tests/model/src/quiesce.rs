@@ -13,8 +13,8 @@ use tabular_operator::operation::Phase;
 use crate::invariants;
 use crate::scenario::Budget;
 use crate::world::{
-    Action, Existence, Fate, LEASE_DURATION, LEASE_HOLD, Leadership, Pending, Resource, ResourceState, Second, Uninstall, UserAction,
-    Violation, Visibility, World, is_unresolved,
+    Action, Existence, LEASE_DURATION, LEASE_HOLD, Leadership, Pending, RequestOutcome, Resource, ResourceState, Seconds, Uninstall,
+    UserAction, Violation, Visibility, World, is_unresolved,
 };
 
 /// The most steps of a continuation for each resource: two hours of Lease renewals. In that time a resource with a schedule is reconciled
@@ -22,7 +22,7 @@ use crate::world::{
 const MAX_STEPS: usize = 12_000;
 
 /// The number of seconds within which resources without a fault must end.
-const FAIRNESS_LIMIT: Second = 900;
+const FAIRNESS_LIMIT: Seconds = 900;
 
 /// The number of steps after a restart that must write nothing.
 const RESTART_STEPS: usize = 200;
@@ -124,7 +124,7 @@ pub fn run(world: &World, known: &KnownStates, mut on_step: impl FnMut(&str, &Wo
 
 /// The faults that end now: lost access ends immediately, a model is published again when no run uses it, and the impairment ends when all
 /// other resources have ended their runs.
-fn recovery(world: &World, start: Second) -> Result<Option<Action>, Violation> {
+fn recovery(world: &World, start: Seconds) -> Result<Option<Action>, Violation> {
     let late = world.now - start > FAIRNESS_LIMIT;
     let is_in_progress = |resource: &Resource| {
         let run = resource.now().status.run.as_ref().filter(|run| !run.state.ended() && run.state != RunState::Waiting);
@@ -148,8 +148,8 @@ fn recovery(world: &World, start: Second) -> Result<Option<Action>, Violation> {
         let ended = resource.now().status.run.as_ref().is_some_and(|run| run.state.ended());
         let needs_user = resource.suspended() || needs_decision(resource);
         // A dependent of the impaired resource has nothing to do yet.
-        let follows = resource.now().status.run.is_none() && resource.now().revision.manifest.upstream_name() == Some("resource-0");
-        !resource.is_deleted && !needs_user && !follows && (!ended || resource.deleted.is_some())
+        let awaits_upstream = resource.now().status.run.is_none() && resource.now().revision.manifest.upstream_name() == Some("resource-0");
+        !resource.is_deleted && !needs_user && !awaits_upstream && (!ended || resource.deleted.is_some())
     };
     // An uninstall waits for the impaired resource too.
     if world.uninstall != Uninstall::None || world.resources.iter().skip(1).find(pending).is_none() {
@@ -167,8 +167,8 @@ fn next(world: &World) -> Option<Action> {
     match world.uninstall {
         Uninstall::Removed => return Some(Action::Install),
         Uninstall::Drained(_) => {
-            let listed_version = world.resources.iter().position(|resource| resource.listed_version.is_some());
-            return Some(listed_version.map_or(Action::Uninstall, |resource| Action::RemoveFinalizer { resource }));
+            let listed = world.resources.iter().position(|resource| resource.listed_version.is_some());
+            return Some(listed.map_or(Action::Uninstall, |resource| Action::RemoveFinalizer { resource }));
         }
         Uninstall::None | Uninstall::Draining(_) => {}
     }
@@ -182,7 +182,7 @@ fn next(world: &World) -> Option<Action> {
         for (resource, state) in it.states.iter().enumerate() {
             match state.task.as_ref().map(|task| &task.pending) {
                 None => {}
-                Some(Pending::Request(_)) => return Some(Action::Perform { operator, resource, fate: Fate::Done }),
+                Some(Pending::Request(_)) => return Some(Action::Perform { operator, resource, outcome: RequestOutcome::Done }),
                 Some(Pending::Response(_)) => return Some(Action::Deliver { operator, resource }),
             }
         }
@@ -190,7 +190,7 @@ fn next(world: &World) -> Option<Action> {
             Leadership::NoElection => {}
             Leadership::Leader { until } if world.now >= until => return Some(Action::Exit { operator }),
             Leadership::Leader { until } if world.lease.holder == operator && until < world.now + LEASE_HOLD => {
-                return Some(Action::Renew { operator, answered: true });
+                return Some(Action::Renew { operator, confirmed: true });
             }
             Leadership::Standby if world.now >= world.lease.renewed + LEASE_DURATION => return Some(Action::AcquireLease { operator }),
             Leadership::Leader { .. } | Leadership::Standby => {}
@@ -310,14 +310,14 @@ pub fn summary(world: &World) -> String {
                 format!("run {} attempt {} {:?} ({}){operation}", run.number, run.attempt, run.state, run.reason)
             },
         );
-        let fate = if resource.is_deleted {
+        let suffix = if resource.is_deleted {
             " [gone]"
         } else if resource.deleted.is_some() {
             " [deleted]"
         } else {
             ""
         };
-        format!("resource {index} v{}{fate}: {run}", object.version)
+        format!("resource {index} v{}{suffix}: {run}", object.version)
     };
     world.resources.iter().enumerate().map(of).collect::<Vec<_>>().join("; ")
 }

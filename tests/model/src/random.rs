@@ -50,10 +50,13 @@ pub struct Schedule {
 
 /// The weight of an action in the random choice: mostly operators proceed and time passes.
 fn weight(action: &Action) -> u64 {
-    use crate::world::Fate;
+    use crate::world::RequestOutcome;
     match action {
-        Action::Reconcile { age: 0, .. } | Action::Deliver { .. } | Action::Perform { fate: Fate::Done, .. } | Action::Tick => 60,
-        Action::Renew { answered: true, .. } | Action::AcquireLease { .. } | Action::Exit { .. } | Action::Start { .. } => 40,
+        Action::Reconcile { age: 0, .. }
+        | Action::Deliver { .. }
+        | Action::Perform { outcome: RequestOutcome::Done, .. }
+        | Action::Tick => 60,
+        Action::Renew { confirmed: true, .. } | Action::AcquireLease { .. } | Action::Exit { .. } | Action::Start { .. } => 40,
         Action::Perform { .. } => 12,
         Action::EndOperation { .. } | Action::ShowOperation { .. } | Action::DeliverSubmission { .. } | Action::PerformLateWrite { .. } => {
             8

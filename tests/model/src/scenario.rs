@@ -5,7 +5,7 @@ use tabular_operator::engine::reconcile::Rejection;
 use tabular_operator::operation::Phase;
 
 use crate::world::object::Spec;
-use crate::world::{Appearance, ClientRequest, LEASE_HOLD, Leadership, Second, UserAction, Visibility};
+use crate::world::{Appearance, ClientRequest, LEASE_HOLD, Leadership, Seconds, UserAction, Visibility};
 
 /// How many faults may still occur, and how many actions users may still take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -65,7 +65,7 @@ pub enum Impairment {
 
 /// False responses of the world. They show that the invariants detect a controller that breaks its own rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Weakening {
+pub struct BrokenRules {
     /// The status is written under any resource version.
     pub version: bool,
     /// The Lease never expires for its holder.
@@ -100,7 +100,7 @@ pub struct Scenario {
     /// The bounds.
     pub budget: Budget,
     /// The outcomes of submissions besides a response.
-    pub submission_fates: Vec<crate::world::Fate>,
+    pub submission_outcomes: Vec<crate::world::RequestOutcome>,
     /// The actions that users may take.
     pub user_actions: Vec<UserAction>,
     /// How operations may end besides with success.
@@ -114,9 +114,9 @@ pub struct Scenario {
     /// Whether the namespace may be deleted, and the Secret with it.
     pub deletes_namespace: bool,
     /// How late the service may show an operation, in seconds. The guarantees require at most [`Self::listing_lag`].
-    pub lag: Second,
+    pub lag: Seconds,
     /// How far the service's clock is ahead, in seconds.
-    pub service_ahead: Second,
+    pub service_ahead: Seconds,
     /// The most rows of a list, the newest ones, if it is truncated.
     pub max_rows: Option<usize>,
     /// Whether the names of a model may refer to another model later.
@@ -134,24 +134,24 @@ pub struct Scenario {
     /// Whether the service reports its time.
     pub reports_time: bool,
     /// The steps that a wall clock may take, in seconds.
-    pub clock_steps: Vec<Second>,
+    pub clock_steps: Vec<Seconds>,
     /// How late an operator may be, in seconds.
-    pub delay_lengths: Vec<Second>,
+    pub delay_lengths: Vec<Seconds>,
     /// The polling interval, in seconds.
-    pub poll: Second,
+    pub poll: Seconds,
     /// The timeout of a call, in seconds.
-    pub call_timeout: Second,
+    pub call_timeout: Seconds,
     /// How late the operator assumes that the service may show an operation, in seconds.
-    pub listing_lag: Second,
+    pub listing_lag: Seconds,
     /// The false responses of the world.
-    pub weakening: Weakening,
+    pub broken_rules: BrokenRules,
 }
 
 impl Scenario {
     /// A world with one resource and without faults.
     #[must_use]
     pub fn base(name: &'static str, description: &'static str) -> Self {
-        use crate::world::Fate;
+        use crate::world::RequestOutcome;
         Self {
             name,
             description,
@@ -159,7 +159,7 @@ impl Scenario {
             symmetric: false,
             operators: 1,
             budget: Budget::default(),
-            submission_fates: vec![Fate::LostBefore, Fate::LostAfter, Fate::Late],
+            submission_outcomes: vec![RequestOutcome::LostBefore, RequestOutcome::LostAfter, RequestOutcome::Late],
             user_actions: Vec::new(),
             outcomes: vec![Phase::Failed],
             other_requests: vec![(ClientRequest::OtherType, Appearance::Plain)],
@@ -181,7 +181,7 @@ impl Scenario {
             poll: 10,
             call_timeout: 10,
             listing_lag: 30,
-            weakening: Weakening::default(),
+            broken_rules: BrokenRules::default(),
         }
     }
 
@@ -193,7 +193,7 @@ impl Scenario {
 
     /// After this many seconds an unlisted submission has certainly started no operation.
     #[must_use]
-    pub fn visibility_timeout(&self) -> Second {
+    pub fn visibility_timeout(&self) -> Seconds {
         self.call_timeout + self.listing_lag + 1
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::catalogue::{self, Size};
 use crate::explore::explore;
-use crate::scenario::{Budget, Scenario, Weakening};
+use crate::scenario::{BrokenRules, Budget, Scenario};
 use crate::{invariants, large, random, trace};
 
 fn read(path: &str) -> String {
@@ -23,8 +23,8 @@ fn plain_run_violates_no_invariant() {
 fn write_under_any_version_is_detected_and_traced() {
     let scenario = Arc::new(Scenario {
         budget: Budget { submissions: 1, stale: 1, crashes: 1, calls: 1, ..Budget::default() },
-        weakening: Weakening { version: true, ..Weakening::default() },
-        ..Scenario::base("weak", "the status is written under any resource version")
+        broken_rules: BrokenRules { version: true, ..BrokenRules::default() },
+        ..Scenario::base("any-version", "the status is written under any resource version")
     });
     let (actions, violation) = explore(&scenario, 1).violation.unwrap();
     assert_eq!(violation.invariant, invariants::ONCE);

@@ -38,7 +38,7 @@ pub fn render(scenario: &Arc<Scenario>, actions: &[Action], violation: &Violatio
 
 /// Writes one step: the time, the action, and the changed part of the state.
 fn write_step(trace: &mut String, line: &mut String, before: &World, what: &str, after: &World) {
-    let (new_requests, state_line) = (new_requests(before, after), truth(after));
+    let (new_requests, state_line) = (new_requests(before, after), actual_state(after));
     // Steps between two decisions change nothing that the trace shows.
     if new_requests.is_empty()
         && state_line == *line
@@ -98,17 +98,17 @@ fn requested<V>(request: &Request<V>) -> String {
 }
 
 /// The actual state: the resources, and the operations at the service.
-fn truth(world: &World) -> String {
+fn actual_state(world: &World) -> String {
     let mut state_line = quiesce::summary(world);
     for op in &world.service.ops {
-        let fate = match op.ended {
-            _ if op.vanished => "lost by the service".to_owned(),
+        let state = match op.ended {
+            _ if op.lost => "lost by the service".to_owned(),
             Some((_, phase)) => format!("{phase:?}"),
             None if op.cancelling => "being cancelled".to_owned(),
             None => "running".to_owned(),
         };
         let hidden = if op.visible { "" } else { ", not shown yet" };
-        let _ = write!(state_line, " | {} {:?} {fate}{hidden}", op.id, op.owner);
+        let _ = write!(state_line, " | {} {:?} {state}{hidden}", op.id, op.owner);
     }
     if !world.service.pending_submissions.is_empty() {
         let _ = write!(state_line, " | {} submission(s) on their way", world.service.pending_submissions.len());

@@ -2,9 +2,9 @@
 
 use super::resources::tenants;
 use crate::invariants;
-use crate::scenario::{Budget, Impairment, Scenario, Weakening, spec};
+use crate::scenario::{BrokenRules, Budget, Impairment, Scenario, spec};
 use crate::world::object::Spec;
-use crate::world::{Appearance, ClientRequest, Fate, UserAction};
+use crate::world::{Appearance, ClientRequest, RequestOutcome, UserAction};
 
 /// The limits of the guarantees, and the assumptions that they depend on. Each violates an invariant, and it is known which.
 #[must_use]
@@ -13,8 +13,8 @@ pub fn known_gaps() -> Vec<(Scenario, &'static str)> {
         (
             Scenario {
                 budget: Budget { submissions: 1, stale: 1, crashes: 1, calls: 1, ..Budget::default() },
-                weakening: Weakening { version: true, ..Weakening::default() },
-                ..Scenario::base("weak-version", "the status is written under any resource version")
+                broken_rules: BrokenRules { version: true, ..BrokenRules::default() },
+                ..Scenario::base("without-version", "the status is written under any resource version")
             },
             invariants::ONCE,
         ),
@@ -22,30 +22,30 @@ pub fn known_gaps() -> Vec<(Scenario, &'static str)> {
             Scenario {
                 operators: 2,
                 budget: Budget { submissions: 1, delays: 2, ..Budget::default() },
-                weakening: Weakening { lease: true, deadline: true, ..Weakening::default() },
-                ..Scenario::base("weak-leader", "a Lease never expires for its holder, and a submission is sent however late")
+                broken_rules: BrokenRules { lease: true, deadline: true, ..BrokenRules::default() },
+                ..Scenario::base("without-lease", "a Lease never expires for its holder, and a submission is sent however late")
             },
             invariants::INTENT,
         ),
         (
             Scenario {
-                weakening: Weakening { unwritten: true, ..Weakening::default() },
-                ..Scenario::base("weak-write", "the intent of a submission counts as written, and is not")
+                broken_rules: BrokenRules { unwritten: true, ..BrokenRules::default() },
+                ..Scenario::base("without-intent", "the intent of a submission counts as written, and is not")
             },
             invariants::INTENT,
         ),
         (
             Scenario {
                 budget: Budget { drains: 1, ..Budget::default() },
-                weakening: Weakening { drain: true, ..Weakening::default() },
-                ..Scenario::base("weak-drain", "an operator submits although it has observed an uninstall")
+                broken_rules: BrokenRules { drain: true, ..BrokenRules::default() },
+                ..Scenario::base("without-drain", "an operator submits although it has observed an uninstall")
             },
             invariants::UNINSTALL,
         ),
         (
             Scenario {
-                weakening: Weakening { claims: true, ..Weakening::default() },
-                ..tenants(Impairment::Refused, 0, ("weak-claims", "no operation counts as another resource's"))
+                broken_rules: BrokenRules { claims: true, ..BrokenRules::default() },
+                ..tenants(Impairment::Refused, 0, ("without-claims", "no operation counts as another resource's"))
             },
             invariants::OTHER_CLIENTS,
         ),
@@ -53,16 +53,16 @@ pub fn known_gaps() -> Vec<(Scenario, &'static str)> {
             Scenario {
                 budget: Budget { submissions: 1, other_operations: 1, ..Budget::default() },
                 max_rows: Some(1),
-                weakening: Weakening { truncation: true, ..Weakening::default() },
-                ..Scenario::base("weak-list", "a truncated list counts as complete")
+                broken_rules: BrokenRules { truncation: true, ..BrokenRules::default() },
+                ..Scenario::base("without-truncation", "a truncated list counts as complete")
             },
             invariants::ONCE,
         ),
         (
             Scenario {
                 budget: Budget { drains: 1, ..Budget::default() },
-                weakening: Weakening { unobserved_drain: true, ..Weakening::default() },
-                ..Scenario::base("weak-uninstall", "an uninstall does not wait until the operator has observed it")
+                broken_rules: BrokenRules { unobserved_drain: true, ..BrokenRules::default() },
+                ..Scenario::base("without-drain-signal", "an uninstall does not wait until the operator has observed it")
             },
             invariants::UNINSTALL,
         ),
@@ -72,7 +72,7 @@ pub fn known_gaps() -> Vec<(Scenario, &'static str)> {
                 lag: 120,
                 ..Scenario::base("long-lag", "the service shows operations later than the operator assumes")
             },
-            invariants::TRUTH,
+            invariants::END_MATCHES_SERVICE,
         ),
         (
             Scenario {
@@ -81,7 +81,7 @@ pub fn known_gaps() -> Vec<(Scenario, &'static str)> {
                 lag: 30,
                 ..Scenario::base("clock-forward", "the operator's wall clock jumps ahead by more than the list lag")
             },
-            invariants::TRUTH,
+            invariants::END_MATCHES_SERVICE,
         ),
         (
             Scenario {
@@ -95,12 +95,12 @@ pub fn known_gaps() -> Vec<(Scenario, &'static str)> {
         (
             Scenario {
                 budget: Budget { submissions: 1, other_operations: 1, ..Budget::default() },
-                submission_fates: vec![Fate::Late],
+                submission_outcomes: vec![RequestOutcome::Late],
                 other_requests: vec![(ClientRequest::Same, Appearance::Plain)],
                 lag: 30,
                 ..Scenario::base("identical", "another client starts an identical refresh within the same seconds")
             },
-            invariants::TRUTH,
+            invariants::END_MATCHES_SERVICE,
         ),
         (
             Scenario {
@@ -113,7 +113,7 @@ pub fn known_gaps() -> Vec<(Scenario, &'static str)> {
                     "a resource is deleted, the operator restarts, and another resource requests the same in the same second",
                 )
             },
-            invariants::TRUTH,
+            invariants::END_MATCHES_SERVICE,
         ),
         (
             Scenario {

@@ -3,7 +3,7 @@
 use tabular_operator::api::DeletionPolicy;
 use tabular_operator::engine::reconcile::Rejection;
 
-use crate::scenario::{Budget, Scenario, Weakening, sync};
+use crate::scenario::{BrokenRules, Budget, Scenario, sync};
 use crate::world::UserAction;
 use crate::world::object::Spec;
 
@@ -22,7 +22,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
         Scenario {
             operators: 2,
             budget: Budget { submissions: 1, delays: 1 + more, ..Budget::default() },
-            weakening: Weakening { lease: true, ..Weakening::default() },
+            broken_rules: BrokenRules { lease: true, ..BrokenRules::default() },
             lag: 30,
             ..Scenario::base("two-leaders", "two operators lead at once: the recorded version and the deadline of a submission are enough")
         },

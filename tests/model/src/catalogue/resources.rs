@@ -5,17 +5,17 @@ use tabular_operator::api::DeletionPolicy;
 use super::specs::replacing;
 use crate::scenario::{Budget, Impairment, Scenario, spec, sync};
 use crate::world::object::Spec;
-use crate::world::{Fate, UserAction};
+use crate::world::{RequestOutcome, UserAction};
 
 /// Two resources on one model. The first one is impaired; the second one cancels what it takes for another client's operation.
 pub(super) fn tenants(impairment: Impairment, more: u8, (name, description): (&'static str, &'static str)) -> Scenario {
     Scenario {
         specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(replacing())],
         budget: Budget { submissions: 1 + more, impairments: 1, crashes: more, calls: more, ..Budget::default() },
-        submission_fates: if more > 0 {
-            vec![Fate::LostBefore, Fate::LostAfter, Fate::Late]
+        submission_outcomes: if more > 0 {
+            vec![RequestOutcome::LostBefore, RequestOutcome::LostAfter, RequestOutcome::Late]
         } else {
-            vec![Fate::LostBefore, Fate::LostAfter]
+            vec![RequestOutcome::LostBefore, RequestOutcome::LostAfter]
         },
         impairment: Some(impairment),
         ..Scenario::base(name, description)
@@ -29,7 +29,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
             specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
             symmetric: true,
             budget: Budget { submissions: 1, user_actions: 2, ..Budget::default() },
-            submission_fates: vec![Fate::LostAfter],
+            submission_outcomes: vec![RequestOutcome::LostAfter],
             user_actions: vec![UserAction::Adopt(0)],
             max_rows: Some(0),
             ..Scenario::base("same-decision", "users name the same operation for two resources")
@@ -46,7 +46,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
             specs: vec![Spec::Refresh(replacing()), Spec::Refresh(replacing())],
             symmetric: true,
             budget: Budget { submissions: 1, user_actions: 2, calls: more, ..Budget::default() },
-            submission_fates: vec![Fate::LostBefore, Fate::LostAfter],
+            submission_outcomes: vec![RequestOutcome::LostBefore, RequestOutcome::LostAfter],
             user_actions: vec![UserAction::Deletion(DeletionPolicy::Orphan), UserAction::Release, UserAction::Delete],
             ..Scenario::base("orphaned", "an operation is orphaned; another resource replaces it and never adopts it")
         },
@@ -67,7 +67,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
         Scenario {
             specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
             budget: Budget { submissions: 2, impairments: 1, user_actions: more, ..Budget::default() },
-            submission_fates: vec![Fate::LostAfter],
+            submission_outcomes: vec![RequestOutcome::LostAfter],
             user_actions: vec![UserAction::Adopt(0), UserAction::Adopt(1)],
             poll: 30,
             reports_time: false,
@@ -85,7 +85,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
             specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
             symmetric: true,
             budget: Budget { submissions: 1, abandonments: 1, calls: more, ..Budget::default() },
-            submission_fates: vec![Fate::LostAfter],
+            submission_outcomes: vec![RequestOutcome::LostAfter],
             ..Scenario::base("abandoned", "a reconciliation is abandoned at any point, by a timeout or a panic")
         },
     ]

@@ -6,21 +6,21 @@ use tabular_operator::operation::{Phase, ServiceErrorKind};
 use super::specs::with;
 use crate::scenario::{Budget, Scenario, by_names, spec, sync, times};
 use crate::world::object::Spec;
-use crate::world::{Fate, UserAction};
+use crate::world::{RequestOutcome, UserAction};
 
 /// These scenarios, with `more` faults and user actions.
 pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
     let busy = [
-        Fate::LostBefore,
-        Fate::LostAfter,
-        Fate::Late,
-        Fate::Refused(ServiceErrorKind::Throttled),
-        Fate::Refused(ServiceErrorKind::Rejected),
+        RequestOutcome::LostBefore,
+        RequestOutcome::LostAfter,
+        RequestOutcome::Late,
+        RequestOutcome::Refused(ServiceErrorKind::Throttled),
+        RequestOutcome::Refused(ServiceErrorKind::Rejected),
     ];
     vec![
         Scenario {
             budget: Budget { submissions: 2, crashes: 1, calls: more, stale: more, delays: more, ..Budget::default() },
-            submission_fates: busy.to_vec(),
+            submission_outcomes: busy.to_vec(),
             lag: 30,
             ..Scenario::base("lost-responses", "submissions are lost, late or refused, and shown late; the operator is killed once")
         },
@@ -65,7 +65,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
         Scenario {
             specs: with(|spec| spec.trigger = Some(times("1,3 12 1 1 *"))),
             budget: Budget { submissions: 1, crashes: more, user_actions: more, delays: 1, ..Budget::default() },
-            submission_fates: vec![Fate::LostBefore, Fate::LostAfter],
+            submission_outcomes: vec![RequestOutcome::LostBefore, RequestOutcome::LostAfter],
             user_actions: vec![UserAction::Suspend, UserAction::Token, UserAction::Delete],
             delay_lengths: vec![200],
             poll: 20,

@@ -6,7 +6,7 @@ use super::specs::with;
 use super::{OTHERS, OURS};
 use crate::scenario::{Budget, Scenario, of_one_table};
 use crate::world::object::Spec;
-use crate::world::{Appearance, ClientRequest, Fate, UserAction, Visibility};
+use crate::world::{Appearance, ClientRequest, RequestOutcome, UserAction, Visibility};
 
 /// These scenarios, with `more` faults and user actions.
 pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
@@ -43,7 +43,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
         },
         Scenario {
             budget: Budget { submissions: 1, visibility_changes: 2, crashes: more, user_actions: 1, ..Budget::default() },
-            submission_fates: vec![Fate::LostBefore, Fate::LostAfter],
+            submission_outcomes: vec![RequestOutcome::LostBefore, RequestOutcome::LostAfter],
             visibility_changes: vec![Visibility::All, Visibility::Deleted, Visibility::Hidden],
             user_actions: if more > 0 { vec![UserAction::Token, UserAction::Delete] } else { vec![UserAction::Delete] },
             ..Scenario::base("models-deleted", "the model is deleted and published again, or is hidden from the identity")

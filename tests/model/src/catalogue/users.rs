@@ -4,7 +4,7 @@ use tabular_operator::api::{ConcurrencyPolicy, DeletionPolicy, RunState};
 
 use super::specs::with;
 use crate::scenario::{Budget, Scenario};
-use crate::world::{Fate, UserAction};
+use crate::world::{RequestOutcome, UserAction};
 
 /// These scenarios, with `more` faults and user actions.
 pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
@@ -75,7 +75,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
         },
         Scenario {
             budget: Budget { submissions: 1, user_actions: 2, failures: more, crashes: more, ..Budget::default() },
-            submission_fates: vec![Fate::LostAfter],
+            submission_outcomes: vec![RequestOutcome::LostAfter],
             user_actions: vec![UserAction::EditState(RunState::Succeeded), UserAction::EditState(RunState::Waiting), UserAction::Delete],
             ..Scenario::base("edited", "a user edits the state of the run in the status")
         },
@@ -97,7 +97,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
         },
         Scenario {
             budget: Budget { submissions: 1, other_operations: 1, user_actions: 1 + more, ..Budget::default() },
-            submission_fates: vec![Fate::LostAfter, Fate::Late],
+            submission_outcomes: vec![RequestOutcome::LostAfter, RequestOutcome::Late],
             user_actions: vec![
                 UserAction::Adopt(0),
                 UserAction::Adopt(1),
@@ -110,7 +110,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
         },
         Scenario {
             budget: Budget { submissions: 2 + more, user_actions: 2, crashes: more, calls: more, ..Budget::default() },
-            submission_fates: vec![Fate::LostBefore, Fate::LostAfter],
+            submission_outcomes: vec![RequestOutcome::LostBefore, RequestOutcome::LostAfter],
             user_actions: vec![UserAction::Resubmit, UserAction::ResubmitFirst, UserAction::Token],
             max_rows: Some(0),
             ..Scenario::base("decisions", "the lists are empty, so a user decides each time; some annotations are left over")

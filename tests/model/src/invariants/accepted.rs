@@ -15,7 +15,7 @@ pub(super) fn write(world: &World, operator: usize, resource: usize, events: &[E
     let before = &world.resources[resource].now().status;
     due(world.wall(operator), resource, before, after)?;
     accepted(resource, (before, after), events)?;
-    followed(resource, before, after)?;
+    replacement_starts(resource, before, after)?;
     success(world, resource, after)
 }
 
@@ -58,8 +58,8 @@ fn rank(trigger: &Trigger) -> u8 {
     }
 }
 
-/// Checks that a run follows a run that was cancelled as replaced.
-fn followed(resource: usize, before: &Status, after: &Status) -> Result<(), Violation> {
+/// Checks that a run starts after one that was cancelled as replaced.
+fn replacement_starts(resource: usize, before: &Status, after: &Status) -> Result<(), Violation> {
     let replaced = |status: &Status| {
         let run = status.run.as_ref()?;
         (run.cancel_cause == Some(CancelCause::Replacement) && run.state.ended()).then_some(run.number)
@@ -68,7 +68,7 @@ fn followed(resource: usize, before: &Status, after: &Status) -> Result<(), Viol
     if after.queued.is_some() {
         return Ok(());
     }
-    Err(violation(ACCEPTED, format!("resource {resource}: run {number} was cancelled as replaced, and no run follows it")))
+    Err(violation(ACCEPTED, format!("resource {resource}: run {number} was cancelled as replaced, and no run replaces it")))
 }
 
 /// Checks that the latest generation is shown as done only if it was submitted last.

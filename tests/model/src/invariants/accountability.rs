@@ -79,6 +79,6 @@ pub(super) fn cancellable(world: &World, resource: usize) -> bool {
 pub(super) fn live_or_coming(world: &World, resource: usize) -> Vec<String> {
     let exempt_up_to = world.resources[resource].exempt_up_to;
     let coming =
-        world.on_their_way(resource).filter(|submission| matches!(submission.owner, Owner::Run { number, .. } if number > exempt_up_to));
+        world.in_transit(resource).filter(|submission| matches!(submission.owner, Owner::Run { number, .. } if number > exempt_up_to));
     accountable(world, resource).map(|op| op.id.to_string()).chain(coming.map(|_| "a submission on its way".to_owned())).collect()
 }

@@ -36,7 +36,7 @@ pub fn submission(world: &World, operator: usize, resource: usize, (view, model)
     for op in &world.service.ops {
         let Owner::Run { resource: of, number, attempt } = op.owner else { continue };
         // An operation that the service has lost is not shown, as if it had never started.
-        if of != resource || number != run.number || op.vanished {
+        if of != resource || number != run.number || op.lost {
             continue;
         }
         let phase = op.ended.map(|(_, phase)| phase);

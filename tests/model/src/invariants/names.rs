@@ -11,7 +11,7 @@ pub(crate) fn holds(condition: bool, invariant: &'static str, details: impl FnOn
 }
 
 /// A run has at most one running operation.
-pub const ONE_ALIVE: &str = "at most one running operation per run";
+pub const ONE_OPERATION: &str = "at most one running operation per run";
 /// No second submission, unless the first is known not to have started, or a user or a policy allows it.
 pub const ONCE: &str = "no second submission";
 /// A user's decision counts once.
@@ -25,7 +25,7 @@ pub const EVIDENCE: &str = "nothing is adopted against the evidence";
 /// The finalizer is removed when no operation is running, or an event reports that one may be.
 pub const RELEASE: &str = "the finalizer is removed only when no operation is running, unless an event reports it";
 /// An end in the status is the end at the service.
-pub const TRUTH: &str = "an end in the status is the end at the service";
+pub const END_MATCHES_SERVICE: &str = "an end in the status is the end at the service";
 /// A finished run never changes.
 pub const FINISHED: &str = "a finished run never changes";
 /// Without further faults every run ends.

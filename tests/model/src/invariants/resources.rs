@@ -5,22 +5,22 @@ use tabular_operator::api::{DeletionPolicy, Reason};
 use tabular_operator::engine::{Event, QueueState, queue_state};
 
 use super::accountability::{accountable, cancellable, live_or_coming, number_of};
-use super::names::{ONE_ALIVE, RELEASE, TURN, UNINSTALL, holds};
+use super::names::{ONE_OPERATION, RELEASE, TURN, UNINSTALL, holds};
 use crate::world::object::Object;
-use crate::world::{Op, Second, Violation, World};
+use crate::world::{Op, Seconds, Violation, World};
 
 /// How long the deletion of a namespace waits for an operation whose end cannot be observed, as in `engine::rules::deletion`.
-const NAMESPACE_TIMEOUT: Second = 120;
+const NAMESPACE_TIMEOUT: Seconds = 120;
 
 /// Checks each state.
 pub fn always(world: &World) -> Result<(), Violation> {
     for (index, resource) in world.resources.iter().enumerate() {
         let live: Vec<&Op> = accountable(world, index).collect();
         let twice = live.iter().enumerate().find(|(at, op)| live[..*at].iter().any(|other| number_of(other) == number_of(op)));
-        holds(twice.is_none(), ONE_ALIVE, || {
+        holds(twice.is_none(), ONE_OPERATION, || {
             format!("resource {index} has {}", live.iter().map(|op| op.id.to_string()).collect::<Vec<_>>().join(" and "))
         })?;
-        let is_tracked = || world.operators.iter().any(|operator| operator.follows(index));
+        let is_tracked = || world.operators.iter().any(|operator| operator.tracks(index));
         if resource.is_deleted && !resource.reported && !is_tracked() {
             let live = live_or_coming(world, index);
             holds(live.is_empty(), RELEASE, || {

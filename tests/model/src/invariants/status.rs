@@ -10,9 +10,9 @@ use tabular_operator::operation::{CancelResult, Operation, Origin, Phase, PollRe
 
 use super::accepted;
 use super::accountability::{abandoned_at_deadline, applied_resubmit, cancellable, has, live_or_coming};
-use super::names::{DECISION, EVIDENCE, FINISHED, FORBIDDEN, INTENT, ONE_RUN, SCHEDULE, TRUTH, holds, violation};
+use super::names::{DECISION, END_MATCHES_SERVICE, EVIDENCE, FINISHED, FORBIDDEN, INTENT, ONE_RUN, SCHEDULE, holds, violation};
 use crate::world::object::Object;
-use crate::world::{Appearance, Owner, Violation, World, moment};
+use crate::world::{Appearance, Owner, Violation, World, timestamp};
 
 /// Whether a decision submits.
 #[must_use]
@@ -67,14 +67,14 @@ pub fn write(world: &World, operator: usize, resource: usize, decision: &Pending
         finished(resource, before, after)?;
     }
     accepted::write(world, operator, resource, &decision.events, after)?;
-    if let Some(question) = applied_resubmit(world, resource, after) {
+    if let Some(value) = applied_resubmit(world, resource, after) {
         let it = &world.resources[resource];
-        let is_requested = it.now().revision.desired.requests.resubmit.as_deref() == Some(&*question);
-        holds(is_requested && !it.answered_questions.contains(&question), DECISION, || {
+        let is_requested = it.now().revision.desired.requests.resubmit.as_deref() == Some(&*value);
+        holds(is_requested && !it.applied_resubmits.contains(&value), DECISION, || {
             format!(
-                "resource {resource}: {question} is answered by {:?}, after {:?}",
+                "resource {resource}: {value} is applied by {:?}, after {:?}",
                 it.now().revision.desired.requests.resubmit,
-                it.answered_questions
+                it.applied_resubmits
             )
         })?;
     }
@@ -118,7 +118,7 @@ pub fn schedules_handled(world: &World) -> Result<(), Violation> {
     for (index, resource) in world.resources.iter().enumerate().filter(|(_, resource)| !resource.is_deleted && resource.deleted.is_none()) {
         let Some(next) = resource.now().status.next_schedule_time else { continue };
         let clock = world.operators.iter().map(|operator| operator.clock).min().unwrap_or_default();
-        holds(next.timestamp() > moment(world.now + clock - 1), SCHEDULE, || format!("resource {index}: {next} has passed"))?;
+        holds(next.timestamp() > timestamp(world.now + clock - 1), SCHEDULE, || format!("resource {index}: {next} has passed"))?;
     }
     Ok(())
 }
@@ -176,7 +176,7 @@ fn tracks(world: &World, operator: usize, resource: usize, run: &Run, id: &str, 
     let intent = run.submitted_time.map_or(world.wall(operator), Time::timestamp);
     // By the operator's clock, if the service reports its own. Otherwise only the shown times can be compared.
     let ahead = if world.service.reports_time { world.operators[operator].clock } else { world.service.ahead };
-    let earlier = intent.duration_since(moment(op.started_at + ahead)).as_secs();
+    let earlier = intent.duration_since(timestamp(op.started_at + ahead)).as_secs();
     if earlier > 0 {
         against.push(format!("it started {earlier} s before the intent"));
     }
@@ -205,30 +205,30 @@ fn tracks(world: &World, operator: usize, resource: usize, run: &Run, id: &str, 
 fn ended(world: &World, operator: usize, resource: usize, (run, is_decided): (&Run, bool)) -> Result<(), Violation> {
     let op = run.operation_id.as_deref().and_then(|id| world.service.ops.iter().find(|op| op.id.as_str() == id));
     let phase = op.and_then(|op| op.ended).map(|(_, phase)| phase);
-    let vanished = op.is_none_or(|op| op.vanished);
-    let over = vanished || phase.is_some();
+    let lost = op.is_none_or(|op| op.lost);
+    let over = lost || phase.is_some();
     let reason = Reason::parse(&run.reason);
     let true_end = match reason {
         Some(Reason::Succeeded) => phase == Some(Phase::Succeeded),
         Some(Reason::RefreshFailed | Reason::SyncFailed) => phase == Some(Phase::Failed),
         Some(Reason::TimedOut) => phase == Some(Phase::TimedOut),
-        Some(Reason::OperationLost | Reason::RequestDropped) => vanished,
+        Some(Reason::OperationLost | Reason::RequestDropped) => lost,
         // An operation that cannot be cancelled is abandoned at the deadline.
         Some(Reason::DeadlineExceeded) if !cancellable(world, resource) => {
             let deadline = world.resources[resource].now().revision.desired.policy.active_deadline.as_secs().cast_signed();
-            let followed = run.submitted_time.map_or(0, |at| world.wall(operator).duration_since(at.timestamp()).as_secs());
-            abandoned_at_deadline(world, resource, run) && followed >= deadline
+            let tracked_for = run.submitted_time.map_or(0, |at| world.wall(operator).duration_since(at.timestamp()).as_secs());
+            abandoned_at_deadline(world, resource, run) && tracked_for >= deadline
         }
         Some(Reason::DeadlineExceeded | Reason::Replaced | Reason::Cancelled | Reason::Uninstalled) => {
-            vanished || phase == Some(Phase::Cancelled)
+            lost || phase == Some(Phase::Cancelled)
         }
         // Nothing was submitted, or the operation has ended without success.
-        Some(Reason::CancelledOnRequest) => vanished || matches!(phase, Some(Phase::Cancelled | Phase::Failed | Phase::TimedOut)),
+        Some(Reason::CancelledOnRequest) => lost || matches!(phase, Some(Phase::Cancelled | Phase::Failed | Phase::TimedOut)),
         // Nothing was submitted, or an earlier attempt has ended.
         Some(Reason::WaitDeadlineExceeded | Reason::Conflict | Reason::RequestRejected) => over,
         _ => false,
     };
-    holds(true_end, TRUTH, || {
+    holds(true_end, END_MATCHES_SERVICE, || {
         format!("resource {resource}: run {} ends {:?} ({}), but at the service {phase:?}", run.number, run.state, run.reason)
     })?;
     // A user's decision that nothing was started is applied.
@@ -236,7 +236,7 @@ fn ended(world: &World, operator: usize, resource: usize, (run, is_decided): (&R
         return Ok(());
     }
     let live = live_or_coming(world, resource);
-    holds(live.is_empty(), TRUTH, || {
+    holds(live.is_empty(), END_MATCHES_SERVICE, || {
         format!("resource {resource}: run {} has ended ({}) while {} is running", run.number, run.reason, live.join(", "))
     })
 }

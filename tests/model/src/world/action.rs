@@ -9,12 +9,12 @@ use tabular_operator::operation::{OperationKind, Phase, ServiceErrorKind};
 use super::object::Object;
 use super::operator::Existence;
 use super::{
-    Appearance, ClientRequest, LEASE_DURATION, LEASE_HOLD, Leadership, Pending, Second, Task, Uninstall, UserAction, Visibility, World,
+    Appearance, ClientRequest, LEASE_DURATION, LEASE_HOLD, Leadership, Pending, Seconds, Task, Uninstall, UserAction, Visibility, World,
 };
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fate {
+pub enum RequestOutcome {
     /// It is performed, and its response arrives.
     Done,
     /// It is lost before it is performed.
@@ -30,7 +30,7 @@ pub enum Fate {
     /// The call cannot be prepared: a Secret is missing.
     NotPrepared,
     /// The preparation takes this many seconds.
-    Slow(Second),
+    Slow(Seconds),
     /// Its timeout passes first.
     TimedOut,
     /// The response shows the operator's own operations like this.
@@ -44,7 +44,7 @@ pub enum Action {
     /// An operator starts a reconciliation of a resource, on a view that is `age` versions old.
     Reconcile { operator: usize, resource: usize, age: usize },
     /// The request of a reconciliation is performed.
-    Perform { operator: usize, resource: usize, fate: Fate },
+    Perform { operator: usize, resource: usize, outcome: RequestOutcome },
     /// The response is delivered to the reconciliation.
     Deliver { operator: usize, resource: usize },
     /// The driver of a reconciliation stops: after a timeout or a panic, or because its future is dropped.
@@ -55,8 +55,8 @@ pub enum Action {
     Crash { operator: usize },
     /// An operator starts.
     Start { operator: usize },
-    /// The holder renews the Lease. The response is lost if `answered` is false.
-    Renew { operator: usize, answered: bool },
+    /// The holder renews the Lease. The response is lost if `confirmed` is false.
+    Renew { operator: usize, confirmed: bool },
     /// A candidate acquires the Lease.
     AcquireLease { operator: usize },
     /// A process whose Lease has expired exits, and restarts as a candidate.
@@ -98,9 +98,9 @@ pub enum Action {
     /// Time passes until something is due.
     Tick,
     /// Time passes although something is due: the operators are late.
-    Delay { by: Second },
+    Delay { by: Seconds },
     /// The wall clock of an operator steps.
-    StepClock { operator: usize, by: Second },
+    StepClock { operator: usize, by: Seconds },
 }
 
 impl World {
@@ -158,68 +158,68 @@ impl World {
         match &task.pending {
             Pending::Response(_) => actions.push(Action::Deliver { operator, resource }),
             Pending::Request(request) => {
-                actions.extend(self.fates(operator, resource, task, request).into_iter().map(|fate| Action::Perform {
+                actions.extend(self.request_outcomes(operator, resource, task, request).into_iter().map(|outcome| Action::Perform {
                     operator,
                     resource,
-                    fate,
+                    outcome,
                 }));
             }
         }
     }
 
     /// The possible outcomes of a request.
-    fn fates(&self, operator: usize, resource: usize, task: &Task, request: &Request<Object>) -> Vec<Fate> {
-        let (mut fates, calls) = (vec![Fate::Done], self.budget.calls > 0);
+    fn request_outcomes(&self, operator: usize, resource: usize, task: &Task, request: &Request<Object>) -> Vec<RequestOutcome> {
+        let (mut outcomes, calls) = (vec![RequestOutcome::Done], self.budget.calls > 0);
         if self.impairment_of(resource).is_some() {
-            return fates;
+            return outcomes;
         }
-        let times_out = |timeout: Option<Duration>| timeout.filter(|_| calls).map(|_| Fate::TimedOut);
+        let times_out = |timeout: Option<Duration>| timeout.filter(|_| calls).map(|_| RequestOutcome::TimedOut);
         match request {
             Request::Prepare { timeout, .. } => {
-                fates.extend((self.budget.unprepared > 0).then_some(Fate::NotPrepared));
-                fates.extend(self.scenario.delay_lengths.iter().filter(|_| self.budget.delays > 0).map(|by| Fate::Slow(*by)));
-                fates.extend(times_out(*timeout));
+                outcomes.extend((self.budget.unprepared > 0).then_some(RequestOutcome::NotPrepared));
+                outcomes.extend(self.scenario.delay_lengths.iter().filter(|_| self.budget.delays > 0).map(|by| RequestOutcome::Slow(*by)));
+                outcomes.extend(times_out(*timeout));
             }
             Request::WriteStatus { .. } if !calls || !self.leads(operator) || !self.is_current(resource, task.machine.view()) => {}
             Request::WriteStatus { .. } => {
-                fates.extend([Fate::LostBefore, Fate::LostAfter]);
-                fates.extend(self.scenario.late_writes.then_some(Fate::Late));
-                fates.extend(self.scenario.rejections.iter().map(|rejection| Fate::Rejected(*rejection)));
+                outcomes.extend([RequestOutcome::LostBefore, RequestOutcome::LostAfter]);
+                outcomes.extend(self.scenario.late_writes.then_some(RequestOutcome::Late));
+                outcomes.extend(self.scenario.rejections.iter().map(|rejection| RequestOutcome::Rejected(*rejection)));
             }
             // A call, after the observation immediately before it.
             Request::Observe => {
                 let decision = task.decision();
                 if let Some(NextEffect::Call(call)) = decision.map(|decision| &decision.effect) {
-                    self.fates_of_call(call, &mut fates);
+                    self.call_outcomes(call, &mut outcomes);
                     if !matches!(call, Call::Submit(_)) {
-                        fates.extend(times_out(decision.and_then(|decision| decision.deadline).map(|_| Duration::ZERO)));
+                        outcomes.extend(times_out(decision.and_then(|decision| decision.deadline).map(|_| Duration::ZERO)));
                     }
                 }
             }
-            Request::Call { call, .. } => self.fates_of_call(call, &mut fates),
-            Request::Read { .. } | Request::ReadNamespace => fates.extend(calls.then_some(Fate::LostBefore)),
+            Request::Call { call, .. } => self.call_outcomes(call, &mut outcomes),
+            Request::Read { .. } | Request::ReadNamespace => outcomes.extend(calls.then_some(RequestOutcome::LostBefore)),
             Request::AddFinalizer | Request::RemoveAnnotation(_) | Request::RemoveFinalizer { .. } if calls => {
-                fates.extend([Fate::LostBefore, Fate::LostAfter]);
-                fates.extend(self.scenario.rejections.iter().map(|rejection| Fate::Rejected(*rejection)));
+                outcomes.extend([RequestOutcome::LostBefore, RequestOutcome::LostAfter]);
+                outcomes.extend(self.scenario.rejections.iter().map(|rejection| RequestOutcome::Rejected(*rejection)));
             }
             Request::AddFinalizer | Request::RemoveAnnotation(_) | Request::RemoveFinalizer { .. } => {}
             Request::Reserve { .. } | Request::AcquireTurn { .. } | Request::Publish { .. } | Request::Done(_) => {}
         }
-        fates
+        outcomes
     }
 
     /// The possible outcomes of a call.
-    fn fates_of_call(&self, call: &Call, fates: &mut Vec<Fate>) {
+    fn call_outcomes(&self, call: &Call, outcomes: &mut Vec<RequestOutcome>) {
         let calls = self.budget.calls > 0;
         match call {
-            Call::Submit(_) if self.budget.submissions > 0 => fates.extend(&self.scenario.submission_fates),
+            Call::Submit(_) if self.budget.submissions > 0 => outcomes.extend(&self.scenario.submission_outcomes),
             Call::Submit(_) => {}
-            Call::Cancel(_) if calls => fates.extend([Fate::LostBefore, Fate::LostAfter]),
+            Call::Cancel(_) if calls => outcomes.extend([RequestOutcome::LostBefore, RequestOutcome::LostAfter]),
             Call::Cancel(_) => {}
             Call::Poll(..) | Call::List(..) | Call::FindModel | Call::ResolveModel => {
-                fates.extend(calls.then_some(Fate::LostBefore));
+                outcomes.extend(calls.then_some(RequestOutcome::LostBefore));
                 if self.budget.appearances > 0 && matches!(call, Call::Poll(..) | Call::List(..)) {
-                    fates.extend(self.scenario.appearances.iter().copied().map(Fate::ShownAs));
+                    outcomes.extend(self.scenario.appearances.iter().copied().map(RequestOutcome::ShownAs));
                 }
             }
         }
@@ -259,9 +259,9 @@ impl World {
                     actions.push(Action::Exit { operator });
                 }
                 if ours && until < self.now + LEASE_HOLD {
-                    actions.push(Action::Renew { operator, answered: true });
+                    actions.push(Action::Renew { operator, confirmed: true });
                     if self.budget.calls > 0 {
-                        actions.push(Action::Renew { operator, answered: false });
+                        actions.push(Action::Renew { operator, confirmed: false });
                     }
                 }
             }
@@ -291,7 +291,7 @@ impl World {
             if !it.visible {
                 actions.push(Action::ShowOperation { op });
             }
-            if self.budget.lost_operations > 0 && !it.vanished {
+            if self.budget.lost_operations > 0 && !it.lost {
                 actions.push(Action::LoseOperation { op });
             }
         }
@@ -317,7 +317,7 @@ impl World {
             if self.budget.delays > 0 {
                 actions.extend(self.scenario.delay_lengths.iter().map(|by| Action::Delay { by: *by }));
             }
-        } else if self.next_moment().is_some() {
+        } else if self.next_event_time().is_some() {
             actions.push(Action::Tick);
         }
     }
@@ -342,22 +342,21 @@ impl World {
 
     /// When something is due next.
     #[must_use]
-    pub fn next_moment(&self) -> Option<Second> {
-        let mut moments: Vec<Second> = Vec::new();
+    pub fn next_event_time(&self) -> Option<Seconds> {
+        let mut times: Vec<Seconds> = Vec::new();
         for (index, operator) in self.operators.iter().enumerate() {
             if self.leads(index) {
-                moments
-                    .extend(operator.states.iter().filter(|state| state.existence != Existence::Forgotten).filter_map(|state| state.due));
+                times.extend(operator.states.iter().filter(|state| state.existence != Existence::Forgotten).filter_map(|state| state.due));
             }
             match operator.leadership {
                 Leadership::NoElection => {}
                 // When it should be renewed, and when it has expired.
-                Leadership::Leader { until } => moments.extend([until - LEASE_HOLD + LEASE_DURATION / 3, until]),
-                Leadership::Standby => moments.push(self.lease.renewed + LEASE_DURATION),
+                Leadership::Leader { until } => times.extend([until - LEASE_HOLD + LEASE_DURATION / 3, until]),
+                Leadership::Standby => times.push(self.lease.renewed + LEASE_DURATION),
             }
         }
-        moments.extend(self.service.ops.iter().filter(|op| !op.visible).map(|op| op.started_at + self.service.lag));
-        moments.extend(self.service.pending_submissions.iter().map(|submission| submission.by + 1));
-        moments.into_iter().filter(|moment| *moment > self.now).min()
+        times.extend(self.service.ops.iter().filter(|op| !op.visible).map(|op| op.started_at + self.service.lag));
+        times.extend(self.service.pending_submissions.iter().map(|submission| submission.by + 1));
+        times.into_iter().filter(|time| *time > self.now).min()
     }
 }

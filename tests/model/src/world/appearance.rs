@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use tabular_operator::operation::{ObjectName, Operation, Origin, RefreshRequest, Request};
 
-use super::Second;
+use super::Seconds;
 
 /// What another client requests, compared with a resource that requests something on the same model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,7 +51,7 @@ impl ClientRequest {
 }
 
 /// How much earlier or later a start may be shown, in seconds: longer than a submission can take to arrive.
-pub const START_SHIFT: Second = 60;
+pub const START_SHIFT: Seconds = 60;
 
 /// How the service shows an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,7 +7,7 @@ use tabular_operator::api::{Model, Reason, RunState, Status};
 use tabular_operator::operation::{Phase, Request};
 
 use super::object::Object;
-use super::{Action, LEASE_HOLD, LateWrite, Leadership, Owner, PendingSubmission, Second, UserAction, Violation, World, moment};
+use super::{Action, LEASE_HOLD, LateWrite, Leadership, Owner, PendingSubmission, Seconds, UserAction, Violation, World, timestamp};
 use crate::invariants;
 
 /// The index of a model that is known only by its names. No operation is on it.
@@ -44,7 +44,7 @@ impl World {
                 self.budget.spurious -= u8::from(!due);
                 self.start_reconciliation(operator, resource, age)?;
             }
-            Action::Perform { operator, resource, fate } => self.perform(operator, resource, fate)?,
+            Action::Perform { operator, resource, outcome } => self.perform(operator, resource, outcome)?,
             Action::Deliver { operator, resource } => self.deliver(operator, resource)?,
             Action::Abandon { operator, resource } => {
                 self.budget.abandonments -= 1;
@@ -67,9 +67,9 @@ impl World {
                 self.observe_drain(operator);
                 self.rebuild(operator);
             }
-            Action::Renew { operator, answered } => {
+            Action::Renew { operator, confirmed } => {
                 self.lease.renewed = self.now;
-                if answered {
+                if confirmed {
                     self.observe_drain(operator);
                     self.operators[operator].leadership = Leadership::Leader { until: self.now + LEASE_HOLD };
                 } else {
@@ -107,7 +107,7 @@ impl World {
             }
             Action::SetVisibility { visibility } => {
                 self.budget.visibility_changes = self.budget.visibility_changes.saturating_sub(1);
-                self.service.show(visibility);
+                self.service.set_visibility(visibility);
             }
             Action::RequestDrain { .. }
             | Action::WithdrawDrain
@@ -117,7 +117,7 @@ impl World {
             | Action::Uninstall
             | Action::Install => self.apply_uninstall(action)?,
             Action::Tick => {
-                let next = self.next_moment().unwrap_or(self.now);
+                let next = self.next_event_time().unwrap_or(self.now);
                 self.advance(next);
             }
             Action::Delay { by } => {
@@ -152,7 +152,7 @@ impl World {
             Action::ShowOperation { op } => self.service.change(op, |op| op.visible = true),
             Action::LoseOperation { op } => {
                 self.budget.lost_operations -= 1;
-                self.service.change(op, |op| op.vanished = true);
+                self.service.change(op, |op| op.lost = true);
             }
             Action::DeliverSubmission { submission } => {
                 let PendingSubmission { model, owner, request, .. } = self.service.pending_submissions.remove(submission);
@@ -173,7 +173,7 @@ impl World {
     }
 
     /// Lets time pass.
-    pub(crate) fn advance(&mut self, to: Second) {
+    pub(crate) fn advance(&mut self, to: Seconds) {
         self.now = to;
         self.service.advance(to);
     }
@@ -190,22 +190,22 @@ impl World {
     /// A refresh has changed, so its dependents are reconciled.
     pub(super) fn notify_dependents(&mut self, resource: usize) {
         let name = format!("resource-{resource}");
-        let follows = |other: &&usize| self.resources[**other].now().revision.manifest.upstream_name() == Some(name.as_str());
+        let depends = |other: &&usize| self.resources[**other].now().revision.manifest.upstream_name() == Some(name.as_str());
         let all: Vec<usize> = (0..self.resources.len()).collect();
-        for other in all.iter().filter(follows).copied().collect::<Vec<_>>() {
+        for other in all.iter().filter(depends).copied().collect::<Vec<_>>() {
             self.mark_changed(other);
         }
     }
 
     /// The time by the operator's wall clock.
     pub(crate) fn wall(&self, operator: usize) -> Timestamp {
-        moment(self.now + self.operators[operator].clock)
+        timestamp(self.now + self.operators[operator].clock)
     }
 
     /// Whether the API server accepts a write of this view.
     pub(super) fn is_current(&self, resource: usize, view: &Object) -> bool {
         let it = &self.resources[resource];
-        !it.is_deleted && (it.now().version == view.version || self.scenario.weakening.version)
+        !it.is_deleted && (it.now().version == view.version || self.scenario.broken_rules.version)
     }
 
     /// Applies a user action that is not part of the budget, in a continuation without faults.

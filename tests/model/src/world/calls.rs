@@ -14,7 +14,7 @@ use super::apply::{ids_of, index_of};
 use super::driver::whole;
 use super::object::Object;
 use super::operator::decision;
-use super::{Appearance, Fate, Op, Owner, PendingSubmission, Violation, Visibility, World};
+use super::{Appearance, Op, Owner, PendingSubmission, RequestOutcome, Violation, Visibility, World};
 use crate::invariants;
 
 /// The error of a call that was lost.
@@ -33,17 +33,17 @@ impl World {
         machine: &Reconciliation<Object>,
         call: &Call,
         timeout: Option<Duration>,
-        fate: Fate,
+        outcome: RequestOutcome,
     ) -> Result<Response<Object>, Violation> {
         let Some(decision) = decision(machine) else { return Ok(Response::TimedOut) };
         let (view, model) = (machine.view(), index_of(&decision.model));
-        if fate == Fate::TimedOut {
+        if outcome == RequestOutcome::TimedOut {
             return Ok(Response::TimedOut);
         }
-        let lost = fate == Fate::LostBefore;
+        let lost = outcome == RequestOutcome::LostBefore;
         // The operation of a deleted resource is always shown as it is, because no record describes it.
         let of_deleted = |op: &Arc<Op>| matches!(op.owner, Owner::Run { resource: of, .. } if self.resources[of].is_deleted);
-        let ours = if let Fate::ShownAs(appearance) = fate
+        let ours = if let RequestOutcome::ShownAs(appearance) = outcome
             && !self.service.ops.iter().any(of_deleted)
         {
             appearance
@@ -52,7 +52,7 @@ impl World {
         };
         let observation = match call {
             Call::Submit(request) => {
-                let submission = self.submit((operator, resource), (view, model, request), timeout, fate)?;
+                let submission = self.submit((operator, resource), (view, model, request), timeout, outcome)?;
                 if let Some(Submission::Accepted { id, .. }) = &submission {
                     self.claim_accepted(operator, resource, (&decision.model.key(), id));
                 }
@@ -78,7 +78,7 @@ impl World {
                 let listing = || self.service.list((model, *kind), *since, (self.now, self.operators[operator].clock), ours);
                 let mut result = if lost { Err(service_error(SERVICE_ERROR)) } else { Ok(listing()) };
                 if let Ok(listing) = &mut result
-                    && self.scenario.weakening.truncation
+                    && self.scenario.broken_rules.truncation
                 {
                     (listing.truncated, listing.may_hide_running) = (false, false);
                 }
@@ -86,7 +86,7 @@ impl World {
                 let claimed = self.claimed_by_others((operator, resource), (*kind, &decision.model.key()), ids);
                 Observation::Listed { kind: *kind, result, claimed }
             }
-            Call::Cancel(id) => self.cancel(resource, (view, model), id, fate)?,
+            Call::Cancel(id) => self.cancel(resource, (view, model), id, outcome)?,
             Call::ResolveModel if lost => Observation::ModelResolved(ModelLookup::Failed(service_error(SERVICE_ERROR))),
             Call::ResolveModel => {
                 let (group_id, dataset_id) = ids_of(self.service.named_model);
@@ -102,53 +102,61 @@ impl World {
         (operator, resource): (usize, usize),
         (view, model, request): (&Object, u8, &Arc<Request>),
         timeout: Option<Duration>,
-        fate: Fate,
+        outcome: RequestOutcome,
     ) -> Result<Option<Submission>, Violation> {
-        let unanswered = || Some(Submission::Unknown { message: "no answer".to_owned() });
+        let unanswered = || Some(Submission::Unknown { message: "no response".to_owned() });
         let Some(run) = view.status.run.as_ref() else { return Ok(unanswered()) };
         invariants::submission(self, operator, resource, (view, model))?;
         let owner = Owner::Run { resource, number: run.number, attempt: run.attempt };
-        Ok(match fate {
-            Fate::Done | Fate::NotPrepared | Fate::ShownAs(_) | Fate::Slow(_) | Fate::Rejected(_) => {
-                Some(match self.service.accept(model, owner, request, self.now) {
-                    Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
-                    None if self.service.visibility != Visibility::All => Submission::NotStarted(service_error(ServiceErrorKind::NotFound)),
-                    None => Submission::Busy { message: "another refresh is running".to_owned() },
-                })
-            }
-            Fate::LostBefore => unanswered(),
-            Fate::LostAfter => {
+        Ok(match outcome {
+            RequestOutcome::Done
+            | RequestOutcome::NotPrepared
+            | RequestOutcome::ShownAs(_)
+            | RequestOutcome::Slow(_)
+            | RequestOutcome::Rejected(_) => Some(match self.service.accept(model, owner, request, self.now) {
+                Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
+                None if self.service.visibility != Visibility::All => Submission::NotStarted(service_error(ServiceErrorKind::NotFound)),
+                None => Submission::Busy { message: "another refresh is running".to_owned() },
+            }),
+            RequestOutcome::LostBefore => unanswered(),
+            RequestOutcome::LostAfter => {
                 let _ = self.service.accept(model, owner, request, self.now);
                 unanswered()
             }
-            Fate::Late | Fate::TimedOut => {
+            RequestOutcome::Late | RequestOutcome::TimedOut => {
                 let by = self.now + timeout.map_or(self.scenario.call_timeout, whole);
                 self.service.pending_submissions.push(PendingSubmission { model, owner, request: Arc::clone(request), by });
                 None
             }
-            Fate::Refused(kind) => Some(Submission::NotStarted(service_error(kind))),
+            RequestOutcome::Refused(kind) => Some(Submission::NotStarted(service_error(kind))),
         })
     }
 
     fn poll(&self, id: &OperationId, (model, kind): (u8, OperationKind), ours: Appearance) -> PollResult {
-        self.service.shown(id, kind, model).map_or(PollResult::NotFound, |op| PollResult::Found {
+        self.service.find_visible(id, kind, model).map_or(PollResult::NotFound, |op| PollResult::Found {
             operation: Box::new(self.service.describe(&self.service.ops[op], ours)),
             retry_after: None,
             location: None,
         })
     }
 
-    fn cancel(&mut self, resource: usize, (view, model): (&Object, u8), id: &OperationId, fate: Fate) -> Result<Observation, Violation> {
+    fn cancel(
+        &mut self,
+        resource: usize,
+        (view, model): (&Object, u8),
+        id: &OperationId,
+        outcome: RequestOutcome,
+    ) -> Result<Observation, Violation> {
         invariants::cancellation(self, resource, view, id)?;
         let lost = || CancelResult::Failed(service_error(SERVICE_ERROR));
-        let shown = self.service.shown(id, OperationKind::Refresh, model).filter(|_| self.service.visibility == Visibility::All);
+        let shown = self.service.find_visible(id, OperationKind::Refresh, model).filter(|_| self.service.visibility == Visibility::All);
         let op = shown.filter(|op| self.service.ops[*op].live());
-        Ok(Observation::CancelRequested(match (fate, op) {
-            (Fate::LostBefore, _) => lost(),
+        Ok(Observation::CancelRequested(match (outcome, op) {
+            (RequestOutcome::LostBefore, _) => lost(),
             (_, None) => CancelResult::NotRunning,
             (_, Some(op)) => {
                 self.service.change(op, |op| op.cancelling = true);
-                if fate == Fate::Done { CancelResult::Accepted } else { lost() }
+                if outcome == RequestOutcome::Done { CancelResult::Accepted } else { lost() }
             }
         }))
     }

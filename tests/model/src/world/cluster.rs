@@ -10,7 +10,7 @@ use tabular_operator::api::{
 use tabular_operator::engine::Upstream;
 
 use super::object::{Object, Revision, Spec, metadata, metadata_of};
-use super::{Second, moment};
+use super::{Seconds, timestamp};
 use crate::invariants::SubmittedWork;
 
 /// How many versions of a resource a stale view can show.
@@ -25,8 +25,8 @@ pub struct Resource {
     pub is_deleted: bool,
     /// The operator is not accountable for runs up to this number ([`crate::invariants::exemptions`]).
     pub exempt_up_to: i32,
-    /// The questions that an applied annotation `resubmit` has answered.
-    pub answered_questions: Vec<String>,
+    /// The values of the annotation `resubmit` that were applied.
+    pub applied_resubmits: Vec<String>,
     /// The request that was submitted last.
     pub submitted_work: Option<SubmittedWork>,
     /// The statuses that users have edited.
@@ -40,7 +40,7 @@ pub struct Resource {
     /// Whether the uninstall that listed it leaves its operation running and reports that.
     pub left_running: bool,
     /// When its deletion was requested.
-    pub deleted: Option<Second>,
+    pub deleted: Option<Seconds>,
     /// Whether its namespace is being deleted.
     pub namespace_terminating: bool,
 }
@@ -65,13 +65,13 @@ impl Resource {
         metadata.namespace = Some("bi".to_owned());
         metadata.uid = Some(format!("uid-{index}"));
         metadata.generation = Some(1);
-        metadata.creation_timestamp = Some(ClusterTime(moment(0)));
+        metadata.creation_timestamp = Some(ClusterTime(timestamp(0)));
         let object = Object { version: 1, revision: Revision::of(manifest), status: Arc::default() };
         Self {
             versions: vec![object],
             is_deleted: false,
             exempt_up_to: 0,
-            answered_questions: Vec::new(),
+            applied_resubmits: Vec::new(),
             submitted_work: None,
             edited_statuses: Vec::new(),
             started_triggers: Vec::new(),
@@ -96,7 +96,7 @@ impl Resource {
         &self.versions[self.versions.len().saturating_sub(1 + age)]
     }
 
-    fn put(&mut self, revision: Arc<Revision>, status: Arc<Status>) {
+    fn write_version(&mut self, revision: Arc<Revision>, status: Arc<Status>) {
         if self.versions.len() == VERSIONS {
             self.versions.remove(0);
         }
@@ -106,7 +106,7 @@ impl Resource {
 
     /// Writes the status.
     pub fn write_status(&mut self, status: Arc<Status>) {
-        self.put(Arc::clone(&self.now().revision), status);
+        self.write_version(Arc::clone(&self.now().revision), status);
     }
 
     /// Changes everything except the status. A change of the spec, and the deletion, increase the generation.
@@ -127,7 +127,7 @@ impl Resource {
         }
         self.is_deleted = metadata.deletion_timestamp.is_some() && metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
         let status = Arc::clone(&self.now().status);
-        self.put(Revision::of(manifest), status);
+        self.write_version(Revision::of(manifest), status);
     }
 
     /// Changes the metadata.
@@ -177,7 +177,7 @@ impl Resource {
     /// Whether a user has edited this status.
     #[must_use]
     pub fn is_edited(&self, status: &Arc<Status>) -> bool {
-        self.edited_statuses.iter().any(|edited_statuses| Arc::ptr_eq(edited_statuses, status))
+        self.edited_statuses.iter().any(|edited| Arc::ptr_eq(edited, status))
     }
 
     /// Whether it is suspended.
@@ -188,7 +188,7 @@ impl Resource {
 
     /// Its runs, as an upstream.
     #[must_use]
-    pub fn followed(&self) -> Option<Upstream> {
+    pub fn as_upstream(&self) -> Option<Upstream> {
         match self.now().revision.manifest.with_status(&self.now().status) {
             Manifest::ModelRefresh(refresh) if !self.is_deleted => Some(Upstream::of(&refresh)),
             Manifest::ModelRefresh(_) | Manifest::ModelSync(_) => None,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Action, Fate, Visibility};
+use super::{Action, RequestOutcome, Visibility};
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,25 +19,25 @@ impl fmt::Display for Action {
                 write!(f, "operator {} abandons its reconciliation of resource {resource}", name(operator))
             }
             Self::PerformLateWrite { write } => write!(f, "late write {write} of a status is performed"),
-            Self::Perform { operator, resource, fate } => {
-                let fate = match fate {
-                    Fate::Done => String::new(),
-                    Fate::LostBefore => ": lost before it is performed".to_owned(),
-                    Fate::LostAfter => ": performed, and the response is lost".to_owned(),
-                    Fate::Late => ": no response, and it is still on its way".to_owned(),
-                    Fate::Refused(kind) => format!(": refused ({kind:?})"),
-                    Fate::NotPrepared => ": cannot be prepared, the Secret is missing".to_owned(),
-                    Fate::Rejected(rejection) => format!(": rejected ({rejection:?})"),
-                    Fate::Slow(by) => format!(": takes {by} s"),
-                    Fate::TimedOut => ": its timeout passes".to_owned(),
-                    Fate::ShownAs(appearance) => format!(": the service shows the operator's own operations as {appearance:?}"),
+            Self::Perform { operator, resource, outcome } => {
+                let outcome = match outcome {
+                    RequestOutcome::Done => String::new(),
+                    RequestOutcome::LostBefore => ": lost before it is performed".to_owned(),
+                    RequestOutcome::LostAfter => ": performed, and the response is lost".to_owned(),
+                    RequestOutcome::Late => ": no response, and it is still on its way".to_owned(),
+                    RequestOutcome::Refused(kind) => format!(": refused ({kind:?})"),
+                    RequestOutcome::NotPrepared => ": cannot be prepared, the Secret is missing".to_owned(),
+                    RequestOutcome::Rejected(rejection) => format!(": rejected ({rejection:?})"),
+                    RequestOutcome::Slow(by) => format!(": takes {by} s"),
+                    RequestOutcome::TimedOut => ": its timeout passes".to_owned(),
+                    RequestOutcome::ShownAs(appearance) => format!(": the service shows the operator's own operations as {appearance:?}"),
                 };
-                write!(f, "operator {} continues with resource {resource}{fate}", name(operator))
+                write!(f, "operator {} continues with resource {resource}{outcome}", name(operator))
             }
             Self::Crash { operator } => write!(f, "operator {} is killed", name(operator)),
             Self::Start { operator } => write!(f, "operator {} starts", name(operator)),
-            Self::Renew { operator, answered } => {
-                write!(f, "operator {} renews the Lease{}", name(operator), if *answered { "" } else { ", and the response is lost" })
+            Self::Renew { operator, confirmed } => {
+                write!(f, "operator {} renews the Lease{}", name(operator), if *confirmed { "" } else { ", and the response is lost" })
             }
             Self::AcquireLease { operator } => write!(f, "operator {} acquires the Lease", name(operator)),
             Self::Exit { operator } => write!(f, "operator {} exits because its Lease has expired, and restarts", name(operator)),

@@ -1,5 +1,5 @@
 //! A driver of the real machine, `tabular_operator::engine::reconcile::Reconciliation`. It performs the requests one by one and decides
-//! nothing. It responds to local requests immediately; the others have an outcome ([`Fate`]).
+//! nothing. It responds to local requests immediately; the others have an outcome ([`RequestOutcome`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tabular_operator::operation::{ServiceError, ServiceErrorKind};
 
 use super::object::Object;
 use super::operator::{Existence, decision};
-use super::{Fate, Pending, SUBMIT_MARGIN, Second, Task, Violation, World};
+use super::{Pending, RequestOutcome, SUBMIT_MARGIN, Seconds, Task, Violation, World};
 use crate::invariants;
 use crate::scenario::Impairment;
 
@@ -107,28 +107,28 @@ impl World {
         let view = machine.view();
         let adopt_claimed = self.adopt_claimed(operator, resource, view);
         let intent = view.status.run.as_ref().and_then(|run| run.submitted_time).map(Time::timestamp);
-        let is_weakened = self.scenario.weakening.deadline && matches!(machine.state().stage, Stage::Checking(_));
+        let ignores_deadline = self.scenario.broken_rules.deadline && matches!(machine.state().stage, Stage::Checking(_));
         Observed {
-            now: intent.filter(|_| is_weakened).unwrap_or_else(|| self.wall(operator)),
+            now: intent.filter(|_| ignores_deadline).unwrap_or_else(|| self.wall(operator)),
             leads: self.leads(operator),
             may_submit: self.leads_for(operator, SUBMIT_MARGIN),
             blocker: None,
-            upstream: self.followed_by(view),
-            drain: self.operators[operator].observed_drain.filter(|_| !self.scenario.weakening.drain),
+            upstream: self.upstream_of(view),
+            drain: self.operators[operator].observed_drain.filter(|_| !self.scenario.broken_rules.drain),
             adopt_claimed,
         }
     }
 
     /// The upstream refresh of a resource.
-    fn followed_by(&self, view: &Object) -> Option<Upstream> {
+    fn upstream_of(&self, view: &Object) -> Option<Upstream> {
         let index: usize = view.revision.manifest.upstream_name()?.strip_prefix("resource-")?.parse().ok()?;
-        self.resources.get(index)?.followed()
+        self.resources.get(index)?.as_upstream()
     }
 
     /// Makes a decision, outside of any reconciliation.
     pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, observation: Observation) -> Decision {
         let state = &self.operators[operator].states[resource];
-        let external = External { upstream: self.followed_by(view), drain: self.operators[operator].observed_drain, ..External::default() };
+        let external = External { upstream: self.upstream_of(view), drain: self.operators[operator].observed_drain, ..External::default() };
         decide(&DecisionInput {
             desired: &view.desired(external),
             status: &view.status,
@@ -140,12 +140,12 @@ impl World {
     }
 
     /// Performs the request of a reconciliation.
-    pub(super) fn perform(&mut self, operator: usize, resource: usize, fate: Fate) -> Result<(), Violation> {
+    pub(super) fn perform(&mut self, operator: usize, resource: usize, outcome: RequestOutcome) -> Result<(), Violation> {
         let Some(task) = self.operators[operator].states[resource].task.take() else { return Ok(()) };
         let is_committed = task.is_committed();
         let Task { mut machine, pending } = Arc::unwrap_or_clone(task);
         let Pending::Request(mut request) = pending else { return Ok(()) };
-        self.spend(&machine, &request, fate);
+        self.spend(&machine, &request, outcome);
         if matches!(request, Request::Observe) {
             let observed = Response::Observed(Box::new(self.observed(operator, resource, &machine)));
             Self::cover_response(&machine, &observed);
@@ -155,19 +155,19 @@ impl World {
             }
         }
         let response = match &request {
-            Request::Read { .. } if fate == Fate::LostBefore => Response::Read(Err(Unavailable)),
+            Request::Read { .. } if outcome == RequestOutcome::LostBefore => Response::Read(Err(Unavailable)),
             Request::Read { .. } => {
                 let it = &self.resources[resource];
                 Response::Read(Ok((!it.is_deleted).then(|| it.now().clone())))
             }
             Request::ReadNamespace => {
-                Response::Namespace { terminating: fate != Fate::LostBefore && self.resources[resource].namespace_terminating }
+                Response::Namespace { terminating: outcome != RequestOutcome::LostBefore && self.resources[resource].namespace_terminating }
             }
-            Request::Prepare { .. } => self.prepare(resource, fate),
-            Request::WriteStatus { status, .. } => self.write_status_of(operator, resource, &machine, status, fate)?,
-            Request::AddFinalizer | Request::RemoveAnnotation(_) => self.write_metadata(operator, resource, &machine, &request, fate),
-            Request::RemoveFinalizer { events } => self.remove_finalizer(operator, resource, &machine, events, fate)?,
-            Request::Call { call, timeout } => self.call((operator, resource), &machine, call, *timeout, fate)?,
+            Request::Prepare { .. } => self.prepare(resource, outcome),
+            Request::WriteStatus { status, .. } => self.write_status_of(operator, resource, &machine, status, outcome)?,
+            Request::AddFinalizer | Request::RemoveAnnotation(_) => self.write_metadata(operator, resource, &machine, &request, outcome),
+            Request::RemoveFinalizer { events } => self.remove_finalizer(operator, resource, &machine, events, outcome)?,
+            Request::Call { call, timeout } => self.call((operator, resource), &machine, call, *timeout, outcome)?,
             Request::Observe | Request::Reserve { .. } | Request::AcquireTurn { .. } | Request::Publish { .. } | Request::Done(_) => {
                 return Ok(());
             }
@@ -179,30 +179,30 @@ impl World {
         Ok(())
     }
 
-    fn spend(&mut self, machine: &Reconciliation<Object>, request: &Request<Object>, fate: Fate) {
-        let budget = match fate {
-            Fate::Done => return,
-            Fate::ShownAs(_) => &mut self.budget.appearances,
-            Fate::NotPrepared => &mut self.budget.unprepared,
-            Fate::Slow(_) => &mut self.budget.delays,
+    fn spend(&mut self, machine: &Reconciliation<Object>, request: &Request<Object>, outcome: RequestOutcome) {
+        let budget = match outcome {
+            RequestOutcome::Done => return,
+            RequestOutcome::ShownAs(_) => &mut self.budget.appearances,
+            RequestOutcome::NotPrepared => &mut self.budget.unprepared,
+            RequestOutcome::Slow(_) => &mut self.budget.delays,
             _ if matches!(request, Request::Observe) && decision(machine).is_some_and(invariants::submits) => &mut self.budget.submissions,
             _ => &mut self.budget.calls,
         };
         *budget -= 1;
     }
 
-    fn prepare(&mut self, resource: usize, fate: Fate) -> Response<Object> {
+    fn prepare(&mut self, resource: usize, outcome: RequestOutcome) -> Response<Object> {
         let secret = || {
             let message = "Secret aas-sp is not in this namespace".to_owned();
             Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
         };
         let service_error = |kind| Observation::CallFailed(ServiceError::new(kind, format!("{kind:?}")));
-        let observation = match (self.impairment_of(resource), fate) {
+        let observation = match (self.impairment_of(resource), outcome) {
             (Some(Impairment::Throttled), _) => service_error(ServiceErrorKind::Throttled),
             (Some(Impairment::Refused), _) => service_error(ServiceErrorKind::CredentialsRefused),
-            (Some(Impairment::SecretDeleted), _) | (_, Fate::NotPrepared) => secret(),
-            (_, Fate::TimedOut) => return Response::TimedOut,
-            (_, Fate::Slow(by)) => {
+            (Some(Impairment::SecretDeleted), _) | (_, RequestOutcome::NotPrepared) => secret(),
+            (_, RequestOutcome::TimedOut) => return Response::TimedOut,
+            (_, RequestOutcome::Slow(by)) => {
                 self.advance(self.now + by);
                 return Response::Prepared;
             }
@@ -226,7 +226,7 @@ impl World {
             Tracking::Keep => {}
         }
         match finish {
-            Finish::Settled { requeue } if is_detached => state.due = Some(now + requeue.map_or(PAUSE, whole).max(1)),
+            Finish::Settled { requeue } if is_detached => state.due = Some(now + requeue.map_or(DETACHED_DELAY, whole).max(1)),
             Finish::Settled { requeue } => state.due = requeue.map(|delay| now + whole(delay)),
             // After a conflict it is reconciled immediately, and after a failure soon.
             Finish::Conflict => state.dirty = true,
@@ -246,10 +246,10 @@ impl World {
 }
 
 /// The delay of a detached reconciliation that requests none.
-const PAUSE: Second = 5;
+const DETACHED_DELAY: Seconds = 5;
 
 /// Whole seconds, rounded up.
-pub(super) fn whole(delay: Duration) -> Second {
+pub(super) fn whole(delay: Duration) -> Seconds {
     // From nanoseconds, because a delay of less than a millisecond is still a delay.
-    Second::try_from(delay.as_nanos().div_ceil(1_000_000_000)).unwrap_or(Second::MAX)
+    Seconds::try_from(delay.as_nanos().div_ceil(1_000_000_000)).unwrap_or(Seconds::MAX)
 }

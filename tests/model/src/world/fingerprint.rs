@@ -17,17 +17,17 @@ use tabular_operator::operation::{Operation, PollResult, Submission};
 use super::appearance::START_SHIFT;
 use super::apply::index_of;
 use super::object::Object;
-use super::{Appearance, Existence, Leadership, Op, Operator, Owner, Second, World, second};
+use super::{Appearance, Existence, Leadership, Op, Operator, Owner, Seconds, World, seconds_of};
 
 /// How far an unreported clock may differ, plus the duration of a submission. What started longer ago is older than any later intent.
-const UNKNOWN_CLOCK_AGE: Second = 420;
+const UNKNOWN_CLOCK_AGE: Seconds = 420;
 /// How long resolved names are used, as in `engine::rules::model_names`.
-const MAX_RESOLUTION_AGE: Second = 301;
+const MAX_RESOLUTION_AGE: Seconds = 301;
 /// The distance between a start and an intent from which on no rule distinguishes it.
-const MAX_INTENT_DISTANCE: Second = 360 + START_SHIFT;
+const MAX_INTENT_DISTANCE: Seconds = 360 + START_SHIFT;
 
 /// A time further ahead counts as this far: a resource with a schedule is reconciled every hour.
-const FAR_AHEAD: Second = 3_660;
+const FAR_AHEAD: Seconds = 3_660;
 
 mod task;
 
@@ -36,7 +36,7 @@ struct Fingerprint<'a> {
     world: &'a World,
     /// The resources in this order.
     order: &'a [usize],
-    long_ago: Second,
+    long_ago: Seconds,
     hasher: DefaultHasher,
 }
 
@@ -69,7 +69,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 
 /// The longest time that a rule distinguishes, in seconds, besides the deadlines of a spec: how long a submission may stay invisible, and a
 /// little more.
-fn long_ago(world: &World) -> Second {
+fn long_ago(world: &World) -> Seconds {
     let scenario = &world.scenario;
     let not_yet_listed = scenario.visibility_timeout().max(scenario.call_timeout + scenario.lag + 1);
     let steps = scenario.clock_steps.iter().map(|by| by.abs()).max().unwrap_or(0);
@@ -90,8 +90,8 @@ impl<'a> Fingerprint<'a> {
         if bounds {
             world.budget.hash(&mut fingerprint.hasher);
         }
-        fingerprint.put((world.service.named_model, world.uninstall));
-        fingerprint.put((world.impaired, world.service.visibility));
+        fingerprint.write((world.service.named_model, world.uninstall));
+        fingerprint.write((world.impaired, world.service.visibility));
         for resource in order {
             fingerprint.resource(*resource);
         }
@@ -103,7 +103,7 @@ impl<'a> Fingerprint<'a> {
                 .hash(&mut fingerprint.hasher);
         }
         for write in &world.late {
-            fingerprint.put((write.operator, fingerprint.place(write.resource)));
+            fingerprint.write((write.operator, fingerprint.position(write.resource)));
             fingerprint.status(&write.status);
         }
         for operator in &world.operators {
@@ -115,35 +115,35 @@ impl<'a> Fingerprint<'a> {
         fingerprint.hasher.finish()
     }
 
-    fn put(&mut self, value: impl Hash) {
+    fn write(&mut self, value: impl Hash) {
         value.hash(&mut self.hasher);
     }
 
     /// How long ago a time is, at most `long_ago`.
-    fn age(&self, moment: Second) -> Second {
-        (self.world.now - moment).min(self.long_ago)
+    fn age(&self, time: Seconds) -> Seconds {
+        (self.world.now - time).min(self.long_ago)
     }
 
-    fn since(&self, moment: Timestamp) -> Second {
-        self.age(second(moment))
+    fn since(&self, time: Timestamp) -> Seconds {
+        self.age(seconds_of(time))
     }
 
-    fn time(&self, time: Option<Time>) -> Option<Second> {
+    fn time(&self, time: Option<Time>) -> Option<Seconds> {
         time.map(|time| self.since(time.timestamp()))
     }
 
     /// How far ahead a scheduled time is, limited to [`FAR_AHEAD`] in both directions: one run makes up for all times that have passed.
-    fn until(&self, time: Option<Time>) -> Option<Second> {
-        time.map(|time| (second(time.timestamp()) - self.world.now).clamp(-FAR_AHEAD, FAR_AHEAD))
+    fn until(&self, time: Option<Time>) -> Option<Seconds> {
+        time.map(|time| (seconds_of(time.timestamp()) - self.world.now).clamp(-FAR_AHEAD, FAR_AHEAD))
     }
 
-    fn place(&self, resource: usize) -> Option<usize> {
+    fn position(&self, resource: usize) -> Option<usize> {
         self.order.iter().position(|of| *of == resource)
     }
 
     fn owner(&self, owner: Owner) -> (Option<usize>, i32, i32) {
         match owner {
-            Owner::Run { resource, number, attempt } => (self.place(resource), number, attempt),
+            Owner::Run { resource, number, attempt } => (self.position(resource), number, attempt),
             Owner::OtherClient => (None, 0, 0),
         }
     }
@@ -151,11 +151,11 @@ impl<'a> Fingerprint<'a> {
     fn resource(&mut self, index: usize) {
         let resource = &self.world.resources[index];
         let deleted = resource.deleted.map(|at| self.age(at).min(121));
-        self.put((resource.is_deleted, resource.exempt_up_to, resource.reported, deleted));
-        self.put((resource.left_running, resource.listed_version.map(|version| resource.now().version - version)));
-        self.put((&resource.answered_questions, &resource.submitted_work, resource.is_edited(&resource.now().status)));
+        self.write((resource.is_deleted, resource.exempt_up_to, resource.reported, deleted));
+        self.write((resource.left_running, resource.listed_version.map(|version| resource.now().version - version)));
+        self.write((&resource.applied_resubmits, &resource.submitted_work, resource.is_edited(&resource.now().status)));
         for trigger in &resource.started_triggers {
-            self.put((trigger.r#type, &trigger.value));
+            self.write((trigger.r#type, &trigger.value));
         }
         if !resource.is_deleted {
             self.object(resource.now());
@@ -168,28 +168,28 @@ impl<'a> Fingerprint<'a> {
     }
 
     fn object(&mut self, object: &Object) {
-        self.put((object.revision.fingerprint, object.revision.desired.generation == object.status.observed_generation));
+        self.write((object.revision.fingerprint, object.revision.desired.generation == object.status.observed_generation));
         self.status(&object.status);
     }
 
     fn status(&mut self, status: &Status) {
-        self.put((&status.last_handled_request, &status.last_handled_token, &status.last_handled_digest, &status.last_upstream_run));
-        self.put(&status.last_handled_cancel_request);
+        self.write((&status.last_handled_request, &status.last_handled_token, &status.last_handled_digest, &status.last_upstream_run));
+        self.write(&status.last_handled_cancel_request);
         if let Some(queued) = &status.queued {
             let time = queued.value.parse().ok().map(|time| self.since(time));
-            self.put((queued.r#type, time, Some(&queued.value).filter(|_| time.is_none())));
+            self.write((queued.r#type, time, Some(&queued.value).filter(|_| time.is_none())));
         }
-        self.put(status.observed_generation < 0);
+        self.write(status.observed_generation < 0);
         if let Some(written) = &status.last_handled_schedule {
-            self.put((written, self.until(status.next_schedule_time), self.time(status.last_schedule_time)));
+            self.write((written, self.until(status.next_schedule_time), self.time(status.last_schedule_time)));
         }
         // How long a reference has been missing counts only until it is Stalled.
-        self.put(self.time(status.missing_since_time).map(|age| age.min(super::GRACE)));
+        self.write(self.time(status.missing_since_time).map(|age| age.min(super::GRACE)));
         for entry in &status.history {
-            self.put((entry.number, entry.state, &entry.operation_id));
+            self.write((entry.number, entry.state, &entry.operation_id));
         }
         for condition in &status.conditions {
-            self.put((condition.r#type, condition.status, &condition.reason));
+            self.write((condition.r#type, condition.status, &condition.reason));
         }
         if let Some(run) = &status.run {
             self.run(run);
@@ -197,31 +197,31 @@ impl<'a> Fingerprint<'a> {
     }
 
     fn run(&mut self, run: &Run) {
-        self.put((run.number, run.attempt, run.resubmissions, run.state, &run.reason, &run.operation_id, &run.previous_operation_ids));
-        self.put(&run.excluded_operation_ids);
-        self.put((run.cancel_cause, run.waiting_for.is_some(), &run.request_digest, index_of(&run.model), run.resolved_from.is_some()));
+        self.write((run.number, run.attempt, run.resubmissions, run.state, &run.reason, &run.operation_id, &run.previous_operation_ids));
+        self.write(&run.excluded_operation_ids);
+        self.write((run.cancel_cause, run.waiting_for.is_some(), &run.request_digest, index_of(&run.model), run.resolved_from.is_some()));
         let waiting = run.state == RunState::Waiting;
         // For this state the decision also reads the message.
-        self.put(Some(&run.message).filter(|_| waiting && run.reason == Reason::Submitting.as_str()));
-        self.put(run.recorded_time.is_some());
+        self.write(Some(&run.message).filter(|_| waiting && run.reason == Reason::Submitting.as_str()));
+        self.write(run.recorded_time.is_some());
         let submitted = self.time(run.submitted_time).filter(|_| !run.state.ended());
         let (since, next) = (self.time(run.waiting_since_time), self.time(run.next_attempt_time));
         let requested = Some(self.since(run.requested_time.timestamp())).filter(|_| waiting && self.world.resources.len() > 1);
-        self.put((submitted, since, next, requested));
+        self.write((submitted, since, next, requested));
         for candidate in &run.candidates {
-            self.put(&candidate.operation_id);
+            self.write(&candidate.operation_id);
         }
         // An operation is compared with the intent however long ago it was.
         if let Some(intent) = run.submitted_time.filter(|_| run.state == RunState::Submitting) {
-            let intent = second(intent.timestamp());
+            let intent = seconds_of(intent.timestamp());
             for op in &self.world.service.ops {
                 (op.started_at - intent).clamp(-MAX_INTENT_DISTANCE, MAX_INTENT_DISTANCE).hash(&mut self.hasher);
             }
             let states = self.world.operators.iter().flat_map(|operator| self.order.iter().map(|resource| &operator.states[*resource]));
             for state in states {
-                let listed_version =
-                    state.transient().memory.listed_at.map(|at| (second(at) - intent).clamp(-MAX_INTENT_DISTANCE, MAX_INTENT_DISTANCE));
-                (listed_version, state.transient().memory.own_intent == run.submitted_time).hash(&mut self.hasher);
+                let listed_at =
+                    state.transient().memory.listed_at.map(|at| (seconds_of(at) - intent).clamp(-MAX_INTENT_DISTANCE, MAX_INTENT_DISTANCE));
+                (listed_at, state.transient().memory.own_intent == run.submitted_time).hash(&mut self.hasher);
             }
         }
     }
@@ -229,8 +229,8 @@ impl<'a> Fingerprint<'a> {
     fn op(&mut self, op: &Op) {
         let owner = self.owner(op.owner);
         let (started_at, ended) = (self.age(op.started_at), op.ended.map(|(_, phase)| phase));
-        self.put((op.model, owner, &op.request, started_at, op.visible, ended));
-        self.put((op.cancelling, op.vanished, op.appearance));
+        self.write((op.model, owner, &op.request, started_at, op.visible, ended));
+        self.write((op.cancelling, op.lost, op.appearance));
     }
 
     fn operator(&mut self, operator: &Operator) {
@@ -239,34 +239,34 @@ impl<'a> Fingerprint<'a> {
             Leadership::Leader { until } => (1, (until - self.world.now).max(0)),
             Leadership::Standby => (2, 0),
         };
-        self.put((operator.up, operator.clock, leadership, operator.observed_drain));
+        self.write((operator.up, operator.clock, leadership, operator.observed_drain));
         for resource in self.order {
             let state = &operator.states[*resource];
-            self.put(state.existence);
+            self.write(state.existence);
             if state.existence == Existence::Forgotten {
                 continue;
             }
             let due = state.due.map(|due| (due - self.world.now).max(0));
-            self.put((state.dirty, if state.dirty { None } else { due }));
+            self.write((state.dirty, if state.dirty { None } else { due }));
             self.transient(state.transient(), operator.clock);
             if self.world.budget.stale > 0 {
                 let versions = &self.world.resources[*resource].versions;
-                self.put(versions.iter().filter(|object| object.version >= state.known).count());
+                self.write(versions.iter().filter(|object| object.version >= state.known).count());
             }
             if let Some(tracked) = &state.tracked {
                 self.view(*resource, tracked);
             }
             if self.world.resources.len() > 1 {
-                if let Some((model, since)) = operator.place(*resource) {
-                    self.put((model, self.time(since)));
+                if let Some((model, since)) = operator.queue_position(*resource) {
+                    self.write((model, self.time(since)));
                 }
                 let kind = self.world.kind_of(*resource);
                 let ids = self.world.service.ops.iter().map(|op| &op.id);
                 let model = self.world.resources[*resource].now().revision.desired.operation.model.key();
                 let operator = self.world.operators.iter().position(|it| std::ptr::eq(it, operator)).unwrap_or_default();
-                self.put(self.world.claimed_by_others((operator, *resource), (kind, &model), ids));
+                self.write(self.world.claimed_by_others((operator, *resource), (kind, &model), ids));
             }
-            self.put(state.task.is_some());
+            self.write(state.task.is_some());
             if let Some(task) = &state.task {
                 self.task(*resource, task);
             }
@@ -277,16 +277,16 @@ impl<'a> Fingerprint<'a> {
     fn view(&mut self, resource: usize, view: &Object) {
         let now = self.world.resources[resource].now();
         let differs = now.version > view.version || self.world.resources[resource].is_deleted;
-        self.put(differs);
+        self.write(differs);
         if differs {
             self.object(view);
         }
     }
 
     /// The remembered times are by the operator's own clock, which is `clock` seconds ahead.
-    fn memory(&mut self, memory: &DecisionMemory, clock: Second) {
+    fn memory(&mut self, memory: &DecisionMemory, clock: Seconds) {
         let wall = self.world.now + clock;
-        let since = |moment: Timestamp| (wall - second(moment)).min(self.long_ago);
+        let since = |time: Timestamp| (wall - seconds_of(time)).min(self.long_ago);
         let DecisionMemory {
             poll_not_before,
             poll_delayed_at,
@@ -308,20 +308,20 @@ impl<'a> Fingerprint<'a> {
             own_intent: _,
         } = memory;
         // A delay of less than a second has not passed at its start.
-        let next = poll_not_before.map(|next| (second(next) + Second::from(next.subsec_nanosecond() > 0) - wall).max(0));
-        let paused = poll_delayed_at.map(|at| since(at).min(0));
+        let next = poll_not_before.map(|next| (seconds_of(next) + Seconds::from(next.subsec_nanosecond() > 0) - wall).max(0));
+        let delayed = poll_delayed_at.map(|at| since(at).min(0));
         let cancelled = cancelled_at.map(|at| since(at).min(31));
-        let listed_version = listed_at.map(since);
-        self.put(model_missing_since.map(since));
-        self.put((not_yet_listed, location, poll_before_cancel));
-        self.put(run_in_progress.as_ref().map(|run| (run.number, run.attempt, &run.operation_id)));
+        let listed_at = listed_at.map(since);
+        self.write(model_missing_since.map(since));
+        self.write((not_yet_listed, location, poll_before_cancel));
+        self.write(run_in_progress.as_ref().map(|run| (run.number, run.attempt, &run.operation_id)));
         if let Some(ResolvedModel { names: _, ids, at }) = resolved {
-            self.put((&ids.dataset_id, (wall - second(*at)).min(MAX_RESOLUTION_AGE)));
+            self.write((&ids.dataset_id, (wall - seconds_of(*at)).min(MAX_RESOLUTION_AGE)));
         }
-        self.put((
-            listed_version,
+        self.write((
+            listed_at,
             next,
-            paused,
+            delayed,
             (*consecutive_errors).min(7),
             (*refusals).min(9),
             cancelled,
@@ -331,34 +331,34 @@ impl<'a> Fingerprint<'a> {
     }
 
     fn observation(&mut self, observation: &Observation) {
-        self.put(discriminant(observation));
+        self.write(discriminant(observation));
         match observation {
             Observation::Polled(PollResult::Found { operation, .. }) => self.operation(operation),
-            Observation::Polled(PollResult::NotFound) => self.put(1),
-            Observation::Polled(PollResult::Failed(error)) => self.put(error),
+            Observation::Polled(PollResult::NotFound) => self.write(1),
+            Observation::Polled(PollResult::Failed(error)) => self.write(error),
             Observation::Listed { kind, result, claimed } => {
-                self.put((kind, claimed));
+                self.write((kind, claimed));
                 if let Ok(listing) = result {
-                    self.put((listing.truncated, listing.may_hide_running, listing.clock_skew));
-                    self.put(listing.unnamed.map(|unnamed| unnamed.start.map(|start| self.since(start))));
+                    self.write((listing.truncated, listing.may_hide_running, listing.clock_skew));
+                    self.write(listing.unnamed.map(|unnamed| unnamed.start.map(|start| self.since(start))));
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }
-            Observation::Submission(Submission::Accepted { id, .. }) => self.put((0, id)),
-            Observation::Submission(other) => self.put((1, discriminant(other))),
+            Observation::Submission(Submission::Accepted { id, .. }) => self.write((0, id)),
+            Observation::Submission(other) => self.write((1, discriminant(other))),
             Observation::None
             | Observation::ModelResolved(_)
             | Observation::ModelChecked(_)
             | Observation::Turn(_)
             | Observation::CancelRequested(_)
             | Observation::CallFailed(_)
-            | Observation::Blocked(_) => self.put(observation),
+            | Observation::Blocked(_) => self.write(observation),
         }
     }
 
     fn operation(&mut self, operation: &Operation) {
-        self.put((&operation.id, operation.phase, operation.start.map(|start| self.since(start)), operation.end.is_some()));
-        self.put((&operation.refresh_type, operation.origin, operation.incomplete));
+        self.write((&operation.id, operation.phase, operation.start.map(|start| self.since(start)), operation.end.is_some()));
+        self.write((&operation.refresh_type, operation.origin, operation.incomplete));
         operation.objects.iter().for_each(|object| object.name.hash(&mut self.hasher));
     }
 }

@@ -22,7 +22,7 @@ mod uninstall;
 mod user;
 mod writes;
 
-pub use action::{Action, Fate};
+pub use action::{Action, RequestOutcome};
 pub use appearance::{Appearance, ClientRequest};
 pub(crate) use apply::ids_of;
 pub use apply::{index_of, is_unresolved};
@@ -30,6 +30,6 @@ pub use cluster::Resource;
 pub use operator::{Existence, Leadership, Operator, Pending, ResourceState, Task};
 pub use service::{Op, Owner, PendingSubmission, Service, Visibility};
 pub use state::{LateWrite, Lease, Violation, World};
-pub use time::{GRACE, LEASE_DURATION, LEASE_HOLD, SUBMIT_MARGIN, Second, moment, second};
+pub use time::{GRACE, LEASE_DURATION, LEASE_HOLD, SUBMIT_MARGIN, Seconds, seconds_of, timestamp};
 pub use uninstall::Uninstall;
 pub use user::UserAction;

@@ -9,7 +9,7 @@ use tabular_operator::api::{FINALIZER, ModelRefreshSpec, ModelResource as Manife
 use tabular_operator::engine::reconcile::View;
 use tabular_operator::engine::{Desired, External};
 
-use super::{Second, moment};
+use super::{Seconds, timestamp};
 
 /// The spec of a resource.
 #[derive(Clone, Debug)]
@@ -82,10 +82,10 @@ pub struct Object {
 impl Object {
     /// The same version, as if its deletion had waited for the operator. A detached reconciliation works on it.
     #[must_use]
-    pub fn deleted(&self, now: Second) -> Self {
+    pub fn deleted(&self, now: Seconds) -> Self {
         let mut manifest = self.revision.manifest.clone();
         let metadata = metadata_of(&mut manifest);
-        metadata.deletion_timestamp.get_or_insert(ClusterTime(moment(now)));
+        metadata.deletion_timestamp.get_or_insert(ClusterTime(timestamp(now)));
         metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
         Self { revision: Revision::of(manifest), ..self.clone() }
     }

@@ -6,7 +6,7 @@ use tabular_operator::engine::claims::Claims;
 use tabular_operator::engine::reconcile::{PendingDecision, Reconciliation, Request, Response, Stage, Transient};
 use tabular_operator::engine::{DrainMode, TurnQueue};
 
-use super::Second;
+use super::Seconds;
 use super::object::Object;
 
 /// A reconciliation in progress.
@@ -75,7 +75,7 @@ pub struct ResourceState {
     /// The reconciliation in progress.
     pub task: Option<Arc<Task>>,
     /// When the next one is due.
-    pub due: Option<Second>,
+    pub due: Option<Seconds>,
     /// Whether the resource has changed since, or was triggered.
     pub dirty: bool,
     /// The newest version that it knows. The cache and the remembered writes never go back.
@@ -111,7 +111,7 @@ impl ResourceState {
 
     /// Whether a reconciliation is due.
     #[must_use]
-    pub fn is_due(&self, now: Second) -> bool {
+    pub fn is_due(&self, now: Seconds) -> bool {
         self.task.is_none() && (self.dirty || self.due.is_some_and(|due| due <= now))
     }
 }
@@ -124,7 +124,7 @@ pub enum Leadership {
     /// It holds the Lease, and acts on it until then.
     Leader {
         /// By its monotonic clock.
-        until: Second,
+        until: Seconds,
     },
     /// It is a candidate: another operator holds the Lease.
     Standby,
@@ -136,7 +136,7 @@ pub struct Operator {
     /// Whether it is running.
     pub up: bool,
     /// How far its wall clock is ahead of the true time, in seconds.
-    pub clock: Second,
+    pub clock: Seconds,
     /// Whether it may act.
     pub leadership: Leadership,
     /// The drain that it has observed.
@@ -179,7 +179,7 @@ impl Operator {
 
     /// Whether it still tracks the operation of a deleted resource.
     #[must_use]
-    pub fn follows(&self, resource: usize) -> bool {
+    pub fn tracks(&self, resource: usize) -> bool {
         let state = &self.states[resource];
         self.up && (state.existence == Existence::Detached || state.tracked.is_some() || state.task.is_some())
     }

@@ -7,7 +7,7 @@ use tabular_operator::operation::{
     ClockSkew, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, Request, UnnamedOperation,
 };
 
-use super::{Appearance, Second, moment};
+use super::{Appearance, Seconds, timestamp};
 
 /// The actual owner of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,15 +37,15 @@ pub struct Op {
     /// The request.
     pub request: Arc<Request>,
     /// When it started.
-    pub started_at: Second,
+    pub started_at: Seconds,
     /// Whether polls and lists show it yet.
     pub visible: bool,
     /// When it ended, and how.
-    pub ended: Option<(Second, Phase)>,
+    pub ended: Option<(Seconds, Phase)>,
     /// Whether its cancellation was requested.
     pub cancelling: bool,
     /// Whether the service has lost it.
-    pub vanished: bool,
+    pub lost: bool,
     /// How the service shows it.
     pub appearance: Appearance,
 }
@@ -54,7 +54,7 @@ impl Op {
     /// Whether it is running.
     #[must_use]
     pub fn live(&self) -> bool {
-        self.ended.is_none() && !self.vanished
+        self.ended.is_none() && !self.lost
     }
 
     /// How the service shows it, with `ours` for the operations of this operator.
@@ -83,7 +83,7 @@ pub struct PendingSubmission {
     /// The request.
     pub request: Arc<Request>,
     /// It arrives by then, or never.
-    pub by: Second,
+    pub by: Seconds,
 }
 
 /// What the identities can observe of the models.
@@ -108,11 +108,11 @@ pub struct Service {
     /// The submissions that have not arrived.
     pub pending_submissions: Vec<PendingSubmission>,
     /// How far its clock is ahead of the true time, in seconds.
-    pub ahead: Second,
+    pub ahead: Seconds,
     /// Whether its responses report its time.
     pub reports_time: bool,
     /// How late it may show an operation, in seconds.
-    pub lag: Second,
+    pub lag: Seconds,
     /// The most rows of a list, the newest ones.
     pub max_rows: Option<usize>,
     /// The number of the model that the names refer to.
@@ -133,7 +133,7 @@ impl Service {
     }
 
     /// Accepts an operation; `None` if the model is busy or not visible.
-    pub fn accept(&mut self, model: u8, owner: Owner, request: &Arc<Request>, now: Second) -> Option<OperationId> {
+    pub fn accept(&mut self, model: u8, owner: Owner, request: &Arc<Request>, now: Seconds) -> Option<OperationId> {
         if self.visibility != Visibility::All || self.running(model, request.kind()).is_some() {
             return None;
         }
@@ -147,7 +147,7 @@ impl Service {
             visible: self.lag == 0,
             ended: None,
             cancelling: false,
-            vanished: false,
+            lost: false,
             appearance: Appearance::Plain,
         }));
         Some(id)
@@ -162,16 +162,16 @@ impl Service {
 
     /// The index of the operation with this id on this model, if the service shows it.
     #[must_use]
-    pub fn shown(&self, id: &OperationId, kind: OperationKind, model: u8) -> Option<usize> {
+    pub fn find_visible(&self, id: &OperationId, kind: OperationKind, model: u8) -> Option<usize> {
         let is_meant = |op: &Op| op.model == model && op.request.kind() == kind && op.id.eq_ignoring_case(id.as_str());
-        self.ops.iter().position(|op| is_meant(op) && op.visible && !op.vanished)
+        self.ops.iter().position(|op| is_meant(op) && op.visible && !op.lost)
     }
 
     /// The description of an operation, with `ours` for the operations of this operator.
     #[must_use]
     pub fn describe(&self, op: &Op, ours: Appearance) -> Operation {
         let phase = op.ended.map_or(Phase::InProgress, |(_, phase)| phase);
-        let there = |second: Second| moment(second + self.ahead);
+        let there = |at: Seconds| timestamp(at + self.ahead);
         let object = |name: &ObjectName| ObjectProgress { name: name.clone(), phase, service_status: format!("{phase:?}") };
         let mut operation = Operation {
             start: Some(there(op.started_at)),
@@ -191,13 +191,13 @@ impl Service {
         &self,
         (model, kind): (u8, OperationKind),
         intent: jiff::Timestamp,
-        (now, clock): (Second, Second),
+        (now, clock): (Seconds, Seconds),
         ours: Appearance,
     ) -> Listing {
         // As in `azure::Window`: by the service's clock if it is reported, with six seconds for differing clocks; otherwise five minutes.
         let allowance = if self.reports_time { self.ahead - clock - 6 } else { -300 };
         let since = intent.checked_add(SignedDuration::from_secs(allowance)).unwrap_or(intent);
-        let of_model = |op: &&Arc<Op>| op.model == model && op.request.kind() == kind && op.visible && !op.vanished;
+        let of_model = |op: &&Arc<Op>| op.model == model && op.request.kind() == kind && op.visible && !op.lost;
         let shown = |op: &Arc<Op>| (op.shown_as(ours), self.describe(op, ours));
         let mut rows: Vec<(Appearance, Operation)> = self.ops.iter().rev().filter(of_model).map(shown).collect();
         // As in `azure::refreshes`: the requested number of rows, and the oldest started within the window.
@@ -210,7 +210,9 @@ impl Service {
             truncated: full && !reaches_back,
             // If the newest come first, no running operation is missing.
             may_hide_running: full && !newest_first,
-            clock_skew: self.reports_time.then(|| ClockSkew::of(moment(now + self.ahead), (moment(now + clock), moment(now + clock)))),
+            clock_skew: self
+                .reports_time
+                .then(|| ClockSkew::of(timestamp(now + self.ahead), (timestamp(now + clock), timestamp(now + clock)))),
             ..Listing::default()
         };
         for (appearance, row) in rows {
@@ -232,18 +234,18 @@ impl Service {
     }
 
     /// Deletes the models, hides them, or makes them visible again.
-    pub fn show(&mut self, visibility: Visibility) {
+    pub fn set_visibility(&mut self, visibility: Visibility) {
         self.visibility = visibility;
         if visibility == Visibility::Deleted {
             for op in &mut self.ops {
-                Arc::make_mut(op).vanished = true;
+                Arc::make_mut(op).lost = true;
             }
         }
     }
 
     /// Applies what happens automatically as time passes: an accepted operation becomes visible, and a submission that is too late never
     /// arrives.
-    pub fn advance(&mut self, now: Second) {
+    pub fn advance(&mut self, now: Seconds) {
         let lag = self.lag;
         for op in self.ops.iter_mut().filter(|op| !op.visible && op.started_at + lag <= now) {
             Arc::make_mut(op).visible = true;

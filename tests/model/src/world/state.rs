@@ -8,7 +8,7 @@ use tabular_operator::api::Status;
 use tabular_operator::engine::Settings;
 use tabular_operator::engine::reconcile::PendingDecision;
 
-use super::time::{GRACE, Second};
+use super::time::{GRACE, Seconds};
 use super::uninstall::Uninstall;
 use super::{Leadership, Op, Operator, Owner, PendingSubmission, Resource, Service, Visibility};
 use crate::scenario::{Budget, Impairment, Scenario};
@@ -18,7 +18,7 @@ use crate::scenario::{Budget, Impairment, Scenario};
 pub struct Violation {
     /// The name of the invariant.
     pub invariant: &'static str,
-    /// The result of an exploration.
+    /// What was observed.
     pub details: String,
 }
 
@@ -34,7 +34,7 @@ pub struct Lease {
     /// Its holder.
     pub holder: usize,
     /// When it was last renewed.
-    pub renewed: Second,
+    pub renewed: Seconds,
 }
 
 /// A status write without a response that may still be performed.
@@ -58,7 +58,7 @@ pub struct World {
     /// The scenario, with what may happen.
     pub scenario: Arc<Scenario>,
     /// The true time.
-    pub now: Second,
+    pub now: Seconds,
     /// The resources.
     pub resources: Vec<Arc<Resource>>,
     /// The service.
@@ -79,9 +79,9 @@ pub struct World {
     pub settings: Arc<Settings>,
 }
 
-/// The operators' settings: round numbers, so that few moments matter.
+/// The operators' settings: round numbers, so that few times matter.
 fn settings(scenario: &Scenario) -> Settings {
-    let secs = |count: Second| Duration::from_secs(count.unsigned_abs());
+    let secs = |count: Seconds| Duration::from_secs(count.unsigned_abs());
     Settings {
         poll_min: secs(scenario.poll),
         poll_max: secs(scenario.poll),
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// The submissions of a resource that have not arrived.
-    pub fn on_their_way(&self, resource: usize) -> impl Iterator<Item = &PendingSubmission> {
+    pub fn in_transit(&self, resource: usize) -> impl Iterator<Item = &PendingSubmission> {
         self.service
             .pending_submissions
             .iter()
@@ -156,12 +156,12 @@ impl World {
 
     /// Whether it may act for `margin` more seconds.
     #[must_use]
-    pub fn leads_for(&self, operator: usize, margin: Second) -> bool {
+    pub fn leads_for(&self, operator: usize, margin: Seconds) -> bool {
         let operator = &self.operators[operator];
         operator.up
             && match operator.leadership {
                 Leadership::NoElection => true,
-                Leadership::Leader { until } => self.now + margin < until || self.scenario.weakening.lease,
+                Leadership::Leader { until } => self.now + margin < until || self.scenario.broken_rules.lease,
                 Leadership::Standby => false,
             }
     }

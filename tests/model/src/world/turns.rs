@@ -32,7 +32,7 @@ impl World {
             if self.resources[index].is_deleted {
                 continue;
             }
-            self.show(operator, index);
+            self.update_claims(operator, index);
             let object = self.resources[index].now();
             let turn = if object.is_released() { QueueState::None } else { queue_state(&object.status, wall, &self.settings) };
             let model = object.status.run.as_ref().map(|run| run.model.key()).unwrap_or_default();
@@ -47,12 +47,12 @@ impl World {
         }
         for operator in 0..self.operators.len() {
             if self.operators[operator].up {
-                self.show(operator, resource);
+                self.update_claims(operator, resource);
             }
         }
     }
 
-    fn show(&mut self, operator: usize, resource: usize) {
+    fn update_claims(&mut self, operator: usize, resource: usize) {
         let (it, claims) = (&self.resources[resource], Arc::make_mut(&mut self.operators[operator].claims));
         if it.is_deleted {
             claims.on_deleted(&uid(resource).into());
@@ -162,7 +162,7 @@ impl World {
         (kind, model): (OperationKind, &str),
         ids: impl IntoIterator<Item = &'a OperationId>,
     ) -> ClaimedOperations {
-        if self.resources.len() == 1 || self.scenario.weakening.claims {
+        if self.resources.len() == 1 || self.scenario.broken_rules.claims {
             return ClaimedOperations::default();
         }
         let operator = &self.operators[operator];
@@ -183,7 +183,7 @@ impl Operator {
 
     /// Its position in the queue of a model.
     #[must_use]
-    pub fn place(&self, resource: usize) -> Option<(&str, Option<Time>)> {
+    pub fn queue_position(&self, resource: usize) -> Option<(&str, Option<Time>)> {
         self.queue.position_of(&uid(resource))
     }
 }

@@ -75,7 +75,7 @@ impl World {
         let has_observed = |operator: usize| {
             let it = &self.operators[operator];
             // The holder of the Lease has renewed it since, its Lease has expired, or there is none.
-            self.scenario.weakening.unobserved_drain
+            self.scenario.broken_rules.unobserved_drain
                 || !it.up
                 || it.observed_drain == request
                 || it.leadership == Leadership::Standby

@@ -10,9 +10,9 @@ use tabular_operator::engine::resubmit_value;
 
 use super::cluster::{Resource, model};
 use super::object::metadata;
-use super::{Second, moment};
+use super::{Seconds, timestamp};
 
-/// The value of the annotation `resubmit` that answers the first question of any resource.
+/// The value of the annotation `resubmit` for the first attempt of any resource.
 const FIRST_RESUBMIT_VALUE: &str = "run-1-attempt-1";
 
 /// An action of a user.
@@ -37,12 +37,12 @@ pub enum UserAction {
     /// Sets another model.
     Model,
     /// Toggles `afterRefresh` with the resource of this index.
-    Follow(usize),
+    AfterRefresh(usize),
     /// Sets the annotation `adopt` to the operation with this index.
     Adopt(usize),
-    /// Sets the annotation `resubmit` to the value that answers the question about the latest run.
+    /// Sets the annotation `resubmit` to the value for the latest attempt.
     Resubmit,
-    /// Sets the annotation `resubmit` to the value that answers the first question.
+    /// Sets the annotation `resubmit` to the value for the first attempt.
     ResubmitFirst,
     /// Sets the annotation `release`.
     Release,
@@ -57,7 +57,7 @@ pub enum UserAction {
 }
 
 impl Resource {
-    /// The value that answers the question about the latest run, or would answer it.
+    /// The value of the annotation `resubmit` for the latest attempt.
     fn resubmit_value(&self) -> String {
         self.now().status.run.as_ref().map_or_else(|| FIRST_RESUBMIT_VALUE.to_owned(), resubmit_value)
     }
@@ -71,7 +71,7 @@ impl Resource {
         !self.is_deleted
             && match user_action {
                 UserAction::Token | UserAction::Request | UserAction::Cancel | UserAction::Suspend => self.deleted.is_none(),
-                UserAction::RefreshType | UserAction::Model | UserAction::Follow(_) => refresh && self.deleted.is_none(),
+                UserAction::RefreshType | UserAction::Model | UserAction::AfterRefresh(_) => refresh && self.deleted.is_none(),
                 UserAction::Concurrency(wanted) => refresh && policy.concurrency != wanted,
                 UserAction::Conflict(wanted) => refresh && policy.conflict != wanted,
                 UserAction::Deletion(wanted) => refresh && policy.deletion != wanted,
@@ -92,11 +92,11 @@ impl Resource {
     }
 
     /// Applies a user action.
-    pub fn apply_user_action(&mut self, user_action: UserAction, now: Second) {
+    pub fn apply_user_action(&mut self, user_action: UserAction, now: Seconds) {
         let next = |text: Option<&str>| format!("v{}", text.and_then(|text| text.strip_prefix('v')?.parse().ok()).unwrap_or(0_u32) + 1);
         match user_action {
             UserAction::Token => self.trigger(|trigger| trigger.token = Some(next(trigger.token.as_deref()))),
-            UserAction::Follow(resource) => self.trigger(|trigger| {
+            UserAction::AfterRefresh(resource) => self.trigger(|trigger| {
                 let name = format!("resource-{resource}");
                 trigger.after_refresh = if trigger.after_refresh.is_some() { None } else { Some(AfterRefresh { name }) };
             }),
@@ -136,13 +136,13 @@ impl Resource {
             UserAction::RemoveFinalizer => self.set_finalizer(false),
             UserAction::Delete => {
                 self.deleted = Some(now);
-                self.edit_metadata(|metadata| metadata.deletion_timestamp = Some(ClusterTime(moment(now))));
+                self.edit_metadata(|metadata| metadata.deletion_timestamp = Some(ClusterTime(timestamp(now))));
             }
         }
     }
 
     /// Deletes its whole namespace.
-    pub fn end_namespace(&mut self, now: Second) {
+    pub fn end_namespace(&mut self, now: Seconds) {
         self.namespace_terminating = true;
         if self.deleted.is_none() {
             self.apply_user_action(UserAction::Delete, now);

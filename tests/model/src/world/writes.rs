@@ -8,13 +8,13 @@ use tabular_operator::engine::reconcile::{PendingDecision, Reconciliation, Rejec
 
 use super::object::Object;
 use super::operator::decision;
-use super::{Fate, LateWrite, Violation, World};
+use super::{LateWrite, RequestOutcome, Violation, World};
 use crate::invariants;
 use crate::scenario::Impairment;
 
 impl World {
     /// Why a write is certainly not performed.
-    fn rejection(&self, operator: usize, resource: usize, view: &Object, fate: Fate) -> Option<Rejection> {
+    fn rejection(&self, operator: usize, resource: usize, view: &Object, outcome: RequestOutcome) -> Option<Rejection> {
         if !self.leads(operator) {
             return Some(Rejection::NotLeader);
         }
@@ -23,7 +23,7 @@ impl World {
             Some(Impairment::WritesRefused) => return Some(Rejection::Refused),
             Some(Impairment::Throttled | Impairment::Refused | Impairment::SecretDeleted | Impairment::Writes) | None => {}
         }
-        if let Fate::Rejected(rejection) = fate {
+        if let RequestOutcome::Rejected(rejection) = outcome {
             return Some(rejection);
         }
         let it = &self.resources[resource];
@@ -33,8 +33,8 @@ impl World {
         (!self.is_current(resource, view)).then_some(Rejection::Conflict)
     }
 
-    fn is_unwritten(&self, resource: usize, fate: Fate) -> bool {
-        self.impairment_of(resource) == Some(Impairment::Writes) || fate == Fate::LostBefore
+    fn is_unwritten(&self, resource: usize, outcome: RequestOutcome) -> bool {
+        self.impairment_of(resource) == Some(Impairment::Writes) || outcome == RequestOutcome::LostBefore
     }
 
     pub(super) fn write_status_of(
@@ -43,27 +43,27 @@ impl World {
         resource: usize,
         machine: &Reconciliation<Object>,
         status: &Arc<Status>,
-        fate: Fate,
+        outcome: RequestOutcome,
     ) -> Result<Response<Object>, Violation> {
         let view = machine.view();
-        if let Some(rejection) = self.rejection(operator, resource, view, fate) {
+        if let Some(rejection) = self.rejection(operator, resource, view, outcome) {
             return Ok(Response::Rejected(rejection));
         }
-        if self.is_unwritten(resource, fate) {
+        if self.is_unwritten(resource, outcome) {
             return Ok(Response::Unanswered { denied: false });
         }
         let Some(decision) = decision(machine) else { return Ok(Response::Unanswered { denied: false }) };
-        if fate == Fate::Late {
+        if outcome == RequestOutcome::Late {
             let write =
                 LateWrite { operator, resource, version: view.version, status: Arc::clone(status), decision: Arc::new(decision.clone()) };
             self.late.push(write);
             return Ok(Response::Unanswered { denied: false });
         }
-        if self.scenario.weakening.unwritten && invariants::submits(decision) {
+        if self.scenario.broken_rules.unwritten && invariants::submits(decision) {
             return Ok(Response::Written(view.with_status(status)));
         }
         self.record_status(operator, resource, decision, status)?;
-        if fate == Fate::LostAfter {
+        if outcome == RequestOutcome::LostAfter {
             return Ok(Response::Unanswered { denied: false });
         }
         Ok(Response::Written(self.resources[resource].now().clone()))
@@ -79,11 +79,11 @@ impl World {
     ) -> Result<(), Violation> {
         invariants::write(self, operator, resource, decision, status)?;
         for (of, number) in invariants::exemptions(self, resource, status) {
-            let answered = &mut self.resource(of).exempt_up_to;
-            *answered = number.max(*answered);
+            let exempt_up_to = &mut self.resource(of).exempt_up_to;
+            *exempt_up_to = number.max(*exempt_up_to);
         }
-        if let Some(question) = invariants::applied_resubmit(self, resource, status) {
-            self.resource(resource).answered_questions.push(question);
+        if let Some(value) = invariants::applied_resubmit(self, resource, status) {
+            self.resource(resource).applied_resubmits.push(value);
         }
         let before = self.resources[resource].now().status.run.as_ref().map_or(0, |run| run.number);
         if let Some(run) = status.run.as_ref().filter(|run| run.number > before) {
@@ -108,12 +108,12 @@ impl World {
         resource: usize,
         machine: &Reconciliation<Object>,
         request: &Request<Object>,
-        fate: Fate,
+        outcome: RequestOutcome,
     ) -> Response<Object> {
-        if let Some(rejection) = self.rejection(operator, resource, machine.view(), fate) {
+        if let Some(rejection) = self.rejection(operator, resource, machine.view(), outcome) {
             return Response::Rejected(rejection);
         }
-        if self.is_unwritten(resource, fate) {
+        if self.is_unwritten(resource, outcome) {
             return Response::Unanswered { denied: false };
         }
         match request {
@@ -121,7 +121,7 @@ impl World {
             _ => self.resource(resource).set_finalizer(true),
         }
         self.changed(resource);
-        if fate == Fate::LostAfter {
+        if outcome == RequestOutcome::LostAfter {
             return Response::Unanswered { denied: false };
         }
         Response::Written(self.resources[resource].now().clone())
@@ -133,17 +133,17 @@ impl World {
         resource: usize,
         machine: &Reconciliation<Object>,
         events: &[Event],
-        fate: Fate,
+        outcome: RequestOutcome,
     ) -> Result<Response<Object>, Violation> {
         let view = machine.view().clone();
         // The resource may be deleted before the response. Its claims stay, and its operation is no longer tracked.
         self.operators[operator].states[resource].tracked = Some(view.clone());
         self.keep_claims(operator, resource);
         self.operators[operator].states[resource].tracked = None;
-        if let Some(rejection) = self.rejection(operator, resource, &view, fate) {
+        if let Some(rejection) = self.rejection(operator, resource, &view, outcome) {
             return Ok(Response::Rejected(rejection));
         }
-        if self.is_unwritten(resource, fate) {
+        if self.is_unwritten(resource, outcome) {
             return Ok(Response::Unanswered { denied: false });
         }
         invariants::release(self, operator, resource, &view, events)?;
@@ -151,7 +151,7 @@ impl World {
         self.resource(resource).reported |= is_reported;
         self.resource(resource).set_finalizer(false);
         self.changed(resource);
-        Ok(if fate == Fate::LostAfter { Response::Unanswered { denied: false } } else { Response::Removed })
+        Ok(if outcome == RequestOutcome::LostAfter { Response::Unanswered { denied: false } } else { Response::Removed })
     }
 
     /// The operator has changed the metadata of a resource.
