@@ -16,12 +16,12 @@ use super::identity::managed::Metadata;
 use super::identity::tokens::Tokens;
 use super::limiter::CallLimiter;
 use super::power_bi::{self, ModelName, ModelRef, scale_out};
-use super::refreshes::{self, Window};
+use super::refreshes::{self, ListWindow};
 use super::session::{Session, Shared};
-use super::settings::{Settings, SettingsError};
+use super::settings::{AzureSettings, AzureSettingsError};
 use crate::operation::{
-    CallKind, CancelResult, Listing, ModelLookup, OperationId, OperationKind, OperationRef, PollResult, Presence, RefreshRequest, Request,
-    ServiceError, ServiceErrorKind, ServiceKind, Submission,
+    CallKind, CancelResult, Listing, ModelExistence, ModelLookup, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest,
+    Request, ServiceError, ServiceErrorKind, ServiceKind, Submission,
 };
 
 /// The services of one cloud: a shared HTTP client, the tokens, and the limits for calls in flight. Cheap to clone.
@@ -35,12 +35,12 @@ impl Azure {
     ///
     /// # Errors
     /// If the settings are invalid, such as a certificate file without a certificate.
-    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+    pub fn new(settings: AzureSettings) -> Result<Self, AzureSettingsError> {
         let (http, metadata) = (Client::new(&settings)?, Metadata::new(&settings));
         Ok(Self::assemble(settings, http, metadata))
     }
 
-    pub(super) fn assemble(settings: Settings, http: Client, metadata: Metadata) -> Self {
+    pub(super) fn assemble(settings: AzureSettings, http: Client, metadata: Metadata) -> Self {
         let tokens = Tokens::new(Entra::new(&settings.cloud, http.clone()), metadata);
         let limiter = CallLimiter::new(settings.max_calls_per_server);
         Self {
@@ -62,8 +62,8 @@ impl Azure {
 
     /// A database of an Analysis Services server, accessed with one identity.
     #[must_use]
-    pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity) -> Model {
-        Model { shared: Arc::clone(&self.shared), identity, target: Target::AnalysisServices { server, database } }
+    pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity) -> ModelClient {
+        ModelClient { shared: Arc::clone(&self.shared), identity, target: Target::AnalysisServices { server, database } }
     }
 
     /// A semantic model of Power BI, accessed with one identity. A model that is given by names supports only [`Call::resolve`]. Create
@@ -71,10 +71,10 @@ impl Azure {
     ///
     /// # Errors
     /// One sentence, if the operator's cloud has no Power BI.
-    pub fn power_bi(&self, model: ModelName, identity: Identity) -> Result<Model, String> {
+    pub fn power_bi(&self, model: ModelName, identity: Identity) -> Result<ModelClient, String> {
         let address = self.shared.cloud.power_bi.clone();
         let address = address.ok_or_else(|| format!("the operator's cloud ({}) has no Power BI", self.shared.cloud.name))?;
-        Ok(Model { shared: Arc::clone(&self.shared), identity, target: Target::PowerBi { address, model } })
+        Ok(ModelClient { shared: Arc::clone(&self.shared), identity, target: Target::PowerBi { address, model } })
     }
 }
 
@@ -86,7 +86,7 @@ impl fmt::Debug for Azure {
 
 /// A model, accessed with one identity. Cheap to clone.
 #[derive(Clone)]
-pub struct Model {
+pub struct ModelClient {
     shared: Arc<Shared>,
     identity: Identity,
     target: Target,
@@ -99,7 +99,7 @@ enum Target {
     PowerBi { address: ServiceAddress, model: ModelName },
 }
 
-impl Model {
+impl ModelClient {
     /// Obtains everything that a call of this kind needs: no active throttle, a token, and a permit for a call in flight.
     ///
     /// Sends nothing to the service. A submission can therefore be prepared before its intent is written, so that obstacles are known by
@@ -158,33 +158,33 @@ impl Model {
         }
     }
 
-    fn refreshes(&self) -> Option<Url> {
+    fn refreshes_url(&self) -> Option<Url> {
         match &self.target {
             Target::AnalysisServices { server, database } => database.refreshes(&server.base_url()),
             Target::PowerBi { address, model } => power_bi::of_dataset(&address.host, model.ids()?, "refreshes"),
         }
     }
 
-    fn syncs(&self) -> Option<Syncs> {
+    fn sync_urls(&self) -> Option<SyncUrls> {
         match &self.target {
-            Target::AnalysisServices { server, database } => database.sync(&server.management_url()).map(Syncs::Database),
+            Target::AnalysisServices { server, database } => database.sync(&server.management_url()).map(SyncUrls::Database),
             Target::PowerBi { address, model } => {
                 let of = |what: &str| power_bi::of_dataset(&address.host, model.ids()?, what);
-                Some(Syncs::ScaleOut { sync: of("queryScaleOut/sync")?, status: of("queryScaleOut/syncStatus")? })
+                Some(SyncUrls::ScaleOut { sync: of("queryScaleOut/sync")?, status: of("queryScaleOut/syncStatus")? })
             }
         }
     }
 }
 
 /// The URLs of the syncs of a model.
-enum Syncs {
+enum SyncUrls {
     /// Analysis Services: one URL for all requests.
     Database(Url),
     /// Power BI: query scale-out.
     ScaleOut { sync: Url, status: Url },
 }
 
-impl fmt::Debug for Model {
+impl fmt::Debug for ModelClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
             Target::AnalysisServices { server, database, .. } => write!(f, "Model({server}/{database})"),
@@ -196,7 +196,7 @@ impl fmt::Debug for Model {
 /// A prepared call. One of its methods makes the call, at most once. A dropped call is never made.
 #[derive(Debug)]
 pub struct Call {
-    model: Model,
+    model: ModelClient,
     session: Session,
     _permit: OwnedSemaphorePermit,
 }
@@ -214,15 +214,15 @@ impl Call {
     }
 
     /// Checks whether a model exists that the service reported as unknown.
-    pub async fn find_model(self) -> Presence {
+    pub async fn find_model(self) -> ModelExistence {
         match &self.model.target {
-            Target::AnalysisServices { .. } => match self.model.refreshes() {
+            Target::AnalysisServices { .. } => match self.model.refreshes_url() {
                 Some(refreshes) => analysis_services::find(&self.session, &refreshes).await,
-                None => Presence::Failed(no_address()),
+                None => ModelExistence::Failed(no_address()),
             },
             Target::PowerBi { address, model } => match model.ids() {
                 Some(ids) => power_bi::find(&self.session, &address.host, ids).await,
-                None => Presence::Failed(no_address()),
+                None => ModelExistence::Failed(no_address()),
             },
         }
     }
@@ -230,13 +230,13 @@ impl Call {
     /// Submits the request with one POST. Nothing in this module repeats it.
     pub async fn submit(self, request: &Request) -> Submission {
         match request {
-            Request::Refresh(request) => match self.model.refreshes() {
+            Request::Refresh(request) => match self.model.refreshes_url() {
                 Some(refreshes) => self.submit_refresh(&refreshes, request).await,
                 None => Submission::NotStarted(no_address()),
             },
-            Request::Sync => match self.model.syncs() {
-                Some(Syncs::Database(sync)) => sync::submit(&self.session, &sync).await,
-                Some(Syncs::ScaleOut { sync, .. }) => scale_out::submit(&self.session, &sync).await,
+            Request::Sync => match self.model.sync_urls() {
+                Some(SyncUrls::Database(sync)) => sync::submit(&self.session, &sync).await,
+                Some(SyncUrls::ScaleOut { sync, .. }) => scale_out::submit(&self.session, &sync).await,
                 None => Submission::NotStarted(no_address()),
             },
         }
@@ -257,13 +257,13 @@ impl Call {
     /// Polls one operation.
     pub async fn poll(self, kind: OperationKind, operation: &OperationRef) -> PollResult {
         match kind {
-            OperationKind::Refresh => match self.model.refreshes() {
+            OperationKind::Refresh => match self.model.refreshes_url() {
                 Some(refreshes) => refreshes::poll(&self.session, &refreshes, &operation.id).await,
                 None => PollResult::Failed(no_address()),
             },
-            OperationKind::Sync => match self.model.syncs() {
-                Some(Syncs::Database(sync)) => sync::poll(&self.session, &sync, operation).await,
-                Some(Syncs::ScaleOut { status, .. }) => scale_out::poll(&self.session, &status, &operation.id).await,
+            OperationKind::Sync => match self.model.sync_urls() {
+                Some(SyncUrls::Database(sync)) => sync::poll(&self.session, &sync, operation).await,
+                Some(SyncUrls::ScaleOut { status, .. }) => scale_out::poll(&self.session, &status, &operation.id).await,
                 None => PollResult::Failed(no_address()),
             },
         }
@@ -276,15 +276,15 @@ impl Call {
     ///
     /// # Errors
     /// If the list, or the details of a listed operation, are unavailable.
-    pub async fn list(self, kind: OperationKind, window: Window) -> Result<Listing, ServiceError> {
+    pub async fn list(self, kind: OperationKind, window: ListWindow) -> Result<Listing, ServiceError> {
         match kind {
-            OperationKind::Refresh => match self.model.refreshes() {
+            OperationKind::Refresh => match self.model.refreshes_url() {
                 Some(refreshes) => refreshes::list(&self.session, &refreshes, window).await,
                 None => Err(no_address()),
             },
-            OperationKind::Sync => match self.model.syncs() {
-                Some(Syncs::Database(sync)) => sync::list(&self.session, &sync, window).await,
-                Some(Syncs::ScaleOut { status, .. }) => scale_out::list(&self.session, &status, window).await,
+            OperationKind::Sync => match self.model.sync_urls() {
+                Some(SyncUrls::Database(sync)) => sync::list(&self.session, &sync, window).await,
+                Some(SyncUrls::ScaleOut { status, .. }) => scale_out::list(&self.session, &status, window).await,
                 None => Err(no_address()),
             },
         }
@@ -292,7 +292,7 @@ impl Call {
 
     /// Requests the cancellation of a refresh. Neither service can cancel a sync.
     pub async fn cancel(self, id: &OperationId) -> CancelResult {
-        match self.model.refreshes() {
+        match self.model.refreshes_url() {
             Some(refreshes) => refreshes::cancel(&self.session, &refreshes, id).await,
             None => CancelResult::Failed(no_address()),
         }

@@ -21,7 +21,7 @@ use super::identity::assertion::Claims;
 use super::identity::token_response::{self, CredentialKind, PresentedCredential};
 use super::identity::{FieldNames, SecretText, managed};
 use super::power_bi::{self, scale_out};
-use super::refreshes::{self, Row, Selected, Selection, Window};
+use super::refreshes::{self, ListWindow, Row, Selected, Selection};
 use crate::operation::{
     CancelResult, ClockSkew, Listing, Operation, OperationId, OperationRef, PollResult, ServiceError, ServiceKind, ServiceMessage,
     Submission,
@@ -117,7 +117,7 @@ pub fn list_rows<'a>(
 pub fn list(
     service: ServiceKind,
     body: &[u8],
-    (window, clock_skew): (Window, Option<ClockSkew>),
+    (window, clock_skew): (ListWindow, Option<ClockSkew>),
     longest: Duration,
     details: impl Fn(&OperationId) -> ServiceResponse,
 ) -> Option<Result<Listing, ServiceError>> {
@@ -264,8 +264,8 @@ pub fn location(text: &str, called: &Url) -> Option<Url> {
 
 /// A time in the format of a body.
 #[must_use]
-pub fn moment(text: &str) -> Option<Timestamp> {
-    timestamp::moment(text)
+pub fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    timestamp::parse(text)
 }
 
 /// A time in the format of a header.

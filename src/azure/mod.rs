@@ -1,6 +1,6 @@
 //! The clients of the services, and their identities. Independent of Kubernetes.
 //!
-//! [`Azure`] is created once and shared. [`Azure::analysis_services`] and [`Azure::power_bi`] return a [`Model`]. [`Model::prepare_for`]
+//! [`Azure`] is created once and shared. [`Azure::analysis_services`] and [`Azure::power_bi`] return a [`ModelClient`]. [`ModelClient::prepare_for`]
 //! returns a [`Call`], which has a permit for a call in flight and a token. Each method of `Call` makes the call and returns a type of
 //! [`crate::operation`]. Pure functions in `classify` interpret a response by its status, headers and body. All other modules only
 //! transport it.
@@ -21,6 +21,6 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Azure, Call, Model};
-pub use refreshes::Window;
-pub use settings::{Observer, Settings, SettingsError};
+pub use client::{Azure, Call, ModelClient};
+pub use refreshes::ListWindow;
+pub use settings::{AzureSettings, AzureSettingsError, Observer};

@@ -56,12 +56,12 @@ impl Session {
 
     /// Sends a GET that follows these redirects on the called host only, because the token must not go to another host. Returns any other
     /// response, including errors.
-    pub(super) async fn get(&self, kind: CallKind, url: Url, deadline: Instant, follow: &[u16]) -> Result<Incoming, ServiceError> {
+    pub(super) async fn get(&self, kind: CallKind, url: Url, deadline: Instant, redirects: &[u16]) -> Result<Incoming, ServiceError> {
         let mut url = url;
         for _ in 0..=MAX_REDIRECTS {
             let request = self.request(Method::GET, url.clone());
             let incoming = self.send(kind, request, deadline).await.map_err(|fault| classify::unreachable(fault.into_message()))?;
-            if !follow.contains(&incoming.status()) {
+            if !redirects.contains(&incoming.status()) {
                 return Ok(incoming);
             }
             let there = incoming.headers().get(LOCATION).and_then(|there| there.to_str().ok());
@@ -96,12 +96,12 @@ impl Session {
 
     /// Applies the parts of a response that affect later calls: a backoff, or an invalid token. A 401 does not show whether the token is
     /// the only problem, and a throttle does not show when it ends for all calls. Both are therefore recorded in the response.
-    pub(super) fn update_shared(&self, response: &mut Response) {
-        self.update_shared_as(self.kind, response);
+    pub(super) fn record_throttle_and_token(&self, response: &mut Response) {
+        self.record_throttle_and_token_for(self.kind, response);
     }
 
     /// The same for a response to a request of another kind than the call, such as the list that explains a refused submission.
-    pub(super) fn update_shared_as(&self, kind: CallKind, response: &mut Response) {
+    pub(super) fn record_throttle_and_token_for(&self, kind: CallKind, response: &mut Response) {
         let shared = &self.shared;
         let invalidate = || shared.tokens.invalidate(&self.identity, &self.scope, &self.token);
         match response.status {

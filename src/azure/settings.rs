@@ -9,7 +9,7 @@ use crate::operation::CallRecord;
 
 /// The settings of [`super::Azure`].
 #[derive(Clone)]
-pub struct Settings {
+pub struct AzureSettings {
     /// The cloud. Calls go only to its hosts.
     pub cloud: Cloud,
     /// Certificates of additional trusted authorities (PEM).
@@ -32,11 +32,11 @@ pub type Observer = Arc<dyn Fn(&CallRecord<'_>) + Send + Sync>;
 /// Error in the settings, as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct SettingsError(pub(super) String);
+pub struct AzureSettingsError(pub(super) String);
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for AzureSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
+        f.debug_struct("AzureSettings")
             .field("cloud", &self.cloud.name)
             .field("extra_ca_pem", &self.extra_ca_pem.is_some())
             .field("call_timeout", &self.call_timeout)

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::Blocker;
-use crate::operation::{CancelResult, Listing, ModelLookup, OperationId, OperationKind, PollResult, Presence, ServiceError, Submission};
+use crate::operation::{
+    CancelResult, Listing, ModelExistence, ModelLookup, OperationId, OperationKind, PollResult, ServiceError, Submission,
+};
 
 /// The result of the last effect. One variant for each effect, and [`Observation::Blocked`] for what blocked it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +34,7 @@ pub enum Observation {
     /// The result of a cancellation.
     CancelRequested(CancelResult),
     /// Whether a model still exists that the service reported as not found.
-    ModelChecked(Presence),
+    ModelChecked(ModelExistence),
     /// A call could not be prepared.
     CallFailed(ServiceError),
     /// What blocks the call, outside the service: in a Secret, a reference or a permission.

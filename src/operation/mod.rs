@@ -17,4 +17,4 @@ pub use id::{OperationId, OperationRef};
 pub use listing::{ClockSkew, Listing, UnnamedOperation};
 pub use observed_operation::{FailureCause, ObjectProgress, Operation, Origin, Phase, REDACTED, ServiceMessage};
 pub use request::{Capabilities, ObjectName, OperationKind, RefreshRequest, Request};
-pub use result::{CancelResult, ModelIds, ModelLookup, PollResult, Presence, Submission};
+pub use result::{CancelResult, ModelExistence, ModelIds, ModelLookup, PollResult, Submission};

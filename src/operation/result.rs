@@ -95,7 +95,7 @@ pub struct ModelIds {
 
 /// Whether a model exists that the service reported as unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Presence {
+pub enum ModelExistence {
     /// The model exists.
     Exists,
     /// The model does not exist, and the identity would see it: it was deleted, or republished under another id.

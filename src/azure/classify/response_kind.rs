@@ -99,7 +99,7 @@ fn rejection(response: &Response, code: &str) -> ResponseKind {
 /// Whether a code means that the object in the URL does not exist, such as `PowerBIEntityNotFound` and `RefreshNotFound`.
 ///
 /// A different object may be missing, such as a data source or a user. That is inconclusive for the model and its operation: the operator
-/// would stop following a running operation, and the user would check correct ids.
+/// would stop tracking a running operation, and the user would check correct ids.
 fn is_not_found_code(code: &str) -> bool {
     const NAMED: [&str; 19] = [
         "",

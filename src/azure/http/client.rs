@@ -13,7 +13,7 @@ use url::Url;
 
 use super::response::{BodyFault, Response};
 use super::text;
-use crate::azure::settings::{Observer, Settings, SettingsError};
+use crate::azure::settings::{AzureSettings, AzureSettingsError, Observer};
 use crate::operation::{CallFault, CallRecord, CallTarget};
 use crate::tls;
 
@@ -65,19 +65,19 @@ impl SendError {
 }
 
 impl Client {
-    pub(in crate::azure) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+    pub(in crate::azure) fn new(settings: &AzureSettings) -> Result<Self, AzureSettingsError> {
         Self::build(settings, |builder| builder.https_only(true))
     }
 
     /// `refine` adds settings to the client: whether it requires TLS, and the address of a server in tests.
     pub(in crate::azure) fn build(
-        settings: &Settings,
+        settings: &AzureSettings,
         refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Self, AzureSettingsError> {
         if settings.call_timeout.is_zero() || settings.max_calls_per_server == 0 {
-            return Err(SettingsError("the call timeout and the number of calls per server must be greater than zero".to_owned()));
+            return Err(AzureSettingsError("the call timeout and the number of calls per server must be greater than zero".to_owned()));
         }
-        let roots = tls::roots_to_add(settings.extra_ca_pem.as_deref()).map_err(SettingsError)?;
+        let roots = tls::roots_to_add(settings.extra_ca_pem.as_deref()).map_err(AzureSettingsError)?;
         let builder = reqwest::Client::builder()
             .user_agent(&settings.user_agent)
             .tls_certs_merge(roots)
@@ -96,7 +96,7 @@ impl Client {
             .tcp_keepalive(Duration::from_mins(1));
         let http = refine(builder)
             .build()
-            .map_err(|error| SettingsError(format!("failed to set up the HTTP client: {}", text::root_cause(&error))))?;
+            .map_err(|error| AzureSettingsError(format!("failed to set up the HTTP client: {}", text::root_cause(&error))))?;
         Ok(Self {
             http,
             call_timeout: settings.call_timeout,
@@ -150,7 +150,7 @@ impl fmt::Debug for Client {
 ///
 /// Only after a failure to connect, the request was certainly not sent. This excludes a failure of a pooled connection.
 fn send_error(host: &str, error: &reqwest::Error) -> SendError {
-    let cause = plain(&text::root_cause(error));
+    let cause = explain(&text::root_cause(error));
     if error.is_connect() {
         SendError::NotSent(format!("failed to connect to {host}: {cause}"))
     } else {
@@ -159,8 +159,8 @@ fn send_error(host: &str, error: &reqwest::Error) -> SendError {
 }
 
 /// Replaces errors of the libraries by texts that an administrator understands. The same cause always results in the same text.
-fn plain(cause: &str) -> String {
-    const PLAIN_TEXTS: [(&str, &str); 9] = [
+fn explain(cause: &str) -> String {
+    const EXPLANATIONS: [(&str, &str); 9] = [
         ("without sending TLS close_notify", "the other side closed the connection"),
         ("InvalidContentType", "the server does not support TLS"),
         (
@@ -177,7 +177,7 @@ fn plain(cause: &str) -> String {
         ("tunnel error: unexpected end of file", "the proxy in HTTPS_PROXY closed the connection"),
         ("tunnel error", "the proxy in HTTPS_PROXY does not connect to the host"),
     ];
-    let known = PLAIN_TEXTS.iter().find(|(part, _)| cause.contains(part));
+    let known = EXPLANATIONS.iter().find(|(part, _)| cause.contains(part));
     known.map_or_else(|| cause.to_owned(), |(_, text)| (*text).to_owned())
 }
 
@@ -323,8 +323,8 @@ mod tests {
             ("Connection refused (os error 111)", "Connection refused (os error 111)"),
         ];
         for (cause, expected) in rows {
-            assert_eq!(plain(cause), expected);
+            assert_eq!(explain(cause), expected);
         }
-        assert!(plain("invalid peer certificate: UnknownIssuer").contains("--extra-ca-file"));
+        assert!(explain("invalid peer certificate: UnknownIssuer").contains("--extra-ca-file"));
     }
 }

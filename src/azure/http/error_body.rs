@@ -123,7 +123,7 @@ impl ErrorBody {
             return;
         }
         let is_call_specific =
-            is_call_specific(label) || uuid::Uuid::try_parse(text).is_ok() || (text.len() > 10 && timestamp::moment(text).is_some());
+            is_call_specific(label) || uuid::Uuid::try_parse(text).is_ok() || (text.len() > 10 && timestamp::parse(text).is_some());
         parts.push(Part { label: label.to_owned(), text: text.to_owned(), is_call_specific });
     }
 

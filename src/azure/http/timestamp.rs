@@ -20,13 +20,13 @@ const YEARS: Range<i16> = 2010..9000;
 ///
 /// Analysis Services documentation, asynchronous refresh: seven digits and `Z`. The responses about syncs there have neither. A time
 /// without seconds is rejected, because it would seem to be up to a day early.
-pub(in crate::azure) fn moment(text: &str) -> Option<Timestamp> {
+pub(in crate::azure) fn parse(text: &str) -> Option<Timestamp> {
     let text = shorten_fraction(text.trim());
     let has_seconds = |text: &str| text.bytes().skip(10).take(9).filter(|byte| *byte == b':').count() == 2;
-    let local = || text.parse::<DateTime>().ok().and_then(|moment| Offset::UTC.to_timestamp(moment).ok());
-    let moment = text.parse::<Timestamp>().ok().or_else(local).filter(|_| has_seconds(&text));
-    let moment = moment.or_else(|| http_date(&text)).or_else(|| milliseconds(&text))?;
-    YEARS.contains(&Offset::UTC.to_datetime(moment).year()).then_some(moment)
+    let local = || text.parse::<DateTime>().ok().and_then(|time| Offset::UTC.to_timestamp(time).ok());
+    let time = text.parse::<Timestamp>().ok().or_else(local).filter(|_| has_seconds(&text));
+    let time = time.or_else(|| http_date(&text)).or_else(|| milliseconds(&text))?;
+    YEARS.contains(&Offset::UTC.to_datetime(time).year()).then_some(time)
 }
 
 /// `/Date(1512787466180)/`, the format of older .NET services in JSON. An offset in it has no effect.
@@ -55,10 +55,10 @@ pub(in crate::azure) fn http_date(text: &str) -> Option<Timestamp> {
 /// Parses the clock of the service: `x-ms-current-utc-date`, observed as `11/17/2025 8:25:35 AM`, or in ISO 8601.
 pub(in crate::azure) fn service_clock(text: &str) -> Option<Timestamp> {
     let american = || {
-        let moment = DateTime::strptime("%m/%d/%Y %I:%M:%S %p", text.trim()).ok()?;
-        Offset::UTC.to_timestamp(moment).ok()
+        let time = DateTime::strptime("%m/%d/%Y %I:%M:%S %p", text.trim()).ok()?;
+        Offset::UTC.to_timestamp(time).ok()
     };
-    moment(text).or_else(american).or_else(|| http_date(text))
+    parse(text).or_else(american).or_else(|| http_date(text))
 }
 
 /// The requested wait of a `Retry-After` (seconds or an HTTP date), at most 1 hour.
@@ -124,7 +124,7 @@ mod tests {
             ("/Date(1512787466180-0700)/", "2017-12-09T02:44:26.18Z"),
         ];
         for (text, expected) in rows {
-            assert_eq!(moment(text), Some(at(expected)), "{text}");
+            assert_eq!(parse(text), Some(at(expected)), "{text}");
         }
         for text in [
             "/Date()/",
@@ -135,10 +135,10 @@ mod tests {
             "12/09/2017 2:44:26 AM",
             "1512787466",
         ] {
-            assert_eq!(moment(text), None, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
         for text in ["", "yesterday", "0001-01-01T00:00:00", "2017-13-09T02:44:26Z", "2017-12-09T02:44:26.Z"] {
-            assert_eq!(moment(text), None, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 
@@ -156,14 +156,14 @@ mod tests {
             "9999-12-31T23:59:59.9999999",
         ];
         for text in rows {
-            assert_eq!(moment(text), None, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn time_without_seconds_is_rejected() {
         for text in ["2026-01-01", "2026-01-01T12", "2026-01-01T12:00", "2026-01-01T12:00Z", "20260101", "2026-01-01T12:00+02:00"] {
-            assert_eq!(moment(text), None, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 
@@ -201,7 +201,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "\\PC*") {
             let now = Timestamp::UNIX_EPOCH;
-            let _ = (moment(&text), service_clock(&text), retry_after(&text, now), backoff_in(&format!("retry in {text} until {text}"), now));
+            let _ = (parse(&text), service_clock(&text), retry_after(&text, now), backoff_in(&format!("retry in {text} until {text}"), now));
         }
     }
 }

@@ -152,7 +152,7 @@ impl Contents {
                 // `openssl` writes parameters next to them. Two numbers may also be a public key.
                 None | Some(Content::PublicKey) if label.ends_with("PARAMETERS") || label.ends_with("CRL") => {}
                 None => return Err(pem::damaged(label)),
-                Some(_) if !der::is_whole(der) => return Err(pem::damaged(label)),
+                Some(_) if !der::is_complete(der) => return Err(pem::damaged(label)),
                 Some(Content::Certificate) => {
                     others.push((*label, Content::Certificate));
                     if !certificates.contains(der) {

@@ -51,7 +51,7 @@ impl Content {
             // Another algorithm.
             [INTEGER, SEQUENCE, OCTET_STRING, ..] => Self::OtherKey,
             // DSA: a version, and the five numbers of the key. A truncated RSA key may have the same structure.
-            [INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER] if is_whole(bytes) => Self::OtherKey,
+            [INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER] if is_complete(bytes) => Self::OtherKey,
             [INTEGER, SEQUENCE, ..] if number == Some(&[3]) => Self::Pfx,
             // A version, and the eight numbers of the key.
             [INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, ..] => Self::RsaPkcs1,
@@ -59,7 +59,7 @@ impl Content {
             [SEQUENCE, OCTET_STRING] if within(0).is_some_and(|first| first.tag == OID) => Self::EncryptedKey,
             [SEQUENCE, BIT_STRING] => Self::PublicKey,
             // RSA, as PKCS#1.
-            [INTEGER, INTEGER] if is_whole(bytes) => Self::PublicKey,
+            [INTEGER, INTEGER] if is_complete(bytes) => Self::PublicKey,
             [OID, ..] if values.first().is_some_and(|first| first.content == SIGNED_DATA) => Self::Bundle,
             [SEQUENCE, SEQUENCE, BIT_STRING] if X509Certificate::from_der(bytes).is_ok() => Self::Certificate,
             [SEQUENCE, SEQUENCE, BIT_STRING] if X509CertificationRequest::from_der(bytes).is_ok() => Self::Request,
@@ -113,13 +113,13 @@ fn values(mut bytes: &[u8]) -> impl Iterator<Item = Value<'_>> {
 }
 
 fn all(bytes: &[u8]) -> Vec<Value<'_>> {
-    /// The maximum that recognition needs.
-    const ENOUGH: usize = 9;
-    values(bytes).take(ENOUGH).collect()
+    /// Recognition needs no more values.
+    const MAX_VALUES: usize = 9;
+    values(bytes).take(MAX_VALUES).collect()
 }
 
 /// Whether the first value in `bytes` is complete.
-pub(super) fn is_whole(bytes: &[u8]) -> bool {
+pub(super) fn is_complete(bytes: &[u8]) -> bool {
     head(bytes).is_some_and(|(_, length, rest)| length == usize::MAX || rest.len() >= length)
 }
 

@@ -95,10 +95,11 @@ impl Entra {
     fn options(&self, presented: PresentedCredential, kind: IdentityKind) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host.clone_from(&self.authority);
-        let relay = Relay { authority: self.authority.clone(), http: self.http.clone(), presented, target: CallTarget::Token(kind) };
+        let adapter =
+            HttpClientAdapter { authority: self.authority.clone(), http: self.http.clone(), presented, target: CallTarget::Token(kind) };
         ClientOptions {
             retry: RetryOptions::none(),
-            transport: Some(Transport::new(Arc::new(relay))),
+            transport: Some(Transport::new(Arc::new(adapter))),
             cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
             ..ClientOptions::default()
         }
@@ -120,14 +121,14 @@ impl ClientAssertion for PreparedAssertion {
 ///
 /// It parses the response itself. `azure_identity` loses the status of a response that is not JSON. It also loses the code of a description
 /// with an escaped character, such as the line breaks of Entra ID. It panics on an extremely long lifetime.
-struct Relay {
+struct HttpClientAdapter {
     authority: String,
     http: Client,
     presented: PresentedCredential,
     target: CallTarget,
 }
 
-impl Relay {
+impl HttpClientAdapter {
     async fn exchange(&self, request: &Request) -> Result<String, ServiceError> {
         let url = Url::parse(request.url().as_str()).map_err(|_| unusable())?;
         let allowed = Url::parse(&self.authority).is_ok_and(|authority| authority.origin() == url.origin());
@@ -161,7 +162,7 @@ impl Relay {
 }
 
 #[async_trait]
-impl HttpClient for Relay {
+impl HttpClient for HttpClientAdapter {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         match self.exchange(request).await {
             Ok(body) => Ok(AsyncRawResponse::from_bytes(StatusCode::Ok, Headers::new(), body)),
@@ -170,9 +171,9 @@ impl HttpClient for Relay {
     }
 }
 
-impl fmt::Debug for Relay {
+impl fmt::Debug for HttpClientAdapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay").field("authority", &self.authority).finish_non_exhaustive()
+        f.debug_struct("HttpClientAdapter").field("authority", &self.authority).finish_non_exhaustive()
     }
 }
 

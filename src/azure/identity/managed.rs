@@ -16,7 +16,7 @@ use super::token_response::{
     TokenGrant, codes, common_remedy, credentials_refused, entra_message, grant, is_temporary_code, is_temporary_error, issuer_failed,
 };
 use crate::azure::http::{Client, MAX_SHORT_BODY_BYTES, Response, text};
-use crate::azure::settings::{Settings, SettingsError};
+use crate::azure::settings::{AzureSettings, AzureSettingsError};
 use crate::operation::{CallTarget, IdentityKind, ServiceError, ServiceErrorKind};
 
 /// The URL on every Azure machine. It is plain http by design: only the machine itself can reach the address.
@@ -29,25 +29,25 @@ const VERSION: &str = "2018-02-01";
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The client, or the error in the settings.
-type Built = Result<Client, SettingsError>;
+type ClientResult = Result<Client, AzureSettingsError>;
 
 /// The metadata service. It has a separate client, the only one that may connect without TLS, and only to this service. Most operators
 /// never need it, so the client is created at the first use: loading the certificates of the machine costs time at the start, and memory.
 pub(in crate::azure) struct Metadata {
-    http: LazyLock<Built, Box<dyn FnOnce() -> Built + Send>>,
+    http: LazyLock<ClientResult, Box<dyn FnOnce() -> ClientResult + Send>>,
 }
 
 impl Metadata {
-    pub(in crate::azure) fn new(settings: &Settings) -> Self {
+    pub(in crate::azure) fn new(settings: &AzureSettings) -> Self {
         Self::build(settings, |builder| builder)
     }
 
     /// `refine` sets a proxy in tests.
     pub(in crate::azure) fn build(
-        settings: &Settings,
+        settings: &AzureSettings,
         refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + 'static,
     ) -> Self {
-        let settings = Settings { call_timeout: settings.call_timeout.min(TIMEOUT), ..settings.clone() };
+        let settings = AzureSettings { call_timeout: settings.call_timeout.min(TIMEOUT), ..settings.clone() };
         let build = move || {
             // On a machine without the service, a connection attempt never completes.
             Client::build(&settings, |builder| refine(builder.connect_timeout(settings.call_timeout / 4)))

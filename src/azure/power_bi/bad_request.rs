@@ -11,13 +11,13 @@ use url::Url;
 
 use crate::azure::http::json_array::MalformedArray;
 use crate::azure::http::{REDIRECTS, server_time, text};
-use crate::azure::refreshes::{self, BadRequest, Row, Window};
+use crate::azure::refreshes::{self, BadRequest, ListWindow, Row};
 use crate::azure::session::Session;
 use crate::operation::{CallKind, OperationKind, ServiceError, ServiceErrorKind, Submission};
 
 /// The content of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Evidence {
+struct ListedRefreshes {
     /// By the clock of the service, before the submission.
     submitted_at: Timestamp,
     /// By the clock of the service. A refresh that started earlier is no longer running, regardless of its row.
@@ -30,7 +30,7 @@ struct Evidence {
     unparsed: bool,
 }
 
-impl Evidence {
+impl ListedRefreshes {
     fn new(submitted_at: Timestamp, oldest_running: Timestamp) -> Self {
         Self { submitted_at, oldest_running, busy: false, has_rows: false, unparsed: false }
     }
@@ -60,8 +60,8 @@ impl Evidence {
 
 /// Reads the newest refreshes, and returns the cause of the refusal of a submission.
 pub(in crate::azure) async fn resolve_bad_request(session: &Session, refreshes: &Url, bad_request: BadRequest) -> Submission {
-    match evidence(session, refreshes, &bad_request).await {
-        Ok(evidence) => evidence.outcome(bad_request),
+    match list_refreshes(session, refreshes, &bad_request).await {
+        Ok(listed) => listed.outcome(bad_request),
         // Both are unknown, so the operator retries.
         Err(error) => {
             let bad_request = bad_request.error;
@@ -76,23 +76,23 @@ pub(in crate::azure) async fn resolve_bad_request(session: &Session, refreshes: 
     }
 }
 
-async fn evidence(session: &Session, refreshes: &Url, bad_request: &BadRequest) -> Result<Evidence, ServiceError> {
+async fn list_refreshes(session: &Session, refreshes: &Url, bad_request: &BadRequest) -> Result<ListedRefreshes, ServiceError> {
     let (sent_at, now) = (Instant::now(), Timestamp::now());
     let newest = refreshes::list_url(session.service, refreshes);
     let incoming = session.get(CallKind::List(OperationKind::Refresh), newest, bad_request.deadline, &REDIRECTS).await?;
-    let window = Window { intent: bad_request.submitted_at, now };
+    let window = ListWindow { intent: bad_request.submitted_at, now };
     let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
-    let mut evidence = Evidence::new(window.since(clock_skew), window.oldest_running(clock_skew, session.max_refresh_duration()));
+    let mut listed = ListedRefreshes::new(window.since(clock_skew), window.oldest_running(clock_skew, session.max_refresh_duration()));
     refreshes::for_each_row(session, incoming, |row| {
-        evidence.add(Row::read(session.service, row));
+        listed.add(Row::read(session.service, row));
         Ok(())
     })
     .await?;
-    if evidence.unparsed && !evidence.busy {
+    if listed.unparsed && !listed.busy {
         let message = "the newest row of the list of the service is unreadable".to_owned();
         return Err(ServiceError::new(ServiceErrorKind::InvalidResponse, message));
     }
-    Ok(evidence)
+    Ok(listed)
 }
 
 #[cfg(test)]
@@ -101,12 +101,12 @@ mod tests {
     use crate::operation::ServiceKind;
 
     fn outcome(message: &str, rows: &[String]) -> Submission {
-        let mut evidence = Evidence::new("2026-01-02T12:00:00Z".parse().unwrap(), "2026-01-01T06:00:00Z".parse().unwrap());
+        let mut listed = ListedRefreshes::new("2026-01-02T12:00:00Z".parse().unwrap(), "2026-01-01T06:00:00Z".parse().unwrap());
         for row in rows {
-            evidence.add(Row::read(ServiceKind::PowerBi, row.as_bytes()));
+            listed.add(Row::read(ServiceKind::PowerBi, row.as_bytes()));
         }
         let error = ServiceError::new(ServiceErrorKind::Rejected, "no");
-        evidence.outcome(BadRequest { error, message: message.to_owned(), submitted_at: Timestamp::now(), deadline: Instant::now() })
+        listed.outcome(BadRequest { error, message: message.to_owned(), submitted_at: Timestamp::now(), deadline: Instant::now() })
     }
 
     fn row(start: &str, end: &str, status: &str) -> String {

@@ -15,7 +15,7 @@ use crate::azure::http::json_array::NEXT_PAGE;
 use crate::azure::http::lenient_json::{Fields, List, Object, Text};
 use crate::azure::http::location::{self, LocationTarget};
 use crate::azure::session::Session;
-use crate::operation::{CallKind, ModelIds, ModelLookup, Presence, ServiceError, ServiceErrorKind, ServiceKind};
+use crate::operation::{CallKind, ModelExistence, ModelIds, ModelLookup, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Maximum number of pages of one list. Power BI does not document pages for these lists, but may return a link to a next one.
 const MAX_PAGES: usize = 20;
@@ -56,16 +56,16 @@ async fn search(session: &Session, groups: &Url, workspace: &str, dataset: &str,
 
 /// Sends `GET groups/<id>/datasets` to check whether the semantic model is in its workspace. If the identity has no access to the
 /// workspace, Power BI reports that the workspace does not exist.
-pub(in crate::azure) async fn find(session: &Session, host: &str, ids: &ModelIds) -> Presence {
+pub(in crate::azure) async fn find(session: &Session, host: &str, ids: &ModelIds) -> ModelExistence {
     let Some(mut datasets) = groups(host) else {
-        return Presence::Failed(ServiceError::new(ServiceErrorKind::Rejected, "the Power BI host of the cloud results in no URL"));
+        return ModelExistence::Failed(ServiceError::new(ServiceErrorKind::Rejected, "the Power BI host of the cloud results in no URL"));
     };
     datasets.set_path(&format!("{}/{}/datasets", datasets.path(), ids.group_id));
     match matching_rows(session, datasets, session.deadline(), |row| row.id == ids.dataset_id).await {
-        Ok(rows) if rows.is_empty() => Presence::Absent,
-        Ok(_) => Presence::Exists,
-        Err(LookupError::Call(error)) => Presence::Failed(error),
-        Err(LookupError::Ambiguous(message)) => Presence::Failed(ServiceError::new(ServiceErrorKind::InvalidResponse, message)),
+        Ok(rows) if rows.is_empty() => ModelExistence::Absent,
+        Ok(_) => ModelExistence::Exists,
+        Err(LookupError::Call(error)) => ModelExistence::Failed(error),
+        Err(LookupError::Ambiguous(message)) => ModelExistence::Failed(ServiceError::new(ServiceErrorKind::InvalidResponse, message)),
     }
 }
 
@@ -90,7 +90,7 @@ async fn matching_rows(session: &Session, list: Url, deadline: Instant, matches:
     for _ in 0..MAX_PAGES {
         let incoming = session.get(CallKind::Resolve, url.clone(), deadline, &REDIRECTS).await.map_err(LookupError::Call)?;
         let mut response = incoming.read_whole().await;
-        session.update_shared(&mut response);
+        session.record_throttle_and_token(&mut response);
         let page = page_of(&response).map_err(LookupError::Call)?;
         found.extend(page.rows.into_iter().filter(|row| matches(row)));
         match page.next.as_deref().map(|next| location::target(next, &url)) {

@@ -13,7 +13,7 @@ use url::Url;
 use crate::azure::classify::{self, ResponseKind};
 use crate::azure::http::lenient_json::{Fields, Object, Text};
 use crate::azure::http::{MAX_SHORT_BODY_BYTES, REDIRECTS, Response, SendError, server_time, timestamp};
-use crate::azure::refreshes::Window;
+use crate::azure::refreshes::ListWindow;
 use crate::azure::session::Session;
 use crate::operation::{
     CallKind, Listing, Operation, OperationId, OperationKind, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission,
@@ -31,8 +31,8 @@ pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submissio
         Err(SendError::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
         Err(SendError::Lost(message)) => return Submission::Unknown { message },
     };
-    session.update_shared(&mut response);
-    let window = Window { intent: submitted_at, now: submitted_at };
+    session.record_throttle_and_token(&mut response);
+    let window = ListWindow { intent: submitted_at, now: submitted_at };
     let requested_at = window.since(window.clock_skew(server_time(&response.headers), sent_at.elapsed()));
     classify::submission_with(ServiceKind::PowerBi, &response, |response| accepted(response, requested_at))
 }
@@ -43,17 +43,17 @@ pub(in crate::azure) async fn poll(session: &Session, status: &Url, id: &Operati
         Ok(incoming) => incoming.read(MAX_SHORT_BODY_BYTES).await,
         Err(error) => return PollResult::Failed(error),
     };
-    session.update_shared(&mut response);
+    session.record_throttle_and_token(&mut response);
     poll_result(&response, id)
 }
 
 /// The same, for a sync that started in a window or is running.
-pub(in crate::azure) async fn list(session: &Session, status: &Url, window: Window) -> Result<Listing, ServiceError> {
+pub(in crate::azure) async fn list(session: &Session, status: &Url, window: ListWindow) -> Result<Listing, ServiceError> {
     let sent_at = Instant::now();
     let incoming = session.get(CallKind::List(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await?;
     let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
     let mut response = incoming.read(MAX_SHORT_BODY_BYTES).await;
-    session.update_shared(&mut response);
+    session.record_throttle_and_token(&mut response);
     let (operations, truncated) = listed(&response, window.since(clock_skew))?;
     Ok(Listing { operations, truncated, clock_skew, ..Listing::default() })
 }
@@ -68,18 +68,18 @@ pub(in crate::azure) fn listed(response: &Response, since: Timestamp) -> Result<
 
 /// The result of a submission with a 2xx response. `requested_at` is the time of the request, by the clock of the service.
 pub(in crate::azure) fn accepted(response: &Response, requested_at: Timestamp) -> Submission {
-    let unanswered = |message: String| Submission::Unknown { message };
+    let unknown = |message: String| Submission::Unknown { message };
     match status_in(response) {
         // If the status already shows the new sync, its id is the same as in a list.
         Ok(status) => match (SyncTarget { version: status.commit, requested_at: status.start.max(Some(requested_at)) }).id() {
             Some(id) => {
                 Submission::Accepted { id, location: None, activity_id: response.activity_id(), retry_after: response.retry_after() }
             }
-            None => unanswered("the response to the submission is unusable".to_owned()),
+            None => unknown("the response to the submission is unusable".to_owned()),
         },
         Err(error) if error.kind == ServiceErrorKind::ScaleOutDisabled => Submission::NotStarted(error),
         // The sync is probably running. The status shows it.
-        Err(error) => unanswered(error.message),
+        Err(error) => unknown(error.message),
     }
 }
 
@@ -165,14 +165,14 @@ impl Status {
             return None;
         }
         let version = |text: Text| text.at_most(32)?.parse::<u64>().ok();
-        let moment = |text: Text| text.0.as_deref().and_then(timestamp::moment);
+        let time = |text: Text| text.0.as_deref().and_then(timestamp::parse);
         Some(Self {
             state: fields.state.at_most(64).unwrap_or_default(),
             commit: version(fields.commit),
             target: version(fields.target),
             replicas: version(fields.replicas),
-            start: moment(fields.start),
-            end: moment(fields.end),
+            start: time(fields.start),
+            end: time(fields.end),
         })
     }
 

@@ -44,8 +44,8 @@ pub(in crate::azure) fn operation(
     for error in errors {
         collected.push(ServiceMessage { severity: severity.to_owned(), ..error });
     }
-    let start = detail.start.0.as_deref().and_then(timestamp::moment);
-    let end = detail.end.0.as_deref().and_then(timestamp::moment);
+    let start = detail.start.0.as_deref().and_then(timestamp::parse);
+    let end = detail.end.0.as_deref().and_then(timestamp::parse);
     Ok(Operation {
         id: polled_id.clone(),
         failure: failure::cause(service, (phase, &service_status), collected.cause, (start, end)),

@@ -27,14 +27,14 @@ const UNKNOWN_CLOCK: SignedDuration = SignedDuration::from_mins(5);
 
 /// The window of relevant operations: those that are running, and those that started since the intent of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct ListWindow {
     /// The time of the intent, by our clock.
     pub intent: Timestamp,
     /// Our clock at the time of the list request.
     pub now: Timestamp,
 }
 
-impl Window {
+impl ListWindow {
     /// How far the clock of the service is ahead, if the response shows it. `elapsed` is the time until the start of the response.
     pub(in crate::azure) fn clock_skew(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Option<ClockSkew> {
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
@@ -44,9 +44,9 @@ impl Window {
 
     /// The start of the window by the clock of the service.
     ///
-    /// Any uncertainty makes it earlier: an additional row is a question for the engine, but a missing row is a second submission.
+    /// Any uncertainty makes it earlier: the engine can rule out an additional row, but a missing row is a second submission.
     pub(in crate::azure) fn since(&self, clock_skew: Option<ClockSkew>) -> Timestamp {
-        let back = |moment: Timestamp, by: SignedDuration| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
+        let back = |time: Timestamp, by: SignedDuration| time.checked_sub(by).unwrap_or(Timestamp::MIN);
         let Some(clock_skew) = clock_skew else {
             return back(self.intent, UNKNOWN_CLOCK);
         };
@@ -91,7 +91,7 @@ impl Row {
             ServiceKind::AnalysisServices => Origin::Client,
             ServiceKind::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
         };
-        let (start, end) = (fields.start.0.as_deref().and_then(timestamp::moment), fields.end.0.as_deref().and_then(timestamp::moment));
+        let (start, end) = (fields.start.0.as_deref().and_then(timestamp::parse), fields.end.0.as_deref().and_then(timestamp::parse));
         let failed = phase.ended() && phase != Phase::Succeeded;
         let messages: Messages = fields.exception.iter().filter(|_| failed).filter_map(|error| error.service_message("Error")).collect();
         let messages = messages.finish();
@@ -222,7 +222,7 @@ impl Selection {
             return;
         };
         self.order.add(&row);
-        let started_before = |moment| row.start.is_some_and(|start| start < moment);
+        let started_before = |time| row.start.is_some_and(|start| start < time);
         let over = row.phase.ended() || started_before(self.oldest_running);
         if over && (started_before(self.since) || row.origin == Origin::External) {
             return;

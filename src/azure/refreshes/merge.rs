@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::list::{Row, Selected, Selection, Window};
+use super::list::{ListWindow, Row, Selected, Selection};
 use crate::operation::{ClockSkew, Listing, Operation, OperationId, Origin, PollResult, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Number of newest refreshes that the client requests from Power BI: more than can start on one model while a lost response is resolved.
@@ -15,7 +15,12 @@ pub(super) const PAGE_SIZE: usize = 100;
 const MAX_DETAILS: usize = 20;
 
 /// The relevant rows of a list, if the clock of the service is `clock_skew` and a refresh may run for `longest`.
-pub(in crate::azure) fn selection(service: ServiceKind, window: &Window, clock_skew: Option<ClockSkew>, longest: Duration) -> Selection {
+pub(in crate::azure) fn selection(
+    service: ServiceKind,
+    window: &ListWindow,
+    clock_skew: Option<ClockSkew>,
+    longest: Duration,
+) -> Selection {
     let top = match service {
         // The service returns all refreshes of 30 days.
         ServiceKind::AnalysisServices => None,

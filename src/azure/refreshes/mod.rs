@@ -10,7 +10,7 @@ mod protocol;
 
 pub(super) use body::{objects_of, parameters};
 pub(super) use detail::{operation, running};
-pub use list::Window;
+pub use list::ListWindow;
 pub(super) use list::{Row, Selected, Selection};
 pub(super) use merge::{merge_details, needs_details, selection};
 pub(super) use protocol::{BadRequest, cancel, for_each_row, list, list_url, poll, submit};

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::list::{Row, Window};
+use super::list::{ListWindow, Row};
 use super::merge::{self, PAGE_SIZE};
 use crate::azure::classify;
 use crate::azure::http::json_array::{JsonArrayReader, MalformedArray};
@@ -54,7 +54,7 @@ pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &
     let has_id = done && classify::id_in_location(incoming.headers(), refreshes).is_some();
     let mut response =
         if has_id { incoming.read_within(MAX_SHORT_BODY_BYTES, BODY_TIMEOUT).await } else { incoming.read(MAX_SHORT_BODY_BYTES).await };
-    session.update_shared(&mut response);
+    session.record_throttle_and_token(&mut response);
     match classify::submission(session.service, &response, refreshes) {
         Submission::NotStarted(error) if error.kind == ServiceErrorKind::Rejected && response.status == 400 => {
             Err(BadRequest { error, message: response.error_summary().message, submitted_at, deadline })
@@ -92,7 +92,7 @@ async fn read_details(session: &Session, refreshes: &Url, id: &OperationId, dead
         Ok(incoming) => incoming.read_whole().await,
         Err(error) => return (PollResult::Failed(error), false),
     };
-    session.update_shared(&mut response);
+    session.record_throttle_and_token(&mut response);
     let result = classify::poll_result(session.service, &response, id);
     let affects_all_calls = match &result {
         PollResult::Failed(error) => {
@@ -125,12 +125,12 @@ pub(in crate::azure) async fn cancel(session: &Session, refreshes: &Url, id: &Op
         Ok(incoming) => incoming.read(MAX_SHORT_BODY_BYTES).await,
         Err(fault) => return CancelResult::Failed(classify::unreachable(fault.into_message())),
     };
-    session.update_shared(&mut response);
+    session.record_throttle_and_token(&mut response);
     classify::cancel_result(session.service, &response)
 }
 
 /// `GET refreshes`, and then the details of each relevant row. The list and the rows have separate deadlines.
-pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: Window) -> Result<Listing, ServiceError> {
+pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: ListWindow) -> Result<Listing, ServiceError> {
     let (sent_at, service) = (Instant::now(), session.service);
     let incoming =
         session.get(CallKind::List(OperationKind::Refresh), list_url(service, refreshes), session.deadline(), &REDIRECTS).await?;
@@ -188,7 +188,7 @@ pub(in crate::azure) async fn for_each_row(
 ) -> Result<Extent, ServiceError> {
     if !(200..300).contains(&incoming.status()) {
         let mut response = incoming.read(MAX_SHORT_BODY_BYTES).await;
-        session.update_shared_as(CallKind::List(OperationKind::Refresh), &mut response);
+        session.record_throttle_and_token_for(CallKind::List(OperationKind::Refresh), &mut response);
         return Err(classify::list_error(session.service, &response));
     }
     let not_a_list = || ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes");

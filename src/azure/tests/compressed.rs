@@ -7,7 +7,7 @@ use flate2::read::{GzEncoder, ZlibEncoder};
 use jiff::Timestamp;
 
 use super::fake_azure::{ENTRA, FakeAzure, POWER_BI, Reply, SERVER, model_of, power_bi_of, reply};
-use crate::azure::{Model, Window};
+use crate::azure::{ListWindow, ModelClient};
 use crate::operation::{
     self, CancelResult, OperationId, OperationKind, OperationRef, Phase, PollResult, RefreshRequest, ServiceError, ServiceErrorKind,
     ServiceKind, Submission,
@@ -20,7 +20,7 @@ const BR: (&str, &str) = ("content-encoding", "br");
 const REMEDY: &str = "is compressed although the request excluded it: disable compression";
 
 /// A simulated Azure whose services return this response, and the model of one of them.
-async fn fake(service: ServiceKind, response: impl Fn() -> Reply + Send + Sync + 'static) -> (FakeAzure, Model) {
+async fn fake(service: ServiceKind, response: impl Fn() -> Reply + Send + Sync + 'static) -> (FakeAzure, ModelClient) {
     let host = match service {
         ServiceKind::AnalysisServices => SERVER,
         ServiceKind::PowerBi => POWER_BI,
@@ -138,7 +138,7 @@ async fn compressed_list_is_an_error() {
     for service in [ServiceKind::AnalysisServices, ServiceKind::PowerBi] {
         for kind in [OperationKind::Refresh, OperationKind::Sync] {
             let (_stage, model) = fake(service, || reply(200, &[BR], "[]")).await;
-            let error = model.prepare().await.unwrap().list(kind, Window { intent: at, now: at }).await.unwrap_err();
+            let error = model.prepare().await.unwrap().list(kind, ListWindow { intent: at, now: at }).await.unwrap_err();
             assert!(error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(REMEDY), "{service:?} {kind:?}: {error:?}");
         }
     }

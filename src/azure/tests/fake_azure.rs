@@ -16,7 +16,7 @@ use crate::azure::cloud::Cloud;
 use crate::azure::identity::managed::Metadata;
 use crate::azure::identity::{FieldNames, Identity};
 use crate::azure::power_bi::ModelName;
-use crate::azure::{Azure, Call, Model, Settings, http};
+use crate::azure::{Azure, AzureSettings, Call, ModelClient, http};
 use crate::operation::{CallKind, OperationKind, ServiceError};
 
 pub(super) const ENTRA: &str = "login.microsoftonline.com";
@@ -92,34 +92,34 @@ impl FakeAzure {
         self.requests.lock().iter().filter(|request| request.line.starts_with(start)).count()
     }
 
-    pub(super) fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> AzureSettings {
         settings(&self.ca_pem)
     }
 
     /// A client that resolves every name to this server.
-    pub(super) fn azure(&self, settings: Settings) -> Azure {
+    pub(super) fn azure(&self, settings: AzureSettings) -> Azure {
         azure(settings, self.address, self.address)
     }
 
     /// The same, with Analysis Services at another address.
-    pub(super) fn azure_with(&self, settings: Settings, server: SocketAddr) -> Azure {
+    pub(super) fn azure_with(&self, settings: AzureSettings, server: SocketAddr) -> Azure {
         azure(settings, self.address, server)
     }
 
     /// The model of the tests.
-    pub(super) fn model(&self) -> Model {
+    pub(super) fn model(&self) -> ModelClient {
         model_of(&self.azure(self.settings()))
     }
 
     /// Settings with a short timeout, for tests that wait for it.
-    pub(super) fn with_short_timeout(&self) -> Settings {
-        Settings { call_timeout: Duration::from_secs(2), ..self.settings() }
+    pub(super) fn with_short_timeout(&self) -> AzureSettings {
+        AzureSettings { call_timeout: Duration::from_secs(2), ..self.settings() }
     }
 }
 
 /// Settings that trust this authority.
-pub(super) fn settings(ca_pem: &str) -> Settings {
-    Settings {
+pub(super) fn settings(ca_pem: &str) -> AzureSettings {
+    AzureSettings {
         cloud: Cloud::public(),
         extra_ca_pem: Some(ca_pem.as_bytes().to_vec()),
         call_timeout: Duration::from_secs(20),
@@ -131,7 +131,7 @@ pub(super) fn settings(ca_pem: &str) -> Settings {
 }
 
 /// A client that resolves Analysis Services to one address, and all other names to another one.
-pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -> Azure {
+pub(super) fn azure(settings: AzureSettings, entra: SocketAddr, server: SocketAddr) -> Azure {
     let http = http::Client::build(&settings, |builder| {
         builder
             .https_only(true)
@@ -147,17 +147,17 @@ pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -
     Azure::assemble(settings, http.unwrap(), metadata)
 }
 
-pub(super) fn model_of(azure: &Azure) -> Model {
+pub(super) fn model_of(azure: &Azure) -> ModelClient {
     model_as(azure, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap())
 }
 
 /// The same model with another identity.
-pub(super) fn model_as(azure: &Azure, identity: Identity) -> Model {
+pub(super) fn model_as(azure: &Azure, identity: Identity) -> ModelClient {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
     azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
 }
 
-impl Model {
+impl ModelClient {
     /// Prepares a call of an arbitrary kind. Only tests of throttles depend on the kind.
     pub(super) async fn prepare(&self) -> Result<Call, ServiceError> {
         self.prepare_for(CallKind::Submit(OperationKind::Refresh)).await
@@ -165,11 +165,11 @@ impl Model {
 }
 
 /// The semantic model of the tests.
-pub(super) fn power_bi_of(azure: &Azure) -> Model {
+pub(super) fn power_bi_of(azure: &Azure) -> ModelClient {
     power_bi_named(azure, ModelName::by_ids(GROUP, DATASET).unwrap())
 }
 
-pub(super) fn power_bi_named(azure: &Azure, name: ModelName) -> Model {
+pub(super) fn power_bi_named(azure: &Azure, name: ModelName) -> ModelClient {
     azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap()).unwrap()
 }
 

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::fake_azure::{azure, model_of, settings, tls};
 use crate::azure::http::MAX_SHORT_BODY_BYTES;
-use crate::azure::{Model, Settings};
+use crate::azure::{AzureSettings, ModelClient};
 use crate::operation::{self, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest, Submission};
 
 /// A body, complete or in frames.
@@ -50,7 +50,7 @@ struct Server {
     leave: Notify,
 }
 
-async fn start(end: End) -> (Arc<Server>, Model) {
+async fn start(end: End) -> (Arc<Server>, ModelClient) {
     let (tls, ca_pem) = tls(&[b"h2"]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
@@ -61,7 +61,7 @@ async fn start(end: End) -> (Arc<Server>, Model) {
             tokio::spawn(serve(Arc::clone(&serving), tls.clone(), stream));
         }
     });
-    let settings = Settings { max_calls_per_server: 32, ..settings(&ca_pem) };
+    let settings = AzureSettings { max_calls_per_server: 32, ..settings(&ca_pem) };
     (server, model_of(&azure(settings, address, address)))
 }
 

@@ -137,7 +137,7 @@ async fn metadata(status: u16, body: &'static str) -> (SocketAddr, Arc<Mutex<Vec
 async fn managed(identity: Identity, status: u16, body: &'static str) -> (Result<(), ServiceError>, Vec<String>) {
     let (address, heads) = metadata(status, body).await;
     let with_short_timeout =
-        crate::azure::Settings { call_timeout: std::time::Duration::from_millis(800), ..settings(&super::fake_azure::tls(&[]).1) };
+        crate::azure::AzureSettings { call_timeout: std::time::Duration::from_millis(800), ..settings(&super::fake_azure::tls(&[]).1) };
     let azure = super::fake_azure::azure(with_short_timeout, address, address);
     let prepared = model_as(&azure, identity).prepare().await.map(drop);
     let heads = heads.lock().clone();

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 
 use super::fake_azure::{FakeAzure, Reply, SERVER, power_bi_of, reply};
-use crate::azure::Window;
+use crate::azure::ListWindow;
 use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, ServiceError, ServiceErrorKind, Submission};
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
 
-fn window() -> Window {
+fn window() -> ListWindow {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
-    Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:00:30Z") }
+    ListWindow { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:00:30Z") }
 }
 
 async fn list(response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, ServiceError>, FakeAzure) {
@@ -18,7 +18,7 @@ async fn list(response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) 
 }
 
 async fn list_in(
-    window: Window,
+    window: ListWindow,
     response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
 ) -> (Result<Listing, ServiceError>, FakeAzure) {
     let fake = FakeAzure::new(move |request| {
@@ -155,7 +155,7 @@ async fn later_start_of_row_and_details_counts() {
 #[tokio::test]
 async fn start_in_details_excludes_outdated_rows() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
-    let early = Window { intent: at("2025-12-20T00:00:00Z"), ..window() };
+    let early = ListWindow { intent: at("2025-12-20T00:00:00Z"), ..window() };
     for (window, start, phase, expected) in [
         (window(), "2025-12-28T00:00:00Z", "inProgress", 0),
         (window(), "2026-01-01T11:00:00Z", "inProgress", 1),

@@ -3,7 +3,7 @@
 use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, power_bi_named, power_bi_of, reply};
 use crate::azure::identity::{FieldNames, Identity};
 use crate::azure::power_bi::ModelName;
-use crate::operation::{CallKind, ModelIds, ModelLookup, OperationKind, Presence, Request, ServiceErrorKind, Submission};
+use crate::operation::{CallKind, ModelExistence, ModelIds, ModelLookup, OperationKind, Request, ServiceErrorKind, Submission};
 
 const OTHER: &str = "11111111-1111-4111-8111-111111111111";
 
@@ -142,9 +142,9 @@ async fn ids_need_no_resolution_and_names_have_no_url() {
 }
 
 async fn find(
-    model: impl Fn(&FakeAzure) -> crate::azure::Model,
+    model: impl Fn(&FakeAzure) -> crate::azure::ModelClient,
     response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
-) -> (Presence, FakeAzure) {
+) -> (ModelExistence, FakeAzure) {
     let fake = FakeAzure::new(move |request| response(request.line.strip_prefix("GET ")?)).await;
     let call = model(&fake).prepare_for(CallKind::Resolve).await.unwrap();
     (call.find_model().await, fake)
@@ -158,10 +158,10 @@ async fn workspace_list_distinguishes_deletion_from_lost_access() {
     let (here, there) = (page(&[(OTHER, "Orders"), (&DATASET.to_uppercase(), "")], None), page(&[(OTHER, "Orders")], None));
     let (empty, next) = (page(&[], None), page(&[(OTHER, "Orders")], Some(&format!("https://{datasets}?$skip=1"))));
     for (first, second, expected) in [
-        (here.clone(), String::new(), Some(Presence::Exists)),
-        (there, String::new(), Some(Presence::Absent)),
-        (empty, String::new(), Some(Presence::Absent)),
-        (next.clone(), here, Some(Presence::Exists)),
+        (here.clone(), String::new(), Some(ModelExistence::Exists)),
+        (there, String::new(), Some(ModelExistence::Absent)),
+        (empty, String::new(), Some(ModelExistence::Absent)),
+        (next.clone(), here, Some(ModelExistence::Exists)),
         // The second page is not a list.
         (next, String::new(), None),
         ("{}".to_owned(), String::new(), None),
@@ -170,7 +170,9 @@ async fn workspace_list_distinguishes_deletion_from_lost_access() {
         let (result, _stage) = find(model, move |rest| Some(reply(200, &[], if rest == of { &first } else { &second }))).await;
         match expected {
             Some(expected) => assert_eq!(result, expected),
-            None => assert!(matches!(&result, Presence::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}"),
+            None => {
+                assert!(matches!(&result, ModelExistence::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}")
+            }
         }
     }
     for (status, kind) in [
@@ -180,7 +182,7 @@ async fn workspace_list_distinguishes_deletion_from_lost_access() {
         (503, ServiceErrorKind::ServerError),
     ] {
         let (result, _stage) = find(model, move |rest| rest.ends_with("/datasets").then(|| reply(status, &[], ""))).await;
-        assert!(matches!(&result, Presence::Failed(error) if error.kind == kind), "{status}: {result:?}");
+        assert!(matches!(&result, ModelExistence::Failed(error) if error.kind == kind), "{status}: {result:?}");
     }
 }
 
@@ -189,9 +191,9 @@ async fn database_is_gone_only_if_its_server_reports_it() {
     let model = |fake: &FakeAzure| fake.model();
     let code = |code: &str| format!(r#"{{"code":"{code}","message":"m"}}"#);
     for (status, body, expected) in [
-        (200, "[]".to_owned(), Some(Presence::Exists)),
-        (404, code("DatabaseNotFound"), Some(Presence::Absent)),
-        (404, code("ModelNotFound"), Some(Presence::Absent)),
+        (200, "[]".to_owned(), Some(ModelExistence::Exists)),
+        (404, code("DatabaseNotFound"), Some(ModelExistence::Absent)),
+        (404, code("ModelNotFound"), Some(ModelExistence::Absent)),
         (404, code("ServerNotFound"), None),
         (404, String::new(), None),
         (400, code("Unauthorized"), None),
@@ -203,7 +205,7 @@ async fn database_is_gone_only_if_its_server_reports_it() {
         let (result, _stage) = find(model, move |rest| rest.ends_with("/refreshes").then(|| reply(status, &[], &body))).await;
         match expected {
             Some(expected) => assert_eq!(result, expected, "{status} {shown}"),
-            None => assert!(matches!(result, Presence::Failed(_)), "{status} {shown}: {result:?}"),
+            None => assert!(matches!(result, ModelExistence::Failed(_)), "{status} {shown}: {result:?}"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Polls and cancellations of one operation, with all kinds of responses.
 
 use super::fake_azure::{FakeAzure, OTHER_HOST, Reply, SERVER, model_of, power_bi_of, reply};
-use crate::azure::Settings;
+use crate::azure::AzureSettings;
 use crate::operation::{CancelResult, FailureCause, OperationId, OperationKind, OperationRef, Phase, PollResult, ServiceErrorKind};
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes/1a";
@@ -15,7 +15,7 @@ async fn poll(response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) 
 }
 
 async fn poll_with(
-    settings: fn(&FakeAzure) -> Settings,
+    settings: fn(&FakeAzure) -> AzureSettings,
     response: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
 ) -> (PollResult, FakeAzure) {
     let fake = FakeAzure::new(move |request| {

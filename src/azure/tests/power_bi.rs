@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
 use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, power_bi_of, reply};
-use crate::azure::Window;
+use crate::azure::ListWindow;
 use crate::operation::{
     CancelResult, FailureCause, OperationId, OperationKind, OperationRef, Origin, Phase, PollResult, RefreshRequest, Request,
     ServiceErrorKind, Submission,
@@ -98,16 +98,16 @@ fn row(start: i64, end: Option<i64>, by: &str, status: &str) -> String {
 }
 
 /// The resolution of a 400, and the number of lists that were read for it.
-async fn settled(code: &str, text: &str, list: String) -> (String, usize) {
+async fn outcome_of_400(code: &str, text: &str, list: String) -> (String, usize) {
     let error = serde_json::json!({"error": {"code": code, "message": text}}).to_string();
     let fake = fake(move |method, _| Some(if method == "POST" { reply(400, &[], &error) } else { reply(200, &[], &list) })).await;
-    let word = match submit(&fake).await {
+    let outcome = match submit(&fake).await {
         Submission::Busy { .. } => "busy".to_owned(),
         Submission::NotStarted(error) => format!("{:?}", error.kind),
         other => panic!("{other:?}"),
     };
     assert_eq!(fake.count("POST api"), 1);
-    (word, fake.count("GET "))
+    (outcome, fake.count("GET "))
 }
 
 #[tokio::test]
@@ -117,22 +117,22 @@ async fn busy_and_quota_are_distinguished_in_any_language() {
     for (n, text) in BUSY.iter().enumerate() {
         // The operator parses English texts. For others, the list decides.
         let lists = usize::from(n > 1);
-        assert_eq!(settled("InvalidRequest", text, running.clone()).await, ("busy".to_owned(), lists), "{text}");
+        assert_eq!(outcome_of_400("InvalidRequest", text, running.clone()).await, ("busy".to_owned(), lists), "{text}");
     }
     for (n, text) in QUOTA.iter().enumerate() {
         // An unclear refusal is rejected with the text of the service, regardless of the number of refreshes on that day.
-        let (word, lists) = if n > 1 { ("Rejected", 1) } else { ("QuotaExceeded", 0) };
-        assert_eq!(settled("InvalidRequest", text, ended.clone()).await, (word.to_owned(), lists), "{text}");
+        let (outcome, lists) = if n > 1 { ("Rejected", 1) } else { ("QuotaExceeded", 0) };
+        assert_eq!(outcome_of_400("InvalidRequest", text, ended.clone()).await, (outcome.to_owned(), lists), "{text}");
     }
     // A code takes precedence over any text.
-    assert_eq!(settled("RefreshInProgress", QUOTA[0], ended.clone()).await, ("busy".to_owned(), 0));
-    assert_eq!(settled("DailyQuotaReached", BUSY[0], running.clone()).await, ("QuotaExceeded".to_owned(), 0));
+    assert_eq!(outcome_of_400("RefreshInProgress", QUOTA[0], ended.clone()).await, ("busy".to_owned(), 0));
+    assert_eq!(outcome_of_400("DailyQuotaReached", BUSY[0], running.clone()).await, ("QuotaExceeded".to_owned(), 0));
     // Contradictory texts are inconclusive.
     let both = format!("{} {}", BUSY[0], QUOTA[0]);
-    assert_eq!(settled("InvalidRequest", &both, running).await, ("busy".to_owned(), 1));
+    assert_eq!(outcome_of_400("InvalidRequest", &both, running).await, ("busy".to_owned(), 1));
     // An unexplained 400 is an invalid request.
-    assert_eq!(settled("InvalidRequest", "The type of the request is not valid", ended).await, ("Rejected".to_owned(), 1));
-    assert_eq!(settled("InvalidRequest", BUSY[2], "[]".to_owned()).await, ("Rejected".to_owned(), 1));
+    assert_eq!(outcome_of_400("InvalidRequest", "The type of the request is not valid", ended).await, ("Rejected".to_owned(), 1));
+    assert_eq!(outcome_of_400("InvalidRequest", BUSY[2], "[]".to_owned()).await, ("Rejected".to_owned(), 1));
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn failure_without_details_is_explained_by_row() {
             fake(move |_, rest| Some(if rest.starts_with("/r") { Reply::Write(details.clone()) } else { reply(200, &[], &list) })).await;
         let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
         let now = Timestamp::now();
-        let window = Window { intent: now.checked_sub(SignedDuration::from_secs(90)).unwrap(), now };
+        let window = ListWindow { intent: now.checked_sub(SignedDuration::from_secs(90)).unwrap(), now };
         let operations = call.list(OperationKind::Refresh, window).await.unwrap().operations;
         assert_eq!(operations[0].messages[0].text, "CapacityNotActive");
         assert_eq!(operations[0].failure, Some(FailureCause::CapacityPaused));
@@ -185,9 +185,9 @@ async fn unresolved_400_ends_no_run() {
     }
     let fake =
         fake(|method, _| (method == "POST").then(|| reply(400, &[], "{}")).or_else(|| Some(Reply::WriteAndHang(String::new())))).await;
-    let begun = std::time::Instant::now();
+    let start = std::time::Instant::now();
     assert_eq!(refused(submit(&fake).await).0, ServiceErrorKind::ServerError);
-    assert!(begun.elapsed() < Duration::from_millis(3500), "the timeout of one call for both: {:?}", begun.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(3500), "the timeout of one call for both: {:?}", start.elapsed());
 }
 
 fn reply_of(status: u16, body: &str) -> String {
@@ -305,7 +305,7 @@ async fn list_has_ours_with_details_and_running_external() {
     .await;
     let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
     let now = Timestamp::now();
-    let listing = call.list(OperationKind::Refresh, Window { intent: now, now }).await.unwrap();
+    let listing = call.list(OperationKind::Refresh, ListWindow { intent: now, now }).await.unwrap();
     let result: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.origin, o.refresh_type.as_deref())).collect();
     assert_eq!(result, [("r-1", Phase::InProgress, Origin::External, None), ("r-2", Phase::Succeeded, Origin::Client, Some("full"))]);
     assert!(!listing.truncated);
@@ -329,6 +329,6 @@ async fn list_of_millions_is_truncated_and_marked() {
     let fake = fake(move |_, _| Some(Reply::WriteEndlessly(head.to_owned(), piece.clone()))).await;
     let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
     let now = Timestamp::now();
-    let listing = call.list(OperationKind::Refresh, Window { intent: now, now }).await.unwrap();
+    let listing = call.list(OperationKind::Refresh, ListWindow { intent: now, now }).await.unwrap();
     assert!(listing.truncated && listing.operations.is_empty());
 }

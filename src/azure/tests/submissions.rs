@@ -101,10 +101,10 @@ async fn lost_submit_response_is_unknown_and_not_repeated() {
 async fn operation_with_location_is_accepted_without_body() {
     let head = format!("HTTP/1.1 202 X\r\nlocation: https://{SERVER}{PATH}/1a\r\n");
     let hang = format!("{head}content-length: 50\r\n\r\n{{\"oper");
-    let begun = Instant::now();
+    let start = Instant::now();
     let (submission, _stage) = submit(move || Reply::WriteAndHang(hang.clone())).await;
     assert_eq!(id_of(submission), "1a");
-    assert!(begun.elapsed() < Duration::from_millis(1900));
+    assert!(start.elapsed() < Duration::from_millis(1900));
 
     let endless = format!("{head}connection: close\r\n\r\n");
     let (submission, _stage) = submit(move || Reply::WriteEndlessly(endless.clone(), "x".repeat(4096))).await;

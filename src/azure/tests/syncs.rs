@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, SERVER, power_bi_of, reply};
-use crate::azure::Window;
+use crate::azure::ListWindow;
 use crate::operation::{OperationId, OperationKind, OperationRef, Phase, PollResult, Request, ServiceErrorKind, Submission};
 
 const SYNC: &str = "/servers/myserver:rw/models/Adventure%20Works/sync";
@@ -34,9 +34,9 @@ fn phase(poll: &PollResult) -> Phase {
     }
 }
 
-fn window() -> Window {
+fn window() -> ListWindow {
     let now = Timestamp::now();
-    Window { intent: now, now }
+    ListWindow { intent: now, now }
 }
 
 #[tokio::test]
@@ -154,12 +154,12 @@ async fn query_scale_out_is_requested_and_polled_as_documented() {
             r#"{{"commitVersion":7,"targetSyncVersion":7,"minActiveReadVersion":{replicas},"syncStartTime":"{start}","scaleOutStatus":"Enabled"}}"#
         )
     };
-    let looks = std::sync::atomic::AtomicU64::new(5);
+    let polls = std::sync::atomic::AtomicU64::new(5);
     let fake = FakeAzure::new(move |request| {
         if request.line == format!("POST {base}/sync") {
             return Some(reply(200, &[], &body(5)));
         }
-        let next = || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let next = || polls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         (request.line == format!("GET {base}/syncStatus")).then(|| reply(200, &[("retry-after", "2")], &body(next())))
     })
     .await;

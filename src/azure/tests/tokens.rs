@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::fake_azure::{ENTRA, FakeAzure, OTHER_HOST, Reply, SECRET, SERVER, model_of, reply};
 use crate::operation::{OperationId, OperationKind, OperationRef, PollResult, ServiceErrorKind};
 
-fn asked(line: &str) -> bool {
+fn is_token_request(line: &str) -> bool {
     line.starts_with(&format!("POST {ENTRA}"))
 }
 
@@ -29,7 +29,7 @@ async fn token_is_requested_as_documented_and_reused() {
 async fn rejected_secret_is_explained_and_not_retried() {
     let body =
         r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret.\r\nTrace ID: 1","error_codes":[7000215]}"#;
-    let fake = FakeAzure::new(move |request| asked(&request.line).then(|| reply(401, &[], body))).await;
+    let fake = FakeAzure::new(move |request| is_token_request(&request.line).then(|| reply(401, &[], body))).await;
     let model = fake.model();
     for _ in 0..3 {
         let error = model.prepare().await.unwrap_err();
@@ -41,8 +41,10 @@ async fn rejected_secret_is_explained_and_not_retried() {
 
 #[tokio::test]
 async fn failing_identity_provider_is_retried_with_backoff() {
-    let fake =
-        FakeAzure::new(|request| asked(&request.line).then(|| reply(503, &[("content-type", "text/html")], "<html>down</html>"))).await;
+    let fake = FakeAzure::new(|request| {
+        is_token_request(&request.line).then(|| reply(503, &[("content-type", "text/html")], "<html>down</html>"))
+    })
+    .await;
     let model = fake.model();
     for _ in 0..3 {
         let error = model.prepare().await.unwrap_err();
@@ -55,8 +57,10 @@ async fn failing_identity_provider_is_retried_with_backoff() {
 #[tokio::test]
 async fn lost_token_response_is_requested_once_more() {
     let count = AtomicUsize::new(0);
-    let fake =
-        FakeAzure::new(move |request| (asked(&request.line) && count.fetch_add(1, Ordering::Relaxed) == 0).then_some(Reply::Close)).await;
+    let fake = FakeAzure::new(move |request| {
+        (is_token_request(&request.line) && count.fetch_add(1, Ordering::Relaxed) == 0).then_some(Reply::Close)
+    })
+    .await;
     assert!(fake.model().prepare().await.is_ok());
     assert_eq!(fake.requests().len(), 2);
 }
@@ -64,7 +68,7 @@ async fn lost_token_response_is_requested_once_more() {
 #[tokio::test]
 async fn no_secret_follows_a_redirect() {
     let there = format!("https://{OTHER_HOST}/token");
-    let fake = FakeAzure::new(move |request| asked(&request.line).then(|| reply(307, &[("location", &there)], ""))).await;
+    let fake = FakeAzure::new(move |request| is_token_request(&request.line).then(|| reply(307, &[("location", &there)], ""))).await;
     let error = fake.model().prepare().await.unwrap_err();
     assert_eq!(error.kind, ServiceErrorKind::InvalidResponse);
     assert_eq!(fake.requests().len(), 1);
@@ -82,16 +86,16 @@ async fn rejected_token_is_replaced_once() {
         let poll = model.prepare().await.unwrap().poll(OperationKind::Refresh, &OperationRef::by_id(id.clone())).await;
         assert!(matches!(&poll, PollResult::Failed(error) if error.kind == ServiceErrorKind::AccessDenied), "{poll:?}");
     }
-    assert_eq!(fake.requests().iter().filter(|request| asked(&request.line)).count(), 2);
+    assert_eq!(fake.requests().iter().filter(|request| is_token_request(&request.line)).count(), 2);
 }
 
 #[tokio::test]
 async fn previously_accepted_token_has_expired() {
     // Valid for two polls, then rejected: once if the token expired, or permanently if a permission was lost.
     for (refusals, then) in [(1, None), (9, Some(ServiceErrorKind::AccessDenied))] {
-        let looks = AtomicUsize::new(0);
+        let polls = AtomicUsize::new(0);
         let fake = FakeAzure::new(move |request| {
-            let poll = request.line.starts_with(&format!("GET {SERVER}")).then(|| looks.fetch_add(1, Ordering::Relaxed))?;
+            let poll = request.line.starts_with(&format!("GET {SERVER}")).then(|| polls.fetch_add(1, Ordering::Relaxed))?;
             let refused = (2..2 + refusals).contains(&poll);
             Some(if refused { reply(401, &[("www-authenticate", "Bearer")], "") } else { reply(200, &[], r#"{"status":"inProgress"}"#) })
         })
@@ -106,7 +110,7 @@ async fn previously_accepted_token_has_expired() {
             });
         }
         assert_eq!(result, [None, None, Some(ServiceErrorKind::ServerError), then], "{refusals}");
-        assert_eq!(fake.requests().iter().filter(|request| asked(&request.line)).count(), 2);
+        assert_eq!(fake.requests().iter().filter(|request| is_token_request(&request.line)).count(), 2);
     }
 }
 

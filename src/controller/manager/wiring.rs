@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::azure::cloud::Cloud;
-use crate::azure::{self, Azure};
+use crate::azure::{Azure, AzureSettings, Observer};
 use crate::cli::{CloudChoice, CloudName, Settings, SettingsError};
 use crate::engine;
 use crate::operation::CallRecord;
@@ -23,7 +23,7 @@ pub(crate) fn azure(settings: &Settings, metrics: &Arc<Metrics>, traces: &Traces
             Cloud::from_file_text(text).map_err(|error| SettingsError(format!("--cloud-file {}: {error}", path.display())))?
         }
     };
-    let settings = azure::Settings {
+    let settings = AzureSettings {
         cloud,
         extra_ca_pem: settings.extra_ca_pem.clone(),
         call_timeout: settings.call_timeout,
@@ -48,7 +48,7 @@ pub(crate) fn engine_settings(settings: &Settings) -> engine::Settings {
 }
 
 /// Counts the calls to the services, and creates a span for each.
-fn observer(metrics: &Arc<Metrics>, traces: &Traces) -> azure::Observer {
+fn observer(metrics: &Arc<Metrics>, traces: &Traces) -> Observer {
     let (metrics, traces) = (Arc::clone(metrics), traces.clone());
     Arc::new(move |call: &CallRecord<'_>| {
         traces.called(call);

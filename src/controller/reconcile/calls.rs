@@ -7,7 +7,7 @@ use super::context::Context;
 use super::target::Target;
 use crate::api::{Credentials, Model, ModelResource, Reason};
 use crate::azure::identity::{Fingerprint, Identity};
-use crate::azure::{self, Window};
+use crate::azure::{self, ListWindow};
 use crate::controller::credentials::CredentialError;
 use crate::engine::reconcile::{Call, Freshness};
 use crate::engine::{Blocker, Observation, Remedy, claims};
@@ -104,7 +104,7 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
         Call::ResolveModel => Observation::ModelResolved(service.resolve().await),
         Call::Poll(kind, operation) => Observation::Polled(service.poll(*kind, operation).await),
         Call::List(kind, intent) => {
-            let result = service.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
+            let result = service.list(*kind, ListWindow { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
             let mut claimed = ctx.store.claimed_by_others(object, (*kind, &model), listed);
             let unseen = ctx.store.unsynced_watches((*kind).into());
@@ -129,14 +129,14 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
 
 /// The error by which the service refused the identity, if it did.
 fn denial_in(seen: &Observation) -> Option<&ServiceError> {
-    use crate::operation::{CancelResult, ModelLookup, PollResult, Presence};
+    use crate::operation::{CancelResult, ModelExistence, ModelLookup, PollResult};
     let error = match seen {
         Observation::Submission(Submission::NotStarted(error))
         | Observation::Polled(PollResult::Failed(error))
         | Observation::Listed { result: Err(error), .. }
         | Observation::CancelRequested(CancelResult::Failed(error))
         | Observation::ModelResolved(ModelLookup::Failed(error))
-        | Observation::ModelChecked(Presence::Failed(error)) => error,
+        | Observation::ModelChecked(ModelExistence::Failed(error)) => error,
         Observation::Submission(_)
         | Observation::Polled(_)
         | Observation::Listed { .. }

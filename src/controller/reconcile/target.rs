@@ -5,7 +5,7 @@ use crate::azure::analysis_services::{DatabaseName, ServerName};
 use crate::azure::cloud::Cloud;
 use crate::azure::identity::Identity;
 use crate::azure::power_bi::ModelName;
-use crate::azure::{self, Azure};
+use crate::azure::{Azure, ModelClient};
 
 /// A model whose names are valid at its service.
 pub(crate) enum Target {
@@ -55,7 +55,7 @@ impl Target {
     ///
     /// # Errors
     /// One sentence, if the cloud of the operator does not have the service.
-    pub(crate) fn at(self, azure: &Azure, identity: Identity) -> Result<azure::Model, String> {
+    pub(crate) fn at(self, azure: &Azure, identity: Identity) -> Result<ModelClient, String> {
         match self {
             Self::AnalysisServices(server, database) => Ok(azure.analysis_services(server, database, identity)),
             Self::PowerBi(model) => azure.power_bi(model, identity),

@@ -9,7 +9,7 @@ use crate::api::Time;
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Effect, timing};
-use crate::operation::{Presence, ServiceError, ServiceErrorKind};
+use crate::operation::{ModelExistence, ServiceError, ServiceErrorKind};
 
 /// Whether to check the model after a failed poll or list. Not while the service may be late to show the operation.
 pub(super) fn is_uncertain(draft: &Draft<'_>, error: &ServiceError) -> bool {
@@ -22,12 +22,12 @@ pub(super) fn check_model() -> Next {
     Next::unchanged(Effect::FindModel, None)
 }
 
-/// The error that a response other than [`Presence::Absent`] counts as; `None` if the model is gone.
-pub(super) fn error_of(draft: &mut Draft<'_>, presence: &Presence) -> Option<ServiceError> {
-    let error = match presence {
-        Presence::Absent => return None,
-        Presence::Failed(error) => error.clone(),
-        Presence::Exists => {
+/// The error that a response other than [`ModelExistence::Absent`] counts as; `None` if the model is gone.
+pub(super) fn error_of(draft: &mut Draft<'_>, existence: &ModelExistence) -> Option<ServiceError> {
+    let error = match existence {
+        ModelExistence::Absent => return None,
+        ModelExistence::Failed(error) => error.clone(),
+        ModelExistence::Exists => {
             let message = "the service lists the model but reports that it does not exist".to_owned();
             ServiceError::new(ServiceErrorKind::InvalidResponse, message)
         }

@@ -74,7 +74,7 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
         {
             missing_model::check_model()
         }
-        Observation::ModelChecked(presence) => match missing_model::error_of(draft, presence) {
+        Observation::ModelChecked(existence) => match missing_model::error_of(draft, existence) {
             Some(error) => model_unknown(draft, &error),
             None => missing_model::decide(draft),
         },

@@ -67,7 +67,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         {
             missing_model::check_model()
         }
-        Observation::ModelChecked(presence) => match missing_model::error_of(draft, presence) {
+        Observation::ModelChecked(existence) => match missing_model::error_of(draft, existence) {
             Some(error) => list_failed(draft, &error, timing::SERVICE_RECHECK),
             None => missing_model::decide(draft),
         },

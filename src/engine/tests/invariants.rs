@@ -7,7 +7,7 @@ use crate::api::{
     TriggerType,
 };
 use crate::engine::{Decision, Desired, Effect};
-use crate::operation::{OperationId, OperationKind, Phase, Presence};
+use crate::operation::{ModelExistence, OperationId, OperationKind, Phase};
 
 /// Invariants of each decision, whether it is executed or not.
 pub(super) fn decision(world: &World, desired: &Desired, before: &Status, decision: &Decision) {
@@ -81,7 +81,7 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
         Reason::Succeeded => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Succeeded)),
         Reason::RefreshFailed | Reason::SyncFailed => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Failed)),
         Reason::OperationLost => assert!(
-            shown.is_none_or(|(vanished, _)| vanished || world.service.unknown == Some(Presence::Absent)),
+            shown.is_none_or(|(vanished, _)| vanished || world.service.unknown == Some(ModelExistence::Absent)),
             "an operation is lost that is there"
         ),
         // It cannot be cancelled, and the message states that.

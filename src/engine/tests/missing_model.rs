@@ -3,11 +3,11 @@
 use super::service::{SubmitFate, service_error};
 use super::world::{World, secs};
 use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
-use crate::operation::{OperationKind, Presence, ServiceErrorKind};
+use crate::operation::{ModelExistence, OperationKind, ServiceErrorKind};
 
 /// What runs on a deleted model ends with it.
 fn delete_model(world: &mut World) {
-    world.service.unknown = Some(Presence::Absent);
+    world.service.unknown = Some(ModelExistence::Absent);
     for op in &mut world.service.ops {
         op.vanished = true;
     }
@@ -39,11 +39,12 @@ fn deleted_model_ends_its_run_after_the_list_lag() {
 
 #[test]
 fn lost_access_ends_no_run_and_is_checked_once_a_minute() {
-    for presence in
-        [Presence::Failed(service_error(ServiceErrorKind::NotFound)), Presence::Failed(service_error(ServiceErrorKind::AccessDenied))]
-    {
+    for existence in [
+        ModelExistence::Failed(service_error(ServiceErrorKind::NotFound)),
+        ModelExistence::Failed(service_error(ServiceErrorKind::AccessDenied)),
+    ] {
         let mut world = running(OperationKind::Refresh);
-        world.service.unknown = Some(presence);
+        world.service.unknown = Some(existence);
         world.run_for(secs(36_000));
         assert_eq!(world.run().state, RunState::Running);
         assert!((300..=800).contains(&world.service.finds), "{} in ten hours", world.service.finds);
@@ -55,7 +56,7 @@ fn lost_access_ends_no_run_and_is_checked_once_a_minute() {
 #[test]
 fn restored_model_keeps_its_run() {
     let mut world = running(OperationKind::Refresh);
-    world.service.unknown = Some(Presence::Absent);
+    world.service.unknown = Some(ModelExistence::Absent);
     world.run_for(secs(100)).is(RunState::Running, Reason::ModelNotFound);
     world.service.unknown = None;
     world.run_for(secs(100)).is(RunState::Running, Reason::Running);
@@ -67,7 +68,7 @@ fn restored_model_keeps_its_run() {
 #[test]
 fn contradiction_ends_no_run() {
     let mut world = running(OperationKind::Refresh);
-    world.service.unknown = Some(Presence::Exists);
+    world.service.unknown = Some(ModelExistence::Exists);
     world.run_for(secs(3_600)).is(RunState::Running, Reason::Retrying);
     assert!(world.run().message.contains("the service lists the model"), "{}", world.run().message);
 }
@@ -75,7 +76,7 @@ fn contradiction_ends_no_run() {
 #[test]
 fn deletion_releases_only_if_the_model_is_gone() {
     let mut world = running(OperationKind::Refresh);
-    world.service.unknown = Some(Presence::Failed(service_error(ServiceErrorKind::NotFound)));
+    world.service.unknown = Some(ModelExistence::Failed(service_error(ServiceErrorKind::NotFound)));
     world.delete().run_for(secs(3_600));
     assert!(!world.gone, "the operation may still be running");
     delete_model(&mut world);

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::ClaimedOperations;
 use crate::operation::{
-    CancelResult, ClockSkew, FailureCause, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, OperationRef,
-    Origin, Phase, PollResult, Presence, RefreshRequest, Request, ServiceError, ServiceErrorKind, Submission, UnnamedOperation,
+    CancelResult, ClockSkew, FailureCause, Listing, ModelExistence, ObjectName, ObjectProgress, Operation, OperationId, OperationKind,
+    OperationRef, Origin, Phase, PollResult, RefreshRequest, Request, ServiceError, ServiceErrorKind, Submission, UnnamedOperation,
 };
 
 /// What becomes of a submission on its way.
@@ -110,7 +110,7 @@ pub(super) struct Service {
     pub(super) cancel_answer: Option<CancelResult>,
     pub(super) all_objects: usize,
     /// If the service reports the model as not found: what its list of models shows, and how often it was requested.
-    pub(super) unknown: Option<Presence>,
+    pub(super) unknown: Option<ModelExistence>,
     pub(super) finds: usize,
     /// Why the next operations fail.
     pub(super) failures: VecDeque<FailureCause>,
@@ -303,9 +303,9 @@ impl Service {
         Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, unnamed: self.unnamed, clock_skew })
     }
 
-    pub(super) fn find(&mut self) -> Presence {
+    pub(super) fn find(&mut self) -> ModelExistence {
         self.finds += 1;
-        self.unknown.clone().unwrap_or(Presence::Exists)
+        self.unknown.clone().unwrap_or(ModelExistence::Exists)
     }
 
     pub(super) fn cancel(&mut self, id: &OperationId) -> CancelResult {

@@ -8,7 +8,7 @@ use url::Url;
 use super::responses;
 use crate::azure::classify;
 use crate::azure::http::{MAX_SHORT_BODY_BYTES, REDIRECTS, SendError, server_time};
-use crate::azure::refreshes::Window;
+use crate::azure::refreshes::ListWindow;
 use crate::azure::session::Session;
 use crate::operation::{CallKind, Listing, OperationKind, OperationRef, PollResult, ServiceError, ServiceKind, Submission};
 
@@ -23,7 +23,7 @@ pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submissio
         Err(SendError::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
         Err(SendError::Lost(message)) => return Submission::Unknown { message },
     };
-    session.update_shared(&mut response);
+    session.record_throttle_and_token(&mut response);
     classify::submission_with(ServiceKind::AnalysisServices, &response, |response| responses::accepted(response, sync))
 }
 
@@ -45,17 +45,17 @@ async fn poll_url(session: &Session, url: Url, operation: &OperationRef, named_b
         Ok(incoming) => (incoming.url.clone(), incoming.read(MAX_SHORT_BODY_BYTES).await),
         Err(error) => return PollResult::Failed(error),
     };
-    session.update_shared(&mut response);
+    session.record_throttle_and_token(&mut response);
     responses::poll_result(&response, &called, &operation.id, named_by_service)
 }
 
 /// `GET sync` without an id: the last sync, as far as the service shows it.
-pub(in crate::azure) async fn list(session: &Session, sync: &Url, window: Window) -> Result<Listing, ServiceError> {
+pub(in crate::azure) async fn list(session: &Session, sync: &Url, window: ListWindow) -> Result<Listing, ServiceError> {
     let sent_at = Instant::now();
     let incoming = session.get(CallKind::List(OperationKind::Sync), sync.clone(), session.deadline(), &REDIRECTS).await?;
     let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
     let mut response = incoming.read(MAX_SHORT_BODY_BYTES).await;
-    session.update_shared(&mut response);
+    session.record_throttle_and_token(&mut response);
     let (operations, truncated) = responses::listed(&response, window.since(clock_skew))?;
     Ok(Listing { operations, truncated, may_hide_running: truncated, unnamed: None, clock_skew })
 }

@@ -37,7 +37,7 @@ pub(in crate::azure) fn accepted(response: &Response, called: &Url) -> Submissio
     let from_call_id = || {
         let believed = !response.is_page() && response.fault.is_none();
         let id = classify::request_id(response).filter(|_| believed);
-        // If the service returns a URL without an id, the URL is sufficient for following the sync.
+        // If the service returns a URL without an id, the URL is sufficient for tracking the sync.
         let id = id.map(|id| id.to_string()).or_else(|| next.as_ref().map(|_| uuid::Uuid::new_v4().to_string()));
         id.and_then(|id| OperationId::parse(&format!("{CALL_ID_PREFIX}{id}")))
     };
@@ -178,7 +178,7 @@ pub(in crate::azure) fn listed(response: &Response, since: Timestamp) -> Result<
     let (mut operations, mut inconclusive) = (Vec::new(), false);
     for status in statuses {
         // Without a start, the sync started no later than its last update.
-        let before = status.started.or(status.updated.filter(|_| status.phase.ended())).is_some_and(|moment| moment < since);
+        let before = status.started.or(status.updated.filter(|_| status.phase.ended())).is_some_and(|time| time < since);
         if status.phase.ended() && before {
             continue;
         }

@@ -96,14 +96,14 @@ impl StatusFields {
         let (phase, state) = state(&value);
         let severity = if phase == Phase::Failed { "Error" } else { "Warning" };
         let messages: Messages = self.details.iter().filter_map(|error| error.service_message(severity)).collect();
-        let moment = |text: Text| text.0.as_deref().and_then(timestamp::moment);
+        let time = |text: Text| text.0.as_deref().and_then(timestamp::parse);
         Some(Status {
             // The empty GUID is no id.
             id: self.id.0.as_deref().and_then(OperationId::parse).filter(|id| id.as_str().bytes().any(|b| !matches!(b, b'0' | b'-'))),
             phase,
             state: state.to_owned(),
-            started: moment(self.started),
-            updated: moment(self.updated),
+            started: time(self.started),
+            updated: time(self.updated),
             messages: messages.finish(),
         })
     }
@@ -168,8 +168,8 @@ mod tests {
         let id = status.id.clone().unwrap();
         let operation = status.operation(id, None);
         assert_eq!(operation.id.as_str(), "cd5e16c6-6d4e-4347-86a0-762bdf5b4875");
-        assert_eq!(operation.start, timestamp::moment("2017-12-09T02:44:20.743Z"));
-        assert_eq!(operation.end, timestamp::moment("2017-12-09T02:44:26.18Z"));
+        assert_eq!(operation.start, timestamp::parse("2017-12-09T02:44:20.743Z"));
+        assert_eq!(operation.end, timestamp::parse("2017-12-09T02:44:26.18Z"));
         assert_eq!((operation.phase, operation.messages.len()), (Phase::Succeeded, 0));
     }
 

@@ -19,7 +19,7 @@ fn documented_response_is_parsed() {
     .unwrap();
     assert_eq!((operation.phase, operation.service_status.as_str()), (Phase::Succeeded, "succeeded"));
     assert_eq!(operation.refresh_type.as_deref(), Some("full"));
-    assert_eq!(operation.end, timestamp::moment("2017-12-07T02:07:00.4929675Z"));
+    assert_eq!(operation.end, timestamp::parse("2017-12-07T02:07:00.4929675Z"));
     assert_eq!(operation.objects.len(), 2);
     assert_eq!(operation.objects[1].name, ObjectName { table: "DimDate".to_owned(), partition: None });
     assert_eq!(operation.objects[1].phase, Phase::InProgress);

@@ -8,7 +8,7 @@ fn at(text: &str) -> Timestamp {
 
 #[test]
 fn window_starts_at_the_intent_by_service_clock() {
-    let window = Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:01:00Z") };
+    let window = ListWindow { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:01:00Z") };
     let rows = [
         (Some("2026-01-01T12:01:00Z"), 0, "2026-01-01T11:59:54Z"),
         (Some("2026-01-01T12:03:00Z"), 0, "2026-01-01T12:01:54Z"),

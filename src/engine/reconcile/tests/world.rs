@@ -11,7 +11,7 @@ use super::super::{Call, Observed, Outcome, QueueUpdate, Reconciliation, Request
 use crate::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Status, has_finalizer};
 use crate::engine::{ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
 use crate::operation::{
-    CancelResult, Listing, ModelLookup, Operation, OperationId, OperationKind, Phase, PollResult, Presence, Submission,
+    CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, OperationKind, Phase, PollResult, Submission,
 };
 
 pub(super) const UID: &str = "u-1";
@@ -229,7 +229,7 @@ impl World {
             Call::List(kind, _) => {
                 Observation::Listed { kind: *kind, result: Ok(Listing::default()), claimed: ClaimedOperations::default() }
             }
-            Call::FindModel => Observation::ModelChecked(Presence::Exists),
+            Call::FindModel => Observation::ModelChecked(ModelExistence::Exists),
             Call::Cancel(_) => Observation::CancelRequested(CancelResult::Accepted),
         }
     }

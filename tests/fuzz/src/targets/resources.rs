@@ -12,7 +12,8 @@ use tabular_operator::engine::reconcile::{
 };
 use tabular_operator::engine::{ClaimedOperations, DrainMode, Observation, QueueState, Turn, TurnQueue, queue_state};
 use tabular_operator::operation::{
-    CancelResult, Listing, ModelLookup, Operation, OperationId, Phase, PollResult, Presence, ServiceError, ServiceErrorKind, Submission,
+    CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, Phase, PollResult, ServiceError, ServiceErrorKind,
+    Submission,
 };
 
 use crate::{fixtures, invariants};
@@ -228,7 +229,7 @@ impl Driver<'_> {
                 let result = if choice == 3 { Err(service_error()) } else { Ok(Listing { operations, ..Listing::default() }) };
                 Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() }
             }
-            Call::FindModel => Observation::ModelChecked(if choice == 1 { Presence::Absent } else { Presence::Exists }),
+            Call::FindModel => Observation::ModelChecked(if choice == 1 { ModelExistence::Absent } else { ModelExistence::Exists }),
             Call::Cancel(_) => Observation::CancelRequested(match choice {
                 0 => CancelResult::Accepted,
                 1 => CancelResult::NotRunning,

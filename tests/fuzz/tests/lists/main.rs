@@ -23,7 +23,7 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource, Reason, RunState, Status, Time};
-use tabular_operator::azure::Window;
+use tabular_operator::azure::ListWindow;
 use tabular_operator::azure::fuzzing::{self, ServiceResponse};
 use tabular_operator::controller::fuzzing as resources;
 use tabular_operator::engine::{ClaimedOperations, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Turn, decide};
@@ -244,7 +244,7 @@ impl Case {
         };
         let server = Timestamp::from_second((at(now) + SignedDuration::from_secs(ahead)).as_second()).unwrap();
         let clock_skew = shows_clock.then(|| ClockSkew::of(server, (at(now), at(now + self.elapsed))));
-        let window = Window { intent: since, now: at(now) };
+        let window = ListWindow { intent: since, now: at(now) };
         fuzzing::list(self.service, body.as_bytes(), (window, clock_skew), Duration::from_hours(30), details).unwrap().unwrap()
     }
 }

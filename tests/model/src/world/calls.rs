@@ -6,7 +6,7 @@ use std::time::Duration;
 use tabular_operator::engine::Observation;
 use tabular_operator::engine::reconcile::{Call, Reconciliation, Response};
 use tabular_operator::operation::{
-    CancelResult, ModelIds, ModelLookup, OperationId, OperationKind, PollResult, Presence, Request, ServiceError, ServiceErrorKind,
+    CancelResult, ModelExistence, ModelIds, ModelLookup, OperationId, OperationKind, PollResult, Request, ServiceError, ServiceErrorKind,
     Submission,
 };
 
@@ -66,11 +66,11 @@ impl World {
                 result: Err(service_error(ServiceErrorKind::NotFound)),
                 claimed: self.claimed_by_others((operator, resource), (*kind, &decision.model.key()), []),
             },
-            Call::FindModel if lost => Observation::ModelChecked(Presence::Failed(service_error(SERVICE_ERROR))),
+            Call::FindModel if lost => Observation::ModelChecked(ModelExistence::Failed(service_error(SERVICE_ERROR))),
             Call::FindModel => Observation::ModelChecked(match self.service.visibility {
-                Visibility::All => Presence::Exists,
-                Visibility::Deleted => Presence::Absent,
-                Visibility::Hidden => Presence::Failed(service_error(ServiceErrorKind::NotFound)),
+                Visibility::All => ModelExistence::Exists,
+                Visibility::Deleted => ModelExistence::Absent,
+                Visibility::Hidden => ModelExistence::Failed(service_error(ServiceErrorKind::NotFound)),
             }),
             Call::Poll(..) if lost => Observation::Polled(PollResult::Failed(service_error(SERVICE_ERROR))),
             Call::Poll(kind, operation) => Observation::Polled(self.poll(&operation.id, (model, *kind), ours)),

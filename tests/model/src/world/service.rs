@@ -194,7 +194,7 @@ impl Service {
         (now, clock): (Seconds, Seconds),
         ours: Appearance,
     ) -> Listing {
-        // As in `azure::Window`: by the service's clock if it is reported, with six seconds for differing clocks; otherwise five minutes.
+        // As in `azure::ListWindow`: by the service's clock if it is reported, with six seconds for differing clocks; otherwise five minutes.
         let allowance = if self.reports_time { self.ahead - clock - 6 } else { -300 };
         let since = intent.checked_add(SignedDuration::from_secs(allowance)).unwrap_or(intent);
         let of_model = |op: &&Arc<Op>| op.model == model && op.request.kind() == kind && op.visible && !op.lost;

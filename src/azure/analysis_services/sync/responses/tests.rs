@@ -61,7 +61,7 @@ fn sync_id_is_from_location_then_body_then_header() {
         };
         assert_eq!((id.as_str(), location.as_deref()), (expected, there), "{status} {headers:?} {body}");
     }
-    // A URL alone is sufficient for following the sync.
+    // A URL alone is sufficient for tracking the sync.
     let Submission::Accepted { id, location, .. } = accepted(&response(202, &[("location", unnamed)], ""), &called()) else { panic!() };
     assert!(id.as_str().starts_with("request-"), "{id}");
     assert_eq!(location.as_deref(), Some(unnamed));
