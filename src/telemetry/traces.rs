@@ -61,7 +61,7 @@ pub struct RunSpan {
 /// A part of a run that has its own span.
 #[derive(Clone, Copy)]
 enum Part {
-    Whole,
+    Run,
     Waiting,
     /// The operation of this attempt.
     Operation(i32),
@@ -80,7 +80,7 @@ impl RunSpan {
 
     fn span(&self, part: Part) -> SpanId {
         let part = match part {
-            Part::Whole => "run".to_owned(),
+            Part::Run => "run".to_owned(),
             Part::Waiting => "waiting".to_owned(),
             Part::Operation(attempt) => format!("operation {attempt}"),
             Part::Call => uuid::Uuid::new_v4().to_string(),
@@ -164,7 +164,7 @@ impl Traces {
         let before = before.filter(|before| before.number == run.number);
         let is_new = run.was_submitted() && !before.is_some_and(Run::was_submitted);
         if let Some(submitted) = run.submitted_time.filter(|_| is_new) {
-            export.enqueue(span(subject, Part::Waiting, "waiting", (begun(run), submitted.timestamp().into())));
+            export.enqueue(span(subject, Part::Waiting, "waiting", (start_time(run), submitted.timestamp().into())));
         }
         let is_over = run.state.ended() && !before.is_some_and(|before| before.state.ended());
         let attempt = before.filter(|before| before.attempt != run.attempt).or_else(|| is_over.then_some(run));
@@ -180,7 +180,7 @@ impl Traces {
     pub fn ended(&self, subject: &RunSpan, run: &Run, reason: &str, message: &str) {
         let Some(export) = &self.export else { return };
         let name = format!("run of {}", subject.kind.as_str());
-        let mut span = span(subject, Part::Whole, name, (begun(run), SystemTime::now()));
+        let mut span = span(subject, Part::Run, name, (start_time(run), SystemTime::now()));
         span.attributes.extend([
             KeyValue::new("tabular.trigger", run.trigger.r#type.to_string()),
             KeyValue::new("tabular.attempts", i64::from(run.attempt)),
@@ -221,7 +221,7 @@ fn outcome(run: &Run, message: &str) -> Status {
 }
 
 /// When the trigger of a run occurred: the scheduled time, or the time of the request.
-fn begun(run: &Run) -> SystemTime {
+fn start_time(run: &Run) -> SystemTime {
     run.scheduled_time().map_or(run.requested_time, |scheduled| scheduled.min(run.requested_time)).timestamp().into()
 }
 
@@ -229,8 +229,8 @@ fn begun(run: &Run) -> SystemTime {
 fn span(subject: &RunSpan, part: Part, name: impl Into<Cow<'static, str>>, times: (SystemTime, SystemTime)) -> SpanData {
     let trace = opentelemetry::trace::TraceId::from_bytes(subject.trace().to_bytes());
     let parent = match part {
-        Part::Whole => SpanId::INVALID,
-        Part::Waiting | Part::Operation(_) | Part::Call => subject.span(Part::Whole),
+        Part::Run => SpanId::INVALID,
+        Part::Waiting | Part::Operation(_) | Part::Call => subject.span(Part::Run),
     };
     let (start_time, end_time) = (times.0.min(times.1), times.1);
     SpanData {

@@ -25,19 +25,19 @@ pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run:
         return;
     }
     let Some(reason) = Reason::parse(&run.reason).filter(|_| END_STATES.contains(&run.state)) else { return };
-    let took = run.started_time.zip(run.ended_time).map(|(start, end)| span(start, end));
+    let duration = run.started_time.zip(run.ended_time).map(|(start, end)| span(start, end));
     // If the service never had the operation or has lost it, the operator itself determined the end, so there is no lag.
     let seen = run.operation_id.is_some() && reason != Reason::OperationLost && reason != Reason::RequestDropped;
     let lag = run.recorded_time.zip(run.ended_time).filter(|_| seen).map(|(recorded, end)| span(end, recorded));
-    metrics.run_ended(kind, Ended { state: run.state, reason, took, lag }, trace);
+    metrics.run_ended(kind, Ended { state: run.state, reason, duration, lag }, trace);
 }
 
 /// Counts a run that ended with its resource. Its last event determines the reason, which is returned.
 pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, events: &[Event], trace: Option<TraceId>) -> Reason {
     let counted = events.iter().rev().find_map(|event| ENDS.iter().find(|(_, reason)| *reason == event.reason));
     let &(state, reason) = counted.unwrap_or(&(RunState::Cancelled, Reason::Deleted));
-    let took = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(start, Timestamp::now().into()));
-    metrics.run_ended(kind, Ended { state, reason, took, lag: None }, trace);
+    let duration = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(start, Timestamp::now().into()));
+    metrics.run_ended(kind, Ended { state, reason, duration, lag: None }, trace);
     reason
 }
 

@@ -11,7 +11,7 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use super::filter::filter;
 use super::secrets::shows_no_secrets;
-use super::visible::Visible;
+use super::visible::VisibleWriter;
 
 /// Settings of the logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +49,10 @@ pub enum LogError {
 pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     let filter = filter(&settings.filter).map_err(LogError::Filter)?.and(filter_fn(shows_no_secrets));
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(|| Visible(std::io::stderr())).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(|| VisibleWriter(std::io::stderr())).boxed(),
         LogFormat::Text => {
             let use_color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            fmt::layer().with_ansi(use_color).with_writer(|| Visible(std::io::stderr())).boxed()
+            fmt::layer().with_ansi(use_color).with_writer(|| VisibleWriter(std::io::stderr())).boxed()
         }
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;

@@ -33,7 +33,7 @@ pub struct Ended {
     /// Reason of the end.
     pub reason: Reason,
     /// Duration at the service; `None` if the operation never started.
-    pub took: Option<Duration>,
+    pub duration: Option<Duration>,
     /// Time from the end at the service to its record; `None` if the service reported no end.
     pub lag: Option<Duration>,
 }
@@ -57,9 +57,9 @@ impl Metrics {
     }
 
     /// Records an ended reconciliation.
-    pub fn reconciled(&self, kind: Kind, result: ReconcileResult, took: Duration) {
+    pub fn reconciled(&self, kind: Kind, result: ReconcileResult, duration: Duration) {
         self.reconciles.get_or_create(&ReconcileLabels { kind: kind.into(), result: result.into() }).inc();
-        self.reconcile_duration.get_or_create(&KindLabel { kind: kind.into() }).observe(took.as_secs_f64());
+        self.reconcile_duration.get_or_create(&KindLabel { kind: kind.into() }).observe(duration.as_secs_f64());
     }
 
     /// Sets the number of resources with this summary.
@@ -113,11 +113,11 @@ impl Metrics {
 
     /// Records an ended run.
     pub fn run_ended(&self, kind: Kind, ended: Ended, trace: Option<TraceId>) {
-        let Ended { state, reason, took, lag } = ended;
+        let Ended { state, reason, duration, lag } = ended;
         self.runs_ended.get_or_create(&EndLabels { kind: kind.into(), state: state.into(), reason: reason.into() }).inc();
-        if let Some(took) = took {
+        if let Some(duration) = duration {
             self.run_duration.get_or_create(&StateLabels { kind: kind.into(), state: state.into() }).observe(
-                took.as_secs_f64(),
+                duration.as_secs_f64(),
                 trace,
                 None,
             );
@@ -129,17 +129,17 @@ impl Metrics {
 
     /// Records a completed or failed HTTP exchange with a service or for a token.
     pub fn called(&self, call: &CallRecord<'_>) {
-        let took = call.duration.as_secs_f64();
+        let duration = call.duration.as_secs_f64();
         match call.target {
             CallTarget::Service(service, kind) => {
                 let (service, operation, code) = (service.into(), kind.into(), CallCode::of(call.status, call.fault).into());
                 self.calls.get_or_create(&CallLabels { service, operation, code }).inc();
-                self.call_duration.get_or_create(&OperationLabels { service, operation }).observe(took);
+                self.call_duration.get_or_create(&OperationLabels { service, operation }).observe(duration);
             }
             CallTarget::Token(identity) => {
                 let (identity, result) = (identity.into(), TokenResult::of(call.status).into());
                 self.tokens.get_or_create(&TokenLabels { identity, result }).inc();
-                self.token_duration.get_or_create(&IdentityLabel { identity }).observe(took);
+                self.token_duration.get_or_create(&IdentityLabel { identity }).observe(duration);
             }
         }
     }

@@ -21,7 +21,7 @@ fn full() -> Metrics {
     metrics.set_queue_depth(3);
     metrics.set_active_runs(Kind::ModelRefresh, RunState::Waiting, 2);
     metrics.run_submitted(Kind::ModelRefresh, Submitted { waited: second, after_schedule: Some(second) }, trace);
-    let ended = Ended { state: RunState::Succeeded, reason: Reason::Succeeded, took: Some(second), lag: Some(second) };
+    let ended = Ended { state: RunState::Succeeded, reason: Reason::Succeeded, duration: Some(second), lag: Some(second) };
     metrics.run_ended(Kind::ModelRefresh, ended, trace);
     let call = |target, status| CallRecord { target, host: "h", status: Some(status), fault: None, duration: second };
     metrics.called(&call(CallTarget::Service(ServiceKind::PowerBi, CallKind::Submit(OperationKind::Refresh)), 429));
