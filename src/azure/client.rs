@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::analysis_services::{self, DatabaseName, ServerName, sync};
+use super::backoff::Backoffs;
 use super::classify;
 use super::cloud::{Cloud, ServiceAddress};
 use super::http::Client;
@@ -14,7 +15,7 @@ use super::identity::Identity;
 use super::identity::entra::Entra;
 use super::identity::managed::Metadata;
 use super::identity::tokens::Tokens;
-use super::limiter::CallLimiter;
+use super::in_flight::CallsInFlight;
 use super::power_bi::{self, ModelName, ModelRef, scale_out};
 use super::refreshes::{self, ListWindow};
 use super::session::{Session, Shared};
@@ -42,9 +43,16 @@ impl Azure {
 
     pub(super) fn assemble(settings: AzureSettings, http: Client, metadata: Metadata) -> Self {
         let tokens = Tokens::new(Entra::new(&settings.cloud, http.clone()), metadata);
-        let limiter = CallLimiter::new(settings.max_calls_per_server);
+        let in_flight = CallsInFlight::new(settings.max_calls_per_server);
         Self {
-            shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, limiter, max_refresh_duration: settings.max_refresh_duration }),
+            shared: Arc::new(Shared {
+                cloud: settings.cloud,
+                http,
+                tokens,
+                in_flight,
+                backoffs: Backoffs::default(),
+                max_refresh_duration: settings.max_refresh_duration,
+            }),
         }
     }
 
@@ -57,7 +65,7 @@ impl Azure {
     /// Number of identities that currently back off at the request of a service.
     #[must_use]
     pub fn throttled(&self) -> usize {
-        self.shared.limiter.throttled_identities()
+        self.shared.backoffs.throttled_identities()
     }
 
     /// A database of an Analysis Services server, accessed with one identity.
@@ -109,12 +117,12 @@ impl ModelClient {
     /// If the service throttles such calls of this identity, no token is available, or too many calls to the server are in flight.
     pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, ServiceError> {
         let shared = &self.shared;
-        if let Some(backoff) = shared.limiter.backoff(self.host(), self.identity.fingerprint(), kind) {
+        if let Some(backoff) = shared.backoffs.get(self.host(), self.identity.fingerprint(), kind) {
             let error = ServiceError::new(ServiceErrorKind::Throttled, classify::throttled(backoff.until));
             return Err(ServiceError { retry_after: Some(backoff.remaining()), ..error });
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
-        let Some(permit) = shared.limiter.acquire(&self.server_key()).await else {
+        let Some(permit) = shared.in_flight.acquire(&self.server_key()).await else {
             let message = "the maximum number of calls to this server are in flight; the operator retries automatically";
             return Err(ServiceError::new(ServiceErrorKind::Throttled, message));
         };

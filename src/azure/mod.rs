@@ -6,6 +6,7 @@
 //! transport it.
 
 pub mod analysis_services;
+mod backoff;
 mod classify;
 mod client;
 pub mod cloud;
@@ -13,7 +14,7 @@ pub mod cloud;
 pub mod fuzzing;
 mod http;
 pub mod identity;
-mod limiter;
+mod in_flight;
 pub mod power_bi;
 mod refreshes;
 mod session;

@@ -9,13 +9,14 @@ use reqwest::{Method, RequestBuilder};
 use tokio::time::Instant;
 use url::Url;
 
+use super::backoff::Backoffs;
 use super::classify;
 use super::classify::ResponseKind;
 use super::cloud::Cloud;
 use super::http::{Client, Incoming, Response, SendError, location};
 use super::identity::tokens::Tokens;
 use super::identity::{Identity, Token};
-use super::limiter::CallLimiter;
+use super::in_flight::CallsInFlight;
 use crate::operation::{CallKind, CallTarget, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Maximum number of redirects on the same host that a GET follows.
@@ -26,7 +27,8 @@ pub(super) struct Shared {
     pub(super) cloud: Cloud,
     pub(super) http: Client,
     pub(super) tokens: Tokens,
-    pub(super) limiter: CallLimiter,
+    pub(super) in_flight: CallsInFlight,
+    pub(super) backoffs: Backoffs,
     pub(super) max_refresh_duration: Duration,
 }
 
@@ -116,7 +118,7 @@ impl Session {
                 let summary = response.error_summary();
                 if classify::response_kind(response, &summary) == ResponseKind::Throttled {
                     let identity = self.identity.fingerprint();
-                    response.throttled_until = shared.limiter.set_backoff(&self.host, identity, kind, response.backoff(&summary)).until;
+                    response.throttled_until = shared.backoffs.set(&self.host, identity, kind, response.backoff(&summary)).until;
                 }
             }
             _ => {}

@@ -184,7 +184,7 @@ fn poll_again(draft: &mut Draft<'_>) -> Next {
 /// Handles a failed call. The operation counts as running, and its id stays recorded.
 pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, what: &str) -> Next {
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
-    // `azure::limiter` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
+    // `azure::backoff` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
     let mut delay = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).min(timing::SERVICE_RECHECK);
     if error.kind == ServiceErrorKind::NotFound {
         // From then on the operator checks whether the model exists.
