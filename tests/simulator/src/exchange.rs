@@ -12,7 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     analysis_services,
-    answer::{self, Answer, Body},
     call::Call,
     connection::Connection,
     context::Context,
@@ -25,6 +24,7 @@ use crate::{
     imds::{self, identities::Choice},
     ledger::{Entry, Row},
     power_bi,
+    response::{self, Answer, Body},
     state::State,
     world::{Lookup, SharedModel, timestamp::TimestampStyle, verbatim::Clock},
 };
@@ -188,29 +188,29 @@ impl Passage<'_> {
             }
             Action::Truncate { bytes } => {
                 let answer = self.handle().await;
-                let body = answer::cut(&answer.body, *bytes, Arc::clone(connection), false);
+                let body = response::cut(&answer.body, *bytes, Arc::clone(connection), false);
                 // Exceeds what is sent, even if the body is short and sent completely.
                 let promised = answer.body.len().max(answer.body.len().min(*bytes) + 1);
                 streamed(answer, body, Some(promised))
             }
             Action::ResetMidBody {} => {
                 let answer = self.handle().await;
-                let body = answer::cut(&answer.body, answer.body.len() / 2, Arc::clone(connection), true);
+                let body = response::cut(&answer.body, answer.body.len() / 2, Arc::clone(connection), true);
                 let promised = answer.body.len().max(1);
                 streamed(answer, body, Some(promised))
             }
-            Action::Huge { bytes } => streamed(self.handle().await, answer::huge(*bytes), None),
+            Action::Huge { bytes } => streamed(self.handle().await, response::huge(*bytes), None),
             Action::Repeat { code, head, piece, count, tail, announced } => {
                 let answer = match code {
                     Some(code) => Answer::empty(status(*code)),
                     None => self.handle().await,
                 };
-                let length = answer::repeated_length(head, piece, *count, tail);
-                streamed(answer, answer::repeated(head, piece, *count, tail), announced.then_some(length))
+                let length = response::repeated_length(head, piece, *count, tail);
+                streamed(answer, response::repeated(head, piece, *count, tail), announced.then_some(length))
             }
             Action::Gzip { blanks } => {
                 let mut answer = self.handle().await;
-                answer.body = answer::gzip(&answer.body, *blanks);
+                answer.body = response::gzip(&answer.body, *blanks);
                 response(answer.with(CONTENT_ENCODING, "gzip"))
             }
             Action::ManyHeaders { count } => {
@@ -220,7 +220,7 @@ impl Passage<'_> {
             }
             Action::Slow { bytes_per_second } => {
                 let answer = self.handle().await;
-                let body = answer::slow(answer.body.clone(), *bytes_per_second);
+                let body = response::slow(answer.body.clone(), *bytes_per_second);
                 let promised = answer.body.len();
                 streamed(answer, body, Some(promised))
             }
@@ -333,7 +333,7 @@ fn status(code: u16) -> StatusCode {
 }
 
 fn response(answer: Answer) -> Response<Body> {
-    assemble(answer.status, answer.headers, answer::whole(answer.body))
+    assemble(answer.status, answer.headers, response::whole(answer.body))
 }
 
 /// A response whose body is a stream, with the declared length.

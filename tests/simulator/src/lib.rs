@@ -7,7 +7,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod analysis_services;
-pub mod answer;
 pub mod ca;
 pub mod call;
 pub mod connection;
@@ -21,6 +20,7 @@ pub mod imds;
 pub mod ledger;
 pub mod power_bi;
 pub mod proxy;
+pub mod response;
 pub mod simulator;
 pub mod state;
 pub mod world;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use simulator::{Settings, Simulator, control::scene::Scene, simulator::Error as StartError};
+use simulator::{Settings, Simulator, control::initial_state::Scene, simulator::Error as StartError};
 use tokio::{
     io::AsyncReadExt as _,
     signal::unix::{SignalKind, signal},

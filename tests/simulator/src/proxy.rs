@@ -11,12 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    answer::{self, Body},
     connection::{Connection, Socket},
     exchange::{self, Dropped, Tunnel},
     hosts::{Cloud, Service, Site},
     imds,
     ledger::Row,
+    response::{self, Body},
     state::State,
 };
 
@@ -97,7 +97,7 @@ fn connect(mut request: Request<Incoming>, state: &Arc<State>, connection: Arc<C
             let _ = within(upgraded, Arc::new(tunnel)).await;
         }
     });
-    Response::new(answer::whole(Bytes::new()))
+    Response::new(response::whole(Bytes::new()))
 }
 
 fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str) -> Response<Body> {
@@ -110,7 +110,7 @@ fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str
         ..Row::default()
     };
     state.ledger.enter(row).answered(StatusCode::FORBIDDEN.as_u16());
-    let mut response = Response::new(answer::whole(Bytes::from(format!("{sentence}\n"))));
+    let mut response = Response::new(response::whole(Bytes::from(format!("{sentence}\n"))));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response
 }

@@ -10,7 +10,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     ca::Authority,
-    control::{self, scene::Scene},
+    control::{self, initial_state::Scene},
     entra::Entra,
     proxy,
     state::State,
@@ -53,7 +53,7 @@ pub enum Error {
     Key,
     /// The initial state is invalid.
     #[error(transparent)]
-    Scene(#[from] control::scene::Error),
+    Scene(#[from] control::initial_state::Error),
 }
 
 /// A running simulator. It stops when it is dropped.

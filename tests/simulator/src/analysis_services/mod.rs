@@ -25,9 +25,9 @@ pub use self::{
     path::Request,
 };
 use crate::{
-    answer::Answer,
     context::Context,
     entra::Token,
+    response::Answer,
     world::{
         Lookup, World,
         model::{Busy, Cancel, Model},

@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::{body::BodyError, path::Request};
 use crate::{
-    answer::Answer,
     context::Context,
     hosts,
+    response::Answer,
     world::{model::Model, timestamp::TimestampStyle},
 };
 

@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use super::{Request, refusal};
 use crate::{
-    answer::Answer,
     context::Context,
     entra::Token,
+    response::Answer,
     world::{
         model::Model,
         operation::Client,

@@ -10,12 +10,12 @@ use axum::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, Refused, done, read, scene};
+use super::{Answer, Refused, done, initial_state, read};
 use crate::{imds::identities::Identity, state::State};
 
 /// Registers an application.
 pub async fn put_application(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
-    scene::register(&state, read(&body)?).map_err(Refused::bad)?;
+    initial_state::register(&state, read(&body)?).map_err(Refused::bad)?;
     Ok(done())
 }
 
@@ -27,7 +27,7 @@ pub async fn put_issuer(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answe
 
 /// Adds a managed identity to the machine.
 pub async fn put_managed(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
-    scene::put_identity(&state, read(&body)?).map_err(Refused::bad)?;
+    initial_state::put_identity(&state, read(&body)?).map_err(Refused::bad)?;
     Ok(done())
 }
 

@@ -1,9 +1,9 @@
 //! The control API: plain HTTP and JSON on loopback, for test setup and for inspection.
 
+mod actual;
 mod identities;
+pub mod initial_state;
 mod operations;
-pub mod scene;
-mod truth;
 
 use std::{fmt::Display, io, sync::Arc};
 
@@ -62,7 +62,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/entra", put(put_entra))
         .route("/clouds", put(put_cloud).get(get_clouds))
         .route("/models", put(put_model).patch(patch_model).get(get_models).delete(delete_model))
-        .route("/operations", post(operations::start).get(truth::list))
+        .route("/operations", post(operations::start).get(actual::list))
         .route("/operations/{id}/end", post(operations::end))
         .route("/operations/{id}/vanish", post(operations::vanish))
         .route("/faults", post(order_fault).get(get_faults).delete(clear_faults))
@@ -99,7 +99,7 @@ async fn get_clouds(Shared(state): Shared<Arc<State>>) -> Json<Value> {
 }
 
 async fn put_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
-    scene::put_model(&state, read(&body)?).map_err(Refused::bad)?;
+    initial_state::put_model(&state, read(&body)?).map_err(Refused::bad)?;
     Ok(done())
 }
 
@@ -121,7 +121,7 @@ async fn patch_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<V
     let model = named(&state, &patch)?;
     let mut model = model.lock();
     let mut settings = model.settings().patched(&patch).map_err(Refused::bad)?;
-    scene::check(&settings, &state.clouds).map_err(Refused::bad)?;
+    initial_state::check(&settings, &state.clouds).map_err(Refused::bad)?;
     // The patch contains these fields to find the model; their original spelling is kept.
     settings.server.clone_from(&model.settings().server);
     settings.database.clone_from(&model.settings().database);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::answer::Answer;
+use crate::response::Answer;
 
 /// The reason why no token is issued.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -34,9 +34,9 @@ pub use self::{
     token::{Principal, Token, Way},
 };
 use crate::{
-    answer::Answer,
     call::Call,
     hosts::{self, Cloud},
+    response::Answer,
 };
 
 /// The default maximum lifetime of a token, in seconds.

@@ -17,10 +17,10 @@ use self::{
     refusal::Refusal,
 };
 use crate::{
-    answer::Answer,
     call::Call,
     entra::{self, Principal, Way},
     hosts,
+    response::Answer,
     state::State,
 };
 

@@ -3,7 +3,7 @@
 use hyper::{StatusCode, header::RETRY_AFTER};
 use serde_json::json;
 
-use crate::{answer::Answer, entra};
+use crate::{entra, response::Answer};
 
 /// The reason why no token is issued.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{Request, refusal};
 use crate::{
-    answer::Answer,
     context::Context,
     entra::Token,
+    response::Answer,
     world::{
         World,
         model::Model,

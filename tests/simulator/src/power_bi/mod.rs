@@ -20,9 +20,9 @@ use uuid::Uuid;
 pub use self::path::Request;
 use self::path::Route;
 use crate::{
-    answer::Answer,
     context::Context,
     entra::Token,
+    response::Answer,
     world::{World, model::Model},
 };
 

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::{Request, body, refusal};
 use crate::{
-    answer::Answer,
     context::Context,
     entra::Token,
+    response::Answer,
     world::{
         model::{Busy, Cancel, Model},
         operation::{Client, Operation, Phase, Status},

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{body::Invalid, text};
 use crate::{
-    answer::Answer,
+    response::Answer,
     world::{
         model::Model,
         settings::power_bi::{PowerBiSettings, Refusal, WhenBusy},

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::refusal;
 use crate::{
-    answer::Answer,
     context::Context,
     entra::Token,
+    response::Answer,
     world::{
         model::Model,
         operation::Client,
