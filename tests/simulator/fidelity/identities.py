@@ -34,12 +34,12 @@ def claims(token: str) -> dict:
     return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
 
 
-def granted(azure: LocalAzure, credential, client: str, way: str, scope: str = SCOPE) -> None:
+def granted(azure: LocalAzure, credential, client: str, kind: str, scope: str = SCOPE) -> None:
     """Fails unless the credential gets a token for the scope, by the expected kind of credential in the ledger."""
     issued = claims(credential.get_token(scope).token)
     same((issued["aud"], issued["appid"]), (scope.removesuffix("/.default"), client), "the token's audience and application")
     row = azure.rows(client)[-1]
-    same((row["credential"], row["status"]), (way, 200), "the ledger's last row")
+    same((row["credential"], row["status"]), (kind, 200), "the ledger's last row")
 
 
 def pair(azure: LocalAzure, name: str) -> tuple[str, str]:

@@ -35,7 +35,7 @@ def operator(connection: str, model: tuple[str, str], **more: object) -> PowerBI
     return PowerBIDatasetRefreshOperator(**names, **{"check_interval": 0.1, "timeout": 60} | more)
 
 
-def truth(azure: LocalAzure, model: tuple[str, str]) -> list[dict]:
+def actual_operations(azure: LocalAzure, model: tuple[str, str]) -> list[dict]:
     """The actual operations on a semantic model."""
     return azure.operations(groupId=model[0], datasetId=model[1])
 
@@ -44,7 +44,7 @@ def truth(azure: LocalAzure, model: tuple[str, str]) -> list[dict]:
 def _(azure: LocalAzure) -> None:
     model = azure.dataset()
     _result, pushed = run(operator(connected(azure), model))
-    (operation,) = truth(azure, model)
+    (operation,) = actual_operations(azure, model)
     same(operation["status"], "succeeded")
     wanted = {"refresh.powerbi_dataset_refresh_id": operation["operationId"], "refresh.powerbi_dataset_refresh_status": "Completed"}
     same(pushed, wanted, "what was pushed")
@@ -57,7 +57,7 @@ def _(azure: LocalAzure) -> None:
     client = azure.application(certificates=[pem])
     body = {"type": "full", "commitMode": "transactional", "maxParallelism": 2, "retryCount": 1, "objects": [{"table": "DimDate"}]}
     run(operator(connected(azure, client, None, certificate_path=path), model, request_body=body))
-    (operation,) = truth(azure, model)
+    (operation,) = actual_operations(azure, model)
     found = (operation["status"], operation["objects"], operation["maxParallelism"], operation["client"])
     same(found, ("succeeded", [{"table": "DimDate"}], 2, f"application {client}"))
     same({row["credential"] for row in azure.rows(client)}, {"certificate"}, "the ways")
@@ -75,7 +75,7 @@ def _(azure: LocalAzure) -> None:
     same(details()["status"], "In Progress")
     LOOP.run_until_complete(hook.cancel_dataset_refresh(dataset, group, refresh))
     time.sleep(0.2)
-    same((details()["status"], truth(azure, model)[0]["status"]), ("Cancelled", "cancelled"))
+    same((details()["status"], actual_operations(azure, model)[0]["status"]), ("Cancelled", "cancelled"))
 
 
 @scenario(PACKAGE, "Power BI: a failure is reported as failure")
@@ -96,7 +96,7 @@ def _(azure: LocalAzure) -> None:
 def _(azure: LocalAzure) -> None:
     model = azure.dataset(listLagMillis=1_000)
     run(operator(connected(azure), model))
-    same([one["status"] for one in truth(azure, model)], ["succeeded"])
+    same([one["status"] for one in actual_operations(azure, model)], ["succeeded"])
 
 
 @scenario(PACKAGE, "Power BI: a busy model, a client without access and an exhausted quota are refused")

@@ -100,16 +100,16 @@ impl Gauge {
 
     /// Counts one connection until the returned value is dropped.
     #[must_use]
-    pub fn enter(self: &Arc<Self>) -> Entered {
+    pub fn count_one(self: &Arc<Self>) -> Counted {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Entered(Arc::clone(self))
+        Counted(Arc::clone(self))
     }
 }
 
 /// Guard of an open connection.
-pub struct Entered(Arc<Gauge>);
+pub struct Counted(Arc<Gauge>);
 
-impl Drop for Entered {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -40,7 +40,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        entra::Way,
+        entra::CredentialKind,
         hosts::{Cloud, site},
     };
 
@@ -57,7 +57,14 @@ mod tests {
             body: bytes::Bytes::new(),
             now,
         };
-        let token = |audience, cloud, expires| Token { audience, tenant: "t".into(), client: "c".into(), cloud, way: Way::Secret, expires };
+        let token = |audience, cloud, expires| Token {
+            audience,
+            tenant: "t".into(),
+            client: "c".into(),
+            cloud,
+            credential: CredentialKind::Secret,
+            expires,
+        };
         let (audience, power_bi) = ("https://*.asazure.windows.net", "https://analysis.windows.net/powerbi/api");
         for (token, known, valid) in [
             (token(audience, Cloud::Public, Timestamp::MAX), true, true),

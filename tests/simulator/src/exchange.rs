@@ -17,14 +17,14 @@ use crate::{
     context::Context,
     entra::{self, Token},
     faults::{
-        Met, Subject,
-        action::{Action, Moment},
+        MatchedFault, Subject,
+        action::{Action, When},
     },
     hosts::{Service, Site},
     imds::{self, identities::Choice},
     ledger::{Entry, Row},
     power_bi,
-    response::{self, Answer, Body},
+    response::{self, Body, ServiceResponse},
     state::State,
     world::{Lookup, SharedModel, timestamp::TimestampStyle, verbatim::Clock},
 };
@@ -61,7 +61,7 @@ enum Target {
 }
 
 /// A call in progress.
-struct Passage<'a> {
+struct Exchange<'a> {
     tunnel: &'a Tunnel,
     call: Call,
     target: Target,
@@ -73,11 +73,11 @@ struct Passage<'a> {
 ///
 /// # Errors
 /// When a fault suppresses the response.
-pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+pub async fn respond(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_REQUEST).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(_) => return Ok(response(Answer::empty(StatusCode::PAYLOAD_TOO_LARGE))),
+        Err(_) => return Ok(to_http(ServiceResponse::empty(StatusCode::PAYLOAD_TOO_LARGE))),
     };
     let call = Call {
         host: Arc::clone(&tunnel.host),
@@ -97,27 +97,27 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
     let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
     let row = row(&tunnel.state, &call, &target, token.as_deref());
     let (path, client, route) = (row.path.clone(), row.client_id.clone(), row.route);
-    let entry = tunnel.state.ledger.enter(row);
+    let entry = tunnel.state.ledger.record(row);
     let subject = Subject { method: call.method.as_str(), host: &call.host, path: &path, client_id: client.as_deref(), route };
-    let fault = tunnel.state.faults.meet(subject);
-    let mut passage = Passage { tunnel: &tunnel, call, target, token, entry };
-    if passage.call.method == Method::POST
-        && let Some(model) = passage.model()
+    let fault = tunnel.state.faults.match_request(subject);
+    let mut exchange = Exchange { tunnel: &tunnel, call, target, token, entry };
+    if exchange.call.method == Method::POST
+        && let Some(model) = exchange.model()
     {
         model.lock().posted(Timestamp::now());
     }
     let response = match fault {
-        None => response(passage.handle().await),
-        Some(met) => {
-            passage.entry.met(&met.fault.id);
-            passage.with(&met).await?
+        None => to_http(exchange.handle().await),
+        Some(matched) => {
+            exchange.entry.matched(&matched.fault.id);
+            exchange.with(&matched).await?
         }
     };
-    passage.entry.answered(response.status().as_u16());
+    exchange.entry.responded(response.status().as_u16());
     Ok(response)
 }
 
-impl Passage<'_> {
+impl Exchange<'_> {
     fn context(&self) -> Context<'_> {
         Context {
             call: &self.call,
@@ -129,40 +129,40 @@ impl Passage<'_> {
     }
 
     /// Passes the request to the service.
-    async fn handle(&mut self) -> Answer {
+    async fn handle(&mut self) -> ServiceResponse {
         // A fault may have delayed the request: the time at which the service receives it counts.
         self.call.now = Timestamp::now();
         let state = &self.tunnel.state;
-        let answer = match &self.target {
+        let response = match &self.target {
             Target::Entra(request) => state.entra.handle(request, &self.call, self.tunnel.site.cloud).await,
             Target::AnalysisServices(request) => analysis_services::handle(&state.world, request, &self.context()),
             Target::PowerBi(request) => power_bi::handle(&state.world, request, &self.context()),
             Target::Metadata(request) => imds::handle(state, request, &self.call),
         };
-        self.entry.handled(answer.operation);
-        answer
+        self.entry.handled(response.operation);
+        response
     }
 
     /// Applies a fault.
-    async fn with(&mut self, met: &Met) -> Result<Response<Body>, Dropped> {
-        let (connection, fault) = (&self.tunnel.connection, &met.fault);
-        Ok(match met.action() {
-            Action::Hold { at: Moment::Before } => {
+    async fn with(&mut self, matched: &MatchedFault) -> Result<Response<Body>, Dropped> {
+        let (connection, fault) = (&self.tunnel.connection, &matched.fault);
+        Ok(match matched.action() {
+            Action::Hold { at: When::Before } => {
                 fault.hold().await;
-                response(self.handle().await)
+                to_http(self.handle().await)
             }
-            Action::Hold { at: Moment::After } => {
-                let answer = self.handle().await;
+            Action::Hold { at: When::After } => {
+                let response = self.handle().await;
                 fault.hold().await;
-                response(answer)
+                to_http(response)
             }
-            Action::Pass {} | Action::Responses(_) => response(self.handle().await),
+            Action::Pass {} | Action::Responses(_) => to_http(self.handle().await),
             Action::Status { code, body, headers, handled } => {
                 if *handled {
                     self.handle().await;
                 }
-                let answer = Answer::empty(status(*code)).with_template(body.as_ref(), &self.clock());
-                response(headers.iter().fold(answer, |answer, (name, value)| answer.with_named(name, Some(value))))
+                let response = ServiceResponse::empty(status(*code)).with_template(body.as_ref(), &self.clock());
+                to_http(headers.iter().fold(response, |response, (name, value)| response.with_named(name, Some(value))))
             }
             Action::DropBefore { alone } => return self.dropped(*alone).await,
             Action::DropAfter { alone } => {
@@ -174,11 +174,11 @@ impl Passage<'_> {
                 if *before {
                     tokio::time::sleep(wait).await;
                 }
-                let answer = self.handle().await;
+                let response = self.handle().await;
                 if !*before {
                     tokio::time::sleep(wait).await;
                 }
-                response(answer)
+                to_http(response)
             }
             Action::Hang { after } => {
                 if *after {
@@ -187,60 +187,60 @@ impl Passage<'_> {
                 std::future::pending().await
             }
             Action::Truncate { bytes } => {
-                let answer = self.handle().await;
-                let body = response::cut(&answer.body, *bytes, Arc::clone(connection), false);
+                let response = self.handle().await;
+                let body = response::cut(&response.body, *bytes, Arc::clone(connection), false);
                 // Exceeds what is sent, even if the body is short and sent completely.
-                let promised = answer.body.len().max(answer.body.len().min(*bytes) + 1);
-                streamed(answer, body, Some(promised))
+                let content_length = response.body.len().max(response.body.len().min(*bytes) + 1);
+                streamed(response, body, Some(content_length))
             }
             Action::ResetMidBody {} => {
-                let answer = self.handle().await;
-                let body = response::cut(&answer.body, answer.body.len() / 2, Arc::clone(connection), true);
-                let promised = answer.body.len().max(1);
-                streamed(answer, body, Some(promised))
+                let response = self.handle().await;
+                let body = response::cut(&response.body, response.body.len() / 2, Arc::clone(connection), true);
+                let content_length = response.body.len().max(1);
+                streamed(response, body, Some(content_length))
             }
             Action::Huge { bytes } => streamed(self.handle().await, response::huge(*bytes), None),
             Action::Repeat { code, head, piece, count, tail, announced } => {
-                let answer = match code {
-                    Some(code) => Answer::empty(status(*code)),
+                let response = match code {
+                    Some(code) => ServiceResponse::empty(status(*code)),
                     None => self.handle().await,
                 };
                 let length = response::repeated_length(head, piece, *count, tail);
-                streamed(answer, response::repeated(head, piece, *count, tail), announced.then_some(length))
+                streamed(response, response::repeated(head, piece, *count, tail), announced.then_some(length))
             }
             Action::Gzip { blanks } => {
-                let mut answer = self.handle().await;
-                answer.body = response::gzip(&answer.body, *blanks);
-                response(answer.with(CONTENT_ENCODING, "gzip"))
+                let mut response = self.handle().await;
+                response.body = response::gzip(&response.body, *blanks);
+                to_http(response.with(CONTENT_ENCODING, "gzip"))
             }
             Action::ManyHeaders { count } => {
                 let value = "x".repeat(1_000);
-                let add = |answer: Answer, number| answer.with_named(&format!("x-many-{number}"), Some(&value));
-                response((0..*count.min(&MOST_HEADERS)).fold(self.handle().await, add))
+                let add = |response: ServiceResponse, number| response.with_named(&format!("x-many-{number}"), Some(&value));
+                to_http((0..*count.min(&MOST_HEADERS)).fold(self.handle().await, add))
             }
             Action::Slow { bytes_per_second } => {
-                let answer = self.handle().await;
-                let body = response::slow(answer.body.clone(), *bytes_per_second);
-                let promised = answer.body.len();
-                streamed(answer, body, Some(promised))
+                let response = self.handle().await;
+                let body = response::slow(response.body.clone(), *bytes_per_second);
+                let content_length = response.body.len();
+                streamed(response, body, Some(content_length))
             }
             Action::Html { code, handled } => {
                 if *handled {
                     self.handle().await;
                 }
-                response(Answer::html(status(*code)))
+                to_http(ServiceResponse::html(status(*code)))
             }
-            Action::Redirect { code, location } => response(Answer::empty(status(*code)).with(LOCATION, location)),
-            Action::Location { value } => response(self.handle().await.with_named(LOCATION.as_str(), value.as_deref())),
-            Action::Body(body) => response(self.handle().await.with_template(Some(body), &self.clock())),
+            Action::Redirect { code, location } => to_http(ServiceResponse::empty(status(*code)).with(LOCATION, location)),
+            Action::Location { value } => to_http(self.handle().await.with_named(LOCATION.as_str(), value.as_deref())),
+            Action::Body(body) => to_http(self.handle().await.with_template(Some(body), &self.clock())),
             Action::Headers(headers) => {
-                let answer = self.handle().await;
-                response(headers.iter().fold(answer, |answer, (name, value)| answer.with_named(name, value.as_deref())))
+                let response = self.handle().await;
+                to_http(headers.iter().fold(response, |response, (name, value)| response.with_named(name, value.as_deref())))
             }
             Action::StatusAfter { code } => {
-                let mut answer = self.handle().await;
-                answer.status = status(*code);
-                response(answer)
+                let mut response = self.handle().await;
+                response.status = status(*code);
+                to_http(response)
             }
         })
     }
@@ -287,7 +287,7 @@ fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Ro
         path: if call.query.is_empty() { call.path.clone() } else { format!("{}?{}", call.path, call.query) },
         route: "unknown",
         client_id: token.map(|token| Arc::clone(&token.client)),
-        credential: token.map(|token| token.way.word()),
+        credential: token.map(|token| token.credential.label()),
         token_audience: token.map(|token| token.audience.into()),
         content_type: call.header(CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
         user_agent: call.header(USER_AGENT.as_str()).map(Into::into),
@@ -298,7 +298,7 @@ fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Ro
         Target::Entra(request) => {
             row.route = request.route();
             row.client_id = request.client_id().map(Into::into);
-            row.credential = request.way().map(entra::Way::word);
+            row.credential = request.credential().map(entra::CredentialKind::label);
             row.set_body(request.redacted_body().as_bytes());
         }
         Target::AnalysisServices(request) => {
@@ -317,7 +317,7 @@ fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Ro
         }
         Target::Metadata(request) => {
             row.route = request.route();
-            row.credential = Some(entra::Way::Managed.word());
+            row.credential = Some(entra::CredentialKind::Managed.label());
             row.client_id = match (state.identities.find(request.wanted()), request.wanted()) {
                 (Choice::One(identity), _) => Some(Arc::clone(&identity.client_id)),
                 (Choice::None | Choice::Several, imds::Wanted::Client(id)) => Some(id.into()),
@@ -332,17 +332,17 @@ fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn response(answer: Answer) -> Response<Body> {
-    assemble(answer.status, answer.headers, response::whole(answer.body))
+fn to_http(response: ServiceResponse) -> Response<Body> {
+    assemble(response.status, response.headers, response::whole(response.body))
 }
 
 /// A response whose body is a stream, with the declared length.
-fn streamed(answer: Answer, body: Body, promised: Option<usize>) -> Response<Body> {
-    let mut headers = answer.headers;
-    if let Some(length) = promised {
+fn streamed(response: ServiceResponse, body: Body, content_length: Option<usize>) -> Response<Body> {
+    let mut headers = response.headers;
+    if let Some(length) = content_length {
         headers.insert(CONTENT_LENGTH, length.into());
     }
-    assemble(answer.status, headers, body)
+    assemble(response.status, headers, body)
 }
 
 fn assemble(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {

@@ -1,4 +1,4 @@
-//! The ordered faults: which requests each one affects, and how often.
+//! The active faults: which requests each one affects, and how often.
 
 pub mod action;
 
@@ -14,10 +14,10 @@ use tokio::sync::watch;
 
 use self::action::Action;
 
-/// An order for a fault, as the control API takes it.
+/// A rule for a fault, as the control API takes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Order {
+pub struct FaultRule {
     /// The affected requests. Default: all.
     #[serde(default, rename = "match")]
     pub pattern: Pattern,
@@ -65,26 +65,26 @@ pub struct Subject<'a> {
 impl Pattern {
     /// Whether the request matches.
     #[must_use]
-    pub fn fits(&self, subject: Subject<'_>) -> bool {
+    pub fn matches(&self, subject: Subject<'_>) -> bool {
         self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(subject.method))
-            && self.host.as_ref().is_none_or(|host| text_fits(host, subject.host))
-            && self.path.as_ref().is_none_or(|path| text_fits(path, subject.path))
+            && self.host.as_ref().is_none_or(|host| text_matches(host, subject.host))
+            && self.path.as_ref().is_none_or(|path| text_matches(path, subject.path))
             && self.client_id.as_ref().is_none_or(|id| subject.client_id.is_some_and(|seen| id.eq_ignore_ascii_case(seen)))
             && self.route.as_ref().is_none_or(|route| route.eq_ignore_ascii_case(subject.route))
     }
 }
 
 /// Whether `text` contains `pattern`, or matches it as a whole if it contains a `*`. Case-insensitive.
-fn text_fits(pattern: &str, text: &str) -> bool {
+fn text_matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
-    if pattern.contains('*') { glob_fits(pattern.as_bytes(), text.as_bytes()) } else { text.contains(&pattern) }
+    if pattern.contains('*') { glob_matches(pattern.as_bytes(), text.as_bytes()) } else { text.contains(&pattern) }
 }
 
-fn glob_fits(pattern: &[u8], text: &[u8]) -> bool {
+fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
-        Some((b'*', rest)) => (0..=text.len()).any(|start| glob_fits(rest, &text[start..])),
-        Some((letter, rest)) => text.split_first().is_some_and(|(first, after)| first == letter && glob_fits(rest, after)),
+        Some((b'*', rest)) => (0..=text.len()).any(|start| glob_matches(rest, &text[start..])),
+        Some((letter, rest)) => text.split_first().is_some_and(|(first, after)| first == letter && glob_matches(rest, after)),
     }
 }
 
@@ -92,7 +92,7 @@ fn glob_fits(pattern: &[u8], text: &[u8]) -> bool {
 pub struct Fault {
     /// Its id.
     pub id: Arc<str>,
-    order: Order,
+    rule: FaultRule,
     times: u64,
     seen: AtomicU64,
     hits: AtomicU64,
@@ -110,20 +110,20 @@ pub struct View {
     pub hits: u64,
     /// Number of requests on hold.
     pub held: u64,
-    /// The order.
+    /// The rule.
     #[serde(flatten)]
-    pub order: Order,
+    pub rule: FaultRule,
 }
 
 impl Fault {
     /// Counts a matching request and returns the zero-based number of the hit, if it is one.
-    fn strikes(&self) -> Option<u64> {
-        let number = self.seen.fetch_add(1, Ordering::Relaxed).checked_sub(self.order.skip)?;
-        let strikes = self.times == 0 || number < self.times;
-        if strikes {
+    fn next_hit(&self) -> Option<u64> {
+        let number = self.seen.fetch_add(1, Ordering::Relaxed).checked_sub(self.rule.skip)?;
+        let is_hit = self.times == 0 || number < self.times;
+        if is_hit {
             self.hits.fetch_add(1, Ordering::Relaxed);
         }
-        strikes.then_some(number)
+        is_hit.then_some(number)
     }
 
     /// Holds the caller until the next release or the removal of the fault.
@@ -139,24 +139,24 @@ impl Fault {
             fault_id: Arc::clone(&self.id),
             hits: self.hits.load(Ordering::Relaxed),
             held: self.held.load(Ordering::Relaxed),
-            order: self.order.clone(),
+            rule: self.rule.clone(),
         }
     }
 }
 
 /// A fault that applies to a request.
 #[derive(Clone)]
-pub struct Met {
+pub struct MatchedFault {
     /// The fault.
     pub fault: Arc<Fault>,
     number: u64,
 }
 
-impl Met {
+impl MatchedFault {
     /// The effect on the request.
     #[must_use]
     pub fn action(&self) -> &Action {
-        self.fault.order.action.at(self.number)
+        self.fault.rule.action.at(self.number)
     }
 }
 
@@ -179,41 +179,41 @@ impl Drop for Held<'_> {
 /// All active faults, in the order of their creation.
 #[derive(Default)]
 pub struct Faults {
-    in_force: Mutex<Vec<Arc<Fault>>>,
+    active: Mutex<Vec<Arc<Fault>>>,
     // Checked before the lock: usually there are no faults.
     count: AtomicUsize,
-    ordered: AtomicU64,
+    created: AtomicU64,
 }
 
 impl Faults {
     /// Activates a fault and returns its id.
-    pub fn order(&self, mut order: Order) -> Arc<str> {
-        order.action.pin(Timestamp::now());
-        let times = *order.times.get_or_insert_with(|| order.action.requests());
-        let id: Arc<str> = (self.ordered.fetch_add(1, Ordering::Relaxed) + 1).to_string().into();
+    pub fn add(&self, mut rule: FaultRule) -> Arc<str> {
+        rule.action.pin(Timestamp::now());
+        let times = *rule.times.get_or_insert_with(|| rule.action.requests());
+        let id: Arc<str> = (self.created.fetch_add(1, Ordering::Relaxed) + 1).to_string().into();
         let fault = Fault {
             id: Arc::clone(&id),
-            order,
+            rule,
             times,
             seen: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             held: AtomicU64::new(0),
             releases: watch::Sender::new(0),
         };
-        let mut faults = self.in_force.lock();
+        let mut faults = self.active.lock();
         faults.push(Arc::new(fault));
         self.count.store(faults.len(), Ordering::Release);
         id
     }
 
     /// The fault that applies to this request: the first that matches and has hits left.
-    pub fn meet(&self, subject: Subject<'_>) -> Option<Met> {
+    pub fn match_request(&self, subject: Subject<'_>) -> Option<MatchedFault> {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.in_force.lock().iter().filter(|fault| fault.order.pattern.fits(subject)).find_map(|fault| {
-            let number = fault.strikes()?;
-            Some(Met { fault: Arc::clone(fault), number })
+        self.active.lock().iter().filter(|fault| fault.rule.pattern.matches(subject)).find_map(|fault| {
+            let number = fault.next_hit()?;
+            Some(MatchedFault { fault: Arc::clone(fault), number })
         })
     }
 
@@ -228,7 +228,7 @@ impl Faults {
 
     /// Removes a fault and releases the requests it holds; returns whether it existed.
     pub fn remove(&self, id: &str) -> bool {
-        let mut faults = self.in_force.lock();
+        let mut faults = self.active.lock();
         let before = faults.len();
         faults.retain(|fault| {
             let keep = *fault.id != *id;
@@ -243,7 +243,7 @@ impl Faults {
 
     /// Removes all faults.
     pub fn clear(&self) {
-        let removed = std::mem::take(&mut *self.in_force.lock());
+        let removed = std::mem::take(&mut *self.active.lock());
         self.count.store(0, Ordering::Release);
         for fault in removed {
             fault.releases.send_modify(|count| *count += 1);
@@ -259,11 +259,11 @@ impl Faults {
     /// The current state of all faults.
     #[must_use]
     pub fn views(&self) -> Vec<View> {
-        self.in_force.lock().iter().map(|fault| fault.view()).collect()
+        self.active.lock().iter().map(|fault| fault.view()).collect()
     }
 
     fn find(&self, id: &str) -> Option<Arc<Fault>> {
-        self.in_force.lock().iter().find(|fault| *fault.id == *id).cloned()
+        self.active.lock().iter().find(|fault| *fault.id == *id).cloned()
     }
 }
 
@@ -279,13 +279,13 @@ mod tests {
         route: "refreshes",
     };
 
-    fn order(json: serde_json::Value) -> Order {
+    fn rule(json: serde_json::Value) -> FaultRule {
         serde_json::from_value(json).unwrap()
     }
 
     #[test]
     fn patterns_match_substrings_or_globs() {
-        for (pattern, text, fits) in [
+        for (pattern, text, expected) in [
             ("refreshes", "/m/refreshes/1", true),
             ("*/refreshes", "/m/refreshes/1", false),
             ("*/refreshes", "/m/refreshes", true),
@@ -297,48 +297,49 @@ mod tests {
             ("a*c*c", "a-c", false),
             ("*", "", true),
         ] {
-            assert_eq!(text_fits(pattern, text), fits, "{pattern} {text}");
+            assert_eq!(text_matches(pattern, text), expected, "{pattern} {text}");
         }
     }
 
     #[test]
     fn pattern_requires_all_given_fields() {
-        let fits = |json| serde_json::from_value::<Pattern>(json).unwrap().fits(SUBJECT);
-        assert!(fits(serde_json::json!({})));
-        assert!(fits(serde_json::json!({"method": "post", "host": "*.windows.net", "path": "models/m", "clientId": "AB-C"})));
-        assert!(!fits(serde_json::json!({"method": "GET"})));
-        assert!(!fits(serde_json::json!({"clientId": "other"})));
-        assert!(fits(serde_json::json!({"route": "refreshes"})) && !fits(serde_json::json!({"route": "refresh"})));
+        let matches = |json| serde_json::from_value::<Pattern>(json).unwrap().matches(SUBJECT);
+        assert!(matches(serde_json::json!({})));
+        assert!(matches(serde_json::json!({"method": "post", "host": "*.windows.net", "path": "models/m", "clientId": "AB-C"})));
+        assert!(!matches(serde_json::json!({"method": "GET"})));
+        assert!(!matches(serde_json::json!({"clientId": "other"})));
+        assert!(matches(serde_json::json!({"route": "refreshes"})) && !matches(serde_json::json!({"route": "refresh"})));
     }
 
     #[test]
     fn fault_hits_ordered_count_after_skipped_requests() {
         let faults = Faults::default();
-        let once = faults.order(order(serde_json::json!({"skip": 1, "action": {"dropBefore": {}}})));
-        let hits: Vec<_> = (0..3).map(|_| faults.meet(SUBJECT).is_some()).collect();
+        let once = faults.add(rule(serde_json::json!({"skip": 1, "action": {"dropBefore": {}}})));
+        let hits: Vec<_> = (0..3).map(|_| faults.match_request(SUBJECT).is_some()).collect();
         assert_eq!(hits, [false, true, false]);
         assert_eq!(faults.view(&once).unwrap().hits, 1);
-        let always = faults.order(order(serde_json::json!({"times": 0, "action": {"hang": {"after": true}}})));
-        assert!((0..5).all(|_| faults.meet(SUBJECT).is_some_and(|met| met.fault.id == always)));
+        let always = faults.add(rule(serde_json::json!({"times": 0, "action": {"hang": {"after": true}}})));
+        assert!((0..5).all(|_| faults.match_request(SUBJECT).is_some_and(|matched| matched.fault.id == always)));
         assert!(faults.remove(&always) && !faults.remove(&always));
-        assert!(faults.meet(SUBJECT).is_none());
+        assert!(faults.match_request(SUBJECT).is_none());
     }
 
     #[test]
     fn script_has_action_per_request_and_repeats_last() {
         let faults = Faults::default();
-        let met = |count| -> Vec<_> {
-            let action = |met: Met| serde_json::to_value(met.action()).unwrap().as_object().unwrap().keys().next().unwrap().clone();
-            (0..count).map(|_| faults.meet(SUBJECT).map(action).unwrap_or_default()).collect()
+        let matched = |count| -> Vec<_> {
+            let action =
+                |matched: MatchedFault| serde_json::to_value(matched.action()).unwrap().as_object().unwrap().keys().next().unwrap().clone();
+            (0..count).map(|_| faults.match_request(SUBJECT).map(action).unwrap_or_default()).collect()
         };
-        faults.order(order(serde_json::json!({"skip": 1, "action": {"responses": [{"pass": {}}, {"dropAfter": {}}]}})));
-        assert_eq!(met(4), ["", "pass", "dropAfter", ""]);
-        faults.order(order(serde_json::json!({"times": 3, "action": {"responses": [{"pass": {}}, {"dropAfter": {}}]}})));
-        assert_eq!(met(4), ["pass", "dropAfter", "dropAfter", ""]);
+        faults.add(rule(serde_json::json!({"skip": 1, "action": {"responses": [{"pass": {}}, {"dropAfter": {}}]}})));
+        assert_eq!(matched(4), ["", "pass", "dropAfter", ""]);
+        faults.add(rule(serde_json::json!({"times": 3, "action": {"responses": [{"pass": {}}, {"dropAfter": {}}]}})));
+        assert_eq!(matched(4), ["pass", "dropAfter", "dropAfter", ""]);
     }
 
     #[test]
-    fn invalid_order_is_refused() {
+    fn invalid_rule_is_refused() {
         for json in [
             serde_json::json!({"action": {"dropBefor": {}}}),
             serde_json::json!({"action": {"dropAfter": {}}, "tims": 1}),
@@ -347,7 +348,7 @@ mod tests {
             serde_json::json!({"action": {"body": "{now-4}"}}),
             serde_json::json!({"match": {"verb": "GET"}, "action": {"dropAfter": {}}}),
         ] {
-            assert!(serde_json::from_value::<Order>(json.clone()).is_err(), "{json}");
+            assert!(serde_json::from_value::<FaultRule>(json.clone()).is_err(), "{json}");
         }
     }
 }

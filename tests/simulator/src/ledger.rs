@@ -141,7 +141,7 @@ struct CountKey {
 }
 
 #[derive(Default)]
-struct Book {
+struct Contents {
     rows: VecDeque<Row>,
     counts: HashMap<CountKey, u64>,
 }
@@ -149,7 +149,7 @@ struct Book {
 /// All rows.
 #[derive(Default)]
 pub struct Ledger {
-    book: Mutex<Book>,
+    contents: Mutex<Contents>,
     sequence: AtomicU64,
     requests: AtomicU64,
 }
@@ -166,43 +166,43 @@ impl Ledger {
     }
 
     /// Records a request on arrival. The returned entry records its result.
-    pub fn enter(self: &Arc<Self>, mut row: Row) -> Entry {
+    pub fn record(self: &Arc<Self>, mut row: Row) -> Entry {
         self.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let key = CountKey { method: row.method.clone(), route: row.route, subject: (&row).into() };
-        let mut book = self.book.lock();
+        let mut contents = self.contents.lock();
         // Under the lock, so that rows are in the order of their numbers.
         let sequence = self.next_sequence();
         row.sequence = sequence;
-        *book.counts.entry(key).or_insert(0) += 1;
-        if book.rows.len() >= MAX_ROWS {
-            book.rows.pop_front();
+        *contents.counts.entry(key).or_insert(0) += 1;
+        if contents.rows.len() >= MAX_ROWS {
+            contents.rows.pop_front();
         }
-        book.rows.push_back(row);
+        contents.rows.push_back(row);
         Entry { ledger: Arc::clone(self), sequence, began: Instant::now() }
     }
 
     /// The matching rows, newest last.
     #[must_use]
     pub fn rows(&self, query: &Query) -> Vec<Row> {
-        let book = self.book.lock();
-        let first = book.rows.partition_point(|row| query.after.is_some_and(|after| row.sequence <= after));
+        let contents = self.contents.lock();
+        let first = contents.rows.partition_point(|row| query.after.is_some_and(|after| row.sequence <= after));
         let of_client = |row: &Row| {
             let wanted = query.client_id.as_deref();
             wanted.is_none_or(|wanted| row.client_id.as_deref().is_some_and(|seen| wanted.eq_ignore_ascii_case(seen)))
         };
         let matches =
             |row: &&Row| of_client(row) && query.matches(row.server.as_deref(), row.database.as_deref(), row.group_id, row.dataset_id);
-        book.rows.range(first..).filter(matches).cloned().collect()
+        contents.rows.range(first..).filter(matches).cloned().collect()
     }
 
     /// Number of calls of each route, including dropped rows.
     #[must_use]
     pub fn counts(&self, query: &Query) -> Vec<Count> {
-        let book = self.book.lock();
+        let contents = self.contents.lock();
         let mut sums: HashMap<(&str, &'static str), u64> = HashMap::new();
         let matches =
             |subject: &Subject| query.matches(subject.server.as_deref(), subject.database.as_deref(), subject.group_id, subject.dataset_id);
-        for (key, count) in book.counts.iter().filter(|(key, _)| matches(&key.subject)) {
+        for (key, count) in contents.counts.iter().filter(|(key, _)| matches(&key.subject)) {
             *sums.entry((&key.method, key.route)).or_insert(0) += count;
         }
         let mut counts: Vec<_> =
@@ -213,13 +213,13 @@ impl Ledger {
 
     /// Removes all rows and counts. Sequence numbers continue.
     pub fn clear(&self) {
-        *self.book.lock() = Book::default();
+        *self.contents.lock() = Contents::default();
     }
 
     fn update(&self, sequence: u64, change: impl FnOnce(&mut Row)) {
-        let mut book = self.book.lock();
-        let index = book.rows.partition_point(|row| row.sequence < sequence);
-        if let Some(row) = book.rows.get_mut(index).filter(|row| row.sequence == sequence) {
+        let mut contents = self.contents.lock();
+        let index = contents.rows.partition_point(|row| row.sequence < sequence);
+        if let Some(row) = contents.rows.get_mut(index).filter(|row| row.sequence == sequence) {
             change(row);
         }
     }
@@ -240,7 +240,7 @@ impl Entry {
     }
 
     /// Records the fault that affected it.
-    pub fn met(&self, fault: &Arc<str>) {
+    pub fn matched(&self, fault: &Arc<str>) {
         self.ledger.update(self.sequence, |row| row.fault_id = Some(Arc::clone(fault)));
     }
 
@@ -253,7 +253,7 @@ impl Entry {
     }
 
     /// Records the response's status.
-    pub fn answered(&self, status: u16) {
+    pub fn responded(&self, status: u16) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.ledger.update(self.sequence, |row| {
             row.status = Some(status);
@@ -273,12 +273,12 @@ mod tests {
     #[test]
     fn ledger_filters_and_counts_rows() {
         let ledger = Arc::new(Ledger::default());
-        let first = ledger.enter(row("asazure://a/s", "One"));
+        let first = ledger.record(row("asazure://a/s", "One"));
         let control = ledger.next_sequence();
-        let second = ledger.enter(row("asazure://a/s", "Two"));
+        let second = ledger.record(row("asazure://a/s", "Two"));
         assert!(first.sequence() < control && control < second.sequence());
         second.handled(Some(Uuid::nil()));
-        second.answered(200);
+        second.responded(200);
         let query = Query { after: Some(control), server: Some("ASAZURE://a/s".into()), ..Query::default() };
         let rows = ledger.rows(&query);
         assert_eq!(rows.len(), 1);
@@ -286,21 +286,21 @@ mod tests {
         assert_eq!(ledger.counts(&Query::default())[0].count, 2);
         assert_eq!(ledger.counts(&Query { database: Some("two".into()), ..Query::default() })[0].count, 1);
         let of = |id: &str| ledger.rows(&Query { client_id: Some(id.into()), ..Query::default() }).len();
-        ledger.enter(Row { client_id: Some("ab-c".into()), ..row("asazure://a/s", "One") });
+        ledger.record(Row { client_id: Some("ab-c".into()), ..row("asazure://a/s", "One") });
         assert_eq!((of("AB-C"), of("other")), (1, 0));
         ledger.clear();
-        second.answered(500);
+        second.responded(500);
         assert!(ledger.rows(&Query::default()).is_empty() && ledger.counts(&Query::default()).is_empty());
     }
 
     #[test]
     fn ledger_is_bounded() {
         let ledger = Arc::new(Ledger::default());
-        let first = ledger.enter(row("s", "d"));
+        let first = ledger.record(row("s", "d"));
         for _ in 0..MAX_ROWS {
-            ledger.enter(row("s", "d"));
+            ledger.record(row("s", "d"));
         }
-        first.answered(200);
+        first.responded(200);
         let rows = ledger.rows(&Query::default());
         assert_eq!((rows.len(), rows[0].sequence, rows[0].status), (MAX_ROWS, 2, None));
     }

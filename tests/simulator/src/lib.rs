@@ -1,7 +1,7 @@
 //! A local Azure for tests: Entra ID, Analysis Services and Power BI under their real names.
 //!
 //! Clients use it as an HTTPS `CONNECT` proxy on loopback and trust the authority that it creates at startup. They need no other change.
-//! A control API on a second port sets the initial state, orders faults, and shows the requests.
+//! A control API on a second port sets the initial state, adds faults, and shows the requests.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use simulator::{Settings, Simulator, control::initial_state::Scene, simulator::Error as StartError};
+use simulator::{Settings, Simulator, control::initial_state::InitialState, simulator::Error as StartError};
 use tokio::{
     io::AsyncReadExt as _,
     signal::unix::{SignalKind, signal},
@@ -36,13 +36,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
-    let scene = scene(cli.world.as_deref()).map_err(|sentence| Failure(2, sentence))?;
+    let initial_state = initial_state(cli.world.as_deref()).map_err(|sentence| Failure(2, sentence))?;
     // Installed before the announcement, so that an early signal is not lost.
     let mut terminated = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
-    let settings = Settings { proxy_address: cli.proxy_address, control_address: cli.control_address, scene };
+    let settings = Settings { proxy_address: cli.proxy_address, control_address: cli.control_address, initial_state };
     let simulator = Simulator::start(settings).await.map_err(|error| {
-        let code = if matches!(error, StartError::NotLoopback(_) | StartError::Scene(_)) { 2 } else { 1 };
+        let code = if matches!(error, StartError::NotLoopback(_) | StartError::InitialState(_)) { 2 } else { 1 };
         Failure(code, error.to_string())
     })?;
     fs::write(&cli.ca_file, simulator.ca_pem())
@@ -63,12 +63,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     std::process::exit(0)
 }
 
-fn scene(file: Option<&Path>) -> Result<Scene, String> {
+fn initial_state(file: Option<&Path>) -> Result<InitialState, String> {
     let read = match file {
-        None => Scene::example(),
+        None => InitialState::example(),
         Some(file) => {
             let text = fs::read_to_string(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
-            Scene::read(&text)
+            InitialState::read(&text)
         }
     };
     read.map_err(|error| error.to_string())

@@ -71,7 +71,7 @@ async fn direct(request: Request<Incoming>, state: Arc<State>, connection: Arc<C
         // The machine's cloud is a property of its identities; requests here carry no token.
         let site = Site { service: Service::Metadata, cloud: Cloud::Public, audience: "" };
         let tunnel = Tunnel { state, host: host.into(), site, connection };
-        return exchange::answer(Arc::new(tunnel), request).await;
+        return exchange::respond(Arc::new(tunnel), request).await;
     }
     let sentence = "This proxy only tunnels (CONNECT) to the names of Azure's services, for https URLs, and serves the metadata \
                     service at http://169.254.169.254.";
@@ -109,7 +109,7 @@ fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str
         route: "refused",
         ..Row::default()
     };
-    state.ledger.enter(row).answered(StatusCode::FORBIDDEN.as_u16());
+    state.ledger.record(row).responded(StatusCode::FORBIDDEN.as_u16());
     let mut response = Response::new(response::whole(Bytes::from(format!("{sentence}\n"))));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response
@@ -117,7 +117,7 @@ fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str
 
 /// Serves the connection within a tunnel.
 async fn within(upgraded: Upgraded, tunnel: Arc<Tunnel>) -> io::Result<()> {
-    let _open = tunnel.state.connections.enter();
+    let _open = tunnel.state.connections.count_one();
     let connection = Arc::clone(&tunnel.connection);
     let parts = upgraded.downcast::<TokioIo<Socket>>().map_err(|_| io::Error::other("the tunnel is not a socket"))?;
     if !parts.read_buf.is_empty() {
@@ -128,7 +128,7 @@ async fn within(upgraded: Upgraded, tunnel: Arc<Tunnel>) -> io::Result<()> {
     let tls = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(socket)).await??;
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let io = TokioIo::new(tls);
-    let service = service_fn(move |request| exchange::answer(Arc::clone(&tunnel), request));
+    let service = service_fn(move |request| exchange::respond(Arc::clone(&tunnel), request));
     // When the connection ends, its requests end too: those not yet handled never are.
     if http2 {
         let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())

@@ -35,7 +35,7 @@ const FLUSH: Duration = Duration::from_millis(20);
 
 /// A response.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ServiceResponse {
     /// Its status.
     pub status: StatusCode,
     /// Its headers, without those that HTTP itself defines.
@@ -46,7 +46,7 @@ pub struct Answer {
     pub operation: Option<Uuid>,
 }
 
-impl Answer {
+impl ServiceResponse {
     /// A response without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
@@ -69,10 +69,10 @@ impl Answer {
 
     /// A response written by a test.
     #[must_use]
-    pub fn scripted(response: &Scripted, clock: &Clock) -> Self {
-        let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let answer = Self::empty(status).with_template(response.body.as_ref(), clock);
-        response.headers.iter().fold(answer, |answer, (name, value)| answer.with_named(name, Some(value)))
+    pub fn scripted(scripted: &Scripted, clock: &Clock) -> Self {
+        let status = StatusCode::from_u16(scripted.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let response = Self::empty(status).with_template(scripted.body.as_ref(), clock);
+        scripted.headers.iter().fold(response, |response, (name, value)| response.with_named(name, Some(value)))
     }
 
     /// Sets the body given by a test, if any: a string unchanged, any other value as JSON.

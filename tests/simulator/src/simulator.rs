@@ -10,7 +10,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     ca::Authority,
-    control::{self, initial_state::Scene},
+    control::{self, initial_state::InitialState},
     entra::Entra,
     proxy,
     state::State,
@@ -27,12 +27,12 @@ pub struct Settings {
     /// Address of the control API. Default: any port on loopback.
     pub control_address: SocketAddr,
     /// The initial state. Default: empty.
-    pub scene: Scene,
+    pub initial_state: InitialState,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { proxy_address: ANY_PORT, control_address: ANY_PORT, scene: Scene::default() }
+        Self { proxy_address: ANY_PORT, control_address: ANY_PORT, initial_state: InitialState::default() }
     }
 }
 
@@ -53,7 +53,7 @@ pub enum Error {
     Key,
     /// The initial state is invalid.
     #[error(transparent)]
-    Scene(#[from] control::initial_state::Error),
+    InitialState(#[from] control::initial_state::Error),
 }
 
 /// A running simulator. It stops when it is dropped.
@@ -68,7 +68,7 @@ impl Simulator {
     /// Starts a simulator; it is ready when this returns.
     ///
     /// # Errors
-    /// When it cannot listen, or the scene cannot be set.
+    /// When it cannot listen, or the initial state is invalid.
     pub async fn start(settings: Settings) -> Result<Self, Error> {
         let (proxy_listener, proxy) = listen(settings.proxy_address).await?;
         let (control_listener, control) = listen(settings.control_address).await?;
@@ -82,7 +82,7 @@ impl Simulator {
             ledger: Arc::default(),
             connections: Arc::default(),
         });
-        settings.scene.set(&state)?;
+        settings.initial_state.set(&state)?;
         let tasks = [
             tokio::spawn(proxy::serve(proxy_listener, Arc::clone(&state))),
             tokio::spawn({

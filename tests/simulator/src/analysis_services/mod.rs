@@ -27,7 +27,7 @@ pub use self::{
 use crate::{
     context::Context,
     entra::Token,
-    response::Answer,
+    response::ServiceResponse,
     world::{
         Lookup, World,
         model::{Busy, Cancel, Model},
@@ -42,13 +42,13 @@ const CURRENT_UTC_DATE: HeaderName = HeaderName::from_static("x-ms-current-utc-d
 
 /// Handles a request.
 #[must_use]
-pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer {
+pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
     let lookup = match (&request.server, &request.database) {
         (Some(server), Some(database)) => Some(world.find(server, database)),
         _ => None,
     };
-    let (answer, server_time) = match (context.valid_token(), &lookup) {
+    let (response, server_time) = match (context.valid_token(), &lookup) {
         (Some(token), Some(Lookup::Found(model))) => {
             let mut model = model.lock();
             (with_model(&mut model, token, request, context), model.server_time(now))
@@ -59,13 +59,13 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
             (without_model(&sibling, token, request, context, server_time), server_time)
         }
         (Some(_), Some(Lookup::NoServer)) => (refusal::unauthorized(request, context), now),
-        (Some(_), None) => (Answer::empty(StatusCode::NOT_FOUND), now),
+        (Some(_), None) => (ServiceResponse::empty(StatusCode::NOT_FOUND), now),
         (None, Some(Lookup::Found(model) | Lookup::NoModel(model))) => (refusal::no_token(context), model.lock().server_time(now)),
         (None, Some(Lookup::NoServer) | None) => (refusal::no_token(context), now),
     };
     // Clients may also read the id of an accepted operation from this header.
-    let accepted = answer.operation.filter(|_| answer.status == StatusCode::ACCEPTED);
-    answer
+    let accepted = response.operation.filter(|_| response.status == StatusCode::ACCEPTED);
+    response
         .with_usual(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
         .with_usual(ROOT_ACTIVITY_ID, &context.activity.to_string())
         .with_usual(CURRENT_UTC_DATE, &current_utc_date(server_time))
@@ -75,7 +75,7 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
 }
 
 /// Handles a request for a model that exists.
-fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
+fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
     if !model.settings().admits(&token.tenant, &token.client) {
         return refusal::unauthorized(request, context);
@@ -85,19 +85,19 @@ fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Con
     }
     match (request.route, context.call.method.as_str()) {
         (Route::Refreshes, "POST") => submit(model, token, request, context),
-        (Route::Refreshes, "GET") => Answer::json_text(StatusCode::OK, render::list(model, now)),
+        (Route::Refreshes, "GET") => ServiceResponse::json_text(StatusCode::OK, render::list(model, now)),
         (Route::Refresh, "GET") => show(model, request, context),
         (Route::Refresh, "DELETE") => cancel(model, request, context),
         (Route::Sync, "POST") => sync::submit(model, token, request, context),
         (Route::Sync, "GET") => sync::show(model, request, context),
         (Route::Refreshes | Route::Sync, _) => refusal::wrong_method("GET, POST"),
         (Route::Refresh, _) => refusal::wrong_method("GET, DELETE"),
-        (Route::Unknown, _) => Answer::empty(StatusCode::NOT_FOUND),
+        (Route::Unknown, _) => ServiceResponse::empty(StatusCode::NOT_FOUND),
     }
 }
 
 /// Handles a request for a missing model on an existing server. `sibling` provides the server's administrators.
-fn without_model(sibling: &Model, token: &Token, request: &Request, context: &Context<'_>, now: Timestamp) -> Answer {
+fn without_model(sibling: &Model, token: &Token, request: &Request, context: &Context<'_>, now: Timestamp) -> ServiceResponse {
     if sibling.settings().admits(&token.tenant, &token.client) {
         refusal::unknown_model(request, context, now)
     } else {
@@ -105,7 +105,7 @@ fn without_model(sibling: &Model, token: &Token, request: &Request, context: &Co
     }
 }
 
-fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
+fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let call = context.call;
     if !call.header(CONTENT_TYPE.as_str()).is_some_and(is_json) {
         return refusal::media_type();
@@ -116,35 +116,35 @@ fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context
     };
     let client = Client::Application(Arc::clone(&token.client));
     match model.submit(client, task, None, context.sequence, call.now) {
-        Ok(id) => Answer::json(StatusCode::ACCEPTED, &json!({"operationId": id}))
+        Ok(id) => ServiceResponse::json(StatusCode::ACCEPTED, &json!({"operationId": id}))
             .with(LOCATION, &format!("https://{}{}/{id}", call.host, request.raw))
             .about(id),
         Err(Busy(_)) => refusal::busy(model, context),
     }
 }
 
-fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
+fn show(model: &Model, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
     let clock = model.clock(model.settings().timestamp_style);
     if let Some(response) = model.scripted(&context.call.last_segment()) {
-        return Answer::scripted(response, &clock.posted_by(now));
+        return ServiceResponse::scripted(response, &clock.posted_by(now));
     }
     match request.operation.and_then(|id| model.shown(id, now)) {
         Some(operation) => {
             let details = render::details(model, operation, now);
-            Answer::json_text(StatusCode::OK, model.settings().detail_patch.laid_over(&details, &clock.posted_by(now)))
+            ServiceResponse::json_text(StatusCode::OK, model.settings().detail_patch.applied_to(&details, &clock.posted_by(now)))
         }
         None => refusal::unknown_operation(model.settings().get_unknown_status, context, model.server_time(now)),
     }
 }
 
-fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> Answer {
+fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
     let cancelled = request.operation.map_or(Cancel::Unknown, |id| model.cancel(id, now));
     let settings = model.settings();
     match cancelled {
-        Cancel::Accepted => Answer::empty(refusal::status(settings.delete_status)),
-        Cancel::Over => Answer::empty(refusal::status(settings.delete_ended_status)),
+        Cancel::Accepted => ServiceResponse::empty(refusal::status(settings.delete_status)),
+        Cancel::Over => ServiceResponse::empty(refusal::status(settings.delete_ended_status)),
         Cancel::Unknown => refusal::unknown_operation(settings.delete_unknown_status, context, model.server_time(now)),
     }
 }

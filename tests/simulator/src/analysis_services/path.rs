@@ -48,7 +48,7 @@ impl Request {
     pub fn parse(call: &Call) -> Self {
         let path = call.path.trim_end_matches('/');
         let segments: Vec<_> = path.split('/').skip(1).collect();
-        let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
+        let is = |segment: &str, name: &str| segment.eq_ignore_ascii_case(name);
         let (server, database, rest) = match segments.as_slice() {
             [servers, server, models, database, rest @ ..] if is(servers, "servers") && is(models, "models") => {
                 (Some(*server), Some(*database), rest)

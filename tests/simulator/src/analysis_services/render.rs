@@ -53,7 +53,7 @@ pub fn details<'a>(model: &'a Model, operation: &'a Operation, now: Timestamp) -
         start_time: written(model, operation.submitted),
         end_time: end_time(model, phase),
         kind: operation.task.kind,
-        status: phase.word(),
+        status: phase.status(),
         current_refresh_type: operation.task.kind,
         objects: operation.progress(now).map(|(part, status)| Object { table: &part.table, partition: &part.partition, status }).collect(),
         messages: operation.messages(now),
@@ -72,7 +72,7 @@ fn rows(model: &Model, now: Timestamp) -> Vec<Listed> {
             refresh_id: operation.id,
             start_time: written(model, operation.submitted),
             end_time: end_time(model, phase),
-            status: phase.word(),
+            status: phase.status(),
         }
     });
     match model.settings().list_order {

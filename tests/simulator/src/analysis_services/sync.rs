@@ -19,7 +19,7 @@ use super::{Request, refusal};
 use crate::{
     context::Context,
     entra::Token,
-    response::Answer,
+    response::ServiceResponse,
     world::{
         model::Model,
         operation::Client,
@@ -46,46 +46,50 @@ struct View<'a> {
 }
 
 /// POST.
-pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
+pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
     let settings = model.settings().clone();
     let sync = &settings.sync;
-    if !names_the_server_rightly(sync, request) {
+    if !has_valid_server_suffix(sync, request) {
         return refusal::unauthorized(request, context);
     }
     if !sync.replica {
-        return Answer::empty(refusal::status(sync.no_replica_status));
+        return ServiceResponse::empty(refusal::status(sync.no_replica_status));
     }
     let time = model.server_time(now);
     if !sync.during_refresh && model.running(now).is_some() {
-        return refusal::no_sync_now(sync.refused_status, "refresh", context, time);
+        return refusal::sync_conflict(sync.refused_status, "refresh", context, time);
     }
     let running = model.syncs.running(now).map(|running| running.id);
     let accepted = match (running, sync.while_syncing) {
-        (Some(_), WhileSyncing::Refuse) => return refusal::no_sync_now(sync.refused_status, "synchronization", context, time),
+        (Some(_), WhileSyncing::Refuse) => return refusal::sync_conflict(sync.refused_status, "synchronization", context, time),
         (Some(id), WhileSyncing::Join) => model.syncs.find_mut(id),
         (None, _) => Some(model.syncs.submit(Client::Application(Arc::clone(&token.client)), None, sync, context.sequence, now)),
     };
     match accepted {
-        Some(accepted) => {
-            onward(Answer::json(StatusCode::ACCEPTED, &json!({"operationId": accepted.id})), accepted, sync, request, context)
-        }
+        Some(accepted) => with_next_location(
+            ServiceResponse::json(StatusCode::ACCEPTED, &json!({"operationId": accepted.id})),
+            accepted,
+            sync,
+            request,
+            context,
+        ),
         None => refusal::unknown_sync(sync.unknown_status, context, time),
     }
 }
 
 /// GET, with or without an operation id.
-pub fn show(model: &mut Model, request: &Request, context: &Context<'_>) -> Answer {
+pub fn show(model: &mut Model, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
     let time = model.server_time(now);
     let settings = model.settings().clone();
     let sync = &settings.sync;
-    if !names_the_server_rightly(sync, request) {
+    if !has_valid_server_suffix(sync, request) {
         return refusal::unauthorized(request, context);
     }
     if !request.names_operation && sync.bare_get == BareGet::List {
         let all: Vec<_> = model.syncs.listed(sync, now).map(|found| view(found, &settings, now).unwrap_or_default()).collect();
-        return Answer::json(StatusCode::OK, &all);
+        return ServiceResponse::json(StatusCode::OK, &all);
     }
     let found = match (request.operation, sync.bare_get) {
         (Some(id), _) => model.syncs.shown(id, sync, now),
@@ -102,23 +106,29 @@ pub fn show(model: &mut Model, request: &Request, context: &Context<'_>) -> Answ
 }
 
 /// The response to a poll of a known sync.
-fn poll(found: &mut Sync, settings: &ModelSettings, request: &Request, context: &Context<'_>) -> Answer {
+fn poll(found: &mut Sync, settings: &ModelSettings, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
-    let body = |code| Answer::json(code, &view(found, settings, now).unwrap_or_default());
+    let body = |code| ServiceResponse::json(code, &view(found, settings, now).unwrap_or_default());
     if found.stage(now).state.is_final() || !request.names_operation {
         return body(StatusCode::OK).about(found.id);
     }
     let is_odd = request.location.unwrap_or(0) % 2 == 1;
-    let answer = match (settings.sync.poll_style, is_odd) {
+    let response = match (settings.sync.poll_style, is_odd) {
         (PollStyle::Accepted, _) => body(StatusCode::ACCEPTED),
-        (PollStyle::SeeOther, _) | (PollStyle::Alternating, true) => Answer::empty(StatusCode::SEE_OTHER),
+        (PollStyle::SeeOther, _) | (PollStyle::Alternating, true) => ServiceResponse::empty(StatusCode::SEE_OTHER),
         (PollStyle::Ok, _) | (PollStyle::Alternating, false) => body(StatusCode::OK),
     };
-    onward(answer, found, &settings.sync, request, context)
+    with_next_location(response, found, &settings.sync, request, context)
 }
 
 /// The response with a new `Location` and `Retry-After`.
-fn onward(answer: Answer, sync: &mut Sync, settings: &SyncSettings, request: &Request, context: &Context<'_>) -> Answer {
+fn with_next_location(
+    response: ServiceResponse,
+    sync: &mut Sync,
+    settings: &SyncSettings,
+    request: &Request,
+    context: &Context<'_>,
+) -> ServiceResponse {
     sync.locations += 1;
     // A polled path may already contain an operation id.
     let path = request.raw.to_ascii_lowercase().rfind("/sync").map_or("", |start| &request.raw[..start + "/sync".len()]);
@@ -127,10 +137,10 @@ fn onward(answer: Answer, sync: &mut Sync, settings: &SyncSettings, request: &Re
         LocationStyle::Query => format!("https://{host}{path}?operationId={id}&location={number}"),
         LocationStyle::Path => format!("https://{host}{path}/{id}?location={number}"),
     };
-    let answer = answer.with(LOCATION, &location).about(id);
+    let response = response.with(LOCATION, &location).about(id);
     match settings.retry_after_seconds {
-        0 => answer,
-        seconds => answer.with(RETRY_AFTER, &seconds.to_string()),
+        0 => response,
+        seconds => response.with(RETRY_AFTER, &seconds.to_string()),
     }
 }
 
@@ -156,7 +166,7 @@ fn state(state: SyncState, style: StateStyle) -> Value {
     }
 }
 
-fn names_the_server_rightly(settings: &SyncSettings, request: &Request) -> bool {
+fn has_valid_server_suffix(settings: &SyncSettings, request: &Request) -> bool {
     match settings.suffix {
         Suffix::Either => true,
         Suffix::Required => request.management,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Refused, operations::Kind};
+use super::{JsonResult, Refused, operations::Kind};
 use crate::{
     state::State,
     world::{
@@ -48,7 +48,7 @@ impl Selection {
 /// The actual state of an operation.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Truth {
+pub struct ActualOperation {
     operation_id: Uuid,
     kind: Kind,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -89,10 +89,13 @@ struct Refresh {
 }
 
 /// All operations, in the order of their submission.
-pub async fn list(Shared(state): Shared<Arc<State>>, selection: Result<UrlQuery<Selection>, QueryRejection>) -> Answer<Vec<Truth>> {
+pub async fn list(
+    Shared(state): Shared<Arc<State>>,
+    selection: Result<UrlQuery<Selection>, QueryRejection>,
+) -> JsonResult<Vec<ActualOperation>> {
     let UrlQuery(selection) = selection.map_err(|error| Refused::bad(error.body_text()))?;
     let now = Timestamp::now();
-    let mut truths = Vec::new();
+    let mut operations = Vec::new();
     for model in state.world.models() {
         let mut model = model.lock();
         if !selection.has(model.settings()) {
@@ -100,20 +103,20 @@ pub async fn list(Shared(state): Shared<Arc<State>>, selection: Result<UrlQuery<
         }
         model.settle(now);
         if selection.kind != Some(Kind::Sync) {
-            truths.extend(model.operations().iter().map(|operation| of_refresh(&model, operation, now)));
+            operations.extend(model.operations().iter().map(|operation| of_refresh(&model, operation, now)));
         }
         if selection.kind != Some(Kind::Refresh) {
-            truths.extend(model.syncs.all().iter().map(|sync| of_sync(&model, sync, now)));
-            truths.extend(model.scale_out.runs().iter().map(|run| of_run(&model, run, now)));
+            operations.extend(model.syncs.all().iter().map(|sync| of_sync(&model, sync, now)));
+            operations.extend(model.scale_out.runs().iter().map(|run| of_run(&model, run, now)));
         }
     }
-    truths.sort_by_key(|truth| truth.submitted_sequence);
-    Ok(Json(truths))
+    operations.sort_by_key(|actual| actual.submitted_sequence);
+    Ok(Json(operations))
 }
 
-fn truth(model: &Model, kind: Kind, id: Uuid, client: &Client, start_time: Timestamp, submitted_sequence: u64) -> Truth {
+fn actual(model: &Model, kind: Kind, id: Uuid, client: &Client, start_time: Timestamp, submitted_sequence: u64) -> ActualOperation {
     let settings = model.settings();
-    Truth {
+    ActualOperation {
         operation_id: id,
         kind,
         server: settings.server.clone(),
@@ -133,15 +136,15 @@ fn truth(model: &Model, kind: Kind, id: Uuid, client: &Client, start_time: Times
     }
 }
 
-fn of_refresh(model: &Model, operation: &Operation, now: Timestamp) -> Truth {
+fn of_refresh(model: &Model, operation: &Operation, now: Timestamp) -> ActualOperation {
     let phase = operation.phase(now);
     let task = &operation.task;
     let objects = task.objects.iter().map(|object| match &object.partition {
         Some(partition) => json!({"table": object.table, "partition": partition}),
         None => json!({"table": object.table}),
     });
-    Truth {
-        status: json!(phase.word()),
+    ActualOperation {
+        status: json!(phase.status()),
         end_time: match phase {
             Phase::Ended(at, _) => Some(at),
             Phase::NotStarted | Phase::InProgress => None,
@@ -159,25 +162,25 @@ fn of_refresh(model: &Model, operation: &Operation, now: Timestamp) -> Truth {
             effective_date: task.effective_date.clone(),
             timeout_seconds: task.timeout.map(|timeout| timeout.as_secs()),
         }),
-        ..truth(model, Kind::Refresh, operation.id, &operation.client, operation.submitted, operation.sequence)
+        ..actual(model, Kind::Refresh, operation.id, &operation.client, operation.submitted, operation.sequence)
     }
 }
 
-fn of_sync(model: &Model, sync: &Sync, now: Timestamp) -> Truth {
+fn of_sync(model: &Model, sync: &Sync, now: Timestamp) -> ActualOperation {
     let stage = sync.stage(now);
-    Truth {
+    ActualOperation {
         status: stage.state.name().to_ascii_lowercase().into(),
         end_time: stage.state.is_final().then_some(stage.since),
         vanished: sync.vanished,
-        ..truth(model, Kind::Sync, sync.id, &sync.client, sync.submitted, sync.sequence)
+        ..actual(model, Kind::Sync, sync.id, &sync.client, sync.submitted, sync.sequence)
     }
 }
 
-fn of_run(model: &Model, run: &Run, now: Timestamp) -> Truth {
+fn of_run(model: &Model, run: &Run, now: Timestamp) -> ActualOperation {
     let end_time = run.end.filter(|end| *end <= now);
-    Truth {
+    ActualOperation {
         status: if end_time.is_some() { "completed" } else { "replicating" }.into(),
         end_time,
-        ..truth(model, Kind::Sync, run.id, &run.client, run.start, run.sequence)
+        ..actual(model, Kind::Sync, run.id, &run.client, run.start, run.sequence)
     }
 }

@@ -10,23 +10,23 @@ use axum::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, Refused, done, initial_state, read};
+use super::{JsonResult, Refused, done, initial_state, read};
 use crate::{imds::identities::Identity, state::State};
 
 /// Registers an application.
-pub async fn put_application(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+pub async fn put_application(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<Value> {
     initial_state::register(&state, read(&body)?).map_err(Refused::bad)?;
     Ok(done())
 }
 
 /// Sets the published keys of an issuer.
-pub async fn put_issuer(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+pub async fn put_issuer(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<Value> {
     state.entra.issuers.put(read(&body)?).map_err(Refused::bad)?;
     Ok(done())
 }
 
 /// Adds a managed identity to the machine.
-pub async fn put_managed(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+pub async fn put_managed(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<Value> {
     initial_state::put_identity(&state, read(&body)?).map_err(Refused::bad)?;
     Ok(done())
 }
@@ -44,7 +44,10 @@ pub struct Selection {
 }
 
 /// Removes one managed identity from the machine, or all of them.
-pub async fn remove_managed(Shared(state): Shared<Arc<State>>, selection: Result<UrlQuery<Selection>, QueryRejection>) -> Answer<Value> {
+pub async fn remove_managed(
+    Shared(state): Shared<Arc<State>>,
+    selection: Result<UrlQuery<Selection>, QueryRejection>,
+) -> JsonResult<Value> {
     let UrlQuery(Selection { client_id }) = selection.map_err(|error| Refused::bad(error.body_text()))?;
     match (state.identities.remove(client_id.as_deref()), client_id) {
         (false, Some(id)) => Err(Refused::missing(format!("the machine has no managed identity '{id}'"))),

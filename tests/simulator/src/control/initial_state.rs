@@ -8,9 +8,9 @@ use crate::{
     entra::{
         Health,
         directory::{Registration, RegistrationError},
-        federation::{IssuerKeys, NoKey},
+        federation::{InvalidIssuerKey, IssuerKeys},
     },
-    faults::Order,
+    faults::FaultRule,
     hosts::{
         CustomCloud, Service,
         custom::{self, Clouds},
@@ -23,7 +23,7 @@ use crate::{
 /// A world file: lists of the control API's bodies.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Scene {
+pub struct InitialState {
     /// Bodies of `PUT /clouds`.
     pub clouds: Vec<CustomCloud>,
     /// Bodies of `PUT /applications`.
@@ -37,7 +37,7 @@ pub struct Scene {
     /// The body of `PUT /entra`.
     pub entra: Option<Health>,
     /// Bodies of `POST /faults`.
-    pub faults: Vec<Order>,
+    pub faults: Vec<FaultRule>,
 }
 
 /// Reason to refuse an initial state.
@@ -54,7 +54,7 @@ pub enum Error {
     Registration(#[from] RegistrationError),
     /// An issuer's keys are invalid.
     #[error(transparent)]
-    Issuer(#[from] NoKey),
+    Issuer(#[from] InvalidIssuerKey),
     /// A managed identity's ids are missing.
     #[error("a managed identity needs a tenantId and a clientId")]
     NoIdentityIds,
@@ -81,7 +81,7 @@ pub enum Error {
     Status(u16),
 }
 
-impl Scene {
+impl InitialState {
     /// Parses a world file, JSON or YAML.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Scene {
     /// # Errors
     /// Never; a test checks it.
     pub fn example() -> Result<Self, Error> {
-        let scene = json!({
+        let initial_state = json!({
             "applications": [{
                 "tenantId": "72f988bf-0000-4000-8000-000000000001",
                 "clientId": "11111111-0000-4000-8000-000000000001",
@@ -115,7 +115,7 @@ impl Scene {
                 "durationMillis": 20_000,
             }],
         });
-        Self::read(&scene.to_string())
+        Self::read(&initial_state.to_string())
     }
 
     /// Applies the initial state.
@@ -141,8 +141,8 @@ impl Scene {
         if let Some(health) = self.entra {
             state.entra.set_health(health);
         }
-        for order in self.faults {
-            state.faults.order(order);
+        for rule in self.faults {
+            state.faults.add(rule);
         }
         Ok(())
     }
@@ -239,19 +239,20 @@ mod tests {
 
     #[test]
     fn example_is_valid() {
-        let scene = Scene::example().unwrap();
-        assert_eq!((scene.applications.len(), scene.models.len()), (1, 2));
-        for model in &scene.models {
+        let initial_state = InitialState::example().unwrap();
+        assert_eq!((initial_state.applications.len(), initial_state.models.len()), (1, 2));
+        for model in &initial_state.models {
             check(model, &Clouds::default()).unwrap();
         }
     }
 
     #[test]
     fn yaml_is_parsed_and_unknown_field_is_named() {
-        let scene =
-            Scene::read("models:\n- {server: 'asazure://a.asazure.windows.net/s', database: M, outcome: {status: failed}}\n").unwrap();
-        assert_eq!(scene.models[0].outcome.status, crate::world::settings::End::Failed);
-        let error = Scene::read("model: []").err().unwrap().to_string();
+        let initial_state =
+            InitialState::read("models:\n- {server: 'asazure://a.asazure.windows.net/s', database: M, outcome: {status: failed}}\n")
+                .unwrap();
+        assert_eq!(initial_state.models[0].outcome.status, crate::world::settings::End::Failed);
+        let error = InitialState::read("model: []").err().unwrap().to_string();
         assert!(error.contains("unknown field `model`"), "{error}");
     }
 

@@ -43,7 +43,7 @@ impl IntoResponse for Refused {
     }
 }
 
-type Answer<T> = Result<Json<T>, Refused>;
+type JsonResult<T> = Result<Json<T>, Refused>;
 
 /// Serves the control API on `listener` until it fails.
 ///
@@ -65,7 +65,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/operations", post(operations::start).get(actual::list))
         .route("/operations/{id}/end", post(operations::end))
         .route("/operations/{id}/vanish", post(operations::vanish))
-        .route("/faults", post(order_fault).get(get_faults).delete(clear_faults))
+        .route("/faults", post(add_fault).get(get_faults).delete(clear_faults))
         .route("/faults/{id}", get(get_fault).delete(remove_fault))
         .route("/faults/{id}/release", post(release_fault))
         .route("/ledger", get(get_ledger).delete(clear_ledger))
@@ -84,12 +84,12 @@ fn done() -> Json<Value> {
     Json(json!({}))
 }
 
-async fn put_entra(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+async fn put_entra(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<Value> {
     state.entra.set_health(read(&body)?);
     Ok(done())
 }
 
-async fn put_cloud(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+async fn put_cloud(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<Value> {
     state.clouds.declare(read(&body)?).map_err(Refused::bad)?;
     Ok(done())
 }
@@ -98,7 +98,7 @@ async fn get_clouds(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     Json(json!(state.clouds.declared()))
 }
 
-async fn put_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+async fn put_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<Value> {
     initial_state::put_model(&state, read(&body)?).map_err(Refused::bad)?;
     Ok(done())
 }
@@ -111,12 +111,12 @@ fn named(state: &State, body: &Value) -> Result<SharedModel, Refused> {
     operations::find(state, &name)
 }
 
-async fn delete_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+async fn delete_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<Value> {
     state.world.delete(&named(&state, &read(&body)?)?);
     Ok(done())
 }
 
-async fn patch_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+async fn patch_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<Value> {
     let patch: Value = read(&body)?;
     let model = named(&state, &patch)?;
     let mut model = model.lock();
@@ -140,23 +140,23 @@ struct FaultId {
     fault_id: Arc<str>,
 }
 
-async fn order_fault(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<FaultId> {
-    Ok(Json(FaultId { fault_id: state.faults.order(read(&body)?) }))
+async fn add_fault(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<FaultId> {
+    Ok(Json(FaultId { fault_id: state.faults.add(read(&body)?) }))
 }
 
 async fn get_faults(Shared(state): Shared<Arc<State>>) -> Json<Vec<faults::View>> {
     Json(state.faults.views())
 }
 
-async fn get_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Answer<faults::View> {
+async fn get_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> JsonResult<faults::View> {
     state.faults.view(&id).map(Json).ok_or_else(|| no_fault(&id))
 }
 
-async fn remove_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Answer<Value> {
+async fn remove_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> JsonResult<Value> {
     state.faults.remove(&id).then(done).ok_or_else(|| no_fault(&id))
 }
 
-async fn release_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Answer<Value> {
+async fn release_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> JsonResult<Value> {
     state.faults.release(&id).then(done).ok_or_else(|| no_fault(&id))
 }
 
@@ -171,12 +171,12 @@ fn no_fault(id: &str) -> Refused {
 
 type LedgerQuery = Result<UrlQuery<ledger::Query>, axum::extract::rejection::QueryRejection>;
 
-async fn get_ledger(Shared(state): Shared<Arc<State>>, query: LedgerQuery) -> Answer<Vec<ledger::Row>> {
+async fn get_ledger(Shared(state): Shared<Arc<State>>, query: LedgerQuery) -> JsonResult<Vec<ledger::Row>> {
     let UrlQuery(query) = query.map_err(|error| Refused::bad(error.body_text()))?;
     Ok(Json(state.ledger.rows(&query)))
 }
 
-async fn get_counts(Shared(state): Shared<Arc<State>>, query: LedgerQuery) -> Answer<Vec<ledger::Count>> {
+async fn get_counts(Shared(state): Shared<Arc<State>>, query: LedgerQuery) -> JsonResult<Vec<ledger::Count>> {
     let UrlQuery(query) = query.map_err(|error| Refused::bad(error.body_text()))?;
     Ok(Json(state.ledger.counts(&query)))
 }

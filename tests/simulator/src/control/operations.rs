@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Refused, done, read};
+use super::{JsonResult, Refused, done, read};
 use crate::{
     analysis_services::{refresh_type, task_from_value},
     state::State,
@@ -93,7 +93,7 @@ struct Start {
 }
 
 /// Starts a refresh or a sync as another client would.
-pub async fn start(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+pub async fn start(Shared(state): Shared<Arc<State>>, body: Bytes) -> JsonResult<Value> {
     let start: Start = read(&body)?;
     let (server, database) = (start.server.as_deref(), start.database.as_deref());
     let model = find(&state, &Name { server, database, group: start.group_id, dataset: start.dataset_id })?;
@@ -153,7 +153,7 @@ struct Ending {
 }
 
 /// Ends an operation now.
-pub async fn end(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, body: Bytes) -> Answer<Value> {
+pub async fn end(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, body: Bytes) -> JsonResult<Value> {
     let Ending { outcome, messages } = read(&body)?;
     let now = Timestamp::now();
     let model = model_of(&state, id)?;
@@ -180,7 +180,7 @@ struct Vanishing {
 }
 
 /// Makes the service forget an operation. The operation still occupies the model unless the body states that it has ended.
-pub async fn vanish(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, body: Bytes) -> Answer<Value> {
+pub async fn vanish(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, body: Bytes) -> JsonResult<Value> {
     let Vanishing { ended } = if body.is_empty() { Vanishing::default() } else { read(&body)? };
     let now = Timestamp::now();
     let model = model_of(&state, id)?;

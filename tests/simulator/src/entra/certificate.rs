@@ -83,7 +83,7 @@ pub fn hexadecimal(thumbprint: &str) -> String {
 /// certificate's thumbprint, but a broken chain indicates an error of the client.
 #[must_use]
 pub fn chain_fault(x5c: &[String], named: &Certificate) -> Option<&'static str> {
-    let Some(ders) = x5c.iter().map(|one| STANDARD.decode(one).ok().map(from_armor)).collect::<Option<Vec<_>>>() else {
+    let Some(ders) = x5c.iter().map(|one| STANDARD.decode(one).ok().map(to_der)).collect::<Option<Vec<_>>>() else {
         return Some("A certificate of 'x5c' is not base64.");
     };
     let Some(chain) = ders.iter().map(|der| parse_x509_certificate(der).ok()).collect::<Option<Vec<_>>>() else {
@@ -92,12 +92,12 @@ pub fn chain_fault(x5c: &[String], named: &Certificate) -> Option<&'static str> 
     if ders.first().is_none_or(|first| URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, first)) != named.sha256) {
         return Some("The first certificate of 'x5c' does not match the thumbprint.");
     }
-    let vouched = chain.windows(2).all(|pair| pair[0].1.verify_signature(Some(pair[1].1.public_key())).is_ok());
-    (!vouched).then_some("A certificate of 'x5c' is not signed by the next.")
+    let is_chain_valid = chain.windows(2).all(|pair| pair[0].1.verify_signature(Some(pair[1].1.public_key())).is_ok());
+    (!is_chain_valid).then_some("A certificate of 'x5c' is not signed by the next.")
 }
 
 /// The certificate in `bytes`: DER, or a PEM file, which .NET accepts too and `azure_identity` for Rust sends.
-fn from_armor(bytes: Vec<u8>) -> Vec<u8> {
+fn to_der(bytes: Vec<u8>) -> Vec<u8> {
     let pem = Pem::iter_from_buffer(&bytes).next().and_then(Result::ok);
     pem.map_or(bytes, |pem| pem.contents)
 }

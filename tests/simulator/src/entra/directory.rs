@@ -94,7 +94,7 @@ pub enum RegistrationError {
 
 /// The location of a tenant from the view of one cloud's authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whereabouts {
+pub enum TenantLocation {
     /// In this cloud.
     Here,
     /// In another cloud that this one knows: the public cloud and that of the US government know each other's tenants.
@@ -153,21 +153,21 @@ impl Directory {
 
     /// The location of a tenant from the view of `cloud`.
     #[must_use]
-    pub fn look_for(&self, tenant: &str, cloud: Cloud) -> Whereabouts {
+    pub fn locate(&self, tenant: &str, cloud: Cloud) -> TenantLocation {
         let tenants = self.tenants.read();
         let Some(tenant) = tenants.get(&tenant.to_lowercase()) else {
-            return Whereabouts::Unknown;
+            return TenantLocation::Unknown;
         };
         let Some(home) = &tenant.cloud else {
-            return Whereabouts::Here;
+            return TenantLocation::Here;
         };
         let friends = [Cloud::Public, Cloud::UsGovernment];
         if home == cloud.name() {
-            Whereabouts::Here
+            TenantLocation::Here
         } else if friends.contains(&cloud) && friends.iter().any(|friend| friend.name() == home) {
-            Whereabouts::Elsewhere
+            TenantLocation::Elsewhere
         } else {
-            Whereabouts::Unknown
+            TenantLocation::Unknown
         }
     }
 

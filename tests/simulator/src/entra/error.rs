@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::response::Answer;
+use crate::response::ServiceResponse;
 
 /// The reason why no token is issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,12 +258,12 @@ impl Refusal {
 
     /// The error response of the authority `host`.
     #[must_use]
-    pub fn answer(&self, host: &str, now: Timestamp) -> Answer {
+    pub fn response(&self, host: &str, now: Timestamp) -> ServiceResponse {
         let (status, error, code) = self.codes();
         let (trace, correlation) = (Uuid::new_v4(), Uuid::new_v4());
         let timestamp = now.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        Answer::json(
+        ServiceResponse::json(
             status,
             &json!({
                 "error": error,

@@ -68,7 +68,7 @@ struct Key {
 /// An issuer's keys are invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("the issuer '{0}' needs an RSA key with a kid, n and e in base64url: Entra ID accepts no other keys")]
-pub struct NoKey(String);
+pub struct InvalidIssuerKey(String);
 
 type PublicKey = RsaPublicKeyComponents<Vec<u8>>;
 
@@ -81,11 +81,11 @@ impl Issuers {
     ///
     /// # Errors
     /// When none of the keys is valid.
-    pub fn put(&self, issuer: IssuerKeys) -> Result<(), NoKey> {
+    pub fn put(&self, issuer: IssuerKeys) -> Result<(), InvalidIssuerKey> {
         let IssuerKeys { issuer, jwks } = issuer;
         let keys: HashMap<_, _> = jwks.keys.into_iter().filter_map(usable).collect();
         if keys.is_empty() {
-            return Err(NoKey(issuer));
+            return Err(InvalidIssuerKey(issuer));
         }
         self.0.write().insert(issuer, keys);
         Ok(())

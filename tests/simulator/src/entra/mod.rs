@@ -24,19 +24,19 @@ use serde_json::json;
 use uuid::Uuid;
 
 use self::{
-    directory::{Directory, Whereabouts},
+    directory::{Directory, TenantLocation},
     federation::Issuers,
     jwt::Jwt,
-    token::Mint,
+    token::TokenIssuer,
 };
 pub use self::{
     error::Refusal,
-    token::{Principal, Token, Way},
+    token::{CredentialKind, Principal, Token},
 };
 use crate::{
     call::Call,
     hosts::{self, Cloud},
-    response::Answer,
+    response::ServiceResponse,
 };
 
 /// The default maximum lifetime of a token, in seconds.
@@ -49,7 +49,7 @@ pub struct Entra {
     /// The issuers that applications may trust.
     pub issuers: Issuers,
     health: RwLock<Health>,
-    mint: Mint,
+    token_issuer: TokenIssuer,
 }
 
 /// The availability of Entra ID as a whole. The body of `PUT /entra`.
@@ -118,13 +118,13 @@ impl Request {
     ///
     /// An assertion whose issuer is a URL is a token of that issuer; any other must be signed by the application.
     #[must_use]
-    pub fn way(&self) -> Option<Way> {
+    pub fn credential(&self) -> Option<CredentialKind> {
         match (self.field("client_assertion"), self.field("client_secret")) {
             (Some(assertion), _) => {
                 let federated = jwt::issuer(assertion).is_some_and(|issuer| issuer.starts_with("https://"));
-                Some(if federated { Way::Federated } else { Way::Certificate })
+                Some(if federated { CredentialKind::Federated } else { CredentialKind::Certificate })
             }
-            (None, Some(_)) => Some(Way::Secret),
+            (None, Some(_)) => Some(CredentialKind::Secret),
             (None, None) => None,
         }
     }
@@ -161,7 +161,12 @@ impl Entra {
     /// # Errors
     /// When the key cannot be created.
     pub fn new() -> Result<Self, token::KeyError> {
-        Ok(Self { directory: Directory::default(), issuers: Issuers::default(), health: RwLock::default(), mint: Mint::new()? })
+        Ok(Self {
+            directory: Directory::default(),
+            issuers: Issuers::default(),
+            health: RwLock::default(),
+            token_issuer: TokenIssuer::new()?,
+        })
     }
 
     /// Sets its availability.
@@ -172,35 +177,35 @@ impl Entra {
     /// The claims of a bearer token, if it was issued here; it may have expired.
     #[must_use]
     pub fn token(&self, text: &str) -> Option<Arc<Token>> {
-        self.mint.find(text)
+        self.token_issuer.find(text)
     }
 
     /// Issues a token without further checks.
     #[must_use]
     pub fn issue(&self, principal: &Principal<'_>, audience: &'static str, cloud: Cloud, now: Timestamp) -> String {
-        self.mint.issue(principal, audience, cloud, now)
+        self.token_issuer.issue(principal, audience, cloud, now)
     }
 
     /// Handles a request.
-    pub async fn handle(&self, request: &Request, call: &Call, cloud: Cloud) -> Answer {
+    pub async fn handle(&self, request: &Request, call: &Call, cloud: Cloud) -> ServiceResponse {
         let health = self.health.read().clone();
         if health.delay_millis > 0 {
             tokio::time::sleep(Duration::from_millis(health.delay_millis)).await;
         }
         if health.unavailable {
-            return Answer::html(StatusCode::SERVICE_UNAVAILABLE);
+            return ServiceResponse::html(StatusCode::SERVICE_UNAVAILABLE);
         }
-        let answer = match request.route {
-            Route::Token | Route::TokenV1 if call.method != Method::POST => Refusal::WrongMethod.answer(&call.host, call.now),
+        let response = match request.route {
+            Route::Token | Route::TokenV1 if call.method != Method::POST => Refusal::WrongMethod.response(&call.host, call.now),
             Route::Token | Route::TokenV1 => {
-                self.grant(request, call, cloud).unwrap_or_else(|refusal| refusal.answer(&call.host, call.now))
+                self.grant(request, call, cloud).unwrap_or_else(|refusal| refusal.response(&call.host, call.now))
             }
             Route::InstanceDiscovery => instance_discovery(request, cloud),
             Route::OpenIdConfiguration | Route::OpenIdConfigurationV1 => self.openid_configuration(request, call, cloud),
-            Route::Keys => Answer::json(StatusCode::OK, &self.mint.published_keys()),
-            Route::Unknown => Answer::empty(StatusCode::NOT_FOUND),
+            Route::Keys => ServiceResponse::json(StatusCode::OK, &self.token_issuer.published_keys()),
+            Route::Unknown => ServiceResponse::empty(StatusCode::NOT_FOUND),
         };
-        answer
+        response
             .with(CACHE_CONTROL, "no-store, no-cache")
             .with(PRAGMA, "no-cache")
             .with(HeaderName::from_static("x-content-type-options"), "nosniff")
@@ -208,13 +213,13 @@ impl Entra {
     }
 
     /// Grants a token by the client credentials flow. The order of the checks is that of the real service.
-    fn grant(&self, request: &Request, call: &Call, cloud: Cloud) -> Result<Answer, Refusal> {
+    fn grant(&self, request: &Request, call: &Call, cloud: Cloud) -> Result<ServiceResponse, Refusal> {
         let grant = request.required("grant_type")?;
         let client = request.required("client_id")?;
-        match self.directory.look_for(&request.tenant, cloud) {
-            Whereabouts::Here => {}
-            Whereabouts::Elsewhere => return Err(Refusal::OtherCloud),
-            Whereabouts::Unknown => return Err(Refusal::UnknownTenant(request.tenant.clone())),
+        match self.directory.locate(&request.tenant, cloud) {
+            TenantLocation::Here => {}
+            TenantLocation::Elsewhere => return Err(Refusal::OtherCloud),
+            TenantLocation::Unknown => return Err(Refusal::UnknownTenant(request.tenant.clone())),
         }
         if grant != "client_credentials" {
             return Err(Refusal::UnsupportedGrant(grant.to_owned()));
@@ -226,29 +231,30 @@ impl Entra {
         let resource = requested_resource(request)?;
         let audience =
             hosts::audience(&resource, cloud).ok_or_else(|| Refusal::UnknownResource { resource, tenant: request.tenant.clone() })?;
-        let way = request.way().ok_or(Refusal::NoCredential)?;
-        match way {
-            Way::Secret => application.check_secret(request.required("client_secret")?)?,
-            Way::Certificate => assertion::check(&Jwt::read(request.assertion()?)?, &application, call, cloud)?,
+        let credential = request.credential().ok_or(Refusal::NoCredential)?;
+        match credential {
+            CredentialKind::Secret => application.check_secret(request.required("client_secret")?)?,
+            CredentialKind::Certificate => assertion::check(&Jwt::read(request.assertion()?)?, &application, call, cloud)?,
             // Managed identities never call this endpoint: their machine does.
-            Way::Federated | Way::Managed => {
+            CredentialKind::Federated | CredentialKind::Managed => {
                 federation::check(&Jwt::read(request.assertion()?)?, &application, &self.issuers, call)?;
             }
         }
         let lifetime = application.token_lifetime;
-        let principal = Principal { tenant: &application.tenant, client: &application.client, object: None, resource: None, way, lifetime };
+        let principal =
+            Principal { tenant: &application.tenant, client: &application.client, object: None, resource: None, credential, lifetime };
         let token = self.issue(&principal, audience, cloud, call.now);
-        Ok(Answer::json(
+        Ok(ServiceResponse::json(
             StatusCode::OK,
             &json!({"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}),
         ))
     }
 
-    fn openid_configuration(&self, request: &Request, call: &Call, cloud: Cloud) -> Answer {
+    fn openid_configuration(&self, request: &Request, call: &Call, cloud: Cloud) -> ServiceResponse {
         let tenant = &request.tenant;
-        let known = self.directory.look_for(tenant, cloud) == Whereabouts::Here;
+        let known = self.directory.locate(tenant, cloud) == TenantLocation::Here;
         if !known && !matches!(tenant.as_str(), "common" | "organizations") {
-            return Refusal::UnknownTenant(tenant.clone()).answer(&call.host, call.now);
+            return Refusal::UnknownTenant(tenant.clone()).response(&call.host, call.now);
         }
         let authority = format!("https://{}/{tenant}", hosts::authority_host(cloud));
         let (version, issuer) = if request.route == Route::OpenIdConfigurationV1 {
@@ -256,7 +262,7 @@ impl Entra {
         } else {
             ("/v2.0", format!("https://{}/{tenant}/v2.0", hosts::issuer_host_v2(cloud)))
         };
-        Answer::json(
+        ServiceResponse::json(
             StatusCode::OK,
             &json!({
                 "token_endpoint": format!("{authority}/oauth2{version}/token"),
@@ -292,12 +298,12 @@ fn requested_resource(request: &Request) -> Result<String, Refusal> {
 }
 
 /// The aliases of an authority, which MSAL requests before it trusts one.
-fn instance_discovery(request: &Request, cloud: Cloud) -> Answer {
+fn instance_discovery(request: &Request, cloud: Cloud) -> ServiceResponse {
     let host = hosts::authority_host(cloud);
     let default = format!("https://{host}/common/oauth2/v2.0/authorize");
     let endpoint = request.field("authorization_endpoint").unwrap_or(&default);
     let tenant = endpoint.split('/').nth(3).unwrap_or("common");
-    Answer::json(
+    ServiceResponse::json(
         StatusCode::OK,
         &json!({
             "tenant_discovery_endpoint": format!("https://{host}/{tenant}/v2.0/.well-known/openid-configuration"),

@@ -25,7 +25,7 @@ pub struct KeyError;
 
 /// The kind of credential of an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum CredentialKind {
     /// A secret shared with Entra ID.
     Secret,
     /// The key of a certificate.
@@ -36,10 +36,10 @@ pub enum Way {
     Managed,
 }
 
-impl Way {
+impl CredentialKind {
     /// Its name in the ledger.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Secret => "secret",
             Self::Certificate => "certificate",
@@ -68,7 +68,7 @@ pub struct Principal<'a> {
     /// The Azure resource of a managed identity.
     pub resource: Option<&'a str>,
     /// The kind of its credential.
-    pub way: Way,
+    pub credential: CredentialKind,
     /// The lifetime of the token, in seconds.
     pub lifetime: u64,
 }
@@ -85,20 +85,20 @@ pub struct Token {
     /// The cloud of the issuing authority.
     pub cloud: Cloud,
     /// The kind of credential that the application used.
-    pub way: Way,
+    pub credential: CredentialKind,
     /// When it expires.
     pub expires: Timestamp,
 }
 
 /// Issues tokens and stores them, so that a check is a map access instead of a signature verification.
-pub struct Mint {
+pub struct TokenIssuer {
     key: KeyPair,
     key_id: String,
     issued: RwLock<HashMap<String, Arc<Token>>>,
 }
 
-impl Mint {
-    /// Creates a mint with its own key.
+impl TokenIssuer {
+    /// Creates an issuer with its own key.
     pub fn new() -> Result<Self, KeyError> {
         let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError)?;
         let key_id = URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes());
@@ -107,7 +107,7 @@ impl Mint {
 
     /// Issues a token with the claims of a version 1 access token, the kind that both services receive.
     pub fn issue(&self, principal: &Principal<'_>, audience: &'static str, cloud: Cloud, now: Timestamp) -> String {
-        let Principal { tenant, client, object, resource, way, lifetime } = *principal;
+        let Principal { tenant, client, object, resource, credential, lifetime } = *principal;
         let since = now.as_second();
         let expires = since.saturating_add(i64::try_from(lifetime).unwrap_or(i64::MAX));
         let issuer = format!("https://{}/{tenant}/", hosts::issuer_host(cloud));
@@ -124,7 +124,7 @@ impl Mint {
             "exp": expires,
             "aio": URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes()),
             "appid": client,
-            "appidacr": way.strength(),
+            "appidacr": credential.strength(),
             "idp": issuer,
             "idtyp": "app",
             "oid": object,
@@ -147,7 +147,7 @@ impl Mint {
             tenant: Arc::clone(tenant),
             client: Arc::clone(client),
             cloud,
-            way,
+            credential,
             expires: Timestamp::from_second(expires).unwrap_or(Timestamp::MAX),
         };
         let mut all = self.issued.write();

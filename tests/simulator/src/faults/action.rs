@@ -54,7 +54,7 @@ pub enum Action {
     /// Holds the request until it is released. A request held before it is handled is never handled if its client disconnects.
     Hold {
         /// Whether it is held before or after it is handled.
-        at: Moment,
+        at: When,
     },
     /// Handled; the response's `Content-Length` is right, but the connection ends after this many bytes of the body.
     Truncate {
@@ -147,14 +147,14 @@ pub struct Script(Vec<Action>);
 /// An invalid script.
 #[derive(Debug, thiserror::Error)]
 #[error("responses needs at least one action, and no action may be responses itself")]
-pub struct NoScript;
+pub struct InvalidScript;
 
 impl TryFrom<Vec<Action>> for Script {
-    type Error = NoScript;
+    type Error = InvalidScript;
 
-    fn try_from(actions: Vec<Action>) -> Result<Self, NoScript> {
+    fn try_from(actions: Vec<Action>) -> Result<Self, InvalidScript> {
         let nested = actions.iter().any(|action| matches!(action, Action::Responses(_)));
-        if actions.is_empty() || nested { Err(NoScript) } else { Ok(Self(actions)) }
+        if actions.is_empty() || nested { Err(InvalidScript) } else { Ok(Self(actions)) }
     }
 }
 
@@ -200,7 +200,7 @@ fn yes() -> bool {
 /// Before or after a request is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Moment {
+pub enum When {
     /// Before.
     Before,
     /// After.

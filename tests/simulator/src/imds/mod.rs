@@ -18,9 +18,9 @@ use self::{
 };
 use crate::{
     call::Call,
-    entra::{self, Principal, Way},
+    entra::{self, CredentialKind, Principal},
     hosts,
-    response::Answer,
+    response::ServiceResponse,
     state::State,
 };
 
@@ -83,12 +83,12 @@ impl Request {
 
 /// Handles a request.
 #[must_use]
-pub fn handle(state: &State, request: &Request, call: &Call) -> Answer {
-    let answer = token(state, request, call).unwrap_or_else(|refusal| refusal.answer());
-    answer.with(SERVER, "IMDS/150.870.65.1854").with(HeaderName::from_static("x-content-type-options"), "nosniff")
+pub fn handle(state: &State, request: &Request, call: &Call) -> ServiceResponse {
+    let response = token(state, request, call).unwrap_or_else(|refusal| refusal.response());
+    response.with(SERVER, "IMDS/150.870.65.1854").with(HeaderName::from_static("x-content-type-options"), "nosniff")
 }
 
-fn token(state: &State, request: &Request, call: &Call) -> Result<Answer, Refusal> {
+fn token(state: &State, request: &Request, call: &Call) -> Result<ServiceResponse, Refusal> {
     if !request.token {
         return Err(Refusal::UnknownPath);
     }
@@ -132,12 +132,12 @@ fn token(state: &State, request: &Request, call: &Call) -> Result<Answer, Refusa
         client: client_id,
         object: object_id.as_deref(),
         resource: resource_id.as_deref(),
-        way: Way::Managed,
+        credential: CredentialKind::Managed,
         lifetime: *token_lifetime_seconds,
     };
     let now = call.now.as_second();
     let until = now.saturating_add(i64::try_from(*token_lifetime_seconds).unwrap_or(i64::MAX));
-    Ok(Answer::json(
+    Ok(ServiceResponse::json(
         StatusCode::OK,
         &json!({
             "access_token": state.entra.issue(&principal, audience, cloud, call.now),

@@ -3,7 +3,7 @@
 use hyper::{StatusCode, header::RETRY_AFTER};
 use serde_json::json;
 
-use crate::{entra, response::Answer};
+use crate::{entra, response::ServiceResponse};
 
 /// The reason why no token is issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +42,11 @@ pub enum Refusal {
 impl Refusal {
     /// The error response.
     #[must_use]
-    pub fn answer(&self) -> Answer {
+    pub fn response(&self) -> ServiceResponse {
         let (status, error, description) = self.parts();
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        let answer = Answer::json(status, &json!({"error": error, "error_description": description}));
-        if *self == Self::Throttled { answer.with(RETRY_AFTER, "1") } else { answer }
+        let response = ServiceResponse::json(status, &json!({"error": error, "error_description": description}));
+        if *self == Self::Throttled { response.with(RETRY_AFTER, "1") } else { response }
     }
 
     fn parts(&self) -> (u16, &'static str, String) {

@@ -11,7 +11,7 @@ use super::{Request, refusal};
 use crate::{
     context::Context,
     entra::Token,
-    response::Answer,
+    response::ServiceResponse,
     world::{
         World,
         model::Model,
@@ -25,7 +25,7 @@ const ODATA_CONTEXT: &str = "http://wabi-north-europe-redirect.analysis.windows.
 const MAX_TOP: usize = 5_000;
 
 /// GET of all workspaces: `$filter` by name, `$top` and `$skip`.
-pub fn groups(world: &World, token: &Token, context: &Context<'_>) -> Answer {
+pub fn groups(world: &World, token: &Token, context: &Context<'_>) -> ServiceResponse {
     let mut named = BTreeMap::new();
     let refused = each_visible(world, token, context, |settings| {
         if let Some(group) = settings.group_id {
@@ -40,7 +40,7 @@ pub fn groups(world: &World, token: &Token, context: &Context<'_>) -> Answer {
     for (name, value) in parse(context.call.query.as_bytes()) {
         match name.to_ascii_lowercase().as_str() {
             "$filter" => match filter(&value) {
-                Some(fits) => groups.retain(|(id, name)| fits(*id, name)),
+                Some(matches) => groups.retain(|(id, name)| matches(*id, name)),
                 None => return refusal::bad_query("$filter"),
             },
             "$top" => match value.parse() {
@@ -61,14 +61,14 @@ pub fn groups(world: &World, token: &Token, context: &Context<'_>) -> Answer {
         .take(top)
         .map(|(id, name)| json!({"id": id, "isReadOnly": false, "isOnDedicatedCapacity": true, "type": "Workspace", "name": name}))
         .collect();
-    Answer::json(
+    ServiceResponse::json(
         StatusCode::OK,
         &json!({"@odata.context": format!("{ODATA_CONTEXT}$metadata#groups"), "@odata.count": count, "value": shown}),
     )
 }
 
 /// GET of the semantic models of a workspace.
-pub fn datasets(world: &World, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
+pub fn datasets(world: &World, token: &Token, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let mut shown = Vec::new();
     let refused = each_visible(world, token, context, |settings| {
         if settings.group_id == request.group {
@@ -81,12 +81,12 @@ pub fn datasets(world: &World, token: &Token, request: &Request, context: &Conte
         return refused.unwrap_or_else(refusal::not_found);
     };
     let odata = format!("{ODATA_CONTEXT}groups/{group}/$metadata#datasets");
-    Answer::json(StatusCode::OK, &json!({"@odata.context": odata, "value": shown}))
+    ServiceResponse::json(StatusCode::OK, &json!({"@odata.context": odata, "value": shown}))
 }
 
 /// GET of one semantic model.
-pub fn dataset(model: &Model) -> Answer {
-    Answer::json(StatusCode::OK, &entry(model.settings()))
+pub fn dataset(model: &Model) -> ServiceResponse {
+    ServiceResponse::json(StatusCode::OK, &entry(model.settings()))
 }
 
 fn entry(settings: &ModelSettings) -> Value {
@@ -108,7 +108,7 @@ fn entry(settings: &ModelSettings) -> Value {
 
 /// Visits each model that the application may use at this host. Returns the refusal of one of them, which applies if nothing else is
 /// visible: most refusals concern the tenant, not the model.
-fn each_visible(world: &World, token: &Token, context: &Context<'_>, mut look: impl FnMut(&ModelSettings)) -> Option<Answer> {
+fn each_visible(world: &World, token: &Token, context: &Context<'_>, mut visit: impl FnMut(&ModelSettings)) -> Option<ServiceResponse> {
     let mut refused = None;
     for model in world.datasets() {
         let model = model.lock();
@@ -117,7 +117,7 @@ fn each_visible(world: &World, token: &Token, context: &Context<'_>, mut look: i
             continue;
         }
         match settings.power_bi.refusal {
-            None => look(settings),
+            None => visit(settings),
             // Such a model is only omitted.
             Some(Refusal::NotFound) => {}
             Some(refusal) => refused = Some(refusal::of(refusal, &settings.power_bi)),
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn filter_matches_by_name() {
         let id = Uuid::nil();
-        for (text, name, fits) in [
+        for (text, name, expected) in [
             ("name eq 'Sales'", "Sales", true),
             ("name eq 'Sales'", "sales", false),
             ("tolower(name) eq 'sales'", "SALES", true),
@@ -185,7 +185,7 @@ mod tests {
             ("contains(name, 'x')", "Sales", false),
             ("id eq '00000000-0000-0000-0000-000000000000'", "", true),
         ] {
-            assert_eq!(filter(text).unwrap()(id, name), fits, "{text} {name}");
+            assert_eq!(filter(text).unwrap()(id, name), expected, "{text} {name}");
         }
         for text in ["", "name eq Sales", "name eq 'a'b'", "name ne 'a'", "type eq 'Workspace'"] {
             assert!(filter(text).is_none(), "{text}");

@@ -22,7 +22,7 @@ use self::path::Route;
 use crate::{
     context::Context,
     entra::Token,
-    response::Answer,
+    response::ServiceResponse,
     world::{World, model::Model},
 };
 
@@ -37,14 +37,14 @@ const CLUSTER: &str = "https://wabi-north-europe-redirect.analysis.windows.net/"
 
 /// Handles a request.
 #[must_use]
-pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer {
-    let answer = answer(world, request, context);
-    let accepted = answer.operation.filter(|_| answer.status == StatusCode::ACCEPTED && context.call.method == hyper::Method::POST);
-    let answer = match accepted {
-        Some(id) => answer.with(MS_REQUEST_ID, &id.to_string()),
-        None => answer,
+pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> ServiceResponse {
+    let response = response(world, request, context);
+    let accepted = response.operation.filter(|_| response.status == StatusCode::ACCEPTED && context.call.method == hyper::Method::POST);
+    let response = match accepted {
+        Some(id) => response.with(MS_REQUEST_ID, &id.to_string()),
+        None => response,
     };
-    answer
+    response
         .with_usual(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
         .with_usual(HOME_CLUSTER, CLUSTER)
         .with_usual(REDIRECTED, "true")
@@ -53,7 +53,7 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
         .with_usual(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains")
 }
 
-fn answer(world: &World, request: &Request, context: &Context<'_>) -> Answer {
+fn response(world: &World, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let Some(token) = context.valid_token() else {
         // The service distinguishes an expired token from an invalid one or one with another audience.
         return if context.known_token().is_some() { refusal::token_expired() } else { refusal::no_token() };
@@ -79,7 +79,7 @@ fn answer(world: &World, request: &Request, context: &Context<'_>) -> Answer {
 }
 
 /// Handles a request for an existing semantic model.
-fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
+fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let settings = model.settings();
     if let Some(refusal) = settings.power_bi.refusal {
         return refusal::of(refusal, &settings.power_bi);

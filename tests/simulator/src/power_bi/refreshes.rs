@@ -15,7 +15,7 @@ use super::{Request, body, refusal};
 use crate::{
     context::Context,
     entra::Token,
-    response::Answer,
+    response::ServiceResponse,
     world::{
         model::{Busy, Cancel, Model},
         operation::{Client, Operation, Phase, Status},
@@ -33,7 +33,7 @@ use crate::{
 const ODATA_CONTEXT: &str = "http://wabi-north-europe-redirect.analysis.windows.net/v1.0/myorg/groups/";
 
 /// POST.
-pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
+pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let call = context.call;
     let is_json = |content_type: &str| content_type.split(';').next().is_some_and(|media| media.trim().ends_with("json"));
     if !call.body.is_empty() && !call.header(CONTENT_TYPE.as_str()).is_some_and(is_json) {
@@ -65,11 +65,11 @@ pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Con
             model.enqueue(client(), task, context.sequence, call.now).unwrap_or_else(|Busy(_)| Uuid::new_v4())
         }
     };
-    Answer::empty(StatusCode::ACCEPTED).with(LOCATION, &format!("https://{}{}/{id}", call.host, request.raw)).about(id)
+    ServiceResponse::empty(StatusCode::ACCEPTED).with(LOCATION, &format!("https://{}{}/{id}", call.host, request.raw)).about(id)
 }
 
 /// DELETE by id.
-pub fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> Answer {
+pub fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
     let Some(operation) = request.operation.and_then(|id| model.find(id)).filter(|operation| !operation.vanished) else {
         return refusal::unknown_refresh(model.settings().delete_unknown_status);
@@ -80,7 +80,7 @@ pub fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> An
     let id = operation.id;
     match model.cancel(id, now) {
         Cancel::Accepted => {
-            Answer::empty(StatusCode::from_u16(model.settings().delete_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+            ServiceResponse::empty(StatusCode::from_u16(model.settings().delete_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         }
         Cancel::Over => refusal::too_late(&model.settings().power_bi),
         Cancel::Unknown => refusal::unknown_refresh(model.settings().delete_unknown_status),
@@ -88,11 +88,11 @@ pub fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> An
 }
 
 /// GET by id.
-pub fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
+pub fn show(model: &Model, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
     let clock = model.clock(model.settings().power_bi.detail_timestamp_style).posted_by(now);
     if let Some(response) = model.scripted(&context.call.last_segment()) {
-        return Answer::scripted(response, &clock);
+        return ServiceResponse::scripted(response, &clock);
     }
     // The documentation restricts details to enhanced refreshes; that the others are unknown is assumed.
     let shown = request.operation.and_then(|id| model.shown(id, now)).filter(|found| found.task.origin == Origin::ViaEnhancedApi);
@@ -105,11 +105,11 @@ pub fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
             StatusCode::from_u16(model.settings().power_bi.running_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
         }
     };
-    Answer::json_text(status, model.settings().detail_patch.laid_over(&details(model, operation, now), &clock))
+    ServiceResponse::json_text(status, model.settings().detail_patch.applied_to(&details(model, operation, now), &clock))
 }
 
 /// GET of all, newest first unless a setting differs, at most `$top`.
-pub fn list(model: &Model, context: &Context<'_>) -> Answer {
+pub fn list(model: &Model, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
     let settings = model.settings();
     let top = form_urlencoded::parse(context.call.query.as_bytes()).find(|(name, _)| name.eq_ignore_ascii_case("$top"));
@@ -127,10 +127,13 @@ pub fn list(model: &Model, context: &Context<'_>) -> Answer {
     rows.truncate(usize::try_from(top).unwrap_or(usize::MAX));
     let rows = format!("[{}]", rows.join(","));
     if settings.power_bi.bare_list {
-        return Answer::json_text(StatusCode::OK, rows);
+        return ServiceResponse::json_text(StatusCode::OK, rows);
     }
     let group = settings.group_id.unwrap_or_default();
-    Answer::json_text(StatusCode::OK, format!(r#"{{"@odata.context":"{ODATA_CONTEXT}{group}/$metadata#refreshes","value":{rows}}}"#))
+    ServiceResponse::json_text(
+        StatusCode::OK,
+        format!(r#"{{"@odata.context":"{ODATA_CONTEXT}{group}/$metadata#refreshes","value":{rows}}}"#),
+    )
 }
 
 /// The body of GET by id, field by field as captured.
@@ -191,11 +194,11 @@ fn details<'a>(model: &'a Model, operation: &'a Operation, now: Timestamp) -> De
         let object = |(part, status): (&'a crate::world::operation::Part, Status)| Object {
             table: &part.table,
             partition: &part.partition,
-            status: word(status),
+            status: label(status),
         };
         operation.progress(now).map(object).collect()
     };
-    let (status, extended_status) = words(model, operation, now);
+    let (status, extended_status) = statuses(model, operation, now);
     Details {
         start_time: written(model, operation.submitted, style),
         end_time: over.map(|at| written(model, at, style)),
@@ -215,7 +218,7 @@ fn row(model: &Model, operation: &Operation, now: Timestamp) -> Row {
     let settings = &model.settings().power_bi;
     let style = settings.list_timestamp_style;
     let over = end(operation.phase(now));
-    let (status, extended_status) = words(model, operation, now);
+    let (status, extended_status) = statuses(model, operation, now);
     Row {
         request_id: operation.id,
         id: operation.sequence,
@@ -288,12 +291,12 @@ fn exception(operation: &Operation, now: Timestamp) -> Option<String> {
 }
 
 /// `status` and `extendedStatus`.
-fn words(model: &Model, operation: &Operation, now: Timestamp) -> (&'static str, Option<&'static str>) {
+fn statuses(model: &Model, operation: &Operation, now: Timestamp) -> (&'static str, Option<&'static str>) {
     let settings = &model.settings().power_bi;
     let phase = operation.phase(now);
     let extended = match phase {
         Phase::NotStarted | Phase::InProgress if settings.shows_cancelling && operation.cancel_requested.is_some() => "Cancelling",
-        _ => word(phase.word()),
+        _ => label(phase.status()),
     };
     let status = match phase {
         Phase::NotStarted | Phase::InProgress => match settings.status_style {
@@ -309,7 +312,7 @@ fn words(model: &Model, operation: &Operation, now: Timestamp) -> (&'static str,
     (status, Some(extended))
 }
 
-fn word(status: Status) -> &'static str {
+fn label(status: Status) -> &'static str {
     match status {
         Status::NotStarted => "NotStarted",
         Status::InProgress => "InProgress",

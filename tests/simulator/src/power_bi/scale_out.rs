@@ -11,7 +11,7 @@ use super::refusal;
 use crate::{
     context::Context,
     entra::Token,
-    response::Answer,
+    response::ServiceResponse,
     world::{
         model::Model,
         operation::Client,
@@ -23,32 +23,32 @@ use crate::{
 const ENABLED: &str = "Enabled";
 
 /// POST of the sync.
-pub fn sync(model: &mut Model, token: &Token, context: &Context<'_>) -> Answer {
+pub fn sync(model: &mut Model, token: &Token, context: &Context<'_>) -> ServiceResponse {
     let now = context.call.now;
-    let word = word(model, now);
+    let state = state(model, now);
     let code = model.settings().scale_out.disabled_post_status;
-    if word != ENABLED {
-        return if code < 400 { status(model, context) } else { refusal::no_scale_out(code, &word) };
+    if state != ENABLED {
+        return if code < 400 { status(model, context) } else { refusal::no_scale_out(code, &state) };
     }
     let id = model.sync_replicas(Client::Application(Arc::clone(&token.client)), context.sequence, now);
     status(model, context).about(id)
 }
 
 /// GET of the status.
-pub fn status(model: &Model, context: &Context<'_>) -> Answer {
+pub fn status(model: &Model, context: &Context<'_>) -> ServiceResponse {
     let settings = &model.settings().scale_out;
     let lag = SignedDuration::from_millis(i64::try_from(settings.status_lag_millis).unwrap_or(i64::MAX));
     let now = context.call.now.saturating_sub(lag).unwrap_or(context.call.now);
-    match word(model, now).as_str() {
+    match state(model, now).as_str() {
         // Reported: the response is empty until the model is loaded.
-        "" => Answer::empty(StatusCode::OK),
-        ENABLED => Answer::json(StatusCode::OK, &enabled(model, now)),
+        "" => ServiceResponse::empty(StatusCode::OK),
+        ENABLED => ServiceResponse::json(StatusCode::OK, &enabled(model, now)),
         // In this case, clients read no other field.
-        other => Answer::json(StatusCode::OK, &json!({"scaleOutStatus": other})),
+        other => ServiceResponse::json(StatusCode::OK, &json!({"scaleOutStatus": other})),
     }
 }
 
-fn word(model: &Model, now: Timestamp) -> String {
+fn state(model: &Model, now: Timestamp) -> String {
     let settings = &model.settings().scale_out;
     let loaded = settings.until_loaded && commits(model.operations(), now).next().is_some();
     if loaded { ENABLED.to_owned() } else { settings.status.clone() }

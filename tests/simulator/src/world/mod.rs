@@ -76,8 +76,8 @@ impl World {
 
     /// Whether a deleted semantic model was in a matching workspace.
     #[must_use]
-    pub fn had_dataset(&self, fits: impl Fn(&ModelSettings) -> bool) -> bool {
-        self.deleted.read().iter().any(|model| fits(model.lock().settings()))
+    pub fn had_dataset(&self, matches: impl Fn(&ModelSettings) -> bool) -> bool {
+        self.deleted.read().iter().any(|model| matches(model.lock().settings()))
     }
 
     /// Finds a semantic model by its workspace's id and its own.

@@ -290,7 +290,7 @@ impl Model {
     #[must_use]
     pub fn rows(&self, own: impl Iterator<Item = impl Serialize>, style: TimestampStyle) -> Vec<String> {
         let clock = self.clock(style);
-        let own = own.map(|row| self.settings.row_patch.laid_over(&row, &clock)).collect();
+        let own = own.map(|row| self.settings.row_patch.applied_to(&row, &clock)).collect();
         verbatim::rows(&self.settings.rows, own, &clock)
     }
 

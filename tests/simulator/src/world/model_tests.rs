@@ -69,7 +69,7 @@ fn outcomes_are_consumed_in_order() {
     let ends: Vec<_> = (0..3)
         .map(|index| {
             let id = submit(&mut model, at(index * 1_000)).unwrap();
-            model.find(id).unwrap().phase(at(index * 1_000 + 999)).word()
+            model.find(id).unwrap().phase(at(index * 1_000 + 999)).status()
         })
         .collect();
     assert_eq!(ends, [Status::Failed, Status::TimedOut, Status::Succeeded]);

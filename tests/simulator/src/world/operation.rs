@@ -35,7 +35,7 @@ pub enum Client {
     Control,
 }
 
-/// The course of an operation without intervention.
+/// The course of an operation unless its end is forced.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// How long it is `notStarted`.
@@ -56,7 +56,7 @@ pub struct Plan {
 
 /// An unplanned end.
 #[derive(Clone, Debug)]
-struct Intervention {
+struct ForcedEnd {
     at: Timestamp,
     end: End,
     messages: Vec<Message>,
@@ -82,7 +82,7 @@ pub struct Operation {
     /// Whether GET and the list no longer show it.
     pub vanished: bool,
     plan: Plan,
-    interventions: Vec<Intervention>,
+    forced_ends: Vec<ForcedEnd>,
     /// It waits for the end of another operation, which determines its start.
     queued: bool,
     pause: Option<Pause>,
@@ -110,7 +110,7 @@ pub enum Phase {
 impl Phase {
     /// The service's status value.
     #[must_use]
-    pub fn word(self) -> Status {
+    pub fn status(self) -> Status {
         match self {
             Self::NotStarted => Status::NotStarted,
             Self::InProgress => Status::InProgress,
@@ -151,7 +151,7 @@ impl Operation {
             cancel_requested: None,
             vanished: false,
             plan,
-            interventions: Vec::new(),
+            forced_ends: Vec::new(),
             queued: false,
             pause: None,
         }
@@ -209,7 +209,7 @@ impl Operation {
         if let Some(Pause { limit, .. }) = self.pause {
             planned = (limit, End::TimedOut, &[][..]);
         }
-        self.interventions.iter().fold(
+        self.forced_ends.iter().fold(
             planned,
             |earliest, other| {
                 if other.at < earliest.0 { (other.at, other.end, &other.messages) } else { earliest }
@@ -270,13 +270,13 @@ impl Operation {
     pub fn cancel(&mut self, now: Timestamp, delay: SignedDuration) {
         if self.cancel_requested.is_none() && !matches!(self.phase(now), Phase::Ended(..)) {
             self.cancel_requested = Some(now);
-            self.interventions.push(Intervention { at: later(now, delay), end: End::Cancelled, messages: Vec::new() });
+            self.forced_ends.push(ForcedEnd { at: later(now, delay), end: End::Cancelled, messages: Vec::new() });
         }
     }
 
     /// Ends it now, unless it has ended.
     pub fn end(&mut self, now: Timestamp, end: End, messages: Vec<Message>) {
-        self.interventions.push(Intervention { at: now, end, messages });
+        self.forced_ends.push(ForcedEnd { at: now, end, messages });
     }
 
     /// Its objects and their statuses. Before the start there are none, as captured.

@@ -27,7 +27,7 @@ fn operation(plan: Plan, partial_batch: bool) -> Operation {
     Operation::new(Uuid::nil(), Client::Control, task, parts, at(0), 1, plan)
 }
 
-fn words(operation: &Operation, now: Timestamp) -> Vec<Status> {
+fn statuses(operation: &Operation, now: Timestamp) -> Vec<Status> {
     operation.progress(now).map(|(_, status)| status).collect()
 }
 
@@ -36,13 +36,13 @@ fn operation_progresses_wave_by_wave() {
     use Status::{InProgress, NotStarted, Succeeded};
     let operation = operation(plan(End::Succeeded), false);
     assert_eq!(operation.phase(at(99)), Phase::NotStarted);
-    assert_eq!(words(&operation, at(99)), []);
+    assert_eq!(statuses(&operation, at(99)), []);
     assert_eq!(operation.phase(at(100)), Phase::InProgress);
-    assert_eq!(words(&operation, at(100)), [InProgress, InProgress, NotStarted, NotStarted]);
-    assert_eq!(words(&operation, at(300)), [Succeeded, Succeeded, InProgress, InProgress]);
+    assert_eq!(statuses(&operation, at(100)), [InProgress, InProgress, NotStarted, NotStarted]);
+    assert_eq!(statuses(&operation, at(300)), [Succeeded, Succeeded, InProgress, InProgress]);
     assert_eq!(operation.phase(at(499)), Phase::InProgress);
     assert_eq!(operation.phase(at(500)), Phase::Ended(at(500), End::Succeeded));
-    assert_eq!(words(&operation, at(500)), [Succeeded; 4]);
+    assert_eq!(statuses(&operation, at(500)), [Succeeded; 4]);
     assert!(operation.messages(at(500)).is_empty());
 }
 
@@ -51,21 +51,21 @@ fn failure_is_visible_only_at_its_end() {
     let operation = operation(plan(End::Failed), false);
     assert!(operation.messages(at(499)).is_empty());
     assert_eq!(operation.messages(at(500)), [Message::error("no")]);
-    assert_eq!(words(&operation, at(500)), [Status::Cancelled, Status::Cancelled, Status::Failed, Status::Failed]);
+    assert_eq!(statuses(&operation, at(500)), [Status::Cancelled, Status::Cancelled, Status::Failed, Status::Failed]);
 }
 
 #[test]
 fn committed_batches_stay_after_failure() {
     let failed_objects = vec![FailedObject { table: "t".into(), partition: Some("p2".into()) }];
     let operation = operation(Plan { failed_objects, ..plan(End::Failed) }, true);
-    assert_eq!(words(&operation, at(500)), [Status::Cancelled, Status::Failed, Status::NotStarted, Status::NotStarted]);
+    assert_eq!(statuses(&operation, at(500)), [Status::Cancelled, Status::Failed, Status::NotStarted, Status::NotStarted]);
 }
 
 #[test]
 fn attempts_run_sequentially_within_operation() {
     let operation = operation(Plan { attempts: 3, ..plan(End::Succeeded) }, false);
-    assert_eq!(words(&operation, at(450))[0], Status::Succeeded);
-    assert_eq!(words(&operation, at(510))[0], Status::InProgress, "the second attempt restarts");
+    assert_eq!(statuses(&operation, at(450))[0], Status::Succeeded);
+    assert_eq!(statuses(&operation, at(510))[0], Status::InProgress, "the second attempt restarts");
     assert_eq!(operation.phase(at(1_299)), Phase::InProgress);
     assert_eq!(operation.phase(at(1_300)), Phase::Ended(at(1_300), End::Succeeded));
 }
@@ -95,7 +95,7 @@ fn cancellation_before_start_leaves_no_objects() {
     let mut operation = operation(plan(End::Succeeded), false);
     operation.cancel(at(10), SignedDuration::from_millis(10));
     assert_eq!(operation.phase(at(20)), Phase::Ended(at(20), End::Cancelled));
-    assert_eq!(words(&operation, at(500)), []);
+    assert_eq!(statuses(&operation, at(500)), []);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn unrepresentable_duration_never_ends() {
     let forever = Plan { attempt: SignedDuration::MAX, attempts: 3, ..plan(End::Succeeded) };
     let operation = operation(forever, false);
     assert_eq!(operation.phase(at(i64::from(i32::MAX))), Phase::InProgress);
-    assert_eq!(words(&operation, at(1_000_000))[0], Status::InProgress);
+    assert_eq!(statuses(&operation, at(1_000_000))[0], Status::InProgress);
 }
 
 #[test]
@@ -119,10 +119,10 @@ fn paused_operation_continues_where_it_stopped() {
     let hour = SignedDuration::from_hours(1);
     let mut operation = operation(plan(End::Succeeded), false);
     operation.pause(at(350), hour);
-    let before = words(&operation, at(350));
-    assert_eq!((operation.phase(at(60_000)), words(&operation, at(60_000))), (Phase::InProgress, before.clone()));
+    let before = statuses(&operation, at(350));
+    assert_eq!((operation.phase(at(60_000)), statuses(&operation, at(60_000))), (Phase::InProgress, before.clone()));
     operation.resume(at(60_000));
-    assert_eq!(words(&operation, at(60_000)), before);
+    assert_eq!(statuses(&operation, at(60_000)), before);
     assert_eq!((operation.phase(at(60_149)), operation.phase(at(60_150))), (Phase::InProgress, Phase::Ended(at(60_150), End::Succeeded)));
 }
 

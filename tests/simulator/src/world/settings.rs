@@ -194,8 +194,8 @@ impl ModelSettings {
         if let (Some(fields), Some(changes)) = (merged.as_object_mut(), patch.as_object()) {
             for (name, value) in changes {
                 match (fields.get_mut(name).and_then(Value::as_object_mut), value.as_object()) {
-                    (Some(group), Some(changes)) if GROUPS.contains(&name.as_str()) => lay_over(group, changes),
-                    _ => lay(fields, name, value),
+                    (Some(group), Some(changes)) if GROUPS.contains(&name.as_str()) => set_fields(group, changes),
+                    _ => set_field(fields, name, value),
                 }
             }
             serde_json::from_value(merged)
@@ -205,14 +205,14 @@ impl ModelSettings {
     }
 }
 
-fn lay_over(fields: &mut Map<String, Value>, changes: &Map<String, Value>) {
+fn set_fields(fields: &mut Map<String, Value>, changes: &Map<String, Value>) {
     for (name, value) in changes {
-        lay(fields, name, value);
+        set_field(fields, name, value);
     }
 }
 
 /// Sets a field; `null` removes it, so that its default applies.
-fn lay(fields: &mut Map<String, Value>, name: &str, value: &Value) {
+fn set_field(fields: &mut Map<String, Value>, name: &str, value: &Value) {
     if value.is_null() {
         fields.remove(name);
     } else {

@@ -103,7 +103,7 @@ pub struct Sync {
     finalizing: SignedDuration,
     end: SyncEnd,
     details: Value,
-    intervention: Option<(Timestamp, SyncEnd, Value)>,
+    forced_end: Option<(Timestamp, SyncEnd, Value)>,
 }
 
 impl Sync {
@@ -127,14 +127,14 @@ impl Sync {
             finalizing: millis(finalizing),
             end: state,
             details: details.unwrap_or_else(|| default_details(state)),
-            intervention: None,
+            forced_end: None,
         }
     }
 
     /// Its state.
     #[must_use]
     pub fn stage(&self, now: Timestamp) -> Stage {
-        if let Some((at, end, _)) = self.intervention.as_ref().filter(|(at, ..)| now >= *at) {
+        if let Some((at, end, _)) = self.forced_end.as_ref().filter(|(at, ..)| now >= *at) {
             return Stage { state: (*end).into(), since: *at };
         }
         let rehydrating = later(self.submitted, self.replicating);
@@ -154,7 +154,7 @@ impl Sync {
     /// The value of `details`: `null` before the end.
     #[must_use]
     pub fn details(&self, now: Timestamp) -> &Value {
-        match &self.intervention {
+        match &self.forced_end {
             Some((at, _, details)) if now >= *at => details,
             _ if self.stage(now).state.is_final() => &self.details,
             _ => &Value::Null,
@@ -164,7 +164,7 @@ impl Sync {
     /// Ends it now, unless it has ended.
     pub fn end(&mut self, now: Timestamp, end: SyncEnd, details: Option<Value>) {
         if !self.stage(now).state.is_final() {
-            self.intervention = Some((now, end, details.unwrap_or_else(|| default_details(end))));
+            self.forced_end = Some((now, end, details.unwrap_or_else(|| default_details(end))));
         }
     }
 }

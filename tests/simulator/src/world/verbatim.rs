@@ -25,7 +25,7 @@ pub struct Template(Value);
 /// An invalid placeholder.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{{{0}}}' is not a time: write {{now}}, {{now-4s}} or {{post+90ms}}, with ms, s, m, h or d")]
-pub struct NoTime(String);
+pub struct InvalidTimePlaceholder(String);
 
 /// A response in place of the service's details of an operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,12 +84,12 @@ enum Placeholder<'a> {
 }
 
 impl<'a> Placeholder<'a> {
-    fn read(inner: &'a str) -> Result<Option<Self>, NoTime> {
-        for (word, moment) in [("now", Self::Now as fn(_) -> _), ("post", Self::Post)] {
-            match inner.strip_prefix(word) {
-                Some("") => return Ok(Some(moment(SignedDuration::ZERO))),
+    fn read(inner: &'a str) -> Result<Option<Self>, InvalidTimePlaceholder> {
+        for (name, placeholder) in [("now", Self::Now as fn(_) -> _), ("post", Self::Post)] {
+            match inner.strip_prefix(name) {
+                Some("") => return Ok(Some(placeholder(SignedDuration::ZERO))),
                 Some(rest) if rest.starts_with(['+', '-']) => {
-                    return offset(rest).map(|offset| Some(moment(offset))).ok_or_else(|| NoTime(inner.to_owned()));
+                    return offset(rest).map(|offset| Some(placeholder(offset))).ok_or_else(|| InvalidTimePlaceholder(inner.to_owned()));
                 }
                 Some(_) | None => {}
             }
@@ -149,9 +149,9 @@ fn map_texts(value: &Value, map: &mut impl FnMut(&str) -> Option<Value>) -> Opti
 }
 
 impl TryFrom<Value> for Template {
-    type Error = NoTime;
+    type Error = InvalidTimePlaceholder;
 
-    fn try_from(value: Value) -> Result<Self, NoTime> {
+    fn try_from(value: Value) -> Result<Self, InvalidTimePlaceholder> {
         let mut wrong = None;
         map_texts(&value, &mut |text| {
             for from in text.split('{').skip(1) {
@@ -212,7 +212,7 @@ impl Template {
 
     /// `own` as JSON, with this value applied as a merge patch (RFC 7396): `null` removes a field.
     #[must_use]
-    pub fn laid_over(&self, own: &impl Serialize, clock: &Clock) -> String {
+    pub fn applied_to(&self, own: &impl Serialize, clock: &Clock) -> String {
         // Serializing our own types cannot fail; an empty text would be noticed immediately.
         if self.0.is_null() {
             return serde_json::to_string(own).unwrap_or_default();

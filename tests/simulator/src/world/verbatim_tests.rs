@@ -71,13 +71,13 @@ fn edit_drops_renames_retypes_and_replaces_fields() {
         "nested": {"a": null},
         "startTime": "{2026-07-30T12:00:00Z}",
     }));
-    let edited: Value = serde_json::from_str(&edit.laid_over(&own, &clock(None))).unwrap();
+    let edited: Value = serde_json::from_str(&edit.applied_to(&own, &clock(None))).unwrap();
     let expected = json!({
         "RequestId": "1", "id": 7, "label": "run 7 of {.missing}", "status": {"name": "Unknown"}, "extendedStatus": 3, "nested": {"b": 2},
         "startTime": "2026-07-30T12:01:00Z",
     });
     assert_eq!(edited, expected);
-    assert_eq!(Template::default().laid_over(&json!({"a": null}), &clock(None)), r#"{"a":null}"#);
+    assert_eq!(Template::default().applied_to(&json!({"a": null}), &clock(None)), r#"{"a":null}"#);
 }
 
 #[test]

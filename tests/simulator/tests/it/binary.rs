@@ -53,8 +53,8 @@ async fn binary_announces_readiness_and_exits_with_parent() {
         .unwrap();
     let form = "grant_type=client_credentials&client_id=11111111-0000-4000-8000-000000000001&client_secret=example-secret&scope=https://*.asazure.windows.net/.default";
     let url = "https://login.microsoftonline.com/72f988bf-0000-4000-8000-000000000001/oauth2/v2.0/token";
-    let answer = http.post(url).header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let response = http.post(url).header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap();
+    assert_eq!(response.status(), 200);
     let plain = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(plain.get(format!("{}/healthz", address("control"))).send().await.unwrap().status(), 200);
     drop(running.child.stdin.take());

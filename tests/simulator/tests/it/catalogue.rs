@@ -10,8 +10,8 @@ const OTHER_DATASET: &str = "5b218778-e7a5-4d73-8187-f10824047715";
 
 async fn get(power_bi: &PowerBi, path: &str, query: &[(&str, &str)]) -> (u16, Value) {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
-    let answer = power_bi.any(Method::GET, &format!("{path}?{query}")).send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    let response = power_bi.any(Method::GET, &format!("{path}?{query}")).send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap_or_default())
 }
 
 fn ids(list: &Value) -> Vec<&str> {
@@ -22,7 +22,7 @@ async fn put(power_bi: &PowerBi, mut model: Value) {
     let fields = model.as_object_mut().unwrap();
     fields.entry("groupId").or_insert(GROUP.into());
     fields.entry("datasetId").or_insert(DATASET.into());
-    power_bi.scene.control(Method::PUT, "/models", model).await;
+    power_bi.azure.control(Method::PUT, "/models", model).await;
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn workspace_is_found_by_name() {
         assert_eq!(get(&power_bi, "/groups", &[query]).await.0, 400, "{query:?}");
     }
     assert_eq!(ids(&get(&power_bi, "/groups", &[("$top", "1"), ("$skip", "1")]).await.1), [GROUP]);
-    assert_eq!(power_bi.scene.last_row().await["route"], "groups");
+    assert_eq!(power_bi.azure.last_row().await["route"], "groups");
     assert_eq!(power_bi.any(Method::POST, "/groups").send().await.unwrap().status(), 405);
 }
 
@@ -61,7 +61,7 @@ async fn names_can_be_ambiguous_and_change() {
     assert!(list["value"].as_array().unwrap().iter().all(|entry| entry["name"] == "Orders" && entry["isRefreshable"] == true));
     power_bi.patch(json!({"dataset": "Archive"})).await;
     assert_eq!(get(&power_bi, &datasets, &[]).await.1["value"][1]["name"], "Archive");
-    let row = power_bi.scene.last_row().await;
+    let row = power_bi.azure.last_row().await;
     assert_eq!((&row["route"], &row["groupId"]), (&json!("datasets"), &json!(GROUP)));
     assert_eq!(get(&power_bi, &format!("/groups/{DATASET}/datasets"), &[]).await.0, 404);
 }
@@ -85,6 +85,6 @@ async fn inaccessible_models_are_hidden() {
     let power_bi = PowerBi::new(json!({"administrators": [{"tenantId": TENANT, "clientId": "other-client"}]})).await;
     assert_eq!(ids(&get(&power_bi, "/groups", &[]).await.1), Vec::<&str>::new());
     assert_eq!(get(&power_bi, &format!("/groups/{GROUP}/datasets"), &[]).await.0, 404);
-    let bare = power_bi.scene.http.get(format!("{API}/groups")).send().await.unwrap();
+    let bare = power_bi.azure.http.get(format!("{API}/groups")).send().await.unwrap();
     assert_eq!(bare.status(), 401);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     entra::{description, refused},
     signing::{Signer, base64},
-    support::{AUTHORITY, CLIENT, SCOPE, SECRET, Scene, TENANT},
+    support::{AUTHORITY, CLIENT, LocalAzure, SCOPE, SECRET, TENANT},
 };
 
 fn assertion(signer: &Signer, header: &Value, changes: &Value) -> String {
@@ -23,17 +23,17 @@ fn named(signer: &Signer) -> Value {
     json!({"alg": "RS256", "typ": "JWT", "x5t#S256": signer.sha256()})
 }
 
-async fn registered(scene: &Scene, signers: &[&Signer]) {
+async fn registered(azure: &LocalAzure, signers: &[&Signer]) {
     let certificates: Vec<_> = signers.iter().map(|signer| &signer.pem).collect();
     let application = json!({"tenantId": TENANT, "clientId": CLIENT, "certificates": certificates});
-    scene.control(Method::PUT, "/applications", application).await;
+    azure.control(Method::PUT, "/applications", application).await;
 }
 
 #[tokio::test]
 async fn only_registered_certificate_gives_token() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     let (good, stale, foreign) = (Signer::own(false), Signer::own(true), Signer::own(false));
-    registered(&scene, &[&good, &stale]).await;
+    registered(&azure, &[&good, &stale]).await;
     let unchanged = json!({});
 
     for header in [
@@ -46,16 +46,16 @@ async fn only_registered_certificate_gives_token() {
         // azure_identity for Rust sends the PEM file.
         json!({"alg": "RS256", "x5t": good.sha1(), "x5c": [base64(good.pem.as_bytes())]}),
     ] {
-        let answer = scene.assert(&assertion(&good, &header, &unchanged)).await;
-        assert_eq!(answer.status(), 200, "{header}: {}", answer.text().await.unwrap());
-        let row = scene.last_row().await;
+        let response = azure.assert(&assertion(&good, &header, &unchanged)).await;
+        assert_eq!(response.status(), 200, "{header}: {}", response.text().await.unwrap());
+        let row = azure.last_row().await;
         assert_eq!((&row["credential"], &row["clientId"]), (&json!("certificate"), &json!(CLIENT)));
     }
     let padded = format!("{}==", assertion(&good, &named(&good), &unchanged));
-    assert_eq!(scene.assert(&padded).await.status(), 200, "segments of azure-identity's asynchronous client for Python");
+    assert_eq!(azure.assert(&padded).await.status(), 200, "segments of azure-identity's asynchronous client for Python");
     let now = jiff::Timestamp::now().as_second();
     let fractions = serde_json::from_str(&format!(r#"{{"nbf": {now}.25, "exp": {}.5}}"#, now + 600)).unwrap();
-    assert_eq!(scene.assert(&assertion(&good, &named(&good), &fractions)).await.status(), 200, "times of MSAL for Python");
+    assert_eq!(azure.assert(&assertion(&good, &named(&good), &fractions)).await.status(), 200, "times of MSAL for Python");
     for (assertion, code) in [
         (assertion(&foreign, &named(&good), &unchanged), 700_027),
         (assertion(&foreign, &named(&foreign), &unchanged), 700_027),
@@ -76,18 +76,18 @@ async fn only_registered_certificate_gives_token() {
         ("a.b".to_owned(), 50_027),
         ("a.b.c.d".to_owned(), 50_027),
     ] {
-        assert_eq!(refused(scene.assert(&assertion).await).await, (401, code));
+        assert_eq!(refused(azure.assert(&assertion).await).await, (401, code));
     }
-    assert_eq!(refused(scene.sign_in(CLIENT, SECRET, SCOPE).await).await, (401, 7_000_215), "its secret was removed");
+    assert_eq!(refused(azure.sign_in(CLIENT, SECRET, SCOPE).await).await, (401, 7_000_215), "its secret was removed");
     let broken = json!({"tenantId": TENANT, "clientId": CLIENT, "certificates": ["nonsense"]});
-    assert_eq!(scene.try_control(Method::PUT, "/applications", broken).await.0, 400);
+    assert_eq!(azure.try_control(Method::PUT, "/applications", broken).await.0, 400);
 }
 
 #[tokio::test]
 async fn refusal_names_key_and_its_fault() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     let (good, stale, foreign) = (Signer::own(false), Signer::own(true), Signer::own(false));
-    registered(&scene, &[&good, &stale]).await;
+    registered(&azure, &[&good, &stale]).await;
     for (signer, header, words) in [
         (
             &foreign,
@@ -97,10 +97,10 @@ async fn refusal_names_key_and_its_fault() {
         (&stale, named(&stale), "Found key 'Start=01/01/2020 00:00:00, End=01/01/2021 00:00:00'"),
         (&foreign, named(&good), "[Reason - Key was found, but use of the key to verify the signature failed., Thumbprint"),
     ] {
-        let text = description(scene.assert(&assertion(signer, &header, &json!({}))).await).await;
+        let text = description(azure.assert(&assertion(signer, &header, &json!({}))).await).await;
         assert!(text.contains(words) && text.contains(CLIENT), "{text}");
     }
-    let text = description(scene.assert(&assertion(&good, &named(&good), &json!({"nbf": 0, "exp": 86_400}))).await).await;
+    let text = description(azure.assert(&assertion(&good, &named(&good), &json!({"nbf": 0, "exp": 86_400}))).await).await;
     assert!(
         text.contains("assertion valid from 1970-01-01T00:00:00.0000000Z, expiry time of assertion 1970-01-02T00:00:00.0000000Z"),
         "{text}"
@@ -109,14 +109,14 @@ async fn refusal_names_key_and_its_fault() {
 
 #[tokio::test]
 async fn broken_certificate_chain_is_refused() {
-    let scene = Scene::new(json!({})).await;
-    let (leaf, authority) = Signer::vouched_for();
+    let azure = LocalAzure::new(json!({})).await;
+    let (leaf, authority) = Signer::signed_by_authority();
     let foreign = Signer::own(false);
-    registered(&scene, &[&leaf]).await;
+    registered(&azure, &[&leaf]).await;
     let with = |x5c: Value| json!({"alg": "PS256", "typ": "JWT", "x5t#S256": leaf.sha256(), "x5c": x5c});
     let (own, above, other) = (base64(&leaf.der), base64(&authority), base64(&foreign.der));
     for x5c in [json!([own]), json!([own, above])] {
-        assert_eq!(scene.assert(&assertion(&leaf, &with(x5c), &json!({}))).await.status(), 200);
+        assert_eq!(azure.assert(&assertion(&leaf, &with(x5c), &json!({}))).await.status(), 200);
     }
     for (x5c, words) in [
         (json!([own, other]), "not signed by the next"),
@@ -125,7 +125,7 @@ async fn broken_certificate_chain_is_refused() {
         (json!(["%"]), "not base64"),
         (json!([base64(b"nonsense")]), "not an X.509 certificate"),
     ] {
-        let text = description(scene.assert(&assertion(&leaf, &with(x5c), &json!({}))).await).await;
+        let text = description(azure.assert(&assertion(&leaf, &with(x5c), &json!({}))).await).await;
         assert!(text.starts_with("AADSTS50027: ") && text.contains(words), "{text}");
     }
 }

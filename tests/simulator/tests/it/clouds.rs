@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{CLIENT, DATABASE, DATASET, GROUP, SECRET, Scene, TENANT};
+use crate::support::{CLIENT, DATABASE, DATASET, GROUP, LocalAzure, SECRET, TENANT};
 
 /// An authority, and the host and scope of each of its services.
 struct Cloud {
@@ -54,42 +54,42 @@ fn declaration() -> Value {
     })
 }
 
-async fn token(scene: &Scene, authority: &str, resource: &str) -> (u16, Value) {
+async fn token(azure: &LocalAzure, authority: &str, resource: &str) -> (u16, Value) {
     let form = form_urlencoded::Serializer::new(String::new())
         .extend_pairs([("grant_type", "client_credentials"), ("client_id", CLIENT), ("client_secret", SECRET)])
         .append_pair("scope", &format!("{resource}/.default"))
         .finish();
-    let request = scene.http.post(format!("https://{authority}/{TENANT}/oauth2/v2.0/token"));
-    let answer = request.header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
+    let request = azure.http.post(format!("https://{authority}/{TENANT}/oauth2/v2.0/token"));
+    let response = request.header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
 }
 
 #[tokio::test]
 async fn cloud_accepts_only_its_own_tokens() {
-    let scene = Scene::new(json!({})).await;
-    scene.control(Method::PUT, "/clouds", declaration()).await;
+    let azure = LocalAzure::new(json!({})).await;
+    azure.control(Method::PUT, "/clouds", declaration()).await;
     // The URL and scope of each service of each cloud.
     let mut services = Vec::new();
     for cloud in &CLOUDS {
         if let Some((host, resource)) = cloud.analysis_services {
-            scene.control(Method::PUT, "/models", json!({"server": format!("asazure://{host}/s"), "database": DATABASE})).await;
+            azure.control(Method::PUT, "/models", json!({"server": format!("asazure://{host}/s"), "database": DATABASE})).await;
             services.push((format!("https://{host}/servers/s/models/{DATABASE}/refreshes"), cloud.authority, resource));
         }
         let (host, resource) = cloud.power_bi;
         let group = uuid(services.len());
-        scene.control(Method::PUT, "/models", json!({"groupId": group, "datasetId": DATASET, "apiHost": host})).await;
+        azure.control(Method::PUT, "/models", json!({"groupId": group, "datasetId": DATASET, "apiHost": host})).await;
         services.push((format!("https://{host}/v1.0/myorg/groups/{group}/datasets/{DATASET}/refreshes"), cloud.authority, resource));
     }
     assert_eq!(services.len(), 10);
     let mut tokens = Vec::new();
     for (_, authority, resource) in &services {
-        let (status, granted) = token(&scene, authority, resource).await;
+        let (status, granted) = token(&azure, authority, resource).await;
         assert_eq!(status, 200, "{authority} {resource}");
         tokens.push(granted["access_token"].as_str().unwrap().to_owned());
     }
     for (of, token) in tokens.iter().enumerate() {
         for (at, (url, ..)) in services.iter().enumerate() {
-            let status = scene.http.get(url).bearer_auth(token).send().await.unwrap().status();
+            let status = azure.http.get(url).bearer_auth(token).send().await.unwrap().status();
             assert_eq!(status, if of == at { 200 } else { 401 }, "a token for {} at {url}", services[of].2);
         }
     }
@@ -102,11 +102,11 @@ fn uuid(number: usize) -> String {
 
 #[tokio::test]
 async fn authority_issues_no_token_for_another_cloud() {
-    let scene = Scene::new(json!({})).await;
-    scene.control(Method::PUT, "/clouds", declaration()).await;
+    let azure = LocalAzure::new(json!({})).await;
+    azure.control(Method::PUT, "/clouds", declaration()).await;
     for cloud in &CLOUDS {
         for other in CLOUDS.iter().filter(|other| other.authority != cloud.authority) {
-            let (status, refused) = token(&scene, cloud.authority, other.power_bi.1).await;
+            let (status, refused) = token(&azure, cloud.authority, other.power_bi.1).await;
             assert_eq!((status, &refused["error_codes"][0]), (400, &json!(500_011)), "{} {}", cloud.authority, other.power_bi.1);
         }
     }
@@ -114,27 +114,27 @@ async fn authority_issues_no_token_for_another_cloud() {
 
 #[tokio::test]
 async fn workspace_is_in_one_cloud() {
-    let scene = Scene::new(json!({})).await;
-    scene.control(Method::PUT, "/models", json!({"groupId": GROUP, "datasetId": DATASET, "apiHost": "api.powerbigov.us"})).await;
-    let public = scene.token_for("https://analysis.windows.net/powerbi/api/.default").await;
+    let azure = LocalAzure::new(json!({})).await;
+    azure.control(Method::PUT, "/models", json!({"groupId": GROUP, "datasetId": DATASET, "apiHost": "api.powerbigov.us"})).await;
+    let public = azure.token_for("https://analysis.windows.net/powerbi/api/.default").await;
     for path in [format!("groups/{GROUP}/datasets/{DATASET}/refreshes"), format!("groups/{GROUP}/datasets")] {
-        let answer = scene.http.get(format!("https://api.powerbi.com/v1.0/myorg/{path}")).bearer_auth(&public).send().await.unwrap();
-        assert_eq!(answer.status(), 404, "{path}");
+        let response = azure.http.get(format!("https://api.powerbi.com/v1.0/myorg/{path}")).bearer_auth(&public).send().await.unwrap();
+        assert_eq!(response.status(), 404, "{path}");
     }
 }
 
 #[tokio::test]
 async fn cloud_exists_after_declaration() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     let model = json!({"server": "asazure://west.asazure.cloud.example/s", "database": DATABASE});
-    assert_eq!(scene.try_control(Method::PUT, "/models", model.clone()).await.0, 400);
-    assert!(scene.http.get("https://login.cloud.example/").send().await.is_err());
-    scene.control(Method::PUT, "/clouds", declaration()).await;
-    scene.control(Method::PUT, "/models", model).await;
-    assert_eq!(scene.inspect("/clouds").await, json!([declaration()]));
+    assert_eq!(azure.try_control(Method::PUT, "/models", model.clone()).await.0, 400);
+    assert!(azure.http.get("https://login.cloud.example/").send().await.is_err());
+    azure.control(Method::PUT, "/clouds", declaration()).await;
+    azure.control(Method::PUT, "/models", model).await;
+    assert_eq!(azure.inspect("/clouds").await, json!([declaration()]));
     let configuration = format!("https://login.cloud.example/{TENANT}/v2.0/.well-known/openid-configuration");
-    let answer = scene.http.get(configuration).send().await.unwrap();
-    assert_eq!(answer.json::<Value>().await.unwrap()["issuer"], format!("https://login.cloud.example/{TENANT}/v2.0"));
+    let response = azure.http.get(configuration).send().await.unwrap();
+    assert_eq!(response.json::<Value>().await.unwrap()["issuer"], format!("https://login.cloud.example/{TENANT}/v2.0"));
     for (field, value, word) in [
         ("authorityHost", json!("https://login.cloud.example"), "host name"),
         ("authorityHost", json!("login.microsoftonline.com"), "another cloud"),
@@ -142,7 +142,7 @@ async fn cloud_exists_after_declaration() {
     ] {
         let mut broken = declaration();
         broken[field] = value;
-        let (status, answer) = scene.try_control(Method::PUT, "/clouds", broken).await;
-        assert!(status == 400 && answer["error"].as_str().unwrap().contains(word), "{answer}");
+        let (status, response) = azure.try_control(Method::PUT, "/clouds", broken).await;
+        assert!(status == 400 && response["error"].as_str().unwrap().contains(word), "{response}");
     }
 }

@@ -7,44 +7,44 @@ use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Scene, until};
+use crate::support::{LocalAzure, until};
 
-async fn over_both(test: impl AsyncFn(Scene)) {
+async fn over_both(test: impl AsyncFn(LocalAzure)) {
     for http1 in [false, true] {
-        test(Scene::over(json!({}), http1).await).await;
+        test(LocalAzure::over(json!({}), http1).await).await;
     }
 }
 
 /// Whether the last request was handled, and the status of its response.
-async fn last(scene: &Scene) -> (bool, Value) {
-    let row = scene.last_row().await;
+async fn last(azure: &LocalAzure) -> (bool, Value) {
+    let row = azure.last_row().await;
     assert!(row["faultId"].is_string());
     (row["handled"].as_bool().unwrap(), row["status"].clone())
 }
 
 #[tokio::test]
 async fn status_fault_replaces_response() {
-    over_both(async |scene| {
-        scene.fault("POST", json!({"status": {"code": 429, "body": {"error": "slow down"}, "headers": {"Retry-After": "7"}}})).await;
-        let answer = scene.submit(json!({})).await;
-        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "7"));
-        assert_eq!(answer.json::<Value>().await.unwrap(), json!({"error": "slow down"}));
-        assert_eq!(last(&scene).await, (false, json!(429)));
-        assert_eq!(scene.operations().await.len(), 0);
-        scene.start().await;
+    over_both(async |azure| {
+        azure.fault("POST", json!({"status": {"code": 429, "body": {"error": "slow down"}, "headers": {"Retry-After": "7"}}})).await;
+        let response = azure.submit(json!({})).await;
+        assert_eq!((response.status().as_u16(), response.headers()["retry-after"].to_str().unwrap()), (429, "7"));
+        assert_eq!(response.json::<Value>().await.unwrap(), json!({"error": "slow down"}));
+        assert_eq!(last(&azure).await, (false, json!(429)));
+        assert_eq!(azure.operations().await.len(), 0);
+        azure.start().await;
     })
     .await;
 }
 
 #[tokio::test]
 async fn response_is_dropped_before_or_after_handling() {
-    over_both(async |scene| {
+    over_both(async |azure| {
         for (action, count) in [(json!({"dropBefore": {}}), 0), (json!({"dropAfter": {}}), 1)] {
-            scene.fault("POST", action).await;
-            let request = scene.call(Method::POST, "/refreshes").json(&json!({})).send().await;
+            azure.fault("POST", action).await;
+            let request = azure.call(Method::POST, "/refreshes").json(&json!({})).send().await;
             assert!(request.is_err());
-            assert_eq!(last(&scene).await, (count == 1, Value::Null));
-            assert_eq!(scene.operations().await.len(), count);
+            assert_eq!(last(&azure).await, (count == 1, Value::Null));
+            assert_eq!(azure.operations().await.len(), count);
         }
     })
     .await;
@@ -52,22 +52,22 @@ async fn response_is_dropped_before_or_after_handling() {
 
 #[tokio::test]
 async fn single_request_is_dropped() {
-    over_both(async |scene| {
-        let held = scene.fault("GET", json!({"hold": {"at": "before"}})).await;
+    over_both(async |azure| {
+        let held = azure.fault("GET", json!({"hold": {"at": "before"}})).await;
         let drop = async {
             let view = format!("/faults/{held}");
-            until("the request", async || (scene.inspect(&view).await["held"] == 1).then_some(())).await;
+            until("the request", async || (azure.inspect(&view).await["held"] == 1).then_some(())).await;
             for (action, count) in [("dropBefore", 0), ("dropAfter", 1)] {
-                scene.fault("POST", json!({action: {"alone": true}})).await;
-                let request = scene.call(Method::POST, "/refreshes").json(&json!({}));
+                azure.fault("POST", json!({action: {"alone": true}})).await;
+                let request = azure.call(Method::POST, "/refreshes").json(&json!({}));
                 assert!(request.send().await.is_err());
-                assert_eq!(last(&scene).await, (count == 1, Value::Null));
-                assert_eq!(scene.operations().await.len(), count);
+                assert_eq!(last(&azure).await, (count == 1, Value::Null));
+                assert_eq!(azure.operations().await.len(), count);
             }
             let release = format!("{view}/release");
-            scene.control(Method::POST, &release, Value::Null).await;
+            azure.control(Method::POST, &release, Value::Null).await;
         };
-        let ((status, list), ()) = tokio::join!(scene.get("/refreshes"), drop);
+        let ((status, list), ()) = tokio::join!(azure.get("/refreshes"), drop);
         assert_eq!((status, list.as_array().unwrap().len()), (200, 1));
     })
     .await;
@@ -75,27 +75,27 @@ async fn single_request_is_dropped() {
 
 #[tokio::test]
 async fn faults_delay_and_hang_requests() {
-    over_both(async |scene| {
-        scene.fault("GET", json!({"delay": {"millis": 30}})).await;
+    over_both(async |azure| {
+        azure.fault("GET", json!({"delay": {"millis": 30}})).await;
         let began = std::time::Instant::now();
-        assert_eq!(scene.get("/refreshes").await.0, 200);
+        assert_eq!(azure.get("/refreshes").await.0, 200);
         assert!(began.elapsed() >= Duration::from_millis(30));
         for (after, count) in [(false, 0), (true, 1)] {
-            let fault = scene.fault("POST", json!({"hang": {"after": after}})).await;
+            let fault = azure.fault("POST", json!({"hang": {"after": after}})).await;
             let view = format!("/faults/{fault}");
             let hanging = async {
                 until("the request", async || {
-                    let hit = scene.inspect(&view).await["hits"] == 1;
-                    (hit && scene.operations().await.len() == count).then_some(())
+                    let hit = azure.inspect(&view).await["hits"] == 1;
+                    (hit && azure.operations().await.len() == count).then_some(())
                 })
                 .await;
             };
             tokio::select! {
-                _ = scene.submit(json!({})) => panic!("unexpected response"),
+                _ = azure.submit(json!({})) => panic!("unexpected response"),
                 () = hanging => {}
             }
-            assert_eq!(last(&scene).await, (after, Value::Null));
-            assert_eq!(scene.operations().await.len(), count);
+            assert_eq!(last(&azure).await, (after, Value::Null));
+            assert_eq!(azure.operations().await.len(), count);
         }
     })
     .await;
@@ -103,59 +103,59 @@ async fn faults_delay_and_hang_requests() {
 
 #[tokio::test]
 async fn held_request_continues_after_release() {
-    over_both(async |scene| {
+    over_both(async |azure| {
         for (at, while_held) in [("before", 0), ("after", 2)] {
-            let fault = scene.fault("POST", json!({"hold": {"at": at}})).await;
+            let fault = azure.fault("POST", json!({"hold": {"at": at}})).await;
             let held = async {
-                until("the request", async || (scene.inspect(&format!("/faults/{fault}")).await["held"] == 1).then_some(())).await;
-                assert_eq!(scene.operations().await.len(), while_held);
-                scene.control(Method::POST, &format!("/faults/{fault}/release"), Value::Null).await;
+                until("the request", async || (azure.inspect(&format!("/faults/{fault}")).await["held"] == 1).then_some(())).await;
+                assert_eq!(azure.operations().await.len(), while_held);
+                azure.control(Method::POST, &format!("/faults/{fault}/release"), Value::Null).await;
             };
-            let (answer, ()) = tokio::join!(scene.submit(json!({})), held);
-            assert_eq!(answer.status(), 202);
-            let view = scene.inspect(&format!("/faults/{fault}")).await;
+            let (response, ()) = tokio::join!(azure.submit(json!({})), held);
+            assert_eq!(response.status(), 202);
+            let view = azure.inspect(&format!("/faults/{fault}")).await;
             assert_eq!((&view["hits"], &view["held"]), (&json!(1), &json!(0)));
-            for operation in scene.operations().await {
+            for operation in azure.operations().await {
                 let end = format!("/operations/{}/vanish", operation["operationId"].as_str().unwrap());
-                scene.control(Method::POST, &end, json!({"ended": true})).await;
+                azure.control(Method::POST, &end, json!({"ended": true})).await;
             }
         }
-        assert_eq!(scene.operations().await.len(), 2);
+        assert_eq!(azure.operations().await.len(), 2);
     })
     .await;
 }
 
 #[tokio::test]
 async fn disconnected_client_of_held_request_is_not_handled() {
-    over_both(async |scene| {
-        let fault = scene.fault("POST", json!({"hold": {"at": "before"}})).await;
+    over_both(async |azure| {
+        let fault = azure.fault("POST", json!({"hold": {"at": "before"}})).await;
         let view = format!("/faults/{fault}");
         let leave = async {
-            until("the request", async || (scene.inspect(&view).await["held"] == 1).then_some(())).await;
+            until("the request", async || (azure.inspect(&view).await["held"] == 1).then_some(())).await;
         };
         tokio::select! {
-            _ = scene.submit(json!({})) => panic!("unexpected response"),
+            _ = azure.submit(json!({})) => panic!("unexpected response"),
             () = leave => {}
         }
-        until("the client's disconnect", async || (scene.inspect(&view).await["held"] == 0).then_some(())).await;
-        scene.control(Method::POST, &format!("{view}/release"), Value::Null).await;
-        assert_eq!(last(&scene).await, (false, Value::Null));
-        assert_eq!(scene.operations().await.len(), 0);
+        until("the client's disconnect", async || (azure.inspect(&view).await["held"] == 0).then_some(())).await;
+        azure.control(Method::POST, &format!("{view}/release"), Value::Null).await;
+        assert_eq!(last(&azure).await, (false, Value::Null));
+        assert_eq!(azure.operations().await.len(), 0);
     })
     .await;
 }
 
 #[tokio::test]
 async fn bodies_are_truncated_or_reset() {
-    over_both(async |scene| {
+    over_both(async |azure| {
         for action in [json!({"truncate": {"bytes": 10}}), json!({"truncate": {"bytes": 1_000}}), json!({"resetMidBody": {}})] {
-            scene.fault("POST", action.clone()).await;
-            let answer = scene.submit(json!({})).await;
-            assert_eq!(answer.status(), 202);
-            assert!(answer.bytes().await.is_err(), "{action}");
-            assert_eq!(last(&scene).await, (true, json!(202)));
-            let id = scene.last_row().await["operationId"].as_str().unwrap().to_owned();
-            scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "succeeded"})).await;
+            azure.fault("POST", action.clone()).await;
+            let response = azure.submit(json!({})).await;
+            assert_eq!(response.status(), 202);
+            assert!(response.bytes().await.is_err(), "{action}");
+            assert_eq!(last(&azure).await, (true, json!(202)));
+            let id = azure.last_row().await["operationId"].as_str().unwrap().to_owned();
+            azure.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "succeeded"})).await;
         }
     })
     .await;
@@ -163,35 +163,38 @@ async fn bodies_are_truncated_or_reset() {
 
 #[tokio::test]
 async fn bodies_are_huge_or_slow() {
-    over_both(async |scene| {
-        scene.fault("GET", json!({"huge": {"bytes": 3_000_000}})).await;
-        let body = scene.call(Method::GET, "/refreshes").send().await.unwrap().bytes().await.unwrap();
+    over_both(async |azure| {
+        azure.fault("GET", json!({"huge": {"bytes": 3_000_000}})).await;
+        let body = azure.call(Method::GET, "/refreshes").send().await.unwrap().bytes().await.unwrap();
         assert_eq!((body.len(), &body[..14]), (3_000_000, &br#"[{"refreshId":"#[..]));
-        scene.fault("GET", json!({"huge": {}})).await;
-        let mut endless = scene.call(Method::GET, "/refreshes").send().await.unwrap().bytes_stream();
+        azure.fault("GET", json!({"huge": {}})).await;
+        let mut endless = azure.call(Method::GET, "/refreshes").send().await.unwrap().bytes_stream();
         let mut seen = 0;
         while seen < 20_000_000 {
             seen += endless.next().await.unwrap().unwrap().len();
         }
         drop(endless);
         for announced in [true, false] {
-            let order = json!({"repeat": {"head": "[", "piece": "{},", "count": 100_000, "tail": "{}]", "announced": announced}});
-            scene.fault("GET", order).await;
-            let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
-            assert_eq!(answer.content_length(), announced.then_some(300_004));
-            let rows: Vec<Value> = answer.json().await.unwrap();
+            let rule = json!({"repeat": {"head": "[", "piece": "{},", "count": 100_000, "tail": "{}]", "announced": announced}});
+            azure.fault("GET", rule).await;
+            let response = azure.call(Method::GET, "/refreshes").send().await.unwrap();
+            assert_eq!(response.content_length(), announced.then_some(300_004));
+            let rows: Vec<Value> = response.json().await.unwrap();
             assert_eq!(rows.len(), 100_001);
         }
-        scene.fault("POST", json!({"repeat": {"code": 400, "piece": "x", "count": 70_000}})).await;
-        let refused = scene.call(Method::POST, "/refreshes").send().await.unwrap();
+        azure.fault("POST", json!({"repeat": {"code": 400, "piece": "x", "count": 70_000}})).await;
+        let refused = azure.call(Method::POST, "/refreshes").send().await.unwrap();
         assert_eq!((refused.status().as_u16(), refused.text().await.unwrap().len()), (400, 70_000));
-        assert_eq!(last(&scene).await, (false, json!(400)));
-        scene.fault("GET", json!({"manyHeaders": {"count": 5}})).await;
-        let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
-        assert_eq!(answer.headers().iter().filter(|(name, value)| name.as_str().starts_with("x-many-") && value.len() == 1_000).count(), 5);
-        scene.fault("GET", json!({"slow": {"bytesPerSecond": 20}})).await;
+        assert_eq!(last(&azure).await, (false, json!(400)));
+        azure.fault("GET", json!({"manyHeaders": {"count": 5}})).await;
+        let response = azure.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert_eq!(
+            response.headers().iter().filter(|(name, value)| name.as_str().starts_with("x-many-") && value.len() == 1_000).count(),
+            5
+        );
+        azure.fault("GET", json!({"slow": {"bytesPerSecond": 20}})).await;
         let began = std::time::Instant::now();
-        assert_eq!(scene.get("/refreshes").await, (200, json!([])));
+        assert_eq!(azure.get("/refreshes").await, (200, json!([])));
         assert!(began.elapsed() >= Duration::from_millis(90));
     })
     .await;
@@ -199,12 +202,12 @@ async fn bodies_are_huge_or_slow() {
 
 #[tokio::test]
 async fn body_is_compressed_without_request() {
-    over_both(async |scene| {
+    over_both(async |azure| {
         for blanks in [0, 100_000_000] {
-            scene.fault("GET", json!({"gzip": {"blanks": blanks}})).await;
-            let answer = scene.call(Method::GET, "/refreshes").header("accept-encoding", "identity").send().await.unwrap();
-            assert_eq!(answer.headers()["content-encoding"], "gzip");
-            let packed = answer.bytes().await.unwrap();
+            azure.fault("GET", json!({"gzip": {"blanks": blanks}})).await;
+            let response = azure.call(Method::GET, "/refreshes").header("accept-encoding", "identity").send().await.unwrap();
+            assert_eq!(response.headers()["content-encoding"], "gzip");
+            let packed = response.bytes().await.unwrap();
             assert!(packed.len() < 1_000_000, "{}", packed.len());
             let mut plain = flate2::read::GzDecoder::new(&packed[..]);
             let unpacked = std::io::copy(&mut (&mut plain).take(blanks), &mut std::io::sink()).unwrap();
@@ -216,54 +219,54 @@ async fn body_is_compressed_without_request() {
 
 #[tokio::test]
 async fn responses_are_replaced_by_faults() {
-    over_both(async |scene| {
-        scene.fault("GET", json!({"html": {"code": 502}})).await;
-        let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()), (502, "text/html"));
-        assert!(answer.text().await.unwrap().contains("<html>"));
-        scene.fault("GET", json!({"redirect": {"code": 307, "location": "https://evil.example/x"}})).await;
-        let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (307, "https://evil.example/x"));
-        assert_eq!(last(&scene).await, (false, json!(307)));
-        scene.fault("GET", json!({"body": "{\"half"})).await;
-        assert_eq!(scene.call(Method::GET, "/refreshes").send().await.unwrap().text().await.unwrap(), "{\"half");
-        scene.fault("GET", json!({"body": {"status": 7}})).await;
-        assert_eq!(scene.get("/refreshes").await, (200, json!({"status": 7})));
-        scene.fault("GET", json!({"headers": {"x-more": "1", "x-ms-request-id": null}})).await;
-        let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
-        assert!(answer.headers().contains_key("x-more") && !answer.headers().contains_key("x-ms-request-id"));
-        scene.fault("POST", json!({"statusAfter": {"code": 500}})).await;
-        assert_eq!(scene.submit(json!({})).await.status(), 500);
-        assert_eq!((last(&scene).await, scene.operations().await.len()), ((true, json!(500)), 1));
+    over_both(async |azure| {
+        azure.fault("GET", json!({"html": {"code": 502}})).await;
+        let response = azure.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()), (502, "text/html"));
+        assert!(response.text().await.unwrap().contains("<html>"));
+        azure.fault("GET", json!({"redirect": {"code": 307, "location": "https://evil.example/x"}})).await;
+        let response = azure.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.headers()["location"].to_str().unwrap()), (307, "https://evil.example/x"));
+        assert_eq!(last(&azure).await, (false, json!(307)));
+        azure.fault("GET", json!({"body": "{\"half"})).await;
+        assert_eq!(azure.call(Method::GET, "/refreshes").send().await.unwrap().text().await.unwrap(), "{\"half");
+        azure.fault("GET", json!({"body": {"status": 7}})).await;
+        assert_eq!(azure.get("/refreshes").await, (200, json!({"status": 7})));
+        azure.fault("GET", json!({"headers": {"x-more": "1", "x-ms-request-id": null}})).await;
+        let response = azure.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert!(response.headers().contains_key("x-more") && !response.headers().contains_key("x-ms-request-id"));
+        azure.fault("POST", json!({"statusAfter": {"code": 500}})).await;
+        assert_eq!(azure.submit(json!({})).await.status(), 500);
+        assert_eq!((last(&azure).await, azure.operations().await.len()), ((true, json!(500)), 1));
     })
     .await;
 }
 
 #[tokio::test]
 async fn location_is_replaced_or_removed() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     for value in [json!("https://evil.example/refreshes/1"), Value::Null] {
-        scene.fault("POST", json!({"location": {"value": value}})).await;
-        let answer = scene.submit(json!({})).await;
-        assert_eq!(answer.status(), 202);
-        assert_eq!(answer.headers().get("location").map(|seen| seen.to_str().unwrap()), value.as_str());
-        let id = answer.json::<Value>().await.unwrap()["operationId"].as_str().unwrap().to_owned();
-        scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "succeeded"})).await;
+        azure.fault("POST", json!({"location": {"value": value}})).await;
+        let response = azure.submit(json!({})).await;
+        assert_eq!(response.status(), 202);
+        assert_eq!(response.headers().get("location").map(|seen| seen.to_str().unwrap()), value.as_str());
+        let id = response.json::<Value>().await.unwrap()["operationId"].as_str().unwrap().to_owned();
+        azure.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "succeeded"})).await;
     }
 }
 
 #[tokio::test]
 async fn faults_match_token_requests_by_application() {
     use crate::support::{CLIENT, SCOPE, SECRET};
-    let scene = Scene::new(json!({})).await;
-    let order = json!({"match": {"host": "login.*", "clientId": CLIENT}, "skip": 1, "times": 2, "action": {"html": {"code": 503, "handled": true}}});
-    let fault = scene.control(Method::POST, "/faults", order).await["faultId"].as_str().unwrap().to_owned();
+    let azure = LocalAzure::new(json!({})).await;
+    let rule = json!({"match": {"host": "login.*", "clientId": CLIENT}, "skip": 1, "times": 2, "action": {"html": {"code": 503, "handled": true}}});
+    let fault = azure.control(Method::POST, "/faults", rule).await["faultId"].as_str().unwrap().to_owned();
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        statuses.push(scene.sign_in(CLIENT, SECRET, SCOPE).await.status().as_u16());
+        statuses.push(azure.sign_in(CLIENT, SECRET, SCOPE).await.status().as_u16());
     }
     assert_eq!(statuses, [200, 503, 503, 200]);
-    assert_eq!(scene.inspect("/faults").await[0]["hits"], 2);
-    scene.control(Method::DELETE, "/faults", Value::Null).await;
-    assert_eq!(scene.try_control(Method::GET, &format!("/faults/{fault}"), Value::Null).await.0, 404);
+    assert_eq!(azure.inspect("/faults").await[0]["hits"], 2);
+    azure.control(Method::DELETE, "/faults", Value::Null).await;
+    assert_eq!(azure.try_control(Method::GET, &format!("/faults/{fault}"), Value::Null).await.0, 404);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     entra::{description, refused},
     signing::Signer,
-    support::{CLIENT, Scene, TENANT},
+    support::{CLIENT, LocalAzure, TENANT},
 };
 
 const ISSUER: &str = "https://kubernetes.default.svc";
@@ -24,27 +24,27 @@ fn claims(changes: &Value) -> Value {
     claims
 }
 
-async fn federated(scene: &Scene, cluster: &Signer) {
+async fn federated(azure: &LocalAzure, cluster: &Signer) {
     let credentials = json!([
         {"issuer": "https://token.actions.githubusercontent.com", "subject": "repo:a/b:ref:refs/heads/main"},
         {"issuer": ISSUER, "subject": SUBJECT},
         {"issuer": "https://unreachable.example", "subject": SUBJECT},
     ]);
     let application = json!({"tenantId": TENANT, "clientId": CLIENT, "federatedCredentials": credentials});
-    scene.control(Method::PUT, "/applications", application).await;
-    scene.control(Method::PUT, "/issuers", json!({"issuer": ISSUER, "jwks": cluster.jwks(KEY)})).await;
+    azure.control(Method::PUT, "/applications", application).await;
+    azure.control(Method::PUT, "/issuers", json!({"issuer": ISSUER, "jwks": cluster.jwks(KEY)})).await;
 }
 
 #[tokio::test]
 async fn only_matching_service_account_token_is_exchanged() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     let (cluster, other) = (Signer::own(false), Signer::own(false));
-    federated(&scene, &cluster).await;
+    federated(&azure, &cluster).await;
     let header = json!({"alg": "RS256", "kid": KEY});
     let presented = cluster.sign(&header, &claims(&json!({})));
-    let answer = scene.assert(&presented).await;
-    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
-    let row = scene.last_row().await;
+    let response = azure.assert(&presented).await;
+    assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
+    let row = azure.last_row().await;
     assert_eq!((&row["credential"], &row["clientId"], &row["route"]), (&json!("federated"), &json!(CLIENT), &json!("token")));
     assert!(!row.to_string().contains(&presented) && !row.to_string().contains(presented.rsplit('.').next().unwrap()), "{row}");
 
@@ -62,40 +62,40 @@ async fn only_matching_service_account_token_is_exchanged() {
         (other.sign(&header, &claims(&json!({}))), 401, 7_000_274),
         (cluster.sign(&header, &claims(&json!({"exp": now - 3_600}))), 401, 700_024),
     ] {
-        assert_eq!(refused(scene.assert(&assertion).await).await, (status, code));
+        assert_eq!(refused(azure.assert(&assertion).await).await, (status, code));
     }
     let other = cluster.sign(&header, &claims(&json!({"sub": "system:serviceaccount:other:default"})));
-    let text = description(scene.assert(&other).await).await;
+    let text = description(azure.assert(&other).await).await;
     assert!(text.contains("presented assertion subject 'system:serviceaccount:other:default'. Check your federated"), "{text}");
 }
 
 #[tokio::test]
 async fn untrusted_tokens_and_unusable_keys_are_refused() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     let cluster = Signer::own(false);
     let presented = cluster.sign(&json!({"alg": "RS256", "kid": KEY}), &claims(&json!({})));
-    assert_eq!(refused(scene.assert(&presented).await).await, (401, 70_025));
+    assert_eq!(refused(azure.assert(&presented).await).await, (401, 70_025));
     for jwks in [
         json!({"keys": []}),
         json!({"keys": [{"kty": "EC", "kid": "1", "crv": "P-256", "x": "AA", "y": "AA"}]}),
         json!({"keys": [{"kty": "RSA", "kid": "1", "n": "%", "e": "AQAB"}]}),
         json!({}),
     ] {
-        let (status, answer) = scene.try_control(Method::PUT, "/issuers", json!({"issuer": ISSUER, "jwks": jwks})).await;
-        assert_eq!(status, 400, "{answer}");
+        let (status, response) = azure.try_control(Method::PUT, "/issuers", json!({"issuer": ISSUER, "jwks": jwks})).await;
+        assert_eq!(status, 400, "{response}");
     }
 }
 
 #[tokio::test]
 async fn faults_apply_to_every_kind_of_token_request() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     let cluster = Signer::own(false);
-    federated(&scene, &cluster).await;
+    federated(&azure, &cluster).await;
     let action = json!({"status": {"code": 503, "body": "down"}});
-    scene.control(Method::POST, "/faults", json!({"match": {"clientId": CLIENT, "path": "*/token"}, "action": action})).await;
+    azure.control(Method::POST, "/faults", json!({"match": {"clientId": CLIENT, "path": "*/token"}, "action": action})).await;
     let presented = cluster.sign(&json!({"alg": "RS256", "kid": KEY}), &claims(&json!({})));
-    assert_eq!(scene.assert(&presented).await.status(), 503);
-    let row = scene.last_row().await;
+    assert_eq!(azure.assert(&presented).await.status(), 503);
+    let row = azure.last_row().await;
     assert_eq!((&row["credential"], &row["handled"], &row["status"]), (&json!("federated"), &json!(false), &json!(503)));
-    assert_eq!(scene.assert(&presented).await.status(), 200);
+    assert_eq!(azure.assert(&presented).await.status(), 200);
 }

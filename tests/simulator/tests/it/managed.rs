@@ -5,15 +5,15 @@ use std::time::Duration;
 use reqwest::{Client, Method, Proxy, Response};
 use serde_json::{Value, json};
 
-use crate::support::{CLIENT, MODEL, Scene, TENANT};
+use crate::support::{CLIENT, LocalAzure, MODEL, TENANT};
 
 const SECOND: &str = "22222222-0000-4000-8000-000000000002";
 const RESOURCE: &str = "https://*.asazure.windows.net";
 const ENDPOINT: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
 /// A client that sends plain HTTP through the proxy, as with `HTTP_PROXY`.
-pub fn plain(scene: &Scene) -> Client {
-    Client::builder().proxy(Proxy::http(scene.simulator.proxy_url()).unwrap()).timeout(Duration::from_secs(20)).build().unwrap()
+pub fn plain(azure: &LocalAzure) -> Client {
+    Client::builder().proxy(Proxy::http(azure.simulator.proxy_url()).unwrap()).timeout(Duration::from_secs(20)).build().unwrap()
 }
 
 /// Requests a token, with the required header.
@@ -21,50 +21,50 @@ pub async fn ask(client: &Client, query: &str) -> Response {
     client.get(format!("{ENDPOINT}?{query}")).header("Metadata", "true").send().await.unwrap()
 }
 
-async fn refusal(answer: Response) -> (u16, String) {
-    let status = answer.status().as_u16();
-    let body: Value = answer.json().await.unwrap();
+async fn refusal(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
     (status, format!("{}: {}", body["error"].as_str().unwrap(), body["error_description"].as_str().unwrap()))
 }
 
-async fn assign(scene: &Scene, identity: Value) {
-    scene.control(Method::PUT, "/managed-identities", identity).await;
+async fn assign(azure: &LocalAzure, identity: Value) {
+    azure.control(Method::PUT, "/managed-identities", identity).await;
 }
 
 #[tokio::test]
 async fn managed_identity_token_is_accepted_by_service() {
-    let scene = Scene::new(json!({})).await;
-    let client = plain(&scene);
-    assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT, "resourceId": "/subscriptions/1/refresher"})).await;
-    let answer = ask(&client, &format!("api-version=2018-02-01&resource={RESOURCE}&client_id={CLIENT}")).await;
-    assert_eq!((answer.status().as_u16(), answer.headers()["server"].to_str().unwrap().starts_with("IMDS/")), (200, true));
-    let token: Value = answer.json().await.unwrap();
+    let azure = LocalAzure::new(json!({})).await;
+    let client = plain(&azure);
+    assign(&azure, json!({"tenantId": TENANT, "clientId": CLIENT, "resourceId": "/subscriptions/1/refresher"})).await;
+    let response = ask(&client, &format!("api-version=2018-02-01&resource={RESOURCE}&client_id={CLIENT}")).await;
+    assert_eq!((response.status().as_u16(), response.headers()["server"].to_str().unwrap().starts_with("IMDS/")), (200, true));
+    let token: Value = response.json().await.unwrap();
     for field in ["access_token", "client_id", "expires_in", "expires_on", "ext_expires_in", "not_before", "resource", "token_type"] {
         assert!(token[field].is_string(), "{field} is not a string: {token}");
     }
     assert_eq!((&token["resource"], &token["token_type"], &token["expires_in"]), (&json!(RESOURCE), &json!("Bearer"), &json!("86399")));
     let times = ["expires_on", "not_before"].map(|field| token[field].as_str().unwrap().parse::<i64>().unwrap());
     assert_eq!(times[0] - times[1], 86_399);
-    let row = scene.last_row().await;
+    let row = azure.last_row().await;
     let shown = (&row["host"], &row["route"], &row["credential"], &row["clientId"], &row["status"]);
     assert_eq!(shown, (&json!("169.254.169.254"), &json!("imds"), &json!("managed"), &json!(CLIENT), &json!(200)));
 
     let bearer = token["access_token"].as_str().unwrap();
-    assert_eq!(scene.http.get(format!("{MODEL}/refreshes")).bearer_auth(bearer).send().await.unwrap().status(), 200);
-    let ledger = scene.inspect("/ledger").await.to_string();
+    assert_eq!(azure.http.get(format!("{MODEL}/refreshes")).bearer_auth(bearer).send().await.unwrap().status(), 200);
+    let ledger = azure.inspect("/ledger").await.to_string();
     assert!(!ledger.contains(bearer), "{ledger}");
 }
 
 #[tokio::test]
 async fn identities_are_selected_by_their_ids() {
-    let scene = Scene::new(json!({})).await;
-    let client = plain(&scene);
+    let azure = LocalAzure::new(json!({})).await;
+    let client = plain(&azure);
     let query = format!("api-version=2018-02-01&resource={RESOURCE}");
     let none = (400, "invalid_request: Identity not found".to_owned());
     assert_eq!(refusal(ask(&client, &query).await).await, none);
-    assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT, "objectId": "o-1", "resourceId": "/r/1"})).await;
+    assign(&azure, json!({"tenantId": TENANT, "clientId": CLIENT, "objectId": "o-1", "resourceId": "/r/1"})).await;
     assert_eq!(ask(&client, &query).await.status(), 200, "a single identity is the default");
-    assign(&scene, json!({"tenantId": TENANT, "clientId": SECOND})).await;
+    assign(&azure, json!({"tenantId": TENANT, "clientId": SECOND})).await;
     let (status, text) = refusal(ask(&client, &query).await).await;
     assert!(status == 400 && text.contains("Multiple user assigned identities exist"), "{text}");
     for (named, id) in [("client_id", CLIENT), ("client_id", SECOND), ("object_id", "o-1"), ("msi_res_id", "/r/1"), ("mi_res_id", "/r/1")] {
@@ -73,23 +73,23 @@ async fn identities_are_selected_by_their_ids() {
     for foreign in ["client_id=x", "object_id=x", "msi_res_id=x"] {
         assert_eq!(refusal(ask(&client, &format!("{query}&{foreign}")).await).await, none, "{foreign}");
     }
-    assign(&scene, json!({"tenantId": TENANT, "clientId": "system", "systemAssigned": true})).await;
+    assign(&azure, json!({"tenantId": TENANT, "clientId": "system", "systemAssigned": true})).await;
     let token: Value = ask(&client, &query).await.json().await.unwrap();
     assert_eq!(token["client_id"], "system");
-    assert_eq!(scene.inspect("/managed-identities").await.as_array().unwrap().len(), 3);
-    scene.control(Method::DELETE, &format!("/managed-identities?clientId={CLIENT}"), Value::Null).await;
+    assert_eq!(azure.inspect("/managed-identities").await.as_array().unwrap().len(), 3);
+    azure.control(Method::DELETE, &format!("/managed-identities?clientId={CLIENT}"), Value::Null).await;
     assert_eq!(refusal(ask(&client, &format!("{query}&client_id={CLIENT}")).await).await, none);
-    assert_eq!(scene.try_control(Method::DELETE, "/managed-identities?clientId=x", Value::Null).await.0, 404);
-    scene.control(Method::DELETE, "/managed-identities", Value::Null).await;
+    assert_eq!(azure.try_control(Method::DELETE, "/managed-identities?clientId=x", Value::Null).await.0, 404);
+    azure.control(Method::DELETE, "/managed-identities", Value::Null).await;
     assert_eq!(refusal(ask(&client, &query).await).await, none);
-    assert_eq!(scene.try_control(Method::PUT, "/managed-identities", json!({"tenantId": TENANT, "clientId": ""})).await.0, 400);
+    assert_eq!(azure.try_control(Method::PUT, "/managed-identities", json!({"tenantId": TENANT, "clientId": ""})).await.0, 400);
 }
 
 #[tokio::test]
 async fn invalid_requests_are_refused_as_documented() {
-    let scene = Scene::new(json!({})).await;
-    let client = plain(&scene);
-    assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT})).await;
+    let azure = LocalAzure::new(json!({})).await;
+    let client = plain(&azure);
+    assign(&azure, json!({"tenantId": TENANT, "clientId": CLIENT})).await;
     let good = format!("{ENDPOINT}?api-version=2018-02-01&resource={RESOURCE}");
     let sent = async |request: reqwest::RequestBuilder| refusal(request.send().await.unwrap()).await;
     assert_eq!(sent(client.get(&good)).await, (400, "invalid_request: Required metadata header not specified".into()));
@@ -109,35 +109,35 @@ async fn invalid_requests_are_refused_as_documented() {
     for (condition, status) in
         [("updating", 410), ("starting", 404), ("throttled", 429), ("failing", 500), ("unauthorized", 400), ("ready", 200)]
     {
-        assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT, "condition": condition})).await;
-        let answer = client.get(&good).header("Metadata", "true").send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (status, status == 429), "{condition}");
+        assign(&azure, json!({"tenantId": TENANT, "clientId": CLIENT, "condition": condition})).await;
+        let response = client.get(&good).header("Metadata", "true").send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.headers().contains_key("retry-after")), (status, status == 429), "{condition}");
     }
 }
 
 #[tokio::test]
 async fn faults_apply_and_other_hosts_stay_refused() {
-    let scene = Scene::new(json!({})).await;
-    let client = plain(&scene);
-    assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT})).await;
+    let azure = LocalAzure::new(json!({})).await;
+    let client = plain(&azure);
+    assign(&azure, json!({"tenantId": TENANT, "clientId": CLIENT})).await;
     let query = format!("api-version=2018-02-01&resource={RESOURCE}");
-    let order = |action: Value| json!({"match": {"host": "169.254.169.254", "clientId": CLIENT}, "action": action});
+    let rule = |action: Value| json!({"match": {"host": "169.254.169.254", "clientId": CLIENT}, "action": action});
     for action in [json!({"dropBefore": {}}), json!({"dropAfter": {"alone": true}})] {
-        scene.control(Method::POST, "/faults", order(action)).await;
+        azure.control(Method::POST, "/faults", rule(action)).await;
         // A new connection each time: the client would repeat a request lost on a reused one.
-        let lost = plain(&scene).get(format!("{ENDPOINT}?{query}")).header("Metadata", "true").send().await;
+        let lost = plain(&azure).get(format!("{ENDPOINT}?{query}")).header("Metadata", "true").send().await;
         assert!(lost.is_err(), "{lost:?}");
     }
-    scene.control(Method::POST, "/faults", order(json!({"truncate": {"bytes": 10}}))).await;
+    azure.control(Method::POST, "/faults", rule(json!({"truncate": {"bytes": 10}}))).await;
     assert!(ask(&client, &query).await.bytes().await.is_err());
-    scene.control(Method::POST, "/faults", order(json!({"status": {"code": 429, "headers": {"Retry-After": "7"}}}))).await;
+    azure.control(Method::POST, "/faults", rule(json!({"status": {"code": 429, "headers": {"Retry-After": "7"}}}))).await;
     assert_eq!(ask(&client, &query).await.headers()["retry-after"], "7");
     assert_eq!(ask(&client, &query).await.status(), 200);
     for elsewhere in ["http://169.254.169.253/metadata/identity/oauth2/token", "http://169.254.169.254:8080/", "http://example.com/"] {
-        let answer = client.get(elsewhere).header("Metadata", "true").send().await.unwrap();
-        assert_eq!(answer.status(), 403, "{elsewhere}");
-        assert_eq!(scene.last_row().await["route"], "refused");
+        let response = client.get(elsewhere).header("Metadata", "true").send().await.unwrap();
+        assert_eq!(response.status(), 403, "{elsewhere}");
+        assert_eq!(azure.last_row().await["route"], "refused");
     }
-    let tunnel = Client::builder().proxy(Proxy::https(scene.simulator.proxy_url()).unwrap()).build().unwrap();
+    let tunnel = Client::builder().proxy(Proxy::https(azure.simulator.proxy_url()).unwrap()).build().unwrap();
     assert!(tunnel.get("https://169.254.169.254/").send().await.is_err(), "it has no TLS");
 }

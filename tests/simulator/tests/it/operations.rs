@@ -3,61 +3,62 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{CLIENT, DATABASE, SERVER, Scene};
+use crate::support::{CLIENT, DATABASE, LocalAzure, SERVER};
 
 #[tokio::test]
 async fn refresh_of_other_client_blocks_submission() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     let start =
         json!({"server": SERVER, "database": DATABASE, "type": "calculate", "objects": [{"table": "DimDate"}], "durationMillis": 600_000});
-    let id = scene.control(Method::POST, "/operations", start.clone()).await["operationId"].as_str().unwrap().to_owned();
-    assert_eq!(scene.submit(json!({})).await.status(), 409);
-    assert_eq!(scene.try_control(Method::POST, "/operations", start).await.0, 409);
-    let (_, seen) = scene.get(&format!("/refreshes/{id}")).await;
+    let id = azure.control(Method::POST, "/operations", start.clone()).await["operationId"].as_str().unwrap().to_owned();
+    assert_eq!(azure.submit(json!({})).await.status(), 409);
+    assert_eq!(azure.try_control(Method::POST, "/operations", start).await.0, 409);
+    let (_, seen) = azure.get(&format!("/refreshes/{id}")).await;
     assert_eq!((&seen["type"], &seen["objects"][0]["table"]), (&json!("calculate"), &json!("DimDate")));
     let messages = json!([{"message": "over", "type": "Error"}]);
-    scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "failed", "messages": messages})).await;
-    let (_, seen) = scene.get(&format!("/refreshes/{id}")).await;
+    azure.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "failed", "messages": messages})).await;
+    let (_, seen) = azure.get(&format!("/refreshes/{id}")).await;
     assert_eq!((&seen["status"], &seen["messages"]), (&json!("failed"), &messages));
-    scene.start().await;
-    let truth = scene.operations().await;
-    assert_eq!((&truth[0]["client"], &truth[1]["client"]), (&json!("control"), &json!(format!("application {CLIENT}"))));
-    assert!(truth[0]["submittedSequence"].as_u64() < truth[1]["submittedSequence"].as_u64());
-    assert_eq!((&truth[0]["status"], &truth[1]["status"]), (&json!("failed"), &json!("inProgress")));
+    azure.start().await;
+    let actual = azure.operations().await;
+    assert_eq!((&actual[0]["client"], &actual[1]["client"]), (&json!("control"), &json!(format!("application {CLIENT}"))));
+    assert!(actual[0]["submittedSequence"].as_u64() < actual[1]["submittedSequence"].as_u64());
+    assert_eq!((&actual[0]["status"], &actual[1]["status"]), (&json!("failed"), &json!("inProgress")));
 }
 
 #[tokio::test]
 async fn vanished_operation_is_hidden() {
-    let scene = Scene::new(json!({})).await;
-    let id = scene.start().await;
-    scene.control(Method::POST, &format!("/operations/{id}/vanish"), Value::Null).await;
-    assert_eq!(scene.get(&format!("/refreshes/{id}")).await.0, 404);
-    assert_eq!(scene.get("/refreshes").await.1, json!([]));
-    assert_eq!(scene.submit(json!({})).await.status(), 409, "the operation still runs");
-    scene.control(Method::POST, &format!("/operations/{id}/vanish"), json!({"ended": true})).await;
-    scene.start().await;
-    assert_eq!((scene.operations().await.len(), &scene.operations().await[0]["vanished"]), (2, &json!(true)));
+    let azure = LocalAzure::new(json!({})).await;
+    let id = azure.start().await;
+    azure.control(Method::POST, &format!("/operations/{id}/vanish"), Value::Null).await;
+    assert_eq!(azure.get(&format!("/refreshes/{id}")).await.0, 404);
+    assert_eq!(azure.get("/refreshes").await.1, json!([]));
+    assert_eq!(azure.submit(json!({})).await.status(), 409, "the operation still runs");
+    azure.control(Method::POST, &format!("/operations/{id}/vanish"), json!({"ended": true})).await;
+    azure.start().await;
+    assert_eq!((azure.operations().await.len(), &azure.operations().await[0]["vanished"]), (2, &json!(true)));
 }
 
 #[tokio::test]
 async fn outcomes_apply_in_sequence() {
-    let scene = Scene::new(json!({"durationMillis": 0, "outcomes": ["failed", "cancelled", {"status": "timedOut", "messages": []}]})).await;
+    let azure =
+        LocalAzure::new(json!({"durationMillis": 0, "outcomes": ["failed", "cancelled", {"status": "timedOut", "messages": []}]})).await;
     let mut ends = Vec::new();
     for _ in 0..4 {
-        let id = scene.start().await;
-        ends.push(scene.get(&format!("/refreshes/{id}")).await.1["status"].clone());
+        let id = azure.start().await;
+        ends.push(azure.get(&format!("/refreshes/{id}")).await.1["status"].clone());
     }
     assert_eq!(ends, ["failed", "cancelled", "timedOut", "succeeded"]);
 }
 
 #[tokio::test]
 async fn ledger_records_requests() {
-    let scene = Scene::new(json!({})).await;
-    let before = scene.last_row().await["sequence"].as_u64().unwrap();
-    let request = scene.call(Method::POST, "/refreshes").header("user-agent", "probe/1").header("x-ms-client-request-id", "abc");
+    let azure = LocalAzure::new(json!({})).await;
+    let before = azure.last_row().await["sequence"].as_u64().unwrap();
+    let request = azure.call(Method::POST, "/refreshes").header("user-agent", "probe/1").header("x-ms-client-request-id", "abc");
     request.json(&json!({"type": "full"})).send().await.unwrap();
-    scene.get("/refreshes").await;
-    let rows = scene.inspect(&format!("/ledger?after={before}&server={SERVER}&database={DATABASE}")).await;
+    azure.get("/refreshes").await;
+    let rows = azure.inspect(&format!("/ledger?after={before}&server={SERVER}&database={DATABASE}")).await;
     assert_eq!(rows.as_array().unwrap().len(), 2);
     let row = &rows[0];
     for (field, value) in [
@@ -73,22 +74,22 @@ async fn ledger_records_requests() {
         ("status", json!(202)),
         ("handled", json!(true)),
         ("faultId", Value::Null),
-        ("operationId", scene.operations().await[0]["operationId"].clone()),
+        ("operationId", azure.operations().await[0]["operationId"].clone()),
         ("requestBody", json!(r#"{"type":"full"}"#)),
     ] {
         assert_eq!(row[field], value, "{field}");
     }
-    let counts = scene.inspect(&format!("/ledger/counts?server={SERVER}")).await;
+    let counts = azure.inspect(&format!("/ledger/counts?server={SERVER}")).await;
     assert_eq!(counts, json!([{"method": "GET", "route": "refreshes", "count": 1}, {"method": "POST", "route": "refreshes", "count": 1}]));
-    scene.control(Method::DELETE, "/ledger", Value::Null).await;
-    assert_eq!(scene.inspect("/ledger").await, json!([]));
-    let stats = scene.inspect("/stats").await;
+    azure.control(Method::DELETE, "/ledger", Value::Null).await;
+    assert_eq!(azure.inspect("/ledger").await, json!([]));
+    let stats = azure.inspect("/stats").await;
     assert!(stats["openConnections"].as_u64().unwrap() >= 1 && stats["requests"].as_u64().unwrap() >= 3, "{stats}");
 }
 
 #[tokio::test]
 async fn invalid_control_request_is_refused_with_reason() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     let model = json!({"server": SERVER, "database": DATABASE});
     let with = |field: &str, value: Value| {
         let mut model = model.clone();
@@ -121,10 +122,10 @@ async fn invalid_control_request_is_refused_with_reason() {
         (Method::GET, "/nothing", Value::Null, 404, "route"),
         (Method::PUT, "/applications", json!({"tenantId": "", "clientId": ""}), 400, "tenantId"),
     ] {
-        let (seen, answer) = scene.try_control(method.clone(), path, body).await;
-        let sentence = answer["error"].as_str().unwrap();
+        let (seen, response) = azure.try_control(method.clone(), path, body).await;
+        let sentence = response["error"].as_str().unwrap();
         assert!(seen == status && sentence.contains(word), "{method} {path}: {seen} {sentence}");
     }
-    assert_eq!(scene.inspect("/healthz").await["status"], "ok");
-    assert_eq!(scene.inspect("/models").await.as_array().unwrap().len(), 1);
+    assert_eq!(azure.inspect("/healthz").await["status"], "ok");
+    assert_eq!(azure.inspect("/models").await.as_array().unwrap().len(), 1);
 }

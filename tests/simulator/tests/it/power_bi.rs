@@ -82,9 +82,9 @@ async fn concurrent_refresh_is_handled_in_every_mode() {
     let power_bi = PowerBi::new(json!({})).await;
     let first = power_bi.start().await;
     let busy = async || {
-        let answer = power_bi.submit(json!({"type": "full"})).await;
-        let id = answer.headers()["requestid"].to_str().unwrap().to_owned();
-        (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default(), id)
+        let response = power_bi.submit(json!({"type": "full"})).await;
+        let id = response.headers()["requestid"].to_str().unwrap().to_owned();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap_or_default(), id)
     };
     let message = "Invalid dataset refresh request. Another refresh request is already executing";
     let (status, body, _) = busy().await;
@@ -107,7 +107,7 @@ async fn concurrent_refresh_is_handled_in_every_mode() {
     assert_eq!(power_bi.get(&format!("/refreshes/{second}")).await.1["extendedStatus"], "NotStarted");
     power_bi.end(&first, json!("succeeded")).await;
     assert_eq!(power_bi.get(&format!("/refreshes/{second}")).await.1["extendedStatus"], "InProgress");
-    assert_eq!(power_bi.scene.operations().await.len(), 2);
+    assert_eq!(power_bi.azure.operations().await.len(), 2);
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn standard_refresh_has_no_details_or_cancellation() {
     power_bi.end(&id, json!("succeeded")).await;
     for kind in ["OnDemand", "Scheduled"] {
         let other = json!({"groupId": GROUP, "datasetId": DATASET, "refreshType": kind, "durationMillis": 0});
-        power_bi.scene.control(Method::POST, "/operations", other).await;
+        power_bi.azure.control(Method::POST, "/operations", other).await;
         assert_eq!(power_bi.get("/refreshes").await.1["value"][0]["refreshType"], kind);
     }
 }
@@ -175,8 +175,8 @@ async fn paused_capacity_suspends_refreshes() {
     let path = format!("/refreshes/{id}");
     power_bi.patch(json!({"paused": true})).await;
     let (status, body) = {
-        let answer = power_bi.submit(json!({"type": "full"})).await;
-        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        let response = power_bi.submit(json!({"type": "full"})).await;
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
     };
     assert_eq!((status, &body["error"]["code"]), (400, &json!("CapacityNotActive")));
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
@@ -216,24 +216,24 @@ async fn response_formats_are_configurable() {
 #[tokio::test]
 async fn faults_and_ledger_name_its_routes() {
     let power_bi = PowerBi::new(json!({})).await;
-    let order = json!({"match": {"method": "POST", "host": "api.powerbi.com"}, "action": {"dropAfter": {}}});
-    power_bi.scene.control(Method::POST, "/faults", order).await;
+    let rule = json!({"match": {"method": "POST", "host": "api.powerbi.com"}, "action": {"dropAfter": {}}});
+    power_bi.azure.control(Method::POST, "/faults", rule).await;
     let lost = power_bi.call(Method::POST, "/refreshes").json(&json!({"type": "full", "timeout": "02:00:00"})).send().await;
     assert!(lost.is_err());
-    let rows = power_bi.scene.inspect(&format!("/ledger?groupId={GROUP}&datasetId={DATASET}")).await;
-    let truth = &power_bi.scene.inspect(&format!("/operations?groupId={GROUP}&kind=refresh")).await[0];
+    let rows = power_bi.azure.inspect(&format!("/ledger?groupId={GROUP}&datasetId={DATASET}")).await;
+    let actual = &power_bi.azure.inspect(&format!("/operations?groupId={GROUP}&kind=refresh")).await[0];
     assert_eq!(
         (&rows[0]["route"], &rows[0]["operationId"], &rows[0]["handled"]),
-        (&json!("refreshes"), &truth["operationId"], &json!(true))
+        (&json!("refreshes"), &actual["operationId"], &json!(true))
     );
     assert_eq!(
-        (&truth["timeoutSeconds"], &truth["refreshType"], &truth["datasetId"]),
+        (&actual["timeoutSeconds"], &actual["refreshType"], &actual["datasetId"]),
         (&json!(7_200), &json!("ViaEnhancedApi"), &json!(DATASET))
     );
-    let counts = power_bi.scene.inspect(&format!("/ledger/counts?datasetId={DATASET}")).await;
+    let counts = power_bi.azure.inspect(&format!("/ledger/counts?datasetId={DATASET}")).await;
     assert_eq!(counts, json!([{"method": "POST", "route": "refreshes", "count": 1}]));
-    let id = truth["operationId"].as_str().unwrap();
-    power_bi.scene.control(Method::POST, &format!("/operations/{id}/vanish"), Value::Null).await;
+    let id = actual["operationId"].as_str().unwrap();
+    power_bi.azure.control(Method::POST, &format!("/operations/{id}/vanish"), Value::Null).await;
     assert_eq!(power_bi.get("/refreshes").await.1["value"], json!([]));
     assert_eq!(power_bi.delete(id).await.0, 404);
     power_bi.patch(json!({"getUnknownStatus": 400, "deleteUnknownStatus": 410})).await;

@@ -9,19 +9,19 @@ use crate::support::{API, CLIENT, DATASET, GROUP, POWER_BI_SCOPE, PowerBi, SECRE
 async fn invalid_tokens_are_refused() {
     let power_bi = PowerBi::new(json!({})).await;
     let url = format!("{API}/groups/{GROUP}/datasets/{DATASET}/refreshes");
-    for token in ["nonsense", &power_bi.scene.token] {
-        let answer = power_bi.scene.http.get(&url).bearer_auth(token).send().await.unwrap();
-        assert_eq!(answer.status(), 401);
-        assert!(answer.headers().contains_key("www-authenticate") && answer.text().await.unwrap().is_empty());
+    for token in ["nonsense", &power_bi.azure.token] {
+        let response = power_bi.azure.http.get(&url).bearer_auth(token).send().await.unwrap();
+        assert_eq!(response.status(), 401);
+        assert!(response.headers().contains_key("www-authenticate") && response.text().await.unwrap().is_empty());
     }
-    assert_eq!(power_bi.scene.http.get(&url).send().await.unwrap().status(), 401);
-    let documented = power_bi.scene.token_for("https://api.powerbi.com/.default").await;
-    assert_eq!(power_bi.scene.http.get(&url).bearer_auth(documented).send().await.unwrap().status(), 200);
+    assert_eq!(power_bi.azure.http.get(&url).send().await.unwrap().status(), 401);
+    let documented = power_bi.azure.token_for("https://api.powerbi.com/.default").await;
+    assert_eq!(power_bi.azure.http.get(&url).bearer_auth(documented).send().await.unwrap().status(), 200);
     let application = json!({"tenantId": TENANT, "clientId": CLIENT, "clientSecret": SECRET, "tokenLifetimeSeconds": 0});
-    power_bi.scene.control(Method::PUT, "/applications", application).await;
-    let expired = power_bi.scene.token_for(POWER_BI_SCOPE).await;
-    let answer = power_bi.scene.http.get(&url).bearer_auth(expired).send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.json::<Value>().await.unwrap()["error"]["code"]), (403, &json!("TokenExpired")));
+    power_bi.azure.control(Method::PUT, "/applications", application).await;
+    let expired = power_bi.azure.token_for(POWER_BI_SCOPE).await;
+    let response = power_bi.azure.http.get(&url).bearer_auth(expired).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), &response.json::<Value>().await.unwrap()["error"]["code"]), (403, &json!("TokenExpired")));
 }
 
 #[tokio::test]
@@ -43,10 +43,10 @@ async fn every_refusal_has_its_shape_and_code() {
         ),
     ] {
         power_bi.patch(json!({"powerBI": {"refusal": refusal, "retryAfterSeconds": 7}})).await;
-        let answer = power_bi.call(Method::GET, "/refreshes").send().await.unwrap();
-        assert_eq!(answer.status(), status, "{refusal}");
-        assert_eq!(answer.headers().get("retry-after").is_some(), status == 429);
-        let body: Value = answer.json().await.unwrap_or_default();
+        let response = power_bi.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert_eq!(response.status(), status, "{refusal}");
+        assert_eq!(response.headers().get("retry-after").is_some(), status == 429);
+        let body: Value = response.json().await.unwrap_or_default();
         assert_eq!(body.pointer(pointer).unwrap(), &value, "{refusal}");
     }
     let others = json!([{"tenantId": TENANT, "clientId": "other-client"}]);
@@ -54,7 +54,7 @@ async fn every_refusal_has_its_shape_and_code() {
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 404);
     power_bi.patch(json!({"powerBI": {"unauthorizedRefusal": "notAuthorized"}})).await;
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 401);
-    assert_eq!(power_bi.scene.operations().await.len(), 0);
+    assert_eq!(power_bi.azure.operations().await.len(), 0);
 }
 
 #[tokio::test]
@@ -68,9 +68,9 @@ async fn missing_objects_are_not_found() {
         format!("/groups/{GROUP}/datasets/{DATASET}/refreshes/latest"),
         format!("/groups/{CLIENT}/datasets"),
     ] {
-        let answer = power_bi.any(Method::GET, &path).send().await.unwrap();
+        let response = power_bi.any(Method::GET, &path).send().await.unwrap();
         assert_eq!(
-            (answer.status().as_u16(), &answer.json::<Value>().await.unwrap()["error"]["code"]),
+            (response.status().as_u16(), &response.json::<Value>().await.unwrap()["error"]["code"]),
             (404, &json!("PowerBIEntityNotFound")),
             "{path}"
         );
@@ -92,9 +92,9 @@ async fn parameters_are_validated_as_documented() {
         (json!({"objects": [{"partition": "A"}]}), "datasetRefreshRequest.objects"),
         (json!([]), "datasetRefreshRequest"),
     ] {
-        let answer = power_bi.submit(body.clone()).await;
-        assert_eq!(answer.status(), 400, "{body}");
-        assert_eq!(answer.json::<Value>().await.unwrap()["error"]["details"][0]["target"], target);
+        let response = power_bi.submit(body.clone()).await;
+        assert_eq!(response.status(), 400, "{body}");
+        assert_eq!(response.json::<Value>().await.unwrap()["error"]["details"][0]["target"], target);
     }
     let plain = power_bi.call(Method::POST, "/refreshes").header("content-type", "text/plain").body("{}").send().await.unwrap();
     assert_eq!(plain.status(), 415);
@@ -122,13 +122,13 @@ async fn parameters_are_validated_as_documented() {
 async fn daily_limit_is_enforced() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0, "powerBI": {"dailyLimit": 2}})).await;
     let other = json!({"groupId": GROUP, "datasetId": DATASET, "refreshType": "Scheduled", "durationMillis": 0});
-    power_bi.scene.control(Method::POST, "/operations", other).await;
+    power_bi.azure.control(Method::POST, "/operations", other).await;
     power_bi.start().await;
     power_bi.start().await;
     let message = async || {
-        let answer = power_bi.submit(json!({"type": "full"})).await;
-        assert_eq!(answer.status(), 400);
-        answer.json::<Value>().await.unwrap()["error"]["message"].as_str().unwrap().to_owned()
+        let response = power_bi.submit(json!({"type": "full"})).await;
+        assert_eq!(response.status(), 400);
+        response.json::<Value>().await.unwrap()["error"]["message"].as_str().unwrap().to_owned()
     };
     assert_eq!(message().await, "Invalid dataset refresh request. Number of refresh requests in last 24 hours exceeded limit");
     power_bi.patch(json!({"powerBI": {"language": "chinese"}})).await;

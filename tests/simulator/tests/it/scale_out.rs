@@ -14,8 +14,8 @@ async fn status(power_bi: &PowerBi) -> Value {
 }
 
 async fn sync(power_bi: &PowerBi) -> (u16, Value) {
-    let answer = power_bi.call(Method::POST, "/queryScaleOut/sync").send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    let response = power_bi.call(Method::POST, "/queryScaleOut/sync").send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap_or_default())
 }
 
 fn version(status: &Value, name: &str) -> i64 {
@@ -46,18 +46,18 @@ async fn sync_copies_committed_refresh_to_replicas() {
     assert_eq!((code, &begun["triggerReason"], &begun["syncEndTime"]), (200, &json!("explicit"), &Value::Null));
     assert_eq!((&begun["targetSyncVersion"], in_sync(&begun)), (&behind["commitVersion"], false));
     assert_eq!(sync(&power_bi).await.1["syncStartTime"], begun["syncStartTime"], "returns the sync in progress");
-    let truth = &power_bi.scene.inspect("/operations?kind=sync").await;
-    assert_eq!((truth.as_array().unwrap().len(), &truth[0]["client"]), (1, &json!(format!("application {CLIENT}"))));
-    let id = truth[0]["operationId"].as_str().unwrap();
-    let row = power_bi.scene.last_row().await;
+    let actual = &power_bi.azure.inspect("/operations?kind=sync").await;
+    assert_eq!((actual.as_array().unwrap().len(), &actual[0]["client"]), (1, &json!(format!("application {CLIENT}"))));
+    let id = actual[0]["operationId"].as_str().unwrap();
+    let row = power_bi.azure.last_row().await;
     assert_eq!((&row["route"], &row["method"], &row["operationId"]), (&json!("sync"), &json!("POST"), &json!(id)));
     power_bi.end(id, json!("completed")).await;
     let after = status(&power_bi).await;
     assert!(in_sync(&after) && after["syncEndTime"].is_string(), "{after}");
-    assert_eq!(power_bi.scene.last_row().await["route"], "syncStatus");
+    assert_eq!(power_bi.azure.last_row().await["route"], "syncStatus");
 
     let failed = json!({"groupId": GROUP, "datasetId": DATASET, "outcome": "failed", "durationMillis": 0});
-    power_bi.scene.control(Method::POST, "/operations", failed).await;
+    power_bi.azure.control(Method::POST, "/operations", failed).await;
     assert_eq!(status(&power_bi).await["commitVersion"], after["commitVersion"], "a failed refresh commits nothing");
 }
 
@@ -66,7 +66,7 @@ async fn commit_during_sync_needs_another_sync() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0, "scaleOut": {"syncMillis": 600_000}})).await;
     power_bi.start().await;
     let other = json!({"groupId": GROUP, "datasetId": DATASET, "kind": "sync"});
-    let id = power_bi.scene.control(Method::POST, "/operations", other).await["operationId"].as_str().unwrap().to_owned();
+    let id = power_bi.azure.control(Method::POST, "/operations", other).await["operationId"].as_str().unwrap().to_owned();
     power_bi.start().await;
     power_bi.end(&id, json!("completed")).await;
     let seen = status(&power_bi).await;
@@ -82,7 +82,7 @@ async fn commits_can_sync_automatically() {
     let seen =
         until("the sync", async || Some(status(&power_bi).await).filter(|seen| in_sync(seen) && seen["syncEndTime"].is_string())).await;
     assert_eq!(seen["triggerReason"], "automatic");
-    assert_eq!(power_bi.scene.inspect("/operations?kind=sync").await, json!([]));
+    assert_eq!(power_bi.azure.inspect("/operations?kind=sync").await, json!([]));
     let (_, dataset) = power_bi.get("").await;
     assert_eq!(dataset["queryScaleOutSettings"], json!({"autoSyncReadOnlyReplicas": true, "maxReadOnlyReplicas": 1}));
 }
@@ -114,7 +114,7 @@ async fn every_other_status_is_returned() {
     assert_eq!((code, &body["error"]["code"]), (400, &json!("Novelty")));
     power_bi.patch(json!({"scaleOut": {"status": "", "untilLoaded": true, "disabledPostStatus": null}})).await;
     assert_eq!((status(&power_bi).await, sync(&power_bi).await), (Value::Null, (200, Value::Null)));
-    assert_eq!(power_bi.scene.inspect("/operations?kind=sync").await, json!([]));
+    assert_eq!(power_bi.azure.inspect("/operations?kind=sync").await, json!([]));
     power_bi.start().await;
     assert_eq!(status(&power_bi).await["scaleOutStatus"], "Enabled", "a refresh loaded the model");
 }

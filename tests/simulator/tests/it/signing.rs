@@ -37,7 +37,7 @@ impl Signer {
     }
 
     /// Creates a certificate signed by an authority; also returns the authority's certificate.
-    pub fn vouched_for() -> (Self, Vec<u8>) {
+    pub fn signed_by_authority() -> (Self, Vec<u8>) {
         let authority_key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

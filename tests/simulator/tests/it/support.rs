@@ -20,7 +20,7 @@ pub const POWER_BI_SCOPE: &str = "https://analysis.windows.net/powerbi/api/.defa
 pub const AUTHORITY: &str = "https://login.microsoftonline.com";
 
 /// A simulator with one application and one model, and a client that has a token.
-pub struct Scene {
+pub struct LocalAzure {
     pub simulator: Simulator,
     pub http: Client,
     pub token: String,
@@ -40,8 +40,8 @@ pub fn client(simulator: &Simulator, http1: bool) -> Client {
     if http1 { builder.http1_only() } else { builder }.build().unwrap()
 }
 
-impl Scene {
-    /// The scene over HTTP/2, with the given fields of `PUT /models`.
+impl LocalAzure {
+    /// The local Azure over HTTP/2, with the given fields of `PUT /models`.
     pub async fn new(model: Value) -> Self {
         Self::over(model, false).await
     }
@@ -49,15 +49,15 @@ impl Scene {
     pub async fn over(model: Value, http1: bool) -> Self {
         let simulator = Simulator::start(Settings::default()).await.unwrap();
         let http = client(&simulator, http1);
-        let mut scene = Self { http, plain: Client::builder().no_proxy().build().unwrap(), token: String::new(), simulator };
-        scene.control(Method::PUT, "/applications", json!({"tenantId": TENANT, "clientId": CLIENT, "clientSecret": SECRET})).await;
+        let mut azure = Self { http, plain: Client::builder().no_proxy().build().unwrap(), token: String::new(), simulator };
+        azure.control(Method::PUT, "/applications", json!({"tenantId": TENANT, "clientId": CLIENT, "clientSecret": SECRET})).await;
         let mut settings =
             json!({"server": SERVER, "database": DATABASE, "notStartedMillis": 0, "durationMillis": 600_000, "cancelMillis": 0});
         settings.as_object_mut().unwrap().extend(model.as_object().unwrap().clone());
-        scene.control(Method::PUT, "/models", settings).await;
-        let granted: Value = scene.sign_in(CLIENT, SECRET, SCOPE).await.json().await.unwrap();
-        scene.token.push_str(granted["access_token"].as_str().unwrap());
-        scene
+        azure.control(Method::PUT, "/models", settings).await;
+        let granted: Value = azure.sign_in(CLIENT, SECRET, SCOPE).await.json().await.unwrap();
+        azure.token.push_str(granted["access_token"].as_str().unwrap());
+        azure
     }
 
     pub async fn sign_in(&self, client: &str, secret: &str, scope: &str) -> Response {
@@ -104,28 +104,28 @@ impl Scene {
 
     /// Starts a refresh of the whole model and returns its id.
     pub async fn start(&self) -> String {
-        let answer = self.submit(json!({"Type": "full"})).await;
-        assert_eq!(answer.status(), 202);
-        answer.json::<Value>().await.unwrap()["operationId"].as_str().unwrap().to_owned()
+        let response = self.submit(json!({"Type": "full"})).await;
+        assert_eq!(response.status(), 202);
+        response.json::<Value>().await.unwrap()["operationId"].as_str().unwrap().to_owned()
     }
 
     pub async fn get(&self, path: &str) -> (u16, Value) {
-        let answer = self.call(Method::GET, path).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+        let response = self.call(Method::GET, path).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
     }
 
     /// A call to the control API that must succeed.
     pub async fn control(&self, method: Method, path: &str, body: Value) -> Value {
-        let (status, answer) = self.try_control(method, path, body).await;
-        assert_eq!(status, 200, "{path}: {answer}");
-        answer
+        let (status, response) = self.try_control(method, path, body).await;
+        assert_eq!(status, 200, "{path}: {response}");
+        response
     }
 
     pub async fn try_control(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let request = self.plain.request(method, format!("{}{path}", self.simulator.control_url()));
         let request = if body.is_null() { request } else { request.json(&body) };
-        let answer = request.send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
     }
 
     pub async fn inspect(&self, path: &str) -> Value {
@@ -138,10 +138,10 @@ impl Scene {
         self.control(Method::PATCH, "/models", fields).await;
     }
 
-    /// Orders a fault for the next such request to Analysis Services.
+    /// Adds a fault for the next such request to Analysis Services.
     pub async fn fault(&self, method: &str, action: Value) -> String {
-        let order = json!({"match": {"method": method, "host": "*.asazure.windows.net"}, "action": action});
-        self.control(Method::POST, "/faults", order).await["faultId"].as_str().unwrap().to_owned()
+        let rule = json!({"match": {"method": method, "host": "*.asazure.windows.net"}, "action": action});
+        self.control(Method::POST, "/faults", rule).await["faultId"].as_str().unwrap().to_owned()
     }
 
     pub async fn operations(&self) -> Vec<Value> {
@@ -154,22 +154,22 @@ impl Scene {
     }
 }
 
-/// A scene with an additional semantic model, and a token for Power BI.
+/// The local Azure with an additional semantic model, and a token for Power BI.
 pub struct PowerBi {
-    pub scene: Scene,
+    pub azure: LocalAzure,
     pub token: String,
 }
 
 impl PowerBi {
-    /// The scene with the given fields of `PUT /models`.
+    /// The local Azure with the given fields of `PUT /models`.
     pub async fn new(model: Value) -> Self {
-        let scene = Scene::new(json!({})).await;
+        let azure = LocalAzure::new(json!({})).await;
         let mut settings =
             json!({"groupId": GROUP, "datasetId": DATASET, "notStartedMillis": 0, "durationMillis": 600_000, "cancelMillis": 0});
         settings.as_object_mut().unwrap().extend(model.as_object().unwrap().clone());
-        scene.control(Method::PUT, "/models", settings).await;
-        let token = scene.token_for(POWER_BI_SCOPE).await;
-        Self { scene, token }
+        azure.control(Method::PUT, "/models", settings).await;
+        let token = azure.token_for(POWER_BI_SCOPE).await;
+        Self { azure, token }
     }
 
     /// A call below the model's URL.
@@ -179,7 +179,7 @@ impl PowerBi {
 
     /// A call below the API's URL.
     pub fn any(&self, method: Method, path: &str) -> RequestBuilder {
-        self.scene.http.request(method, format!("{API}{path}")).bearer_auth(&self.token)
+        self.azure.http.request(method, format!("{API}{path}")).bearer_auth(&self.token)
     }
 
     pub async fn submit(&self, body: Value) -> Response {
@@ -188,30 +188,30 @@ impl PowerBi {
 
     /// Starts an enhanced refresh and returns its id.
     pub async fn start(&self) -> String {
-        let answer = self.submit(json!({"type": "full"})).await;
-        assert_eq!(answer.status(), 202);
-        answer.headers()["requestid"].to_str().unwrap().to_owned()
+        let response = self.submit(json!({"type": "full"})).await;
+        assert_eq!(response.status(), 202);
+        response.headers()["requestid"].to_str().unwrap().to_owned()
     }
 
     pub async fn get(&self, path: &str) -> (u16, Value) {
-        let answer = self.call(Method::GET, path).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+        let response = self.call(Method::GET, path).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
     }
 
     pub async fn delete(&self, id: &str) -> (u16, Value) {
-        let answer = self.call(Method::DELETE, &format!("/refreshes/{id}")).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+        let response = self.call(Method::DELETE, &format!("/refreshes/{id}")).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
     }
 
     pub async fn patch(&self, mut fields: Value) {
         fields["groupId"] = GROUP.into();
         fields["datasetId"] = DATASET.into();
-        self.scene.control(Method::PATCH, "/models", fields).await;
+        self.azure.control(Method::PATCH, "/models", fields).await;
     }
 
     /// Ends an operation now.
     pub async fn end(&self, id: &str, outcome: Value) {
-        self.scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": outcome})).await;
+        self.azure.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": outcome})).await;
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{DATASET, GROUP, PowerBi, Scene};
+use crate::support::{DATASET, GROUP, LocalAzure, PowerBi};
 
 const ROW: &str = "87f31ef7-0000-4000-8000-0000000000aa";
 
@@ -40,20 +40,20 @@ async fn rows_are_served_verbatim() {
 async fn times_use_format_and_clock_of_service() {
     let style = json!({"digits": 0, "zone": false, "trimZeros": false});
     let rows = json!([{"refreshId": "1", "startTime": "{now-4s}"}, {"refreshId": "2", "startTime": "{post-4s}"}]);
-    let scene = Scene::new(json!({"rows": rows, "timestampStyle": style, "clockSkewMillis": 3_600_000})).await;
-    let (_, before) = scene.get("/refreshes").await;
+    let azure = LocalAzure::new(json!({"rows": rows, "timestampStyle": style, "clockSkewMillis": 3_600_000})).await;
+    let (_, before) = azure.get("/refreshes").await;
     assert_eq!(before.as_array().unwrap().len(), 1, "no POST was received: {before}");
     assert_eq!(before[0]["startTime"].as_str().unwrap().len(), "2026-07-30T12:00:00".len());
     assert!(close_to(age(&before[0]), 4 - 3_600), "{before}");
-    scene.fault("POST", json!({"dropBefore": {}})).await;
-    assert!(scene.call(Method::POST, "/refreshes").json(&json!({})).send().await.is_err());
-    let (_, after) = scene.get("/refreshes").await;
+    azure.fault("POST", json!({"dropBefore": {}})).await;
+    assert!(azure.call(Method::POST, "/refreshes").json(&json!({})).send().await.is_err());
+    let (_, after) = azure.get("/refreshes").await;
     assert_eq!(after[0], before[0], "it was fixed when it was set");
     assert!(close_to(age(&after[1]), 4 - 3_600), "{after}");
-    scene.start().await;
-    assert_eq!(scene.get("/refreshes").await.1, after, "times are relative to the first POST, and the own row is hidden");
-    scene.patch(json!({"rows": ["{own}", {"startTime": "{post}"}]})).await;
-    assert_eq!(scene.get("/refreshes").await.1.as_array().unwrap().len(), 1, "the row waits for the next POST");
+    azure.start().await;
+    assert_eq!(azure.get("/refreshes").await.1, after, "times are relative to the first POST, and the own row is hidden");
+    azure.patch(json!({"rows": ["{own}", {"startTime": "{post}"}]})).await;
+    assert_eq!(azure.get("/refreshes").await.1.as_array().unwrap().len(), 1, "the row waits for the next POST");
 }
 
 #[tokio::test]
@@ -77,8 +77,8 @@ async fn details_are_served_verbatim() {
     assert_eq!(power_bi.get(&format!("/refreshes/{ROW}")).await.0, 500);
     assert_eq!(power_bi.get(&format!("/refreshes/{own}")).await, (200, json!({"status": "Completed"})));
 
-    let scene = Scene::new(json!({"details": {ROW: {"status": 410, "headers": {"Date": "Thu, 30 Jul 2026 12:00:00 GMT"}}}})).await;
-    let response = scene.call(Method::GET, &format!("/refreshes/{ROW}")).send().await.unwrap();
+    let azure = LocalAzure::new(json!({"details": {ROW: {"status": 410, "headers": {"Date": "Thu, 30 Jul 2026 12:00:00 GMT"}}}})).await;
+    let response = azure.call(Method::GET, &format!("/refreshes/{ROW}")).send().await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["date"]), (410, &"Thu, 30 Jul 2026 12:00:00 GMT".parse().unwrap()));
 }
 
@@ -88,12 +88,12 @@ async fn own_rows_and_details_are_edited() {
         "rowPatch": {"refreshId": null, "RefreshId": "{.refreshId}", "status": "INPROGRESS", "startTime": "{now-2d}"},
         "detailPatch": {"type": null, "objects": [{"table": "dimdate"}], "startTime": 7},
     });
-    let scene = Scene::new(edits).await;
-    let id = scene.start().await;
-    let (_, list) = scene.get("/refreshes").await;
+    let azure = LocalAzure::new(edits).await;
+    let id = azure.start().await;
+    let (_, list) = azure.get("/refreshes").await;
     assert_eq!((&list[0]["RefreshId"], list[0].get("refreshId"), &list[0]["status"]), (&json!(id), None, &json!("INPROGRESS")));
     assert!(close_to(age(&list[0]), 2 * 86_400), "{list}");
-    let (_, details) = scene.get(&format!("/refreshes/{id}")).await;
+    let (_, details) = azure.get(&format!("/refreshes/{id}")).await;
     assert_eq!((details.get("type"), &details["objects"], &details["startTime"]), (None, &json!([{"table": "dimdate"}]), &json!(7)));
     assert_eq!(details["status"], "inProgress");
 
@@ -108,7 +108,7 @@ async fn own_rows_and_details_are_edited() {
 async fn scripted_responses_are_sent_in_order() {
     let power_bi = PowerBi::new(json!({})).await;
     let throttled = json!({"code": 429, "body": "busy since {now-4s}", "headers": {"Retry-After": "1", "x-ms-error-code": "Rejected"}});
-    let order = json!({
+    let rule = json!({
         "match": {"method": "POST", "path": format!("*{DATASET}/refreshes")},
         "action": {"responses": [
             {"status": throttled},
@@ -117,25 +117,25 @@ async fn scripted_responses_are_sent_in_order() {
             {"pass": {}},
         ]},
     });
-    let fault = power_bi.scene.control(Method::POST, "/faults", order).await["faultId"].as_str().unwrap().to_owned();
+    let fault = power_bi.azure.control(Method::POST, "/faults", rule).await["faultId"].as_str().unwrap().to_owned();
     let response = power_bi.submit(json!({"type": "full"})).await;
     assert_eq!((response.status().as_u16(), response.headers()["x-ms-error-code"].to_str().unwrap()), (429, "Rejected"));
     assert!(response.text().await.unwrap().starts_with("busy since 20"));
     assert!(power_bi.call(Method::POST, "/refreshes").json(&json!({"type": "full"})).send().await.is_err());
-    assert_eq!(power_bi.scene.operations().await.len(), 0);
+    assert_eq!(power_bi.azure.operations().await.len(), 0);
     let response = power_bi.submit(json!({"type": "full"})).await;
     assert_eq!(response.status().as_u16(), 500);
     assert!(close_to(age(&response.json().await.unwrap()), 0));
-    assert_eq!(power_bi.scene.operations().await.len(), 1, "the refresh was accepted");
+    assert_eq!(power_bi.azure.operations().await.len(), 1, "the refresh was accepted");
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 400, "it runs");
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 400, "the script has ended");
-    let view = power_bi.scene.inspect(&format!("/faults/{fault}")).await;
+    let view = power_bi.azure.inspect(&format!("/faults/{fault}")).await;
     assert_eq!((&view["hits"], &view["times"]), (&json!(4), &json!(4)));
 }
 
 #[tokio::test]
 async fn invalid_settings_are_refused() {
-    let scene = Scene::new(json!({})).await;
+    let azure = LocalAzure::new(json!({})).await;
     for (fields, wanted) in [
         (json!({"rows": [{"startTime": "{now-4}"}]}), "{now-4s}"),
         (json!({"details": {ROW: {"status": 42}}}), "42 is not an HTTP status"),
@@ -144,7 +144,7 @@ async fn invalid_settings_are_refused() {
     ] {
         let mut model = json!({"groupId": GROUP, "datasetId": DATASET});
         model.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        let (status, response) = scene.try_control(Method::PUT, "/models", model).await;
+        let (status, response) = azure.try_control(Method::PUT, "/models", model).await;
         assert_eq!(status, 400, "{fields}");
         assert!(response["error"].as_str().unwrap().contains(wanted), "{fields}: {response}");
     }
