@@ -47,11 +47,11 @@ macro_rules! targets {
 }
 
 targets! {
-    refresh_look: "refresh-look",
+    refresh_poll: "refresh-poll",
     refresh_post: "refresh-post",
     refresh_delete: "refresh-delete",
     refresh_list: "refresh-list",
-    sync_look: "sync-look",
+    sync_poll: "sync-poll",
     sync_post: "sync-post",
     sync_list: "sync-list",
     scale_out: "scale-out",
@@ -64,7 +64,7 @@ targets! {
     secret: "secret",
     certificate: "certificate",
     location: "location",
-    moment: "moment",
+    timestamp: "timestamp",
     sentence: "sentence",
     error: "error",
     schedule: "schedule",

@@ -18,11 +18,11 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
-    Target { name: "refresh-look", run: refreshes::poll },
+    Target { name: "refresh-poll", run: refreshes::poll },
     Target { name: "refresh-post", run: refreshes::submission },
     Target { name: "refresh-delete", run: refreshes::cancellation },
     Target { name: "refresh-list", run: refreshes::list },
-    Target { name: "sync-look", run: syncs::poll },
+    Target { name: "sync-poll", run: syncs::poll },
     Target { name: "sync-post", run: syncs::submission },
     Target { name: "sync-list", run: syncs::list },
     Target { name: "scale-out", run: syncs::scale_out },
@@ -35,7 +35,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "secret", run: identities::secret },
     Target { name: "certificate", run: identities::certificate },
     Target { name: "location", run: values::location },
-    Target { name: "moment", run: values::moment },
+    Target { name: "timestamp", run: values::timestamp },
     Target { name: "sentence", run: values::sentence },
     Target { name: "error", run: values::error },
     Target { name: "schedule", run: values::schedule },

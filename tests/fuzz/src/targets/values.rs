@@ -23,7 +23,7 @@ pub fn location(input: &[u8]) {
 }
 
 /// A time or a `Retry-After`. A parsed time is equal after it is written and parsed again, and a `Retry-After` is bounded.
-pub fn moment(input: &[u8]) {
+pub fn timestamp(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     for read in [fuzzing::parse_timestamp(text), fuzzing::clock(text)].into_iter().flatten() {
         let written = read.to_string();

@@ -102,9 +102,9 @@ pub fn apply(edit: &Edit, ours: bool, value: &mut Value) {
             }
         }
         Edit::Age(field, seconds) => {
-            let moment = fields.get(*field).and_then(Value::as_str).and_then(|text| text.trim_end_matches('Z').parse().ok());
-            if let Some(moment) = moment.filter(|_: &DateTime| !ours) {
-                fields.insert((*field).to_owned(), json!((moment - SignedDuration::from_secs(*seconds)).to_string()));
+            let time = fields.get(*field).and_then(Value::as_str).and_then(|text| text.trim_end_matches('Z').parse().ok());
+            if let Some(time) = time.filter(|_: &DateTime| !ours) {
+                fields.insert((*field).to_owned(), json!((time - SignedDuration::from_secs(*seconds)).to_string()));
             }
         }
         Edit::Names(variant) => {

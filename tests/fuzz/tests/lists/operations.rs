@@ -47,9 +47,9 @@ pub struct Op {
 
 impl Op {
     /// A time in the format of Power BI, without a zone.
-    fn moment(millis: i64, ahead: i64) -> String {
-        let moment = intent() + SignedDuration::from_millis(millis + 1_000 * ahead);
-        moment.to_string().trim_end_matches('Z').to_owned()
+    fn timestamp(millis: i64, ahead: i64) -> String {
+        let timestamp = intent() + SignedDuration::from_millis(millis + 1_000 * ahead);
+        timestamp.to_string().trim_end_matches('Z').to_owned()
     }
 
     /// Whether the service reports it as running.
@@ -59,7 +59,7 @@ impl Op {
 
     /// Its row in the list.
     pub fn row(&self, service: ServiceKind, now: i64, ahead: i64) -> Value {
-        let (start, end) = (Self::moment(self.start, ahead), Self::moment(self.end, ahead));
+        let (start, end) = (Self::timestamp(self.start, ahead), Self::timestamp(self.end, ahead));
         let mut row = match service {
             ServiceKind::AnalysisServices => {
                 let status = if self.is_running(now) { "inProgress" } else { self.final_status(service) };
@@ -90,7 +90,7 @@ impl Op {
     pub fn details(&self, service: ServiceKind, now: i64, ahead: i64) -> Value {
         let status = if self.is_running(now) { "inProgress" } else { self.final_status(service) };
         let mut details = json!({
-            "startTime": Self::moment(self.start, ahead), "type": self.refresh_type, "status": status, "currentRefreshType": self.refresh_type,
+            "startTime": Self::timestamp(self.start, ahead), "type": self.refresh_type, "status": status, "currentRefreshType": self.refresh_type,
         });
         if service == ServiceKind::PowerBi {
             details["extendedStatus"] = json!(status);
@@ -107,7 +107,7 @@ impl Op {
         });
         details["objects"] = if shows_objects { rows.collect() } else { json!([]) };
         if !self.is_running(now) {
-            details["endTime"] = json!(Self::moment(self.end, ahead));
+            details["endTime"] = json!(Self::timestamp(self.end, ahead));
         }
         details
     }
