@@ -151,7 +151,7 @@ control-plane:
 .PHONY: tools
 tools:
 	$(call timed,Helm and other tools,tests/tools/third-party/build.sh > /dev/null)
-	$(call timed,program of Flux and Argo CD libraries,tests/tools/judge/build.sh > /dev/null)
+	$(call timed,program of Flux and Argo CD libraries,tests/tools/gitops-health/build.sh > /dev/null)
 
 .PHONY: builder
 builder:

@@ -1,19 +1,19 @@
 //! The local Azure: its process; its clients are in the folder.
 
+mod actual;
 mod client;
 mod fault;
 mod model;
-mod truth;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::paths;
 use crate::process::{Server, text};
+pub use actual::{Operation, Row, Sync};
 pub use client::SimulatorClient;
 pub use fault::Fault;
 pub use model::Model;
-pub use truth::{Operation, Row, Sync};
 
 /// A running local Azure.
 #[derive(Debug)]

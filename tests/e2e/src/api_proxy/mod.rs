@@ -4,8 +4,8 @@
 //! it: it [records](ApiProxy::seen) a run without faults, and repeats it with a fault at the k-th request.
 
 mod connection;
-mod line;
-mod seen;
+mod connection_state;
+mod recorded_request;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,8 +22,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::kubeconfig::Endpoint;
 
-pub use line::Watches;
-pub use seen::Seen;
+pub use connection_state::Watches;
+pub use recorded_request::Seen;
 
 /// Before or after the API server handles a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ struct Shared {
     upstream_name: ServerName<'static>,
     seen: Mutex<Vec<Seen>>,
     orders: Mutex<Vec<Arc<Order>>>,
-    line: line::Line,
+    line: connection_state::Line,
     /// The first response to the lists of each path.
     first_lists: Mutex<HashMap<String, Bytes>>,
 }
@@ -147,7 +147,7 @@ impl ApiProxy {
             upstream_name,
             seen: Mutex::default(),
             orders: Mutex::default(),
-            line: line::Line::default(),
+            line: connection_state::Line::default(),
             first_lists: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel::<()>();

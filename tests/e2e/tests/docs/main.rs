@@ -16,7 +16,7 @@
 mod links;
 mod new_user;
 mod page;
-mod play;
+mod run;
 mod skipped;
 
 use page::Page;
@@ -26,7 +26,7 @@ macro_rules! pages {
     ($($name:ident: $file:literal),+ $(,)?) => {
         $(#[tokio::test]
         async fn $name() {
-            play::play(&Page::read($file)).await;
+            run::play(&Page::read($file)).await;
         })+
 
         /// The pages that run.

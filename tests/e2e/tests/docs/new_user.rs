@@ -2,7 +2,7 @@
 //! `kubectl describe` and corrected, an upgrade and an uninstall during a run.
 
 use crate::page::{Block, Page, Part};
-use crate::play;
+use crate::run;
 
 /// The README's block that contains this text.
 fn block<'a>(page: &'a Page, words: &str) -> &'a Block {
@@ -76,5 +76,5 @@ kubectl delete crd modelrefreshes.tabular-operator.dev modelsyncs.tabular-operat
 "#
     );
     let parts = vec![Part::Then(0, script)];
-    play::play(&Page::of("the first day of a new user", parts)).await;
+    run::play(&Page::of("the first day of a new user", parts)).await;
 }

@@ -6,9 +6,9 @@ use e2e::world::SECRET;
 use e2e::{Action, Moment, Seen, within};
 use serde_json::{Value, json};
 
-use crate::point::{Point, Side};
+use crate::fault_point::{Point, Side};
+use crate::fixture::{LIMIT, Stage};
 use crate::scenario::{ORDERS, Tenants};
-use crate::stage::{LIMIT, Stage};
 
 /// A fault of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

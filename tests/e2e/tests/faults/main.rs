@@ -6,12 +6,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod cell;
+mod case;
 mod fault;
-mod laws;
-mod point;
+mod fault_point;
+mod fixture;
+mod invariants;
 mod scenario;
-mod stage;
 mod table;
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use futures::stream::{self, StreamExt as _};
 
-use cell::{Cell, CellResult, Verdict};
+use case::{Cell, CellResult, Verdict};
 use scenario::Scenario;
 
 /// Number of cells in `make test`.
@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
     if scenarios.is_empty() {
         return ExitCode::SUCCESS;
     }
-    let clean: Vec<_> = stream::iter(scenarios.iter().copied().map(cell::clean)).buffered(jobs).collect().await;
+    let clean: Vec<_> = stream::iter(scenarios.iter().copied().map(case::clean)).buffered(jobs).collect().await;
     let mut cells = Vec::new();
     let mut broken = Vec::new();
     for (scenario, points) in scenarios.iter().zip(clean) {
@@ -85,7 +85,7 @@ async fn run(cells: Vec<Cell>, jobs: usize) -> Vec<CellResult> {
         *left.entry(cell.scenario.name).or_default() += 1;
     }
     let mut results = Vec::new();
-    let mut running = stream::iter(cells.into_iter().map(cell::run)).buffer_unordered(jobs);
+    let mut running = stream::iter(cells.into_iter().map(case::run)).buffer_unordered(jobs);
     while let Some(result) = running.next().await {
         let scenario = result.cell.scenario.name;
         if let Verdict::Failed(why) = &result.verdict {

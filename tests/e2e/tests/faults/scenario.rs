@@ -4,7 +4,7 @@ use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 
-use crate::stage::{Service, Stage};
+use crate::fixture::{Service, Stage};
 
 /// The resource of the scenarios.
 pub const ORDERS: &str = "orders";

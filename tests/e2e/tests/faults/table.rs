@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cell::{CellResult, Verdict};
+use crate::case::{CellResult, Verdict};
 use crate::fault::Fault;
 
 /// Prints its head. A field contains the number of passed cells, and after a minus that of failed ones.

@@ -4,7 +4,7 @@
 use std::fs;
 
 use e2e::world::merged;
-use e2e::{World, judge, paths};
+use e2e::{World, gitops_health, paths};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
@@ -47,7 +47,7 @@ async fn live(world: &World, manifests: &[Value]) -> Vec<DynamicObject> {
 /// Asserts that Argo CD reports these as Synced, and that neither kubectl nor Flux would change them.
 async fn assert_no_drift(world: &World, manifests: &[Value]) {
     let live = live(world, manifests).await;
-    for (manifest, difference) in manifests.iter().zip(judge::differences(manifests, &live).await) {
+    for (manifest, difference) in manifests.iter().zip(gitops_health::differences(manifests, &live).await) {
         assert_eq!(difference["outOfSync"], false, "Argo CD reports a difference in {manifest}: {difference}");
     }
     for flags in [&["--server-side", "--field-manager=kustomize-controller", "--force-conflicts"][..], &[]] {
@@ -84,5 +84,5 @@ async fn run_causes_no_drift() {
     // An actual difference is detected.
     world.edit("orders", &json!({"spec": {"refresh": {"type": "calculate"}}})).await;
     let live = live(&world, &manifests).await;
-    assert_eq!(judge::differences(&manifests, &live).await[0]["outOfSync"], true);
+    assert_eq!(gitops_health::differences(&manifests, &live).await[0]["outOfSync"], true);
 }

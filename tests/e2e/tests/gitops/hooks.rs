@@ -7,7 +7,7 @@ use e2e::{Setting, World, paths};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
-use crate::course::Courses;
+use crate::history::Courses;
 
 /// The blocks of the page in one language.
 fn blocks(language: &str) -> Vec<String> {

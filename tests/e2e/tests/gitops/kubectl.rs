@@ -5,7 +5,7 @@ use e2e::{Setting, World};
 use serde_json::json;
 use tabular_operator::api::{FINALIZER, RunState};
 
-use crate::course::Courses;
+use crate::history::Courses;
 use crate::states::quick;
 
 #[tokio::test]

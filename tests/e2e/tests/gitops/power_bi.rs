@@ -6,7 +6,7 @@ use futures::join;
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RunState};
 
-use crate::course::Courses;
+use crate::history::Courses;
 use crate::states::{DONE, FAILED, IN_PROGRESS, follow, quick};
 
 /// Creates a semantic model for a resource. Also returns the parts of a spec that refer to it by ids and by names.

@@ -1,24 +1,24 @@
 //! Argo CD's scripts in its own runtime: their tests, and the effect of the actions on an existing resource.
 
 use e2e::world::run;
-use e2e::{World, judge};
+use e2e::{World, gitops_health};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tabular_operator::api::{RunState, TriggerType};
 
-use crate::course::Courses;
+use crate::history::Courses;
 use crate::states::quick;
 
 #[tokio::test]
 async fn argocd_scripts_pass_their_tests() {
-    let results = judge::scripts().await;
+    let results = gitops_health::scripts().await;
     assert!(results.lines().filter(|line| line.starts_with("ok ")).count() >= 40, "{results}");
 }
 
 /// Acts like Argo CD: runs the script on the live resource, and sends its changes as a merge patch.
 async fn act(world: &World, action: &str) {
     let live = world.recorder.latest("orders").unwrap();
-    let left = judge::after_action(action, &live.object).await;
+    let left = gitops_health::after_action(action, &live.object).await;
     let patch = changes(&serde_json::to_value(&live.object).unwrap(), &left);
     let api = world.api(e2e::Kind::Refresh);
     api.patch("orders", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();

@@ -6,7 +6,7 @@ use futures::join;
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 
-use crate::course::Courses;
+use crate::history::Courses;
 
 /// During a run, and before the operator's first observation.
 pub const IN_PROGRESS: &str = "InProgress Progressing";

@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::{Value, json};
 use tabular_operator::api::{FINALIZER, RUN_REQUESTED_AT, RunState};
 
-use crate::course::Courses;
+use crate::history::Courses;
 use crate::states::quick;
 
 /// The field manager of Flux's kustomize-controller.

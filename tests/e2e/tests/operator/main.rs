@@ -4,8 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod bad_answers;
 mod bad_input;
+mod bad_responses;
 mod bounds;
 mod budget;
 mod cancellation;
@@ -14,16 +14,15 @@ mod collectors;
 mod crash;
 mod deleted_models;
 mod deletion;
+mod dependents;
 mod drain;
 mod failing_writes;
 mod failures;
 mod field_reports;
-mod followers;
-mod happy;
 mod identities;
 mod identities_lasting;
 mod large;
-mod lost_answers;
+mod lost_responses;
 mod manifests;
 mod observed;
 mod operators;
@@ -36,6 +35,7 @@ mod refusals;
 mod refused_writes;
 mod restored;
 mod stale;
+mod success;
 mod syncs;
 mod tenants;
 mod triggers;

@@ -10,9 +10,9 @@ mod azure;
 mod check;
 mod cluster;
 mod manifests;
-mod play;
+mod processes;
+mod scenario;
 mod screen;
-mod stage;
 mod watch;
 
 use std::io::IsTerminal as _;
@@ -22,8 +22,8 @@ use clap::Parser;
 use e2e::caught;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::processes::Stage;
 use crate::screen::Screen;
-use crate::stage::Stage;
 
 /// A fatal error, as one sentence for the user.
 type Outcome<T> = Result<T, String>;
@@ -74,7 +74,7 @@ async fn main() -> ExitCode {
     let shown = tokio::select! {
         biased;
         () = signals.next() => None,
-        shown = caught(play::play(&cli, &mut stage, &mut screen)) => Some(shown.flatten()),
+        shown = caught(scenario::play(&cli, &mut stage, &mut screen)) => Some(shown.flatten()),
     };
     screen.settle();
     let shown = match shown {

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use e2e::caught;
 
 use crate::fault::{self, Fault};
-use crate::laws;
-use crate::point::{self, Point};
+use crate::fault_point::{self, Point};
+use crate::fixture::Stage;
+use crate::invariants;
 use crate::scenario::Scenario;
-use crate::stage::Stage;
 
 /// One cell.
 #[derive(Clone)]
@@ -63,8 +63,8 @@ pub async fn clean(scenario: Scenario) -> Result<Vec<Point>, String> {
         let stage = Stage::set("clean", scenario.service, &(scenario.settings)()).await;
         let (api, azure) = (stage.world.proxy().seen().len(), stage.world.azure.requests_by(&stage.world.client_id).await.len());
         let outcome = (scenario.play)(&stage).await;
-        laws::check(&stage, &outcome).await;
-        point::of(&stage.world.proxy().seen()[api..], &stage.world.azure.requests_by(&stage.world.client_id).await[azure..])
+        invariants::check(&stage, &outcome).await;
+        fault_point::of(&stage.world.proxy().seen()[api..], &stage.world.azure.requests_by(&stage.world.client_id).await[azure..])
     })
     .await
 }
@@ -81,7 +81,7 @@ pub async fn run(cell: Cell) -> CellResult {
             () = ordered.execute(&stage, played.fault) => unreachable!("it never returns"),
         };
         let met = ordered.withdraw(&stage).await;
-        laws::check(&stage, &outcome).await;
+        invariants::check(&stage, &outcome).await;
         met
     })
     .await;

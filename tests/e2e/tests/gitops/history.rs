@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use e2e::judge::{self, Verdict};
+use e2e::gitops_health::{self, Verdict};
 use e2e::{AnyObject, World, kstatus};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
@@ -16,7 +16,7 @@ impl Courses {
     pub async fn of(world: &World) -> Self {
         world.assert_kstatus();
         let versions = world.recorder.all();
-        let verdicts = judge::verdicts(versions.iter().map(|version| &version.object)).await;
+        let verdicts = gitops_health::verdicts(versions.iter().map(|version| &version.object)).await;
         let mut courses = BTreeMap::<String, Vec<_>>::new();
         for (version, verdict) in versions.iter().zip(verdicts) {
             let object = version.decode().unwrap();

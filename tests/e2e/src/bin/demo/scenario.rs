@@ -12,8 +12,8 @@ use crate::check::{Check, Evidence};
 use crate::manifests::{
     self, BLOCKED, DELETED, FAILING, FULL, NEXT, REPLICAS, REPLICAS_FILE, SEMANTIC, SEMANTIC_FILE, SEMANTIC_REPLICAS, text,
 };
+use crate::processes::Stage;
 use crate::screen::{Ink, Line, Screen};
-use crate::stage::Stage;
 use crate::watch::{Resource, Watch};
 use crate::{Cli, Outcome};
 

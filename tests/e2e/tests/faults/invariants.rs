@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use e2e::world::run;
 
+use crate::fixture::Stage;
 use crate::scenario::{OTHERS, Outcome};
-use crate::stage::Stage;
 
 /// How long nothing may be written after the end.
 const QUIET: Duration = Duration::from_millis(700);

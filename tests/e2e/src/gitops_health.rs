@@ -1,4 +1,4 @@
-//! The assessment of a resource by tools of other projects: kstatus, Flux and Argo CD, by their own libraries (`tests/tools/judge`).
+//! The assessment of a resource by tools of other projects: kstatus, Flux and Argo CD, by their own libraries (`tests/tools/gitops-health`).
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -71,7 +71,7 @@ pub async fn scripts() -> String {
 
 fn tool() -> &'static Tool {
     static TOOL: OnceLock<Tool> = OnceLock::new();
-    TOOL.get_or_init(|| Tool::at(paths::built("tests/tools/judge/build.sh")))
+    TOOL.get_or_init(|| Tool::at(paths::built("tests/tools/gitops-health/build.sh")))
 }
 
 fn lines<'a>(objects: impl IntoIterator<Item = &'a DynamicObject>) -> (String, usize) {

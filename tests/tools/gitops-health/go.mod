@@ -1,4 +1,4 @@
-module github.com/tabular-operator/tabular-operator/tests/tools/judge
+module github.com/tabular-operator/tabular-operator/tests/tools/gitops-health
 
 go 1.26.3
 
