@@ -98,7 +98,7 @@ bench: build ## Run the benchmark: runs, polls, memory and lag (SIZES="200 2000"
 	@$(RELEASE)/bench $(SIZES)
 
 .PHONY: fault-injection
-fault-injection: build ## Run the complete fault matrix: a fault at every request of a run; takes 15 minutes (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one cell, JOBS=8 limits the parallel cells)
+fault-injection: build ## Run the complete fault matrix: a fault at every request of a run; takes 15 minutes (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one case, JOBS=8 limits the parallel cells)
 	$(call timed,fault matrix,FAULTS=all $(if $(JOBS),FAULTS_JOBS=$(JOBS)) cargo test --locked --quiet -p e2e --test faults -- $(if $(ONLY),'$(ONLY)'))
 
 .PHONY: fuzz

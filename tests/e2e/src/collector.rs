@@ -30,19 +30,19 @@ pub struct Collector {
 #[derive(Debug, Default)]
 struct Kept {
     requests: Mutex<Vec<ExportTraceServiceRequest>>,
-    manner: Mutex<Manner>,
+    response_mode: Mutex<ResponseMode>,
 }
 
 /// The response to received data.
 #[derive(Clone, Copy, Debug, Default)]
-pub enum Manner {
+pub enum ResponseMode {
     /// Accepts it.
     #[default]
-    Takes,
+    Accept,
     /// Responds with 503.
-    Refuses,
+    Reject,
     /// Reads it and never responds.
-    Hangs,
+    Hang,
 }
 
 impl Collector {
@@ -112,8 +112,8 @@ impl Collector {
     }
 
     /// Sets the response to all further data.
-    pub fn behave(&self, manner: Manner) {
-        *self.kept.manner.lock().unwrap() = manner;
+    pub fn set_response(&self, response_mode: ResponseMode) {
+        *self.kept.response_mode.lock().unwrap() = response_mode;
     }
 
     /// All spans so far, in the order of arrival.
@@ -170,11 +170,11 @@ impl Kept {
             *response.status_mut() = status;
             response
         };
-        let manner = *self.manner.lock().unwrap();
-        match manner {
-            Manner::Takes => {}
-            Manner::Refuses => return respond(StatusCode::SERVICE_UNAVAILABLE),
-            Manner::Hangs => std::future::pending().await,
+        let response_mode = *self.response_mode.lock().unwrap();
+        match response_mode {
+            ResponseMode::Accept => {}
+            ResponseMode::Reject => return respond(StatusCode::SERVICE_UNAVAILABLE),
+            ResponseMode::Hang => std::future::pending().await,
         }
         assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v1/traces"));
         assert_eq!(request.headers()["content-type"], "application/x-protobuf");

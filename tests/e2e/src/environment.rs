@@ -17,7 +17,7 @@ use crate::{ControlPlane, Simulator, rbac};
 
 /// The running components, which end with this process.
 #[derive(Debug)]
-pub struct Site {
+pub struct TestEnvironment {
     /// The API server.
     pub control_plane: ControlPlane,
     /// The local Azure.
@@ -26,19 +26,19 @@ pub struct Site {
     directory: PathBuf,
 }
 
-static SITE: OnceLock<Site> = OnceLock::new();
+static ENVIRONMENT: OnceLock<TestEnvironment> = OnceLock::new();
 /// A failed start fails for every test, without another wait.
 static TRIED: AtomicBool = AtomicBool::new(false);
 
-impl Site {
-    /// The site of this process; the first caller starts it.
+impl TestEnvironment {
+    /// The environment of this process; the first caller starts it.
     pub fn get() -> &'static Self {
-        SITE.get_or_init(|| {
+        ENVIRONMENT.get_or_init(|| {
             assert!(!TRIED.swap(true, Ordering::SeqCst), "the control plane or the local Azure did not start: see the first failure");
-            let site = Self::start();
+            let environment = Self::start();
             // On its own thread: the caller may be inside a runtime.
-            std::thread::scope(|scope| scope.spawn(|| runtime().block_on(site.install())).join()).expect("failed to install");
-            site
+            std::thread::scope(|scope| scope.spawn(|| runtime().block_on(environment.install())).join()).expect("failed to install");
+            environment
         })
     }
 

@@ -18,22 +18,22 @@ const SCRIPTS: &str = "deploy/argocd/resource_customizations";
 
 /// The assessment of one version of a resource.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Verdict {
+pub struct Assessment {
     /// kstatus, the default of Flux and Helm.
-    pub kstatus: Judged,
+    pub kstatus: ToolResult,
     /// The health checks of `deploy/flux`.
-    pub cel: Judged,
+    pub cel: ToolResult,
     /// Violations of Flux's rules for conditions; empty if none.
     pub faults: String,
     /// Argo CD's health.
-    pub argo: Judged,
+    pub argo: ToolResult,
     /// Argo CD's actions, `enabled` or `disabled`.
     pub actions: BTreeMap<String, String>,
 }
 
 /// The result of one tool, with its message.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct Judged {
+pub struct ToolResult {
     /// The status.
     pub status: String,
     /// The message; empty if the tool has none.
@@ -41,17 +41,17 @@ pub struct Judged {
 }
 
 /// The assessments of these objects, in their order.
-pub async fn verdicts<'a>(objects: impl IntoIterator<Item = &'a DynamicObject>) -> Vec<Verdict> {
+pub async fn assessments<'a>(objects: impl IntoIterator<Item = &'a DynamicObject>) -> Vec<Assessment> {
     let (input, count) = lines(objects);
-    let verdicts: Vec<Verdict> = run_judge(&["resources", ARGOCD, FLUX], &input).await;
-    assert_eq!(verdicts.len(), count, "one verdict per object");
-    verdicts
+    let assessments: Vec<Assessment> = run_tool(&["resources", ARGOCD, FLUX], &input).await;
+    assert_eq!(assessments.len(), count, "one assessment per object");
+    assessments
 }
 
 /// The resource after one of Argo CD's actions.
 pub async fn after_action(action: &str, object: &DynamicObject) -> Value {
     let (input, _) = lines([object]);
-    run_judge(&["actions", ARGOCD, action], &input).await.pop().expect("an action returns a resource")
+    run_tool(&["actions", ARGOCD, action], &input).await.pop().expect("an action returns a resource")
 }
 
 /// Argo CD's comparison of these manifests with the live objects: `outOfSync`, and the compared fields.
@@ -61,7 +61,7 @@ pub async fn differences(manifests: &[Value], live: &[DynamicObject]) -> Vec<Val
         format!("{manifest}\n---\n{}", serde_json::to_string(live).expect("objects are serializable"))
     };
     let pairs: Vec<String> = manifests.iter().zip(live).map(pair).collect();
-    run_judge(&["drift"], &pairs.join("\n---\n")).await
+    run_tool(&["drift"], &pairs.join("\n---\n")).await
 }
 
 /// Runs the tests of the scripts and returns the output of each. Panics if one fails.
@@ -79,9 +79,9 @@ fn lines<'a>(objects: impl IntoIterator<Item = &'a DynamicObject>) -> (String, u
     (lines.join("\n---\n"), lines.len())
 }
 
-async fn run_judge<T: for<'a> Deserialize<'a>>(arguments: &[&str], input: &str) -> Vec<T> {
+async fn run_tool<T: for<'a> Deserialize<'a>>(arguments: &[&str], input: &str) -> Vec<T> {
     let output = tool().run_with(arguments, input).await;
     let (results, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "the judge failed: {errors}\nIts input:\n{input}");
+    assert!(output.status.success(), "the assessment failed: {errors}\nIts input:\n{input}");
     results.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"))).collect()
 }

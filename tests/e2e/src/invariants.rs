@@ -48,9 +48,9 @@ fn is_held(object: &AnyObject) -> bool {
 
 impl ApiProxy {
     /// Checks that every write to a resource of the operator contained the version that it was decided on.
-    pub fn assert_fenced(&self) {
-        for seen in self.seen() {
-            assert!(!seen.writes_resource() || seen.fenced, "a write without a resource version: {seen:#?}");
+    pub fn assert_preconditions(&self) {
+        for request in self.requests() {
+            assert!(!request.writes_resource() || request.has_precondition, "a write without a resource version: {request:#?}");
         }
     }
 }

@@ -4,9 +4,9 @@ use tabular_operator::api::{Condition, ConditionStatus, ConditionType, Status};
 
 use crate::AnyObject;
 
-/// The kstatus result of a version according to these rules; `tests/e2e/tests/gitops` uses kstatus itself.
+/// The kstatus result for a version according to these rules; `tests/e2e/tests/gitops` uses kstatus itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum KStatus {
     /// The object is being deleted.
     Terminating,
     /// A run is in progress, or the operator has not observed this generation yet.
@@ -19,26 +19,26 @@ pub enum Verdict {
 
 /// The kstatus result of this version.
 #[must_use]
-pub fn verdict(object: &AnyObject) -> Verdict {
+pub fn status(object: &AnyObject) -> KStatus {
     if object.metadata.deletion_timestamp.is_some() {
-        return Verdict::Terminating;
+        return KStatus::Terminating;
     }
     // A missing status, or a status of this generation without conditions, counts as current: neither may be written.
-    let Some(status) = &object.status else { return Verdict::Current };
+    let Some(status) = &object.status else { return KStatus::Current };
     if status.observed_generation != object.metadata.generation.unwrap_or_default() {
-        return Verdict::InProgress;
+        return KStatus::InProgress;
     }
     let is_true = |condition: &&Condition| condition.status == ConditionStatus::True;
     let decides = |condition: &Condition| match condition.r#type {
-        ConditionType::Reconciling => Some(Verdict::InProgress),
-        ConditionType::Stalled => Some(Verdict::Failed),
+        ConditionType::Reconciling => Some(KStatus::InProgress),
+        ConditionType::Stalled => Some(KStatus::Failed),
         ConditionType::Ready | ConditionType::Succeeded | ConditionType::Finished | ConditionType::Unrecognized(_) => None,
     };
     if let Some(decided) = status.conditions.iter().filter(is_true).find_map(decides) {
         return decided;
     }
     let ready = status.conditions.iter().find(|condition| condition.r#type == ConditionType::Ready);
-    if ready.is_none_or(|ready| ready.status == ConditionStatus::True) { Verdict::Current } else { Verdict::InProgress }
+    if ready.is_none_or(|ready| ready.status == ConditionStatus::True) { KStatus::Current } else { KStatus::InProgress }
 }
 
 /// Violations in this version; none for a version that the operator has not processed yet.

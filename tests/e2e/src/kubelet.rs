@@ -24,17 +24,17 @@ use tokio::process::Child;
 use tokio::task::JoinHandle;
 
 use crate::operator;
-use crate::{Site, kubeconfig};
+use crate::{TestEnvironment, kubeconfig};
 
 /// The program of the pods to run; others are ignored.
 const PROGRAM: &str = "/tabular-operator";
 /// The interval between checks of the cluster.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A shared site, or the site of the process.
-pub trait Sited: Deref<Target = Site> + Clone + Send + Sync + 'static {}
+/// A shared environment, or the environment of the process.
+pub trait EnvironmentHandle: Deref<Target = TestEnvironment> + Clone + Send + Sync + 'static {}
 
-impl<S: Deref<Target = Site> + Clone + Send + Sync + 'static> Sited for S {}
+impl<S: Deref<Target = TestEnvironment> + Clone + Send + Sync + 'static> EnvironmentHandle for S {}
 
 /// A node agent. It and its pods end when dropped.
 #[derive(Debug)]
@@ -44,21 +44,21 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// Starts it for all namespaces of an exclusive site.
-    pub async fn start<S: Sited>(site: S) -> Self {
-        Self::of(site, None).await
+    /// Starts it for all namespaces of an exclusive environment.
+    pub async fn start<S: EnvironmentHandle>(environment: S) -> Self {
+        Self::of(environment, None).await
     }
 
     /// Starts it for the Jobs of one namespace only, if a test runs the operator itself.
-    pub async fn of_jobs<S: Sited>(site: S, namespace: &str) -> Self {
-        Self::of(site, Some(namespace.to_owned())).await
+    pub async fn of_jobs<S: EnvironmentHandle>(environment: S, namespace: &str) -> Self {
+        Self::of(environment, Some(namespace.to_owned())).await
     }
 
-    async fn of<S: Sited>(site: S, jobs_of: Option<String>) -> Self {
-        let directory = site.directory().join("pods");
+    async fn of<S: EnvironmentHandle>(environment: S, jobs_of: Option<String>) -> Self {
+        let directory = environment.directory().join("pods");
         fs::create_dir_all(&directory).unwrap();
-        let client = site.client().await;
-        let mut node = Node { client, site, directory: directory.clone(), jobs_of, pods: HashMap::new(), jobs: HashMap::new() };
+        let client = environment.client().await;
+        let mut node = Node { client, environment, directory: directory.clone(), jobs_of, pods: HashMap::new(), jobs: HashMap::new() };
         let task = tokio::spawn(async move {
             loop {
                 node.poll().await;
@@ -90,8 +90,8 @@ impl Drop for Kubelet {
 /// Namespace and name of a Deployment or Job.
 type Owner = (String, String);
 
-struct Node<S: Sited> {
-    site: S,
+struct Node<S: EnvironmentHandle> {
+    environment: S,
     client: Client,
     directory: PathBuf,
     /// If set, only Jobs of this namespace are run.
@@ -102,8 +102,8 @@ struct Node<S: Sited> {
 }
 
 /// A process that represents a pod.
-struct Pod<S: Sited> {
-    site: S,
+struct Pod<S: EnvironmentHandle> {
+    environment: S,
     pid: u32,
     template: String,
     child: Child,
@@ -111,7 +111,7 @@ struct Pod<S: Sited> {
     ready: bool,
 }
 
-impl<S: Sited> Pod<S> {
+impl<S: EnvironmentHandle> Pod<S> {
     fn terminate(&self) {
         if self.child.id().is_some() {
             let _ = std::process::Command::new("kill").arg("-TERM").arg(self.pid.to_string()).status();
@@ -123,14 +123,14 @@ impl<S: Sited> Pod<S> {
     }
 }
 
-impl<S: Sited> Drop for Pod<S> {
+impl<S: EnvironmentHandle> Drop for Pod<S> {
     fn drop(&mut self) {
         let _ = self.child.start_kill();
-        self.site.guard().ended(self.pid);
+        self.environment.guard().ended(self.pid);
     }
 }
 
-impl<S: Sited> Node<S> {
+impl<S: EnvironmentHandle> Node<S> {
     async fn poll(&mut self) {
         let all = ListParams::default();
         let Ok(deployments) = Api::<Deployment>::all(self.client.clone()).list(&all).await else { return };
@@ -257,17 +257,17 @@ impl<S: Sited> Node<S> {
         };
         let token = accounts.create_token_request(&account, &PostParams::default(), &request).await.ok()?.status?.token;
         let kubeconfig = file(&self.directory, namespace, name, "kubeconfig");
-        kubeconfig::write(&kubeconfig, &self.site.endpoint(), &token, namespace);
+        kubeconfig::write(&kubeconfig, &self.environment.endpoint(), &token, namespace);
         let mut variables: Vec<(String, String)> = Vec::new();
         for variable in container.env.iter().flatten() {
             variables.push((variable.name.clone(), variable.value.clone().unwrap_or_default()));
         }
-        let proxy = self.site.simulator.proxy().to_owned();
+        let proxy = self.environment.simulator.proxy().to_owned();
         variables.extend([
             ("KUBECONFIG".to_owned(), kubeconfig.to_str()?.to_owned()),
             ("HTTPS_PROXY".to_owned(), proxy.clone()),
             ("HTTP_PROXY".to_owned(), proxy),
-            ("TABULAR_OPERATOR_EXTRA_CA_FILE".to_owned(), self.site.simulator.authority().to_str()?.to_owned()),
+            ("TABULAR_OPERATOR_EXTRA_CA_FILE".to_owned(), self.environment.simulator.authority().to_str()?.to_owned()),
             ("TABULAR_OPERATOR_METRICS_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
             ("TABULAR_OPERATOR_HEALTH_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
         ]);
@@ -280,8 +280,8 @@ impl<S: Sited> Node<S> {
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("failed to start a pod");
         let pid = child.id()?;
-        self.site.guard().watch(pid);
-        Some(Pod { site: self.site.clone(), pid, template: template_text.to_owned(), child, log_offset, ready: false })
+        self.environment.guard().watch(pid);
+        Some(Pod { environment: self.environment.clone(), pid, template: template_text.to_owned(), child, log_offset, ready: false })
     }
 
     /// Writes the script that simulates `kubectl exec`.

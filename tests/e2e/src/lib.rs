@@ -1,6 +1,6 @@
 //! Starts the real components for tests and the benchmark, and observes them.
 //!
-//! A test process has one [`Site`]: a control plane and a local Azure, started once and stopped with the process, however it exits. Each
+//! A test process has one [`TestEnvironment`]: a control plane and a local Azure, started once and stopped with the process, however it exits. Each
 //! test has its own [`World`] in it: a namespace, a model, an application, a recorder of every version of its resources, and any number
 //! of [`Operator`] processes. An [`ApiProxy`] can be placed between an operator and the API server; it records requests and injects
 //! faults.
@@ -37,11 +37,11 @@ mod usage;
 pub mod wait;
 pub mod world;
 
-pub use api_proxy::{Action, ApiProxy, Moment, Seen, Strike, Watches};
+pub use api_proxy::{Action, ApiProxy, InjectedFault, RecordedRequest, WatchDelivery, When};
 pub use audit::{Audit, AuditLine};
 pub use collector::Collector;
 pub use control_plane::ControlPlane;
-pub use environment::Site;
+pub use environment::TestEnvironment;
 pub use kinds::{AnyObject, Kind};
 pub use kubelet::Kubelet;
 pub use operator::{Operator, OperatorSettings};
@@ -51,4 +51,4 @@ pub use simulator::{Fault, Model, Operation, Row, Simulator, SimulatorClient, Sy
 pub use tools::Tool;
 pub use usage::Usage;
 pub use wait::{DEADLINE, caught, eventually, within};
-pub use world::{Setting, World};
+pub use world::{TestSetup, World};

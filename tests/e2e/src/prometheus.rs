@@ -68,7 +68,7 @@ impl Prometheus {
     ///
     /// # Errors
     /// The error that it reports.
-    pub async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
+    pub async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
         let request = self.http.get(format!("{}/api/v1/{path}", self.url)).query(parameters);
         let response = request.send().await.expect("Prometheus responds");
         let response: Value = response.json().await.expect("its response is JSON");
@@ -80,7 +80,7 @@ impl Prometheus {
     /// # Errors
     /// The reason why the query is invalid.
     pub async fn query(&self, query: &str) -> Result<Vec<Value>, String> {
-        let data = self.ask("query", &[("query", query)]).await?;
+        let data = self.get("query", &[("query", query)]).await?;
         Ok(data["result"].as_array().cloned().unwrap_or_default())
     }
 }

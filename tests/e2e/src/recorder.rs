@@ -85,8 +85,8 @@ impl Recorder {
         versions.iter().rev().find(|version| version.named == name).cloned()
     }
 
-    /// Waits for a version of this resource for which `look` returns a value, starting with the latest one; the caller sets the deadline.
-    pub async fn wait<T>(&self, name: &str, mut look: impl FnMut(&Version) -> Option<T>) -> T {
+    /// Waits for a version of this resource for which `check` returns a value, starting with the latest one; the caller sets the deadline.
+    pub async fn wait<T>(&self, name: &str, mut check: impl FnMut(&Version) -> Option<T>) -> T {
         let mut count = self.count.clone();
         let mut next = self.all().iter().rposition(|version| version.named == name).unwrap_or(0);
         loop {
@@ -94,7 +94,7 @@ impl Recorder {
             let fresh = self.versions.lock().unwrap_or_else(PoisonError::into_inner)[next..].to_vec();
             next += fresh.len();
             let mut ours = fresh.iter().filter(|version| version.named == name);
-            if let Some(found) = ours.find_map(|version| look(version)) {
+            if let Some(found) = ours.find_map(|version| check(version)) {
                 return found;
             }
             count.changed().await.expect("the watch is running");

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::operator::{self, Operator, OperatorSettings};
 use crate::rbac::{self, make};
 pub use crate::read::{condition, merged, run, run_state, status};
-use crate::{ApiProxy, DEADLINE, Recorder, SimulatorClient, Site, kubeconfig};
+use crate::{ApiProxy, DEADLINE, Recorder, SimulatorClient, TestEnvironment, kubeconfig};
 
 /// The tenant of all applications.
 pub const TENANT: &str = "72f988bf-0000-4000-8000-0000000000aa";
@@ -24,7 +24,7 @@ pub const SECRET: &str = "aas-sp";
 
 /// Deviations from the defaults.
 #[derive(Clone, Debug, Default)]
-pub struct Setting {
+pub struct TestSetup {
     /// Settings of the model in the local Azure, merged into the defaults.
     pub model: Option<Value>,
     /// Whether operators reach the API server through an [`ApiProxy`].
@@ -41,7 +41,7 @@ pub struct Setting {
     pub limit: Option<Duration>,
 }
 
-impl Setting {
+impl TestSetup {
     /// The defaults with these settings of the model, merged into its defaults.
     #[must_use]
     pub fn with_model(model: Value) -> Self {
@@ -64,7 +64,7 @@ impl Setting {
 /// The environment of one test.
 pub struct World {
     /// The shared components.
-    pub site: &'static Site,
+    pub environment: &'static TestEnvironment,
     /// An administrator's client.
     pub client: Client,
     /// The local Azure.
@@ -88,54 +88,54 @@ pub struct World {
 impl World {
     /// A world with the defaults, without an operator.
     pub async fn new(name: &str) -> Self {
-        Self::with(name, Setting::default()).await
+        Self::with(name, TestSetup::default()).await
     }
 
     /// A world with these settings.
-    pub async fn with(name: &str, setting: Setting) -> Self {
-        let site = Site::get();
-        let client = site.client().await;
+    pub async fn with(name: &str, setup: TestSetup) -> Self {
+        let environment = TestEnvironment::get();
+        let client = environment.client().await;
         let id = Uuid::new_v4().simple().to_string();
         // The fault matrix creates thousands of worlds: six digits would collide.
         let namespace = format!("{name}-{}", &id[..10]);
         make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": namespace}})).await;
-        let role = if setting.without_secrets { rbac::BARE_ROLE } else { rbac::ROLE };
-        let token = rbac::account(&client, &namespace, &namespace, role, setting.everywhere).await;
-        let api_proxy = if setting.api_proxy { Some(ApiProxy::start(&site.endpoint())) } else { None };
-        let endpoint = api_proxy.as_ref().map_or_else(|| site.endpoint(), |proxy| proxy.endpoint().clone());
-        let file = |suffix: &str| -> PathBuf { site.directory().join(format!("{namespace}.{suffix}")) };
+        let role = if setup.without_secrets { rbac::BARE_ROLE } else { rbac::ROLE };
+        let token = rbac::account(&client, &namespace, &namespace, role, setup.everywhere).await;
+        let api_proxy = if setup.api_proxy { Some(ApiProxy::start(&environment.endpoint())) } else { None };
+        let endpoint = api_proxy.as_ref().map_or_else(|| environment.endpoint(), |proxy| proxy.endpoint().clone());
+        let file = |suffix: &str| -> PathBuf { environment.directory().join(format!("{namespace}.{suffix}")) };
         kubeconfig::write(&file("kubeconfig"), &endpoint, &token, &namespace);
         let mut arguments = vec![
             format!("--watch-namespace={namespace}"),
             format!("--lease-namespace={}", rbac::OPERATORS),
             format!("--lease-name={namespace}"),
         ];
-        arguments.extend(setting.arguments);
+        arguments.extend(setup.arguments);
         let settings = OperatorSettings {
             kubeconfig: file("kubeconfig"),
-            proxy: site.simulator.proxy().to_owned(),
-            authority: site.simulator.authority().to_owned(),
+            proxy: environment.simulator.proxy().to_owned(),
+            authority: environment.simulator.authority().to_owned(),
             arguments,
-            environment: setting.environment,
+            environment: setup.environment,
             log: file("log"),
             pod: None,
         };
         let world = Self {
-            azure: site.simulator.client(),
+            azure: environment.simulator.client(),
             recorder: Recorder::start(client.clone(), &namespace).await,
             server: format!("asazure://westus.asazure.windows.net/{}", namespace.replace('-', "")),
             database: "AdventureWorks".to_owned(),
             client_id: Uuid::new_v4().to_string(),
-            site,
+            environment,
             client,
             namespace,
             api_proxy,
             settings,
-            limit: setting.limit.unwrap_or(DEADLINE),
+            limit: setup.limit.unwrap_or(DEADLINE),
         };
         world.azure.put_application(TENANT, &world.client_id, "right").await;
         world.put_model(&json!({"notStartedMillis": 100, "durationMillis": 900, "cancelMillis": 100})).await;
-        if let Some(model) = &setting.model {
+        if let Some(model) = &setup.model {
             world.patch_model(model).await;
         }
         world.put_secret("right").await;
@@ -143,8 +143,8 @@ impl World {
     }
 
     /// A world with an operator that is ready.
-    pub async fn running(name: &str, setting: Setting) -> (Self, Operator) {
-        let world = Self::with(name, setting).await;
+    pub async fn running(name: &str, setup: TestSetup) -> (Self, Operator) {
+        let world = Self::with(name, setup).await;
         let mut operator = world.start_operator();
         operator.ready().await;
         (world, operator)
@@ -153,19 +153,19 @@ impl World {
     /// Starts an operator without waiting.
     #[must_use]
     pub fn start_operator(&self) -> Operator {
-        Operator::start(&self.settings, self.site.guard())
+        Operator::start(&self.settings, self.environment.guard())
     }
 
     /// Starts another operator with its own proxy; the others keep theirs. Does not wait.
-    pub async fn start_beside(&self) -> (ApiProxy, Operator) {
-        let proxy = ApiProxy::start(&self.site.endpoint());
+    pub async fn start_second_operator(&self) -> (ApiProxy, Operator) {
+        let proxy = ApiProxy::start(&self.environment.endpoint());
         let mut settings = self.settings.clone();
         let suffix = Uuid::new_v4().simple().to_string();
         settings.kubeconfig.set_extension(format!("{}.kubeconfig", &suffix[..6]));
         settings.log.set_extension(format!("{}.log", &suffix[..6]));
         let token = rbac::token(&self.client, &self.namespace).await;
         kubeconfig::write(&settings.kubeconfig, proxy.endpoint(), &token, &self.namespace);
-        (proxy, Operator::start(&settings, self.site.guard()))
+        (proxy, Operator::start(&settings, self.environment.guard()))
     }
 
     /// The settings of this world's operators.
@@ -177,7 +177,7 @@ impl World {
     /// The proxy in front of the API server. Panics if it was not requested.
     #[must_use]
     pub fn proxy(&self) -> &ApiProxy {
-        self.api_proxy.as_ref().expect("set Setting::api_proxy")
+        self.api_proxy.as_ref().expect("set TestSetup::api_proxy")
     }
 
     /// The operators' user name at the API server.
@@ -189,7 +189,7 @@ impl World {
     /// The writes of the operators so far, without events and leases, in order.
     #[must_use]
     pub fn writes(&self) -> Vec<String> {
-        let lines = self.site.control_plane.audit().writes(&self.user(), &["modelrefreshes", "modelsyncs"]);
+        let lines = self.environment.control_plane.audit().writes(&self.user(), &["modelrefreshes", "modelsyncs"]);
         lines.iter().map(crate::AuditLine::summary).collect()
     }
 }

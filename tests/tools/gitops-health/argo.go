@@ -41,15 +41,15 @@ func loadArgo(path string) (*argo, error) {
 	return &argo{lua.VM{ResourceOverrides: overrides}}, nil
 }
 
-func (a *argo) health(object *unstructured.Unstructured) (Judged, error) {
+func (a *argo) health(object *unstructured.Unstructured) (ToolResult, error) {
 	result, err := health.GetResourceHealth(object, lua.ResourceHealthOverrides(a.vm.ResourceOverrides))
 	if err != nil {
-		return Judged{}, err
+		return ToolResult{}, err
 	}
 	if result == nil {
-		return Judged{}, fmt.Errorf("no health script for %s", object.GroupVersionKind())
+		return ToolResult{}, fmt.Errorf("no health script for %s", object.GroupVersionKind())
 	}
-	return Judged{string(result.Status), result.Message}, nil
+	return ToolResult{string(result.Status), result.Message}, nil
 }
 
 func (a *argo) actions(object *unstructured.Unstructured) (map[string]string, error) {

@@ -18,12 +18,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-func kstatus(object *unstructured.Unstructured) (Judged, error) {
+func kstatus(object *unstructured.Unstructured) (ToolResult, error) {
 	result, err := status.Compute(object)
 	if err != nil {
-		return Judged{}, fmt.Errorf("kstatus: %w", err)
+		return ToolResult{}, fmt.Errorf("kstatus: %w", err)
 	}
-	return Judged{result.Status.String(), result.Message}, nil
+	return ToolResult{result.Status.String(), result.Message}, nil
 }
 
 // flux contains the expressions of a Kustomization's health checks, by kind.
@@ -59,16 +59,16 @@ func loadFlux(path string) (flux, error) {
 	}
 }
 
-func (f flux) evaluate(object *unstructured.Unstructured) (Judged, error) {
+func (f flux) evaluate(object *unstructured.Unstructured) (ToolResult, error) {
 	evaluator, ok := f[object.GroupVersionKind()]
 	if !ok {
-		return Judged{}, fmt.Errorf("no health check for %s", object.GroupVersionKind())
+		return ToolResult{}, fmt.Errorf("no health check for %s", object.GroupVersionKind())
 	}
 	result, err := evaluator.Evaluate(context.Background(), object)
 	if err != nil {
-		return Judged{}, fmt.Errorf("health check: %w", err)
+		return ToolResult{}, fmt.Errorf("health check: %w", err)
 	}
-	return Judged{result.Status.String(), result.Message}, nil
+	return ToolResult{result.Status.String(), result.Message}, nil
 }
 
 // withConditions provides Flux's checks with the conditions of a resource of an unknown type.

@@ -1,4 +1,4 @@
-// Command judge evaluates resources and scripts with libraries of other projects: kstatus and Flux with the libraries of Flux's
+// Command gitops-health evaluates resources and scripts with libraries of other projects: kstatus and Flux with the libraries of Flux's
 // controllers, Argo CD with its Lua runtime and its parser of settings. It has no rules of its own. It is not part of the operator.
 package main
 
@@ -13,29 +13,29 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-const usage = `judge resources ARGOCD_CM FLUX_SYNC  reads resources (YAML or JSON documents) and prints a verdict on each, one JSON line each
-judge actions ARGOCD_CM NAME         reads resources, and prints each after Argo CD's action of this name
-judge drift                          reads pairs of a manifest and its live resource, and prints Argo CD's comparison
-judge scripts DIRECTORY ARGOCD_CM    runs the tests in DIRECTORY (Argo CD's layout) with the scripts of ARGOCD_CM`
+const usage = `gitops-health resources ARGOCD_CM FLUX_SYNC  reads resources (YAML or JSON documents) and prints an assessment of each, one JSON line each
+gitops-health actions ARGOCD_CM NAME         reads resources, and prints each after Argo CD's action of this name
+gitops-health drift                          reads pairs of a manifest and its live resource, and prints Argo CD's comparison
+gitops-health scripts DIRECTORY ARGOCD_CM    runs the tests in DIRECTORY (Argo CD's layout) with the scripts of ARGOCD_CM`
 
-// Verdict is the assessment of one version of one resource.
-type Verdict struct {
-	KStatus Judged            `json:"kstatus"`
-	CEL     Judged            `json:"cel"`
+// Assessment is the assessment of one version of one resource.
+type Assessment struct {
+	KStatus ToolResult        `json:"kstatus"`
+	CEL     ToolResult        `json:"cel"`
 	Faults  string            `json:"faults"` // violations of Flux's rules for conditions; empty if none
-	Argo    Judged            `json:"argo"`
+	Argo    ToolResult        `json:"argo"`
 	Actions map[string]string `json:"actions"` // by name, "enabled" or "disabled"
 }
 
-// Judged is the status of one tool, with its message.
-type Judged struct {
+// ToolResult is the status of one tool, with its message.
+type ToolResult struct {
 	Status  string `json:"status"`
 	Message string `json:"message"`
 }
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintf(os.Stderr, "judge: %v\n", err)
+		fmt.Fprintf(os.Stderr, "gitops-health: %v\n", err)
 		os.Exit(1)
 	}
 }
@@ -43,18 +43,18 @@ func main() {
 func run(arguments []string) error {
 	switch {
 	case len(arguments) == 3 && arguments[0] == "resources":
-		return judgeResources(arguments[1], arguments[2])
+		return assessResources(arguments[1], arguments[2])
 	case len(arguments) == 3 && arguments[0] == "actions":
 		return act(arguments[1], arguments[2])
 	case len(arguments) == 1 && arguments[0] == "drift":
 		return drift()
 	case len(arguments) == 3 && arguments[0] == "scripts":
-		return judgeScripts(arguments[1], arguments[2])
+		return testScripts(arguments[1], arguments[2])
 	}
 	return errors.New("wrong arguments. Usage:\n" + usage)
 }
 
-func judgeResources(configMap, sync string) error {
+func assessResources(configMap, sync string) error {
 	argo, err := loadArgo(configMap)
 	if err != nil {
 		return err
@@ -64,20 +64,20 @@ func judgeResources(configMap, sync string) error {
 		return err
 	}
 	return each(func(object *unstructured.Unstructured) (any, error) {
-		var verdict Verdict
+		var assessment Assessment
 		var err error
-		if verdict.KStatus, err = kstatus(object); err != nil {
+		if assessment.KStatus, err = kstatus(object); err != nil {
 			return nil, err
 		}
-		if verdict.CEL, err = flux.evaluate(object); err != nil {
+		if assessment.CEL, err = flux.evaluate(object); err != nil {
 			return nil, err
 		}
-		verdict.Faults = faults(object)
-		if verdict.Argo, err = argo.health(object); err != nil {
+		assessment.Faults = faults(object)
+		if assessment.Argo, err = argo.health(object); err != nil {
 			return nil, err
 		}
-		verdict.Actions, err = argo.actions(object)
-		return verdict, err
+		assessment.Actions, err = argo.actions(object)
+		return assessment, err
 	})
 }
 

@@ -41,9 +41,9 @@ type actionTests struct {
 	} `json:"actionTests"`
 }
 
-// judgeScripts runs every test in Argo CD's layout below a directory, as Argo CD's own tests do; the inputs are next to the tests. The
+// testScripts runs every test in Argo CD's layout below a directory, as Argo CD's own tests do; the inputs are next to the tests. The
 // scripts are those of the ConfigMap, run as in Argo CD, with fewer libraries than in its own tests.
-func judgeScripts(directory, configMap string) error {
+func testScripts(directory, configMap string) error {
 	argo, err := loadArgo(configMap)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (a *argo) healthTests(path string, report func(string, error)) error {
 				return err
 			}
 			found, err := a.health(object)
-			wanted := Judged{string(test.HealthStatus.Status), test.HealthStatus.Message}
+			wanted := ToolResult{string(test.HealthStatus.Status), test.HealthStatus.Message}
 			if err == nil && found != wanted {
 				err = fmt.Errorf("got %+v, want %+v", found, wanted)
 			}

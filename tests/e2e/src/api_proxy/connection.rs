@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use super::{Action, Moment, Order, Seen, Shared};
+use super::{Action, FaultRule, RecordedRequest, Shared, When};
 
 type Body = BoxBody<Bytes, io::Error>;
 /// The proxy's connection for one of the operator's; requests on it are sequential.
@@ -33,11 +33,11 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        if !shared.line.is_up() {
+        if !shared.connections.is_up() {
             continue;
         }
         let shared = Arc::clone(&shared);
-        let line = Arc::clone(&shared);
+        let state = Arc::clone(&shared);
         let served = async move {
             let Ok(stream) = shared.acceptor.accept(stream).await else { return };
             let upstream = Upstream::default();
@@ -51,7 +51,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         connections.spawn(async move {
             tokio::select! {
                 () = served => {}
-                () = line.line.broken() => {}
+                () = state.connections.broken() => {}
             }
         });
         while connections.try_join_next().is_some() {}
@@ -62,57 +62,57 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(shared: &Arc<Shared>, upstream: &Upstream, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let seen = Seen::new(&head.method, &head.uri, &body);
-    let (is_watch, list) = (seen.verb == "watch", (seen.verb == "list").then(|| seen.path.clone()));
-    let (index, order) = shared.meet(seen);
+    let recorded = RecordedRequest::new(&head.method, &head.uri, &body);
+    let (is_watch, list) = (recorded.verb == "watch", (recorded.verb == "list").then(|| recorded.path.clone()));
+    let (index, rule) = shared.record(recorded);
     let request = Request::from_parts(head, Full::new(body));
     let streamed = |response| streamed(shared, response, index, is_watch);
-    let Some(order) = order else {
+    let Some(rule) = rule else {
         let Some(path) = list else { return forward(shared, upstream, request, index).await.map(streamed) };
         let (head, body) = whole(shared, upstream, request, index).await?;
         super::lock(&shared.first_lists).entry(path).or_insert_with(|| body.clone());
         return Ok(Response::from_parts(head, full(body)));
     };
-    let struck = || order.progress.send_modify(|progress| progress.struck += 1);
-    match order.action {
-        Action::Hold(Moment::Before) => {
-            struck();
-            released(&order).await;
+    let hit = || rule.progress.send_modify(|progress| progress.hits += 1);
+    match rule.action {
+        Action::Hold(When::Before) => {
+            hit();
+            released(&rule).await;
             forward(shared, upstream, request, index).await.map(streamed)
         }
-        Action::Hold(Moment::After) => {
+        Action::Hold(When::After) => {
             let (head, body) = whole(shared, upstream, request, index).await?;
-            struck();
-            released(&order).await;
+            hit();
+            released(&rule).await;
             Ok(Response::from_parts(head, full(body)))
         }
-        Action::Drop(Moment::Before) => {
-            struck();
+        Action::Drop(When::Before) => {
+            hit();
             Err(closed())
         }
-        Action::Drop(Moment::After) => {
+        Action::Drop(When::After) => {
             whole(shared, upstream, request, index).await?;
-            struck();
+            hit();
             Err(closed())
         }
-        Action::Answer(code) => {
-            struck();
-            shared.update(index, |seen| seen.status = Some(code));
+        Action::Respond(code) => {
+            hit();
+            shared.update(index, |recorded| recorded.status = Some(code));
             Ok(error_response(code))
         }
-        Action::AnswerAfter(code) => {
+        Action::RespondAfter(code) => {
             whole(shared, upstream, request, index).await?;
-            struck();
-            shared.update(index, |seen| seen.status = Some(code));
+            hit();
+            shared.update(index, |recorded| recorded.status = Some(code));
             Ok(error_response(code))
         }
         Action::Hang => {
-            struck();
+            hit();
             std::future::pending().await
         }
         Action::Truncate => {
             let (mut head, body) = whole(shared, upstream, request, index).await?;
-            struck();
+            hit();
             head.headers.remove(TRANSFER_ENCODING);
             head.headers.insert(CONTENT_LENGTH, body.len().into());
             let half = Ok(Frame::data(body.slice(..body.len() / 2)));
@@ -120,20 +120,20 @@ async fn serve(shared: &Arc<Shared>, upstream: &Upstream, request: Request<Incom
             Ok(Response::from_parts(head, BodyExt::boxed(body)))
         }
         Action::Expired => {
-            struck();
+            hit();
             let expired = serde_json::json!({"type": "ERROR", "object": status(410)});
             Ok(json(StatusCode::OK, format!("{expired}\n")))
         }
-        Action::AsAtFirst => {
-            struck();
+        Action::FirstListResponse => {
+            hit();
             let first = super::lock(&shared.first_lists).get(&list.unwrap_or_default()).cloned();
             Ok(json(StatusCode::OK, first.ok_or_else(closed)?))
         }
     }
 }
 
-async fn released(order: &Order) {
-    let mut progress = order.progress.subscribe();
+async fn released(rule: &FaultRule) {
+    let mut progress = rule.progress.subscribe();
     let _ = progress.wait_for(|progress| progress.released).await;
 }
 
@@ -149,7 +149,7 @@ async fn forward(shared: &Shared, upstream: &Upstream, request: Request<Full<Byt
     }
     let sender = connection.as_mut().ok_or_else(closed)?;
     let response = sender.send_request(request).await.map_err(io::Error::other)?;
-    shared.update(index, |seen| seen.status = Some(response.status().as_u16()));
+    shared.update(index, |recorded| recorded.status = Some(response.status().as_u16()));
     Ok(response)
 }
 
@@ -162,7 +162,7 @@ async fn whole(
 ) -> io::Result<(hyper::http::response::Parts, Bytes)> {
     let (head, body) = forward(shared, upstream, request, index).await?.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    shared.update(index, |seen| seen.received = body.len());
+    shared.update(index, |recorded| recorded.received = body.len());
     Ok((head, body))
 }
 
@@ -175,9 +175,9 @@ fn streamed(shared: &Arc<Shared>, response: Response<Incoming>, index: usize, is
             async move {
                 let chunk = chunk.map_err(io::Error::other)?;
                 if is_watch {
-                    shared.line.passes_watches().await;
+                    shared.connections.wait_for_watch_delivery().await;
                 }
-                shared.update(index, |seen| seen.received += chunk.len());
+                shared.update(index, |recorded| recorded.received += chunk.len());
                 Ok(Frame::data(chunk))
             }
         });
@@ -205,7 +205,7 @@ fn full(body: Bytes) -> Body {
 
 /// An error in the format of the API server.
 fn error_response(code: u16) -> Response<Body> {
-    let mut response = json(StatusCode::from_u16(code).expect("an order contains a valid status"), status(code).to_string());
+    let mut response = json(StatusCode::from_u16(code).expect("a rule contains a valid status"), status(code).to_string());
     if code == 429 {
         response.headers_mut().insert(hyper::header::RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
     }
@@ -226,7 +226,7 @@ fn status(code: u16) -> serde_json::Value {
     };
     serde_json::json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": "ordered by a test", "reason": reason, "code": code,
+        "message": "injected by a test", "reason": reason, "code": code,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The state of all connections: up or cut, and the delivery of watch events.
+//! The state of all connections: up or unavailable, and the delivery of watch events.
 
 use std::time::Duration;
 
@@ -6,49 +6,49 @@ use tokio::sync::watch;
 
 /// The delivery of watch events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Watches {
+pub enum WatchDelivery {
     /// Immediate.
     #[default]
-    Flow,
+    Immediate,
     /// Delayed by this duration.
-    Lag(Duration),
+    Delayed(Duration),
     /// Suspended; pending events are delivered afterwards.
-    Stall,
+    Suspended,
 }
 
 /// The current state.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct ConnectionState {
     state: watch::Sender<State>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
-    away: bool,
+    unavailable: bool,
     /// Number of times that all connections were broken.
     breaks: u64,
-    watches: Watches,
+    watches: WatchDelivery,
 }
 
-impl Line {
-    pub(super) fn cut(&self, away: bool) {
+impl ConnectionState {
+    pub(super) fn set_available(&self, available: bool) {
         self.state.send_modify(|state| {
-            state.away = away;
-            state.breaks += u64::from(away);
+            state.unavailable = !available;
+            state.breaks += u64::from(!available);
         });
     }
 
-    pub(super) fn shake(&self) {
+    pub(super) fn reset_connections(&self) {
         self.state.send_modify(|state| state.breaks += 1);
     }
 
-    pub(super) fn watches(&self, how: Watches) {
-        self.state.send_modify(|state| state.watches = how);
+    pub(super) fn set_watch_delivery(&self, delivery: WatchDelivery) {
+        self.state.send_modify(|state| state.watches = delivery);
     }
 
     /// Whether connections are accepted.
     pub(super) fn is_up(&self) -> bool {
-        !self.state.borrow().away
+        !self.state.borrow().unavailable
     }
 
     /// Waits until all current connections are broken.
@@ -59,10 +59,10 @@ impl Line {
     }
 
     /// Waits until an event of a watch may be delivered.
-    pub(super) async fn passes_watches(&self) {
+    pub(super) async fn wait_for_watch_delivery(&self) {
         let mut state = self.state.subscribe();
-        let Ok(now) = state.wait_for(|state| state.watches != Watches::Stall).await.map(|state| state.watches) else { return };
-        if let Watches::Lag(by) = now {
+        let Ok(now) = state.wait_for(|state| state.watches != WatchDelivery::Suspended).await.map(|state| state.watches) else { return };
+        if let WatchDelivery::Delayed(by) = now {
             tokio::time::sleep(by).await;
         }
     }

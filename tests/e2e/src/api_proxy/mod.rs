@@ -1,7 +1,7 @@
 //! A proxy in front of the API server that records each request of one operator and can inject a fault into any of them.
 //!
 //! The operator's kubeconfig names it and trusts its certificate. Tokens pass through, and watches are streamed. The fault matrix uses
-//! it: it [records](ApiProxy::seen) a run without faults, and repeats it with a fault at the k-th request.
+//! it: it [records](ApiProxy::requests) a run without faults, and repeats it with a fault at the k-th request.
 
 mod connection;
 mod connection_state;
@@ -22,12 +22,12 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::kubeconfig::Endpoint;
 
-pub use connection_state::Watches;
-pub use recorded_request::Seen;
+pub use connection_state::WatchDelivery;
+pub use recorded_request::RecordedRequest;
 
 /// Before or after the API server handles a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum When {
     /// The API server does not receive the request unless it is released.
     Before,
     /// The API server has handled the request, and the response is held.
@@ -38,13 +38,13 @@ pub enum Moment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Holds the request until it is released or its connection ends. Tests kill the operator at this point.
-    Hold(Moment),
+    Hold(When),
     /// Closes the connection without a response, before or after the request is handled.
-    Drop(Moment),
+    Drop(When),
     /// Responds with this status in the API server's format; not handled.
-    Answer(u16),
+    Respond(u16),
     /// Responds with this status after the request is handled.
-    AnswerAfter(u16),
+    RespondAfter(u16),
     /// Never responds; not handled.
     Hang,
     /// Handles the request and closes the connection after half of the response's body.
@@ -52,13 +52,13 @@ pub enum Action {
     /// Responds to a watch that its resource version has expired, so that the client must list again. Not handled.
     Expired,
     /// Responds to a list with the first response for this path, which may be outdated.
-    AsAtFirst,
+    FirstListResponse,
 }
 
-type Pattern = Box<dyn Fn(&Seen) -> bool + Send + Sync>;
+type Pattern = Box<dyn Fn(&RecordedRequest) -> bool + Send + Sync>;
 
-/// A fault ordered for matching requests.
-struct Order {
+/// A fault for matching requests.
+struct FaultRule {
     pattern: Pattern,
     /// Number of matching requests to skip.
     skip: AtomicUsize,
@@ -71,14 +71,14 @@ struct Order {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    struck: usize,
+    hits: usize,
     released: bool,
 }
 
-impl Order {
-    fn strikes(&self, seen: &Seen) -> bool {
+impl FaultRule {
+    fn applies(&self, recorded: &RecordedRequest) -> bool {
         let take = |counter: &AtomicUsize| counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        (self.pattern)(seen) && !take(&self.skip) && take(&self.times)
+        (self.pattern)(recorded) && !take(&self.skip) && take(&self.times)
     }
 }
 
@@ -87,26 +87,26 @@ struct Shared {
     connector: TlsConnector,
     upstream: SocketAddr,
     upstream_name: ServerName<'static>,
-    seen: Mutex<Vec<Seen>>,
-    orders: Mutex<Vec<Arc<Order>>>,
-    line: connection_state::Line,
+    requests: Mutex<Vec<RecordedRequest>>,
+    rules: Mutex<Vec<Arc<FaultRule>>>,
+    connections: connection_state::ConnectionState,
     /// The first response to the lists of each path.
     first_lists: Mutex<HashMap<String, Bytes>>,
 }
 
 impl Shared {
     /// Records a request and returns the fault that applies to it.
-    fn meet(&self, mut seen: Seen) -> (usize, Option<Arc<Order>>) {
-        let order = lock(&self.orders).iter().find(|order| order.strikes(&seen)).cloned();
-        seen.action = order.as_ref().map(|order| order.action);
-        let mut all = lock(&self.seen);
-        all.push(seen);
-        (all.len() - 1, order)
+    fn record(&self, mut recorded: RecordedRequest) -> (usize, Option<Arc<FaultRule>>) {
+        let rule = lock(&self.rules).iter().find(|rule| rule.applies(&recorded)).cloned();
+        recorded.action = rule.as_ref().map(|rule| rule.action);
+        let mut all = lock(&self.requests);
+        all.push(recorded);
+        (all.len() - 1, rule)
     }
 
-    fn update(&self, index: usize, change: impl FnOnce(&mut Seen)) {
-        if let Some(seen) = lock(&self.seen).get_mut(index) {
-            change(seen);
+    fn update(&self, index: usize, change: impl FnOnce(&mut RecordedRequest)) {
+        if let Some(recorded) = lock(&self.requests).get_mut(index) {
+            change(recorded);
         }
     }
 }
@@ -145,9 +145,9 @@ impl ApiProxy {
             connector: connection::connector(&upstream.authority),
             upstream: upstream_address,
             upstream_name,
-            seen: Mutex::default(),
-            orders: Mutex::default(),
-            line: connection_state::Line::default(),
+            requests: Mutex::default(),
+            rules: Mutex::default(),
+            connections: connection_state::ConnectionState::default(),
             first_lists: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel::<()>();
@@ -166,19 +166,19 @@ impl ApiProxy {
         Self { endpoint, shared, _stop: stop }
     }
 
-    /// Breaks every connection and accepts no new one, or accepts connections again: simulates an unavailable API server.
-    pub fn cut(&self, away: bool) {
-        self.shared.line.cut(away);
+    /// Accepts connections, or breaks all of them and accepts no new one: simulates an unavailable API server.
+    pub fn set_available(&self, available: bool) {
+        self.shared.connections.set_available(available);
     }
 
     /// Breaks every current connection; new ones are accepted.
-    pub fn shake(&self) {
-        self.shared.line.shake();
+    pub fn reset_connections(&self) {
+        self.shared.connections.reset_connections();
     }
 
     /// Sets the delivery of watch events, also for current watches.
-    pub fn watches(&self, how: Watches) {
-        self.shared.line.watches(how);
+    pub fn set_watch_delivery(&self, delivery: WatchDelivery) {
+        self.shared.connections.set_watch_delivery(delivery);
     }
 
     /// The endpoint for a kubeconfig.
@@ -189,57 +189,57 @@ impl ApiProxy {
 
     /// Every request so far, oldest first.
     #[must_use]
-    pub fn seen(&self) -> Vec<Seen> {
-        lock(&self.shared.seen).clone()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        lock(&self.shared.requests).clone()
     }
 
     /// From now on, applies `action` to the request that matches `pattern` after `skip` other matches.
-    pub fn strike(&self, skip: usize, action: Action, pattern: impl Fn(&Seen) -> bool + Send + Sync + 'static) -> Strike {
-        self.strike_times(skip, 1, action, pattern)
+    pub fn inject(&self, skip: usize, action: Action, pattern: impl Fn(&RecordedRequest) -> bool + Send + Sync + 'static) -> InjectedFault {
+        self.inject_times(skip, 1, action, pattern)
     }
 
     /// The same for `times` consecutive requests.
-    pub fn strike_times(
+    pub fn inject_times(
         &self,
         skip: usize,
         times: usize,
         action: Action,
-        pattern: impl Fn(&Seen) -> bool + Send + Sync + 'static,
-    ) -> Strike {
+        pattern: impl Fn(&RecordedRequest) -> bool + Send + Sync + 'static,
+    ) -> InjectedFault {
         let (progress, _) = watch::channel(Progress::default());
-        let order = Arc::new(Order { pattern: Box::new(pattern), skip: skip.into(), times: times.into(), action, progress });
-        lock(&self.shared.orders).push(Arc::clone(&order));
-        Strike { order, shared: Arc::clone(&self.shared) }
+        let rule = Arc::new(FaultRule { pattern: Box::new(pattern), skip: skip.into(), times: times.into(), action, progress });
+        lock(&self.shared.rules).push(Arc::clone(&rule));
+        InjectedFault { rule, shared: Arc::clone(&self.shared) }
     }
 }
 
-/// An ordered fault. It is withdrawn when dropped; held requests stay held until their connection ends.
-pub struct Strike {
-    order: Arc<Order>,
+/// A fault of a rule. It is withdrawn when dropped; held requests stay held until their connection ends.
+pub struct InjectedFault {
+    rule: Arc<FaultRule>,
     shared: Arc<Shared>,
 }
 
-impl Strike {
+impl InjectedFault {
     /// Waits until a request was affected or is held. The caller sets the deadline.
-    pub async fn struck(&self) {
-        let mut progress = self.order.progress.subscribe();
-        progress.wait_for(|progress| progress.struck > 0).await.expect("the order still exists");
+    pub async fn wait_until_hit(&self) {
+        let mut progress = self.rule.progress.subscribe();
+        progress.wait_for(|progress| progress.hits > 0).await.expect("the rule still exists");
     }
 
     /// Number of affected requests.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.order.progress.borrow().struck
+    pub fn hits(&self) -> usize {
+        self.rule.progress.borrow().hits
     }
 
     /// Releases the held requests.
     pub fn release(&self) {
-        self.order.progress.send_modify(|progress| progress.released = true);
+        self.rule.progress.send_modify(|progress| progress.released = true);
     }
 }
 
-impl Drop for Strike {
+impl Drop for InjectedFault {
     fn drop(&mut self) {
-        lock(&self.shared.orders).retain(|order| !Arc::ptr_eq(order, &self.order));
+        lock(&self.shared.rules).retain(|rule| !Arc::ptr_eq(rule, &self.rule));
     }
 }

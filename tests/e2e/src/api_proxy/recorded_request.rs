@@ -6,7 +6,7 @@ use super::Action;
 
 /// A recorded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// get, list, watch, create, update, patch or delete; for a non-resource path, the HTTP method.
     pub verb: String,
     /// The resource in the plural, such as `modelrefreshes`; empty for a non-resource path such as `/version`.
@@ -22,7 +22,7 @@ pub struct Seen {
     /// Bytes of the request's body.
     pub sent: usize,
     /// Whether the body contains a resource version as a precondition.
-    pub fenced: bool,
+    pub has_precondition: bool,
     /// Bytes of the response's body received so far.
     pub received: usize,
     /// The response's status, once received.
@@ -31,7 +31,7 @@ pub struct Seen {
     pub action: Option<Action>,
 }
 
-impl Seen {
+impl RecordedRequest {
     pub(super) fn new(method: &Method, uri: &Uri, body: &[u8]) -> Self {
         let parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
         let rest = match parts.as_slice() {
@@ -62,7 +62,7 @@ impl Seen {
             name: part(1),
             path: uri.path_and_query().map_or_else(String::new, ToString::to_string),
             sent: body.len(),
-            fenced: version(body).is_some(),
+            has_precondition: version(body).is_some(),
             received: 0,
             status: None,
             action: None,
@@ -110,8 +110,12 @@ mod tests {
             ("PUT", "/apis/coordination.k8s.io/v1/namespaces/a/leases/l", "update leases", "a", "l"),
             ("GET", "/version", "get ", "", ""),
         ] {
-            let seen = Seen::new(&method.parse().unwrap(), &uri.parse().unwrap(), b"");
-            assert_eq!((seen.signature().as_str(), seen.namespace.as_str(), seen.name.as_str()), (signature, namespace, name), "{uri}");
+            let recorded = RecordedRequest::new(&method.parse().unwrap(), &uri.parse().unwrap(), b"");
+            assert_eq!(
+                (recorded.signature().as_str(), recorded.namespace.as_str(), recorded.name.as_str()),
+                (signature, namespace, name),
+                "{uri}"
+            );
         }
     }
 }

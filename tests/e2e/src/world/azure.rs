@@ -48,7 +48,7 @@ impl World {
     }
 
     /// Starts a refresh of another client, and returns its id.
-    pub async fn start_foreign(&self, operation: &Value) -> String {
+    pub async fn start_for_other_client(&self, operation: &Value) -> String {
         self.azure.start(self.named(operation)).await
     }
 

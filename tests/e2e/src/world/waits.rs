@@ -10,15 +10,15 @@ use crate::{AnyObject, Version};
 
 impl World {
     /// Waits for a matching version of a resource, starting with the current one.
-    pub async fn until(&self, name: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) -> AnyObject {
-        self.until_within(self.limit, name, what, fits).await
+    pub async fn until(&self, name: &str, what: &str, matches: impl Fn(&AnyObject) -> bool) -> AnyObject {
+        self.until_within(self.limit, name, what, matches).await
     }
 
     /// The same, for at most `limit`.
-    pub async fn until_within(&self, limit: Duration, name: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) -> AnyObject {
+    pub async fn until_within(&self, limit: Duration, name: &str, what: &str, matches: impl Fn(&AnyObject) -> bool) -> AnyObject {
         self.wait_within(limit, name, what, |version| {
             let object = version.decode().ok()?;
-            (!version.deleted && fits(&object)).then_some(object)
+            (!version.deleted && matches(&object)).then_some(object)
         })
         .await
     }
@@ -39,20 +39,20 @@ impl World {
 
     /// Waits until the run of this number is in this state.
     pub async fn until_run(&self, name: &str, number: i32, state: RunState) -> AnyObject {
-        let fits = |object: &AnyObject| {
+        let matches = |object: &AnyObject| {
             let run = object.status.as_ref().and_then(|status| status.run.as_ref());
             run.is_some_and(|run| run.number == number && run.state == state)
         };
-        self.until(name, &format!("{state:?} in run {number}"), fits).await
+        self.until(name, &format!("{state:?} in run {number}"), matches).await
     }
 
     /// Waits until a condition of this type has this reason.
     pub async fn until_reason(&self, name: &str, condition: &str, reason: &str) -> AnyObject {
-        let fits = |object: &AnyObject| {
+        let matches = |object: &AnyObject| {
             let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
             conditions.iter().any(|found| format!("{:?}", found.r#type) == condition && found.reason == reason)
         };
-        self.until(name, &format!("{condition} with reason {reason}"), fits).await
+        self.until(name, &format!("{condition} with reason {reason}"), matches).await
     }
 
     /// Waits until a resource is deleted.
@@ -60,8 +60,8 @@ impl World {
         self.wait_within(self.limit, name, "its deletion", |version| version.deleted.then_some(())).await;
     }
 
-    async fn wait_within<T>(&self, limit: Duration, name: &str, what: &str, look: impl FnMut(&Version) -> Option<T>) -> T {
-        if let Ok(found) = tokio::time::timeout(limit, self.recorder.wait(name, look)).await {
+    async fn wait_within<T>(&self, limit: Duration, name: &str, what: &str, check: impl FnMut(&Version) -> Option<T>) -> T {
+        if let Ok(found) = tokio::time::timeout(limit, self.recorder.wait(name, check)).await {
             return found;
         }
         let latest = self.recorder.latest(name).map(|version| version.object.data["status"].clone());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::world::{merged, run};
-use e2e::{Setting, World};
+use e2e::{TestSetup, World};
 use serde_json::json;
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
@@ -11,7 +11,7 @@ use crate::release::Release;
 
 /// A world with a run that lasts until the test ends it.
 async fn in_mid_run(name: &str) -> World {
-    World::with(name, Setting::with_model(json!({"durationMillis": 600_000}))).await
+    World::with(name, TestSetup::with_model(json!({"durationMillis": 600_000}))).await
 }
 
 async fn end_well(world: &World) {

@@ -5,24 +5,24 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use e2e::{Kubelet, Site, Tool, paths};
+use e2e::{Kubelet, TestEnvironment, Tool, paths};
 use serde_json::Value;
 
 use crate::CHART;
 
 /// An empty cluster, and Helm for it.
 struct Cluster {
-    site: Arc<Site>,
+    environment: Arc<TestEnvironment>,
     helm: Tool,
     _kubelet: Kubelet,
 }
 
 impl Cluster {
     async fn start(helm: &str) -> Self {
-        let site = Arc::new(tokio::task::spawn_blocking(Site::start).await.unwrap());
-        let helm = Tool::helm(helm, site.control_plane.kubeconfig(), site.directory());
-        let kubelet = Kubelet::start(Arc::clone(&site)).await;
-        Self { site, helm, _kubelet: kubelet }
+        let environment = Arc::new(tokio::task::spawn_blocking(TestEnvironment::start).await.unwrap());
+        let helm = Tool::helm(helm, environment.control_plane.kubeconfig(), environment.directory());
+        let kubelet = Kubelet::start(Arc::clone(&environment)).await;
+        Self { environment, helm, _kubelet: kubelet }
     }
 
     /// Runs Helm on the release, as in the chart's README.
@@ -36,7 +36,8 @@ impl Cluster {
     /// A field of an object, or kubectl's error.
     async fn get(&self, object: &str, path: &str) -> String {
         let path = format!("jsonpath={{{path}}}");
-        let output = self.site.control_plane.kubectl_with(&["get", object, "--namespace", "tabular-system", "--output", &path], "").await;
+        let output =
+            self.environment.control_plane.kubectl_with(&["get", object, "--namespace", "tabular-system", "--output", &path], "").await;
         let bytes = if output.status.success() { output.stdout } else { output.stderr };
         String::from_utf8(bytes).unwrap()
     }
@@ -63,15 +64,15 @@ const STATE: &str = ".spec.versions[0].additionalPrinterColumns[?(@.name==\"Stat
 #[tokio::test]
 async fn release_is_installed_upgraded_rolled_back_uninstalled() {
     let cluster = Cluster::start("helm").await;
-    let notes = cluster.helm("install", &[&older_chart(cluster.site.directory()), "--create-namespace"]).await;
+    let notes = cluster.helm("install", &[&older_chart(cluster.environment.directory()), "--create-namespace"]).await;
     assert!(notes.contains("STATUS: deployed") && notes.contains("kubectl create rolebinding tabular-operator-secrets"), "{notes}");
     assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "1");
     assert_eq!(cluster.get(DEFINITION, STATE).await, "An older description");
 
     // A user's resource.
     let sample = paths::workspace().join("deploy/samples/minimal.yaml");
-    cluster.site.control_plane.kubectl(&["wait", DEFINITION, "--for=condition=Established", "--timeout=30s"]).await;
-    cluster.site.control_plane.kubectl(&["apply", "--namespace", "default", "-f", sample.to_str().unwrap()]).await;
+    cluster.environment.control_plane.kubectl(&["wait", DEFINITION, "--for=condition=Established", "--timeout=30s"]).await;
+    cluster.environment.control_plane.kubectl(&["apply", "--namespace", "default", "-f", sample.to_str().unwrap()]).await;
 
     cluster.helm("upgrade", &[CHART, "--set", "replicas=2,podDisruptionBudget.enabled=true"]).await;
     assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "2");
@@ -97,7 +98,7 @@ async fn release_is_installed_upgraded_rolled_back_uninstalled() {
     }
     // The definition stays, and with it the users' resources.
     assert_eq!(
-        cluster.site.control_plane.kubectl(&["get", "mref", "--namespace", "default", "--output", "name"]).await.trim(),
+        cluster.environment.control_plane.kubectl(&["get", "mref", "--namespace", "default", "--output", "name"]).await.trim(),
         "modelrefresh.tabular-operator.dev/minimal"
     );
 
@@ -127,7 +128,7 @@ async fn helm_3_manages_the_same_lifecycle() {
 #[tokio::test]
 async fn definitions_installed_by_kubectl_can_be_adopted() {
     let cluster = Cluster::start("helm").await;
-    cluster.site.control_plane.kubectl(&["apply", "--server-side", "-k", paths::workspace().join("crds").to_str().unwrap()]).await;
+    cluster.environment.control_plane.kubectl(&["apply", "--server-side", "-k", paths::workspace().join("crds").to_str().unwrap()]).await;
     let arguments = ["install", "tabular-operator", CHART, "--namespace", "tabular-system", "--create-namespace"];
     let refused = cluster.helm.run_with(&arguments, "").await;
     assert!(!refused.status.success(), "{refused:?}");

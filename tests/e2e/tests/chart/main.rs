@@ -41,9 +41,9 @@ fn objects(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error} in\n{text}"))
 }
 
-/// A temporary directory that is removed with the process' site.
+/// A temporary directory that is removed with the process' environment.
 fn scratch(name: &str) -> PathBuf {
-    let directory = e2e::Site::get().directory().join(name);
+    let directory = e2e::TestEnvironment::get().directory().join(name);
     fs::create_dir_all(&directory).unwrap();
     directory
 }

@@ -5,7 +5,7 @@
 
 use e2e::rbac::make;
 use e2e::world::TENANT;
-use e2e::{Action, Setting, World};
+use e2e::{Action, TestSetup, World};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use serde_json::json;
@@ -16,13 +16,13 @@ use crate::release::{ACCOUNT, Release};
 
 #[tokio::test]
 async fn cluster_wide_permissions_match_requests() {
-    let world = World::with("everywhere", Setting::with_proxy()).await;
+    let world = World::with("everywhere", TestSetup::with_proxy()).await;
     it_may_do_what_it_does(&world, Release::everywhere(&world).await).await;
 }
 
 #[tokio::test]
 async fn namespaced_permissions_match_requests() {
-    let world = World::with("somewhere", Setting::with_proxy()).await;
+    let world = World::with("somewhere", TestSetup::with_proxy()).await;
     it_may_do_what_it_does(&world, Release::in_namespace(&world, "").await).await;
 }
 
@@ -31,7 +31,7 @@ async fn it_may_do_what_it_does(world: &World, release: Release<'_>) {
     whole_runs(world).await;
     assert_eq!(operator.terminate().await.code(), Some(0));
 
-    let lines = world.site.control_plane.audit().by(&release.user());
+    let lines = world.environment.control_plane.audit().by(&release.user());
     let refused: Vec<String> = lines.iter().filter(|line| line.response_status.code == 403).map(e2e::AuditLine::summary).collect();
     assert!(refused.is_empty(), "missing permissions: {refused:#?}");
     let granted = grants::of(&world.client, &release.namespace, &release.name).await;
@@ -46,14 +46,14 @@ async fn it_may_do_what_it_does(world: &World, release: Release<'_>) {
 /// The operator's complete work: a run of each kind with a late write, one with a team's own identity, and a deletion during a run.
 async fn whole_runs(world: &World) {
     let late = |resource: &'static str| {
-        world.proxy().strike(0, Action::Answer(409), move |seen| seen.resource == resource && seen.subresource == "status")
+        world.proxy().inject(0, Action::Respond(409), move |request| request.resource == resource && request.subresource == "status")
     };
     let (late_refresh, late_sync) = (late("modelrefreshes"), late("modelsyncs"));
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     world.apply("modelsync/replicas", &json!({})).await;
     world.until_state("modelsync/replicas", RunState::Succeeded).await;
-    assert_eq!((late_refresh.count(), late_sync.count()), (1, 1));
+    assert_eq!((late_refresh.hits(), late_sync.hits()), (1, 1));
     as_a_service_account(world).await;
     let other = world.put_database("Long", &json!({"notStartedMillis": 0, "durationMillis": 600_000})).await;
     world.apply("long", &other).await;
@@ -68,7 +68,7 @@ async fn whole_runs(world: &World) {
 
 /// A refresh with workload identity.
 async fn as_a_service_account(world: &World) {
-    let (issuer, keys) = world.site.control_plane.issuer().await;
+    let (issuer, keys) = world.environment.control_plane.issuer().await;
     world.azure.put_issuer(&issuer, &keys).await;
     world.azure.put_federated(TENANT, &world.client_id, &issuer, &world.namespace, ACCOUNT).await;
     let annotations = json!({"azure.workload.identity/client-id": world.client_id, "azure.workload.identity/tenant-id": TENANT});

@@ -54,10 +54,10 @@ impl<'a> Release<'a> {
         );
         let release = Self {
             world,
-            helm: Tool::helm("helm", world.site.control_plane.kubeconfig(), &scratch(served)),
+            helm: Tool::helm("helm", world.environment.control_plane.kubeconfig(), &scratch(served)),
             values: values.trim_end_matches(',').to_owned(),
             namespace: format!("{served}-system"),
-            // Not the name in the documents, which the harness uses.
+            // Not the name in the documents, which the test library uses.
             name: format!("{served}-tabular-operator"),
             _places: places,
         };
@@ -78,7 +78,7 @@ impl<'a> Release<'a> {
 
     /// Uninstalls it and returns Helm's output, which may be an error.
     pub async fn try_to_uninstall(&self) -> Output {
-        let _kubelet = Kubelet::of_jobs(self.world.site, &self.namespace).await;
+        let _kubelet = Kubelet::of_jobs(self.world.environment, &self.namespace).await;
         self.helm.run_with(&["uninstall", &self.world.namespace, "--namespace", &self.namespace, "--timeout", "1m"], "").await
     }
 
@@ -110,13 +110,13 @@ impl<'a> Release<'a> {
         assert_eq!((container.command.unwrap(), container.args.unwrap()), (vec!["/tabular-operator".to_owned()], vec!["run".to_owned()]));
         let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), namespace);
         let token = accounts.create_token_request(&account, &PostParams::default(), &TokenRequest::default()).await.unwrap();
-        let file = world.site.directory().join(format!("{namespace}.kubeconfig"));
-        let endpoint = world.api_proxy.as_ref().map_or_else(|| world.site.endpoint(), |proxy| proxy.endpoint().clone());
+        let file = world.environment.directory().join(format!("{namespace}.kubeconfig"));
+        let endpoint = world.api_proxy.as_ref().map_or_else(|| world.environment.endpoint(), |proxy| proxy.endpoint().clone());
         // The pod's own namespace is that of the Lease.
         kubeconfig::write(&file, &endpoint, &token.status.unwrap().token, namespace);
         let arguments = container.env.unwrap().iter().map(argument).collect();
         let settings = OperatorSettings { kubeconfig: file, arguments, ..world.operator_settings().clone() };
-        let mut operator = Operator::start_as_is(&settings, world.site.guard());
+        let mut operator = Operator::start_as_is(&settings, world.environment.guard());
         operator.ready().await;
         operator
     }

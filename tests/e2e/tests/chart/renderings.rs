@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use e2e::{Site, Tool, paths};
+use e2e::{TestEnvironment, Tool, paths};
 use serde_json::{Value, json};
 
 use crate::{CHART, objects, schemas, value_set, value_sets};
@@ -65,7 +65,7 @@ async fn kubeconform_accepts_every_rendering() {
 async fn kubeconform_accepts_plain_manifests() {
     let mut manifests = Vec::new();
     for built in OVERLAYS.map(|(overlay, _)| overlay).into_iter().chain(["flux/operator"]) {
-        manifests.push(Site::get().control_plane.kubectl(&["kustomize", &directory(built)]).await);
+        manifests.push(TestEnvironment::get().control_plane.kubectl(&["kustomize", &directory(built)]).await);
     }
     let scripts = "deploy/argocd/resource_customizations/tabular-operator.dev";
     let recorded = ["ModelRefresh/testdata", "ModelRefresh/actions/testdata", "ModelSync/testdata", "ModelSync/actions/testdata"];
@@ -105,7 +105,7 @@ async fn kubeconform_detects_misspelled_field() {
 #[tokio::test]
 async fn api_server_accepts_every_rendering() {
     schemas::location().await;
-    let control_plane = &Site::get().control_plane;
+    let control_plane = &TestEnvironment::get().control_plane;
     for namespace in ["bi", "finance"] {
         let made = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         control_plane.kubectl_with(&["apply", "-f", "-"], &made.to_string()).await;
@@ -133,7 +133,7 @@ const OVERLAYS: [(&str, &str); 3] = [
 #[tokio::test]
 async fn plain_manifests_equal_chart_objects() {
     for (overlay, values) in OVERLAYS {
-        let plain = Site::get().control_plane.kubectl(&["kustomize", &directory(overlay)]).await;
+        let plain = TestEnvironment::get().control_plane.kubectl(&["kustomize", &directory(overlay)]).await;
         let (mut plain, mut chart) = (comparable(&plain), comparable(&render(values).await));
         // Only Helm runs a Job before an uninstall: users of plain manifests run `tabular-operator drain` manually.
         let hooks = chart.extract_if(.., |_, object| object.pointer("/metadata/annotations/helm.sh~1hook").is_some()).count();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use e2e::{Site, eventually};
+use e2e::{TestEnvironment, eventually};
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -14,7 +14,7 @@ use crate::scratch;
 /// The location pattern of the schemas for kubeconform.
 pub async fn location() -> String {
     static MADE: OnceCell<PathBuf> = OnceCell::const_new();
-    let directory = MADE.get_or_init(|| async { make(&Site::get().client().await).await }).await;
+    let directory = MADE.get_or_init(|| async { make(&TestEnvironment::get().client().await).await }).await;
     format!("{}/{{{{.Group}}}}_{{{{.ResourceAPIVersion}}}}_{{{{.ResourceKind}}}}.json", directory.display())
 }
 
@@ -34,7 +34,7 @@ async fn make(client: &Client) -> PathBuf {
 /// The kinds, in lower case.
 async fn install_others() -> Vec<String> {
     let directory = e2e::tools::directory().join("crds");
-    let control_plane = &Site::get().control_plane;
+    let control_plane = &TestEnvironment::get().control_plane;
     control_plane.kubectl(&["apply", "--server-side", "-f", directory.to_str().unwrap()]).await;
     let mut kinds = vec!["modelrefresh".to_owned(), "modelsync".to_owned()];
     for entry in fs::read_dir(directory).unwrap() {

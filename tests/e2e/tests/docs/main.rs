@@ -26,11 +26,11 @@ macro_rules! pages {
     ($($name:ident: $file:literal),+ $(,)?) => {
         $(#[tokio::test]
         async fn $name() {
-            run::play(&Page::read($file)).await;
+            run::run(&Page::read($file)).await;
         })+
 
         /// The pages that run.
-        const PLAYED: &[&str] = &[$($file),+];
+        const RUN: &[&str] = &[$($file),+];
     };
 }
 
@@ -64,7 +64,7 @@ fn every_page_with_commands_runs() {
     for page in Page::all() {
         let runs = page.blocks().any(page::Block::runs);
         assert_eq!(
-            PLAYED.contains(&page.file.as_str()),
+            RUN.contains(&page.file.as_str()),
             runs,
             "{}: add it to the pages of tests/e2e/tests/docs/main.rs, or remove it",
             page.file

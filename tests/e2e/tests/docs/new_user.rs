@@ -76,5 +76,5 @@ kubectl delete crd modelrefreshes.tabular-operator.dev modelsyncs.tabular-operat
 "#
     );
     let parts = vec![Part::Then(0, script)];
-    run::play(&Page::of("the first day of a new user", parts)).await;
+    run::run(&Page::of("the first day of a new user", parts)).await;
 }

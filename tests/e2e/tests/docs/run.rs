@@ -8,13 +8,13 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use e2e::{Kubelet, Site, paths, tools};
+use e2e::{Kubelet, TestEnvironment, paths, tools};
 use tokio::sync::Semaphore;
 
 use crate::page::{Page, Part};
 
 /// Number of concurrent pages: each has a control plane of 350 MB.
-static STAGES: Semaphore = Semaphore::const_new(6);
+static CONCURRENT: Semaphore = Semaphore::const_new(6);
 /// Timeout of a page, which mostly waits for leases and ends of runs.
 const LIMIT: Duration = Duration::from_mins(8);
 
@@ -22,28 +22,28 @@ const LIMIT: Duration = Duration::from_mins(8);
 const REPOSITORY: [&str; 4] = ["charts", "crds", "deploy", "docs"];
 
 /// Runs a page.
-pub async fn play(page: &Page) {
-    let _stage = STAGES.acquire().await.unwrap();
-    let site = Arc::new(tokio::task::spawn_blocking(Site::start).await.unwrap());
-    let kubelet = Kubelet::start(Arc::clone(&site)).await;
-    let directory = site.directory().join("reader");
+pub async fn run(page: &Page) {
+    let _permit = CONCURRENT.acquire().await.unwrap();
+    let environment = Arc::new(tokio::task::spawn_blocking(TestEnvironment::start).await.unwrap());
+    let kubelet = Kubelet::start(Arc::clone(&environment)).await;
+    let directory = environment.directory().join("reader");
     fs::create_dir(&directory).unwrap();
     for part in REPOSITORY {
         symlink(paths::workspace().join(part), directory.join(part)).unwrap();
     }
-    let tools = tools_of(&site, site.directory());
+    let tools = tools_of(&environment, environment.directory());
     fs::write(directory.join("page.sh"), script(page)).unwrap();
     let command = tokio::process::Command::new("bash")
         .arg("page.sh")
         .current_dir(&directory)
         .env("PATH", format!("{}:{}", tools.display(), std::env::var("PATH").unwrap()))
-        .env("KUBECONFIG", site.control_plane.kubeconfig())
-        .env("AZURE_CONTROL", site.simulator.control())
-        .env("AZURE_PROXY", site.simulator.proxy())
-        .env("AZURE_AUTHORITY", site.simulator.authority())
-        .env("HELM_CACHE_HOME", site.directory().join("helm/cache"))
-        .env("HELM_CONFIG_HOME", site.directory().join("helm/config"))
-        .env("HELM_DATA_HOME", site.directory().join("helm/data"))
+        .env("KUBECONFIG", environment.control_plane.kubeconfig())
+        .env("AZURE_CONTROL", environment.simulator.control())
+        .env("AZURE_PROXY", environment.simulator.proxy())
+        .env("AZURE_AUTHORITY", environment.simulator.authority())
+        .env("HELM_CACHE_HOME", environment.directory().join("helm/cache"))
+        .env("HELM_CONFIG_HOME", environment.directory().join("helm/config"))
+        .env("HELM_DATA_HOME", environment.directory().join("helm/data"))
         .env_remove("TABULAR_OPERATOR_WATCH_NAMESPACE")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -80,11 +80,11 @@ fn script(page: &Page) -> String {
 }
 
 /// The directory of the tools that the documents use.
-fn tools_of(site: &Site, directory: &Path) -> std::path::PathBuf {
+fn tools_of(environment: &TestEnvironment, directory: &Path) -> std::path::PathBuf {
     let bin = directory.join("bin");
     fs::create_dir(&bin).unwrap();
     let kubectl = include_str!("kubectl.sh")
-        .replace("CONTROL_PLANE", site.control_plane.program().to_str().unwrap())
+        .replace("CONTROL_PLANE", environment.control_plane.program().to_str().unwrap())
         .replace("PODS", directory.join("pods").to_str().unwrap());
     fs::write(bin.join("kubectl"), kubectl).unwrap();
     fs::set_permissions(bin.join("kubectl"), fs::Permissions::from_mode(0o755)).unwrap();

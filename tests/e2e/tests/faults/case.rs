@@ -1,50 +1,50 @@
-//! One cell of the matrix: a scenario with one fault at one of its requests.
+//! One case of the matrix: a scenario with one fault at one of its requests.
 
 use std::time::{Duration, Instant};
 
 use e2e::caught;
 
 use crate::fault::{self, Fault};
-use crate::fault_point::{self, Point};
-use crate::fixture::Stage;
+use crate::fault_point::{self, FaultPoint};
+use crate::fixture::Fixture;
 use crate::invariants;
 use crate::scenario::Scenario;
 
-/// One cell.
+/// One case.
 #[derive(Clone)]
-pub struct Cell {
+pub struct Case {
     /// The scenario.
     pub scenario: Scenario,
     /// The request with the fault.
-    pub point: Point,
+    pub point: FaultPoint,
     /// The fault.
     pub fault: Fault,
 }
 
-/// The result of a cell.
-pub struct CellResult {
-    /// The cell.
-    pub cell: Cell,
+/// The result of a case.
+pub struct CaseResult {
+    /// The case.
+    pub case: Case,
     /// The result.
-    pub verdict: Verdict,
+    pub status: CaseStatus,
     /// The duration.
     pub took: Duration,
 }
 
-/// The result of a cell.
-pub enum Verdict {
+/// The result of a case.
+pub enum CaseStatus {
     /// All invariants hold.
     Passed,
     /// All invariants hold, but the request was not made in this run, for example because of one poll fewer.
-    NotMet,
+    NotReached,
     /// The violated invariant.
     Failed(String),
 }
 
-impl Cell {
-    /// The cells of a scenario.
-    pub fn of(scenario: Scenario, points: &[Point]) -> Vec<Self> {
-        let of = |point: &Point| {
+impl Case {
+    /// The cases of a scenario.
+    pub fn of(scenario: Scenario, points: &[FaultPoint]) -> Vec<Self> {
+        let of = |point: &FaultPoint| {
             let point = point.clone();
             Fault::ALL.into_iter().filter(move |fault| fault.applies_to(&point, scenario.tenants))
         };
@@ -57,38 +57,38 @@ impl Cell {
     }
 }
 
-/// Plays the scenario without a fault, and returns its requests.
-pub async fn clean(scenario: Scenario) -> Result<Vec<Point>, String> {
+/// Runs the scenario without a fault, and returns its requests.
+pub async fn clean(scenario: Scenario) -> Result<Vec<FaultPoint>, String> {
     caught(async move {
-        let stage = Stage::set("clean", scenario.service, &(scenario.settings)()).await;
-        let (api, azure) = (stage.world.proxy().seen().len(), stage.world.azure.requests_by(&stage.world.client_id).await.len());
-        let outcome = (scenario.play)(&stage).await;
-        invariants::check(&stage, &outcome).await;
-        fault_point::of(&stage.world.proxy().seen()[api..], &stage.world.azure.requests_by(&stage.world.client_id).await[azure..])
+        let fixture = Fixture::start("clean", scenario.service, &(scenario.settings)()).await;
+        let (api, azure) = (fixture.world.proxy().requests().len(), fixture.world.azure.requests_by(&fixture.world.client_id).await.len());
+        let outcome = (scenario.run)(&fixture).await;
+        invariants::check(&fixture, &outcome).await;
+        fault_point::of(&fixture.world.proxy().requests()[api..], &fixture.world.azure.requests_by(&fixture.world.client_id).await[azure..])
     })
     .await
 }
 
-/// Plays the scenario with the fault.
-pub async fn run(cell: Cell) -> CellResult {
+/// Runs the scenario with the fault.
+pub async fn run(case: Case) -> CaseResult {
     let began = Instant::now();
-    let played = cell.clone();
-    let met = caught(async move {
-        let stage = Stage::set("cell", played.scenario.service, &(played.scenario.settings)()).await;
-        let ordered = fault::order(&stage, &played.point, played.fault).await;
+    let started = case.clone();
+    let reached = caught(async move {
+        let fixture = Fixture::start("case", started.scenario.service, &(started.scenario.settings)()).await;
+        let active = fault::activate(&fixture, &started.point, started.fault).await;
         let outcome = tokio::select! {
-            outcome = (played.scenario.play)(&stage) => outcome,
-            () = ordered.execute(&stage, played.fault) => unreachable!("it never returns"),
+            outcome = (started.scenario.run)(&fixture) => outcome,
+            () = active.execute(&fixture, started.fault) => unreachable!("it never returns"),
         };
-        let met = ordered.withdraw(&stage).await;
-        invariants::check(&stage, &outcome).await;
-        met
+        let reached = active.withdraw(&fixture).await;
+        invariants::check(&fixture, &outcome).await;
+        reached
     })
     .await;
-    let verdict = match met {
-        Ok(true) => Verdict::Passed,
-        Ok(false) => Verdict::NotMet,
-        Err(why) => Verdict::Failed(why),
+    let status = match reached {
+        Ok(true) => CaseStatus::Passed,
+        Ok(false) => CaseStatus::NotReached,
+        Err(why) => CaseStatus::Failed(why),
     };
-    CellResult { cell, verdict, took: began.elapsed() }
+    CaseResult { case, status, took: began.elapsed() }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use e2e::world::SECRET;
-use e2e::{Action, Moment, Seen, within};
+use e2e::{Action, RecordedRequest, When, within};
 use serde_json::{Value, json};
 
-use crate::fault_point::{Point, Side};
-use crate::fixture::{LIMIT, Stage};
+use crate::fault_point::{FaultPoint, Side};
+use crate::fixture::{Fixture, LIMIT};
 use crate::scenario::{ORDERS, Tenants};
 
 /// A fault of a request.
@@ -47,7 +47,7 @@ impl Fault {
         Self::Unread,
     ];
 
-    /// Its part of a cell's name.
+    /// Its part of a case's name.
     pub fn name(self) -> String {
         match self {
             Self::KillBefore => "kill-before".to_owned(),
@@ -63,7 +63,7 @@ impl Fault {
 
     /// Whether it can apply to the request of a scenario, with one tenant or two. The response to a watch never ends, so nothing can
     /// happen after it. Lasting faults start at each write, and at each read of a Secret.
-    pub fn applies_to(self, point: &Point, tenants: Tenants) -> bool {
+    pub fn applies_to(self, point: &FaultPoint, tenants: Tenants) -> bool {
         let signature = match &point.side {
             Side::Api { signature } => signature.as_str(),
             Side::Azure { .. } => "",
@@ -93,13 +93,13 @@ impl Fault {
     /// The fault in the proxy in front of the API server.
     fn at_api(self) -> Action {
         match self {
-            Self::KillBefore => Action::Hold(Moment::Before),
-            Self::KillAfter => Action::Hold(Moment::After),
-            Self::Lost => Action::Drop(Moment::After),
-            Self::Status(code) => Action::Answer(code),
+            Self::KillBefore => Action::Hold(When::Before),
+            Self::KillAfter => Action::Hold(When::After),
+            Self::Lost => Action::Drop(When::After),
+            Self::Status(code) => Action::Respond(code),
             Self::Hang => Action::Hang,
             Self::Truncated => Action::Truncate,
-            Self::Unwritten | Self::Unread => Action::Answer(500),
+            Self::Unwritten | Self::Unread => Action::Respond(500),
         }
     }
 
@@ -109,59 +109,61 @@ impl Fault {
 }
 
 /// An active fault.
-pub enum Ordered {
+pub enum ActiveFault {
     /// In the local Azure.
     Azure(e2e::Fault),
     /// In front of the API server.
-    Api(e2e::Strike),
-    /// In front of the API server until the scenario withdraws it ([`Stage::withdraw_lasting`]).
+    Api(e2e::InjectedFault),
+    /// In front of the API server until the scenario withdraws it ([`Fixture::withdraw_lasting`]).
     Lasting,
 }
 
 /// Activates the fault. Affected requests are counted from now on.
-pub async fn order(stage: &Stage, point: &Point, fault: Fault) -> Ordered {
+pub async fn activate(fixture: &Fixture, point: &FaultPoint, fault: Fault) -> ActiveFault {
     match &point.side {
         Side::Azure { method, route } => {
-            let pattern = json!({"method": method, "route": route, "clientId": stage.world.client_id});
-            Ordered::Azure(stage.world.azure.fault(json!({"match": pattern, "skip": point.nth - 1, "action": fault.at_azure()})).await)
+            let pattern = json!({"method": method, "route": route, "clientId": fixture.world.client_id});
+            ActiveFault::Azure(
+                fixture.world.azure.fault(json!({"match": pattern, "skip": point.nth - 1, "action": fault.at_azure()})).await,
+            )
         }
         Side::Api { .. } if matches!(fault, Fault::Unwritten | Fault::Unread) => {
-            let fits = move |seen: &Seen| match fault {
-                Fault::Unwritten => seen.writes_resource() && seen.name == ORDERS,
-                _ => seen.resource == "secrets" && seen.name == SECRET,
+            let matches = move |request: &RecordedRequest| match fault {
+                Fault::Unwritten => request.writes_resource() && request.name == ORDERS,
+                _ => request.resource == "secrets" && request.name == SECRET,
             };
-            stage.keep_until_withdrawn(stage.world.proxy().strike_times(point.nth - 1, usize::MAX, fault.at_api(), fits)).await;
-            Ordered::Lasting
+            fixture.keep_until_withdrawn(fixture.world.proxy().inject_times(point.nth - 1, usize::MAX, fault.at_api(), matches)).await;
+            ActiveFault::Lasting
         }
         Side::Api { signature } => {
             let wanted = signature.clone();
-            let fits = move |seen: &Seen| seen.signature() == wanted;
-            Ordered::Api(stage.world.proxy().strike(point.nth - 1, fault.at_api(), fits))
+            let matches = move |request: &RecordedRequest| request.signature() == wanted;
+            ActiveFault::Api(fixture.world.proxy().inject(point.nth - 1, fault.at_api(), matches))
         }
     }
 }
 
-impl Ordered {
+impl ActiveFault {
     /// If the fault kills the operator: waits for the request, kills the process, and starts the next one.
-    pub async fn execute(&self, stage: &Stage, fault: Fault) {
+    pub async fn execute(&self, fixture: &Fixture, fault: Fault) {
         if !fault.kills() {
             return std::future::pending().await;
         }
         match self {
-            Self::Azure(ordered) => {
+            Self::Azure(active) => {
                 // Until the scenario ends: the request may be missing in this run.
-                while ordered.held().await == 0 {
+                while active.held().await == 0 {
                     tokio::time::sleep(Duration::from_millis(30)).await;
                 }
-                let mut operator = stage.operator.lock().await;
+                let mut operator = fixture.operator.lock().await;
                 operator.kill();
                 // The service detects that the client has disconnected. Released earlier, it would still handle the request.
-                within(LIMIT, "the held request to end", async || (ordered.held().await == 0).then_some(())).await;
+                within(LIMIT, "the held request to end", async || (active.held().await == 0).then_some(())).await;
                 operator.restart();
             }
-            Self::Api(strike) => {
-                strike.struck().await;
-                let mut operator = stage.operator.lock().await;
+            Self::Api(fault) => {
+                fault.wait_until_hit().await;
+                let mut operator = fixture.operator.lock().await;
                 operator.kill();
                 operator.restart();
             }
@@ -171,15 +173,15 @@ impl Ordered {
     }
 
     /// Withdraws it, and returns whether it affected a request.
-    pub async fn withdraw(self, stage: &Stage) -> bool {
+    pub async fn withdraw(self, fixture: &Fixture) -> bool {
         match self {
-            Self::Azure(ordered) => {
-                let hits = ordered.hits().await;
-                ordered.remove().await;
+            Self::Azure(active) => {
+                let hits = active.hits().await;
+                active.remove().await;
                 hits > 0
             }
-            Self::Api(strike) => strike.count() > 0,
-            Self::Lasting => stage.withdraw_lasting().await,
+            Self::Api(fault) => fault.hits() > 0,
+            Self::Lasting => fixture.withdraw_lasting().await,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use e2e::{Row, Seen};
+use e2e::{RecordedRequest, Row};
 
 /// Number of requests of one kind that are separate points: further polls or refused writes are alike.
 const OF_A_SORT: usize = 4;
@@ -13,7 +13,7 @@ const OF_A_SORT: usize = 4;
 pub enum Side {
     /// To the API server: verb and resource, such as `update modelrefreshes/status`.
     Api {
-        /// [`Seen::signature`].
+        /// [`RecordedRequest::signature`].
         signature: String,
     },
     /// To Azure: method and route, such as `POST refreshes`.
@@ -27,14 +27,14 @@ pub enum Side {
 
 /// The n-th request of a kind, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Point {
+pub struct FaultPoint {
     /// The kind.
     pub side: Side,
     /// The number.
     pub nth: usize,
 }
 
-impl fmt::Display for Point {
+impl fmt::Display for FaultPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sort = match &self.side {
             Side::Api { signature } => signature.trim().replace([' ', '/'], "-"),
@@ -45,13 +45,13 @@ impl fmt::Display for Point {
 }
 
 /// The points of these requests. The lease is excluded: it is not part of a run, and has its own tests.
-pub fn of(api: &[Seen], azure: &[Row]) -> Vec<Point> {
-    let api = api.iter().filter(|seen| seen.resource != "leases").map(|seen| Side::Api { signature: seen.signature() });
+pub fn of(api: &[RecordedRequest], azure: &[Row]) -> Vec<FaultPoint> {
+    let api = api.iter().filter(|request| request.resource != "leases").map(|request| Side::Api { signature: request.signature() });
     let azure = azure.iter().map(|row| Side::Azure { method: row.method.clone(), route: row.route.clone() });
     let mut counts: BTreeMap<Side, usize> = BTreeMap::new();
     for side in api.chain(azure) {
         *counts.entry(side).or_default() += 1;
     }
     let sorts = counts.into_iter();
-    sorts.flat_map(|(side, count)| (1..=count.min(OF_A_SORT)).map(move |nth| Point { side: side.clone(), nth })).collect()
+    sorts.flat_map(|(side, count)| (1..=count.min(OF_A_SORT)).map(move |nth| FaultPoint { side: side.clone(), nth })).collect()
 }

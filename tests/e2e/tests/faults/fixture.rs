@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use e2e::operator::FAST;
 use e2e::world::merged;
-use e2e::{Model, Operation, Operator, Setting, Strike, World, semantic_model};
+use e2e::{InjectedFault, Model, Operation, Operator, TestSetup, World, semantic_model};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -28,7 +28,7 @@ pub enum Service {
 }
 
 /// The environment of one run.
-pub struct Stage {
+pub struct Fixture {
     /// Namespace, application and Secret.
     pub world: World,
     /// The model.
@@ -41,20 +41,20 @@ pub struct Stage {
     /// The application of the second tenant.
     pub theirs: String,
     /// A lasting fault, and whether it affected a request.
-    lasting: Mutex<(Option<Strike>, bool)>,
+    lasting: Mutex<(Option<InjectedFault>, bool)>,
 }
 
-impl Stage {
+impl Fixture {
     /// Creates it with an operator that is ready. `settings` are the model's. The polling interval is long enough that a run without
     /// faults has few polls, and short enough that no scenario is slow.
-    pub async fn set(name: &str, service: Service, settings: &Value) -> Self {
-        let world = World::with(name, Setting { api_proxy: true, limit: Some(LIMIT), ..Setting::default() }).await;
+    pub async fn start(name: &str, service: Service, settings: &Value) -> Self {
+        let world = World::with(name, TestSetup { api_proxy: true, limit: Some(LIMIT), ..TestSetup::default() }).await;
         let (model, spec) = model(&world, service).await;
         world.azure.patch(&model, settings.clone()).await;
         let mut settings = world.operator_settings().clone();
         let usual = FAST.iter().filter(|flag| !flag.starts_with("--poll-min=")).map(ToString::to_string);
         settings.arguments.splice(0..0, usual.chain(["--poll-min=400ms".to_owned()]));
-        let mut operator = Operator::start_as_is(&settings, world.site.guard());
+        let mut operator = Operator::start_as_is(&settings, world.environment.guard());
         operator.ready_at_last().await;
         let operator = Arc::new(Mutex::new(operator));
         let keeper = tokio::spawn(keep(Arc::clone(&operator)));
@@ -73,15 +73,15 @@ impl Stage {
     }
 
     /// Stores a lasting fault.
-    pub async fn keep_until_withdrawn(&self, strike: Strike) {
-        self.lasting.lock().await.0 = Some(strike);
+    pub async fn keep_until_withdrawn(&self, fault: InjectedFault) {
+        self.lasting.lock().await.0 = Some(fault);
     }
 
     /// Withdraws the lasting fault; returns whether it affected a request.
     pub async fn withdraw_lasting(&self) -> bool {
         let mut lasting = self.lasting.lock().await;
-        if let Some(strike) = lasting.0.take() {
-            lasting.1 = strike.count() > 0;
+        if let Some(fault) = lasting.0.take() {
+            lasting.1 = fault.hits() > 0;
         }
         lasting.1
     }
@@ -98,7 +98,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.keeper.abort();
     }

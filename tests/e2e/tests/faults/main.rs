@@ -1,7 +1,7 @@
 //! The fault matrix: each request of a run, to the API server or to Azure, with each possible fault, in each scenario; and the invariants
 //! that must hold afterwards.
 //!
-//! The requests are recorded in a run of the scenario without faults. Each cell has its own operator, namespace and model. `make fault-injection`
+//! The requests are recorded in a run of the scenario without faults. Each case has its own operator, namespace and model. `make fault-injection`
 //! runs all of them and prints a table; without `FAULTS=all`, an even share runs as a test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -20,10 +20,10 @@ use std::time::Instant;
 
 use futures::stream::{self, StreamExt as _};
 
-use case::{Cell, CellResult, Verdict};
+use case::{Case, CaseResult, CaseStatus};
 use scenario::Scenario;
 
-/// Number of cells in `make test`.
+/// Number of cases in `make test`.
 const SHARE: usize = 48;
 /// Number of concurrent runs: they mostly wait.
 const JOBS: usize = 24;
@@ -44,52 +44,52 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let clean: Vec<_> = stream::iter(scenarios.iter().copied().map(case::clean)).buffered(jobs).collect().await;
-    let mut cells = Vec::new();
+    let mut cases = Vec::new();
     let mut broken = Vec::new();
     for (scenario, points) in scenarios.iter().zip(clean) {
         match points {
-            Ok(points) => cells.extend(Cell::of(*scenario, &points)),
+            Ok(points) => cases.extend(Case::of(*scenario, &points)),
             Err(why) => broken.push(format!("{}: without a fault: {why}", scenario.name)),
         }
     }
-    let of_all = cells.len();
+    let of_all = cases.len();
     match &only {
-        Some(only) => cells.retain(|cell| cell.name().contains(only.as_str())),
-        None if !whole => cells = evenly(cells, SHARE),
+        Some(only) => cases.retain(|case| case.name().contains(only.as_str())),
+        None if !whole => cases = evenly(cases, SHARE),
         None => {}
     }
-    println!("{} of {of_all} cells, {} scenarios, {jobs} concurrent", cells.len(), scenarios.len());
-    let results = run(cells, jobs).await;
-    broken.extend(results.iter().filter_map(|result| match &result.verdict {
-        Verdict::Failed(why) => {
-            Some(format!("{}: {why}\n    repeat: make fault-injection ONLY='{}'", result.cell.name(), result.cell.name()))
+    println!("{} of {of_all} cases, {} scenarios, {jobs} concurrent", cases.len(), scenarios.len());
+    let results = run(cases, jobs).await;
+    broken.extend(results.iter().filter_map(|result| match &result.status {
+        CaseStatus::Failed(why) => {
+            Some(format!("{}: {why}\n    repeat: make fault-injection ONLY='{}'", result.case.name(), result.case.name()))
         }
-        Verdict::Passed | Verdict::NotMet => None,
+        CaseStatus::Passed | CaseStatus::NotReached => None,
     }));
     println!("{} s", began.elapsed().as_secs());
     if broken.is_empty() {
         return ExitCode::SUCCESS;
     }
     println!("\n{} failed:", broken.len());
-    for cell in &broken {
-        println!("  {cell}");
+    for case in &broken {
+        println!("  {case}");
     }
     ExitCode::FAILURE
 }
 
-/// Runs the cells, and prints the line of each scenario when its last cell completes, so that an interrupted run has partial results.
-async fn run(cells: Vec<Cell>, jobs: usize) -> Vec<CellResult> {
+/// Runs the cases, and prints the line of each scenario when its last case completes, so that an interrupted run has partial results.
+async fn run(cases: Vec<Case>, jobs: usize) -> Vec<CaseResult> {
     table::head();
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
-    for cell in &cells {
-        *left.entry(cell.scenario.name).or_default() += 1;
+    for case in &cases {
+        *left.entry(case.scenario.name).or_default() += 1;
     }
     let mut results = Vec::new();
-    let mut running = stream::iter(cells.into_iter().map(case::run)).buffer_unordered(jobs);
+    let mut running = stream::iter(cases.into_iter().map(case::run)).buffer_unordered(jobs);
     while let Some(result) = running.next().await {
-        let scenario = result.cell.scenario.name;
-        if let Verdict::Failed(why) = &result.verdict {
-            println!("failed: {}: {why}", result.cell.name());
+        let scenario = result.case.scenario.name;
+        if let CaseStatus::Failed(why) = &result.status {
+            println!("failed: {}: {why}", result.case.name());
         }
         results.push(result);
         let left = left.entry(scenario).or_default();
@@ -102,7 +102,7 @@ async fn run(cells: Vec<Cell>, jobs: usize) -> Vec<CellResult> {
     results
 }
 
-/// The filter: cells whose names contain the first argument that is not a flag of Rust's test programs.
+/// The filter: cases whose names contain the first argument that is not a flag of Rust's test programs.
 fn arguments() -> Result<Option<String>, ExitCode> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -117,12 +117,12 @@ fn arguments() -> Result<Option<String>, ExitCode> {
     Ok(None)
 }
 
-/// This many cells at even distances, so that each scenario and each fault is included.
-fn evenly(cells: Vec<Cell>, count: usize) -> Vec<Cell> {
-    let all = cells.len();
+/// This many cases at even distances, so that each scenario and each fault is included.
+fn evenly(cases: Vec<Case>, count: usize) -> Vec<Case> {
+    let all = cases.len();
     if all <= count {
-        return cells;
+        return cases;
     }
     let taken = |index: usize| index * count / all != (index + 1) * count / all;
-    cells.into_iter().enumerate().filter(|(index, _)| taken(*index)).map(|(_, cell)| cell).collect()
+    cases.into_iter().enumerate().filter(|(index, _)| taken(*index)).map(|(_, case)| case).collect()
 }

@@ -52,7 +52,7 @@ async fn assert_no_drift(world: &World, manifests: &[Value]) {
     }
     for flags in [&["--server-side", "--field-manager=kustomize-controller", "--force-conflicts"][..], &[]] {
         let diff = [&["diff", "--namespace", &world.namespace, "-f", "-"], flags].concat();
-        let output = world.site.control_plane.kubectl_with(&diff, &stream(manifests)).await;
+        let output = world.environment.control_plane.kubectl_with(&diff, &stream(manifests)).await;
         assert!(output.status.success(), "kubectl diff {flags:?}:\n{}", String::from_utf8_lossy(&output.stdout));
     }
 }
@@ -66,7 +66,7 @@ async fn applied_manifests_are_in_sync() {
         manifest["metadata"]["name"] = json!(format!("drift-{number}"));
     }
     assert!(all.len() >= 60, "only {} manifests", all.len());
-    let applied = world.site.control_plane.kubectl_with(&["apply", "-f", "-"], &stream(&all)).await;
+    let applied = world.environment.control_plane.kubectl_with(&["apply", "-f", "-"], &stream(&all)).await;
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     assert_no_drift(&world, &all).await;
 }
@@ -75,7 +75,7 @@ async fn applied_manifests_are_in_sync() {
 async fn run_causes_no_drift() {
     let (world, _operator) = quick("run-drift").await;
     let manifests = [world.manifest("orders", &json!({})), world.manifest("modelsync/orders", &json!({"suspend": false}))];
-    let applied = world.site.control_plane.kubectl_with(&["apply", "-f", "-"], &stream(&manifests)).await;
+    let applied = world.environment.control_plane.kubectl_with(&["apply", "-f", "-"], &stream(&manifests)).await;
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     for name in ["orders", "modelsync/orders"] {
         world.until_state(name, RunState::Succeeded).await;

@@ -1,93 +1,94 @@
-//! The history of a resource as seen by the tools: their verdicts on every recorded version, and the invariants of each.
+//! The history of a resource as seen by the tools: their assessments of every recorded version, and the invariants of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use e2e::gitops_health::{self, Verdict};
+use e2e::gitops_health::{self, Assessment};
 use e2e::{AnyObject, World, kstatus};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
-/// The verdicts on all resources of a world.
-pub struct Courses {
-    verdicts: BTreeMap<String, Vec<(AnyObject, Verdict)>>,
+/// The assessments of all resources of a world.
+pub struct Histories {
+    assessments: BTreeMap<String, Vec<(AnyObject, Assessment)>>,
 }
 
-impl Courses {
+impl Histories {
     /// Evaluates every version so far, and asserts the invariants of each.
     pub async fn of(world: &World) -> Self {
         world.assert_kstatus();
         let versions = world.recorder.all();
-        let verdicts = gitops_health::verdicts(versions.iter().map(|version| &version.object)).await;
-        let mut courses = BTreeMap::<String, Vec<_>>::new();
-        for (version, verdict) in versions.iter().zip(verdicts) {
+        let assessments = gitops_health::assessments(versions.iter().map(|version| &version.object)).await;
+        let mut histories = BTreeMap::<String, Vec<_>>::new();
+        for (version, assessment) in versions.iter().zip(assessments) {
             let object = version.decode().unwrap();
-            let wrong = wrong(&object, &verdict);
-            assert!(wrong.is_empty(), "{}: {wrong:#?}\n{verdict:#?}\n{object:#?}", version.named);
-            courses.entry(version.named.clone()).or_default().push((object, verdict));
+            let violations = violations(&object, &assessment);
+            assert!(violations.is_empty(), "{}: {violations:#?}\n{assessment:#?}\n{object:#?}", version.named);
+            histories.entry(version.named.clone()).or_default().push((object, assessment));
         }
-        let courses = Self { verdicts: courses };
-        eprintln!("evaluated {} versions in {} states", versions.len(), courses.states().len());
-        courses
+        let histories = Self { assessments: histories };
+        eprintln!("evaluated {} versions in {} states", versions.len(), histories.states().len());
+        histories
     }
 
     /// The sequence of kstatus and Argo CD results for a resource.
-    pub fn words(&self, named: &str) -> Vec<String> {
-        let verdicts = self.verdicts.get(named).unwrap_or_else(|| panic!("{named} was never recorded")).iter();
-        let mut words: Vec<String> = verdicts.map(|(_, verdict)| format!("{} {}", verdict.kstatus.status, verdict.argo.status)).collect();
-        words.dedup();
-        words
+    pub fn results(&self, named: &str) -> Vec<String> {
+        let assessments = self.assessments.get(named).unwrap_or_else(|| panic!("{named} was never recorded")).iter();
+        let mut results: Vec<String> =
+            assessments.map(|(_, assessment)| format!("{} {}", assessment.kstatus.status, assessment.argo.status)).collect();
+        results.dedup();
+        results
     }
 
     /// Asserts the sequence of results for a resource.
     pub fn assert(&self, named: &str, wanted: &[&str]) {
-        assert_eq!(self.words(named), wanted, "{named}");
+        assert_eq!(self.results(named), wanted, "{named}");
     }
 
     /// The states of the evaluated runs.
     pub fn run_states(&self) -> BTreeSet<String> {
-        let objects = self.verdicts.values().flatten().filter_map(|(object, _)| e2e::world::run_state(object));
+        let objects = self.assessments.values().flatten().filter_map(|(object, _)| e2e::world::run_state(object));
         objects.map(|state| format!("{state:?}")).collect()
     }
 
     /// The distinct states, ignoring names, times and numbers.
     pub fn states(&self) -> BTreeSet<String> {
-        let state = |(object, verdict): &(AnyObject, Verdict)| {
+        let state = |(object, assessment): &(AnyObject, Assessment)| {
             let status = object.status.as_ref();
             let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default().iter();
             let conditions: Vec<String> =
                 conditions.map(|condition| format!("{:?}={:?} {}", condition.r#type, condition.status, condition.reason)).collect();
             let seen = status.map(|status| status.observed_generation == object.metadata.generation.unwrap_or_default());
             let deleted = object.metadata.deletion_timestamp.is_some();
-            format!("{conditions:?} {:?} {seen:?} {deleted} {}", e2e::world::run_state(object), verdict.argo.status)
+            format!("{conditions:?} {:?} {seen:?} {deleted} {}", e2e::world::run_state(object), assessment.argo.status)
         };
-        self.verdicts.values().flatten().map(state).collect()
+        self.assessments.values().flatten().map(state).collect()
     }
 }
 
-/// Violations in the verdict on a version, independent of its history.
-fn wrong(object: &AnyObject, verdict: &Verdict) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// Violations in the assessment of a version, independent of its history.
+fn violations(object: &AnyObject, assessment: &Assessment) -> Vec<String> {
+    let mut violations = Vec::new();
     let mut check = |holds: bool, rule: &str| {
         if !holds {
-            wrong.push(rule.to_owned());
+            violations.push(rule.to_owned());
         }
     };
-    check(verdict.faults.is_empty(), "Flux's rules for conditions are violated");
-    let (kstatus, argo) = (verdict.kstatus.status.as_str(), verdict.argo.status.as_str());
-    check(kstatus == format!("{:?}", kstatus::verdict(object)), "kstatus differs from the rules in tests/e2e");
+    check(assessment.faults.is_empty(), "Flux's rules for conditions are violated");
+    let (kstatus, argo) = (assessment.kstatus.status.as_str(), assessment.argo.status.as_str());
+    check(kstatus == format!("{:?}", kstatus::status(object)), "kstatus differs from the rules in tests/e2e");
     if object.metadata.deletion_timestamp.is_some() {
         check(argo == "Progressing", "an object that is being deleted is not Progressing");
-        check(verdict.actions.values().all(|action| action == "disabled"), "an action is offered for an object that is being deleted");
-        return wrong;
+        check(assessment.actions.values().all(|action| action == "disabled"), "an action is offered for an object that is being deleted");
+        return violations;
     }
-    let asked = asked(object);
+    let requested = requested(object);
     // The only state that kstatus cannot detect.
-    let wanted = if kstatus == "Current" && asked { "InProgress" } else { kstatus };
-    check(verdict.cel.status == wanted, "the health checks of deploy/flux differ from kstatus");
+    let wanted = if kstatus == "Current" && requested { "InProgress" } else { kstatus };
+    check(assessment.cel.status == wanted, "the health checks of deploy/flux differ from kstatus");
     let status = object.status.as_ref();
     let run = status.and_then(|status| status.run.as_ref());
     let observed = status.is_some_and(|status| Some(status.observed_generation) == object.metadata.generation);
     if argo == "Healthy" {
-        check(kstatus == "Current" && observed && !asked, "Healthy despite a newer request");
+        check(kstatus == "Current" && observed && !requested, "Healthy despite a newer request");
         check(run.is_none_or(|run| run.state == RunState::Succeeded), "Healthy although the latest run has not succeeded");
         check(status.is_some_and(|status| status.queued.is_none()), "Healthy despite a queued run");
         let token = object.spec["trigger"]["token"].as_str();
@@ -109,15 +110,15 @@ fn wrong(object: &AnyObject, verdict: &Verdict) -> Vec<String> {
         | RunState::Cancelled
         | RunState::Unrecognized(_) => false,
     });
-    let offered = |action: &str| verdict.actions.get(action).map(String::as_str) == Some("enabled");
+    let offered = |action: &str| assessment.actions.get(action).map(String::as_str) == Some("enabled");
     check(offered("run-now") != suspended && offered("suspend") != suspended && offered("resume") == suspended, "unexpected actions");
     check(offered("cancel") == cancellable, "cancel does not match whether the run is cancellable");
-    wrong
+    violations
 }
 
 /// Whether the annotation requests a run that the operator has not handled yet.
-fn asked(object: &AnyObject) -> bool {
-    let asked = object.metadata.annotations.as_ref().and_then(|annotations| annotations.get(RUN_REQUESTED_AT));
+fn requested(object: &AnyObject) -> bool {
+    let requested = object.metadata.annotations.as_ref().and_then(|annotations| annotations.get(RUN_REQUESTED_AT));
     let handled = object.status.as_ref().and_then(|status| status.last_handled_request.as_ref());
-    asked.is_some() && asked != handled
+    requested.is_some() && requested != handled
 }

@@ -3,11 +3,11 @@
 use std::fs;
 
 use e2e::world::run;
-use e2e::{Setting, World, paths};
+use e2e::{TestSetup, World, paths};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
-use crate::history::Courses;
+use crate::history::Histories;
 
 /// The blocks of the page in one language.
 fn blocks(language: &str) -> Vec<String> {
@@ -28,7 +28,7 @@ fn recipe(world: &World, name: &str) -> String {
 }
 
 async fn kubectl(world: &World, arguments: &[&str], input: &str) -> (bool, String) {
-    let output = world.site.control_plane.kubectl_with(&[&["--namespace", &world.namespace], arguments].concat(), input).await;
+    let output = world.environment.control_plane.kubectl_with(&[&["--namespace", &world.namespace], arguments].concat(), input).await;
     let printed = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     (output.status.success(), printed)
 }
@@ -41,7 +41,7 @@ async fn apply(world: &World, manifest: &str) {
 #[tokio::test]
 async fn hook_completes_with_its_run_for_each_sync() {
     let model = json!({"durationMillis": 500, "outcomes": ["succeeded", "failed"]});
-    let (world, _operator) = World::running("hook", Setting::with_model(model)).await;
+    let (world, _operator) = World::running("hook", TestSetup::with_model(model)).await;
     let manifest = recipe(&world, "after-sync");
     for end in [RunState::Succeeded, RunState::Failed] {
         // As BeforeHookCreation does: the previous object is deleted, and then a new one is created.
@@ -52,26 +52,26 @@ async fn hook_completes_with_its_run_for_each_sync() {
         assert_eq!(run(&ended).number, 1);
     }
     assert_eq!(world.posts().await, 2);
-    let words = Courses::of(&world).await.words("after-sync");
-    let without_end: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.starts_with("Terminating")).collect();
+    let results = Histories::of(&world).await.results("after-sync");
+    let without_end: Vec<&str> = results.iter().map(String::as_str).filter(|word| !word.starts_with("Terminating")).collect();
     assert_eq!(without_end, ["InProgress Progressing", "Current Healthy", "InProgress Progressing", "Failed Degraded"]);
 }
 
 #[tokio::test]
 async fn sync_wave_waits_for_run_of_its_token() {
-    let (world, _operator) = World::running("wave", Setting::default()).await;
+    let (world, _operator) = World::running("wave", TestSetup::default()).await;
     let manifest = recipe(&world, "before-reports");
     apply(&world, &manifest).await;
     world.until_run("before-reports", 1, RunState::Succeeded).await;
     apply(&world, &manifest.replace("4d5e6f7", "8a9b0c1")).await;
     world.until_run("before-reports", 2, RunState::Succeeded).await;
-    let course = ["InProgress Progressing", "Current Healthy", "InProgress Progressing", "Current Healthy"];
-    Courses::of(&world).await.assert("before-reports", &course);
+    let expected = ["InProgress Progressing", "Current Healthy", "InProgress Progressing", "Current Healthy"];
+    Histories::of(&world).await.assert("before-reports", &expected);
 }
 
 #[tokio::test]
 async fn commands_of_page_have_documented_effect() {
-    let (world, _operator) = World::running("page", Setting::default()).await;
+    let (world, _operator) = World::running("page", TestSetup::default()).await;
     // A new resource does not run for its initial token: onChange is off.
     let manifest = recipe(&world, "release");
     apply(&world, &manifest.replace("4d5e6f7", "0a1b2c3")).await;

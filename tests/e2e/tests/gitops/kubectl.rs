@@ -1,11 +1,11 @@
 //! kubectl in scripts and pipelines: waiting, and replacing instead of applying.
 
 use e2e::world::{run, status};
-use e2e::{Setting, World};
+use e2e::{TestSetup, World};
 use serde_json::json;
 use tabular_operator::api::{FINALIZER, RunState};
 
-use crate::history::Courses;
+use crate::history::Histories;
 use crate::states::quick;
 
 #[tokio::test]
@@ -13,7 +13,7 @@ async fn kubectl_waits_for_conditions_and_fields() {
     let (world, _operator) = quick("wait").await;
     let wait = async |what: &str| {
         let what = format!("--for={what}");
-        world.site.control_plane.kubectl(&["wait", &what, "mref/orders", "--timeout=40s", "--namespace", &world.namespace]).await
+        world.environment.control_plane.kubectl(&["wait", &what, "mref/orders", "--timeout=40s", "--namespace", &world.namespace]).await
     };
     world.apply("orders", &json!({})).await;
     wait("condition=Finished").await;
@@ -34,13 +34,13 @@ async fn kubectl_waits_for_conditions_and_fields() {
 /// Replaces the resource with the manifest, including annotations and finalizers, as with Argo CD's `Replace=true`.
 async fn replace(world: &World, flags: &[&str]) {
     let manifest = world.manifest("orders", &json!({"historyLimit": 7})).to_string();
-    let output = world.site.control_plane.kubectl_with(&[&["replace", "-f", "-"], flags].concat(), &manifest).await;
+    let output = world.environment.control_plane.kubectl_with(&[&["replace", "-f", "-"], flags].concat(), &manifest).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 async fn in_mid_run(name: &str) -> (World, e2e::Operator, String) {
-    let setting = Setting::with_model(json!({"durationMillis": 600_000, "cancelMillis": 500}));
-    let (world, operator) = World::running(name, setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 600_000, "cancelMillis": 500}));
+    let (world, operator) = World::running(name, setup).await;
     world.apply("orders", &json!({})).await;
     let running = world.until_state("orders", RunState::Running).await;
     let id = run(&running).operation_id.clone().unwrap();
@@ -58,7 +58,7 @@ async fn replace_during_run_keeps_run_and_finalizer() {
     world.azure.end(&id, "succeeded").await;
     let done = world.until_state("orders", RunState::Succeeded).await;
     assert_eq!((run(&done).number, status(&done).history.len(), world.posts().await), (1, 1, 1));
-    Courses::of(&world).await.assert("orders", &["InProgress Progressing", "Current Healthy"]);
+    Histories::of(&world).await.assert("orders", &["InProgress Progressing", "Current Healthy"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use futures::join;
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RunState};
 
-use crate::history::Courses;
+use crate::history::Histories;
 use crate::states::{DONE, FAILED, IN_PROGRESS, follow, quick};
 
 /// Creates a semantic model for a resource. Also returns the parts of a spec that refer to it by ids and by names.
@@ -53,22 +53,22 @@ async fn states_of_semantic_model_refreshes() {
         busy,
         cancelled,
     );
-    let courses = Courses::of(world).await;
+    let histories = Histories::of(world).await;
     for name in ["plain", "retrying", "busy"] {
-        courses.assert(name, &[IN_PROGRESS, DONE]);
+        histories.assert(name, &[IN_PROGRESS, DONE]);
     }
     for name in ["failing", "overdue", "cancelled"] {
-        courses.assert(name, &[IN_PROGRESS, FAILED]);
+        histories.assert(name, &[IN_PROGRESS, FAILED]);
     }
     // An unknown name stalls it, like a missing Secret, until the spec is corrected.
-    courses.assert("named", &[IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
+    histories.assert("named", &[IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
 }
 
 #[tokio::test]
 async fn states_of_semantic_model_syncs() {
     let (world, _operator) = quick("states-pbi-sync").await;
     let world = &world;
-    let following = async {
+    let dependent = async {
         let (_, by_ids, _) = model(world, json!({})).await;
         follow(world, &by_ids).await;
     };
@@ -77,7 +77,7 @@ async fn states_of_semantic_model_syncs() {
         world.apply("modelsync/off", &by_ids).await;
         world.until_reason("modelsync/off", "Stalled", "ScaleOutDisabled").await;
     };
-    // A waiting sync can be cancelled, with the same verdicts as any cancelled run.
+    // A waiting sync can be cancelled, with the same assessments as any cancelled run.
     let cancelled = async {
         let (model, by_ids, _) = model(world, json!({})).await;
         world.azure.start_refresh(&model, json!({"durationMillis": 600_000})).await;
@@ -86,10 +86,10 @@ async fn states_of_semantic_model_syncs() {
         world.annotate("modelsync/cancelled", CANCEL_REQUESTED_AT, Some("now")).await;
         world.until_state("modelsync/cancelled", RunState::Cancelled).await;
     };
-    join!(following, off, cancelled);
-    let courses = Courses::of(world).await;
-    courses.assert("modelsync/following", &[IN_PROGRESS, DONE, IN_PROGRESS, DONE]);
+    join!(dependent, off, cancelled);
+    let histories = Histories::of(world).await;
+    histories.assert("modelsync/dependent", &[IN_PROGRESS, DONE, IN_PROGRESS, DONE]);
     for name in ["modelsync/off", "modelsync/cancelled"] {
-        courses.assert(name, &[IN_PROGRESS, FAILED]);
+        histories.assert(name, &[IN_PROGRESS, FAILED]);
     }
 }

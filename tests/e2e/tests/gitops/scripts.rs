@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tabular_operator::api::{RunState, TriggerType};
 
-use crate::history::Courses;
+use crate::history::Histories;
 use crate::states::quick;
 
 #[tokio::test]
@@ -37,15 +37,15 @@ fn changes(from: &Value, to: &Value) -> Value {
 
 #[tokio::test]
 async fn cancel_action_cancels_running_operation() {
-    let setting = e2e::Setting { model: Some(json!({"durationMillis": 600_000})), ..e2e::Setting::default() };
-    let (world, _operator) = World::running("action-cancel", setting).await;
+    let setup = e2e::TestSetup { model: Some(json!({"durationMillis": 600_000})), ..e2e::TestSetup::default() };
+    let (world, _operator) = World::running("action-cancel", setup).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     act(&world, "cancel").await;
     let ended = world.until_state("orders", RunState::Cancelled).await;
     assert_eq!((run(&ended).number, run(&ended).reason.as_str()), (1, "CancelledOnRequest"));
     assert_eq!(world.operations().await[0].status, "cancelled");
-    Courses::of(&world).await.assert("orders", &["InProgress Progressing", "Failed Degraded"]);
+    Histories::of(&world).await.assert("orders", &["InProgress Progressing", "Failed Degraded"]);
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn actions_run_suspend_and_resume() {
     act(&world, "resume").await;
     world.until("orders", "the observation", |object| e2e::world::status(object).observed_generation == 3).await;
     assert_eq!(world.operations().await.len(), 2);
-    Courses::of(&world).await.assert(
+    Histories::of(&world).await.assert(
         "orders",
         &[
             "InProgress Progressing",

@@ -1,12 +1,12 @@
 //! Every state of a resource in real runs, evaluated by the tools one after the other.
 
 use e2e::world::merged;
-use e2e::{Operator, Setting, World, rbac};
+use e2e::{Operator, TestSetup, World, rbac};
 use futures::join;
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 
-use crate::history::Courses;
+use crate::history::Histories;
 
 /// During a run, and before the operator's first observation.
 pub const IN_PROGRESS: &str = "InProgress Progressing";
@@ -16,7 +16,7 @@ pub const FAILED: &str = "Failed Degraded";
 /// A world with short refreshes.
 pub async fn quick(name: &str) -> (World, Operator) {
     let model = json!({"notStartedMillis": 0, "durationMillis": 300});
-    World::running(name, Setting::with_model(model)).await
+    World::running(name, TestSetup::with_model(model)).await
 }
 
 /// Applies a refresh with its own model.
@@ -43,7 +43,7 @@ async fn states_of_ended_runs() {
     };
     let busy = async {
         let of_model = world.put_database("busy", &json!({"durationMillis": 300})).await;
-        world.start_foreign(&json!({"database": "busy", "durationMillis": 2_500})).await;
+        world.start_for_other_client(&json!({"database": "busy", "durationMillis": 2_500})).await;
         world.apply("busy", &of_model).await;
         world.until_reason("busy", "Reconciling", "ModelBusy").await;
         until("busy", RunState::Succeeded).await;
@@ -71,15 +71,15 @@ async fn states_of_ended_runs() {
         requested,
         deleted,
     );
-    let courses = Courses::of(world).await;
+    let histories = Histories::of(world).await;
     for name in ["plain", "retrying", "first", "second", "busy"] {
-        courses.assert(name, &[IN_PROGRESS, DONE]);
+        histories.assert(name, &[IN_PROGRESS, DONE]);
     }
     for name in ["failing", "overdue", "cancelled", "cancelled-on-request"] {
-        courses.assert(name, &[IN_PROGRESS, FAILED]);
+        histories.assert(name, &[IN_PROGRESS, FAILED]);
     }
-    courses.assert("deleted", &[IN_PROGRESS, "Terminating Progressing"]);
-    let states: Vec<String> = courses.run_states().into_iter().collect();
+    histories.assert("deleted", &[IN_PROGRESS, "Terminating Progressing"]);
+    let states: Vec<String> = histories.run_states().into_iter().collect();
     assert_eq!(states, ["Cancelled", "Cancelling", "Failed", "Running", "Submitting", "Succeeded", "TimedOut", "Waiting"]);
 }
 
@@ -107,19 +107,19 @@ async fn states_of_consecutive_runs() {
         world.edit("replaced", &json!({"spec": {"trigger": {"token": "two"}}})).await;
         world.until_run("replaced", 2, RunState::Succeeded).await;
     };
-    let asked = async {
-        refresh(world, "asked", json!({}), json!({})).await;
-        world.until_run("asked", 1, RunState::Succeeded).await;
-        world.annotate("asked", RUN_REQUESTED_AT, Some("again")).await;
-        world.until_run("asked", 2, RunState::Succeeded).await;
+    let requested = async {
+        refresh(world, "requested", json!({}), json!({})).await;
+        world.until_run("requested", 1, RunState::Succeeded).await;
+        world.annotate("requested", RUN_REQUESTED_AT, Some("again")).await;
+        world.until_run("requested", 2, RunState::Succeeded).await;
     };
-    join!(tokens, queued, replaced, asked);
-    let courses = Courses::of(world).await;
-    courses.assert("token", &[IN_PROGRESS, DONE, IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
+    join!(tokens, queued, replaced, requested);
+    let histories = Histories::of(world).await;
+    histories.assert("token", &[IN_PROGRESS, DONE, IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
     // After the end of the first run, the second is still requested.
-    courses.assert("queued", &[IN_PROGRESS, DONE]);
-    courses.assert("replaced", &[IN_PROGRESS, DONE]);
-    courses.assert("asked", &[IN_PROGRESS, DONE, "Current Progressing", IN_PROGRESS, DONE]);
+    histories.assert("queued", &[IN_PROGRESS, DONE]);
+    histories.assert("replaced", &[IN_PROGRESS, DONE]);
+    histories.assert("requested", &[IN_PROGRESS, DONE, "Current Progressing", IN_PROGRESS, DONE]);
     assert_eq!(world.operations_on("token").await.len(), 3);
 }
 
@@ -154,18 +154,18 @@ async fn states_without_runs() {
         world.until_state("no-secret", RunState::Succeeded).await;
     };
     join!(idle, scheduled, suspended, no_secret);
-    let courses = Courses::of(world).await;
-    courses.assert("idle", &[IN_PROGRESS, DONE]);
-    courses.assert("scheduled", &[IN_PROGRESS, DONE]);
-    courses.assert("suspended", &[IN_PROGRESS, "InProgress Suspended", IN_PROGRESS, DONE]);
-    courses.assert("no-secret", &[IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
+    let histories = Histories::of(world).await;
+    histories.assert("idle", &[IN_PROGRESS, DONE]);
+    histories.assert("scheduled", &[IN_PROGRESS, DONE]);
+    histories.assert("suspended", &[IN_PROGRESS, "InProgress Suspended", IN_PROGRESS, DONE]);
+    histories.assert("no-secret", &[IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
 }
 
 #[tokio::test]
 async fn objects_of_the_same_commit_never_fail_it() {
     let model = json!({"notStartedMillis": 0, "durationMillis": 300});
     let arguments = vec!["--reference-grace=60s".to_owned()];
-    let (world, _operator) = World::running("states-later", Setting { model: Some(model), arguments, ..Setting::default() }).await;
+    let (world, _operator) = World::running("states-later", TestSetup { model: Some(model), arguments, ..TestSetup::default() }).await;
     let world = &world;
     let secret = async {
         refresh(world, "secret", json!({}), json!({"credentials": {"servicePrincipalRef": {"name": "later"}}})).await;
@@ -182,10 +182,10 @@ async fn objects_of_the_same_commit_never_fail_it() {
         world.until_state("modelsync/followed", RunState::Succeeded).await;
     };
     join!(secret, followed);
-    let courses = Courses::of(world).await;
-    courses.assert("secret", &[IN_PROGRESS, DONE]);
-    let words = courses.words("modelsync/followed");
-    assert!(!words.contains(&FAILED.to_owned()), "{words:?}");
+    let histories = Histories::of(world).await;
+    histories.assert("secret", &[IN_PROGRESS, DONE]);
+    let results = histories.results("modelsync/followed");
+    assert!(!results.contains(&FAILED.to_owned()), "{results:?}");
 }
 
 #[tokio::test]
@@ -198,14 +198,14 @@ async fn states_of_unresolved_submission() {
         world.operations().await.first().filter(|operation| operation.ended()).map(|operation| operation.operation_id.clone())
     })
     .await;
-    world.start_foreign(&json!({"type": "full"})).await;
+    world.start_for_other_client(&json!({"type": "full"})).await;
     world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
     world.annotate("orders", ADOPT, Some(&ours)).await;
     world.until_state("orders", RunState::Succeeded).await;
-    let words = Courses::of(&world).await.words("orders");
+    let results = Histories::of(&world).await.results("orders");
     // The adopted operation has already ended: it may or may not be observed in progress.
-    assert_eq!((words[..2].to_vec(), words.last().map(String::as_str)), (vec![IN_PROGRESS.to_owned(), FAILED.to_owned()], Some(DONE)));
-    assert!(words[2..words.len() - 1].iter().all(|word| word == IN_PROGRESS), "{words:?}");
+    assert_eq!((results[..2].to_vec(), results.last().map(String::as_str)), (vec![IN_PROGRESS.to_owned(), FAILED.to_owned()], Some(DONE)));
+    assert!(results[2..results.len() - 1].iter().all(|word| word == IN_PROGRESS), "{results:?}");
 }
 
 /// A sync follows a refresh, `of_model`, and completes after it.
@@ -213,10 +213,10 @@ pub async fn follow(world: &World, of_model: &Value) {
     world.apply("followed", &merged(of_model, &json!({"trigger": {"onChange": false}}))).await;
     world.until_reason("followed", "Ready", "Idle").await;
     let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "followed"}}});
-    world.apply("modelsync/following", &after).await;
-    world.until_reason("modelsync/following", "Ready", "Idle").await;
+    world.apply("modelsync/dependent", &after).await;
+    world.until_reason("modelsync/dependent", "Ready", "Idle").await;
     world.annotate("followed", RUN_REQUESTED_AT, Some("now")).await;
-    world.until_state("modelsync/following", RunState::Succeeded).await;
+    world.until_state("modelsync/dependent", RunState::Succeeded).await;
 }
 
 #[tokio::test]
@@ -232,22 +232,22 @@ async fn states_of_syncs() {
         world.apply("modelsync/failing", &of("failing", json!({"outcome": "failed"})).await).await;
         world.until_state("modelsync/failing", RunState::Failed).await;
     };
-    let following = async {
+    let dependent = async {
         follow(world, &of("followed", json!({})).await).await;
     };
-    let astray = async {
+    let invalid = async {
         let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "missing"}}});
-        world.apply("modelsync/astray", &after).await;
+        world.apply("modelsync/invalid", &after).await;
         world
-            .until("modelsync/astray", "a stall", |object| {
+            .until("modelsync/invalid", "a stall", |object| {
                 e2e::world::condition(object, tabular_operator::api::ConditionType::Stalled).is_some()
             })
             .await;
     };
-    join!(plain, failing, following, astray);
-    let courses = Courses::of(world).await;
-    courses.assert("modelsync/plain", &[IN_PROGRESS, DONE]);
-    courses.assert("modelsync/failing", &[IN_PROGRESS, FAILED]);
-    courses.assert("modelsync/following", &[IN_PROGRESS, DONE, IN_PROGRESS, DONE]);
-    courses.assert("modelsync/astray", &[IN_PROGRESS, FAILED]);
+    join!(plain, failing, dependent, invalid);
+    let histories = Histories::of(world).await;
+    histories.assert("modelsync/plain", &[IN_PROGRESS, DONE]);
+    histories.assert("modelsync/failing", &[IN_PROGRESS, FAILED]);
+    histories.assert("modelsync/dependent", &[IN_PROGRESS, DONE, IN_PROGRESS, DONE]);
+    histories.assert("modelsync/invalid", &[IN_PROGRESS, FAILED]);
 }

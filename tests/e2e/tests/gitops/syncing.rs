@@ -1,12 +1,12 @@
 //! Repeated operations of a tool that deploys from Git on a resource: server-side apply, prune, and new commits.
 
 use e2e::world::{merged, run, status};
-use e2e::{Kind, Setting, World};
+use e2e::{Kind, TestSetup, World};
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::{Value, json};
 use tabular_operator::api::{FINALIZER, RUN_REQUESTED_AT, RunState};
 
-use crate::history::Courses;
+use crate::history::Histories;
 use crate::states::quick;
 
 /// The field manager of Flux's kustomize-controller.
@@ -20,8 +20,8 @@ async fn reconcile(world: &World, manifest: &Value) {
 
 #[tokio::test]
 async fn corrected_drift_during_run_affects_no_run() {
-    let setting = Setting::with_model(json!({"durationMillis": 600_000}));
-    let (world, _operator) = World::running("revert", setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 600_000}));
+    let (world, _operator) = World::running("revert", setup).await;
     let git = world.manifest("orders", &json!({"historyLimit": 5, "activeDeadlineSeconds": 3_600, "trigger": {"token": "one"}}));
     reconcile(&world, &git).await;
     let began = world.until_state("orders", RunState::Running).await;
@@ -42,8 +42,8 @@ async fn corrected_drift_during_run_affects_no_run() {
     assert_eq!(done.spec["historyLimit"], 5);
     // Nor does a further reconciliation after the end.
     reconcile(&world, &git).await;
-    let courses = Courses::of(&world).await;
-    courses.assert("orders", &["InProgress Progressing", "Current Healthy"]);
+    let histories = Histories::of(&world).await;
+    histories.assert("orders", &["InProgress Progressing", "Current Healthy"]);
 }
 
 #[tokio::test]
@@ -61,8 +61,8 @@ async fn commit_with_new_token_runs_once() {
         }
     }
     assert_eq!(world.posts().await, 2);
-    let course = ["InProgress Progressing", "Current Healthy", "InProgress Progressing", "Current Healthy"];
-    Courses::of(&world).await.assert("orders", &course);
+    let expected = ["InProgress Progressing", "Current Healthy", "InProgress Progressing", "Current Healthy"];
+    Histories::of(&world).await.assert("orders", &expected);
 }
 
 #[tokio::test]
@@ -87,13 +87,13 @@ async fn annotation_removed_by_drift_correction_starts_no_run() {
     let third = world.until_run("orders", 3, RunState::Succeeded).await;
     assert_eq!(run(&third).trigger.value, "2026-11-21T06:00:00Z");
     assert_eq!(world.posts().await, 3);
-    Courses::of(&world).await;
+    Histories::of(&world).await;
 }
 
 #[tokio::test]
 async fn prune_during_run_cancels_and_deletes() {
-    let setting = Setting::with_model(json!({"durationMillis": 600_000, "cancelMillis": 500}));
-    let (world, _operator) = World::running("prune", setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 600_000, "cancelMillis": 500}));
+    let (world, _operator) = World::running("prune", setup).await;
     reconcile(&world, &world.manifest("orders", &json!({}))).await;
     world.until_state("orders", RunState::Running).await;
     // As Argo CD prunes. Flux does so in the background, as in tests/e2e/tests/operator/deletion.rs.
@@ -103,5 +103,5 @@ async fn prune_during_run_cancels_and_deletes() {
     world.until_gone("orders").await;
     let operations = world.operations().await;
     assert_eq!((operations.len(), operations[0].status.as_str()), (1, "cancelled"));
-    Courses::of(&world).await.assert("orders", &["InProgress Progressing", "Terminating Progressing"]);
+    Histories::of(&world).await.assert("orders", &["InProgress Progressing", "Terminating Progressing"]);
 }

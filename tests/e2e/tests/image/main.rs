@@ -19,9 +19,9 @@ fn tool(name: &str) -> Tool {
     Tool::at(paths::built("tests/tools/builder/build.sh").join(name))
 }
 
-/// A temporary directory that is removed with the process' site.
+/// A temporary directory that is removed with the process' environment.
 fn scratch(name: &str) -> PathBuf {
-    let directory = e2e::Site::get().directory().join(name);
+    let directory = e2e::TestEnvironment::get().directory().join(name);
     std::fs::create_dir_all(&directory).unwrap();
     directory
 }

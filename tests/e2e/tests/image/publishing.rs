@@ -24,7 +24,7 @@ impl Registry {
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        e2e::Site::get().guard().watch(process.id());
+        e2e::TestEnvironment::get().guard().watch(process.id());
         let address = eventually("the registry to listen", async || {
             let log_text = std::fs::read_to_string(&log).unwrap();
             let (_, port) = log_text.lines().find_map(|line| line.split_once("serving on port "))?;
@@ -37,7 +37,7 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        e2e::Site::get().guard().ended(self.process.id());
+        e2e::TestEnvironment::get().guard().ended(self.process.id());
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -61,7 +61,7 @@ async fn start(world: &World, hosts: &str, resolver: &str) -> Operator {
     let settings = world.operator_settings();
     pod::add(&root, EXTRA_AUTHORITY, &fs::read_to_string(&settings.authority).unwrap());
 
-    let (host, port) = world.site.control_plane.url().trim_start_matches("https://").split_once(':').unwrap();
+    let (host, port) = world.environment.control_plane.url().trim_start_matches("https://").split_once(':').unwrap();
     let settings = OperatorSettings {
         proxy: format!("http://egress:{}", settings.proxy.rsplit(':').next().unwrap()),
         authority: Path::new("/").join(EXTRA_AUTHORITY),
@@ -72,7 +72,7 @@ async fn start(world: &World, hosts: &str, resolver: &str) -> Operator {
         ..settings.clone()
     };
     let began = Instant::now();
-    let mut operator = Operator::start(&settings, world.site.guard());
+    let mut operator = Operator::start(&settings, world.environment.guard());
     operator.ready().await;
     eprintln!("ready after {} ms, in {} KiB of memory", began.elapsed().as_millis(), resident(&operator));
     operator

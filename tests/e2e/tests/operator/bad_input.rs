@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::world::{SECRET, condition};
-use e2e::{Setting, World};
+use e2e::{TestSetup, World};
 use kube::api::DeleteParams;
 use serde_json::json;
 use tabular_operator::api::{ConditionStatus, ConditionType, RunState};
@@ -24,7 +24,7 @@ async fn calls(world: &World) -> usize {
 
 #[tokio::test]
 async fn missing_secret_stalls_until_created() {
-    let (world, _operator) = World::running("no-secret", Setting::default()).await;
+    let (world, _operator) = World::running("no-secret", TestSetup::default()).await;
     world.secrets().delete(SECRET, &DeleteParams::default()).await.unwrap();
     world.apply("orders", &json!({})).await;
     until_stalled(&world, "SecretNotFound").await;
@@ -37,8 +37,8 @@ async fn missing_secret_stalls_until_created() {
 
 #[tokio::test]
 async fn missing_or_empty_secret_is_awaited_for_a_minute() {
-    let setting = Setting::with_flags(&["--reference-grace=60s"]);
-    let (world, mut operator) = World::running("later-secret", setting).await;
+    let setup = TestSetup::with_flags(&["--reference-grace=60s"]);
+    let (world, mut operator) = World::running("later-secret", setup).await;
     world.secrets().delete(SECRET, &DeleteParams::default()).await.unwrap();
     world.apply("orders", &json!({})).await;
     let awaited = world.until_reason("orders", "Reconciling", "SecretNotFound").await;
@@ -62,7 +62,7 @@ async fn missing_or_empty_secret_is_awaited_for_a_minute() {
 
 #[tokio::test]
 async fn secret_without_key_stalls_until_added() {
-    let (world, _operator) = World::running("no-key", Setting::default()).await;
+    let (world, _operator) = World::running("no-key", TestSetup::default()).await;
     world.put_secret_keys(json!({"tenantId": e2e::world::TENANT, "clientId": world.client_id})).await;
     world.apply("orders", &json!({})).await;
     let stalled = world.until_reason("orders", "Stalled", "SecretInvalid").await;
@@ -76,7 +76,7 @@ async fn secret_without_key_stalls_until_added() {
 
 #[tokio::test]
 async fn wrong_secret_stalls_until_corrected_and_stays_hidden() {
-    let (world, operator) = World::running("wrong-secret", Setting::default()).await;
+    let (world, operator) = World::running("wrong-secret", TestSetup::default()).await;
     world.put_secret("s3cr3t-that-is-wrong").await;
     world.apply("orders", &json!({})).await;
     until_stalled(&world, "CredentialsRefused").await;
@@ -94,7 +94,7 @@ async fn wrong_secret_stalls_until_corrected_and_stays_hidden() {
 
 #[tokio::test]
 async fn identity_without_access_stalls_until_granted() {
-    let (world, _operator) = World::running("no-access", Setting::default()).await;
+    let (world, _operator) = World::running("no-access", TestSetup::default()).await;
     world.patch_model(&json!({"administrators": []})).await;
     world.apply("orders", &json!({})).await;
     until_stalled(&world, "AccessDenied").await;
@@ -110,7 +110,7 @@ async fn identity_without_access_stalls_until_granted() {
 
 #[tokio::test]
 async fn paused_server_stalls_until_resumed() {
-    let (world, _operator) = World::running("paused", Setting::default()).await;
+    let (world, _operator) = World::running("paused", TestSetup::default()).await;
     world.patch_model(&json!({"paused": true})).await;
     world.apply("orders", &json!({})).await;
     until_stalled(&world, "ServerPaused").await;
@@ -125,7 +125,7 @@ async fn paused_server_stalls_until_resumed() {
 
 #[tokio::test]
 async fn unknown_model_or_server_stalls() {
-    let (world, _operator) = World::running("unknown", Setting::default()).await;
+    let (world, _operator) = World::running("unknown", TestSetup::default()).await;
     world.apply("model", &json!({"model": {"analysisServices": {"database": "Nowhere"}}})).await;
     let server = format!("{}x", world.server);
     world.apply("server", &json!({"model": {"analysisServices": {"server": server}}})).await;
@@ -146,7 +146,7 @@ async fn unknown_model_or_server_stalls() {
 
 #[tokio::test]
 async fn server_of_another_cloud_costs_no_call() {
-    let (world, _operator) = World::running("other-cloud", Setting::default()).await;
+    let (world, _operator) = World::running("other-cloud", TestSetup::default()).await;
     let elsewhere = "asazure://usgovvirginia.asazure.usgovcloudapi.net/sales";
     world.apply("orders", &json!({"model": {"analysisServices": {"server": elsewhere}}})).await;
     until_stalled(&world, "ServerNotInCloud").await;
@@ -158,7 +158,7 @@ async fn server_of_another_cloud_costs_no_call() {
 
 #[tokio::test]
 async fn duplicate_object_beyond_admission_limit_stalls() {
-    let (world, _operator) = World::running("twice", Setting::default()).await;
+    let (world, _operator) = World::running("twice", TestSetup::default()).await;
     let mut objects: Vec<_> = (0..300).map(|number| json!({"table": "DimDate", "partition": format!("p{number}")})).collect();
     objects.push(objects[7].clone());
     world.apply("orders", &json!({"refresh": {"objects": objects}})).await;

@@ -4,7 +4,7 @@
 use e2e::operator::Operator;
 use e2e::rbac::make;
 use e2e::world::{TENANT, merged, run, status};
-use e2e::{Model, Setting, World, semantic_model};
+use e2e::{Model, TestSetup, World, semantic_model};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -13,8 +13,8 @@ use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 use uuid::Uuid;
 
 /// A lease duration that tolerates a busy machine.
-fn setting() -> Setting {
-    Setting::with_flags(&["--lease-duration=15s"])
+fn setup() -> TestSetup {
+    TestSetup::with_flags(&["--lease-duration=15s"])
 }
 
 /// Number of large responses requested concurrently: more than the operator reads concurrently.
@@ -102,8 +102,8 @@ async fn meanwhile(world: &World, hit: impl Future<Output = ()>) {
 
 /// Runs `flood` against its own operator while another resource runs. The operator's memory must stay bounded, and it must not exit or
 /// panic.
-async fn affects_no_other(name: &str, setting: Setting, flood: impl AsyncFnOnce(&World)) {
-    let (world, operator) = World::running(name, setting).await;
+async fn affects_no_other(name: &str, setup: TestSetup, flood: impl AsyncFnOnce(&World)) {
+    let (world, operator) = World::running(name, setup).await;
     let operator = Watched::new(operator);
     meanwhile(&world, Box::pin(flood(&world))).await;
     operator.assert_unharmed();
@@ -134,7 +134,7 @@ async fn refreshes_are_hit(world: &World, floods: Vec<(String, Value)>, method: 
 
 #[tokio::test]
 async fn oversized_poll_response_affects_no_other_resource() {
-    affects_no_other("bounds-poll", setting(), async |world| {
+    affects_no_other("bounds-poll", setup(), async |world| {
         tokio::join!(
             refreshes_are_hit(world, floods_named(None), "GET", false),
             refreshes_are_hit(world, floods_named(Some(400)), "GET", false),
@@ -146,7 +146,7 @@ async fn oversized_poll_response_affects_no_other_resource() {
 
 #[tokio::test]
 async fn oversized_list_or_submit_response_affects_no_other() {
-    affects_no_other("bounds-post", setting(), async |world| {
+    affects_no_other("bounds-post", setup(), async |world| {
         tokio::join!(
             refreshes_are_hit(world, floods_named(None), "POST", false),
             refreshes_are_hit(world, floods_named(Some(503)), "POST", false),
@@ -158,7 +158,7 @@ async fn oversized_list_or_submit_response_affects_no_other() {
 
 #[tokio::test]
 async fn oversized_cancel_response_affects_no_other_resource() {
-    affects_no_other("bounds-delete", setting(), async |world| {
+    affects_no_other("bounds-delete", setup(), async |world| {
         cancellations_are_hit(world, [None, Some(400)].into_iter().flat_map(floods_named).collect()).await;
     })
     .await;
@@ -171,17 +171,17 @@ fn floods_named(code: Option<u16>) -> Vec<(String, Value)> {
 
 #[tokio::test]
 async fn oversized_sync_response_affects_no_other_resource() {
-    affects_no_other("bounds-sync", setting(), async |world| syncs_are_hit(world, &["POST", "GET"], &floods(None)).await).await;
+    affects_no_other("bounds-sync", setup(), async |world| syncs_are_hit(world, &["POST", "GET"], &floods(None)).await).await;
 }
 
 #[tokio::test]
 async fn oversized_power_bi_response_affects_no_other_resource() {
-    affects_no_other("bounds-pbi", setting(), async |world| power_bi_is_hit(world, &floods(None)).await).await;
+    affects_no_other("bounds-pbi", setup(), async |world| power_bi_is_hit(world, &floods(None)).await).await;
 }
 
 #[tokio::test]
 async fn oversized_headers_affect_no_other_resource() {
-    affects_no_other("bounds-head", setting(), async |world| {
+    affects_no_other("bounds-head", setup(), async |world| {
         let named = || heads().into_iter().map(|(flood, action)| (flood.to_owned(), action)).collect::<Vec<_>>();
         for (method, list) in [("GET", false), ("POST", false), ("GET", true)] {
             refreshes_are_hit(world, named(), method, list).await;
@@ -277,7 +277,7 @@ async fn application(world: &World, name: &str, secret: &str) -> (String, Value)
 
 #[tokio::test]
 async fn oversized_token_response_affects_no_other_resource() {
-    affects_no_other("bounds-token", setting(), async |world| {
+    affects_no_other("bounds-token", setup(), async |world| {
         join_all([None, Some(401)].into_iter().flat_map(floods_named).map(async |(name, action)| {
             let (client, credentials) = application(world, &name, "right").await;
             let order = json!({"match": {"route": "token", "clientId": client}, "times": 1, "action": action});
@@ -296,11 +296,11 @@ async fn oversized_token_response_affects_no_other_resource() {
 #[tokio::test]
 async fn operations_of_ten_thousand_partitions_are_polled() {
     // Each poll returns a megabyte: it is polled as often as necessary, and a busy machine has enough time to send it.
-    let mut setting = setting();
-    setting.arguments.extend(["--poll-max=4s", "--call-timeout=20s"].map(ToOwned::to_owned));
+    let mut setup = setup();
+    setup.arguments.extend(["--poll-max=4s", "--call-timeout=20s"].map(ToOwned::to_owned));
     let partitions: Vec<String> = (0..10_000).map(|number| format!("A partition with a name of some length {number}")).collect();
     let tables = json!([{"name": "Sales", "partitions": partitions}]);
-    affects_no_other("bounds-parts", setting, async |world| {
+    affects_no_other("bounds-parts", setup, async |world| {
         join_all((0..LARGE).map(async |number| {
             let name = format!("large-{number}");
             let spec = world.put_database(&name, &json!({"tables": tables, "durationMillis": 8_000})).await;
@@ -319,7 +319,7 @@ async fn operations_of_ten_thousand_partitions_are_polled() {
 
 #[tokio::test]
 async fn oversized_kubernetes_objects_affect_no_other_resource() {
-    affects_no_other("bounds-objects", setting(), async |world| {
+    affects_no_other("bounds-objects", setup(), async |world| {
         // A Secret of the maximum size, and one with an oversized certificate.
         let secret = "s3cr3t-".repeat(120_000);
         let (_, credentials) = application(world, "large-secret", &secret).await;

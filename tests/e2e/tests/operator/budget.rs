@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::{Setting, World, eventually};
+use e2e::{TestSetup, World, eventually};
 use futures::future::join_all;
 use serde_json::json;
 use tabular_operator::api::RunState;
@@ -15,7 +15,7 @@ fn quiet() -> Duration {
 
 #[tokio::test]
 async fn run_costs_four_writes_and_one_post() {
-    let (world, _operator) = World::running("budget", Setting::default()).await;
+    let (world, _operator) = World::running("budget", TestSetup::default()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     // A watch may show a write before its line is in the audit log, so the test waits for the count before the comparison.
@@ -25,7 +25,7 @@ async fn run_costs_four_writes_and_one_post() {
     let writes = world.writes();
     assert!(writes.len() <= 4, "{writes:#?}");
     assert_eq!(world.posts().await, 1);
-    let events = world.site.control_plane.audit().writes(&world.user(), &["events"]);
+    let events = world.environment.control_plane.audit().writes(&world.user(), &["events"]);
     assert!(events.len() <= 3, "{events:#?}");
     world.delete("orders").await;
     world.until_gone("orders").await;
@@ -37,7 +37,7 @@ async fn run_costs_four_writes_and_one_post() {
 
 #[tokio::test]
 async fn twenty_finished_resources_cause_no_requests() {
-    let (world, _operator) = World::running("quiet", Setting::default()).await;
+    let (world, _operator) = World::running("quiet", TestSetup::default()).await;
     let names: Vec<String> = (0..20).map(|number| format!("quiet-{number}")).collect();
     join_all(names.iter().map(async |name| {
         let spec = world.put_database(name, &json!({"notStartedMillis": 0, "durationMillis": 200})).await;
@@ -52,7 +52,8 @@ async fn twenty_finished_resources_cause_no_requests() {
     tokio::time::sleep(quiet()).await;
     assert!(world.writes()[writes..].is_empty(), "{:#?}", world.writes());
     assert_eq!(self::calls(&world).await, calls);
-    let others: Vec<String> = world.site.control_plane.audit().writes(&world.user(), &[]).iter().map(e2e::AuditLine::summary).collect();
+    let others: Vec<String> =
+        world.environment.control_plane.audit().writes(&world.user(), &[]).iter().map(e2e::AuditLine::summary).collect();
     assert!(others.len() <= writes + 60, "{others:#?}");
 }
 
@@ -63,11 +64,11 @@ async fn calls(world: &World) -> usize {
 
 #[tokio::test]
 async fn manifest_applied_fifty_times_runs_once() {
-    let (world, _operator) = World::running("fifty", Setting::default()).await;
+    let (world, _operator) = World::running("fifty", TestSetup::default()).await;
     let manifest = world.manifest("orders", &json!({})).to_string();
     for number in 0..50 {
         if number % 10 == 0 {
-            let applied = world.site.control_plane.kubectl_with(&["apply", "-f", "-"], &manifest).await;
+            let applied = world.environment.control_plane.kubectl_with(&["apply", "-f", "-"], &manifest).await;
             assert!(applied.status.success(), "{applied:?}");
         } else {
             world.apply("orders", &json!({})).await;

@@ -1,14 +1,14 @@
 //! Runs cancelled by annotation: the resource stays, the operation ends, and the reported state is true.
 
 use e2e::world::{merged, run, status};
-use e2e::{AnyObject, Operator, Setting, World, eventually, semantic_model};
+use e2e::{AnyObject, Operator, TestSetup, World, eventually, semantic_model};
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, CancelCause, RUN_REQUESTED_AT, RunState};
 
 /// A world whose operations run until they are ended, with one running operation.
 async fn in_mid_run(name: &str, model: Value) -> (World, Operator) {
-    let setting = Setting::with_model(merged(&json!({"durationMillis": 600_000}), &model));
-    let (world, operator) = World::running(name, setting).await;
+    let setup = TestSetup::with_model(merged(&json!({"durationMillis": 600_000}), &model));
+    let (world, operator) = World::running(name, setup).await;
     world.apply("orders", &json!({"backoffLimit": 3})).await;
     world.until_state("orders", RunState::Running).await;
     (world, operator)
@@ -74,8 +74,8 @@ async fn cancelled_waiting_run_ends_and_leaves_queue() {
 
 #[tokio::test]
 async fn unresolved_submission_is_resolved_before_cancellation() {
-    let setting = Setting::with_model(json!({"durationMillis": 600_000, "listLagMillis": 1_000}));
-    let (world, mut operator) = World::running("cancel-unknown", setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 600_000, "listLagMillis": 1_000}));
+    let (world, mut operator) = World::running("cancel-unknown", setup).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     world.apply("orders", &json!({"backoffLimit": 3})).await;
     lost.has_hit(1).await;
@@ -95,7 +95,7 @@ async fn unresolved_submission_is_resolved_before_cancellation() {
 
 #[tokio::test]
 async fn cancelled_lost_submission_is_not_repeated() {
-    let (world, _operator) = World::running("cancel-lost", Setting::default()).await;
+    let (world, _operator) = World::running("cancel-lost", TestSetup::default()).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"dropBefore": {}}})).await;
     world.apply("orders", &json!({})).await;
     lost.has_hit(1).await;
@@ -161,7 +161,7 @@ async fn queued_trigger_runs_after_cancelled_run() {
 
 #[tokio::test]
 async fn power_bi_refresh_is_cancelled_and_manifest_value_ignored() {
-    let (world, _operator) = World::running("cancel-pbi", Setting::default()).await;
+    let (world, _operator) = World::running("cancel-pbi", TestSetup::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({"durationMillis": 600_000, "cancelMillis": 300})).await;
     let mut manifest = world.manifest("orders", &by_ids);
     manifest["metadata"]["annotations"] = json!({CANCEL_REQUESTED_AT: "of a backup"});
@@ -177,8 +177,8 @@ async fn power_bi_refresh_is_cancelled_and_manifest_value_ignored() {
 
 #[tokio::test]
 async fn cancel_request_ends_waiting_but_not_running_sync() {
-    let setting = Setting::with_model(json!({"sync": {"replicatingMillis": 3_000}}));
-    let (world, _operator) = World::running("cancel-sync", setting).await;
+    let setup = TestSetup::with_model(json!({"sync": {"replicatingMillis": 3_000}}));
+    let (world, _operator) = World::running("cancel-sync", setup).await;
     world.apply("modelsync/first", &json!({})).await;
     world.until_state("modelsync/first", RunState::Running).await;
     world.apply("modelsync/second", &json!({})).await;

@@ -52,7 +52,7 @@ const CLOUDS: [Cloud; 7] = [
 ];
 
 /// Creates an application of a tenant in this directory, with its Secret, and a model on a server with this suffix.
-async fn furnish(world: &World, name: &str, servers: &str, directory: &str) -> (String, Value) {
+async fn create_tenant(world: &World, name: &str, servers: &str, directory: &str) -> (String, Value) {
     let (tenant, client) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     let registration = json!({"tenantId": tenant, "clientId": client, "clientSecret": "right", "cloud": directory});
     world.azure.put_registration(registration).await;
@@ -68,7 +68,7 @@ async fn furnish(world: &World, name: &str, servers: &str, directory: &str) -> (
 }
 
 fn file(world: &World, authority: &str, servers: &str, audience: &str) -> String {
-    let path = world.site.directory().join(format!("{}.cloud.yaml", Uuid::new_v4().simple()));
+    let path = world.environment.directory().join(format!("{}.cloud.yaml", Uuid::new_v4().simple()));
     let (host, tokens) = CHINA;
     let text = format!(
         "authority: https://{authority}\nanalysisServices: {{hostSuffix: {servers}, audience: '{audience}'}}\n\
@@ -81,7 +81,7 @@ fn file(world: &World, authority: &str, servers: &str, audience: &str) -> String
 async fn start(world: &World, arguments: &[String]) -> Operator {
     let usual = world.operator_settings();
     let arguments = usual.arguments.iter().chain(arguments).cloned().collect();
-    let mut operator = Operator::start(&OperatorSettings { arguments, ..usual.clone() }, world.site.guard());
+    let mut operator = Operator::start(&OperatorSettings { arguments, ..usual.clone() }, world.environment.guard());
     operator.ready().await;
     operator
 }
@@ -95,7 +95,7 @@ async fn cloud_uses_its_own_hosts_audience_and_authority() {
             arguments.push(file(&world, authority, servers, &format!("https://*{servers}")));
         }
         let _operator = start(&world, &arguments).await;
-        let (client, spec) = furnish(&world, "there", servers, directory).await;
+        let (client, spec) = create_tenant(&world, "there", servers, directory).await;
         world.apply("orders", &spec).await;
         let (group, dataset) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
         world.azure.put(&Model::power_bi(&group, &dataset), json!({"apiHost": api, "durationMillis": 300})).await;
@@ -122,14 +122,14 @@ async fn cloud_uses_its_own_hosts_audience_and_authority() {
 async fn tenant_of_another_cloud_is_reported() {
     let world = World::new("wrong-cloud").await;
     let _operator = start(&world, &["--cloud=china".to_owned()]).await;
-    let (client, spec) = furnish(&world, "elsewhere", ".asazure.chinacloudapi.cn", "public").await;
+    let (client, spec) = create_tenant(&world, "elsewhere", ".asazure.chinacloudapi.cn", "public").await;
     world.apply("orders", &spec).await;
     let refused = world.until_reason("orders", "Stalled", "CredentialsRefused").await;
     let message = &e2e::world::run(&refused).message;
     assert!(message.contains("the operator's cloud is the cloud of the tenant"), "{message}");
     assert!(rows(&world, &client).await.iter().all(|row| row.host == "login.chinacloudapi.cn"));
     // For a server of another cloud, no token is requested.
-    let (client, spec) = furnish(&world, "public", ".asazure.windows.net", "public").await;
+    let (client, spec) = create_tenant(&world, "public", ".asazure.windows.net", "public").await;
     world.apply("public", &merged(&spec, &json!({}))).await;
     world.until_reason("public", "Stalled", "ServerNotInCloud").await;
     assert!(rows(&world, &client).await.is_empty());
@@ -141,7 +141,7 @@ async fn token_of_another_cloud_is_refused_and_reported() {
     // The hosts of one cloud with the authority and the audience of another.
     let mixed = file(&world, "login.microsoftonline.com", ".asazure.chinacloudapi.cn", "https://*.asazure.windows.net");
     let _operator = start(&world, &["--cloud=custom".to_owned(), mixed]).await;
-    let (client, spec) = furnish(&world, "mixed", ".asazure.chinacloudapi.cn", "public").await;
+    let (client, spec) = create_tenant(&world, "mixed", ".asazure.chinacloudapi.cn", "public").await;
     world.apply("orders", &spec).await;
     world.until_reason("orders", "Stalled", "AccessDenied").await;
     let rows = rows(&world, &client).await;

@@ -1,7 +1,7 @@
 //! The trace collector, available and failing: it never blocks a run.
 
-use e2e::collector::{Collector, Manner};
-use e2e::{Operator, Setting, World, eventually};
+use e2e::collector::{Collector, ResponseMode};
+use e2e::{Operator, TestSetup, World, eventually};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
@@ -18,7 +18,7 @@ async fn traced_to(name: &str, url: &str, more: &[(&str, &str)], model: Option<V
         ("NO_PROXY", "127.0.0.1"),
     ];
     let environment = usual.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    World::running(name, Setting { model, environment, ..Setting::default() }).await
+    World::running(name, TestSetup { model, environment, ..TestSetup::default() }).await
 }
 
 fn warnings(operator: &Operator) -> usize {
@@ -41,7 +41,7 @@ async fn until_lost(operator: &mut Operator) {
 #[tokio::test]
 async fn failing_collector_blocks_no_run_and_is_logged_once() {
     let refusing = Collector::start().await;
-    refusing.behave(Manner::Refuses);
+    refusing.set_response(ResponseMode::Reject);
     for (name, url) in [("untraced", refusing.url().to_owned()), ("traced-nowhere", Collector::gone().await)] {
         let (world, mut operator) = traced_to(name, &url, &[], None).await;
         for run in ["one", "two"] {
@@ -59,7 +59,7 @@ async fn failing_collector_blocks_no_run_and_is_logged_once() {
 #[tokio::test]
 async fn tls_collector_is_trusted_only_by_its_authority() {
     let (collector, authority) = Collector::start_tls().await;
-    let file = e2e::Site::get().directory().join("collector-authority.pem");
+    let file = e2e::TestEnvironment::get().directory().join("collector-authority.pem");
     std::fs::write(&file, authority).unwrap();
     for (name, trusted) in [("traced-tls", true), ("untrusted-tls", false)] {
         let certificate = [("OTEL_EXPORTER_OTLP_CERTIFICATE", file.to_str().unwrap())];
@@ -83,7 +83,7 @@ async fn tls_collector_is_trusted_only_by_its_authority() {
 #[tokio::test]
 async fn hanging_collector_delays_no_run_and_queue_is_bounded() {
     let collector = Collector::start().await;
-    collector.behave(Manner::Hangs);
+    collector.set_response(ResponseMode::Hang);
     let (queue, batch) = (32, 16);
     let limits = [("OTEL_BSP_MAX_QUEUE_SIZE", queue.to_string()), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch.to_string())];
     let limits = limits.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -103,7 +103,7 @@ async fn hanging_collector_delays_no_run_and_queue_is_bounded() {
     eventually("the loss to be counted", async || (spans_of(&mut operator, "error").await + queue + batch >= spans).then_some(())).await;
     eventually("the warning in the log", async || (warnings(&operator) == 1).then_some(())).await;
     // It now receives the kept spans, but not the lost ones.
-    collector.behave(Manner::Takes);
+    collector.set_response(ResponseMode::Accept);
     eventually("the recovery in the log", async || operator.log().contains("accepts spans again").then_some(())).await;
     let kept = eventually("the queue to be sent", async || {
         let count = collector.spans().len();
@@ -114,7 +114,7 @@ async fn hanging_collector_delays_no_run_and_queue_is_bounded() {
     assert!(kept <= queue + batch, "{kept} spans were kept");
     let (sent, lost) = (spans_of(&mut operator, "success").await, spans_of(&mut operator, "error").await);
     assert!(sent == kept && sent + lost >= spans, "of {spans} spans {kept} were received, {sent} are counted as sent and {lost} as lost");
-    collector.behave(Manner::Hangs);
+    collector.set_response(ResponseMode::Hang);
     let began = std::time::Instant::now();
     assert!(operator.terminate().await.success());
     assert!(began.elapsed() < std::time::Duration::from_secs(8), "its exit waits 2 s for the collector, and took {:?}", began.elapsed());

@@ -1,7 +1,7 @@
 //! SIGKILL at each point where external state changes: the next process continues with the single operation.
 
 use e2e::world::run;
-use e2e::{Action, DEADLINE, Moment, Seen, Setting, World};
+use e2e::{Action, DEADLINE, RecordedRequest, TestSetup, When, World};
 use futures::future::join_all;
 use serde_json::json;
 use tabular_operator::api::RunState;
@@ -16,20 +16,20 @@ async fn assert_ran_once(world: &World, what: &str) {
     world.assert_kstatus();
 }
 
-async fn killed_at_the_post(moment: &str) {
-    let (world, mut operator) = World::running(&format!("post-{moment}"), Setting::default()).await;
-    let hold = world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": moment}}})).await;
+async fn killed_at_the_post(when: &str) {
+    let (world, mut operator) = World::running(&format!("post-{when}"), TestSetup::default()).await;
+    let hold = world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": when}}})).await;
     world.apply("orders", &json!({})).await;
     hold.holds().await;
     operator.kill();
-    if moment == "before" {
+    if when == "before" {
         // The service detects that the client has disconnected. Released earlier, it would still handle the request.
         hold.holds_none().await;
     }
     hold.remove().await;
     operator.restart();
-    assert_ran_once(&world, moment).await;
-    let posts = if moment == "before" { 2 } else { 1 };
+    assert_ran_once(&world, when).await;
+    let posts = if when == "before" { 2 } else { 1 };
     assert_eq!(world.posts().await, posts);
 }
 
@@ -45,7 +45,7 @@ async fn kill_after_post_is_handled_runs_once() {
 
 /// A world whose operator reaches the API server through a proxy that can hold any request.
 async fn stoppable(name: &str) -> (World, e2e::Operator) {
-    World::running(name, Setting::with_proxy()).await
+    World::running(name, TestSetup::with_proxy()).await
 }
 
 #[tokio::test]
@@ -53,18 +53,19 @@ async fn kill_at_each_write_runs_once() {
     let (clean, _operator) = stoppable("clean").await;
     clean.apply("orders", &json!({})).await;
     clean.until_state("orders", RunState::Succeeded).await;
-    let writes: Vec<String> = clean.proxy().seen().iter().filter(|seen| seen.writes_resource()).map(Seen::signature).collect();
+    let writes: Vec<String> =
+        clean.proxy().requests().iter().filter(|request| request.writes_resource()).map(RecordedRequest::signature).collect();
     assert!((3..=4).contains(&writes.len()), "{writes:?}");
 
-    let points = (0..writes.len()).flat_map(|index| [(index, Moment::Before), (index, Moment::After)]);
-    join_all(points.map(async |(index, moment)| {
-        let what = format!("killed {moment:?} write {index}, {}", writes[index]);
-        let (world, mut operator) = stoppable(&format!("write-{index}-{}", format!("{moment:?}").to_lowercase())).await;
-        let strike = world.proxy().strike(index, Action::Hold(moment), Seen::writes_resource);
+    let points = (0..writes.len()).flat_map(|index| [(index, When::Before), (index, When::After)]);
+    join_all(points.map(async |(index, when)| {
+        let what = format!("killed {when:?} write {index}, {}", writes[index]);
+        let (world, mut operator) = stoppable(&format!("write-{index}-{}", format!("{when:?}").to_lowercase())).await;
+        let fault = world.proxy().inject(index, Action::Hold(when), RecordedRequest::writes_resource);
         world.apply("orders", &json!({})).await;
-        tokio::time::timeout(DEADLINE, strike.struck()).await.unwrap_or_else(|_| panic!("{what}: the write did not happen"));
+        tokio::time::timeout(DEADLINE, fault.wait_until_hit()).await.unwrap_or_else(|_| panic!("{what}: the write did not happen"));
         operator.kill();
-        drop(strike);
+        drop(fault);
         operator.restart();
         assert_ran_once(&world, &what).await;
         assert!(world.posts().await <= 2, "{what}");
@@ -75,11 +76,11 @@ async fn kill_at_each_write_runs_once() {
 #[tokio::test]
 async fn refused_write_or_lost_response_runs_once() {
     let actions = [
-        Action::Answer(409),
-        Action::Answer(500),
-        Action::Answer(429),
-        Action::Drop(Moment::Before),
-        Action::Drop(Moment::After),
+        Action::Respond(409),
+        Action::Respond(500),
+        Action::Respond(429),
+        Action::Drop(When::Before),
+        Action::Drop(When::After),
         Action::Truncate,
     ];
     let (world, _operator) = stoppable("refused").await;
@@ -90,13 +91,13 @@ async fn refused_write_or_lost_response_runs_once() {
         let name = format!("cell-{number}");
         let spec = world.put_database(&name, &json!({"durationMillis": 500})).await;
         let mine = name.clone();
-        let strike = world.proxy().strike(index, action, move |seen| seen.writes_resource() && seen.name == mine);
+        let fault = world.proxy().inject(index, action, move |request| request.writes_resource() && request.name == mine);
         world.apply(&name, &spec).await;
         let done = world.until_state(&name, RunState::Succeeded).await;
         let operations = world.operations_on(&name).await;
         assert_eq!(operations.len(), 1, "{action:?} at write {index}: {operations:#?}");
         assert_eq!(run(&done).operation_id.as_deref(), Some(operations[0].operation_id.as_str()), "{action:?} at write {index}");
-        drop(strike);
+        drop(fault);
     }))
     .await;
     world.assert_kstatus();

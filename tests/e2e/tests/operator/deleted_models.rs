@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::world::run;
-use e2e::{AnyObject, Model, Operator, Setting, World, semantic_model};
+use e2e::{AnyObject, Model, Operator, TestSetup, World, semantic_model};
 use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
@@ -11,8 +11,8 @@ const LONG: Duration = Duration::from_mins(1);
 
 async fn running(name: &str) -> (World, Operator) {
     let arguments = ["--call-timeout=2s", "--listing-lag=3s"].map(str::to_owned).to_vec();
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000})), arguments, ..Setting::default() };
-    World::running(name, setting).await
+    let setup = TestSetup { model: Some(json!({"durationMillis": 600_000})), arguments, ..TestSetup::default() };
+    World::running(name, setup).await
 }
 
 /// A run on a model of either service, after the service has shown its operation for a while.

@@ -1,7 +1,7 @@
 //! Deleted resources: no operation of theirs is left running without supervision.
 
 use e2e::world::run;
-use e2e::{Operator, Setting, World, eventually};
+use e2e::{Operator, TestSetup, World, eventually};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::DeleteParams;
@@ -10,9 +10,9 @@ use tabular_operator::api::{FINALIZER, RELEASE, RunState};
 
 /// A world with one long operation.
 async fn in_mid_run(name: &str, spec: serde_json::Value) -> (World, Operator) {
-    let setting =
-        Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 1_000})), everywhere: true, ..Setting::default() };
-    let (world, operator) = World::running(name, setting).await;
+    let setup =
+        TestSetup { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 1_000})), everywhere: true, ..TestSetup::default() };
+    let (world, operator) = World::running(name, setup).await;
     world.apply("orders", &spec).await;
     world.until_state("orders", RunState::Running).await;
     (world, operator)
@@ -76,8 +76,8 @@ async fn deletion_without_running_operation_is_immediate() {
 
 #[tokio::test]
 async fn deletion_resolves_unresolved_submission_first() {
-    let setting = Setting::with_model(json!({"durationMillis": 600_000}));
-    let (world, _operator) = World::running("unknown-delete", setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 600_000}));
+    let (world, _operator) = World::running("unknown-delete", setup).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     world.apply("orders", &json!({})).await;
     lost.has_hit(1).await;

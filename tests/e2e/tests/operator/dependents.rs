@@ -1,21 +1,21 @@
 //! `trigger.afterRefresh`: exactly one run after each successful run of the upstream refresh, despite faults between the two.
 
 use e2e::world::{run, status};
-use e2e::{Action, DEADLINE, Moment, Seen, Setting, World};
+use e2e::{Action, DEADLINE, RecordedRequest, TestSetup, When, World};
 use futures::future::join_all;
 use serde_json::json;
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState, TriggerType};
 
-use crate::syncs::following;
+use crate::syncs::after_refresh;
 
 const REPLICAS: &str = "modelsync/replicas";
 
 #[tokio::test]
 async fn sync_runs_once_after_each_successful_refresh() {
-    let (world, _operator) = World::running("follow", Setting::default()).await;
+    let (world, _operator) = World::running("follow", TestSetup::default()).await;
     world.patch_model(&json!({"outcomes": ["succeeded", "failed", "succeeded"]})).await;
     world.apply("orders", &json!({})).await;
-    world.apply(REPLICAS, &following("orders")).await;
+    world.apply(REPLICAS, &after_refresh("orders")).await;
     let first = world.until_run(REPLICAS, 1, RunState::Succeeded).await;
     assert_eq!(run(&first).trigger.r#type, TriggerType::AfterRefresh);
     assert_eq!(run(&first).trigger.value, "orders run 1");
@@ -32,7 +32,7 @@ async fn sync_runs_once_after_each_successful_refresh() {
 
 #[tokio::test]
 async fn chained_refreshes_run_in_order() {
-    let (world, _operator) = World::running("chain", Setting::default()).await;
+    let (world, _operator) = World::running("chain", TestSetup::default()).await;
     let names: Vec<String> = (0..4).map(|number| format!("step-{number}")).collect();
     // In reverse order: each waits for an upstream that does not exist yet.
     for (number, name) in names.iter().enumerate().rev() {
@@ -54,8 +54,8 @@ async fn chained_refreshes_run_in_order() {
 
 #[tokio::test]
 async fn missing_upstream_is_reported_and_awaited() {
-    let (world, _operator) = World::running("follow-missing", Setting::default()).await;
-    world.apply(REPLICAS, &following("orders")).await;
+    let (world, _operator) = World::running("follow-missing", TestSetup::default()).await;
+    world.apply(REPLICAS, &after_refresh("orders")).await;
     let stalled = world.until_reason(REPLICAS, "Stalled", "UpstreamNotFound").await;
     let text = &status(&stalled).conditions.iter().find(|found| found.reason == "UpstreamNotFound").unwrap().message;
     assert!(text.contains("ModelRefresh orders") && text.contains("create it"), "{text}");
@@ -75,7 +75,7 @@ async fn missing_upstream_is_reported_and_awaited() {
 
 #[tokio::test]
 async fn upstream_cycle_is_reported_until_broken() {
-    let (world, _operator) = World::running("follow-circle", Setting::default()).await;
+    let (world, _operator) = World::running("follow-circle", TestSetup::default()).await;
     let after = |name: &str| json!({"trigger": {"afterRefresh": {"name": name}}});
     for (name, followed) in [("a", "b"), ("b", "c"), ("c", "a")] {
         world.apply(name, &after(followed)).await;
@@ -102,23 +102,24 @@ async fn kill_at_each_write_runs_sync_once_after_refresh() {
     let (world, _operator) = &clean;
     apply_both(world).await;
     world.until_state(REPLICAS, RunState::Succeeded).await;
-    let writes: Vec<String> = world.proxy().seen().iter().filter(|seen| seen.writes_resource()).map(Seen::signature).collect();
+    let writes: Vec<String> =
+        world.proxy().requests().iter().filter(|request| request.writes_resource()).map(RecordedRequest::signature).collect();
     // Four for each: the finalizer, the intent, running, the end.
     let least = 8;
     assert!((least..=10).contains(&writes.len()), "{writes:?}");
-    let points = (0..writes.len()).flat_map(|index| [(index, Moment::Before), (index, Moment::After)]);
+    let points = (0..writes.len()).flat_map(|index| [(index, When::Before), (index, When::After)]);
     let points: Vec<_> = points.collect();
     // In small groups: each has its own operator.
     for some in points.chunks(6) {
-        join_all(some.iter().map(async |&(index, moment)| {
-            let what = format!("killed {moment:?} write {index}");
-            let (world, mut operator) = stoppable(&format!("follow-{index}-{}", format!("{moment:?}").to_lowercase())).await;
-            let strike = world.proxy().strike(index, Action::Hold(moment), Seen::writes_resource);
+        join_all(some.iter().map(async |&(index, when)| {
+            let what = format!("killed {when:?} write {index}");
+            let (world, mut operator) = stoppable(&format!("follow-{index}-{}", format!("{when:?}").to_lowercase())).await;
+            let fault = world.proxy().inject(index, Action::Hold(when), RecordedRequest::writes_resource);
             apply_both(&world).await;
             tokio::select! {
-                () = strike.struck() => {
+                () = fault.wait_until_hit() => {
                     operator.kill();
-                    drop(strike);
+                    drop(fault);
                     operator.restart();
                 }
                 // Progress writes depend on the time of polls, so the number of writes varies between runs.
@@ -135,10 +136,10 @@ async fn kill_at_each_write_runs_sync_once_after_refresh() {
 }
 
 async fn stoppable(name: &str) -> (World, e2e::Operator) {
-    World::running(name, Setting::with_proxy()).await
+    World::running(name, TestSetup::with_proxy()).await
 }
 
 async fn apply_both(world: &World) {
-    world.apply(REPLICAS, &following("orders")).await;
+    world.apply(REPLICAS, &after_refresh("orders")).await;
     world.apply("orders", &json!({})).await;
 }

@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use e2e::world::run;
-use e2e::{Action, Kind, Moment, Setting, World, operator, rbac};
+use e2e::{Action, Kind, TestSetup, When, World, operator, rbac};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -30,8 +30,8 @@ fn output_text(output: Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(text).unwrap())
 }
 
-fn lasting() -> Setting {
-    Setting::with_model(json!({"durationMillis": 600_000, "cancelMillis": 300}))
+fn lasting() -> TestSetup {
+    TestSetup::with_model(json!({"durationMillis": 600_000, "cancelMillis": 300}))
 }
 
 /// Whether the Lease contains the drain request.
@@ -42,7 +42,7 @@ async fn is_drain_requested(world: &World) -> bool {
 
 #[tokio::test]
 async fn drain_without_runs_or_operator_completes_at_once() {
-    let (world, mut operator) = World::running("idle", Setting::default()).await;
+    let (world, mut operator) = World::running("idle", TestSetup::default()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(operator.terminate().await.code(), Some(0));
@@ -55,15 +55,15 @@ async fn drain_without_runs_or_operator_completes_at_once() {
 
 #[tokio::test]
 async fn late_finalizer_is_removed_by_drain() {
-    let (world, mut operator) = World::running("late", Setting::with_proxy()).await;
+    let (world, mut operator) = World::running("late", TestSetup::with_proxy()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(operator.terminate().await.code(), Some(0));
     // The check after the removal of the finalizer.
     let second_check =
-        world.proxy().strike(1, Action::Hold(Moment::Before), |seen| seen.verb == "list" && seen.resource == "modelrefreshes");
+        world.proxy().inject(1, Action::Hold(When::Before), |request| request.verb == "list" && request.resource == "modelrefreshes");
     let draining = start(&world, &[]);
-    e2e::within(e2e::DEADLINE, "a second check", async || (second_check.count() > 0).then_some(())).await;
+    e2e::within(e2e::DEADLINE, "a second check", async || (second_check.hits() > 0).then_some(())).await;
     let late = Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER]}}));
     world.api(Kind::Refresh).patch("orders", &PatchParams::default(), &late).await.unwrap();
     second_check.release();

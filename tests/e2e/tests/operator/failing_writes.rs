@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::world::run;
-use e2e::{Action, Moment, Operator, Setting, World, eventually};
+use e2e::{Action, Operator, TestSetup, When, World, eventually};
 use serde_json::json;
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 use tokio::time::Instant;
@@ -12,50 +12,50 @@ use tokio::time::Instant;
 const ALWAYS: usize = usize::MAX;
 
 async fn proxied(name: &str) -> (World, Operator) {
-    World::running(name, Setting { model: Some(json!({"durationMillis": 200})), api_proxy: true, ..Setting::default() }).await
+    World::running(name, TestSetup { model: Some(json!({"durationMillis": 200})), api_proxy: true, ..TestSetup::default() }).await
 }
 
 #[tokio::test]
 async fn failing_status_writes_block_no_other_on_model() {
     for (name, action) in
-        [("refused", Action::Answer(403)), ("failing", Action::Answer(500)), ("lost", Action::Drop(Moment::Before)), ("hung", Action::Hang)]
+        [("refused", Action::Respond(403)), ("failing", Action::Respond(500)), ("lost", Action::Drop(When::Before)), ("hung", Action::Hang)]
     {
         let (world, _operator) = proxied(&format!("unrecorded-{name}")).await;
-        let strike = world.proxy().strike_times(0, ALWAYS, action, |seen| seen.writes_resource() && seen.name == "first");
+        let fault = world.proxy().inject_times(0, ALWAYS, action, |request| request.writes_resource() && request.name == "first");
         world.apply("first", &json!({})).await;
-        tokio::time::timeout(Duration::from_secs(30), strike.struck()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), fault.wait_until_hit()).await.unwrap();
         world.apply("second", &json!({})).await;
         world.until_state("second", RunState::Succeeded).await;
         assert_eq!((world.operations().await.len(), world.posts().await), (1, 1), "{name}");
-        drop(strike);
+        drop(fault);
         world.until_state_within(Duration::from_secs(90), "first", RunState::Succeeded).await;
         assert_eq!((world.operations().await.len(), world.posts().await), (2, 2), "{name}");
-        world.proxy().assert_fenced();
+        world.proxy().assert_preconditions();
     }
 }
 
 #[tokio::test]
 async fn failing_intent_write_blocks_no_other_on_model() {
-    for (name, action) in [("failing", Action::Answer(500)), ("lost", Action::Drop(Moment::Before))] {
+    for (name, action) in [("failing", Action::Respond(500)), ("lost", Action::Drop(When::Before))] {
         let (world, _operator) = proxied(&format!("intent-{name}")).await;
         world.apply("first", &json!({})).await;
         world.until_state("first", RunState::Succeeded).await;
-        let strike = world.proxy().strike_times(0, ALWAYS, action, |seen| seen.writes_resource() && seen.name == "first");
+        let fault = world.proxy().inject_times(0, ALWAYS, action, |request| request.writes_resource() && request.name == "first");
         world.annotate("first", RUN_REQUESTED_AT, Some("1")).await;
-        tokio::time::timeout(Duration::from_secs(30), strike.struck()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), fault.wait_until_hit()).await.unwrap();
         world.apply("second", &json!({})).await;
         world.until_state("second", RunState::Succeeded).await;
-        drop(strike);
+        drop(fault);
         world.until_run("first", 2, RunState::Succeeded).await;
         assert_eq!((world.operations().await.len(), world.posts().await), (3, 3), "{name}");
-        world.proxy().assert_fenced();
+        world.proxy().assert_preconditions();
     }
 }
 
 #[tokio::test]
 async fn failing_intent_write_of_waiting_run_blocks_no_other() {
     let (world, _operator) = proxied("intent-waiting").await;
-    let foreign = world.start_foreign(&json!({"type": "full", "durationMillis": 3_600_000})).await;
+    let foreign = world.start_for_other_client(&json!({"type": "full", "durationMillis": 3_600_000})).await;
     world.apply("first", &json!({})).await;
     let first = world.until_reason("first", "Reconciling", "ModelBusy").await;
     // Of two that wait since the same second, either may be first.
@@ -63,33 +63,34 @@ async fn failing_intent_write_of_waiting_run_blocks_no_other() {
     eventually("the next second", async || (jiff::Timestamp::now().as_second() > since).then_some(())).await;
     world.apply("second", &json!({})).await;
     world.until_reason("second", "Reconciling", "WaitingForTurn").await;
-    let strike = world.proxy().strike_times(0, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.name == "first");
+    let fault = world.proxy().inject_times(0, ALWAYS, Action::Respond(500), |request| request.writes_resource() && request.name == "first");
     world.azure.end(&foreign, "succeeded").await;
     world.until_state("second", RunState::Succeeded).await;
-    drop(strike);
+    drop(fault);
     world.until_state("first", RunState::Succeeded).await;
     assert_eq!(world.operations().await.len(), 3);
-    world.proxy().assert_fenced();
+    world.proxy().assert_preconditions();
 }
 
 #[tokio::test]
 async fn accepted_operation_is_recorded_with_bounded_requests() {
     let (world, _operator) = proxied("storm").await;
-    // The intent is written, then no write succeeds until the strike ends.
-    let strike = world.proxy().strike_times(1, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.subresource == "status");
+    // The intent is written, then no write succeeds while the fault lasts.
+    let fault =
+        world.proxy().inject_times(1, ALWAYS, Action::Respond(500), |request| request.writes_resource() && request.subresource == "status");
     world.apply("orders", &json!({})).await;
-    eventually("the first write to fail", async || (strike.count() >= 1).then_some(())).await;
+    eventually("the first write to fail", async || (fault.hits() >= 1).then_some(())).await;
     let began = Instant::now();
     // Four at once, and then one in each reconciliation: after 0.5, 1, 2, 4, 5 and 5 seconds.
-    eventually("several writes to fail", async || (strike.count() >= 10).then_some(())).await;
+    eventually("several writes to fail", async || (fault.hits() >= 10).then_some(())).await;
     assert!(began.elapsed() > Duration::from_secs(12), "{:?}", began.elapsed());
     // So in the first minute these and nine more, each with a read at most.
-    let requests = world.proxy().seen().iter().filter(|seen| seen.name == "orders").count();
+    let requests = world.proxy().requests().iter().filter(|request| request.name == "orders").count();
     assert!(requests <= 20, "{requests} requests about the resource");
-    drop(strike);
+    drop(fault);
     let done = world.until_state("orders", RunState::Succeeded).await;
-    let truth = world.operations().await;
-    assert_eq!((truth.len(), world.posts().await, run(&done).operation_id.as_ref()), (1, 1, Some(&truth[0].operation_id)));
+    let actual = world.operations().await;
+    assert_eq!((actual.len(), world.posts().await, run(&done).operation_id.as_ref()), (1, 1, Some(&actual[0].operation_id)));
     let lists = world.ledger().await.into_iter().filter(|row| row.method == "GET" && row.route == "refreshes").count();
     assert_eq!(lists, 0, "the id is known");
 }
@@ -98,24 +99,26 @@ async fn accepted_operation_is_recorded_with_bounded_requests() {
 async fn accepted_operation_is_adopted_after_a_sigterm() {
     let (world, mut operator) = proxied("storm-sigterm").await;
     world.patch_model(&json!({"durationMillis": 4_000})).await;
-    let strike = world.proxy().strike_times(1, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.subresource == "status");
+    let fault =
+        world.proxy().inject_times(1, ALWAYS, Action::Respond(500), |request| request.writes_resource() && request.subresource == "status");
     world.apply("orders", &json!({})).await;
-    eventually("several writes to fail", async || (strike.count() >= 4).then_some(())).await;
+    eventually("several writes to fail", async || (fault.hits() >= 4).then_some(())).await;
     assert_eq!(operator.terminate().await.code(), Some(0), "{}", operator.log());
-    drop(strike);
+    drop(fault);
     operator.restart();
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
-    world.proxy().assert_fenced();
+    world.proxy().assert_preconditions();
 }
 
 #[tokio::test]
 async fn unrecorded_operation_of_deleted_resource_is_cancelled() {
     let (world, _operator) = proxied("gone-unrecorded").await;
     world.patch_model(&json!({"durationMillis": 600_000})).await;
-    let strike = world.proxy().strike_times(1, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.subresource == "status");
+    let fault =
+        world.proxy().inject_times(1, ALWAYS, Action::Respond(500), |request| request.writes_resource() && request.subresource == "status");
     world.apply("orders", &json!({})).await;
-    eventually("several writes to fail", async || (strike.count() >= 4).then_some(())).await;
+    eventually("several writes to fail", async || (fault.hits() >= 4).then_some(())).await;
     world.delete("orders").await;
     world.edit("orders", &json!({"metadata": {"finalizers": null}})).await;
     world.until_gone("orders").await;
@@ -129,14 +132,15 @@ async fn failing_writes_during_run_block_no_other_on_model() {
     for (name, written) in [("intent", 2), ("running", 3)] {
         let (world, _operator) = proxied(&format!("unwritten-{name}")).await;
         // The finalizer, the intent, and the operation's id if it is written separately.
-        let strike =
-            world.proxy().strike_times(written, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.name == "first");
+        let fault = world
+            .proxy()
+            .inject_times(written, ALWAYS, Action::Respond(500), |request| request.writes_resource() && request.name == "first");
         world.apply("first", &json!({})).await;
-        tokio::time::timeout(Duration::from_secs(30), strike.struck()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), fault.wait_until_hit()).await.unwrap();
         world.apply("second", &json!({})).await;
         world.until_state_within(Duration::from_secs(90), "second", RunState::Succeeded).await;
-        assert!(strike.count() > 1, "{name}");
-        drop(strike);
+        assert!(fault.hits() > 1, "{name}");
+        drop(fault);
         world.until_state_within(Duration::from_secs(90), "first", RunState::Succeeded).await;
         assert_eq!(
             (
@@ -146,6 +150,6 @@ async fn failing_writes_during_run_block_no_other_on_model() {
             (2, 2),
             "{name}"
         );
-        world.proxy().assert_fenced();
+        world.proxy().assert_preconditions();
     }
 }

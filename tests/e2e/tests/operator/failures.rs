@@ -1,12 +1,12 @@
 //! Results other than success.
 
 use e2e::world::{condition, run, status};
-use e2e::{Setting, World};
+use e2e::{TestSetup, World};
 use serde_json::{Value, json};
 use tabular_operator::api::{ConditionStatus, ConditionType, RunState};
 
 async fn with_model(name: &str, model: Value) -> (World, e2e::Operator) {
-    World::running(name, Setting::with_model(model)).await
+    World::running(name, TestSetup::with_model(model)).await
 }
 
 #[tokio::test]
@@ -82,8 +82,8 @@ async fn operation_beyond_deadline_is_cancelled() {
 
 #[tokio::test]
 async fn waiting_run_beyond_deadline_submits_nothing() {
-    let (world, _operator) = World::running("no-turn", Setting::default()).await;
-    world.start_foreign(&json!({"durationMillis": 600_000})).await;
+    let (world, _operator) = World::running("no-turn", TestSetup::default()).await;
+    world.start_for_other_client(&json!({"durationMillis": 600_000})).await;
     world.apply("orders", &json!({"waitDeadlineSeconds": 2})).await;
     let ended = world.until_state("orders", RunState::TimedOut).await;
     assert_eq!(run(&ended).reason, "WaitDeadlineExceeded");
@@ -93,7 +93,7 @@ async fn waiting_run_beyond_deadline_submits_nothing() {
 
 #[tokio::test]
 async fn results_of_service_are_distinguished() {
-    let (world, _operator) = World::running("ends", Setting::default()).await;
+    let (world, _operator) = World::running("ends", TestSetup::default()).await;
     let timed_out = world.put_database("TimedOut", &json!({"outcome": "timedOut", "durationMillis": 300})).await;
     world.apply("timed-out", &timed_out).await;
     world.apply("cancelled", &world.put_database("Cancelled", &json!({"durationMillis": 600_000})).await).await;

@@ -5,7 +5,7 @@ mod reported;
 use std::panic::AssertUnwindSafe;
 
 use e2e::world::{merged, run, run_state};
-use e2e::{AnyObject, Model, Operator, Setting, World, eventually, semantic_model};
+use e2e::{AnyObject, Model, Operator, TestSetup, World, eventually, semantic_model};
 use futures::FutureExt as _;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn theirs() -> String {
 /// A world whose operator waits for a lost submission for three seconds.
 async fn quick(name: &str) -> (World, Operator) {
     let arguments = ["--call-timeout=2s", "--listing-lag=1s"].map(ToOwned::to_owned).to_vec();
-    World::running(name, Setting { arguments, ..Setting::default() }).await
+    World::running(name, TestSetup { arguments, ..TestSetup::default() }).await
 }
 
 /// Runs the cases concurrently, all of them to their end.
@@ -157,7 +157,7 @@ async fn stale_row_does_not_block_sync() {
 #[tokio::test]
 async fn stale_row_of_analysis_services_does_not_block_sync() {
     let row = json!({"refreshId": theirs(), "startTime": "{now-60d}", "status": "inProgress"});
-    let (world, _operator) = World::running("stale-row-aas", Setting::with_model(json!({"rows": ["{own}", row]}))).await;
+    let (world, _operator) = World::running("stale-row-aas", TestSetup::with_model(json!({"rows": ["{own}", row]}))).await;
     world.apply("modelsync/orders", &json!({})).await;
     world.until_state("modelsync/orders", RunState::Succeeded).await;
     assert_eq!(world.syncs().await.len(), 1);
@@ -312,7 +312,7 @@ async fn refresh_started_before_intent_is_not_adopted() {
     let details = merged(&started, &json!({"type": "full", "currentRefreshType": "full", "objects": []}));
     let settings = json!({"rows": ["{own}", row], "details": {id: {"body": details}}});
     let arguments = ["--call-timeout=2s", "--listing-lag=1s"].map(ToOwned::to_owned).to_vec();
-    let (world, _operator) = World::running("skew", Setting { model: Some(settings), arguments, ..Setting::default() }).await;
+    let (world, _operator) = World::running("skew", TestSetup { model: Some(settings), arguments, ..TestSetup::default() }).await;
     world.azure.respond(&world.model(), "POST", "refreshes", lost(false)).await;
     world.apply("orders", &json!({})).await;
     let decided = |object: &AnyObject| has_reason(object, &["ModelBusy", "SubmissionUnknown", "Running"]);

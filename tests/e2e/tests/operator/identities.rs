@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::rbac::{self, make};
 use e2e::world::{SECRET, TENANT, condition, merged, run};
-use e2e::{AnyObject, Row, Setting, World};
+use e2e::{AnyObject, Row, TestSetup, World};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -67,7 +67,7 @@ pub(crate) async fn grant_tokens(world: &World, namespace: &str) {
 
 /// Registers a `ServiceAccount` of the world as a federated credential of the application.
 pub(crate) async fn federate(world: &World, account: &str) {
-    let (issuer, jwks) = world.site.control_plane.issuer().await;
+    let (issuer, jwks) = world.environment.control_plane.issuer().await;
     world.azure.put_issuer(&issuer, &jwks).await;
     world.azure.put_federated(TENANT, &world.client_id, &issuer, &world.namespace, account).await;
 }
@@ -103,7 +103,7 @@ async fn run_commands(world: &World, message: &str) {
     for command in commands.split(" && ") {
         let words: Vec<&str> = command.split_whitespace().collect();
         assert_eq!(words[0], "kubectl");
-        world.site.control_plane.kubectl(&words[1..]).await;
+        world.environment.control_plane.kubectl(&words[1..]).await;
     }
 }
 
@@ -115,7 +115,7 @@ async fn succeeds(world: &World) {
 
 #[tokio::test]
 async fn certificate_authenticates() {
-    let (world, _operator) = World::running("certificate", Setting::default()).await;
+    let (world, _operator) = World::running("certificate", TestSetup::default()).await;
     let (certificate, key) = certificate(|_| {});
     world.azure.put_certificates(TENANT, &world.client_id, &[&certificate]).await;
     let pem = format!("{key}{certificate}");
@@ -127,7 +127,7 @@ async fn certificate_authenticates() {
 
 #[tokio::test]
 async fn secret_with_windows_line_end_authenticates() {
-    let (world, _operator) = World::running("byte-order-mark", Setting::default()).await;
+    let (world, _operator) = World::running("byte-order-mark", TestSetup::default()).await;
     let written = |value: &str| format!("\u{feff}{value}\r\n");
     let keys = json!({"tenantId": written(TENANT), "clientId": written(&world.client_id), "clientSecret": written("right")});
     world.put_secret_keys(keys).await;
@@ -137,7 +137,7 @@ async fn secret_with_windows_line_end_authenticates() {
 
 #[tokio::test]
 async fn invalid_certificate_costs_no_call() {
-    let (world, _operator) = World::running("bad-certificate", Setting::default()).await;
+    let (world, _operator) = World::running("bad-certificate", TestSetup::default()).await;
     let (good, key) = certificate(|_| {});
     let (other, _) = certificate(|_| {});
     let (expired, expired_key) = certificate(|params| params.not_after = rcgen::date_time_ymd(2024, 1, 1));
@@ -177,7 +177,7 @@ async fn rows_of_entra(world: &World) -> Vec<Row> {
 
 #[tokio::test]
 async fn reported_command_grants_access_to_secret() {
-    let (world, _operator) = World::running("no-right", Setting { without_secrets: true, ..Setting::default() }).await;
+    let (world, _operator) = World::running("no-right", TestSetup { without_secrets: true, ..TestSetup::default() }).await;
     world.apply("orders", &json!({})).await;
     let text = stalled(&world, "SecretForbidden").await;
     run_commands(&world, &text).await;
@@ -192,13 +192,13 @@ async fn may(world: &World, what: &str) -> bool {
     let arguments: Vec<&str> =
         ["auth", "can-i"].into_iter().chain(what.split(' ')).chain(["--namespace", &world.namespace, &user]).collect();
     // kubectl exits with 1 if the permission is missing.
-    let output = world.site.control_plane.kubectl_with(&arguments, "").await;
+    let output = world.environment.control_plane.kubectl_with(&arguments, "").await;
     String::from_utf8_lossy(&output.stdout).trim() == "yes"
 }
 
 #[tokio::test]
 async fn reported_commands_set_up_federated_account() {
-    let (world, _operator) = World::running("workload", Setting::default()).await;
+    let (world, _operator) = World::running("workload", TestSetup::default()).await;
     federate(&world, "refresher").await;
     world.apply("orders", &federated("refresher")).await;
     let text = stalled(&world, "ServiceAccountForbidden").await;
@@ -233,7 +233,7 @@ async fn reported_commands_set_up_federated_account() {
 
 #[tokio::test]
 async fn untrusted_account_is_reported_with_registration() {
-    let (world, _operator) = World::running("untrusted", Setting::default()).await;
+    let (world, _operator) = World::running("untrusted", TestSetup::default()).await;
     grant_tokens(&world, &world.namespace).await;
     federate(&world, "other-account").await;
     put_account(&world, "refresher", &world.client_id).await;
@@ -251,7 +251,7 @@ async fn managed_identity_serves_listed_namespaces() {
     let world = World::new("managed").await;
     let mut settings = world.operator_settings().clone();
     settings.arguments.push(format!("--operator-identity-namespace={}", world.namespace));
-    let mut operator = e2e::Operator::start(&settings, world.site.guard());
+    let mut operator = e2e::Operator::start(&settings, world.environment.guard());
     operator.ready().await;
     world.apply("orders", &managed(&world.client_id)).await;
     let text = stalled(&world, "CredentialsRefused").await;
@@ -271,8 +271,8 @@ async fn managed_identity_serves_listed_namespaces() {
 
 #[tokio::test]
 async fn operator_identity_is_refused_in_unlisted_namespace() {
-    let setting = Setting::with_flags(&["--operator-identity-namespace=elsewhere"]);
-    let (world, _operator) = World::running("not-allowed", setting).await;
+    let setup = TestSetup::with_flags(&["--operator-identity-namespace=elsewhere"]);
+    let (world, _operator) = World::running("not-allowed", setup).await;
     world.azure.put_managed_identity(TENANT, &world.client_id).await;
     for (name, spec) in [("orders", own()), ("managed", managed(&world.client_id))] {
         world.apply(name, &spec).await;
@@ -295,7 +295,7 @@ async fn with_own(name: &str, environment: &[(&str, &str)]) -> (World, e2e::Oper
     settings.environment.push(("AZURE_AUTHORITY_HOST".to_owned(), "https://evil.example.com".to_owned()));
     let variables = environment.iter().map(|(name, value)| ((*name).to_owned(), value.replace("CLIENT", &world.client_id)));
     settings.environment.extend(variables);
-    let mut operator = e2e::Operator::start(&settings, world.site.guard());
+    let mut operator = e2e::Operator::start(&settings, world.environment.guard());
     operator.ready().await;
     world.apply("orders", &own()).await;
     (world, operator)
@@ -316,7 +316,7 @@ async fn operator_identity_by_secret_authenticates() {
 #[tokio::test]
 async fn operator_identity_by_certificate_authenticates() {
     let (certificate, key) = certificate(|_| {});
-    let path = e2e::Site::get().directory().join("own.pem");
+    let path = e2e::TestEnvironment::get().directory().join("own.pem");
     std::fs::write(&path, format!("{certificate}{key}")).unwrap();
     let path = path.to_string_lossy();
     let (world, _operator) = with_own("own-certificate", &[IDS[0], IDS[1], ("AZURE_CLIENT_CERTIFICATE_PATH", &path)]).await;
@@ -328,7 +328,7 @@ async fn operator_identity_by_certificate_authenticates() {
 
 #[tokio::test]
 async fn operator_token_file_is_reread() {
-    let path = e2e::Site::get().directory().join("own.token");
+    let path = e2e::TestEnvironment::get().directory().join("own.token");
     let shown = path.to_string_lossy().into_owned();
     let (world, _operator) = with_own("own-federated", &[IDS[0], IDS[1], ("AZURE_FEDERATED_TOKEN_FILE", &shown)]).await;
     let waiting = world.until_reason("orders", "Ready", "Retrying").await;
@@ -352,7 +352,7 @@ async fn operator_identity_defaults_to_managed_identity() {
     let mut settings = world.operator_settings().clone();
     settings.arguments.push(format!("--operator-identity-namespace={}", world.namespace));
     settings.environment.push(("AZURE_CLIENT_ID".to_owned(), world.client_id.clone()));
-    let mut operator = e2e::Operator::start(&settings, world.site.guard());
+    let mut operator = e2e::Operator::start(&settings, world.environment.guard());
     operator.ready().await;
     world.apply("orders", &own()).await;
     succeeds(&world).await;

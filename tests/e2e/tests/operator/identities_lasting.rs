@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use e2e::rbac::make;
 use e2e::world::{SECRET, TENANT, merged, run};
-use e2e::{Setting, World};
+use e2e::{TestSetup, World};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ use crate::identities::{certificate, federate, federated, grant_tokens, put_acco
 /// The duration of a run with an event in its middle.
 const LONG: Duration = Duration::from_mins(1);
 
-fn slow(millis: u64) -> Setting {
-    Setting::with_model(json!({"durationMillis": millis}))
+fn slow(millis: u64) -> TestSetup {
+    TestSetup::with_model(json!({"durationMillis": millis}))
 }
 
 /// Sets a token lifetime shorter than a run.
@@ -64,7 +64,7 @@ async fn account_changes_application_during_run() {
     world.apply("orders", &federated("refresher")).await;
     world.until_state("orders", RunState::Running).await;
     let next = Uuid::new_v4().to_string();
-    let (issuer, _) = world.site.control_plane.issuer().await;
+    let (issuer, _) = world.environment.control_plane.issuer().await;
     world.azure.put_federated(TENANT, &next, &issuer, &world.namespace, "refresher").await;
     put_account(&world, "refresher", &next).await;
     ends_well(&world).await;
@@ -77,7 +77,7 @@ async fn account_changes_application_during_run() {
 async fn identity_provider_outage_beyond_token_lifetime() {
     let (world, _operator) = World::running("entra-away", slow(10_000)).await;
     grant_tokens(&world, &world.namespace).await;
-    let (issuer, jwks) = world.site.control_plane.issuer().await;
+    let (issuer, jwks) = world.environment.control_plane.issuer().await;
     world.azure.put_issuer(&issuer, &jwks).await;
     let subject = format!("system:serviceaccount:{}:refresher", world.namespace);
     short_lived(&world, &json!({"federatedCredentials": [{"issuer": issuer, "subject": subject}]})).await;
@@ -100,7 +100,7 @@ async fn identity_provider_outage_beyond_token_lifetime() {
 async fn tenant_cannot_use_identity_of_another() {
     // Two namespaces, and one operator that could read both completely.
     let theirs = World::new("tenant-b").await;
-    let world = World::with("tenant-a", Setting { everywhere: true, ..Setting::default() }).await;
+    let world = World::with("tenant-a", TestSetup { everywhere: true, ..TestSetup::default() }).await;
     let mut settings = world.operator_settings().clone();
     settings.arguments.push(format!("--watch-namespace={}", theirs.namespace));
     settings.arguments.push(format!("--operator-identity-namespace={}", world.namespace));
@@ -108,13 +108,13 @@ async fn tenant_cannot_use_identity_of_another() {
         [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", &world.client_id), ("AZURE_CLIENT_SECRET", "right")]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
-    let mut operator = e2e::Operator::start(&settings, world.site.guard());
+    let mut operator = e2e::Operator::start(&settings, world.environment.guard());
     operator.ready().await;
     for namespace in [&world.namespace, &theirs.namespace] {
         grant_tokens(&world, namespace).await;
     }
     let application = Uuid::new_v4().to_string();
-    let (issuer, jwks) = world.site.control_plane.issuer().await;
+    let (issuer, jwks) = world.environment.control_plane.issuer().await;
     world.azure.put_issuer(&issuer, &jwks).await;
     world.azure.put_federated(TENANT, &application, &issuer, &world.namespace, "refresher").await;
     put_account(&world, "refresher", &application).await;
@@ -144,8 +144,8 @@ async fn tenant_cannot_use_identity_of_another() {
 #[tokio::test]
 async fn trace_log_contains_no_secret() {
     let levels = "trace,kube=trace,kube_client=trace,reqwest=trace,azure_core=trace,azure_identity=trace,hyper=trace,h2=trace,tower=trace";
-    let setting = Setting { arguments: vec![format!("--log-level={levels}")], ..Setting::default() };
-    let (world, mut operator) = World::running("planted", setting).await;
+    let setup = TestSetup { arguments: vec![format!("--log-level={levels}")], ..TestSetup::default() };
+    let (world, mut operator) = World::running("planted", setup).await;
     let planted = "planted-secret-of-an-application";
     world.azure.put_application(TENANT, &world.client_id, planted).await;
     world.put_secret(planted).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::rbac::{self, make};
-use e2e::{Operator, Setting, Usage, World, within};
+use e2e::{Operator, TestSetup, Usage, World, within};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
@@ -55,13 +55,13 @@ async fn run_took(world: &World, number: i32) -> Duration {
 #[tokio::test]
 async fn largest_resources_fit_memory_and_delay_no_other_tenant() {
     let greedy = format!("greedy-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
-    let setting = Setting {
+    let setup = TestSetup {
         model: Some(json!({"durationMillis": 300})),
         // A busy API server is slow with this much data, and the lease may expire.
         arguments: vec![format!("--watch-namespace={greedy}"), "--lease-duration=15s".to_owned()],
-        ..Setting::default()
+        ..TestSetup::default()
     };
-    let world = World::with("tenants", setting).await;
+    let world = World::with("tenants", setup).await;
     make::<Namespace>(&Api::all(world.client.clone()), json!({"metadata": {"name": greedy}})).await;
     let binding = json!({
         "metadata": {"name": world.namespace},

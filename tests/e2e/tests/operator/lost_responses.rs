@@ -1,19 +1,19 @@
 //! Lost responses to the POST: a started operation is adopted, a missing one is submitted again, and an unresolved submission is shown.
 
 use e2e::world::run;
-use e2e::{AnyObject, Setting, World, eventually};
+use e2e::{AnyObject, TestSetup, World, eventually};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, RESUBMIT, RunState};
 
 async fn lose(name: &str, action: Value, operations: usize, posts: usize) -> World {
-    let (world, _operator) = World::running(name, Setting::default()).await;
+    let (world, _operator) = World::running(name, TestSetup::default()).await;
     world.fault("POST", "refreshes", &json!({"action": action})).await;
     world.apply("orders", &json!({})).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
-    let truth = world.operations().await;
-    assert_eq!((truth.len(), world.posts().await), (operations, posts), "{truth:#?}");
-    assert_eq!(run(&done).operation_id.as_ref(), Some(&truth[0].operation_id));
+    let actual = world.operations().await;
+    assert_eq!((actual.len(), world.posts().await), (operations, posts), "{actual:#?}");
+    assert_eq!(run(&done).operation_id.as_ref(), Some(&actual[0].operation_id));
     assert_eq!(run(&done).number, 1);
     world.assert_kstatus();
     world
@@ -47,7 +47,7 @@ async fn swallowed_submission_is_repeated_after_timeout() {
 
 #[tokio::test]
 async fn lagging_list_is_awaited() {
-    let (world, _operator) = World::running("list-lag", Setting::with_model(json!({"listLagMillis": 2_000}))).await;
+    let (world, _operator) = World::running("list-lag", TestSetup::with_model(json!({"listLagMillis": 2_000}))).await;
     world.fault("POST", "refreshes", &json!({"action": {"dropAfter": {}}})).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
@@ -56,8 +56,8 @@ async fn lagging_list_is_awaited() {
 
 /// A submission with a lost response, and an identical operation of another client in the same seconds.
 async fn unresolved(name: &str) -> (World, e2e::Operator, [String; 2]) {
-    let setting = Setting::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
-    let (world, operator) = World::running(name, setting).await;
+    let setup = TestSetup::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
+    let (world, operator) = World::running(name, setup).await;
     let both = hold(&world, "orders").await;
     (world, operator, both)
 }
@@ -72,7 +72,7 @@ async fn hold(world: &World, name: &str) -> [String; 2] {
         world.operations().await.get(before).filter(|operation| operation.ended()).map(|operation| operation.operation_id.clone())
     })
     .await;
-    let alike = world.start_foreign(&json!({"type": "full"})).await;
+    let alike = world.start_for_other_client(&json!({"type": "full"})).await;
     let held = world.until_reason(name, "Stalled", "SubmissionUnknown").await;
     let candidates: Vec<&str> = run(&held).candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect();
     assert!(candidates.contains(&ours.as_str()) && candidates.contains(&alike.as_str()), "{candidates:?}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use e2e::{Site, World, eventually, paths};
+use e2e::{TestEnvironment, World, eventually, paths};
 use futures::StreamExt as _;
 use hyper::Request;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -40,7 +40,7 @@ async fn dry_run(client: &Client, manifest: &str) -> Result<DynamicObject, Strin
 
 #[tokio::test]
 async fn invalid_manifest_is_refused_with_declared_message() {
-    let client = Site::get().client().await;
+    let client = TestEnvironment::get().client().await;
     let all = manifests("refused");
     assert!(all.len() >= 120, "only {} manifests", all.len());
     let judged = futures::stream::iter(all).map(|(path, text)| {
@@ -64,13 +64,13 @@ async fn invalid_manifest_is_refused_with_declared_message() {
 async fn each_sample_is_accepted() {
     let directory = paths::workspace().join("deploy/samples");
     let arguments = ["apply", "--dry-run=server", "--validate=strict", "--namespace=default", "--filename"];
-    let output_text = Site::get().control_plane.kubectl(&[arguments.as_slice(), &[&directory.to_string_lossy()]].concat()).await;
+    let output_text = TestEnvironment::get().control_plane.kubectl(&[arguments.as_slice(), &[&directory.to_string_lossy()]].concat()).await;
     assert!(output_text.lines().count() >= 20 && output_text.contains("by-workload-identity created (server dry run)"), "{output_text}");
 }
 
 #[tokio::test]
 async fn each_valid_manifest_is_accepted() {
-    let client = Site::get().client().await;
+    let client = TestEnvironment::get().client().await;
     let all = manifests("accepted");
     assert!(all.len() >= 50, "only {} manifests", all.len());
     let judged = futures::stream::iter(all).map(|(path, text)| {
@@ -92,7 +92,7 @@ async fn each_valid_manifest_is_accepted() {
 #[tokio::test]
 async fn accepted_manifest_shows_no_diff_after_apply() {
     let world = World::new("diff").await;
-    let control_plane = &Site::get().control_plane;
+    let control_plane = &TestEnvironment::get().control_plane;
     let text = fs::read_to_string(paths::workspace().join("tests/e2e/manifests/accepted/whole-power-bi.yaml")).unwrap();
     for arguments in [&["apply", "-f", "-"][..], &["apply", "--server-side", "--force-conflicts", "-f", "-"]] {
         let mut arguments = arguments.to_vec();
@@ -106,14 +106,14 @@ async fn accepted_manifest_shows_no_diff_after_apply() {
 
 #[tokio::test]
 async fn definitions_install_without_warnings() {
-    let control_plane = &Site::get().control_plane;
+    let control_plane = &TestEnvironment::get().control_plane;
     for definition in tabular_operator::api::crds().unwrap() {
         let text = tabular_operator::cli::yaml(&definition).unwrap();
         let applied =
             control_plane.kubectl_with(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"], &text).await;
         assert!(applied.status.success() && applied.stderr.is_empty(), "{}", String::from_utf8_lossy(&applied.stderr));
     }
-    let api: Api<CustomResourceDefinition> = Api::all(Site::get().client().await);
+    let api: Api<CustomResourceDefinition> = Api::all(TestEnvironment::get().client().await);
     for name in ["modelrefreshes.tabular-operator.dev", "modelsyncs.tabular-operator.dev"] {
         let conditions = api.get(name).await.unwrap().status.unwrap().conditions.unwrap();
         assert!(!conditions.iter().any(|condition| condition.type_ == "NonStructuralSchema"), "{conditions:?}");
@@ -122,7 +122,7 @@ async fn definitions_install_without_warnings() {
 
 #[tokio::test]
 async fn kubectl_explains_every_field() {
-    let control_plane = &Site::get().control_plane;
+    let control_plane = &TestEnvironment::get().control_plane;
     // The API server publishes the documentation shortly after it serves a new definition.
     let refresh = eventually("the documentation", async || {
         let output = control_plane.kubectl_with(&["explain", "mref.spec.refresh", "--recursive"], "").await;

@@ -2,7 +2,7 @@
 
 use e2e::collector::{Collector, attribute, hex};
 use e2e::world::run;
-use e2e::{Setting, World, eventually};
+use e2e::{TestSetup, World, eventually};
 use serde_json::{Value, json};
 use tabular_operator::api::{Reason, RunState};
 
@@ -75,7 +75,7 @@ async fn run_is_one_trace_across_restart() {
 
 #[tokio::test]
 async fn run_appears_in_log_and_metrics() {
-    let (world, mut operator) = World::running("logged", Setting::default()).await;
+    let (world, mut operator) = World::running("logged", TestSetup::default()).await;
     let done = world.apply("orders", &json!({"backoffLimit": 0})).await;
     let uid = done.metadata.uid.clone().unwrap();
     let done = world.until_state("orders", RunState::Succeeded).await;
@@ -112,12 +112,12 @@ async fn run_appears_in_log_and_metrics() {
 
 #[tokio::test]
 async fn kubectl_describe_shows_run_history() {
-    let (world, _operator) = World::running("described", Setting::with_model(json!({"outcome": "failed"}))).await;
+    let (world, _operator) = World::running("described", TestSetup::with_model(json!({"outcome": "failed"}))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Failed).await;
     let wanted = [("Normal", "Running"), ("Warning", "RefreshFailed")];
     let description = eventually("the events", async || {
-        let text = world.site.control_plane.kubectl(&["describe", "mref", "orders", "--namespace", &world.namespace]).await;
+        let text = world.environment.control_plane.kubectl(&["describe", "mref", "orders", "--namespace", &world.namespace]).await;
         let events = text.split("\nEvents:").nth(1).unwrap_or_default().to_owned();
         wanted.iter().all(|(_, reason)| events.contains(reason)).then_some(events)
     })

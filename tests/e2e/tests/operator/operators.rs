@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Action, ApiProxy, DEADLINE, Fault, Moment, Operator, Seen, Setting, World, eventually, rbac, within};
+use e2e::{Action, ApiProxy, DEADLINE, Fault, Operator, RecordedRequest, TestSetup, When, World, eventually, rbac, within};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
@@ -22,24 +22,24 @@ struct Pair {
     world: World,
     leader: Operator,
     other: Operator,
-    others_line: ApiProxy,
+    others_proxy: ApiProxy,
 }
 
 impl Pair {
     async fn new(name: &str, model: serde_json::Value) -> Self {
-        let setting = Setting { model: Some(model), api_proxy: true, ..Setting::default() };
-        let (world, leader) = World::running(name, setting).await;
+        let setup = TestSetup { model: Some(model), api_proxy: true, ..TestSetup::default() };
+        let (world, leader) = World::running(name, setup).await;
         let first = holder(&world).await;
-        let (others_line, mut other) = world.start_beside().await;
+        let (others_proxy, mut other) = world.start_second_operator().await;
         other.ready().await;
         assert_eq!(holder(&world).await, first, "the second one is a candidate");
-        Self { world, leader, other, others_line }
+        Self { world, leader, other, others_proxy }
     }
 
     /// Holds the first POST of a refresh that this function requests.
-    async fn with_a_post_held(name: &str, moment: &str) -> (Self, Fault) {
+    async fn with_a_post_held(name: &str, when: &str) -> (Self, Fault) {
         let pair = Self::new(name, json!({"durationMillis": 2_000})).await;
-        let hold = pair.world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": moment}}})).await;
+        let hold = pair.world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": when}}})).await;
         pair.world.apply("orders", &json!({})).await;
         hold.holds().await;
         (pair, hold)
@@ -61,16 +61,16 @@ impl Pair {
     }
 
     fn assert_sound(&self) {
-        self.world.proxy().assert_fenced();
-        self.others_line.assert_fenced();
+        self.world.proxy().assert_preconditions();
+        self.others_proxy.assert_preconditions();
         self.world.assert_histories();
         self.world.assert_kstatus();
     }
 
     /// Number of completed writes to resources through the first operator's proxy.
     fn done_by_the_first(&self) -> usize {
-        let seen = self.world.proxy().seen();
-        seen.iter().filter(|seen| seen.writes_resource() && seen.status.is_some_and(|code| code < 300)).count()
+        let requests = self.world.proxy().requests();
+        requests.iter().filter(|request| request.writes_resource() && request.status.is_some_and(|code| code < 300)).count()
     }
 }
 
@@ -83,8 +83,8 @@ async fn holder(world: &World) -> Option<String> {
     lease(world).await.holder_identity.filter(|holder| !holder.is_empty())
 }
 
-fn is_lease(seen: &Seen) -> bool {
-    seen.resource == "leases"
+fn is_lease(request: &RecordedRequest) -> bool {
+    request.resource == "leases"
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn killed_leader_is_replaced_within_lease_and_2s() {
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
     assert_eq!(world.ledger().await.iter().filter(|row| row.method == "DELETE").count(), 0);
-    pair.others_line.assert_fenced();
+    pair.others_proxy.assert_preconditions();
     world.assert_histories();
 }
 
@@ -112,7 +112,7 @@ async fn killed_leader_is_replaced_within_lease_and_2s() {
 async fn lease_lost_with_accepted_post_in_flight_runs_once() {
     let (mut pair, hold) = Pair::with_a_post_held("post-after", "after").await;
     let before = holder(&pair.world).await;
-    let cut = pair.world.proxy().strike_times(0, ALWAYS, Action::Answer(503), is_lease);
+    let cut = pair.world.proxy().inject_times(0, ALWAYS, Action::Respond(503), is_lease);
     assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it exits when its lease expires");
     pair.until_taken_over(before.as_deref()).await;
     hold.remove().await;
@@ -124,7 +124,7 @@ async fn lease_lost_with_accepted_post_in_flight_runs_once() {
 async fn lease_lost_with_post_in_transit_runs_once() {
     let (mut pair, hold) = Pair::with_a_post_held("post-before", "before").await;
     let before = holder(&pair.world).await;
-    let cut = pair.world.proxy().strike_times(0, ALWAYS, Action::Answer(503), is_lease);
+    let cut = pair.world.proxy().inject_times(0, ALWAYS, Action::Respond(503), is_lease);
     assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1));
     // The process exited and its connection ended: the service never handles the held request.
     hold.holds_none().await;
@@ -154,10 +154,11 @@ async fn resumed_leader_submits_nothing_after_lost_lease() {
     let mut pair = Pair::new("frozen", json!({"durationMillis": 500})).await;
     let before = holder(&pair.world).await;
     // Without a delay, the first status of a run is its intent.
-    let intent = pair.world.proxy().strike(0, Action::Hold(Moment::After), |seen| seen.writes_resource() && seen.subresource == "status");
+    let intent =
+        pair.world.proxy().inject(0, Action::Hold(When::After), |request| request.writes_resource() && request.subresource == "status");
     pair.world.apply("orders", &json!({})).await;
     pair.world.until_state("orders", RunState::Submitting).await;
-    tokio::time::timeout(DEADLINE, intent.struck()).await.unwrap();
+    tokio::time::timeout(DEADLINE, intent.wait_until_hit()).await.unwrap();
     pair.leader.signal("STOP");
     intent.release();
     pair.until_taken_over(before.as_deref()).await;
@@ -175,17 +176,18 @@ async fn late_write_of_old_leader_is_refused() {
     let mut pair = Pair::new("late-write", json!({"durationMillis": 2_000})).await;
     let before = holder(&pair.world).await;
     // The second status contains the id.
-    let running = pair.world.proxy().strike(1, Action::Hold(Moment::Before), |seen| seen.writes_resource() && seen.subresource == "status");
+    let running =
+        pair.world.proxy().inject(1, Action::Hold(When::Before), |request| request.writes_resource() && request.subresource == "status");
     pair.world.apply("orders", &json!({})).await;
-    tokio::time::timeout(DEADLINE, running.struck()).await.unwrap();
+    tokio::time::timeout(DEADLINE, running.wait_until_hit()).await.unwrap();
     pair.leader.signal("STOP");
     pair.until_taken_over(before.as_deref()).await;
     pair.world.until_state("orders", RunState::Succeeded).await;
     let done = pair.done_by_the_first();
     running.release();
     let code = eventually("the response to the late write", async || {
-        let seen = pair.world.proxy().seen();
-        seen.iter().find(|seen| seen.action == Some(Action::Hold(Moment::Before))).and_then(|seen| seen.status)
+        let requests = pair.world.proxy().requests();
+        requests.iter().find(|request| request.action == Some(Action::Hold(When::Before))).and_then(|request| request.status)
     })
     .await;
     assert_eq!(code, 409);
@@ -210,16 +212,16 @@ async fn api_server_outage_of_30s_runs_once() {
     pair.world.apply("second", &spec).await;
     hold.holds().await;
     let gone = Instant::now();
-    pair.world.proxy().cut(true);
-    pair.others_line.cut(true);
+    pair.world.proxy().set_available(false);
+    pair.others_proxy.set_available(false);
     hold.remove().await;
     assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it cannot know whether another operator leads");
     pair.leader.restart();
     tokio::time::sleep(Duration::from_secs(30).saturating_sub(gone.elapsed())).await;
     let before = holder(&pair.world).await;
     let back = Timestamp::now();
-    pair.world.proxy().cut(false);
-    pair.others_line.cut(false);
+    pair.world.proxy().set_available(true);
+    pair.others_proxy.set_available(true);
     pair.until_taken_over(before.as_deref()).await;
     let taken = lease(&pair.world).await.acquire_time.expect("a held lease has an acquire time").0;
     let took = Duration::try_from(taken.duration_since(back)).unwrap_or_default();
@@ -236,7 +238,7 @@ async fn api_server_outage_of_30s_runs_once() {
 #[tokio::test]
 async fn rolling_update_during_post_runs_once() {
     let (pair, hold) = Pair::with_a_post_held("rolling", "after").await;
-    let Pair { world, mut leader, others_line, other } = pair;
+    let Pair { world, mut leader, others_proxy, other } = pair;
     let before = holder(&world).await;
     let (ended, ()) = tokio::join!(leader.terminate(), async {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -246,7 +248,7 @@ async fn rolling_update_during_post_runs_once() {
     let given_back = Instant::now();
     within(FAILOVER, "the new one to lead", async || holder(&world).await.filter(|now| Some(now) != before.as_ref())).await;
     assert!(given_back.elapsed() < FAILOVER);
-    let pair = Pair { world, leader, other, others_line };
+    let pair = Pair { world, leader, other, others_proxy };
     pair.assert_ran_once(1).await;
     // The old operator completed its submission and recorded the id itself.
     assert!(pair.done_by_the_first() >= 3, "{:#?}", pair.world.writes());

@@ -1,7 +1,7 @@
-//! The components of the harness, on which all other tests rely.
+//! The components of the test library, on which all other tests rely.
 
 use e2e::world::TENANT;
-use e2e::{Action, ApiProxy, Moment, Setting, Site, World, kubeconfig};
+use e2e::{Action, ApiProxy, TestEnvironment, TestSetup, When, World, kubeconfig};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
@@ -22,8 +22,8 @@ async fn world_is_created_and_resources_recorded() {
 
 #[tokio::test]
 async fn local_azure_is_reachable_and_reports_operations() {
-    let world = World::with("azure", Setting::with_model(json!({"durationMillis": 50_000}))).await;
-    let id = world.start_foreign(&json!({"type": "calculate"})).await;
+    let world = World::with("azure", TestSetup::with_model(json!({"durationMillis": 50_000}))).await;
+    let id = world.start_for_other_client(&json!({"type": "calculate"})).await;
     let operations = world.operations().await;
     assert_eq!((operations.len(), operations[0].operation_id.as_str(), operations[0].ended()), (1, id.as_str(), false));
     world.azure.end(&id, "failed").await;
@@ -32,11 +32,11 @@ async fn local_azure_is_reachable_and_reports_operations() {
 
 #[tokio::test]
 async fn api_proxy_forwards_records_and_injects_faults() {
-    let site = Site::get();
+    let environment = TestEnvironment::get();
     let world = World::new("proxied").await;
-    let proxy = ApiProxy::start(&site.endpoint());
+    let proxy = ApiProxy::start(&environment.endpoint());
     let token = e2e::rbac::account(&world.client, &format!("{}-more", world.namespace), &world.namespace, e2e::rbac::ROLE, false).await;
-    let path = site.directory().join("proxied.kubeconfig");
+    let path = environment.directory().join("proxied.kubeconfig");
     kubeconfig::write(&path, proxy.endpoint(), &token, &world.namespace);
     let client = kubeconfig::client(&path).await;
     let api: Api<tabular_operator::api::ModelRefresh> = Api::namespaced(client.clone(), &world.namespace);
@@ -48,41 +48,41 @@ async fn api_proxy_forwards_records_and_injects_faults() {
     let refused = maps.create(&PostParams::default(), &ConfigMap::default()).await.unwrap_err();
     assert!(refused.to_string().contains(&world.namespace), "{refused}");
 
-    let conflict = proxy.strike(0, Action::Answer(409), e2e::Seen::writes_resource);
+    let conflict = proxy.inject(0, Action::Respond(409), e2e::RecordedRequest::writes_resource);
     let annotate = || async {
         let change = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"a": "b"}}}));
         api.patch("one", &kube::api::PatchParams::default(), &change).await
     };
     assert!(matches!(annotate().await.unwrap_err(), kube::Error::Api(status) if status.code == 409));
-    assert_eq!(conflict.count(), 1);
-    let lost = proxy.strike(0, Action::Drop(Moment::After), e2e::Seen::writes_resource);
+    assert_eq!(conflict.hits(), 1);
+    let lost = proxy.inject(0, Action::Drop(When::After), e2e::RecordedRequest::writes_resource);
     annotate().await.unwrap_err();
-    lost.struck().await;
+    lost.wait_until_hit().await;
     world.until("one", "the annotation", |object| object.metadata.annotations.is_some()).await;
-    let half = proxy.strike(0, Action::Truncate, |seen| seen.verb == "get");
+    let half = proxy.inject(0, Action::Truncate, |request| request.verb == "get");
     api.get("one").await.unwrap_err();
-    assert_eq!(half.count(), 1);
+    assert_eq!(half.hits(), 1);
 
-    let held = proxy.strike(0, Action::Hold(Moment::Before), |seen| seen.verb == "get");
+    let held = proxy.inject(0, Action::Hold(When::Before), |request| request.verb == "get");
     let get = api.get("one");
     let release = async {
-        held.struck().await;
+        held.wait_until_hit().await;
         held.release();
     };
     let (got, ()) = tokio::join!(get, release);
     got.unwrap();
 
-    let signatures: Vec<String> = proxy.seen().iter().map(e2e::Seen::signature).collect();
+    let signatures: Vec<String> = proxy.requests().iter().map(e2e::RecordedRequest::signature).collect();
     assert_eq!(signatures[..3], ["list modelrefreshes", "create configmaps", "patch modelrefreshes"]);
-    assert!(proxy.seen()[0].received > 100);
+    assert!(proxy.requests()[0].received > 100);
 }
 
 #[tokio::test]
 async fn audit_log_counts_by_user() {
-    let site = Site::get();
+    let environment = TestEnvironment::get();
     let world = World::new("audited").await;
     world.apply("one", &json!({})).await;
-    let config = site.directory().join(format!("{}.kubeconfig", world.namespace));
+    let config = environment.directory().join(format!("{}.kubeconfig", world.namespace));
     let client = kubeconfig::client(&config).await;
     let api: Api<tabular_operator::api::ModelRefresh> = Api::namespaced(client, &world.namespace);
     assert!(world.writes().is_empty());
@@ -94,19 +94,19 @@ async fn audit_log_counts_by_user() {
 #[tokio::test]
 async fn local_azure_accepts_service_account_tokens() {
     let world = World::new("federated").await;
-    let (issuer, jwks) = world.site.control_plane.issuer().await;
+    let (issuer, jwks) = world.environment.control_plane.issuer().await;
     world.azure.put_issuer(&issuer, &jwks).await;
     world.azure.put_federated(TENANT, &world.client_id, &issuer, &world.namespace, "refresher").await;
-    world.site.control_plane.kubectl(&["create", "serviceaccount", "refresher", "--namespace", &world.namespace]).await;
-    let authority = std::fs::read(world.site.simulator.authority()).unwrap();
+    world.environment.control_plane.kubectl(&["create", "serviceaccount", "refresher", "--namespace", &world.namespace]).await;
+    let authority = std::fs::read(world.environment.simulator.authority()).unwrap();
     let http = reqwest::Client::builder()
-        .proxy(reqwest::Proxy::https(world.site.simulator.proxy()).unwrap())
+        .proxy(reqwest::Proxy::https(world.environment.simulator.proxy()).unwrap())
         .tls_certs_only([reqwest::Certificate::from_pem(&authority).unwrap()])
         .build()
         .unwrap();
     let exchange = async |namespace: &str, account: &str, audience: &str| {
         let arguments = ["create", "token", account, "--namespace", namespace, "--audience", audience];
-        let token = world.site.control_plane.kubectl(&arguments).await;
+        let token = world.environment.control_plane.kubectl(&arguments).await;
         let form = [
             ("grant_type", "client_credentials"),
             ("client_id", &world.client_id),

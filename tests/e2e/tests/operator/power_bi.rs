@@ -1,13 +1,13 @@
 //! Refreshes and syncs of Power BI semantic models, by ids and by names.
 
 use e2e::world::{merged, run};
-use e2e::{Setting, World, semantic_model};
+use e2e::{TestSetup, World, semantic_model};
 use serde_json::json;
 use tabular_operator::api::RunState;
 
 #[tokio::test]
 async fn semantic_model_is_refreshed_as_specified() {
-    let (world, _operator) = World::running("pbi", Setting::default()).await;
+    let (world, _operator) = World::running("pbi", TestSetup::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({})).await;
     let refresh = json!({"refresh": {
         "type": "dataOnly", "commitMode": "partialBatch", "applyRefreshPolicy": false, "maxParallelism": 4, "retryCount": 1,
@@ -26,7 +26,7 @@ async fn semantic_model_is_refreshed_as_specified() {
 
 #[tokio::test]
 async fn names_and_ids_of_model_share_queue() {
-    let (world, _operator) = World::running("pbi-names", Setting::default()).await;
+    let (world, _operator) = World::running("pbi-names", TestSetup::default()).await;
     let (model, by_ids, by_names) = semantic_model(&world, &json!({"durationMillis": 2_500})).await;
     world.apply("names", &by_names).await;
     world.until_state("names", RunState::Running).await;
@@ -42,7 +42,7 @@ async fn names_and_ids_of_model_share_queue() {
 
 #[tokio::test]
 async fn unknown_names_are_reported() {
-    let (world, _operator) = World::running("pbi-unnamed", Setting::default()).await;
+    let (world, _operator) = World::running("pbi-unnamed", TestSetup::default()).await;
     let (_, _, by_names) = semantic_model(&world, &json!({})).await;
     world.apply("orders", &merged(&by_names, &json!({"model": {"powerBI": {"dataset": "Nowhere"}}}))).await;
     let stalled = world.until_reason("orders", "Stalled", "ModelNotResolved").await;
@@ -54,7 +54,7 @@ async fn unknown_names_are_reported() {
 
 #[tokio::test]
 async fn deletion_cancels_refresh_of_semantic_model() {
-    let (world, _operator) = World::running("pbi-deleted", Setting::default()).await;
+    let (world, _operator) = World::running("pbi-deleted", TestSetup::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({"durationMillis": 600_000})).await;
     world.apply("orders", &by_ids).await;
     world.until_state("orders", RunState::Running).await;
@@ -65,7 +65,7 @@ async fn deletion_cancels_refresh_of_semantic_model() {
 
 #[tokio::test]
 async fn power_bi_refresh_of_other_client_is_awaited() {
-    let (world, _operator) = World::running("pbi-busy", Setting::default()).await;
+    let (world, _operator) = World::running("pbi-busy", TestSetup::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({})).await;
     world.azure.start_refresh(&model, json!({"durationMillis": 2_500})).await;
     world.apply("orders", &by_ids).await;
@@ -77,9 +77,9 @@ async fn power_bi_refresh_of_other_client_is_awaited() {
 
 #[tokio::test]
 async fn sync_of_semantic_model_follows_refresh() {
-    let (world, _operator) = World::running("pbi-sync", Setting::default()).await;
+    let (world, _operator) = World::running("pbi-sync", TestSetup::default()).await;
     let (model, _, by_names) = semantic_model(&world, &json!({})).await;
-    world.apply("modelsync/orders", &crate::syncs::following("orders")).await;
+    world.apply("modelsync/orders", &crate::syncs::after_refresh("orders")).await;
     world.apply("orders", &by_names).await;
     world.until_state("modelsync/orders", RunState::Succeeded).await;
     let (refreshes, syncs) = (world.azure.refreshes(&model).await, world.azure.syncs(&model).await);
@@ -90,7 +90,7 @@ async fn sync_of_semantic_model_follows_refresh() {
 
 #[tokio::test]
 async fn disabled_scale_out_is_reported_and_awaited() {
-    let (world, _operator) = World::running("pbi-off", Setting::default()).await;
+    let (world, _operator) = World::running("pbi-off", TestSetup::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({"scaleOut": {"status": "ReadOnlyReplicasDisabled"}})).await;
     world.apply("modelsync/orders", &by_ids).await;
     world.until_reason("modelsync/orders", "Stalled", "ScaleOutDisabled").await;

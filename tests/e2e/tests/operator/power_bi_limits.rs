@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use e2e::world::{merged, run, run_state};
-use e2e::{Model, Operator, Setting, World, semantic_model};
+use e2e::{Model, Operator, TestSetup, World, semantic_model};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
 /// A world with one semantic model, and the spec that names it by ids.
 async fn with(name: &str, settings: Value) -> (World, Operator, Model, Value) {
-    let (world, operator) = World::running(name, Setting::default()).await;
+    let (world, operator) = World::running(name, TestSetup::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &settings).await;
     (world, operator, model, by_ids)
 }
@@ -91,7 +91,7 @@ async fn dropped_request_is_reported_and_retried() {
 
 #[tokio::test]
 async fn busy_and_quota_are_distinguished_in_every_language() {
-    let (world, _operator) = World::running("pbi-languages", Setting::default()).await;
+    let (world, _operator) = World::running("pbi-languages", TestSetup::default()).await;
     let world = &world;
     join_all(["english", "german", "chinese"].map(async |language| {
         let (model, by_ids, _) = semantic_model(world, &json!({"powerBI": {"language": language}})).await;

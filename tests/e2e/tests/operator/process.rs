@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use e2e::world::run;
-use e2e::{Setting, World, operator, rbac};
+use e2e::{TestSetup, World, operator, rbac};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -20,7 +20,7 @@ async fn holder(world: &World) -> Option<String> {
 
 #[tokio::test]
 async fn sigterm_exits_with_0_and_next_operator_leads() {
-    let (world, mut operator) = World::running("sigterm", Setting::with_model(json!({"durationMillis": 4_000}))).await;
+    let (world, mut operator) = World::running("sigterm", TestSetup::with_model(json!({"durationMillis": 4_000}))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     assert!(holder(&world).await.is_some());
@@ -33,7 +33,7 @@ async fn sigterm_exits_with_0_and_next_operator_leads() {
 
 #[tokio::test]
 async fn candidate_is_ready_and_takes_over() {
-    let (world, mut leader) = World::running("standby", Setting::with_model(json!({"durationMillis": 600_000}))).await;
+    let (world, mut leader) = World::running("standby", TestSetup::with_model(json!({"durationMillis": 600_000}))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     let before = holder(&world).await;
@@ -78,7 +78,7 @@ async fn invalid_flags_exit_with_2_and_message() {
 
 #[tokio::test]
 async fn metrics_count_runs_without_object_names() {
-    let (world, mut operator) = World::running("metrics", Setting::default()).await;
+    let (world, mut operator) = World::running("metrics", TestSetup::default()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     let metrics = operator.metrics().await;
@@ -92,7 +92,7 @@ async fn metrics_count_runs_without_object_names() {
 
 #[tokio::test]
 async fn undecodable_object_does_not_block_others() {
-    let (world, mut operator) = World::running("undecodable", Setting::default()).await;
+    let (world, mut operator) = World::running("undecodable", TestSetup::default()).await;
     world.apply("odd", &json!({"suspend": true})).await;
     world.until("odd", "an observation", |object| object.status.as_ref().is_some_and(|status| status.observed_generation > 0)).await;
     // The API server accepts this as a time, but no other parser does.

@@ -96,10 +96,10 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
 async fn every_panel_and_alert_has_data() {
     let collector = Collector::start().await;
     let (world, mut operator) = traced("prometheus", &collector, None).await;
-    let directory = world.site.directory().join("prometheus");
+    let directory = world.environment.directory().join("prometheus");
     let (rules, alerts) = rules(&directory).await;
     let target = operator.metrics_address().await;
-    let prometheus = Prometheus::start(&directory, world.site.guard(), &[target], &rules).await;
+    let prometheus = Prometheus::start(&directory, world.environment.guard(), &[target], &rules).await;
     let shows = async |query: &str| prometheus.query(query).await.unwrap_or_else(|error| panic!("{query}: {error}"));
     // Counters must be scraped from their initial value.
     eventually("a first scrape", async || (!shows("tabular_operator_is_leader == 1").await.is_empty()).then_some(())).await;
@@ -122,7 +122,7 @@ async fn every_panel_and_alert_has_data() {
     })
     .await;
 
-    let known = prometheus.ask("label/__name__/values", &[]).await.unwrap();
+    let known = prometheus.get("label/__name__/values", &[]).await.unwrap();
     let known: BTreeSet<&str> = known.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let texts: Vec<String> = dashboard().into_iter().map(|query| query.text).chain(alerts.iter().cloned()).collect();
     let missing: Vec<&str> = texts.iter().flat_map(|text| names(text)).filter(|name| !known.contains(name)).collect();
@@ -131,7 +131,7 @@ async fn every_panel_and_alert_has_data() {
     for alert in &alerts {
         shows(alert).await;
     }
-    let groups = prometheus.ask("rules", &[]).await.unwrap();
+    let groups = prometheus.get("rules", &[]).await.unwrap();
     let loaded: Vec<&Value> = groups["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
     assert_eq!(loaded.len(), alerts.len());
     for rule in loaded {
@@ -145,7 +145,7 @@ async fn every_panel_and_alert_has_data() {
     let now = jiff::Timestamp::now();
     let window = [(now - Duration::from_mins(10)).to_string(), (now + Duration::from_mins(1)).to_string()];
     let asked = [("query", "tabular_operator_run_duration_seconds_bucket"), ("start", &window[0]), ("end", &window[1])];
-    let examples = prometheus.ask("query_exemplars", &asked).await.unwrap();
+    let examples = prometheus.get("query_exemplars", &asked).await.unwrap();
     let traces: BTreeSet<String> = collector.spans().iter().map(|span| hex(&span.trace_id)).collect();
     let examples: Vec<&Value> = examples.as_array().unwrap().iter().flat_map(|series| series["exemplars"].as_array().unwrap()).collect();
     assert!(examples.len() >= 2, "{examples:?}");

@@ -1,7 +1,7 @@
 //! Refusals of a service: an overloaded capacity, a quota, a missing owner, and too many calls of one kind.
 
 use e2e::world::{merged, run};
-use e2e::{Setting, World, semantic_model};
+use e2e::{TestSetup, World, semantic_model};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
@@ -15,7 +15,7 @@ async fn refuse(world: &World, spec: &Value, times: u64, response: Value) {
 
 #[tokio::test]
 async fn overloaded_capacity_delays_no_other_model() {
-    let (world, _operator) = World::running("capacity", Setting::default()).await;
+    let (world, _operator) = World::running("capacity", TestSetup::default()).await;
     let text = "Cannot complete the action because your organization's capacity has exceeded its limits. Try again later.";
     let limit = json!({"code": 429, "body": {"error": {"code": "CapacityLimitExceeded", "message": text}}});
     let unavailable = json!({"code": 503, "headers": {"x-ms-error-code": "RejectedDueToResourceConstraints"}});
@@ -42,7 +42,7 @@ async fn overloaded_capacity_delays_no_other_model() {
 
 #[tokio::test]
 async fn refused_submissions_end_at_wait_deadline() {
-    let (world, _operator) = World::running("refused", Setting::default()).await;
+    let (world, _operator) = World::running("refused", TestSetup::default()).await;
     let quota = json!({"code": 400, "body": {"error": {"code": "DailyRefreshQuotaReached", "message": "no more today"}}});
     let (_, spec, _) = semantic_model(&world, &json!({})).await;
     refuse(&world, &spec, 0, quota).await;
@@ -55,7 +55,7 @@ async fn refused_submissions_end_at_wait_deadline() {
 
 #[tokio::test]
 async fn missing_owner_stalls_with_remedy() {
-    let (world, _operator) = World::running("owner", Setting::default()).await;
+    let (world, _operator) = World::running("owner", TestSetup::default()).await;
     let (model, spec, _) = semantic_model(&world, &json!({})).await;
     let error =
         json!({"code": "DMTS_UserNotFoundInADGraphError", "pbi.error": {"code": "DMTS_UserNotFoundInADGraphError", "parameters": {}}});
@@ -71,7 +71,7 @@ async fn missing_owner_stalls_with_remedy() {
 
 #[tokio::test]
 async fn throttled_lookup_delays_no_other_run() {
-    let (world, _operator) = World::running("throttled", Setting::default()).await;
+    let (world, _operator) = World::running("throttled", TestSetup::default()).await;
     let (_, running, _) = semantic_model(&world, &json!({"durationMillis": 600_000})).await;
     world.apply("running", &running).await;
     world.until_state("running", RunState::Running).await;

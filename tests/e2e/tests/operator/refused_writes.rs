@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use e2e::rbac::make;
-use e2e::{Operator, Setting, World, eventually, within};
+use e2e::{Operator, TestSetup, World, eventually, within};
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::Api;
 use kube::api::DeleteParams;
@@ -81,7 +81,7 @@ async fn until_reported(world: &World, name: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn refused_status_write_is_reported_and_blocks_no_other() {
-    let (world, mut operator) = World::running("no-status", Setting::default()).await;
+    let (world, mut operator) = World::running("no-status", TestSetup::default()).await;
     refuse(&world, "tabular-operator.dev", "modelrefreshes/status", "true").await;
     let name = until_refused(&world, &mut operator, "status").await;
     let events = until_reported(&world, &name).await;
@@ -98,7 +98,7 @@ async fn refused_status_write_is_reported_and_blocks_no_other() {
 
 #[tokio::test]
 async fn refused_finalizer_write_is_reported() {
-    let (world, mut operator) = World::running("no-finalizer", Setting::default()).await;
+    let (world, mut operator) = World::running("no-finalizer", TestSetup::default()).await;
     refuse(&world, "tabular-operator.dev", "modelrefreshes", "true").await;
     let name = until_refused(&world, &mut operator, "finalizer").await;
     let events = until_reported(&world, &name).await;
@@ -110,7 +110,7 @@ async fn refused_finalizer_write_is_reported() {
 
 #[tokio::test]
 async fn refused_events_are_logged_and_counted() {
-    let (world, mut operator) = World::running("no-events", Setting::default()).await;
+    let (world, mut operator) = World::running("no-events", TestSetup::default()).await;
     refuse(&world, "events.k8s.io", "events", "true").await;
     let name = until_refused(&world, &mut operator, "event").await;
     // Refused events block nothing.

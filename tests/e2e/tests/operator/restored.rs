@@ -1,15 +1,15 @@
 //! A resource restored from a backup, with and without its status: checks the statements of docs/operations/backup.md.
 
 use e2e::world::{run, status};
-use e2e::{AnyObject, Kind, Operator, Setting, World};
+use e2e::{AnyObject, Kind, Operator, TestSetup, World};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tabular_operator::api::{RELEASE, RUN_REQUESTED_AT, RunState, TriggerType};
 
 /// A world with one operation that lasts until the test ends it, and its running resource.
 async fn in_mid_run(name: &str) -> (World, Operator, AnyObject) {
-    let setting = Setting::with_model(json!({"durationMillis": 600_000}));
-    let (world, operator) = World::running(name, setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 600_000}));
+    let (world, operator) = World::running(name, setup).await;
     world.apply("orders", &json!({})).await;
     let running = world.until_state("orders", RunState::Running).await;
     (world, operator, running)
@@ -70,8 +70,8 @@ async fn restore_with_status_continues_polling() {
 
 #[tokio::test]
 async fn restore_without_run_on_creation_runs_old_request() {
-    let setting = Setting::with_model(json!({"durationMillis": 300}));
-    let (world, mut operator) = World::running("quiet", setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 300}));
+    let (world, mut operator) = World::running("quiet", setup).await;
     for trigger in [json!({"onChange": false, "token": "4d5e6f7"}), json!({"schedule": "0 5 1 1 *"})] {
         let backup = world.apply("orders", &json!({"trigger": trigger})).await;
         world.until_reason("orders", "Ready", "Idle").await;

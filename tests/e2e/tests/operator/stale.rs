@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use e2e::world::run;
-use e2e::{Action, Operator, Seen, Setting, Watches, World, eventually};
+use e2e::{Action, Operator, RecordedRequest, TestSetup, WatchDelivery, World, eventually};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
@@ -16,14 +16,14 @@ const ALWAYS: usize = usize::MAX;
 
 /// A world whose operator reaches the API server through a proxy, with these model settings.
 async fn proxied(name: &str, model: serde_json::Value) -> (World, Operator) {
-    World::running(name, Setting { model: Some(model), api_proxy: true, ..Setting::default() }).await
+    World::running(name, TestSetup { model: Some(model), api_proxy: true, ..TestSetup::default() }).await
 }
 
 /// Checks that there are this many operations, each submitted once, and that no version or write violated an invariant.
 async fn assert_sound(world: &World, operations: usize) {
-    let truth = world.operations().await;
-    assert_eq!((truth.len(), world.posts().await), (operations, operations), "{truth:#?}");
-    world.proxy().assert_fenced();
+    let actual = world.operations().await;
+    assert_eq!((actual.len(), world.posts().await), (operations, operations), "{actual:#?}");
+    world.proxy().assert_preconditions();
     world.assert_histories();
     world.assert_kstatus();
 }
@@ -33,19 +33,19 @@ async fn stalled_watch_duplicates_no_run_and_hides_no_deletion() {
     let (world, _operator) = proxied("stalled", json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}]})).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
-    world.proxy().watches(Watches::Stall);
+    world.proxy().set_watch_delivery(WatchDelivery::Suspended);
     world.annotate("orders", RUN_REQUESTED_AT, Some("1")).await;
     // The end of the first run is recorded on an outdated view: the write is refused, and the request is observed.
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
     world.until_run("orders", 2, RunState::Succeeded).await;
-    world.proxy().watches(Watches::Flow);
+    world.proxy().set_watch_delivery(WatchDelivery::Immediate);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_sound(&world, 2).await;
 
     world.patch_model(&json!({"durationMillis": FOREVER})).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
     world.until_run("orders", 3, RunState::Running).await;
-    world.proxy().watches(Watches::Stall);
+    world.proxy().set_watch_delivery(WatchDelivery::Suspended);
     world.delete("orders").await;
     world.azure.end(&world.operations().await[2].operation_id, "failed").await;
     world.until_gone("orders").await;
@@ -55,7 +55,7 @@ async fn stalled_watch_duplicates_no_run_and_hides_no_deletion() {
 #[tokio::test]
 async fn lagging_watch_starts_each_run_once() {
     let (world, _operator) = proxied("lagging", json!({"durationMillis": 700})).await;
-    world.proxy().watches(Watches::Lag(Duration::from_secs(2)));
+    world.proxy().set_watch_delivery(WatchDelivery::Delayed(Duration::from_secs(2)));
     world.apply("orders", &json!({"concurrencyPolicy": "Replace"})).await;
     world.until_run("orders", 1, RunState::Succeeded).await;
     for number in 2..=4 {
@@ -83,7 +83,7 @@ async fn broken_connections_lose_and_duplicate_no_run() {
         () = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(300)).await;
-                world.proxy().shake();
+                world.proxy().reset_connections();
             }
         } => {}
     }
@@ -95,11 +95,11 @@ async fn expired_watches_relist_and_duplicate_no_run() {
     let (world, _operator) = proxied("expired", json!({"durationMillis": 3_000})).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
-    let expired = world.proxy().strike_times(0, 4, Action::Expired, |seen| seen.verb == "watch");
-    world.proxy().shake();
-    eventually("two expirations of both watches", async || (expired.count() == 4).then_some(())).await;
+    let expired = world.proxy().inject_times(0, 4, Action::Expired, |request| request.verb == "watch");
+    world.proxy().reset_connections();
+    eventually("two expirations of both watches", async || (expired.hits() == 4).then_some(())).await;
     world.until_state("orders", RunState::Succeeded).await;
-    let lists = world.proxy().seen().iter().filter(|seen| seen.signature() == "list modelrefreshes").count();
+    let lists = world.proxy().requests().iter().filter(|request| request.signature() == "list modelrefreshes").count();
     assert!(lists >= 2, "it must list again, but listed {lists} times");
     world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
     world.until_run("orders", 2, RunState::Succeeded).await;
@@ -108,18 +108,18 @@ async fn expired_watches_relist_and_duplicate_no_run() {
 
 #[tokio::test]
 async fn stale_initial_cache_is_detected_by_first_write() {
-    let setting = Setting { model: Some(json!({"durationMillis": FOREVER})), api_proxy: true, ..Setting::default() };
-    let world = World::with("old-cache", setting).await;
+    let setup = TestSetup { model: Some(json!({"durationMillis": FOREVER})), api_proxy: true, ..TestSetup::default() };
+    let world = World::with("old-cache", setup).await;
     // The first list contains the resource before the operator processed it.
     world.apply("orders", &json!({})).await;
     let mut operator = world.start_operator();
     operator.ready().await;
     world.until_state("orders", RunState::Running).await;
     operator.kill();
-    world.proxy().watches(Watches::Stall);
-    let old = world.proxy().strike_times(0, ALWAYS, Action::AsAtFirst, |seen: &Seen| seen.verb == "list");
+    world.proxy().set_watch_delivery(WatchDelivery::Suspended);
+    let old = world.proxy().inject_times(0, ALWAYS, Action::FirstListResponse, |request: &RecordedRequest| request.verb == "list");
     operator.restart();
-    eventually("the old lists to be read", async || (old.count() >= 2).then_some(())).await;
+    eventually("the old lists to be read", async || (old.hits() >= 2).then_some(())).await;
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
     let done = world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(run(&done).number, 1);
@@ -142,7 +142,7 @@ async fn recreated_resource_waits_for_old_operation() {
 }
 
 /// Deletes the resource immediately, by force.
-async fn tear_away(world: &World) {
+async fn force_delete(world: &World) {
     world.delete("orders").await;
     let bare = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     // It may already be deleted.
@@ -156,7 +156,7 @@ async fn operation_of_force_deleted_resource_is_cancelled() {
     let (world, mut operator) = proxied("torn", outcomes).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
-    tear_away(&world).await;
+    force_delete(&world).await;
     world.apply("orders", &json!({})).await;
     eventually("the old operation to be cancelled", async || (world.operations().await[0].status == "cancelled").then_some(())).await;
     world.until_state("orders", RunState::Succeeded).await;
@@ -171,7 +171,7 @@ async fn submission_of_force_deleted_resource_is_cancelled() {
     let hold = world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": "after"}}})).await;
     world.apply("orders", &json!({})).await;
     hold.holds().await;
-    tear_away(&world).await;
+    force_delete(&world).await;
     hold.remove().await;
     eventually("the operation to be cancelled", async || {
         world.operations().await.first().is_some_and(|operation| operation.status == "cancelled").then_some(())
@@ -185,7 +185,7 @@ async fn force_deleted_resource_with_orphan_policy_continues() {
     let (world, _operator) = proxied("torn-orphan", json!({"durationMillis": FOREVER})).await;
     world.apply("orders", &json!({"deletionPolicy": "Orphan"})).await;
     world.until_state("orders", RunState::Running).await;
-    tear_away(&world).await;
+    force_delete(&world).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let operation = &world.operations().await[0];
     assert!(!operation.ended() && operation.cancel_requested_time.is_none(), "{operation:#?}");

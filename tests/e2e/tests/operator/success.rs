@@ -1,13 +1,13 @@
 //! A successful refresh from `apply` to its end, as seen by a user.
 
 use e2e::world::{condition, run, run_state, status};
-use e2e::{Setting, World, eventually};
+use e2e::{TestSetup, World, eventually};
 use serde_json::json;
 use tabular_operator::api::{ConditionStatus, ConditionType, RunState, TriggerType};
 
 #[tokio::test]
 async fn refresh_is_submitted_as_specified_and_succeeds() {
-    let (world, _operator) = World::running("happy", Setting::default()).await;
+    let (world, _operator) = World::running("success", TestSetup::default()).await;
     let refresh = json!({"type": "dataOnly", "commitMode": "partialBatch", "maxParallelism": 3, "retryCount": 2,
         "objects": [{"table": "DimDate"}, {"table": "DimCustomer", "partition": "DimCustomer"}]});
     world.apply("orders", &json!({"refresh": refresh})).await;
@@ -61,8 +61,8 @@ async fn refresh_is_submitted_as_specified_and_succeeds() {
 
 #[tokio::test]
 async fn kubectl_shows_and_awaits_refresh() {
-    let (world, _operator) = World::running("kubectl", Setting::default()).await;
-    let control_plane = &world.site.control_plane;
+    let (world, _operator) = World::running("kubectl", TestSetup::default()).await;
+    let control_plane = &world.environment.control_plane;
     world.apply("orders", &json!({})).await;
     let wait = ["wait", "--for=condition=Finished", "mref/orders", "--timeout=40s", "-n", &world.namespace];
     control_plane.kubectl(&wait).await;
@@ -81,7 +81,7 @@ async fn kubectl_shows_and_awaits_refresh() {
 
 #[tokio::test]
 async fn short_refresh_and_large_refresh_succeed() {
-    let (world, _operator) = World::running("extremes", Setting::default()).await;
+    let (world, _operator) = World::running("extremes", TestSetup::default()).await;
     let quick = world.put_database("Quick", &json!({"notStartedMillis": 0, "durationMillis": 0})).await;
     let partitions: Vec<String> = (0..3_000).map(|number| format!("FactSales {number:05} {}", "x".repeat(60))).collect();
     let tables = json!([{"name": "FactSales", "partitions": partitions}]);

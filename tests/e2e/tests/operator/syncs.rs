@@ -1,7 +1,7 @@
 //! `ModelSync` on Analysis Services: from the POST to the end that the service reports, in every response format.
 
 use e2e::world::{run, run_state, status};
-use e2e::{AnyObject, Setting, World, eventually};
+use e2e::{AnyObject, TestSetup, World, eventually};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
@@ -10,8 +10,8 @@ use tabular_operator::api::RunState;
 const REPLICAS: &str = "modelsync/replicas";
 
 /// Settings of a model with a long sync.
-fn long_sync() -> Setting {
-    Setting::with_model(json!({"sync": {"replicatingMillis": 600_000}}))
+fn long_sync() -> TestSetup {
+    TestSetup::with_model(json!({"sync": {"replicatingMillis": 600_000}}))
 }
 
 /// Number of requests of a method for syncs of the world's model.
@@ -21,7 +21,7 @@ async fn requests(world: &World, method: &str) -> u64 {
 
 #[tokio::test]
 async fn sync_is_submitted_once_and_completes() {
-    let (world, _operator) = World::running("sync", Setting::default()).await;
+    let (world, _operator) = World::running("sync", TestSetup::default()).await;
     world.apply(REPLICAS, &json!({})).await;
     let done = world.until_state(REPLICAS, RunState::Succeeded).await;
     let syncs = world.syncs().await;
@@ -39,7 +39,7 @@ async fn sync_is_submitted_once_and_completes() {
 
 #[tokio::test]
 async fn sync_completes_in_every_response_format() {
-    let (world, _operator) = World::running("sync-styles", Setting::default()).await;
+    let (world, _operator) = World::running("sync-styles", TestSetup::default()).await;
     let mut styles = Vec::new();
     for state in ["number", "numericText", "name"] {
         for poll in ["ok", "accepted", "seeOther", "alternating"] {
@@ -71,7 +71,7 @@ async fn sync_completes_in_every_response_format() {
 async fn sync_without_replica_succeeds() {
     for code in [200, 204] {
         let model = json!({"sync": {"replica": false, "noReplicaStatus": code}});
-        let (world, _operator) = World::running("sync-none", Setting::with_model(model)).await;
+        let (world, _operator) = World::running("sync-none", TestSetup::with_model(model)).await;
         world.apply(REPLICAS, &json!({})).await;
         let done = world.until_state(REPLICAS, RunState::Succeeded).await;
         assert!(run(&done).message.contains("replica"), "{}", run(&done).message);
@@ -83,7 +83,7 @@ async fn sync_without_replica_succeeds() {
 #[tokio::test]
 async fn failed_sync_contains_service_message() {
     let model = json!({"sync": {"outcomes": [{"state": "failed", "details": "replica 2 is out of memory"}]}});
-    let (world, _operator) = World::running("sync-fails", Setting::with_model(model)).await;
+    let (world, _operator) = World::running("sync-fails", TestSetup::with_model(model)).await;
     world.apply(REPLICAS, &json!({})).await;
     let failed = world.until_state(REPLICAS, RunState::Failed).await;
     assert_eq!(run(&failed).reason, "SyncFailed");
@@ -96,8 +96,8 @@ async fn failed_sync_contains_service_message() {
 async fn running_refresh_beyond_list_limit_is_awaited() {
     // 12 MB of ended refreshes; the running one is after them or before them.
     let model = json!({"pastOperations": 80_000, "listOrder": "oldest", "durationMillis": 600_000});
-    let (world, _operator) = World::running("sync-long-list", Setting::with_model(model)).await;
-    let running = world.start_foreign(&json!({"type": "full"})).await;
+    let (world, _operator) = World::running("sync-long-list", TestSetup::with_model(model)).await;
+    let running = world.start_for_other_client(&json!({"type": "full"})).await;
     world.apply(REPLICAS, &json!({})).await;
     let reports = |object: &AnyObject, what: &str| run_state(object) == Some(RunState::Waiting) && run(object).message.contains(what);
     world.until(REPLICAS, "the message about the unreadable list", |object| reports(object, "does not show whether one is running")).await;
@@ -112,7 +112,7 @@ async fn running_refresh_beyond_list_limit_is_awaited() {
 
 #[tokio::test]
 async fn sync_with_lost_response_is_not_repeated() {
-    let (world, _operator) = World::running("sync-lost", Setting::default()).await;
+    let (world, _operator) = World::running("sync-lost", TestSetup::default()).await;
     world.patch_model(&json!({"sync": {"replicatingMillis": 4_000}})).await;
     let fault = world.fault("POST", "sync", &json!({"action": {"dropAfter": {}}})).await;
     world.apply(REPLICAS, &json!({})).await;
@@ -127,7 +127,7 @@ async fn sync_with_lost_response_is_not_repeated() {
 
 #[tokio::test]
 async fn sync_and_refresh_of_model_wait_for_each_other() {
-    let (world, _operator) = World::running("sync-turns", Setting::default()).await;
+    let (world, _operator) = World::running("sync-turns", TestSetup::default()).await;
     world.patch_model(&json!({"durationMillis": 3_000, "sync": {"replicatingMillis": 2_000}})).await;
     world.apply("one", &json!({})).await;
     world.until_state("one", RunState::Running).await;
@@ -152,7 +152,7 @@ async fn sync_and_refresh_of_model_wait_for_each_other() {
 
 #[tokio::test]
 async fn both_kinds_can_share_a_name() {
-    let (world, _operator) = World::running("sync-namesakes", Setting::default()).await;
+    let (world, _operator) = World::running("sync-namesakes", TestSetup::default()).await;
     let other = world.put_database("Other", &json!({})).await;
     world.apply("orders", &json!({})).await;
     world.apply("modelsync/orders", &other).await;
@@ -185,26 +185,26 @@ async fn deleted_sync_is_released_and_reported() {
 
 #[tokio::test]
 async fn sync_continues_after_sigkill() {
-    for moment in ["before", "after"] {
-        let (world, mut operator) = World::running(&format!("sync-killed-{moment}"), Setting::default()).await;
-        let hold = world.fault("POST", "sync", &json!({"action": {"hold": {"at": moment}}})).await;
+    for when in ["before", "after"] {
+        let (world, mut operator) = World::running(&format!("sync-killed-{when}"), TestSetup::default()).await;
+        let hold = world.fault("POST", "sync", &json!({"action": {"hold": {"at": when}}})).await;
         world.apply(REPLICAS, &json!({})).await;
         hold.holds().await;
         operator.kill();
-        if moment == "before" {
+        if when == "before" {
             hold.holds_none().await;
         }
         hold.remove().await;
         operator.restart();
         let done = world.until_state(REPLICAS, RunState::Succeeded).await;
         let syncs = world.syncs().await;
-        assert_eq!(syncs.len(), 1, "{moment}: {syncs:#?}");
-        assert_eq!(run(&done).operation_id.as_deref(), Some(syncs[0].operation_id.as_str()), "{moment}");
+        assert_eq!(syncs.len(), 1, "{when}: {syncs:#?}");
+        assert_eq!(run(&done).operation_id.as_deref(), Some(syncs[0].operation_id.as_str()), "{when}");
         world.assert_kstatus();
     }
 }
 
 /// Removes the model and the credentials from the default spec, into which the result is merged.
-pub fn following(name: &str) -> Value {
+pub fn after_refresh(name: &str) -> Value {
     json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": name}}})
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::world::{SECRET, TENANT, merged, run};
-use e2e::{Fault, Operator, Setting, World, eventually};
+use e2e::{Fault, Operator, TestSetup, World, eventually};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
@@ -22,8 +22,8 @@ const LONG: Duration = Duration::from_mins(2);
 /// A world in which a second tenant has its own identity.
 async fn two_tenants(name: &str, model: &Value) -> (World, Operator, Value) {
     let arguments = vec!["--call-timeout=2s".to_owned(), "--listing-lag=2s".to_owned()];
-    let setting = Setting { model: Some(model.clone()), arguments, ..Setting::default() };
-    let (world, operator) = World::running(name, setting).await;
+    let setup = TestSetup { model: Some(model.clone()), arguments, ..TestSetup::default() };
+    let (world, operator) = World::running(name, setup).await;
     let healthy = world.put_identity("healthy", &Uuid::new_v4().to_string()).await;
     (world, operator, healthy)
 }
@@ -162,8 +162,8 @@ async fn throttled_waiting_identity_blocks_no_other_on_model() {
 async fn deleted_namespace_is_released_within_2m_of_any_error() {
     // They run concurrently: each takes two minutes.
     let ways = [Failing::Throttled, Failing::Refused, Failing::Revoked, Failing::Unreachable].map(|failing| async move {
-        let setting = Setting { model: Some(json!({"durationMillis": 600_000})), everywhere: true, ..Setting::default() };
-        let (world, _operator) = World::running(&format!("ending-{failing:?}").to_lowercase(), setting).await;
+        let setup = TestSetup { model: Some(json!({"durationMillis": 600_000})), everywhere: true, ..TestSetup::default() };
+        let (world, _operator) = World::running(&format!("ending-{failing:?}").to_lowercase(), setup).await;
         world.apply("orders", &json!({})).await;
         world.until_state("orders", RunState::Running).await;
         let faults = failing.begin(&world).await;

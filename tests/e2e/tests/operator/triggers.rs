@@ -1,18 +1,18 @@
 //! Triggers of a run, and changes that are none.
 
 use e2e::world::{run, status};
-use e2e::{Operator, Setting, World};
+use e2e::{Operator, TestSetup, World};
 use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState, TriggerType};
 
 async fn quick(name: &str) -> (World, Operator) {
-    let setting = Setting::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
-    World::running(name, setting).await
+    let setup = TestSetup::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
+    World::running(name, setup).await
 }
 
 async fn long(name: &str, policy: &str) -> (World, Operator) {
-    let setting = Setting::with_model(json!({"durationMillis": 2_000}));
-    let (world, operator) = World::running(name, setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 2_000}));
+    let (world, operator) = World::running(name, setup).await;
     world.apply("orders", &json!({"concurrencyPolicy": policy})).await;
     world.until_run("orders", 1, RunState::Running).await;
     (world, operator)
@@ -100,7 +100,7 @@ async fn triggers_during_suspension_run_once_afterwards() {
 }
 
 /// Makes two requests during a run, and waits until both were handled and all runs have ended.
-async fn asked_twice(world: &World) -> Value {
+async fn requested_twice(world: &World) -> Value {
     world.annotate("orders", RUN_REQUESTED_AT, Some("one")).await;
     world
         .until("orders", "the first request", |object| {
@@ -122,13 +122,13 @@ async fn asked_twice(world: &World) -> Value {
 #[tokio::test]
 async fn trigger_during_run_is_queued_once() {
     let (world, _operator) = long("queue", "Queue").await;
-    assert_eq!(asked_twice(&world).await, json!([2, ["succeeded", "succeeded"]]));
+    assert_eq!(requested_twice(&world).await, json!([2, ["succeeded", "succeeded"]]));
 }
 
 #[tokio::test]
 async fn trigger_during_run_is_dropped() {
     let (world, _operator) = long("forbid", "Forbid").await;
-    assert_eq!(asked_twice(&world).await, json!([1, ["succeeded"]]));
+    assert_eq!(requested_twice(&world).await, json!([1, ["succeeded"]]));
     let events = world.events("orders").await;
     assert!(events.iter().any(|event| event.starts_with("TriggerDropped: ")), "{events:#?}");
 }

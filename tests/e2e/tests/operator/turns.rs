@@ -1,13 +1,13 @@
 //! One refresh at a time on a model: the operator's queue, and other clients.
 
 use e2e::world::run;
-use e2e::{Setting, World};
+use e2e::{TestSetup, World};
 use serde_json::json;
 use tabular_operator::api::RunState;
 
 #[tokio::test]
 async fn resources_on_one_model_run_in_arrival_order() {
-    let (world, _operator) = World::running("turns", Setting::default()).await;
+    let (world, _operator) = World::running("turns", TestSetup::default()).await;
     world.apply("first", &json!({})).await;
     world.until_state("first", RunState::Running).await;
     world.apply("second", &json!({})).await;
@@ -28,8 +28,8 @@ async fn resources_on_one_model_run_in_arrival_order() {
 
 #[tokio::test]
 async fn deleted_waiting_resource_blocks_no_other() {
-    let setting = Setting::with_model(json!({"durationMillis": 600_000}));
-    let (world, _operator) = World::running("leaves", setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 600_000}));
+    let (world, _operator) = World::running("leaves", setup).await;
     world.apply("first", &json!({})).await;
     let first = world.until_state("first", RunState::Running).await;
     for name in ["second", "third"] {
@@ -45,8 +45,8 @@ async fn deleted_waiting_resource_blocks_no_other() {
 
 #[tokio::test]
 async fn refresh_of_other_client_is_awaited() {
-    let (world, _operator) = World::running("foreign", Setting::default()).await;
-    let foreign = world.start_foreign(&json!({"durationMillis": 2_500})).await;
+    let (world, _operator) = World::running("foreign", TestSetup::default()).await;
+    let foreign = world.start_for_other_client(&json!({"durationMillis": 2_500})).await;
     world.apply("orders", &json!({})).await;
     let waiting = world.until_reason("orders", "Reconciling", "ModelBusy").await;
     assert_eq!(run(&waiting).state, RunState::Waiting);
@@ -64,8 +64,8 @@ async fn refresh_of_other_client_is_awaited() {
 
 #[tokio::test]
 async fn conflict_with_fail_policy_fails() {
-    let (world, _operator) = World::running("conflict-fail", Setting::default()).await;
-    let foreign = world.start_foreign(&json!({"durationMillis": 600_000})).await;
+    let (world, _operator) = World::running("conflict-fail", TestSetup::default()).await;
+    let foreign = world.start_for_other_client(&json!({"durationMillis": 600_000})).await;
     world.apply("orders", &json!({"conflictPolicy": "Fail"})).await;
     let failed = world.until_state("orders", RunState::Failed).await;
     assert_eq!(run(&failed).reason, "Conflict");
@@ -78,8 +78,8 @@ async fn conflict_with_fail_policy_fails() {
 
 #[tokio::test]
 async fn conflict_with_replace_policy_is_replaced() {
-    let (world, _operator) = World::running("conflict-replace", Setting::default()).await;
-    let foreign = world.start_foreign(&json!({"durationMillis": 600_000})).await;
+    let (world, _operator) = World::running("conflict-replace", TestSetup::default()).await;
+    let foreign = world.start_for_other_client(&json!({"durationMillis": 600_000})).await;
     world.apply("orders", &json!({"conflictPolicy": "Replace"})).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
     let operations = world.operations().await;
@@ -91,8 +91,8 @@ async fn conflict_with_replace_policy_is_replaced() {
 
 #[tokio::test]
 async fn released_operation_counts_as_other_client() {
-    let setting = Setting::with_model(json!({"durationMillis": 600_000, "cancelMillis": 500}));
-    let (world, _operator) = World::running("let-go", setting).await;
+    let setup = TestSetup::with_model(json!({"durationMillis": 600_000, "cancelMillis": 500}));
+    let (world, _operator) = World::running("let-go", setup).await;
     world.apply("first", &json!({"deletionPolicy": "Orphan"})).await;
     let first = run(&world.until_state("first", RunState::Running).await).operation_id.clone().unwrap();
     world.delete("first").await;

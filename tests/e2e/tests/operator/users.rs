@@ -8,7 +8,7 @@ mod denied;
 mod edited;
 mod storms;
 
-use e2e::{AnyObject, Operator, Setting, World, eventually};
+use e2e::{AnyObject, Operator, TestSetup, World, eventually};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tabular_operator::api::{ConditionStatus, ConditionType, RunState};
@@ -21,9 +21,9 @@ async fn orders(world: &World) -> AnyObject {
 }
 
 /// A world with one operation that runs until the test ends or cancels it. Later submissions are short.
-async fn in_mid_run(name: &str, spec: &Value, more: Setting) -> (World, Operator) {
+async fn in_mid_run(name: &str, spec: &Value, more: TestSetup) -> (World, Operator) {
     let model = json!({"notStartedMillis": 0, "durationMillis": 3_600_000, "cancelMillis": 200});
-    let (world, operator) = World::running(name, Setting { model: Some(model), ..more }).await;
+    let (world, operator) = World::running(name, TestSetup { model: Some(model), ..more }).await;
     world.apply("orders", spec).await;
     world.until_state("orders", RunState::Running).await;
     world.patch_model(&json!({"durationMillis": 300})).await;
@@ -43,7 +43,7 @@ async fn outcomes(world: &World) -> Vec<String> {
 /// Runs kubectl in the world's namespace, with an object as its input. Panics if it fails.
 async fn kubectl(world: &World, arguments: &[&str], input: &Value) -> String {
     let input = if input.is_null() { String::new() } else { input.to_string() };
-    let output = world.site.control_plane.kubectl_with(&[&["--namespace", &world.namespace], arguments].concat(), &input).await;
+    let output = world.environment.control_plane.kubectl_with(&[&["--namespace", &world.namespace], arguments].concat(), &input).await;
     assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::rbac::{self, make};
-use e2e::{Setting, World, eventually};
+use e2e::{TestSetup, World, eventually};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::DeleteParams;
@@ -37,12 +37,12 @@ fn times(log: &str, text: &str) -> usize {
 /// A world whose operator also serves a second namespace, without permission to read it.
 async fn two_namespaces(name: &str) -> (World, String) {
     let other = format!("{name}-b-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
-    let setting = Setting {
+    let setup = TestSetup {
         model: Some(json!({"durationMillis": 300})),
         arguments: vec![format!("--watch-namespace={other}")],
-        ..Setting::default()
+        ..TestSetup::default()
     };
-    let world = World::with(name, setting).await;
+    let world = World::with(name, setup).await;
     namespace(&world.client, &other).await;
     (world, other)
 }
@@ -51,14 +51,14 @@ async fn two_namespaces(name: &str) -> (World, String) {
 async fn apply_in(world: &World, namespace: &str, name: &str, spec: &Value) {
     let mut manifest = world.manifest(name, spec);
     manifest["metadata"]["namespace"] = namespace.into();
-    let applied = world.site.control_plane.kubectl_with(&["apply", "-f", "-"], &manifest.to_string()).await;
+    let applied = world.environment.control_plane.kubectl_with(&["apply", "-f", "-"], &manifest.to_string()).await;
     assert!(applied.status.success(), "{applied:?}");
 }
 
 /// The reason of the condition `Ready` of a resource in another namespace.
 async fn reason(world: &World, namespace: &str, name: &str) -> String {
     let path = "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}";
-    world.site.control_plane.kubectl(&["get", "mref", name, "--namespace", namespace, "--output", path]).await
+    world.environment.control_plane.kubectl(&["get", "mref", name, "--namespace", namespace, "--output", path]).await
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn operation_of_unreadable_namespace_is_left_alone() {
     let mut operator = world.start_operator();
     operator.ready().await;
     // The operation may belong to a resource in the unreadable namespace.
-    let foreign = world.start_foreign(&json!({"type": "full", "durationMillis": 3_600_000})).await;
+    let foreign = world.start_for_other_client(&json!({"type": "full", "durationMillis": 3_600_000})).await;
     world.apply("orders", &json!({"conflictPolicy": "Replace"})).await;
     world.until_reason("orders", "Reconciling", "ModelBusy").await;
     eventually("a list request", async || {
@@ -139,8 +139,8 @@ async fn operation_of_unreadable_namespace_is_left_alone() {
 
 #[tokio::test]
 async fn removed_permissions_are_reported() {
-    let setting = Setting::with_flags(&["--lease-duration=15s"]);
-    let (world, mut operator) = World::running("revoked", setting).await;
+    let setup = TestSetup::with_flags(&["--lease-duration=15s"]);
+    let (world, mut operator) = World::running("revoked", setup).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), &world.namespace);

@@ -41,24 +41,24 @@ pub async fn runs(writers: &Writers, prefix: &str, count: usize, concurrency: us
         .expect("the status is valid")
     };
     let records = [status("Submitting"), status("Running"), status("Succeeded")];
-    let places = Semaphore::new(concurrency);
+    let permits = Semaphore::new(concurrency);
     stream::iter(0..count)
         .for_each_concurrent(None, |index| {
-            let (records, places) = (&records, &places);
+            let (records, permits) = (&records, &permits);
             let Writers { resources, records: api, events } = writers;
             async move {
-                let made = placed(places, resources.create(&PostParams::default(), &super::manifest(prefix, index))).await;
+                let made = with_permit(permits, resources.create(&PostParams::default(), &super::manifest(prefix, index))).await;
                 let name = made.metadata.name.clone().expect("the object has a name");
                 let patch =
                     Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER], "resourceVersion": made.metadata.resource_version}}));
-                let mut object = placed(places, api.patch(&name, &PatchParams::default(), &patch)).await;
+                let mut object = with_permit(permits, api.patch(&name, &PatchParams::default(), &patch)).await;
                 for record in records {
                     object.status = Some(record.clone());
                     object.metadata.managed_fields = None;
-                    object = placed(places, api.replace_status(&name, &PostParams::default(), &object)).await;
+                    object = with_permit(permits, api.replace_status(&name, &PostParams::default(), &object)).await;
                     let state = object.status.as_ref().and_then(|status| status.run.as_ref()).map(|run| run.state);
                     if let Some(events) = events.as_ref().filter(|_| state != Some(RunState::Submitting)) {
-                        placed(places, events.create(&PostParams::default(), &event(&object))).await;
+                        with_permit(permits, events.create(&PostParams::default(), &event(&object))).await;
                     }
                 }
             }
@@ -67,8 +67,8 @@ pub async fn runs(writers: &Writers, prefix: &str, count: usize, concurrency: us
 }
 
 /// Makes a call with a permit; calls are in the order of arrival.
-async fn placed<T>(places: &Semaphore, call: impl Future<Output = kube::Result<T>>) -> T {
-    let _place = places.acquire().await.expect("the semaphore is never closed");
+async fn with_permit<T>(permits: &Semaphore, call: impl Future<Output = kube::Result<T>>) -> T {
+    let _permit = permits.acquire().await.expect("the semaphore is never closed");
     call.await.expect("failed to write")
 }
 

@@ -23,7 +23,7 @@ mod table;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use e2e::{Operator, OperatorSettings, Site, Usage, kubeconfig, rbac};
+use e2e::{Operator, OperatorSettings, TestEnvironment, Usage, kubeconfig, rbac};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
@@ -73,11 +73,11 @@ async fn main() {
         head(&format!("from {fewer} to {more} resources"));
         row("memory of an additional running resource", (much - little) * 1024.0 / (more - fewer), table::KIB, Untold);
     }
-    bench.lateness(100).await;
+    bench.lag(100).await;
 }
 
 struct Bench {
-    site: &'static Site,
+    environment: &'static TestEnvironment,
     client: Client,
     /// A client with the operator's account.
     account: Client,
@@ -100,23 +100,23 @@ struct Polling {
 
 impl Bench {
     async fn start() -> Self {
-        let site = Site::get();
-        let client = site.client().await;
-        site.simulator.client().put_application(TENANT, CLIENT, "secret").await;
+        let environment = TestEnvironment::get();
+        let client = environment.client().await;
+        environment.simulator.client().put_application(TENANT, CLIENT, "secret").await;
         let token = rbac::account(&client, "bench", "bench", rbac::ROLE, true).await;
-        let file = site.directory().join("bench.kubeconfig");
-        kubeconfig::write(&file, &site.endpoint(), &token, rbac::OPERATORS);
+        let file = environment.directory().join("bench.kubeconfig");
+        kubeconfig::write(&file, &environment.endpoint(), &token, rbac::OPERATORS);
         let account = kubeconfig::client(&file).await;
         let settings = OperatorSettings {
             kubeconfig: file,
-            proxy: site.simulator.proxy().to_owned(),
-            authority: site.simulator.authority().to_owned(),
+            proxy: environment.simulator.proxy().to_owned(),
+            authority: environment.simulator.authority().to_owned(),
             arguments: Vec::new(),
             environment: vec![],
-            log: site.directory().join("bench.log"),
+            log: environment.directory().join("bench.log"),
             pod: None,
         };
-        Self { site, client, account, settings }
+        Self { environment, client, account, settings }
     }
 
     /// Creates a namespace for each part, with the Secret.
@@ -139,12 +139,12 @@ impl Bench {
     }
 
     async fn operator(&self, namespace: &str, arguments: &[&str]) -> Operator {
-        start::ready(&self.settings(namespace, arguments), self.site).await.0
+        start::ready(&self.settings(namespace, arguments), self.environment).await.0
     }
 
     /// Creates a model for each of `count` resources.
     async fn models(&self, prefix: &str, count: usize, settings: impl Fn(usize) -> Value) {
-        let azure = self.site.simulator.client();
+        let azure = self.environment.simulator.client();
         stream::iter(0..count)
             .for_each_concurrent(CONCURRENCY, |index| {
                 let mut model = settings(index);
@@ -169,7 +169,7 @@ impl Bench {
         self.namespace("starts").await;
         let (mut of_start, mut of_response) = (Vec::new(), Vec::new());
         for _ in 0..STARTS {
-            let (mut operator, ready) = start::ready(&self.settings("starts", &[]), self.site).await;
+            let (mut operator, ready) = start::ready(&self.settings("starts", &[]), self.environment).await;
             of_start.push(milliseconds(ready.since_start));
             of_response.push(milliseconds(ready.since_response));
             operator.terminate().await;
@@ -250,7 +250,7 @@ impl Bench {
         self.models(&name, count, |_| json!({"notStartedMillis": 0, "durationMillis": 3_600_000})).await;
         let every_second = ["--poll-min=1s", "--poll-max=1s"];
         let mut operator = self.operator(&name, &every_second).await;
-        let azure = self.site.simulator.client();
+        let azure = self.environment.simulator.client();
         let all = azure.count("POST", "refreshes").await + count as u64;
         self.create(&api, &name, count).await;
         e2e::within(LONGEST, "all operations to run", async || (azure.count("POST", "refreshes").await >= all).then_some(())).await;
@@ -260,7 +260,7 @@ impl Bench {
         tokio::time::sleep(POLLING).await;
         let (after, polls) = (Usage::of(operator.pid()), azure.count("GET", "refresh").await - polled);
         operator.terminate().await;
-        let (operator, restarted) = start::ready(&self.settings(&name, &every_second), self.site).await;
+        let (operator, restarted) = start::ready(&self.settings(&name, &every_second), self.environment).await;
         tokio::time::sleep(POLLING).await;
         Polling {
             polls,
@@ -272,13 +272,13 @@ impl Bench {
     }
 
     /// The lag of observed ends, at the default polling interval.
-    async fn lateness(&self, count: usize) {
+    async fn lag(&self, count: usize) {
         let name = "ends";
         let api = self.namespace(name).await;
         self.models(name, count, |index| json!({"notStartedMillis": 0, "durationMillis": 5_000 + 150 * index})).await;
         let _operator = self.operator(name, &[]).await;
         let (ends, ()) = tokio::join!(ends(&api, count), self.create(&api, name, count));
-        let azure = self.site.simulator.client();
+        let azure = self.environment.simulator.client();
         let mut late: Vec<(f64, f64)> = Vec::new();
         for index in 0..count {
             let operations = azure.operations(SERVER, &format!("{name}{index}")).await;
@@ -288,8 +288,8 @@ impl Bench {
                 time(operation.end_time.as_deref().expect("it has ended")),
             );
             let known = ends[&format!("{name}-{index}")].seen;
-            let lateness = known.duration_since(end).as_secs_f64();
-            late.push((lateness, lateness / end.duration_since(start).as_secs_f64()));
+            let lag = known.duration_since(end).as_secs_f64();
+            late.push((lag, lag / end.duration_since(start).as_secs_f64()));
         }
         late.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (p50, p99) = (late[count / 2].0, late[count * 99 / 100].0);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Operator, OperatorSettings, Site};
+use e2e::{Operator, OperatorSettings, TestEnvironment};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,14 +23,14 @@ pub struct Ready {
 }
 
 /// Starts a process while the API server responds, and waits until it is ready.
-pub async fn ready(settings: &OperatorSettings, site: &'static Site) -> (Operator, Ready) {
+pub async fn ready(settings: &OperatorSettings, environment: &'static TestEnvironment) -> (Operator, Ready) {
     let free = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let address = free.local_addr().expect("the listener is bound");
     drop(free);
     let mut settings = settings.clone();
     settings.arguments.extend([format!("--metrics-address={address}"), "--health-address=127.0.0.1:0".to_owned()]);
     let began = Instant::now();
-    let operator = Operator::start_as_is(&settings, site.guard());
+    let operator = Operator::start_as_is(&settings, environment.guard());
     while !is_ready(address).await {
         assert!(began.elapsed() < DEADLINE, "the operator is not ready: see {}", settings.log.display());
         tokio::time::sleep(INTERVAL).await;

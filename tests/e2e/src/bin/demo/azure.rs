@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use crate::manifests::{self, BLOCKED, DELETED, FAILING, FULL, SEMANTIC_FILE, text};
 
 /// The service's message for the failing refresh.
-pub const COMPLAINT: &str = "The credentials provided for the SQL source are invalid. (Source at contoso.database.windows.net;Inventory.)";
+pub const FAILURE_MESSAGE: &str =
+    "The credentials provided for the SQL source are invalid. (Source at contoso.database.windows.net;Inventory.)";
 
 /// Creates the service principal of the sample Secret, and the models in the samples.
-pub async fn fill(azure: &SimulatorClient) {
+pub async fn create_initial_state(azure: &SimulatorClient) {
     let secret = manifests::sample("credentials");
     let model = |name: &str, settings: Value| -> Value {
         let sample = manifests::sample(name);
@@ -43,7 +44,7 @@ pub async fn fill(azure: &SimulatorClient) {
             FAILING,
             json!({
                 "durationMillis": 3_500,
-                "outcome": {"status": "failed", "messages": [{"message": COMPLAINT, "type": "Error"}]},
+                "outcome": {"status": "failed", "messages": [{"message": FAILURE_MESSAGE, "type": "Error"}]},
             }),
         ),
         model(DELETED, json!({"durationMillis": 600_000, "cancelMillis": 3_000})),

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use tabular_operator::api::{Reason, RunState, TriggerType};
 
-use crate::azure::{COMPLAINT, Operation, Request};
+use crate::azure::{FAILURE_MESSAGE, Operation, Request};
 use crate::manifests::{BLOCKED, DELETED, FAILING, FULL, NEXT, REPLICAS, SEMANTIC, SEMANTIC_REPLICAS};
-use crate::screen::{Ink, Line};
-use crate::watch::{Seen, Watch};
+use crate::screen::{Line, Style};
+use crate::watch::{Watch, Watched};
 
 /// The evidence at one time.
 pub struct Evidence<'a> {
@@ -20,13 +20,13 @@ pub struct Evidence<'a> {
 pub struct Check {
     what: &'static str,
     holds: fn(&Evidence<'_>) -> bool,
-    seen: bool,
+    passed: bool,
 }
 
 impl Check {
     /// All checks.
     pub fn all() -> Vec<Self> {
-        let check = |what, holds| Self { what, holds, seen: false };
+        let check = |what, holds| Self { what, holds, passed: false };
         vec![
             check("adventureworks: a full refresh of three objects reported progress and succeeded", full),
             check("adventureworks-calculate: waited for it on the same model and then ran", next),
@@ -36,88 +36,92 @@ impl Check {
             check("forecast: was deleted during its run, and its operation was cancelled", deleted),
             check("sales-orders: refreshed a Power BI semantic model that is referenced by names", semantic),
             check("msync/sales-orders: synchronized its replicas (query scale-out) after that refresh", semantic_replicas),
-            check("the services ran exactly one operation for each of the eight", once),
+            check("the services ran exactly one operation for each of the eight", runs_once),
         ]
     }
 
     /// Evaluates it; once passed, it stays passed.
     pub fn evaluate(&mut self, evidence: &Evidence<'_>) {
-        self.seen = self.seen || (self.holds)(evidence);
+        self.passed = self.passed || (self.holds)(evidence);
     }
 
     /// Evaluates it again, whatever its previous result.
     pub fn evaluate_again(&mut self, evidence: &Evidence<'_>) {
-        self.seen = (self.holds)(evidence);
+        self.passed = (self.holds)(evidence);
     }
 
-    pub fn seen(&self) -> bool {
-        self.seen
+    pub fn passed(&self) -> bool {
+        self.passed
     }
 
     /// Its line in the list.
     pub fn line(&self, over: bool) -> Line {
-        let (ink, mark) = match (self.seen, over) {
-            (true, _) => (Ink::Green, "✔ "),
-            (false, false) => (Ink::Faint, "· "),
-            (false, true) => (Ink::Red, "✘ "),
+        let (style, mark) = match (self.passed, over) {
+            (true, _) => (Style::Green, "✔ "),
+            (false, false) => (Style::Faint, "· "),
+            (false, true) => (Style::Red, "✘ "),
         };
-        vec![(ink, mark.to_owned()), (if self.seen || over { Ink::Plain } else { Ink::Faint }, self.what.to_owned())]
+        vec![(style, mark.to_owned()), (if self.passed || over { Style::Plain } else { Style::Faint }, self.what.to_owned())]
     }
 }
 
 impl Evidence<'_> {
-    fn seen(&self, name: &str) -> Option<&Seen> {
+    fn watched(&self, name: &str) -> Option<&Watched> {
         self.watch.of(name)
     }
 
     /// The operation named in a resource's status.
     fn own(&self, name: &str) -> Option<&Operation> {
-        let id = self.seen(name)?.runs.iter().rev().find_map(|run| run.operation_id.as_deref())?;
+        let id = self.watched(name)?.runs.iter().rev().find_map(|run| run.operation_id.as_deref())?;
         self.operations.iter().find(|operation| operation.id == id)
     }
 
     fn ended(&self, name: &str, state: RunState) -> bool {
-        self.seen(name).and_then(Seen::run).is_some_and(|run| run.state == state)
+        self.watched(name).and_then(Watched::run).is_some_and(|run| run.state == state)
     }
 
     /// Whether a resource succeeded because its upstream had.
-    fn followed(&self, follower: &str, refresh: &str) -> bool {
-        let because = |seen: &Seen| {
-            seen.run().is_some_and(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.trigger.value == format!("{refresh} run 1"))
+    fn ran_after(&self, dependent: &str, refresh: &str) -> bool {
+        let because = |watched: &Watched| {
+            watched
+                .run()
+                .is_some_and(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.trigger.value == format!("{refresh} run 1"))
         };
-        self.seen(follower).is_some_and(because) && self.ended(follower, RunState::Succeeded) && self.ended(refresh, RunState::Succeeded)
+        self.watched(dependent).is_some_and(because)
+            && self.ended(dependent, RunState::Succeeded)
+            && self.ended(refresh, RunState::Succeeded)
     }
 }
 
 fn full(evidence: &Evidence<'_>) -> bool {
-    let moving = |seen: &Seen| {
-        seen.once(|run| {
+    let moving = |watched: &Watched| {
+        watched.ever(|run| {
             run.state == RunState::Running
                 && run.progress.as_ref().is_some_and(|progress| progress.completed > 0 && progress.completed < progress.total)
         })
     };
     let true_end = |operation: &Operation| operation.status == "succeeded" && operation.r#type == "full" && operation.objects.len() == 3;
-    evidence.seen(FULL).is_some_and(moving) && evidence.ended(FULL, RunState::Succeeded) && evidence.own(FULL).is_some_and(true_end)
+    evidence.watched(FULL).is_some_and(moving) && evidence.ended(FULL, RunState::Succeeded) && evidence.own(FULL).is_some_and(true_end)
 }
 
 fn next(evidence: &Evidence<'_>) -> bool {
-    let waited = |seen: &Seen| seen.once(|run| run.state == RunState::Waiting && run.reason == Reason::WaitingForTurn.as_str());
+    let waited = |watched: &Watched| watched.ever(|run| run.state == RunState::Waiting && run.reason == Reason::WaitingForTurn.as_str());
     let (Some(first), Some(second)) = (evidence.own(FULL), evidence.own(NEXT)) else { return false };
     let in_turn = begun_after(second, first);
     let true_end = second.status == "succeeded" && second.r#type == "calculate";
-    evidence.seen(NEXT).is_some_and(waited) && evidence.ended(NEXT, RunState::Succeeded) && in_turn && true_end
+    evidence.watched(NEXT).is_some_and(waited) && evidence.ended(NEXT, RunState::Succeeded) && in_turn && true_end
 }
 
 fn blocked(evidence: &Evidence<'_>) -> bool {
     let Some(own) = evidence.own(BLOCKED) else { return false };
     let other = evidence.operations.iter().find(|operation| operation.by_another() && operation.database == own.database);
     let Some(other) = other else { return false };
-    let named = |seen: &Seen| {
-        seen.once(|run| run.state == RunState::Waiting && run.waiting_for.as_ref().is_some_and(|holder| holder.contains(&other.id)))
+    let named = |watched: &Watched| {
+        watched.ever(|run| run.state == RunState::Waiting && run.waiting_for.as_ref().is_some_and(|holder| holder.contains(&other.id)))
     };
     let in_turn = other.status == "succeeded" && begun_after(own, other);
     let refused = evidence.ledger.iter().any(|request| request.status == Some(409) && request.database.as_deref() == Some(&own.database));
-    evidence.seen(BLOCKED).is_some_and(named)
+    evidence.watched(BLOCKED).is_some_and(named)
         && refused
         && in_turn
         && own.status == "succeeded"
@@ -125,31 +129,33 @@ fn blocked(evidence: &Evidence<'_>) -> bool {
 }
 
 fn failing(evidence: &Evidence<'_>) -> bool {
-    let reports = |seen: &Seen| {
-        seen.run().is_some_and(|run| run.message.contains(COMPLAINT) && run.messages.iter().any(|message| message.message == COMPLAINT))
+    let reports = |watched: &Watched| {
+        watched.run().is_some_and(|run| {
+            run.message.contains(FAILURE_MESSAGE) && run.messages.iter().any(|message| message.message == FAILURE_MESSAGE)
+        })
     };
     let true_end = evidence.own(FAILING).is_some_and(|operation| operation.status == "failed");
-    evidence.ended(FAILING, RunState::Failed) && evidence.seen(FAILING).is_some_and(reports) && true_end
+    evidence.ended(FAILING, RunState::Failed) && evidence.watched(FAILING).is_some_and(reports) && true_end
 }
 
 fn deleted(evidence: &Evidence<'_>) -> bool {
-    let ran = |seen: &Seen| !seen.there && seen.once(|run| run.state == RunState::Running);
+    let ran = |watched: &Watched| !watched.exists && watched.ever(|run| run.state == RunState::Running);
     let true_end = |operation: &Operation| operation.status == "cancelled" && operation.cancel_requested_time.is_some();
-    evidence.seen(DELETED).is_some_and(ran) && evidence.own(DELETED).is_some_and(true_end)
+    evidence.watched(DELETED).is_some_and(ran) && evidence.own(DELETED).is_some_and(true_end)
 }
 
 fn replicas(evidence: &Evidence<'_>) -> bool {
     let (Some(refresh), Some(sync)) = (evidence.own(FULL), evidence.own(REPLICAS)) else { return false };
-    evidence.followed(REPLICAS, FULL) && sync.kind == "sync" && sync.status == "completed" && begun_after(sync, refresh)
+    evidence.ran_after(REPLICAS, FULL) && sync.kind == "sync" && sync.status == "completed" && begun_after(sync, refresh)
 }
 
 fn semantic(evidence: &Evidence<'_>) -> bool {
-    let looked_up = |route: &str| evidence.ledger.iter().any(|request| request.route == route && request.status == Some(200));
+    let was_listed = |route: &str| evidence.ledger.iter().any(|request| request.route == route && request.status == Some(200));
     let true_end = |operation: &Operation| {
         operation.dataset_id.is_some() && operation.refresh_type == "ViaEnhancedApi" && operation.status == "succeeded"
     };
-    looked_up("groups")
-        && looked_up("datasets")
+    was_listed("groups")
+        && was_listed("datasets")
         && evidence.ended(SEMANTIC, RunState::Succeeded)
         && evidence.own(SEMANTIC).is_some_and(true_end)
 }
@@ -158,7 +164,7 @@ fn semantic_replicas(evidence: &Evidence<'_>) -> bool {
     let Some(refresh) = evidence.own(SEMANTIC) else { return false };
     // Power BI assigns no id to such a sync.
     let mut syncs = evidence.operations.iter().filter(|operation| operation.kind == "sync" && operation.dataset_id == refresh.dataset_id);
-    evidence.followed(SEMANTIC_REPLICAS, SEMANTIC) && syncs.any(|sync| sync.status == "completed" && begun_after(sync, refresh))
+    evidence.ran_after(SEMANTIC_REPLICAS, SEMANTIC) && syncs.any(|sync| sync.status == "completed" && begun_after(sync, refresh))
 }
 
 /// Whether one started after the other had ended.
@@ -166,7 +172,7 @@ fn begun_after(second: &Operation, first: &Operation) -> bool {
     first.end_time.is_some_and(|end| end <= second.start_time)
 }
 
-fn once(evidence: &Evidence<'_>) -> bool {
+fn runs_once(evidence: &Evidence<'_>) -> bool {
     let refreshes = [FULL, NEXT, BLOCKED, FAILING, DELETED, SEMANTIC];
     let accepted = |route: &str| {
         let begun = |request: &&Request| {

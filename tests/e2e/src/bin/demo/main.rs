@@ -22,7 +22,7 @@ use clap::Parser;
 use e2e::caught;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::processes::Stage;
+use crate::processes::Processes;
 use crate::screen::Screen;
 
 /// A fatal error, as one sentence for the user.
@@ -66,20 +66,20 @@ async fn main() -> ExitCode {
     // A panic of a helper is an error: `caught` returns it.
     std::panic::set_hook(Box::new(|_| {}));
     let mut screen = Screen::new(std::io::stdout().is_terminal());
-    let (mut signals, mut stage) = match (Signals::listen(), Stage::new()) {
-        (Ok(signals), Ok(stage)) => (signals, stage),
+    let (mut signals, mut processes) = match (Signals::listen(), Processes::new()) {
+        (Ok(signals), Ok(processes)) => (signals, processes),
         (Err(error), _) => return refuse(&format!("failed to listen for signals: {error}")),
         (_, Err(error)) => return refuse(&error),
     };
     let shown = tokio::select! {
         biased;
         () = signals.next() => None,
-        shown = caught(scenario::play(&cli, &mut stage, &mut screen)) => Some(shown.flatten()),
+        shown = caught(scenario::run(&cli, &mut processes, &mut screen)) => Some(shown.flatten()),
     };
     screen.settle();
     let shown = match shown {
         Some(Ok(true)) if cli.keep => {
-            stage.explain_use(&mut screen, cli.context.as_deref());
+            processes.explain_use(&mut screen, cli.context.as_deref());
             signals.next().await;
             screen.settle();
             Some(Ok(true))
@@ -89,7 +89,7 @@ async fn main() -> ExitCode {
     match &shown {
         Some(Err(error)) => {
             screen.print(&format!("error: {error}"));
-            for line in stage.last_words() {
+            for line in processes.last_log_lines() {
                 screen.print(&line);
             }
         }
@@ -97,7 +97,7 @@ async fn main() -> ExitCode {
         Some(Ok(_)) => {}
     }
     let ended = tokio::select! {
-        ended = stage.end(&mut screen) => ended,
+        ended = processes.end(&mut screen) => ended,
         () = signals.next() => {
             screen.print("error: interrupted again: killing all processes");
             // The guard kills everything that is left.

@@ -23,7 +23,7 @@ const LOGS: [(&str, &str); 3] =
 type Servers = (Simulator, Option<ControlPlane>);
 
 /// The running parts. They are added step by step, so that the current ones can be ended at any time.
-pub struct Stage {
+pub struct Processes {
     starting: Option<JoinHandle<Servers>>,
     control_plane: Option<ControlPlane>,
     simulator: Option<Simulator>,
@@ -34,8 +34,8 @@ pub struct Stage {
     guard: &'static Guard,
 }
 
-impl Stage {
-    /// An empty stage with its directory.
+impl Processes {
+    /// Creates the directory. Nothing runs yet.
     pub fn new() -> Outcome<Self> {
         let directory = std::env::temp_dir().join(format!("tabular-operator-demo-{}", std::process::id()));
         let made = fs::DirBuilder::new().mode(0o700).create(&directory);
@@ -45,7 +45,7 @@ impl Stage {
     }
 
     /// Starts the servers concurrently.
-    pub async fn raise(&mut self, cli: &Cli) -> Outcome<()> {
+    pub async fn start(&mut self, cli: &Cli) -> Outcome<()> {
         let (directory, local) = (self.directory.clone(), cli.context.is_none());
         // In the background, so that a signal interrupts the demo meanwhile.
         let starting = self.starting.insert(spawn_blocking(move || {
@@ -59,7 +59,7 @@ impl Stage {
         self.starting = None;
         let client = simulator.client();
         (self.simulator, self.control_plane) = (Some(simulator), control_plane);
-        azure::fill(&client).await;
+        azure::create_initial_state(&client).await;
         self.azure = Some(client);
         self.cluster = Some(match (&self.control_plane, &cli.context) {
             (Some(control_plane), _) => Cluster::local(control_plane.kubeconfig()).await?,
@@ -92,13 +92,13 @@ impl Stage {
     }
 
     /// Returns an error if the operator has exited unexpectedly.
-    pub fn still_runs(&mut self) -> Outcome<()> {
+    pub fn ensure_running(&mut self) -> Outcome<()> {
         let ended = self.operator.as_mut().is_some_and(Operator::has_ended);
         if ended { Err("the operator exited".to_owned()) } else { Ok(()) }
     }
 
     /// The last log lines of the programs, for a failed demo.
-    pub fn last_words(&self) -> Vec<String> {
+    pub fn last_log_lines(&self) -> Vec<String> {
         let words = LOGS.iter().flat_map(|(name, log)| {
             let lines = tail(&self.directory.join(log), 8);
             let head = (!lines.is_empty()).then(|| format!("the last lines of the {name}:"));

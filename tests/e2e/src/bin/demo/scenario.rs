@@ -1,4 +1,4 @@
-//! The script of the demo: the actions and their times, until all checks have passed or the time limit is reached.
+//! The scenario of the demo: the actions and their times, until all checks have passed or the time limit is reached.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use crate::check::{Check, Evidence};
 use crate::manifests::{
     self, BLOCKED, DELETED, FAILING, FULL, NEXT, REPLICAS, REPLICAS_FILE, SEMANTIC, SEMANTIC_FILE, SEMANTIC_REPLICAS, text,
 };
-use crate::processes::Stage;
-use crate::screen::{Ink, Line, Screen};
+use crate::processes::Processes;
+use crate::screen::{Line, Screen, Style};
 use crate::watch::{Resource, Watch};
 use crate::{Cli, Outcome};
 
@@ -29,30 +29,30 @@ const OTHERS_MILLIS: u32 = 11_000;
 const DELETED_AFTER: Duration = Duration::from_secs(8);
 
 /// Runs the demo, and returns whether all checks passed.
-pub async fn play(cli: &Cli, stage: &mut Stage, screen: &mut Screen) -> Outcome<bool> {
+pub async fn run(cli: &Cli, processes: &mut Processes, screen: &mut Screen) -> Outcome<bool> {
     let began = Instant::now();
     screen.print(if cli.context.is_some() { "Starting a local Azure…" } else { "Starting a local Kubernetes API and a local Azure…" });
-    stage.raise(cli).await?;
-    let cluster = stage.cluster.as_mut().ok_or("there is no cluster")?;
+    processes.start(cli).await?;
+    let cluster = processes.cluster.as_mut().ok_or("there is no cluster")?;
     cluster.install().await?;
     for plural in &cluster.found_definitions {
         screen.print(&format!("The definition of {plural} already exists in your cluster: the demo uses and keeps it."));
     }
     let namespace = cluster.namespace.clone();
     let installed = began.elapsed();
-    let ready = stage.start_operator().await?;
+    let ready = processes.start_operator().await?;
     screen.print(&format!(
         "Ready: the environment after {:.1} s, the operator {} ms after its start. Applying the samples in namespace {namespace}.",
         installed.as_secs_f64(),
         ready.as_millis()
     ));
     screen.print("");
-    let mut script = Script { watch: Watch::new(&ALL), checks: Check::all(), next_applied: false, running_since: None, deleted: false };
-    script.begin(stage).await?;
-    script.run(stage, screen).await
+    let mut scenario = Scenario { watch: Watch::new(&ALL), checks: Check::all(), next_applied: false, running_since: None, deleted: false };
+    scenario.begin(processes).await?;
+    scenario.run(processes, screen).await
 }
 
-struct Script {
+struct Scenario {
     watch: Watch,
     checks: Vec<Check>,
     next_applied: bool,
@@ -60,10 +60,10 @@ struct Script {
     deleted: bool,
 }
 
-impl Script {
+impl Scenario {
     /// Starts another client's refresh of one of the models, then applies the samples.
-    async fn begin(&self, stage: &mut Stage) -> Outcome<()> {
-        let (Some(cluster), Some(azure)) = (stage.cluster.as_mut(), stage.azure.as_ref()) else {
+    async fn begin(&self, processes: &mut Processes) -> Outcome<()> {
+        let (Some(cluster), Some(azure)) = (processes.cluster.as_mut(), processes.azure.as_ref()) else {
             return Err("nothing is running".to_owned());
         };
         let busy = manifests::sample(BLOCKED);
@@ -88,26 +88,26 @@ impl Script {
         Ok(())
     }
 
-    async fn run(&mut self, stage: &mut Stage, screen: &mut Screen) -> Outcome<bool> {
+    async fn run(&mut self, processes: &mut Processes, screen: &mut Screen) -> Outcome<bool> {
         let mut frames = tokio::time::interval(FRAME);
         frames.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             frames.tick().await;
-            stage.still_runs()?;
-            self.observe(stage, screen).await?;
-            self.act(stage, screen).await?;
-            let all = self.checks.iter().all(Check::seen);
+            processes.ensure_running()?;
+            self.observe(processes, screen).await?;
+            self.act(processes, screen).await?;
+            let all = self.checks.iter().all(Check::passed);
             let late = self.watch.elapsed() > LIMIT;
             if all || late {
-                return self.conclude(stage, screen).await;
+                return self.print_result(processes, screen).await;
             }
-            screen.draw(&self.picture(false));
+            screen.draw(&self.render(false));
         }
     }
 
     /// Reads the state of Kubernetes and the service.
-    async fn observe(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<()> {
-        let (Some(cluster), Some(azure)) = (stage.cluster.as_ref(), stage.azure.as_ref()) else {
+    async fn observe(&mut self, processes: &Processes, screen: &mut Screen) -> Outcome<()> {
+        let (Some(cluster), Some(azure)) = (processes.cluster.as_ref(), processes.azure.as_ref()) else {
             return Err("nothing is running".to_owned());
         };
         let everything = ListParams::default();
@@ -118,8 +118,8 @@ impl Script {
         let refreshes = refreshes.map_err(failed)?.items.into_iter().map(Resource::from);
         let syncs = syncs.map_err(failed)?.items.into_iter().map(Resource::from);
         let resources: Vec<Resource> = refreshes.chain(syncs).collect();
-        self.watch.take_events(events.map_err(|error| format!("failed to list the events: {error}"))?.items, screen);
-        self.watch.take(&resources, screen);
+        self.watch.print_new_events(events.map_err(|error| format!("failed to list the events: {error}"))?.items, screen);
+        self.watch.update(&resources, screen);
         let (operations, ledger) = (azure::operations(azure).await, azure::ledger(azure).await);
         let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
         for check in &mut self.checks {
@@ -129,9 +129,9 @@ impl Script {
     }
 
     /// Performs the due actions: applies the second resource on the same model, deletes one during its run.
-    async fn act(&mut self, stage: &mut Stage, screen: &mut Screen) -> Outcome<()> {
-        let cluster = stage.cluster.as_mut().ok_or("nothing is running")?;
-        let runs = |name: &str| self.watch.of(name).is_some_and(|seen| seen.run().is_some_and(|run| run.state == RunState::Running));
+    async fn act(&mut self, processes: &mut Processes, screen: &mut Screen) -> Outcome<()> {
+        let cluster = processes.cluster.as_mut().ok_or("nothing is running")?;
+        let runs = |name: &str| self.watch.of(name).is_some_and(|watched| watched.run().is_some_and(|run| run.state == RunState::Running));
         if !self.next_applied && runs(FULL) {
             self.next_applied = true;
             cluster.apply(manifests::sample(NEXT)).await?;
@@ -141,7 +141,7 @@ impl Script {
         }
         if !self.deleted && self.running_since.is_some_and(|since| since.elapsed() >= DELETED_AFTER) {
             self.deleted = true;
-            self.watch.print_event(screen, DELETED, Ink::Yellow, "kubectl delete", "while it runs");
+            self.watch.print_event(screen, DELETED, Style::Yellow, "kubectl delete", "while it runs");
             let deleted = cluster.namespaced::<ModelRefresh>().delete(DELETED, &DeleteParams::default()).await;
             deleted.map_err(|error| format!("failed to delete {DELETED}: {error}"))?;
         }
@@ -149,18 +149,18 @@ impl Script {
     }
 
     /// The final evaluation: conditions that must never occur are checked again.
-    async fn conclude(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<bool> {
-        let azure = stage.azure.as_ref().ok_or("nothing is running")?;
+    async fn print_result(&mut self, processes: &Processes, screen: &mut Screen) -> Outcome<bool> {
+        let azure = processes.azure.as_ref().ok_or("nothing is running")?;
         let (operations, ledger) = (azure::operations(azure).await, azure::ledger(azure).await);
         let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
         for check in &mut self.checks {
             check.evaluate_again(&evidence);
         }
-        let all = self.checks.iter().all(Check::seen);
+        let all = self.checks.iter().all(Check::passed);
         if screen.live() {
-            screen.draw(&self.picture(true));
+            screen.draw(&self.render(true));
         } else {
-            for line in self.picture(true) {
+            for line in self.render(true) {
                 screen.print_styled(&line);
             }
         }
@@ -168,17 +168,17 @@ impl Script {
         screen.print("");
         screen.print(&format!(
             "{} of {} checks passed after {:.0} s.",
-            self.checks.iter().filter(|check| check.seen()).count(),
+            self.checks.iter().filter(|check| check.passed()).count(),
             self.checks.len(),
             self.watch.elapsed().as_secs_f64()
         ));
         if all { Ok(true) } else { Err(format!("not all checks passed within {} s", LIMIT.as_secs())) }
     }
 
-    fn picture(&self, over: bool) -> Vec<Line> {
-        let mut picture = self.watch.table();
-        picture.push(Vec::new());
-        picture.extend(self.checks.iter().map(|check| check.line(over)));
-        picture
+    fn render(&self, over: bool) -> Vec<Line> {
+        let mut lines = self.watch.table();
+        lines.push(Vec::new());
+        lines.extend(self.checks.iter().map(|check| check.line(over)));
+        lines
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 /// Colors and weights, by their SGR codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
+pub enum Style {
     Plain,
     Faint,
     Bold,
@@ -16,7 +16,7 @@ pub enum Ink {
     Magenta,
 }
 
-impl Ink {
+impl Style {
     fn code(self) -> &'static str {
         match self {
             Self::Plain => "0",
@@ -32,7 +32,7 @@ impl Ink {
 }
 
 /// A line of pieces with their styles.
-pub type Line = Vec<(Ink, String)>;
+pub type Line = Vec<(Style, String)>;
 
 /// The terminal or another output.
 #[derive(Debug)]
@@ -56,29 +56,29 @@ impl Screen {
 
     /// Prints a line above the table.
     pub fn print(&mut self, text: &str) {
-        self.print_styled(&vec![(Ink::Plain, text.to_owned())]);
+        self.print_styled(&vec![(Style::Plain, text.to_owned())]);
     }
 
     /// Prints a styled line above the table.
     pub fn print_styled(&mut self, line: &Line) {
-        let mut out = self.wipe();
-        out.push_str(&self.inked(line, usize::MAX));
+        let mut out = self.clear();
+        out.push_str(&self.styled(line, usize::MAX));
         out.push('\n');
         Self::put(&out);
     }
 
     /// Redraws the table on a terminal.
-    pub fn draw(&mut self, picture: &[Line]) {
+    pub fn draw(&mut self, lines: &[Line]) {
         if !self.live {
             return;
         }
         let (width, height) =
             terminal_size::terminal_size().map_or((100, 40), |(width, height)| (usize::from(width.0), usize::from(height.0)));
-        let mut out = self.wipe();
+        let mut out = self.clear();
         // Lines above the top of the terminal could not be erased.
-        let shown = &picture[..picture.len().min(height.saturating_sub(1))];
+        let shown = &lines[..lines.len().min(height.saturating_sub(1))];
         for line in shown {
-            out.push_str(&self.inked(line, width.saturating_sub(1)));
+            out.push_str(&self.styled(line, width.saturating_sub(1)));
             out.push('\n');
         }
         self.drawn = shown.len();
@@ -90,22 +90,22 @@ impl Screen {
         self.drawn = 0;
     }
 
-    fn wipe(&mut self) -> String {
+    fn clear(&mut self) -> String {
         let up = std::mem::take(&mut self.drawn);
         if up == 0 { String::new() } else { format!("\x1b[{up}A\x1b[0J") }
     }
 
-    fn inked(&self, line: &Line, width: usize) -> String {
+    fn styled(&self, line: &Line, width: usize) -> String {
         let mut left = width;
         let mut out = String::new();
-        for (ink, text) in line {
+        for (style, text) in line {
             let whole = text.chars().count();
             let text: String =
                 if whole <= left { text.clone() } else { text.chars().take(left.saturating_sub(1)).chain(['…']).collect() };
             left = left.saturating_sub(whole);
-            if self.colors && *ink != Ink::Plain {
+            if self.colors && *style != Style::Plain {
                 // Writing to a String cannot fail.
-                let _ = write!(out, "\x1b[{}m{text}\x1b[0m", ink.code());
+                let _ = write!(out, "\x1b[{}m{text}\x1b[0m", style.code());
             } else {
                 out.push_str(&text);
             }

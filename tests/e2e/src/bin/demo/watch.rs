@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use tabular_operator::api::{ModelRefresh, ModelSync, Run, RunState};
 
-use crate::screen::{Ink, Line, Screen};
+use crate::screen::{Line, Screen, Style};
 
 /// The width of a progress bar.
 const BAR: usize = 12;
@@ -38,24 +38,24 @@ impl From<ModelSync> for Resource {
 
 /// The recorded history of a resource.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Watched {
     /// Empty for a dependent whose upstream's model the operator has not reported yet.
     model: String,
     /// Each recorded version of its run.
     pub runs: Vec<Run>,
     /// Whether it exists.
-    pub there: bool,
+    pub exists: bool,
 }
 
-impl Seen {
+impl Watched {
     /// The current run.
     pub fn run(&self) -> Option<&Run> {
         self.runs.last()
     }
 
     /// Whether a recorded version matches.
-    pub fn once(&self, fits: impl Fn(&Run) -> bool) -> bool {
-        self.runs.iter().any(fits)
+    pub fn ever(&self, matches: impl Fn(&Run) -> bool) -> bool {
+        self.runs.iter().any(matches)
     }
 }
 
@@ -64,45 +64,45 @@ impl Seen {
 pub struct Watch {
     began: Instant,
     order: Vec<&'static str>,
-    seen: BTreeMap<&'static str, Seen>,
+    watched: BTreeMap<&'static str, Watched>,
     events: HashSet<String>,
 }
 
 impl Watch {
     pub fn new(order: &[&'static str]) -> Self {
-        Self { began: Instant::now(), order: order.to_vec(), seen: BTreeMap::new(), events: HashSet::new() }
+        Self { began: Instant::now(), order: order.to_vec(), watched: BTreeMap::new(), events: HashSet::new() }
     }
 
     /// One resource, if recorded.
-    pub fn of(&self, name: &str) -> Option<&Seen> {
-        self.seen.get(name)
+    pub fn of(&self, name: &str) -> Option<&Watched> {
+        self.watched.get(name)
     }
 
     /// Records the current state.
-    pub fn take(&mut self, resources: &[Resource], screen: &mut Screen) {
+    pub fn update(&mut self, resources: &[Resource], screen: &mut Screen) {
         for name in self.order.clone() {
             let Some(resource) = resources.iter().find(|resource| resource.name == name) else {
-                if let Some(seen) = self.seen.get_mut(name).filter(|seen| seen.there) {
-                    seen.there = false;
-                    self.print_event(screen, name, Ink::Plain, "Deleted", "the resource was deleted");
+                if let Some(watched) = self.watched.get_mut(name).filter(|watched| watched.exists) {
+                    watched.exists = false;
+                    self.print_event(screen, name, Style::Plain, "Deleted", "the resource was deleted");
                 }
                 continue;
             };
-            let seen = self.seen.entry(name).or_insert_with(|| Seen { model: String::new(), runs: Vec::new(), there: true });
-            seen.model = resource.model.clone().unwrap_or_default();
-            let Some(run) = resource.run.clone().filter(|run| seen.run() != Some(run)) else { continue };
+            let watched = self.watched.entry(name).or_insert_with(|| Watched { model: String::new(), runs: Vec::new(), exists: true });
+            watched.model = resource.model.clone().unwrap_or_default();
+            let Some(run) = resource.run.clone().filter(|run| watched.run() != Some(run)) else { continue };
             let step = run.progress.as_ref().map(|progress| progress.summary.clone());
-            let before = seen.run().and_then(|run| run.progress.as_ref()).map(|progress| progress.summary.clone());
-            seen.runs.push(run);
+            let before = watched.run().and_then(|run| run.progress.as_ref()).map(|progress| progress.summary.clone());
+            watched.runs.push(run);
             // On a terminal, the bar shows it; elsewhere a line.
             if let Some(step) = step.filter(|step| !screen.live() && before.as_ref() != Some(step)) {
-                self.print_event(screen, name, Ink::Faint, "progress", &format!("{step} objects"));
+                self.print_event(screen, name, Style::Faint, "progress", &format!("{step} objects"));
             }
         }
     }
 
     /// Prints new events.
-    pub fn take_events(&mut self, mut events: Vec<Event>, screen: &mut Screen) {
+    pub fn print_new_events(&mut self, mut events: Vec<Event>, screen: &mut Screen) {
         events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
         for event in events {
             if !self.events.insert(event.metadata.uid.clone().unwrap_or_default()) {
@@ -114,19 +114,19 @@ impl Watch {
                 continue;
             }
             let warning = event.type_.as_deref() == Some("Warning");
-            let ink = if warning { Ink::Red } else { Ink::Green };
-            self.print_event(screen, &name, ink, event.reason.as_deref().unwrap_or_default(), event.note.as_deref().unwrap_or_default());
+            let style = if warning { Style::Red } else { Style::Green };
+            self.print_event(screen, &name, style, event.reason.as_deref().unwrap_or_default(), event.note.as_deref().unwrap_or_default());
         }
     }
 
     /// Prints one event.
-    pub fn print_event(&self, screen: &mut Screen, name: &str, ink: Ink, word: &str, text: &str) {
+    pub fn print_event(&self, screen: &mut Screen, name: &str, style: Style, word: &str, text: &str) {
         let at = format!("{:6.1} s  ", self.began.elapsed().as_secs_f64());
         screen.print_styled(&vec![
-            (Ink::Faint, at),
-            (Ink::Bold, format!("{name:<25}")),
-            (ink, format!("{word:<17}")),
-            (Ink::Plain, text.to_owned()),
+            (Style::Faint, at),
+            (Style::Bold, format!("{name:<25}")),
+            (style, format!("{word:<17}")),
+            (Style::Plain, text.to_owned()),
         ]);
     }
 
@@ -139,27 +139,27 @@ impl Watch {
     pub fn table(&self) -> Vec<Line> {
         let head = format!("{:<25}{:<25}{:<12}{:<19}{:>6}  {}", "NAME", "MODEL", "STATE", "PROGRESS", "TIME", "MESSAGE");
         let rows = self.order.iter().map(|name| self.row(name));
-        [vec![], vec![(Ink::Faint, head)]].into_iter().chain(rows).collect()
+        [vec![], vec![(Style::Faint, head)]].into_iter().chain(rows).collect()
     }
 
     fn row(&self, name: &str) -> Line {
-        let Some(seen) = self.seen.get(name) else {
-            return vec![(Ink::Faint, format!("{name:<25}not applied yet"))];
+        let Some(watched) = self.watched.get(name) else {
+            return vec![(Style::Faint, format!("{name:<25}not applied yet"))];
         };
-        let mut row = vec![(Ink::Bold, format!("{name:<25}")), (Ink::Plain, format!("{:<25}", seen.model))];
-        if !seen.there {
-            row.push((Ink::Faint, format!("{:<12}", "Deleted")));
+        let mut row = vec![(Style::Bold, format!("{name:<25}")), (Style::Plain, format!("{:<25}", watched.model))];
+        if !watched.exists {
+            row.push((Style::Faint, format!("{:<12}", "Deleted")));
             return row;
         }
-        let Some(run) = seen.run() else {
-            row.push((Ink::Faint, "new".to_owned()));
+        let Some(run) = watched.run() else {
+            row.push((Style::Faint, "new".to_owned()));
             return row;
         };
-        let ink = ink(run.state);
-        row.push((ink, format!("{:<12}", format!("{:?}", run.state))));
-        row.push((ink, format!("{:<19}", bar(run))));
-        row.push((Ink::Plain, format!("{:>6}  ", time(run))));
-        row.push((Ink::Faint, run.message.clone()));
+        let style = style(run.state);
+        row.push((style, format!("{:<12}", format!("{:?}", run.state))));
+        row.push((style, format!("{:<19}", bar(run))));
+        row.push((Style::Plain, format!("{:>6}  ", time(run))));
+        row.push((Style::Faint, run.message.clone()));
         row
     }
 }
@@ -169,13 +169,13 @@ fn name_of(kind: &str, name: &str) -> String {
     if kind == "ModelSync" { format!("msync/{name}") } else { name.to_owned() }
 }
 
-fn ink(state: RunState) -> Ink {
+fn style(state: RunState) -> Style {
     match state {
-        RunState::Waiting => Ink::Yellow,
-        RunState::Submitting | RunState::Running => Ink::Blue,
-        RunState::Cancelling => Ink::Magenta,
-        RunState::Succeeded => Ink::Green,
-        RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => Ink::Red,
+        RunState::Waiting => Style::Yellow,
+        RunState::Submitting | RunState::Running => Style::Blue,
+        RunState::Cancelling => Style::Magenta,
+        RunState::Succeeded => Style::Green,
+        RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => Style::Red,
     }
 }
 

@@ -27,7 +27,7 @@ async fn failed_with(world: &World, name: &str, exception: &Value) -> AnyObject 
 
 #[tokio::test]
 async fn exceptions_of_every_shape_are_reported() {
-    let (world, _operator) = World::running("exceptions", Setting::default()).await;
+    let (world, _operator) = World::running("exceptions", TestSetup::default()).await;
     let world = &world;
     let sentence = "The column 'Region' was not found.";
     let wrapped = json!({"error": {"code": "DM_GWPipeline", "pbi.error": {
@@ -56,7 +56,7 @@ async fn exceptions_of_every_shape_are_reported() {
 
 #[tokio::test]
 async fn unknown_refusal_is_quoted_and_wait_ends() {
-    let (world, _operator) = World::running("refusals", Setting::default()).await;
+    let (world, _operator) = World::running("refusals", TestSetup::default()).await;
     let world = &world;
     let sentence = "Der Vorgang ist nicht möglich.";
     let detail = json!({"code": "B", "detail": {"type": 1, "value": sentence}});
@@ -91,7 +91,7 @@ async fn unknown_refusal_is_quoted_and_wait_ends() {
 
 #[tokio::test]
 async fn quota_wait_ends_at_deadline() {
-    let (world, _operator) = World::running("quota-deadline", Setting::default()).await;
+    let (world, _operator) = World::running("quota-deadline", TestSetup::default()).await;
     let (model, spec, _) = semantic_model(&world, &json!({"powerBI": {"dailyLimit": 0}})).await;
     world.apply("orders", &merged(&spec, &json!({"waitDeadlineSeconds": 3}))).await;
     world.until("orders", "QuotaExceeded", |object| has_reason(object, &["QuotaExceeded"])).await;
@@ -111,8 +111,8 @@ async fn cause_of_failed_transaction_is_shown_first() {
     let cause = json!({"code": "0xC112001C", "message": "Login failed for user.", "type": "Error"});
     let mut shown = vec![consequence; 11];
     shown.push(cause);
-    let setting = Setting::with_model(json!({"outcome": "failed", "messages": shown}));
-    let (world, _operator) = World::running("cause", setting).await;
+    let setup = TestSetup::with_model(json!({"outcome": "failed", "messages": shown}));
+    let (world, _operator) = World::running("cause", setup).await;
     world.apply("orders", &json!({})).await;
     let failed = world.until_state("orders", RunState::Failed).await;
     let messages = &run(&failed).messages;
@@ -126,7 +126,7 @@ async fn cause_of_failed_transaction_is_shown_first() {
 
 #[tokio::test]
 async fn capacity_limit_delays_no_other_capacity() {
-    let (world, _operator) = World::running("capacity", Setting::default()).await;
+    let (world, _operator) = World::running("capacity", TestSetup::default()).await;
     let world = &world;
     let sentence = "Cannot complete the action because your organization's capacity has exceeded its limits. Try again later.";
     let older =
@@ -161,7 +161,7 @@ async fn capacity_limit_delays_no_other_capacity() {
 
 #[tokio::test]
 async fn missing_owner_is_reported_with_remedy() {
-    let (world, _operator) = World::running("owner", Setting::default()).await;
+    let (world, _operator) = World::running("owner", TestSetup::default()).await;
     let (model, spec, _) = semantic_model(&world, &json!({})).await;
     let code = "DMTS_UserNotFoundInADGraphError";
     let body = json!({"error": {"code": code, "pbi.error": {"code": code, "parameters": {}, "details": [], "exceptionCulprit": 1}}});
@@ -178,7 +178,7 @@ async fn missing_owner_is_reported_with_remedy() {
 #[tokio::test]
 async fn catalog_throttle_delays_no_poll_or_delete() {
     const SECONDS: i64 = 3_392;
-    let (world, _operator) = World::running("throttle", Setting::default()).await;
+    let (world, _operator) = World::running("throttle", TestSetup::default()).await;
     let (running, by_ids, _) = semantic_model(&world, &json!({"durationMillis": 600_000})).await;
     world.apply("running", &by_ids).await;
     world.until_state("running", RunState::Running).await;
@@ -208,10 +208,10 @@ async fn catalog_throttle_delays_no_poll_or_delete() {
 
 #[tokio::test]
 async fn metadata_service_errors_are_distinguished() {
-    let world = World::with("imds", Setting::default()).await;
+    let world = World::with("imds", TestSetup::default()).await;
     let mut settings = world.operator_settings().clone();
     settings.arguments.push(format!("--operator-identity-namespace={}", world.namespace));
-    let mut operator = Operator::start(&settings, world.site.guard());
+    let mut operator = Operator::start(&settings, world.environment.guard());
     operator.ready().await;
     let client = || json!({"clientId": uuid::Uuid::new_v4().to_string()});
     let unknown = "AADSTS500011: The resource principal named https://*.asazure.windows.net was not found in the tenant named Contoso.";
@@ -227,7 +227,7 @@ async fn metadata_service_errors_are_distinguished() {
         let body = json!({"error": error, "error_description": description});
         world.azure.fault(json!({"match": matched, "times": 0, "action": {"status": {"code": 400, "body": body}}})).await;
     }
-    each(cases.map(async |(name, identity, _, _, wanted, astray)| {
+    each(cases.map(async |(name, identity, _, _, wanted, misleading_words)| {
         world.apply(name, &json!({"credentials": {"servicePrincipalRef": null, "managedIdentity": identity}})).await;
         let fits = |object: &AnyObject| has_reason(object, &["CredentialsRefused", "Retrying", "AccessDenied"]);
         let refused = world.until(name, "the refusal", fits).await;
@@ -235,7 +235,7 @@ async fn metadata_service_errors_are_distinguished() {
         // "client id" or `clientId`.
         let joined = message.replace("client id", "clientid");
         assert!(wanted.iter().all(|word| joined.contains(word)), "{name}: {message}");
-        assert!(!message.contains(astray), "{name}: {message}");
+        assert!(!message.contains(misleading_words), "{name}: {message}");
     }))
     .await;
     world.assert_kstatus();

@@ -1,7 +1,7 @@
 //! Accepted requests run, whatever happens to their source; and no success is reported for a spec that has not run.
 
 use e2e::world::{condition, run, status};
-use e2e::{AnyObject, Setting, World};
+use e2e::{AnyObject, TestSetup, World};
 use serde_json::{Value, json};
 use tabular_operator::api::{ConditionStatus, ConditionType, QueuedRuns, RUN_REQUESTED_AT, RunState, TriggerType};
 
@@ -9,7 +9,7 @@ use super::{apply_as, end_first, event, in_mid_run, kubectl, outcomes, settled};
 
 #[tokio::test]
 async fn fighting_managers_with_replace_end_with_run() {
-    let (world, _operator) = in_mid_run("fight", &json!({"concurrencyPolicy": "Replace"}), Setting::default()).await;
+    let (world, _operator) = in_mid_run("fight", &json!({"concurrencyPolicy": "Replace"}), TestSetup::default()).await;
     // The last applied manifest wins: here the one with the type of the first run.
     for round in 0..6 {
         let (manager, kind) = if round % 2 == 0 { ("console", "calculate") } else { ("git", "full") };
@@ -37,7 +37,7 @@ async fn reverted_change_with_replace_is_followed_by_run() {
     let kind = |value: &str| json!({"spec": {"refresh": {"type": value}}});
     for (name, edits) in [("back-type", [kind("calculate"), kind("full")]), ("back-token", [token("v3"), token("v2")])] {
         let spec = json!({"concurrencyPolicy": "Replace", "trigger": {"token": "v2"}});
-        let (world, _operator) = in_mid_run(name, &spec, Setting::default()).await;
+        let (world, _operator) = in_mid_run(name, &spec, TestSetup::default()).await;
         world.patch_model(&json!({"cancelMillis": 1_500})).await;
         world.edit("orders", &edits[0]).await;
         world.until_state("orders", RunState::Cancelling).await;
@@ -53,7 +53,7 @@ async fn reverted_change_with_replace_is_followed_by_run() {
 
 #[tokio::test]
 async fn queued_request_survives_manifest_replacement() {
-    let (world, _operator) = in_mid_run("queued-request", &json!({}), Setting::default()).await;
+    let (world, _operator) = in_mid_run("queued-request", &json!({}), TestSetup::default()).await;
     kubectl(&world, &["annotate", "mref/orders", &format!("{RUN_REQUESTED_AT}=noon")], &Value::Null).await;
     world.until("orders", "the request to wait", |object| status(object).queued.is_some()).await;
     kubectl(&world, &["replace", "-f", "-"], &world.manifest("orders", &json!({}))).await;
@@ -78,7 +78,7 @@ fn waiting_runs(object: &AnyObject) -> Option<QueuedRuns> {
 /// A dependent of `orders` with at least two queued runs behind a running one.
 async fn with_two_queued(name: &str, follower: &str) -> (World, e2e::Operator) {
     let model = json!({"notStartedMillis": 0, "durationMillis": 200, "cancelMillis": 200, "sync": {"replicatingMillis": 200}});
-    let (world, operator) = World::running(name, Setting::with_model(model)).await;
+    let (world, operator) = World::running(name, TestSetup::with_model(model)).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     let mut spec = world.put_database("reports", &json!({"notStartedMillis": 0, "durationMillis": 3_600_000})).await;
@@ -134,7 +134,7 @@ async fn forbidden_change_reports_no_success_before_its_run() {
     ];
     for (name, change) in changes {
         let spec = json!({"concurrencyPolicy": "Forbid", "trigger": {"token": "v1"}});
-        let (world, _operator) = in_mid_run(name, &spec, Setting::default()).await;
+        let (world, _operator) = in_mid_run(name, &spec, TestSetup::default()).await;
         world.edit("orders", &json!({"spec": change})).await;
         let waiting = world.until_reason("orders", "Ready", "ChangeNotRun").await;
         assert_eq!(condition(&waiting, ConditionType::Ready), Some(ConditionStatus::False), "{name}");
@@ -158,7 +158,7 @@ async fn forbidden_change_reports_no_success_before_its_run() {
 #[tokio::test]
 async fn sync_keeps_queued_run_of_deleted_refresh() {
     let model = json!({"notStartedMillis": 0, "durationMillis": 200});
-    let (world, _operator) = World::running("lost-leader-sync", Setting::with_model(model)).await;
+    let (world, _operator) = World::running("lost-leader-sync", TestSetup::with_model(model)).await;
     // Its own model and credentials, since those of the refresh are deleted; another model, so that the two need not wait for each other.
     let mut spec = world.put_database("replicas", &json!({"sync": {"replicatingMillis": 5_000}})).await;
     spec["trigger"] = json!({"afterRefresh": {"name": "orders"}});

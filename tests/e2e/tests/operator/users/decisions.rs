@@ -1,7 +1,7 @@
 //! User decisions about an unresolved submission, and outdated decisions.
 
 use e2e::world::run;
-use e2e::{AnyObject, Operator, Setting, World, eventually};
+use e2e::{AnyObject, Operator, TestSetup, World, eventually};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, RESUBMIT, RunState};
@@ -11,8 +11,8 @@ use super::{event, kubectl, outcomes, settled};
 /// A resource with these annotations, whose submission is indistinguishable from another client's operation. Also returns its operation's
 /// id.
 async fn unresolved(name: &str, annotations: Value) -> (World, Operator, Value, String) {
-    let setting = Setting::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
-    let (world, operator) = World::running(name, setting).await;
+    let setup = TestSetup::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
+    let (world, operator) = World::running(name, setup).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     let mut manifest = world.manifest("orders", &json!({}));
     manifest["metadata"]["annotations"] = annotations;
@@ -22,7 +22,7 @@ async fn unresolved(name: &str, annotations: Value) -> (World, Operator, Value, 
         world.operations().await.first().filter(|operation| operation.ended()).map(|operation| operation.operation_id.clone())
     })
     .await;
-    world.start_foreign(&json!({"type": "full"})).await;
+    world.start_for_other_client(&json!({"type": "full"})).await;
     world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
     (world, operator, manifest, ours)
 }
@@ -40,7 +40,7 @@ fn command(object: &AnyObject, annotation: &str) -> Vec<String> {
 /// Runs the printed command.
 async fn execute(world: &World, words: &[String]) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let output = world.site.control_plane.kubectl_with(&words, "").await;
+    let output = world.environment.control_plane.kubectl_with(&words, "").await;
     assert!(output.status.success(), "kubectl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -1,7 +1,7 @@
 //! Deletions that are blocked.
 
 use e2e::world::{condition, status};
-use e2e::{AnyObject, Setting};
+use e2e::{AnyObject, TestSetup};
 use serde_json::{Value, json};
 use tabular_operator::api::{ConditionStatus, ConditionType, RELEASE};
 
@@ -9,7 +9,7 @@ use super::{event, in_mid_run, kubectl};
 
 #[tokio::test]
 async fn blocked_deletion_reports_cause_and_command() {
-    let (world, _operator) = in_mid_run("blocked", &json!({}), Setting::default()).await;
+    let (world, _operator) = in_mid_run("blocked", &json!({}), TestSetup::default()).await;
     let id = world.operations().await[0].operation_id.clone();
     // The service accepts the cancel request, but does not end the operation.
     world.patch_model(&json!({"cancelMillis": 3_600_000})).await;
@@ -25,7 +25,7 @@ async fn blocked_deletion_reports_cause_and_command() {
     assert!(message.contains(&id), "the message must name the operation: {message}");
     let (_, printed) = message.rsplit_once("kubectl ").unwrap_or_else(|| panic!("no command: {message}"));
     let words: Vec<&str> = printed.trim_end_matches('`').split_whitespace().collect();
-    let output = world.site.control_plane.kubectl_with(&words, "").await;
+    let output = world.environment.control_plane.kubectl_with(&words, "").await;
     assert!(output.status.success(), "{printed}: {}", String::from_utf8_lossy(&output.stderr));
     world.until_gone("orders").await;
     event(&world, "orders", "Released", &[&id]).await;

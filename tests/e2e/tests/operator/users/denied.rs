@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::rbac::{self, make};
 use e2e::world::{run, run_state};
-use e2e::{Kind, Setting, World, eventually};
+use e2e::{Kind, TestSetup, World, eventually};
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
@@ -78,7 +78,7 @@ const LONG: Duration = Duration::from_mins(2);
 
 #[tokio::test]
 async fn denied_status_write_prevents_submission() {
-    let (world, _operator) = World::running("status-denied", Setting::default()).await;
+    let (world, _operator) = World::running("status-denied", TestSetup::default()).await;
     let denial = Denial::of(&world, "UPDATE", "modelrefreshes/status", "false").await;
     until_denied(&world).await;
     world.apply("orders", &json!({})).await;
@@ -94,7 +94,7 @@ async fn denied_status_write_prevents_submission() {
 
 #[tokio::test]
 async fn denied_end_of_run_is_recorded_later() {
-    let (world, _operator) = in_mid_run("end-denied", &json!({}), Setting::default()).await;
+    let (world, _operator) = in_mid_run("end-denied", &json!({}), TestSetup::default()).await;
     let denial = Denial::of(&world, "UPDATE", "modelrefreshes/status", "false").await;
     until_denied(&world).await;
     end_first(&world).await;
@@ -112,7 +112,7 @@ async fn denied_end_of_run_is_recorded_later() {
 
 #[tokio::test]
 async fn permissions_removed_and_restored_during_run_lose_no_run() {
-    let (world, _operator) = in_mid_run("rbac-gone", &json!({}), Setting::default()).await;
+    let (world, _operator) = in_mid_run("rbac-gone", &json!({}), TestSetup::default()).await;
     let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), &world.namespace);
     let binding = bindings.get(&world.namespace).await.unwrap();
     bindings.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
@@ -120,7 +120,7 @@ async fn permissions_removed_and_restored_during_run_lose_no_run() {
     let question =
         ["auth", "can-i", "update", "mref/orders", "--subresource=status", "--namespace", &world.namespace, "--as", &world.user()];
     eventually("the removal of the permissions", async || {
-        (!world.site.control_plane.kubectl_with(&question, "").await.status.success()).then_some(())
+        (!world.environment.control_plane.kubectl_with(&question, "").await.status.success()).then_some(())
     })
     .await;
     let refused = async || world.writes().iter().filter(|write| write.ends_with("-> 403")).count();

@@ -1,7 +1,7 @@
 //! Manual edits of the status, and replacements by an old status.
 
 use e2e::world::run;
-use e2e::{Setting, World, eventually};
+use e2e::{TestSetup, World, eventually};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
@@ -16,7 +16,7 @@ async fn edit(world: &World, run: Value) {
 #[tokio::test]
 async fn edited_end_still_cancels_operation_on_deletion() {
     for state in ["Succeeded", "Failed", "Cancelled"] {
-        let (world, mut operator) = in_mid_run("edited-delete", &json!({}), Setting::default()).await;
+        let (world, mut operator) = in_mid_run("edited-delete", &json!({}), TestSetup::default()).await;
         // While no operator runs: the deletion is all that the next one observes.
         operator.kill();
         edit(&world, json!({"state": state})).await;
@@ -29,7 +29,7 @@ async fn edited_end_still_cancels_operation_on_deletion() {
 
 #[tokio::test]
 async fn older_status_repeats_no_run() {
-    let (world, _operator) = in_mid_run("old-status", &json!({}), Setting::default()).await;
+    let (world, _operator) = in_mid_run("old-status", &json!({}), TestSetup::default()).await;
     let mut old = serde_json::to_value(orders(&world).await).unwrap();
     end_first(&world).await;
     let id = run(&settled(&world).await).operation_id.clone();
@@ -50,11 +50,11 @@ async fn older_status_repeats_no_run() {
 
 #[tokio::test]
 async fn edited_run_number_and_attempt_start_no_run() {
-    let (world, _operator) = in_mid_run("edited-number", &json!({}), Setting::default()).await;
+    let (world, _operator) = in_mid_run("edited-number", &json!({}), TestSetup::default()).await;
     for wrong in [json!({"number": -5}), json!({"attempt": 0})] {
         let patch = json!({"status": {"run": wrong}}).to_string();
         let words = ["patch", "mref/orders", "--subresource=status", "--type=merge", "--patch", &patch, "-n", &world.namespace];
-        let refused = world.site.control_plane.kubectl_with(&words, "").await;
+        let refused = world.environment.control_plane.kubectl_with(&words, "").await;
         let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && errors.contains("status.run."), "{wrong}: {errors}");
     }
@@ -69,7 +69,7 @@ async fn edited_run_number_and_attempt_start_no_run() {
 
 #[tokio::test]
 async fn run_removed_from_the_status_is_restored() {
-    let (world, _operator) = in_mid_run("removed-run", &json!({}), Setting::default()).await;
+    let (world, _operator) = in_mid_run("removed-run", &json!({}), TestSetup::default()).await;
     edit(&world, Value::Null).await;
     event(&world, "orders", "StatusRestored", &["run 1 was in progress"]).await;
     world.until_state("orders", RunState::Running).await;

@@ -1,7 +1,7 @@
 //! Many changes in a short time, few or none of which request a run.
 
 use e2e::world::{run, status};
-use e2e::{Kind, Setting, eventually};
+use e2e::{Kind, TestSetup, eventually};
 use futures::future::join_all;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -13,13 +13,13 @@ use super::{end_first, in_mid_run, kubectl, orders, outcomes, settled};
 const MANY: usize = 100;
 
 /// A storm also slows down the API server: the lease lasts longer than in other tests.
-fn patient() -> Setting {
-    Setting::with_flags(&["--lease-duration=15s"])
+fn long_lease() -> TestSetup {
+    TestSetup::with_flags(&["--lease-duration=15s"])
 }
 
 #[tokio::test]
 async fn repeatedly_applied_manifest_starts_no_run() {
-    let (world, _operator) = in_mid_run("reapply", &json!({}), patient()).await;
+    let (world, _operator) = in_mid_run("reapply", &json!({}), long_lease()).await;
     let manifest = world.manifest("orders", &json!({}));
     let generation = orders(&world).await.metadata.generation;
     // As a pipeline, Flux, and a controller that replaces the object do.
@@ -60,7 +60,7 @@ async fn storm(world: &e2e::World, patch: impl Fn(usize) -> Value) {
 
 #[tokio::test]
 async fn storm_of_foreign_annotations_and_labels_costs_no_writes() {
-    let (world, _operator) = in_mid_run("foreign-storm", &json!({}), patient()).await;
+    let (world, _operator) = in_mid_run("foreign-storm", &json!({}), long_lease()).await;
     let writes = world.writes().len();
     storm(&world, |number| {
         let value = number.to_string();
@@ -80,7 +80,7 @@ async fn storm_of_foreign_annotations_and_labels_costs_no_writes() {
 
 #[tokio::test]
 async fn storm_of_requests_during_run_starts_one_run() {
-    let (world, _operator) = in_mid_run("request-storm", &json!({}), patient()).await;
+    let (world, _operator) = in_mid_run("request-storm", &json!({}), long_lease()).await;
     let writes = world.writes().len();
     storm(&world, |number| json!({"metadata": {"annotations": {RUN_REQUESTED_AT: number.to_string()}}})).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("last")).await;
@@ -101,7 +101,7 @@ async fn storm_of_requests_during_run_starts_one_run() {
 
 #[tokio::test]
 async fn forced_replacement_ends_run_and_starts_one() {
-    let (world, _operator) = in_mid_run("replace-force", &json!({}), patient()).await;
+    let (world, _operator) = in_mid_run("replace-force", &json!({}), long_lease()).await;
     let first = orders(&world).await;
     kubectl(&world, &["replace", "--force", "-f", "-"], &world.manifest("orders", &json!({}))).await;
     let second = world.until("orders", "another resource", |object| object.metadata.uid != first.metadata.uid).await;
@@ -114,7 +114,7 @@ async fn forced_replacement_ends_run_and_starts_one() {
 
 #[tokio::test]
 async fn repeatedly_recreated_resource_leaves_no_operation_running() {
-    let (world, _operator) = in_mid_run("turns", &json!({}), patient()).await;
+    let (world, _operator) = in_mid_run("turns", &json!({}), long_lease()).await;
     for _ in 0..4 {
         kubectl(&world, &["delete", "mref/orders", "--wait=true", "--timeout=40s"], &Value::Null).await;
         kubectl(&world, &["apply", "-f", "-"], &world.manifest("orders", &json!({}))).await;
