@@ -271,7 +271,7 @@ impl OperationSpec {
     /// Whether a recorded digest is of this operation. A digest is of the parameters as written, so that it is the same in every version of
     /// the operator. But a default of the service that is written out requests the same as one that is left out.
     #[must_use]
-    pub(in crate::engine) fn is(&self, recorded: &str) -> bool {
+    pub fn is(&self, recorded: &str) -> bool {
         let ways = || {
             let ways = self.parameters.iter().flat_map(|written| equivalents(&self.model, written));
             ways.map(|parameters| digest(&self.model, Some(&parameters))).collect()

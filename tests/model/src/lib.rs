@@ -20,6 +20,7 @@ pub mod large;
 pub mod quiesce;
 pub mod random;
 pub mod scenario;
+pub mod script;
 pub mod trace;
 pub mod world;
 

@@ -1,8 +1,11 @@
 //! Scenarios: small worlds with a name, and the bounds of what may happen in each.
 
+use std::sync::{Arc, Mutex};
+
 use tabular_operator::api::{AfterRefresh, Model, ModelRefreshSpec, ModelSyncSpec, TriggerSpec};
 use tabular_operator::engine::reconcile::Rejection;
-use tabular_operator::operation::Phase;
+use tabular_operator::engine::{Event, External};
+use tabular_operator::operation::{FailureCause, Phase};
 
 use crate::world::object::Spec;
 use crate::world::{Appearance, ClientRequest, LEASE_HOLD, Leadership, Seconds, UserAction, Visibility};
@@ -84,6 +87,17 @@ pub struct BrokenRules {
     pub truncation: bool,
 }
 
+/// The facts that a script adds ([`crate::script`]). Explored scenarios have none.
+#[derive(Clone, Debug, Default)]
+pub struct Scripted {
+    /// The facts outside the resources.
+    pub external: External,
+    /// The resource that has the turn of every model.
+    pub ahead: Option<String>,
+    /// The published events.
+    pub events: Option<Arc<Mutex<Vec<Event>>>>,
+}
+
 /// A small world, and the bounds of what may happen in it.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -143,8 +157,14 @@ pub struct Scenario {
     pub call_timeout: Seconds,
     /// How late the operator assumes that the service may show an operation, in seconds.
     pub listing_lag: Seconds,
+    /// The cause that the service reports of each end without success.
+    pub failure_cause: Option<FailureCause>,
+    /// Whether there are replicas to synchronize.
+    pub replicas: bool,
     /// The false responses of the world.
     pub broken_rules: BrokenRules,
+    /// The facts that a script adds.
+    pub scripted: Scripted,
 }
 
 impl Scenario {
@@ -181,7 +201,10 @@ impl Scenario {
             poll: 10,
             call_timeout: 10,
             listing_lag: 30,
+            failure_cause: None,
+            replicas: true,
             broken_rules: BrokenRules::default(),
+            scripted: Scripted::default(),
         }
     }
 

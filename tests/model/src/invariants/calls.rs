@@ -40,7 +40,9 @@ pub fn submission(world: &World, operator: usize, resource: usize, (view, model)
             continue;
         }
         let phase = op.ended.map(|(_, phase)| phase);
-        let again = attempt < run.attempt && matches!(phase, Some(Phase::Failed | Phase::TimedOut));
+        // An operation that the service gave up may be shown as cancelled.
+        let is_given_up = world.service.failure_cause.is_some() && phase == Some(Phase::Cancelled);
+        let again = attempt < run.attempt && (is_given_up || matches!(phase, Some(Phase::Failed | Phase::TimedOut)));
         let allowed = run.attempt <= view.revision.desired.policy.backoff_limit + 1;
         holds(again && allowed, ONCE, || {
             format!("resource {resource} submits run {number} attempt {} after {} (attempt {attempt}, {phase:?})", run.attempt, op.id)

@@ -5,6 +5,7 @@ mod accountability;
 mod calls;
 mod names;
 mod resources;
+mod shown;
 mod status;
 
 pub use accepted::SubmittedWork;
@@ -12,4 +13,5 @@ pub use accountability::{applied_resubmit, exemptions};
 pub use calls::{cancellation, submission};
 pub use names::*;
 pub use resources::{always, finalizer_removed_by_uninstall, release, turn, uninstalled};
+pub use shown::shown;
 pub use status::{decision, schedules_handled, submits, write};

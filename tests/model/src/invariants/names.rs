@@ -52,5 +52,7 @@ pub const UNINSTALL: &str = "after an uninstall no operation is running, unless 
 pub const ACCEPTED: &str = "an accepted trigger runs, or is reported as dropped";
 /// A scheduled time starts nothing early.
 pub const DUE: &str = "a scheduled time is accepted when it is due";
+/// What a status shows follows the conventions of conditions.
+pub const SHOWN: &str = "a status is small, readable, and follows the conventions of conditions";
 /// A reported success is a success of what the spec requests.
 pub const SUCCESS: &str = "no success is reported for a change that did not run";

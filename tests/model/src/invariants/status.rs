@@ -209,8 +209,17 @@ fn ended(world: &World, operator: usize, resource: usize, (run, is_decided): (&R
     let over = lost || phase.is_some();
     let reason = Reason::parse(&run.reason);
     let true_end = match reason {
+        Some(Reason::Succeeded) if run.operation_id.is_none() => !world.scenario.replicas,
         Some(Reason::Succeeded) => phase == Some(Phase::Succeeded),
         Some(Reason::RefreshFailed | Reason::SyncFailed) => phase == Some(Phase::Failed),
+        Some(
+            Reason::Evicted
+            | Reason::NodeMoved
+            | Reason::AttemptTimeLimit
+            | Reason::TotalTimeLimit
+            | Reason::CapacityPaused
+            | Reason::RefreshDisabled,
+        ) => matches!(phase, Some(Phase::Failed | Phase::TimedOut | Phase::Cancelled)) && world.service.failure_cause.is_some(),
         Some(Reason::TimedOut) => phase == Some(Phase::TimedOut),
         Some(Reason::OperationLost | Reason::RequestDropped) => lost,
         // An operation that cannot be cancelled is abandoned at the deadline.

@@ -109,6 +109,9 @@ impl World {
         invariants::submission(self, operator, resource, (view, model))?;
         let owner = Owner::Run { resource, number: run.number, attempt: run.attempt };
         Ok(match outcome {
+            RequestOutcome::Done if request.kind() == OperationKind::Sync && !self.scenario.replicas => {
+                Some(Submission::NothingToDo { message: "there is no read-only replica to synchronize".to_owned() })
+            }
             RequestOutcome::Done
             | RequestOutcome::NotPrepared
             | RequestOutcome::ShownAs(_)

@@ -8,7 +8,7 @@ use tabular_operator::api::{Reason, Time};
 use tabular_operator::engine::reconcile::{
     Finish, Observed, Outcome, Reconciliation, Request, Response, Stage, Tracking, Transient, Unavailable, View,
 };
-use tabular_operator::engine::{Blocker, Decision, DecisionInput, External, Observation, Remedy, Upstream, decide};
+use tabular_operator::engine::{Blocker, Decision, DecisionInput, External, Observation, Remedy, Turn, Upstream, decide};
 use tabular_operator::operation::{ServiceError, ServiceErrorKind};
 
 use super::object::Object;
@@ -76,9 +76,17 @@ impl World {
                 Request::Observe if !matches!(machine.state().stage, Stage::Checking(_)) => {
                     Response::Observed(Box::new(self.observed(operator, resource, &machine)))
                 }
-                Request::AcquireTurn { model, since } => Response::Turn(self.acquire_turn(operator, resource, &model, since)),
+                Request::AcquireTurn { model, since } => Response::Turn(match &self.scenario.scripted.ahead {
+                    Some(other) => Turn::Behind(other.clone()),
+                    None => self.acquire_turn(operator, resource, &model, since),
+                }),
                 Request::Reserve { model, id } => Response::Reserved { claimed: self.reserve(operator, resource, Some((&model, &id))) },
-                Request::Publish { .. } => Response::Published,
+                Request::Publish { events, .. } => {
+                    if let Some(Ok(mut log)) = self.scenario.scripted.events.as_ref().map(|log| log.lock()) {
+                        log.extend(events);
+                    }
+                    Response::Published
+                }
                 Request::Done(outcome) => return self.apply_outcome(operator, resource, *outcome),
                 request @ (Request::Observe
                 | Request::Read { .. }
@@ -106,16 +114,29 @@ impl World {
     fn observed(&mut self, operator: usize, resource: usize, machine: &Reconciliation<Object>) -> Observed {
         let view = machine.view();
         let adopt_claimed = self.adopt_claimed(operator, resource, view);
+        let external = self.external(operator, view);
         let intent = view.status.run.as_ref().and_then(|run| run.submitted_time).map(Time::timestamp);
         let ignores_deadline = self.scenario.broken_rules.deadline && matches!(machine.state().stage, Stage::Checking(_));
         Observed {
             now: intent.filter(|_| ignores_deadline).unwrap_or_else(|| self.wall(operator)),
             leads: self.leads(operator),
             may_submit: self.leads_for(operator, SUBMIT_MARGIN),
-            blocker: None,
-            upstream: self.upstream_of(view),
-            drain: self.operators[operator].observed_drain.filter(|_| !self.scenario.broken_rules.drain),
-            adopt_claimed,
+            blocker: external.blocker,
+            upstream: external.upstream,
+            drain: external.drain.filter(|_| !self.scenario.broken_rules.drain),
+            adopt_claimed: adopt_claimed || external.adopt_claimed,
+        }
+    }
+
+    /// The facts outside a resource that its operator observes.
+    pub(crate) fn external(&self, operator: usize, view: &Object) -> External {
+        let scripted = &self.scenario.scripted.external;
+        External {
+            blocker: scripted.blocker.clone(),
+            upstream: scripted.upstream.clone().or_else(|| self.upstream_of(view)),
+            drain: self.operators[operator].observed_drain,
+            adopt_claimed: scripted.adopt_claimed,
+            ..External::default()
         }
     }
 
@@ -128,9 +149,8 @@ impl World {
     /// Makes a decision, outside of any reconciliation.
     pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, observation: Observation) -> Decision {
         let state = &self.operators[operator].states[resource];
-        let external = External { upstream: self.upstream_of(view), drain: self.operators[operator].observed_drain, ..External::default() };
         decide(&DecisionInput {
-            desired: &view.desired(external),
+            desired: &view.desired(self.external(operator, view)),
             status: &view.status,
             memory: &state.transient().memory,
             observation,
@@ -177,6 +197,20 @@ impl World {
         }
         self.operators[operator].states[resource].task = Some(Arc::new(Task { machine, pending: Pending::Response(response) }));
         Ok(())
+    }
+
+    /// Responds to the request of a reconciliation without performing it.
+    pub(crate) fn answer(&mut self, operator: usize, resource: usize, response: Response<Object>) -> Result<(), Violation> {
+        let Some(task) = self.operators[operator].states[resource].task.take() else { return Ok(()) };
+        self.drive(operator, resource, Arc::unwrap_or_clone(task).machine, response)
+    }
+
+    /// The response that will be delivered to a reconciliation, for a change.
+    pub(crate) fn response(&mut self, operator: usize, resource: usize) -> Option<&mut Response<Object>> {
+        match &mut Arc::make_mut(self.operators[operator].states[resource].task.as_mut()?).pending {
+            Pending::Response(response) => Some(response),
+            Pending::Request(_) => None,
+        }
     }
 
     fn spend(&mut self, machine: &Reconciliation<Object>, request: &Request<Object>, outcome: RequestOutcome) {

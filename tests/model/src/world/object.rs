@@ -54,14 +54,14 @@ impl Revision {
     }
 }
 
-pub(super) fn metadata(manifest: &Manifest) -> &ObjectMeta {
+pub(crate) fn metadata(manifest: &Manifest) -> &ObjectMeta {
     match manifest {
         Manifest::ModelRefresh(refresh) => &refresh.metadata,
         Manifest::ModelSync(sync) => &sync.metadata,
     }
 }
 
-pub(super) fn metadata_of(manifest: &mut Manifest) -> &mut ObjectMeta {
+pub(crate) fn metadata_of(manifest: &mut Manifest) -> &mut ObjectMeta {
     match manifest {
         Manifest::ModelRefresh(refresh) => &mut refresh.metadata,
         Manifest::ModelSync(sync) => &mut sync.metadata,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use tabular_operator::operation::{
-    ClockSkew, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, Request, UnnamedOperation,
+    ClockSkew, FailureCause, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, Request,
+    UnnamedOperation,
 };
 
 use super::{Appearance, Seconds, timestamp};
@@ -117,6 +118,8 @@ pub struct Service {
     pub max_rows: Option<usize>,
     /// The number of the model that the names refer to.
     pub named_model: u8,
+    /// The cause that it reports of each end without success.
+    pub failure_cause: Option<FailureCause>,
 }
 
 /// The id of the operation with this index.
@@ -178,6 +181,7 @@ impl Service {
             end: op.ended.map(|(at, _)| there(at)),
             refresh_type: op.request.as_refresh().and_then(|request| request.refresh_type.clone()),
             objects: op.request.as_refresh().iter().flat_map(|request| &request.objects).map(object).collect(),
+            failure: self.failure_cause.filter(|_| matches!(phase, Phase::Failed | Phase::TimedOut | Phase::Cancelled)),
             ..Operation::new(op.id.clone(), phase, format!("{phase:?}"))
         };
         op.shown_as(ours).apply_to(&mut operation);

@@ -111,6 +111,7 @@ impl World {
                 lag: scenario.lag,
                 max_rows: scenario.max_rows,
                 named_model: 0,
+                failure_cause: scenario.failure_cause,
             },
             operators: (0..scenario.operators).map(operator).collect(),
             lease: Lease { holder: 0, renewed: 0 },
