@@ -103,3 +103,37 @@ fn function_names_are_short() {
     let named = files.iter().flat_map(|(file, text)| source::functions(text).into_iter().map(move |name| (file, name)));
     assert_none(&named.filter(|(_, name)| name.len() > LONGEST_NAME).map(|(file, name)| format!("{file} {name}")).collect());
 }
+
+/// What decides has no I/O, no clock and no client, and the clients of the services know nothing of Kubernetes.
+#[test]
+fn decision_is_pure_and_clients_are_independent() {
+    let impure = [
+        "tokio",
+        "reqwest",
+        "hyper",
+        "kube::Client",
+        "kube::Api",
+        "kube::runtime",
+        "kube::client",
+        "SystemTime",
+        "Instant",
+        "Timestamp::now",
+        "Zoned::now",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "rand::",
+    ];
+    let banned: [(&str, &[&str]); 4] =
+        [("engine", &impure), ("api", &impure), ("operation", &impure), ("azure", &["kube::", "k8s_openapi::"])];
+    let mut found = BTreeSet::new();
+    for module in CRATE.modules.values() {
+        let Some(own) = source::folder_in("src", &module.file) else { continue };
+        let Some((_, words)) = banned.iter().find(|(folder, _)| *folder == own) else { continue };
+        let paths = module.paths.iter().chain(module.imports.values()).chain(&module.globs).map(|path| path.join("::"));
+        found.extend(paths.filter(|path| words.iter().any(|word| path.contains(word))).map(|path| format!("{}: {path}", module.file)));
+    }
+    assert_none(&found);
+}

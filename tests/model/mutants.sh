@@ -44,7 +44,8 @@ limited() {
 build() {
   case "$1" in
     "model "*) limited cargo build "${fast[@]}" --quiet --locked -p model ;;
-    "cargo test "*) limited cargo test --quiet --locked --lib --no-run ;;
+    "cargo test --lib "*) limited cargo test --quiet --locked --lib --no-run ;;
+    "cargo test --test scenarios "*) limited cargo test --quiet --locked --test scenarios --no-run ;;
     *) echo "error: no such check: $1" >&2; exit 2 ;;
   esac
 }
@@ -54,7 +55,7 @@ check() {
   read -ra arguments <<< "${1#model }"
   case "$1" in
     "model "*) limited "$CARGO_TARGET_DIR/debug/model" "${arguments[@]}" ;;
-    *) read -ra arguments <<< "${1#cargo test }"; limited cargo test --quiet --locked --lib "${arguments[@]}" ;;
+    *) read -ra arguments <<< "${1#cargo test }"; limited cargo test --quiet --locked "${arguments[@]}" ;;
   esac
 }
 

@@ -1,5 +1,8 @@
 //! The request: a resource's spec, metadata and annotations, with all defaults.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 

@@ -8,15 +8,65 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::names::named;
 use super::service::{CallFate, Owner, SubmitFate, service_error, unreachable};
-use super::world::{World, secs};
+use super::world::{World, model, secs};
 use crate::api::{
-    ADOPT, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason,
-    RefreshType, RunState,
+    ADOPT, AfterRefresh, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, HistoryEntry, Model, ModelRefresh,
+    PowerBiModel, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RefreshType, Run, RunState, Status, Time, Trigger, TriggerType,
 };
 use crate::engine::{Blocker, Observation, Remedy, Upstream, resubmit_value};
 use crate::operation::{FailureCause, ModelIds, ModelLookup, OperationKind, Phase, ServiceErrorKind};
+
+pub(super) fn named(workspace: &str) -> Model {
+    let (workspace, dataset) = (Some(workspace.to_owned()), Some("Orders".to_owned()));
+    Model { analysis_services: None, power_bi: Some(PowerBiModel { group_id: None, dataset_id: None, workspace, dataset }) }
+}
+
+fn leader(name: &str, uid: &str) -> ModelRefresh {
+    let spec = serde_json::from_value(serde_json::json!({"model": model("Led")})).unwrap();
+    let mut leader = ModelRefresh::new(name, spec);
+    leader.metadata.uid = Some(uid.to_owned());
+    leader.status = Some(Status::default());
+    leader
+}
+
+impl World {
+    /// A dependent of the refresh `staging`, which exists and has not run.
+    pub(super) fn follower(mut self) -> Self {
+        self.edit(|spec| spec.trigger.get_or_insert_default().after_refresh = Some(AfterRefresh { name: "staging".to_owned() }));
+        self.leader = Some(leader("staging", "led-1"));
+        self.service.length = secs(20);
+        self
+    }
+
+    /// A run of the upstream refresh ends; `kept` of its ended runs stay in its history.
+    pub(super) fn leader_ends(&mut self, state: RunState, kept: usize) {
+        let now = Time::from(self.now);
+        let Some(leader) = self.leader.as_mut() else { return };
+        let status = leader.status.as_mut().unwrap();
+        let number = status.run.as_ref().map_or(1, |run| run.number + 1);
+        let trigger = Trigger { r#type: TriggerType::Request, value: String::new() };
+        status.successful_runs += i64::from(state == RunState::Succeeded);
+        let run = serde_json::json!({"number": number, "trigger": trigger, "attempt": 1, "state": state, "model": leader.spec.model, "requestDigest": "w",
+            "requestedTime": now, "recordedTime": now});
+        status.run = Some(serde_json::from_value::<Run>(run).unwrap());
+        let entry = serde_json::json!({"number": number, "trigger": trigger, "attempts": 1, "state": state, "recordedTime": now});
+        status.history.insert(0, serde_json::from_value::<HistoryEntry>(entry).unwrap());
+        status.history.truncate(kept);
+        self.dirty = true;
+    }
+
+    /// The runs that the upstream started, oldest first.
+    pub(super) fn followings(&self) -> Vec<String> {
+        let mut seen: Vec<(i32, String)> = Vec::new();
+        for run in self.statuses.iter().filter_map(|status| status.run.as_ref()) {
+            if run.trigger.r#type == TriggerType::AfterRefresh && seen.iter().all(|(number, _)| *number != run.number) {
+                seen.push((run.number, run.trigger.value.clone()));
+            }
+        }
+        seen.into_iter().map(|(_, value)| value).collect()
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Act {

@@ -59,10 +59,10 @@ fn scenario_names_are_unique() {
 
 #[test]
 fn adoption_table_names_existing_tests() {
-    let tests = ["adoption", "evidence", "rivals"].map(|file| read(&format!("src/engine/tests/{file}.rs"))).concat();
+    let tests = ["adoption", "evidence", "rivals"].map(|file| read(&format!("tests/scenarios/{file}.rs"))).concat();
     let document = read("docs/exactly-once.md");
     let rows =
-        document.lines().skip_while(|line| !line.contains("src/engine/tests/adoption.rs")).skip(2).take_while(|line| line.starts_with('|'));
+        document.lines().skip_while(|line| !line.contains("tests/scenarios/adoption.rs")).skip(2).take_while(|line| line.starts_with('|'));
     let named: Vec<&str> = rows.filter_map(|row| row.rsplit('`').nth(1)).collect();
     assert!(named.len() > 10, "{named:?}");
     for name in named {

@@ -279,7 +279,9 @@ impl Service {
             Observation::Listed { result, claimed, .. } => {
                 claimed.clone_from(&self.claimed);
                 let Ok(Listing { operations, truncated, may_hide_running, unnamed, clock_skew }) = result else { return };
-                operations.iter_mut().for_each(|operation| self.show(operation));
+                for operation in operations.iter_mut() {
+                    self.show(operation);
+                }
                 operations.retain(|operation| operation.phase.ended() || !self.hides_running);
                 (*truncated, *may_hide_running, *unnamed) = (self.truncated, self.hides_running, self.unnamed);
                 *clock_skew = self.reports_time.then(|| ClockSkew::of(now + self.skew, (now, now + self.hesitates)));

@@ -17,6 +17,9 @@ use crate::scenario::Scenario;
 use crate::world::object::{Spec, metadata_of};
 use crate::world::{self, UserAction};
 
+/// A user's edit of a status.
+pub type StatusEdit = Box<dyn FnOnce(&mut Status)>;
+
 /// A resource, its service and its operator, which may be killed at any step.
 pub struct World {
     pub(super) inner: world::World,
@@ -47,7 +50,7 @@ pub struct World {
     /// Whether the API server has refused to change the metadata.
     pub metadata_refused: bool,
     /// How a user edits the status during the next submission.
-    pub edit_during_submission: Option<Box<dyn FnOnce(&mut Status)>>,
+    pub edit_during_submission: Option<StatusEdit>,
     /// After how many further requests and responses the operator is killed.
     pub crash_in: Option<usize>,
     /// How often the operator has written.
@@ -159,7 +162,7 @@ impl World {
     pub fn edit(&mut self, edit: impl FnOnce(&mut ModelRefreshSpec)) -> &mut Self {
         let before = self.spec.clone();
         edit(&mut self.spec);
-        if self.spec != before { self.apply_spec() } else { self }
+        if self.spec == before { self } else { self.apply_spec() }
     }
 
     /// A sync without a model takes that of its upstream.

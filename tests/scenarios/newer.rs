@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::world::{World, secs};
-use crate::api::{ConditionStatus, ConditionType, RELEASE, RUN_REQUESTED_AT, Reason, RunState, Status};
+use model::script::{World, secs};
+use tabular_operator::api::{ConditionStatus, ConditionType, RELEASE, RUN_REQUESTED_AT, Reason, RunState, Status};
 
 /// A resource whose operation runs, with a status that a newer version has changed, after a downgrade.
 fn downgraded(length: u64, changes: &[(&str, Value)]) -> World {
@@ -23,8 +23,7 @@ fn downgraded(length: u64, changes: &[(&str, Value)]) -> World {
 fn rewrite(world: &mut World, change: impl FnOnce(&mut Value)) {
     let mut status = shown(world);
     change(&mut status);
-    world.object.status = Some(serde_json::from_value::<Status>(status).unwrap());
-    world.edit(|spec| spec.history_limit += 1).restart();
+    world.edit_status(|it| *it = serde_json::from_value::<Status>(status).unwrap()).restart();
 }
 
 fn shown(world: &World) -> Value {
@@ -63,10 +62,10 @@ fn resource_can_be_deleted_and_released() {
     for changes in changes() {
         let mut world = downgraded(1_000, &changes);
         world.delete().run_for(secs(60));
-        assert!(world.gone && world.service.cancels.len() == 1, "{changes:?}");
+        assert!(world.gone() && world.service.cancels.len() == 1, "{changes:?}");
         let mut world = downgraded(1_000, &changes);
         world.annotate(RELEASE, Some("true")).delete().run_for(secs(1));
-        assert!(world.gone && world.event_count(Reason::Released) == 1, "{changes:?}");
+        assert!(world.gone() && world.event_count(Reason::Released) == 1, "{changes:?}");
     }
 }
 
@@ -107,7 +106,7 @@ fn unknown_end_is_kept_and_is_not_a_success() {
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(30)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(shown(&world)["history"][1]["state"], "PartlySucceeded");
     world.delete().run_for(secs(5));
-    assert!(world.gone);
+    assert!(world.gone());
 }
 
 #[test]

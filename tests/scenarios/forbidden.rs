@@ -1,12 +1,12 @@
 //! `concurrencyPolicy: Forbid` drops occurrences, and a declared change is never reported as done before it has run.
 
-use super::world::{World, model, secs};
-use crate::api::{
+use model::script::{World, model, secs};
+use tabular_operator::api::{
     CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, ModelRefreshSpec, RUN_REQUESTED_AT, Reason, RefreshType,
     RunState, Status, TriggerType,
 };
-use crate::engine::Observation;
-use crate::operation::{Phase, PollResult, ServiceErrorKind};
+use tabular_operator::engine::Observation;
+use tabular_operator::operation::{Phase, PollResult, ServiceErrorKind};
 
 fn running() -> World {
     let mut world = World::new(|spec| {
@@ -63,7 +63,7 @@ fn declared_change_is_not_ready_until_it_has_run() {
         world.run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.run().number, world.service.submits, world.ready()), (2, 2, ConditionStatus::True));
         assert_eq!((world.run().trigger.r#type, world.event_count(Reason::TriggerDropped)), (TriggerType::Change, 0));
-        let wanted = world.object.spec.trigger.as_ref().unwrap().token.clone();
+        let wanted = world.spec().trigger.as_ref().unwrap().token.clone();
         assert_eq!(world.status().last_handled_token, wanted);
         assert_eq!(world.event_count(Reason::ChangeNotRun), 1);
     }
@@ -106,12 +106,12 @@ fn a_change_that_is_taken_back_starts_nothing() {
 
 #[test]
 fn occurrences_behind_a_change_are_dropped_too() {
-    let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid).follower();
+    let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid).dependent();
     world.edit(|spec| spec.trigger.as_mut().unwrap().on_change = Some(true));
     world.service.length = secs(600);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
     world.edit(|spec| token(spec, "v2")).run_for(secs(5));
-    world.leader_ends(RunState::Succeeded, 20);
+    world.upstream_ends(RunState::Succeeded, 20);
     world.run_for(secs(5));
     assert_eq!((world.event_count(Reason::TriggerDropped), world.status().last_upstream_run.as_ref().unwrap().number), (1, 1));
     not_run(&world);
@@ -138,7 +138,7 @@ fn a_stalled_run_is_reported_before_the_change() {
     let mut world = running();
     world.edit(|spec| token(spec, "v2")).run_for(secs(5));
     not_run(&world);
-    let error = super::service::service_error(ServiceErrorKind::AccessDenied);
+    let error = model::script::service_error(ServiceErrorKind::AccessDenied);
     world.preparation_failure = Some(Observation::Polled(PollResult::Failed(error)));
     world.run_for(secs(100));
     let ready = world.condition(ConditionType::Ready).unwrap();

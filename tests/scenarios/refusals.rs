@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::service::{CallFate, SubmitFate, service_error};
-use super::world::{World, secs};
-use crate::api::{CANCEL_REQUESTED_AT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Effect, Observation};
-use crate::operation::{ServiceError, ServiceErrorKind};
+use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error};
+use tabular_operator::api::{CANCEL_REQUESTED_AT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::Observation;
+use tabular_operator::engine::reconcile::Call;
+use tabular_operator::operation::{ServiceError, ServiceErrorKind};
 
 /// A world whose service refuses each submission in this way.
 fn refusing(refusal: &ServiceError, deadline: i32) -> World {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = deadline);
-    world.service.submit_fates.extend((0..2_000).map(|_| SubmitFate::Refused(refusal.clone())));
+    world.service.submit_outcomes.extend((0..2_000).map(|_| SubmitOutcome::Refused(refusal.clone())));
     world
 }
 
@@ -23,7 +23,7 @@ fn submissions(world: &mut World, time: u64) -> Vec<Timestamp> {
     for _ in 0..time {
         let before = world.service.submits;
         world.run_for(secs(1));
-        moments.extend((before..world.service.submits).map(|_| world.now));
+        moments.extend((before..world.service.submits).map(|_| world.now()));
     }
     moments
 }
@@ -58,11 +58,11 @@ fn overloaded_capacity_is_waited_for_with_growing_pauses() {
 #[test]
 fn capacity_that_recovers_runs_the_same_run_and_attempt() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
-    world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(service_error(ServiceErrorKind::CapacityExceeded))));
+    world.service.submit_outcomes.extend((0..2).map(|_| SubmitOutcome::Refused(service_error(ServiceErrorKind::CapacityExceeded))));
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().number, world.run().attempt), (3, 1, 1));
     // The delays of the next run start with the first one again.
-    world.service.submit_fates.extend((0..2).map(|_| SubmitFate::Refused(service_error(ServiceErrorKind::CapacityExceeded))));
+    world.service.submit_outcomes.extend((0..2).map(|_| SubmitOutcome::Refused(service_error(ServiceErrorKind::CapacityExceeded))));
     world.annotate(RUN_REQUESTED_AT, Some("again"));
     let pauses = seconds_between(&submissions(&mut world, 600));
     assert!(pauses[0] <= 61 && pauses[1] <= 121, "{pauses:?}");
@@ -81,7 +81,7 @@ fn longer_requested_backoff_is_honored() {
 #[test]
 fn list_refused_for_capacity_is_waited_for_like_the_submission() {
     let mut world = refusing(&service_error(ServiceErrorKind::CapacityExceeded), 7_200);
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(service_error(ServiceErrorKind::CapacityExceeded))));
+    world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(service_error(ServiceErrorKind::CapacityExceeded))));
     world.run_for(secs(7_100)).is(RunState::Waiting, Reason::CapacityExceeded);
     assert!(world.service.submits == 1 && (6..=12).contains(&world.service.lists), "{} lists", world.service.lists);
     assert!(world.writes <= 4, "{} writes", world.writes);
@@ -93,7 +93,7 @@ fn poll_refused_for_capacity_is_repeated_and_ends_nothing() {
     let mut world = World::new(|_| {});
     world.service.length = secs(600);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
-    world.service.call_fates.extend((0..5).map(|_| CallFate::Failed(service_error(ServiceErrorKind::CapacityExceeded))));
+    world.service.call_outcomes.extend((0..5).map(|_| CallOutcome::Failed(service_error(ServiceErrorKind::CapacityExceeded))));
     world.run_for(secs(230)).is(RunState::Running, Reason::CapacityExceeded);
     assert!(world.run().message.contains("is still running but cannot be polled"), "{}", world.run().message);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -144,12 +144,12 @@ fn refused_submissions_are_repeated_ever_more_slowly() {
 fn fault_for_a_user_does_not_count_toward_the_deadline() {
     for kind in [ServiceErrorKind::AccessDenied, ServiceErrorKind::Paused, ServiceErrorKind::CredentialsRefused] {
         let mut world = refusing(&service_error(kind), 3_600);
-        world.service.submit_fates.truncate(1);
+        world.service.submit_outcomes.truncate(1);
         // Nothing is submitted while the list cannot be read either.
-        world.service.call_fates.extend((0..30_000).map(|_| CallFate::Failed(service_error(kind))));
+        world.service.call_outcomes.extend((0..30_000).map(|_| CallOutcome::Failed(service_error(kind))));
         world.run_for(secs(20_000));
         assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1), "{kind:?}");
-        world.service.call_fates.clear();
+        world.service.call_outcomes.clear();
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     }
 }
@@ -191,7 +191,7 @@ fn throttle_of_polls_delays_neither_deadline_nor_cancellation() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 600);
     world.service.length = secs(20_000);
     world.run_for(secs(10));
-    world.fails_preparation_of = |effect| matches!(effect, Effect::Poll(_));
+    world.fails_preparation_of = |call| matches!(call, Call::Poll(..));
     world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(660));
     assert_eq!((world.run().state, !world.service.cancels.is_empty()), (RunState::Cancelling, true));
@@ -204,7 +204,7 @@ fn throttle_of_cancellations_does_not_hide_the_end() {
     world.run_for(secs(10));
     world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(5));
     assert_eq!(world.run().state, RunState::Cancelling);
-    world.fails_preparation_of = |effect| matches!(effect, Effect::Cancel(_));
+    world.fails_preparation_of = |call| matches!(call, Call::Cancel(_));
     world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(420));
     assert!(world.run().state.ended(), "{:?}", world.run());

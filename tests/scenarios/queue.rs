@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::api::{Reason, Run, RunState, Status};
-use crate::engine::{QueueState, queue_state};
-
-use super::world::{World, secs, settings};
+use model::script::{World, secs, settings};
+use tabular_operator::api::{Reason, Run, RunState, Status};
+use tabular_operator::engine::{QueueState, queue_state};
 
 fn with(run: &Run, state: RunState, reason: Reason, now: Timestamp) -> QueueState {
     let run = Run { state, reason: reason.as_str().to_owned(), ..run.clone() };
@@ -39,9 +38,9 @@ fn queue_state_by_run_state() {
         (RunState::Succeeded, Reason::Succeeded, QueueState::None),
         (RunState::Failed, Reason::RefreshFailed, QueueState::None),
     ] {
-        assert_eq!(with(run, state, reason, world.now), means, "{state:?} {reason}");
+        assert_eq!(with(run, state, reason, world.now()), means, "{state:?} {reason}");
     }
-    assert_eq!(queue_state(&Status::default(), world.now, &settings()), QueueState::None);
+    assert_eq!(queue_state(&Status::default(), world.now(), &settings()), QueueState::None);
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! A resource that is being deleted: no operation is left running without being tracked, and the deletion is not blocked forever.
 
-use super::service::{CallFate, SubmitFate, service_error};
-use super::world::{World, secs};
-use crate::api::{ADOPT, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Blocker, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Remedy, decide};
-use crate::operation::{CancelResult, ServiceErrorKind, Submission};
+use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error};
+use tabular_operator::api::{ADOPT, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::{Blocker, DecisionMemory, Effect, Observation, Remedy};
+use tabular_operator::operation::{CancelResult, ServiceErrorKind, Submission};
 
 fn running() -> World {
     let mut world = World::new(|_| {});
@@ -26,9 +25,9 @@ fn deletion_cancels_and_waits_for_the_end() {
     let mut world = running();
     world.service.cancels_after = Some(secs(20));
     world.delete().run_for(secs(15)).is(RunState::Cancelling, Reason::Cancelling);
-    assert!(!world.gone);
+    assert!(!world.gone());
     world.run_for(secs(20));
-    assert!(world.gone && world.service.cancels.len() == 1);
+    assert!(world.gone() && world.service.cancels.len() == 1);
     assert_eq!(world.event_count(Reason::Deleted), 1);
 }
 
@@ -37,29 +36,29 @@ fn deletion_without_operation_is_immediate() {
     let mut world = World::new(|_| {});
     world.run_for(secs(300));
     world.annotate(RUN_REQUESTED_AT, Some("a")).delete().run_for(secs(1));
-    assert!(world.gone && world.service.submits == 1);
+    assert!(world.gone() && world.service.submits == 1);
     let mut world = World::new(|_| {});
     world.ahead = Some("another".to_owned());
     world.run_for(secs(20)).delete().run_for(secs(1));
-    assert!(world.gone && world.service.submits == 0);
+    assert!(world.gone() && world.service.submits == 0);
 }
 
 #[test]
 fn deletion_resolves_a_submission_first() {
     let mut world = World::new(|_| {});
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(2)).delete().run_for(secs(50));
-    assert!(!world.gone);
+    assert!(!world.gone());
     world.run_for(secs(200));
-    assert!(world.gone && world.service.cancels.len() == 1);
+    assert!(world.gone() && world.service.cancels.len() == 1);
 
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(2)).delete().run_for(secs(140));
-    assert!(!world.gone);
+    assert!(!world.gone());
     world.run_for(secs(60));
-    assert!(world.gone && world.service.submits == 1);
+    assert!(world.gone() && world.service.submits == 1);
 }
 
 #[test]
@@ -67,14 +66,14 @@ fn deletion_with_several_candidates_waits_for_a_user() {
     for key in [ADOPT, RELEASE] {
         let mut world = World::new(|_| {});
         (world.service.length, world.service.lag) = (secs(3), secs(60));
-        world.service.submit_fates.push_back(SubmitFate::LostAfter);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
         world.run_for(secs(10));
-        world.service.start_other_refresh(3, "full");
+        world.start_other_refresh(3, "full");
         world.service.ops[0].visible = world.service.ops[1].visible;
         world.delete().run_for(secs(10_000)).is(RunState::Submitting, Reason::SubmissionUnknown);
-        assert!(!world.gone && world.run().message.contains(RELEASE), "{}", world.run().message);
-        world.annotate(key, Some(if key == ADOPT { "op-1" } else { "true" })).run_for(secs(60));
-        assert!(world.gone);
+        assert!(!world.gone() && world.run().message.contains(RELEASE), "{}", world.run().message);
+        world.annotate(key, Some(if key == ADOPT { "op-0" } else { "true" })).run_for(secs(60));
+        assert!(world.gone());
     }
 }
 
@@ -82,17 +81,16 @@ fn deletion_with_several_candidates_waits_for_a_user() {
 fn started_operation_is_recorded_before_it_is_orphaned() {
     let worlds = [World::new(|spec| spec.deletion_policy = DeletionPolicy::Orphan), World::sync(|_| {})];
     for mut world in worlds {
-        world.service.submit_fates.push_back(SubmitFate::LostBefore);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
         world.run_for(secs(1)).delete();
-        let id = crate::operation::OperationId::parse("op-7").unwrap();
+        let id = tabular_operator::operation::OperationId::parse("op-6").unwrap();
         let accepted = Submission::Accepted { id, location: None, activity_id: None, retry_after: None };
-        let (desired, recorded) = (world.desired(&world.object), world.status().clone());
-        let decision = world.decide(&desired, &recorded, Observation::Submission(accepted), &DecisionMemory::default());
+        let decision = world.decide(world.status(), &DecisionMemory::default(), Observation::Submission(accepted));
         assert_eq!((decision.effect, decision.requeue_after), (Effect::None, Some(std::time::Duration::ZERO)));
-        assert_eq!(decision.status.run.as_ref().unwrap().operation_id.as_deref(), Some("op-7"));
-        let decision = world.decide(&desired, &decision.status, Observation::None, &decision.memory);
+        assert_eq!(decision.status.run.as_ref().unwrap().operation_id.as_deref(), Some("op-6"));
+        let decision = world.decide(&decision.status, &decision.memory, Observation::None);
         assert_eq!(decision.effect, Effect::RemoveFinalizer);
-        assert!(decision.events[0].message.contains("op-7"), "{:?}", decision.events);
+        assert!(decision.events[0].message.contains("op-6"), "{:?}", decision.events);
     }
 }
 
@@ -101,19 +99,19 @@ fn cancellation_of_nothing_does_not_end_a_running_operation() {
     let mut world = running();
     (world.service.cancels_after, world.service.cancel_answer) = (None, Some(CancelResult::NotRunning));
     world.delete().run_for(secs(600));
-    assert!(!world.gone);
+    assert!(!world.gone());
     world.run_for(secs(600));
-    assert!(world.gone, "it ended of itself");
+    assert!(world.gone(), "it ended of itself");
 }
 
 #[test]
 fn poll_precedes_the_next_cancellation() {
     for answer in [CancelResult::NotRunning, CancelResult::Failed(service_error(ServiceErrorKind::ServerError))] {
         let mut world = running();
-        (world.settings.poll_min, world.settings.poll_max) = (secs(30), secs(30));
+        (world.settings().poll_min, world.settings().poll_max) = (secs(30), secs(30));
         world.service.cancel_answer = Some(answer);
         world.delete().run_for(secs(600));
-        assert!(world.gone && world.service.cancels.len() < 4, "{} cancellations", world.service.cancels.len());
+        assert!(world.gone() && world.service.cancels.len() < 4, "{} cancellations", world.service.cancels.len());
     }
 }
 
@@ -121,9 +119,9 @@ fn poll_precedes_the_next_cancellation() {
 fn deletion_ends_with_an_unknown_operation() {
     let mut world = running();
     world.run_for(secs(200));
-    world.service.ops[0].vanished = true;
+    world.service.ops[0].lost = true;
     world.delete().run_for(secs(60));
-    assert!(world.gone);
+    assert!(world.gone());
 }
 
 #[test]
@@ -134,9 +132,9 @@ fn orphan_and_release_report_what_may_still_run() {
     release.annotate(RELEASE, Some("true")).run_for(secs(5)).is(RunState::Running, Reason::Running);
     release.delete().run_for(secs(2));
     for world in [orphan, release] {
-        assert!(world.gone && world.service.cancels.is_empty());
+        assert!(world.gone() && world.service.cancels.is_empty());
         assert_eq!(world.event_count(Reason::Released), 1);
-        assert!(world.events.iter().any(|event| event.message.contains("op-1 may still be running")));
+        assert!(world.events.iter().any(|event| event.message.contains("op-0 may still be running")));
     }
 }
 
@@ -145,13 +143,13 @@ fn missing_secret_blocks_deletion_but_not_of_a_namespace() {
     let mut world = running();
     world.preparation_failure = Some(no_secret());
     world.delete().run_for(secs(10_000)).is(RunState::Running, Reason::SecretNotFound);
-    assert!(!world.gone);
+    assert!(!world.gone());
     let mut world = running();
     (world.preparation_failure, world.namespace_terminating) = (Some(no_secret()), true);
     world.delete().run_for(secs(100));
-    assert!(!world.gone, "the Secret may come back for a moment");
+    assert!(!world.gone(), "the Secret may come back for a moment");
     world.run_for(secs(60));
-    assert!(world.gone && world.event_count(Reason::Released) == 1);
+    assert!(world.gone() && world.event_count(Reason::Released) == 1);
 }
 
 #[test]
@@ -168,23 +166,23 @@ fn namespace_deletion_is_blocked_for_two_minutes() {
         ServiceErrorKind::Rejected,
     ];
     // An operation with a known id, and one without a response.
-    for (kind, fate) in kinds.into_iter().flat_map(|kind| [(kind, SubmitFate::Answered), (kind, SubmitFate::LostAfter)]) {
+    for (kind, fate) in kinds.into_iter().flat_map(|kind| [(kind, SubmitOutcome::Answered), (kind, SubmitOutcome::LostAfter)]) {
         let mut world = World::new(|_| {});
         world.service.length = secs(100_000);
-        world.service.submit_fates.push_back(fate.clone());
+        world.service.submit_outcomes.push_back(fate.clone());
         let blocked = service_error(kind);
-        if matches!(fate, SubmitFate::Answered) {
+        if matches!(fate, SubmitOutcome::Answered) {
             world.run_for(secs(10)).is(RunState::Running, Reason::Running);
         } else {
-            world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(blocked.clone())));
+            world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(blocked.clone())));
             world.run_for(secs(10));
         }
-        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(blocked.clone())));
+        world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(blocked.clone())));
         world.namespace_terminating = true;
         world.delete().run_for(secs(115));
-        assert!(!world.gone, "{kind:?}: it may pass");
+        assert!(!world.gone(), "{kind:?}: it may pass");
         world.run_for(secs(6));
-        assert!(world.gone && world.event_count(Reason::Released) == 1, "{kind:?} {fate:?}");
+        assert!(world.gone() && world.event_count(Reason::Released) == 1, "{kind:?} {fate:?}");
         let said = world.events.iter().find(|event| event.reason == Reason::Released).unwrap();
         assert!(said.message.contains("may still be running"), "{}", said.message);
     }
@@ -195,43 +193,41 @@ fn namespace_deletion_does_not_wait_for_ignored_cancellation() {
     let mut world = running();
     (world.service.cancels_after, world.namespace_terminating) = (None, true);
     world.delete().run_for(secs(115));
-    assert!(!world.gone);
+    assert!(!world.gone());
     world.run_for(secs(6));
-    assert!(world.gone && world.event_count(Reason::Released) == 1);
+    assert!(world.gone() && world.event_count(Reason::Released) == 1);
 }
 
 #[test]
 fn namespace_deletion_does_not_wait_for_a_user_decision() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.service.truncated = true;
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world.namespace_terminating = true;
     world.delete().run_for(secs(130));
-    assert!(world.gone && world.event_count(Reason::Released) == 1);
+    assert!(world.gone() && world.event_count(Reason::Released) == 1);
 }
 
 #[test]
 fn unanswered_submission_blocks_the_deletion() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(1)).delete();
     let unanswered = Observation::Submission(Submission::Unknown { message: "no answer".to_owned() });
-    let desired = Desired::of_refresh(&world.object, External::default());
     let mut recorded = world.status().clone();
     let run = recorded.run.as_mut().unwrap();
     (run.state, run.operation_id) = (RunState::Submitting, None);
-    let (now, settings, memory) = (world.now, &world.settings, &world.transient.memory);
-    let decision = decide(&DecisionInput { desired: &desired, status: &recorded, memory, observation: unanswered, now, settings });
+    let decision = world.decide(&recorded, world.memory(), unanswered);
     assert_eq!((decision.effect, decision.status.run.unwrap().state), (Effect::None, RunState::Submitting));
 }
 
 #[test]
 fn refused_submission_does_not_block_the_deletion() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::QuotaExceeded)));
+    world.service.submit_outcomes.push_back(SubmitOutcome::Refused(service_error(ServiceErrorKind::QuotaExceeded)));
     world.run_for(secs(1)).delete().run_for(secs(1));
-    assert!(world.gone);
+    assert!(world.gone());
 }
 
 #[test]
@@ -242,8 +238,8 @@ fn crash_at_any_step_of_a_deletion_leaves_nothing_running() {
         world.delete().run_for(secs(1));
         world.crash_in = None;
         world.run_for(secs(300));
-        let now = world.now;
-        assert!(world.gone && !world.service.ops[0].live(now), "crash at step {step}");
+        let now = world.now();
+        assert!(world.gone() && !world.service.ops[0].live(now), "crash at step {step}");
     }
 }
 
@@ -264,7 +260,7 @@ fn repeatedly_refused_cancellation_is_reported_and_retried() {
     assert_eq!((world.writes, world.event_count(Reason::Retrying)), (writes, 1), "reported once");
     assert!(world.service.cancels.len() > cancels, "asked for again");
     world.run_for(secs(120));
-    assert!(world.gone);
+    assert!(world.gone());
 }
 
 /// The messages of the conditions that users read first.
@@ -277,18 +273,18 @@ fn shown(world: &World) -> String {
 
 #[test]
 fn blocked_deletion_names_its_cause_and_the_command() {
-    let command = "kubectl annotate mref sales --namespace bi tabular-operator.dev/release=true";
+    let command = "kubectl annotate mref resource-0 --namespace bi tabular-operator.dev/release=true";
     let mut world = running();
-    world.object.metadata.namespace = Some("bi".to_owned());
+    world.edit_metadata(|metadata| metadata.namespace = Some("bi".to_owned()));
     world.service.cancels_after = Some(secs(1_000));
     world.delete().run_for(secs(15)).is(RunState::Cancelling, Reason::Cancelling);
-    assert!(shown(&world).starts_with("the deletion waits until operation op-1 has ended ("), "{}", shown(&world));
+    assert!(shown(&world).starts_with("the deletion waits until operation op-0 has ended ("), "{}", shown(&world));
     assert!(shown(&world).ends_with(&format!("run `{command}`")), "{}", shown(&world));
 
     // What keeps it from ending is named, however long it is, and the command stays whole.
     let mut world = running();
-    world.object.metadata.namespace = Some("b".repeat(63));
-    world.object.metadata.name = Some("s".repeat(253));
+    world.edit_metadata(|metadata| metadata.namespace = Some("b".repeat(63)));
+    world.edit_metadata(|metadata| metadata.name = Some("s".repeat(253)));
     let blocker = Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is gone ".repeat(60), remedy: Remedy::ClusterChange };
     world.preparation_failure = Some(Observation::Blocked(blocker));
     world.delete().run_for(secs(60));
@@ -298,9 +294,9 @@ fn blocked_deletion_names_its_cause_and_the_command() {
 
     // A submission that a user has to decide is one that the deletion waits for.
     let mut world = World::new(|_| {});
-    world.object.metadata.namespace = Some("bi".to_owned());
+    world.edit_metadata(|metadata| metadata.namespace = Some("bi".to_owned()));
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(2)).delete().run_for(secs(10));
     assert!(
         shown(&world).starts_with("the deletion waits until it is known whether the submission started an operation ("),

@@ -1,12 +1,11 @@
 //! An operator that is about to be uninstalled: it starts no runs, and cancels running operations if requested.
 
-use super::service::SubmitFate;
-use super::world::{World, secs};
-use crate::api::{DeletionPolicy, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::DrainMode;
-use crate::operation::Phase;
+use model::script::{SubmitOutcome, World, secs};
+use tabular_operator::api::{DeletionPolicy, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::DrainMode;
+use tabular_operator::operation::Phase;
 
-fn running(edit: impl FnOnce(&mut crate::api::ModelRefreshSpec)) -> World {
+fn running(edit: impl FnOnce(&mut tabular_operator::api::ModelRefreshSpec)) -> World {
     let mut world = World::new(edit);
     (world.service.length, world.service.cancels_after) = (secs(1_000), Some(secs(5)));
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
@@ -15,7 +14,7 @@ fn running(edit: impl FnOnce(&mut crate::api::ModelRefreshSpec)) -> World {
 
 fn drain(world: &mut World, drain: Option<DrainMode>) -> &mut World {
     world.drain = drain;
-    world.dirty = true;
+    world.changed();
     world
 }
 
@@ -43,11 +42,11 @@ fn waiting_run_keeps_waiting_during_an_uninstall() {
     world.is(RunState::Waiting, Reason::WaitingForTurn);
     assert_eq!(world.service.submits, 0);
     // The finalizer that is taken off before an uninstall is not put back.
-    world.object.metadata.finalizers = None;
+    world.edit_metadata(|metadata| metadata.finalizers = None);
     drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(20));
-    assert!(world.object.metadata.finalizers.is_none());
+    assert!(world.metadata().finalizers.is_none());
     drain(&mut world, None).run_until(RunState::Succeeded);
-    assert!(world.object.metadata.finalizers.is_some());
+    assert!(world.metadata().finalizers.is_some());
 }
 
 #[test]
@@ -74,11 +73,11 @@ fn uncancelled_operation_continues_before_an_uninstall() {
 fn lost_response_is_resolved_during_an_uninstall() {
     let mut world = World::new(|_| {});
     (world.service.length, world.service.lag) = (secs(1_000), secs(20));
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(2));
     drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(200)).is(RunState::Cancelled, Reason::Uninstalled);
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(2));
     drain(&mut world, Some(DrainMode::Cancel)).run_for(secs(300));
     assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1));

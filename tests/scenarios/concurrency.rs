@@ -1,8 +1,8 @@
 //! A new trigger during a run: Queue, Replace, Forbid. And attempts.
 
-use super::world::{World, model, secs};
-use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
-use crate::operation::Phase;
+use model::script::{World, model, secs};
+use tabular_operator::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
+use tabular_operator::operation::Phase;
 
 fn running(policy: ConcurrencyPolicy) -> World {
     let mut world = World::new(|spec| spec.concurrency_policy = policy);
@@ -26,10 +26,10 @@ fn queue_starts_one_run_for_many_triggers() {
 fn end_before_a_queued_run_is_not_finished() {
     let mut world = running(ConcurrencyPolicy::Queue);
     world.edit(|spec| spec.trigger.get_or_insert_default().token = Some("v2".to_owned())).run_for(secs(600));
-    let ended = |status: &&crate::api::Status| status.run.as_ref().is_some_and(|run| run.number == 1 && run.state.ended());
+    let ended = |status: &&tabular_operator::api::Status| status.run.as_ref().is_some_and(|run| run.number == 1 && run.state.ended());
     let end = world.statuses.iter().find(ended).unwrap();
-    let ready = end.conditions.iter().find(|condition| condition.r#type == crate::api::ConditionType::Ready).unwrap();
-    assert_eq!(ready.status, crate::api::ConditionStatus::Unknown);
+    let ready = end.conditions.iter().find(|condition| condition.r#type == tabular_operator::api::ConditionType::Ready).unwrap();
+    assert_eq!(ready.status, tabular_operator::api::ConditionStatus::Unknown);
     assert_eq!(world.event_count(Reason::Succeeded), 2, "both ends are reported");
 }
 
@@ -73,7 +73,7 @@ fn failed_operation_is_retried_up_to_backoff_limit() {
     let mut world = World::new(|spec| spec.backoff_limit = 2);
     world.service.outcomes.extend([Phase::Failed, Phase::TimedOut, Phase::Failed]);
     world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
-    assert!(world.run().message.contains("op-1 failed"), "{}", world.run().message);
+    assert!(world.run().message.contains("op-0 failed"), "{}", world.run().message);
     world.run_for(secs(1_000)).is(RunState::Failed, Reason::RefreshFailed);
     assert_eq!((world.run().attempt, world.service.submits, world.status().history.len()), (3, 3, 1));
     assert_eq!(world.status().history[0].attempts, 3);
@@ -88,7 +88,7 @@ fn cancelled_or_lost_operation_is_not_retried() {
     let mut world = World::new(|spec| spec.backoff_limit = 5);
     world.run_for(secs(10));
     world.service.length = secs(9_000);
-    world.service.ops[0].vanished = true;
+    world.service.ops[0].lost = true;
     world.run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
     assert_eq!(world.service.submits, 1);
 }

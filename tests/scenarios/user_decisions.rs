@@ -1,14 +1,13 @@
 //! A user decision applies to one submission: a leftover value, or one for something else, has no effect.
 
-use super::service::{CallFate, SubmitFate, unreachable};
-use super::world::{World, secs};
-use crate::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::resubmit_value;
+use model::script::{CallOutcome, SubmitOutcome, World, secs, unreachable};
+use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::resubmit_value;
 
 /// A submission that a user has to decide about, of both kinds: it is in a list that is cut short.
 fn held() -> [World; 2] {
     [World::new(|spec| spec.backoff_limit = 1), World::sync(|spec| spec.backoff_limit = 1)].map(|mut world| {
-        world.service.submit_fates.push_back(SubmitFate::LostAfter);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
         (world.service.truncated, world.service.length) = (true, secs(20));
         world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         world
@@ -16,7 +15,7 @@ fn held() -> [World; 2] {
 }
 
 fn annotation<'a>(world: &'a World, key: &str) -> Option<&'a String> {
-    world.object.metadata.annotations.as_ref()?.get(key)
+    world.metadata().annotations.as_ref()?.get(key)
 }
 
 /// The events that report an ignored decision.
@@ -30,8 +29,8 @@ fn question_is_asked_with_complete_commands() {
     for (world, kind) in held().iter().zip(["mref", "msync"]) {
         let message = &world.run().message;
         for wanted in [
-            format!("run `kubectl annotate --overwrite {kind} sales -n bi {ADOPT}=op-1`"),
-            format!("run `kubectl annotate --overwrite {kind} sales -n bi {RESUBMIT}=run-1-attempt-1`"),
+            format!("run `kubectl annotate --overwrite {kind} resource-0 -n bi {ADOPT}=op-0`"),
+            format!("run `kubectl annotate --overwrite {kind} resource-0 -n bi {RESUBMIT}=run-1-attempt-1`"),
         ] {
             assert!(message.contains(&wanted), "{message}");
         }
@@ -41,11 +40,11 @@ fn question_is_asked_with_complete_commands() {
 #[test]
 fn long_cause_leaves_the_commands_complete() {
     let mut world = World::new(|_| {});
-    world.object.metadata.name = Some("n".repeat(253));
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
-    let mut error = super::service::service_error(crate::operation::ServiceErrorKind::Rejected);
+    world.edit_metadata(|metadata| metadata.name = Some("n".repeat(253)));
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
+    let mut error = model::script::service_error(tabular_operator::operation::ServiceErrorKind::Rejected);
     error.message = "x".repeat(900);
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(error.clone())));
+    world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(error.clone())));
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
     assert!(message.ends_with(&format!("{RESUBMIT}=run-1-attempt-1`")) && message.contains(ADOPT), "{message}");
@@ -71,7 +70,7 @@ fn resubmit_counts_for_the_question_that_it_names() {
 #[test]
 fn resubmit_never_counts_twice() {
     for mut world in held() {
-        world.service.submit_fates.push_back(SubmitFate::LostAfter);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
         let first = resubmit_value(world.run());
         world.resubmit().run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((resubmit_value(world.run()).as_str(), world.service.submits), ("run-1-attempt-1-2", 2));
@@ -87,7 +86,7 @@ fn resubmit_never_counts_twice() {
 fn resubmit_counts_once_whenever_the_operator_is_killed() {
     for step in 0..8 {
         for mut world in held() {
-            world.service.submit_fates.push_back(SubmitFate::LostBefore);
+            world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
             world.crash_in = Some(step);
             world.resubmit().run_for(secs(300));
             world.crash_in = None;
@@ -101,7 +100,7 @@ fn resubmit_counts_once_whenever_the_operator_is_killed() {
 fn decisions_without_a_question_are_removed() {
     for mut world in [World::new(|_| {}), World::sync(|_| {})] {
         world.annotate(RESUBMIT, Some("true"));
-        world.annotate(ADOPT, Some("op-1")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        world.annotate(ADOPT, Some("op-0")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((annotation(&world, RESUBMIT), annotation(&world, ADOPT), world.service.submits), (None, None, 1));
         assert_eq!(ignored(&world).len(), 2);
         assert!(ignored(&world).iter().all(|message| message.contains("no decision is needed now")), "{:?}", ignored(&world));
@@ -114,7 +113,7 @@ fn decisions_without_a_question_are_removed() {
 #[test]
 fn decision_in_advance_counts_only_for_its_question() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.service.truncated = true;
     world.run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.annotate(RESUBMIT, Some("true")).run_for(secs(5));
@@ -128,7 +127,7 @@ fn decision_in_advance_counts_only_for_its_question() {
 #[test]
 fn applied_adopt_is_removed_without_an_event() {
     for mut world in held() {
-        world.annotate(ADOPT, Some("OP-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+        world.annotate(ADOPT, Some("OP-0")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((annotation(&world, ADOPT), ignored(&world).len(), world.service.submits), (None, 0, 1));
     }
 }
@@ -144,25 +143,25 @@ fn adopt_of_an_impossible_operation_is_refused() {
             assert!(ignored[before].contains(value) && ignored[before].contains(why), "{}", ignored[before]);
             assert!(ignored[before].contains(&format!("{RESUBMIT}=run-1-attempt-1`")), "{}", ignored[before]);
         };
-        refused(&mut world, "op-9", "does not show the operation");
-        refused(&mut world, "../op-1", "is not the id of an operation");
+        refused(&mut world, "op-8", "does not show the operation");
+        refused(&mut world, "../op-0", "is not the id of an operation");
         world.adopt_claimed = true;
-        refused(&mut world, "op-1", "belongs to another resource");
+        refused(&mut world, "op-0", "belongs to another resource");
         world.adopt_claimed = false;
         let start = world.service.ops[0].start;
         world.service.ops[0].start -= secs(3_600);
-        refused(&mut world, "op-1", "started before the submission");
+        refused(&mut world, "op-0", "started before the submission");
         world.service.ops[0].start = start;
         assert_eq!(world.run().candidates.len(), 1, "the candidates stay");
-        world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+        world.annotate(ADOPT, Some("op-0")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     }
 }
 
 #[test]
 fn adopt_stays_while_the_service_does_not_respond() {
     for mut world in held() {
-        world.service.call_fates.extend((0..3).map(|_| CallFate::Failed(unreachable())));
-        world.annotate(ADOPT, Some("op-1")).run_for(secs(2)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        world.service.call_outcomes.extend((0..3).map(|_| CallOutcome::Failed(unreachable())));
+        world.annotate(ADOPT, Some("op-0")).run_for(secs(2)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((annotation(&world, ADOPT).is_some(), ignored(&world).len()), (true, 0));
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     }
@@ -171,13 +170,13 @@ fn adopt_stays_while_the_service_does_not_respond() {
 #[test]
 fn adopt_of_an_earlier_attempt_is_refused() {
     let mut world = World::new(|spec| spec.backoff_limit = 1);
-    world.service.outcomes.push_back(crate::operation::Phase::Failed);
-    world.service.submit_fates.extend([SubmitFate::Answered, SubmitFate::LostAfter]);
+    world.service.outcomes.push_back(tabular_operator::operation::Phase::Failed);
+    world.service.submit_outcomes.extend([SubmitOutcome::Answered, SubmitOutcome::LostAfter]);
     world.service.length = secs(20);
     world.run_for(secs(22));
     world.service.truncated = true;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
-    world.annotate(ADOPT, Some("op-1")).run_for(secs(5)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world.annotate(ADOPT, Some("op-0")).run_for(secs(5)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(ignored(&world)[0].contains("earlier run or attempt"), "{:?}", ignored(&world));
     assert_eq!(resubmit_value(world.run()), "run-1-attempt-2");
 }
@@ -185,7 +184,7 @@ fn adopt_of_an_earlier_attempt_is_refused() {
 #[test]
 fn resubmit_of_a_deleted_resource_is_reported() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.service.truncated = true;
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world.delete().run_for(secs(5));
@@ -233,12 +232,12 @@ fn refused_change_of_metadata_stops_no_run() {
     world.service.length = secs(60);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
     world.metadata_refused = true;
-    world.object.metadata.finalizers = None;
+    world.edit_metadata(|metadata| metadata.finalizers = None);
     world.annotate(RESUBMIT, Some("run-9")).run_for(secs(40)).is(RunState::Running, Reason::Running);
-    assert!(world.object.metadata.annotations.as_ref().unwrap().contains_key(RESUBMIT));
+    assert!(world.metadata().annotations.as_ref().unwrap().contains_key(RESUBMIT));
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     // Nothing starts without a finalizer.
-    world.object.metadata.finalizers = None;
+    world.edit_metadata(|metadata| metadata.finalizers = None);
     world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(10));
-    assert!(world.object.metadata.finalizers.is_some());
+    assert!(world.metadata().finalizers.is_some());
 }

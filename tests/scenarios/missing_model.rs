@@ -1,15 +1,14 @@
 //! The service reports the model as not found while an operation on it may be running: it was deleted, or the identity lost its access.
 
-use super::service::{SubmitFate, service_error};
-use super::world::{World, secs};
-use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
-use crate::operation::{ModelExistence, OperationKind, ServiceErrorKind};
+use model::script::{SubmitOutcome, World, secs, service_error};
+use tabular_operator::api::{RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::operation::{ModelExistence, OperationKind, ServiceErrorKind};
 
 /// What runs on a deleted model ends with it.
 fn delete_model(world: &mut World) {
     world.service.unknown = Some(ModelExistence::Absent);
     for op in &mut world.service.ops {
-        op.vanished = true;
+        op.lost = true;
     }
 }
 
@@ -78,21 +77,21 @@ fn deletion_releases_only_if_the_model_is_gone() {
     let mut world = running(OperationKind::Refresh);
     world.service.unknown = Some(ModelExistence::Failed(service_error(ServiceErrorKind::NotFound)));
     world.delete().run_for(secs(3_600));
-    assert!(!world.gone, "the operation may still be running");
+    assert!(!world.gone(), "the operation may still be running");
     delete_model(&mut world);
     world.run_for(secs(200));
-    assert!(world.gone);
+    assert!(world.gone());
 }
 
 #[test]
 fn unresolved_submission_ends_with_its_model() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.service.lag = secs(1_000);
     world.run_for(secs(10));
     delete_model(&mut world);
     world.run_for(secs(400)).is(RunState::Failed, Reason::OperationLost);
-    assert_eq!((world.service.submits, world.due), (1, None));
+    assert_eq!((world.service.submits, world.due()), (1, None));
     // A new trigger names the current value.
     (world.service.unknown, world.service.lag) = (None, secs(0));
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);

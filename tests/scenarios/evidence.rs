@@ -2,22 +2,21 @@
 
 use jiff::SignedDuration;
 
-use super::service::SubmitFate;
-use super::world::{World, secs};
-use crate::api::{Reason, RefreshObject, RunState};
-use crate::operation::{ObjectName, Origin};
+use model::script::{SubmitOutcome, World, secs};
+use tabular_operator::api::{Reason, RefreshObject, RunState};
+use tabular_operator::operation::{ObjectName, Origin};
 
 fn object(table: &str) -> RefreshObject {
     RefreshObject { table: table.to_owned(), partition: None }
 }
 
 /// A run for this table, whose POST never arrived or whose response was lost.
-fn lost(fate: SubmitFate, asked: &str) -> World {
+fn lost(fate: SubmitOutcome, asked: &str) -> World {
     let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = vec![object(asked)]);
-    world.service.submit_fates.push_back(fate);
+    world.service.submit_outcomes.push_back(fate);
     world.service.length = secs(20);
     world.reconcile_once(None);
-    world.dirty = true;
+    world.changed();
     world
 }
 
@@ -25,61 +24,61 @@ fn lost(fate: SubmitFate, asked: &str) -> World {
 fn unknown_origin_is_never_adopted() {
     for length in [3, 4_000] {
         let mut world = World::new(|_| {});
-        world.service.submit_fates.push_back(SubmitFate::LostBefore);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
         world.run_for(secs(2));
-        world.service.start_other_refresh(length, "full");
+        world.start_other_refresh(length, "full");
         world.service.ops[0].origin = Origin::Unknown;
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
         world.resubmit().run_for(secs(5_000)).is(RunState::Succeeded, Reason::Succeeded);
-        assert_eq!((world.service.submits > 1, world.run().operation_id.as_deref()), (true, Some("op-2")));
+        assert_eq!((world.service.submits > 1, world.run().operation_id.as_deref()), (true, Some("op-1")));
     }
 }
 
 #[test]
 fn unknown_origin_that_contradicts_the_request_is_not_ours() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(2));
-    world.service.start_other_refresh(3, "calculate");
+    world.start_other_refresh(3, "calculate");
     world.service.ops[0].origin = Origin::Unknown;
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-1")));
 }
 
 #[test]
 fn external_operation_is_absent() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(2));
-    world.service.start_other_refresh(3, "full");
+    world.start_other_refresh(3, "full");
     world.service.ops[0].origin = Origin::External;
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-1")));
 }
 
 #[test]
 fn unknown_origin_beside_client_origin_is_not_a_candidate() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     (world.service.length, world.service.lag) = (secs(3), secs(60));
     world.run_for(secs(10));
-    world.service.start_other_refresh(3, "full");
+    world.start_other_refresh(3, "full");
     world.service.ops[1].origin = Origin::Unknown;
-    world.service.ops[1].visible = world.now;
+    world.service.ops[1].visible = world.now();
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-0")));
 }
 
 #[test]
 fn undecided_submission_shows_unknown_origin_candidates() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     (world.service.length, world.service.lag) = (secs(3), secs(60));
     world.run_for(secs(10));
-    world.service.start_other_refresh(3, "full");
+    world.start_other_refresh(3, "full");
     (world.service.ops[0].origin, world.service.ops[1].refresh_type) = (Origin::Unknown, None);
-    world.service.ops[1].visible = world.now;
+    world.service.ops[1].visible = world.now();
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert_eq!((world.service.submits, world.run().candidates.len()), (1, 2));
 }
@@ -89,11 +88,11 @@ fn operation_just_before_the_intent_is_not_adopted() {
     for (before, skew, length) in [(4, 0, 400), (2, 0, 400), (2, 0, 1), (4, -250, 400), (4, 250, 400)] {
         let mut world = World::new(|_| {});
         world.service.skew = SignedDuration::from_secs(skew);
-        world.service.start_other_refresh(length, "full");
-        world.service.ops[0].start = world.now - secs(before);
-        world.service.submit_fates.push_back(SubmitFate::LostBefore);
+        world.start_other_refresh(length, "full");
+        world.service.ops[0].start = world.now() - secs(before);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
         world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
-        assert_eq!(world.run().operation_id.as_deref(), Some("op-2"), "{before} s before, {skew} s");
+        assert_eq!(world.run().operation_id.as_deref(), Some("op-1"), "{before} s before, {skew} s");
     }
 }
 
@@ -101,24 +100,24 @@ fn operation_just_before_the_intent_is_not_adopted() {
 fn clocks_of_two_machines_may_differ_by_five_seconds() {
     for (before, asked) in [(4, true), (7, false)] {
         let mut world = World::new(|_| {});
-        world.service.start_other_refresh(1, "full");
-        world.service.ops[0].start = world.now - secs(before);
-        world.service.submit_fates.push_back(SubmitFate::LostBefore);
+        world.start_other_refresh(1, "full");
+        world.service.ops[0].start = world.now() - secs(before);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
         world.reconcile_once(None);
         world.restart();
         let (state, reason) =
             if asked { (RunState::Submitting, Reason::SubmissionUnknown) } else { (RunState::Succeeded, Reason::Succeeded) };
         world.run_for(secs(900)).is(state, reason);
-        assert_ne!(world.run().operation_id.as_deref(), Some("op-1"), "{before} s before");
+        assert_ne!(world.run().operation_id.as_deref(), Some("op-0"), "{before} s before");
     }
 }
 
 #[test]
 fn operation_after_the_call_timeout_needs_a_user_decision() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(60));
-    world.service.start_other_refresh(20, "full");
+    world.start_other_refresh(20, "full");
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("later than a submission"), "{}", world.run().message);
     assert_eq!(world.service.submits, 1);
@@ -127,17 +126,17 @@ fn operation_after_the_call_timeout_needs_a_user_decision() {
 #[test]
 fn names_equal_to_the_service_are_adopted() {
     for (asked, shown) in [("Dummy Sales ", "Dummy Sales "), ("umsätze", "UMSÄTZE"), ("Straße", "STRASSE")] {
-        let mut world = lost(SubmitFate::LostAfter, asked);
+        let mut world = lost(SubmitOutcome::LostAfter, asked);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-        assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")), "{asked}");
+        assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-0")), "{asked}");
     }
 }
 
 #[test]
 fn names_differing_in_spaces_or_encoding_need_a_user_decision() {
     for (asked, shown) in [("Dummy Sales ", "Dummy Sales"), ("Ums\u{e4}tze", "Umsa\u{308}tze"), ("Sales", "Sales\u{a0}")] {
-        let mut world = lost(SubmitFate::LostAfter, asked);
+        let mut world = lost(SubmitOutcome::LostAfter, asked);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert!(world.run().message.contains("differ in spaces"), "{}", world.run().message);
@@ -147,7 +146,7 @@ fn names_differing_in_spaces_or_encoding_need_a_user_decision() {
 
 #[test]
 fn objects_that_are_not_shown_prove_nothing() {
-    let mut world = lost(SubmitFate::LostAfter, "Orders");
+    let mut world = lost(SubmitOutcome::LostAfter, "Orders");
     world.service.ops[0].objects.clear();
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("tables and partitions"), "{}", world.run().message);
@@ -160,9 +159,9 @@ fn partition_that_is_not_shown_proves_nothing() {
     for shown in [vec![of(Some("2025"))], vec![of(None)], vec![of(Some("2025")), of(None)]] {
         let asked = [of(Some("2025")), of(Some("2026"))].map(|name| RefreshObject { table: name.table, partition: name.partition });
         let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = asked.to_vec());
-        world.service.submit_fates.push_back(SubmitFate::LostBefore);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
         world.run_for(secs(1));
-        world.service.start_other_refresh(3, "full");
+        world.start_other_refresh(3, "full");
         world.service.ops[0].objects = shown;
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
@@ -171,7 +170,7 @@ fn partition_that_is_not_shown_proves_nothing() {
 
 #[test]
 fn partly_read_details_prove_nothing() {
-    let mut world = lost(SubmitFate::LostAfter, "Orders");
+    let mut world = lost(SubmitOutcome::LostAfter, "Orders");
     world.service.ops[0].incomplete = true;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("cannot be read completely"), "{}", world.run().message);
@@ -179,9 +178,9 @@ fn partly_read_details_prove_nothing() {
 
 #[test]
 fn operation_without_objects_or_end_is_not_awaited_forever() {
-    let mut world = lost(SubmitFate::LostAfter, "Orders");
+    let mut world = lost(SubmitOutcome::LostAfter, "Orders");
     world.service.ops[0].objects.clear();
-    world.service.ops[0].end = world.now + secs(1_000_000);
+    world.service.ops[0].end = world.now() + secs(1_000_000);
     world.run_for(secs(86_000)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.run_for(secs(1_000)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
@@ -189,16 +188,16 @@ fn operation_without_objects_or_end_is_not_awaited_forever() {
 
 #[test]
 fn unread_details_are_read_again_before_a_user_decision() {
-    let mut world = lost(SubmitFate::LostAfter, "Orders");
+    let mut world = lost(SubmitOutcome::LostAfter, "Orders");
     let objects = std::mem::take(&mut world.service.ops[0].objects);
     let refresh_type = world.service.ops[0].refresh_type.take();
     world.service.ops[0].incomplete = true;
     world.run_for(secs(250)).is(RunState::Submitting, Reason::ResolvingSubmission);
     (world.service.ops[0].objects, world.service.ops[0].refresh_type, world.service.ops[0].incomplete) = (objects, refresh_type, false);
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-0")));
 
-    let mut world = lost(SubmitFate::LostAfter, "Orders");
+    let mut world = lost(SubmitOutcome::LostAfter, "Orders");
     (world.service.ops[0].refresh_type, world.service.ops[0].incomplete) = (None, true);
     world.run_for(secs(400)).is(RunState::Submitting, Reason::SubmissionUnknown);
 }

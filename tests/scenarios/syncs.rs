@@ -2,11 +2,10 @@
 
 use jiff::SignedDuration;
 
-use super::service::{SubmitFate, service_error};
-use super::world::{World, secs};
-use crate::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, Status, TriggerType};
-use crate::engine::{Blocker, Decision, DecisionInput, DecisionMemory, Effect, Observation, Remedy, decide};
-use crate::operation::{Operation, OperationId, Phase, PollResult, ServiceErrorKind, Submission};
+use model::script::{SubmitOutcome, World, operation, polled, secs, service_error};
+use tabular_operator::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, Status, TriggerType};
+use tabular_operator::engine::{Blocker, Decision, DecisionMemory, Effect, Observation, Remedy};
+use tabular_operator::operation::{Operation, OperationId, Phase, ServiceErrorKind, Submission};
 
 fn running(length: u64) -> World {
     let mut world = World::sync(|_| {});
@@ -18,14 +17,7 @@ fn running(length: u64) -> World {
 /// Decides on an accepted submission.
 fn decide_on_accepted(world: &World, status: &Status, id: OperationId, location: Option<String>) -> Decision {
     let accepted = Submission::Accepted { id, location, activity_id: None, retry_after: None };
-    decide(&DecisionInput {
-        desired: &world.desired(&world.object),
-        status,
-        memory: &DecisionMemory::default(),
-        observation: Observation::Submission(accepted),
-        now: world.now,
-        settings: &world.settings,
-    })
+    world.decide(status, &DecisionMemory::default(), Observation::Submission(accepted))
 }
 
 #[test]
@@ -56,16 +48,16 @@ fn sync_without_replicas_succeeds_immediately() {
     world.service.replicas = false;
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert!(world.run().message.contains("no read-only replica"), "{}", world.run().message);
-    assert_eq!((world.run().operation_id.as_deref(), world.service.submits, world.due), (None, 1, None));
+    assert_eq!((world.run().operation_id.as_deref(), world.service.submits, world.due()), (None, 1, None));
     assert_eq!(world.status().history[0].state, RunState::Succeeded);
 }
 
 #[test]
 fn sync_waits_for_another_clients_refresh() {
     let mut world = World::sync(|_| {});
-    world.service.start_other_refresh(100, "full");
+    world.start_other_refresh(100, "full");
     world.run_for(secs(60)).is(RunState::Waiting, Reason::ModelBusy);
-    assert!(world.run().message.contains("refresh op-1 by another client"), "{}", world.run().message);
+    assert!(world.run().message.contains("refresh op-0 by another client"), "{}", world.run().message);
     assert_eq!(world.service.submits, 0);
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.service.cancels.len()), (1, 0));
@@ -75,7 +67,7 @@ fn sync_waits_for_another_clients_refresh() {
 fn list_that_may_hide_a_refresh_is_read_until_the_deadline() {
     let mut world = World::sync(|_| {});
     (world.service.truncated, world.service.hides_running) = (true, true);
-    world.service.start_other_refresh(100, "full");
+    world.start_other_refresh(100, "full");
     world.run_for(secs(200)).is(RunState::Waiting, Reason::Retrying);
     assert!(world.run().message.contains("does not show whether one is running"), "{}", world.run().message);
     assert!(world.service.submits == 0 && world.writes <= 4, "{} writes", world.writes);
@@ -86,7 +78,7 @@ fn list_that_may_hide_a_refresh_is_read_until_the_deadline() {
     (world.service.truncated, world.service.hides_running) = (true, true);
     world.run_for(secs(700)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
     assert!(world.run().message.contains("for a list of refreshes that shows whether one is running"), "{}", world.run().message);
-    assert_eq!((world.service.submits, world.due), (0, None));
+    assert_eq!((world.service.submits, world.due()), (0, None));
     // What was left out has ended.
     let mut world = World::sync(|_| {});
     world.service.truncated = true;
@@ -103,7 +95,7 @@ fn refresh_is_submitted_when_a_list_may_hide_another() {
     ] {
         let mut world = World::new(|spec| spec.conflict_policy = conflict);
         (world.service.truncated, world.service.hides_running) = (true, true);
-        world.service.start_other_refresh(100, "full");
+        world.start_other_refresh(100, "full");
         world.run_for(secs(90)).is(state, reason);
         assert!(world.service.cancels.is_empty() && world.service.ops.len() == 1, "{conflict:?}");
         if state == RunState::Waiting {
@@ -115,7 +107,7 @@ fn refresh_is_submitted_when_a_list_may_hide_another() {
 #[test]
 fn busy_sync_waits_and_does_not_fail() {
     let mut world = World::sync(|_| {});
-    world.service.start_other_sync(50);
+    world.start_other_sync(50);
     world.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().attempt, world.run().number), (1, 1));
@@ -132,20 +124,8 @@ fn failed_sync_is_retried_up_to_backoff_limit() {
 #[test]
 fn finalizing_sync_has_succeeded() {
     let world = running(1_000);
-    let operation = Operation { service_status: "Finalizing".to_owned(), ..Operation::of_client("op-1", Phase::Succeeded) };
-    let seen = Observation::Polled(PollResult::Found { operation: Box::new(operation), retry_after: None, location: None });
-    let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
-    let run = decide(&DecisionInput {
-        desired: &desired,
-        status: world.status(),
-        memory: &world.transient.memory,
-        observation: seen,
-        now,
-        settings,
-    })
-    .status
-    .run;
-    let run = run.unwrap();
+    let finalizing = Operation { service_status: "Finalizing".to_owned(), ..operation("op-0", Phase::Succeeded) };
+    let run = world.decide(world.status(), world.memory(), polled(finalizing)).status.run.unwrap();
     assert_eq!((run.state, run.service_state.as_deref()), (RunState::Succeeded, Some("Finalizing")));
     assert!(run.message.contains("still cleaning up"), "{}", run.message);
 }
@@ -158,12 +138,12 @@ fn sync_is_polled_at_its_newest_location() {
     assert_eq!(world.run().location.as_deref(), Some("https://westus.asazure.windows.net/place/0"), "that of the submission");
     let writes = world.writes;
     world.run_for(secs(120));
-    let asked = world.service.asked_at.clone();
+    let asked = world.service.polled_at.clone();
     assert!(asked.windows(2).all(|pair| pair[0] != pair[1]), "each answer names another place: {asked:?}");
     assert!(world.writes - writes <= 12, "{} writes in two minutes", world.writes - writes);
     let newest = world.service.polls;
     world.restart().run_for(secs(31));
-    let again = world.service.asked_at[newest].as_deref().unwrap();
+    let again = world.service.polled_at[newest].as_deref().unwrap();
     assert!(world.statuses.iter().any(|status| status.run.as_ref().unwrap().location.as_deref() == Some(again)), "{again}");
     assert_ne!(again, "https://westus.asazure.windows.net/place/0");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -176,7 +156,7 @@ fn too_long_location_is_not_truncated() {
     for (length, kept) in [(2_048, true), (2_049, false)] {
         let mut recorded = world.status().clone();
         recorded.run.as_mut().unwrap().state = RunState::Submitting;
-        let (id, location) = (OperationId::parse("op-1").unwrap(), Some("x".repeat(length)));
+        let (id, location) = (OperationId::parse("op-0").unwrap(), Some("x".repeat(length)));
         let decision = decide_on_accepted(&world, &recorded, id, location.clone());
         assert_eq!(decision.status.run.unwrap().location, location.filter(|_| kept));
     }
@@ -188,32 +168,32 @@ fn sync_is_orphaned_at_its_deadline() {
     world.service.length = secs(1_000);
     world.run_for(secs(600)).is(RunState::TimedOut, Reason::DeadlineExceeded);
     assert!(world.run().message.contains("may still be running at the service"), "{}", world.run().message);
-    assert_eq!((world.service.cancels.len(), world.service.submits, world.due), (0, 1, None));
+    assert_eq!((world.service.cancels.len(), world.service.submits, world.due()), (0, 1, None));
 }
 
 #[test]
 fn deletion_orphans_a_running_sync_with_an_event() {
     let mut world = running(1_000);
     world.delete().run_for(secs(2));
-    assert!(world.gone && world.service.cancels.is_empty());
+    assert!(world.gone() && world.service.cancels.is_empty());
     let said = world.events.iter().find(|event| event.reason == Reason::Released).unwrap();
     assert!(
-        said.message.contains("op-1 is still running at the service") && said.message.contains("cannot be cancelled"),
+        said.message.contains("op-0 is still running at the service") && said.message.contains("cannot be cancelled"),
         "{}",
         said.message
     );
 
     // One that may have started is not awaited either: it cannot be cancelled.
     let mut world = World::sync(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(2)).delete().run_for(secs(2));
     let said = world.events.iter().find(|event| event.reason == Reason::Released).unwrap();
-    assert!(world.gone && said.message.contains("may have started"), "{}", said.message);
+    assert!(world.gone() && said.message.contains("may have started"), "{}", said.message);
 
     let mut world = World::sync(|_| {});
     world.ahead = Some("another".to_owned());
     world.run_for(secs(20)).delete().run_for(secs(1));
-    assert!(world.gone && world.event_count(Reason::Released) == 0);
+    assert!(world.gone() && world.event_count(Reason::Released) == 0);
 }
 
 #[test]
@@ -231,7 +211,7 @@ fn missing_secret_during_a_sync_loses_nothing() {
 fn unknown_sync_is_searched_in_the_list_of_syncs() {
     let mut world = running(1_000);
     world.run_for(secs(150));
-    world.service.ops[0].vanished = true;
+    world.service.ops[0].lost = true;
     let lists = world.service.lists;
     world.run_for(secs(60)).is(RunState::Failed, Reason::OperationLost);
     assert_eq!((world.service.lists, world.service.submits), (lists + 1, 1));
@@ -251,18 +231,18 @@ fn trigger_during_a_sync_starts_one_afterwards() {
 #[test]
 fn lost_sync_response_is_adopted_by_its_times() {
     let mut world = World::sync(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.event_count(Reason::Adopted), world.run().operation_id.as_deref()), (1, 1, Some("op-1")));
+    assert_eq!((world.service.submits, world.event_count(Reason::Adopted), world.run().operation_id.as_deref()), (1, 1, Some("op-0")));
 }
 
 #[test]
 fn unlisted_sync_is_retried_when_no_refresh_runs() {
     let mut world = World::sync(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(149)).is(RunState::Submitting, Reason::ResolvingSubmission);
-    world.service.start_other_refresh(60, "full");
+    world.start_other_refresh(60, "full");
     world.run_for(secs(30)).is(RunState::Waiting, Reason::ModelBusy);
     assert_eq!(world.service.submits, 1);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -272,31 +252,31 @@ fn unlisted_sync_is_retried_when_no_refresh_runs() {
 #[test]
 fn earlier_sync_is_not_adopted() {
     let mut world = World::sync(|_| {});
-    world.service.start_other_sync(3);
+    world.start_other_sync(3);
     world.advance(secs(60));
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-1")));
 }
 
 #[test]
 fn sync_that_ended_earlier_without_start_is_not_adopted() {
     let mut world = World::sync(|_| {});
-    world.service.start_other_sync(3);
+    world.start_other_sync(3);
     world.service.ops[0].shows_start = false;
     world.advance(secs(60));
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!(world.run().operation_id.as_deref(), Some("op-2"));
+    assert_eq!(world.run().operation_id.as_deref(), Some("op-1"));
 }
 
 #[test]
 fn sync_just_before_the_intent_is_not_adopted_immediately() {
     let mut world = World::sync(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(1));
-    world.service.start_other_sync(500);
-    world.service.ops[0].start = world.now - SignedDuration::from_secs(4);
+    world.start_other_sync(500);
+    world.service.ops[0].start = world.now() - SignedDuration::from_secs(4);
     world.run_for(secs(100)).is(RunState::Submitting, Reason::ResolvingSubmission);
 }
 
@@ -304,10 +284,10 @@ fn sync_just_before_the_intent_is_not_adopted_immediately() {
 fn sync_without_service_clock_needs_a_user_decision() {
     let mut world = World::sync(|_| {});
     (world.service.reports_time, world.service.length) = (false, secs(3));
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert_eq!(world.service.submits, 1);
-    world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    world.annotate(ADOPT, Some("op-0")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]
@@ -315,7 +295,7 @@ fn sync_is_adopted_with_a_wrong_service_clock() {
     for skew in [-299, -60, 60, 299] {
         let mut world = World::sync(|_| {});
         (world.service.skew, world.service.length, world.service.lag) = (SignedDuration::from_secs(skew), secs(3), secs(20));
-        world.service.submit_fates.push_back(SubmitFate::LostAfter);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!(world.service.submits, 1, "{skew} s");
     }
@@ -329,28 +309,25 @@ fn accepted_sync_is_tracked_under_a_known_id() {
     world.annotate(RUN_REQUESTED_AT, Some("a"));
     let id = world.service.ops[0].id.clone();
     world.service.length = secs(20);
-    world.crash_in = None;
     world.reconcile_once(None);
-    world.service.ops[1].id = id.clone();
-    world.service.ops.remove(0);
+    world.reuse_first_id();
     let mut recorded = world.status().clone();
     recorded.run.as_mut().unwrap().operation_id = None;
     recorded.run.as_mut().unwrap().state = RunState::Submitting;
-    assert_eq!(recorded.run.as_ref().unwrap().previous_operation_ids, ["op-1"]);
+    assert_eq!(recorded.run.as_ref().unwrap().previous_operation_ids, ["op-0"]);
     let decision = decide_on_accepted(&world, &recorded, id, None);
     assert_eq!((decision.effect, decision.status.run.as_ref().unwrap().state), (Effect::None, RunState::Running));
-    world.object.status = Some(decision.status);
-    world.edit(|spec| spec.history_limit = 9).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().number, world.run().operation_id.as_deref()), (2, Some("op-1")));
+    world.edit_status(|status| *status = decision.status).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.run().operation_id.as_deref()), (2, Some("op-0")));
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(2));
-    assert_eq!(world.run().previous_operation_ids, ["op-1"], "once");
+    assert_eq!(world.run().previous_operation_ids, ["op-0"], "once");
 }
 
 #[test]
 fn disabled_scale_out_stalls_until_it_is_enabled() {
     let mut world = World::sync(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::ScaleOutDisabled)));
+    world.service.submit_outcomes.push_back(SubmitOutcome::Refused(service_error(ServiceErrorKind::ScaleOutDisabled)));
     world.run_for(secs(10)).is(RunState::Waiting, Reason::ScaleOutDisabled);
-    assert!(world.holds(crate::api::ConditionType::Stalled));
+    assert!(world.holds(tabular_operator::api::ConditionType::Stalled));
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
 }

@@ -1,7 +1,9 @@
 //! What starts a run, and what does not (the design's triggers).
 
-use super::world::{World, model, secs};
-use crate::api::{ConditionStatus, ConditionType, ModelRefreshSpec, RUN_REQUESTED_AT, Reason, RefreshType, RunState, TriggerType};
+use model::script::{World, model, secs};
+use tabular_operator::api::{
+    ConditionStatus, ConditionType, ModelRefreshSpec, RUN_REQUESTED_AT, Reason, RefreshType, RunState, TriggerType,
+};
 
 fn on_change(spec: &mut ModelRefreshSpec, value: bool) {
     spec.trigger.get_or_insert_default().on_change = Some(value);
@@ -26,7 +28,7 @@ fn plain_run_costs_four_writes_and_one_submission() {
     assert!(world.holds(ConditionType::Succeeded) && world.holds(ConditionType::Finished));
     assert!(!world.holds(ConditionType::Reconciling) && !world.holds(ConditionType::Stalled));
     assert_eq!(world.events.len(), 2, "{:?}", world.events);
-    assert_eq!((world.status().history.len(), world.due), (1, None));
+    assert_eq!((world.status().history.len(), world.due()), (1, None));
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn simultaneous_triggers_start_one_run() {
 fn triggers_during_suspension_start_one_run() {
     let mut world = World::new(|spec| spec.suspend = true);
     world.run_for(secs(60));
-    assert_eq!((runs(&world), world.ready(), world.due), (0, ConditionStatus::False, None));
+    assert_eq!((runs(&world), world.ready(), world.due()), (0, ConditionStatus::False, None));
     assert!(!world.holds(ConditionType::Stalled) && !world.holds(ConditionType::Reconciling));
     world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(60));
     world.edit(|spec| token(spec, Some("v2"))).run_for(secs(60));
@@ -145,15 +147,15 @@ fn finalizer_precedes_the_first_submission() {
     for crash in 0..6 {
         world.crash_in = Some(crash);
         world.reconcile_once(None);
-        let protected = world.object.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
+        let protected = world.metadata().finalizers.as_ref().is_some_and(|all| !all.is_empty());
         assert!(protected || world.service.submits == 0);
     }
     // A client replaces the whole object, and the finalizer with it.
     let mut world = World::new(|_| {});
     world.run_for(secs(10));
-    world.object.metadata.finalizers = None;
+    world.edit_metadata(|metadata| metadata.finalizers = None);
     world.edit(|spec| spec.history_limit = 5).run_for(secs(5));
-    assert!(world.object.metadata.finalizers.is_some_and(|all| all.len() == 1));
+    assert!(world.metadata().finalizers.as_ref().is_some_and(|all| all.len() == 1));
 }
 
 #[test]

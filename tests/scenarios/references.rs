@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::service::service_error;
-use super::world::{World, secs};
-use crate::api::{ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status};
-use crate::engine::{Blocker, Observation, QueueState, Remedy};
-use crate::operation::{Phase, ServiceErrorKind};
+use model::script::{World, secs, service_error};
+use tabular_operator::api::{ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status};
+use tabular_operator::engine::{Blocker, Observation, QueueState, Remedy};
+use tabular_operator::operation::{Phase, ServiceErrorKind};
 
 /// What may be missing for a while, as a call finds out that is being prepared.
 const MISSING: [Reason; 4] =
@@ -16,43 +15,21 @@ fn blocker(reason: Reason) -> Blocker {
     Blocker { reason, message: format!("something is missing ({reason})"), remedy: Remedy::ClusterChange }
 }
 
-impl World {
-    fn blocked(mut self, reason: Reason) -> Self {
-        self.preparation_failure = Some(Observation::Blocked(blocker(reason)));
-        self
-    }
+fn blocked(reason: Reason) -> World {
+    let mut world = World::new(|_| {});
+    world.preparation_failure = Some(Observation::Blocked(blocker(reason)));
+    world
+}
 
-    /// Asserts that a missing reference is shown as one that may still come.
-    #[track_caller]
-    fn awaits(&self, reason: Reason) -> &Self {
-        self.shows(reason, true)
-    }
-
-    /// Asserts that a missing reference is shown as one that does not come.
-    #[track_caller]
-    fn is_stalled(&self, reason: Reason) -> &Self {
-        self.shows(reason, false)
-    }
-
-    #[track_caller]
-    fn shows(&self, reason: Reason, awaited: bool) -> &Self {
-        let ready = self.condition(ConditionType::Ready).expect("Ready");
-        assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::False, reason.as_str()), "{}", ready.message);
-        let shown = (self.condition(ConditionType::Reconciling).is_some(), self.condition(ConditionType::Stalled).is_some());
-        assert_eq!(shown, (awaited, !awaited), "Reconciling and Stalled");
-        self
-    }
-
-    fn was_stalled(&self) -> bool {
-        let stalled = |status: &Status| status.conditions.iter().any(|condition| condition.r#type == ConditionType::Stalled);
-        self.statuses.iter().any(stalled)
-    }
+fn was_stalled(world: &World) -> bool {
+    let stalled = |status: &Status| status.conditions.iter().any(|condition| condition.r#type == ConditionType::Stalled);
+    world.statuses.iter().any(stalled)
 }
 
 #[test]
 fn missing_reference_stalls_once_after_the_grace_period() {
     for reason in MISSING {
-        let mut world = World::new(|_| {}).blocked(reason);
+        let mut world = blocked(reason);
         world.run_for(secs(1)).awaits(reason);
         let writes = world.writes;
         world.run_for(secs(58)).awaits(reason);
@@ -61,9 +38,9 @@ fn missing_reference_stalls_once_after_the_grace_period() {
         world.run_for(secs(3_600)).is_stalled(reason);
         assert_eq!((world.writes, world.event_count(reason)), (writes + 1, 1), "{reason}");
         world.preparation_failure = None;
-        let fixed = world.now;
+        let fixed = world.now();
         world.run_until(RunState::Running);
-        assert!(world.now.duration_since(fixed).as_secs() <= 61, "{reason}: it is checked every minute");
+        assert!(world.now().duration_since(fixed).as_secs() <= 61, "{reason}: it is checked every minute");
         assert_eq!((world.status().missing_since_time, world.service.submits), (None, 1));
     }
 }
@@ -71,11 +48,11 @@ fn missing_reference_stalls_once_after_the_grace_period() {
 #[test]
 fn missing_reference_is_checked_at_growing_intervals() {
     for reason in [Reason::SecretNotFound, Reason::SecretInvalid] {
-        let mut world = World::new(|_| {}).blocked(reason);
+        let mut world = blocked(reason);
         world.run_for(secs(1));
         let mut pauses = Vec::new();
         for _ in 0..60 {
-            let pause = Duration::try_from(world.due.unwrap().duration_since(world.now)).unwrap();
+            let pause = Duration::try_from(world.due().unwrap().duration_since(world.now())).unwrap();
             world.run_for(pause);
             pauses.push(pause);
         }
@@ -85,18 +62,18 @@ fn missing_reference_is_checked_at_growing_intervals() {
         world.preparation_failure = None;
         world.run_until(RunState::Succeeded).preparation_failure = Some(Observation::Blocked(blocker(reason)));
         world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(7)).shows(reason, reason == Reason::SecretNotFound);
-        assert!(world.due.is_some_and(|due| due.duration_since(world.now).as_secs() <= 5), "{reason}");
+        assert!(world.due().is_some_and(|due| due.duration_since(world.now()).as_secs() <= 5), "{reason}");
     }
 }
 
 #[test]
 fn reference_within_the_grace_period_never_stalls() {
     for reason in MISSING {
-        let mut world = World::new(|_| {}).blocked(reason);
+        let mut world = blocked(reason);
         world.run_for(secs(50)).awaits(reason);
         world.preparation_failure = None;
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-        assert!(!world.was_stalled(), "{reason}");
+        assert!(!was_stalled(&world), "{reason}");
     }
 }
 
@@ -111,7 +88,7 @@ fn missing_token_permission_has_the_grace_period() {
 #[test]
 fn permanent_fault_stalls_immediately() {
     for reason in [Reason::SecretInvalid, Reason::ServiceAccountInvalid, Reason::OperatorIdentityInvalid] {
-        World::new(|_| {}).blocked(reason).run_for(secs(1)).is_stalled(reason);
+        blocked(reason).run_for(secs(1)).is_stalled(reason);
     }
     for (kind, reason) in [
         (ServiceErrorKind::CredentialsRefused, Reason::CredentialsRefused),
@@ -126,7 +103,7 @@ fn permanent_fault_stalls_immediately() {
 
 #[test]
 fn grace_period_is_unchanged_by_a_restart() {
-    let mut world = World::new(|_| {}).blocked(Reason::SecretNotFound);
+    let mut world = blocked(Reason::SecretNotFound);
     for _ in 0..7 {
         world.restart().run_for(secs(8)).awaits(Reason::SecretNotFound);
     }
@@ -148,7 +125,7 @@ fn grace_period_starts_when_the_reference_is_missed() {
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::SecretNotFound);
     world.preparation_failure = None;
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
-    assert!(!world.was_stalled());
+    assert!(!was_stalled(&world));
     // Nor with a condition that was False for another reason.
     world.service.outcomes.push_back(Phase::Failed);
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(60)).is(RunState::Failed, Reason::RefreshFailed);
@@ -160,7 +137,7 @@ fn grace_period_starts_when_the_reference_is_missed() {
 
 #[test]
 fn grace_period_restarts_with_a_new_generation() {
-    let mut world = World::new(|_| {}).blocked(Reason::SecretNotFound);
+    let mut world = blocked(Reason::SecretNotFound);
     world.run_for(secs(300)).is_stalled(Reason::SecretNotFound);
     world.edit(|spec| spec.history_limit = 3).run_for(secs(59)).awaits(Reason::SecretNotFound);
     world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
@@ -168,7 +145,7 @@ fn grace_period_restarts_with_a_new_generation() {
 
 #[test]
 fn successive_missing_references_share_a_grace_period() {
-    let mut world = World::new(|_| {}).blocked(Reason::SecretForbidden);
+    let mut world = blocked(Reason::SecretForbidden);
     world.run_for(secs(40)).awaits(Reason::SecretForbidden);
     world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
     world.run_for(secs(19)).awaits(Reason::SecretNotFound);
@@ -178,10 +155,9 @@ fn successive_missing_references_share_a_grace_period() {
 
 #[test]
 fn grace_period_restarts_when_the_clock_is_set_back() {
-    let mut world = World::new(|_| {}).blocked(Reason::SecretNotFound);
+    let mut world = blocked(Reason::SecretNotFound);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
-    world.now -= secs(3_600);
-    world.dirty = true;
+    world.step_clock(-3_600);
     world.run_for(secs(59)).awaits(Reason::SecretNotFound);
     world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
 }
@@ -202,7 +178,8 @@ fn running_operation_without_reference_frees_its_turn() {
 
 #[test]
 fn run_without_reference_blocks_no_other_and_no_deadline_runs() {
-    let mut world = World::new(|spec| spec.wait_deadline_seconds = 10).blocked(Reason::SecretNotFound);
+    let mut world = blocked(Reason::SecretNotFound);
+    world.edit(|spec| spec.wait_deadline_seconds = 10);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
     assert_eq!(world.queue_state(), QueueState::None);
     world.preparation_failure = None;
@@ -211,30 +188,30 @@ fn run_without_reference_blocks_no_other_and_no_deadline_runs() {
 
 #[test]
 fn missing_followed_refresh_has_the_grace_period() {
-    for takes_model in [false, true] {
-        let mut world = World::sync(|_| {}).follower();
-        let leader = world.leader.take();
-        (world.takes_model, world.spec_blocker) = (takes_model, Some(blocker(Reason::UpstreamNotFound)));
+    for new in [|| World::sync(|_| {}).dependent(), || World::sync(|_| {}).dependent().without_model()] {
+        let mut world = new();
+        let leader = world.upstream.take();
+        world.spec_blocker = Some(blocker(Reason::UpstreamNotFound));
         world.run_for(secs(59)).awaits(Reason::UpstreamNotFound);
         assert_eq!((world.writes, world.event_count(Reason::UpstreamNotFound)), (1, 1));
-        let mut late = World::sync(|_| {}).follower();
-        (late.takes_model, late.spec_blocker, late.leader) = (takes_model, Some(blocker(Reason::UpstreamNotFound)), None);
+        let mut late = new();
+        (late.spec_blocker, late.upstream) = (Some(blocker(Reason::UpstreamNotFound)), None);
         late.run_for(secs(60)).is_stalled(Reason::UpstreamNotFound);
         assert_eq!((late.writes, late.event_count(Reason::UpstreamNotFound)), (2, 1));
-        (world.leader, world.spec_blocker) = (leader, None);
+        (world.upstream, world.spec_blocker) = (leader, None);
         world.run_for(secs(6));
-        assert_eq!((world.ready(), world.was_stalled()), (ConditionStatus::True, false));
+        assert_eq!((world.ready(), was_stalled(&world)), (ConditionStatus::True, false));
     }
     // Also if a run is due that cannot start.
-    let mut world = World::sync(|_| {}).follower();
-    (world.takes_model, world.leader, world.spec_blocker) = (true, None, Some(blocker(Reason::UpstreamNotFound)));
+    let mut world = World::sync(|_| {}).dependent().without_model();
+    (world.upstream, world.spec_blocker) = (None, Some(blocker(Reason::UpstreamNotFound)));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::UpstreamNotFound);
     world.run_for(secs(1)).is_stalled(Reason::UpstreamNotFound);
 }
 
 #[test]
 fn follow_cycle_has_no_grace_period() {
-    let mut world = World::sync(|_| {}).follower();
+    let mut world = World::sync(|_| {}).dependent();
     world.spec_blocker = Some(blocker(Reason::UpstreamCycle));
     world.run_for(secs(1)).is_stalled(Reason::UpstreamCycle);
 }
@@ -242,7 +219,7 @@ fn follow_cycle_has_no_grace_period() {
 #[test]
 fn unresolved_submission_waits_for_its_secret() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(super::service::SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(model::script::SubmitOutcome::LostAfter);
     world.reconcile_once(None);
     world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
     world.run_for(secs(50)).awaits(Reason::SecretNotFound).is(RunState::Submitting, Reason::SecretNotFound);

@@ -1,10 +1,9 @@
 //! The ends that the services document: each with its reason, its sentence, and its rule for `backoffLimit`.
 
-use super::service::{Op, Owner, SubmitFate, service_error};
-use super::world::{World, model, secs};
-use crate::api::{CANCEL_REQUESTED_AT, ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Blocker, Remedy};
-use crate::operation::{FailureCause, OperationId, Origin, Phase, ServiceErrorKind};
+use model::script::{SubmitOutcome, World, model, secs, service_error};
+use tabular_operator::api::{CANCEL_REQUESTED_AT, ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::{Blocker, Remedy};
+use tabular_operator::operation::{FailureCause, Origin, Phase, ServiceErrorKind};
 
 #[test]
 fn each_failure_has_its_reason_remedy_and_rule() {
@@ -44,7 +43,7 @@ fn own_cancellation_is_not_a_failure() {
 fn never_known(world: &mut World) {
     world.service.length = secs(3);
     world.run_for(secs(2)).is(RunState::Running, Reason::Running);
-    world.service.ops.last_mut().unwrap().vanished = true;
+    world.service.ops.last_mut().unwrap().lost = true;
 }
 
 #[test]
@@ -78,24 +77,23 @@ fn request_is_dropped_only_where_the_list_proves_it() {
         world.service.lag = secs(1_000);
         never_known(&mut world);
         world.service.lag = secs(0);
-        let (id, visible) = (OperationId::parse("op-other").unwrap(), world.now);
-        world.service.ops.push(Op { id, visible, owner: Owner::OtherClient, vanished: false, ..world.service.ops[0].clone() });
+        world.start_other_refresh(1, "full");
         edit(&mut world);
         let submits = if reason == Reason::OperationLost { 1 } else { 2 };
         world.run_for(secs(3_600));
         let end = (world.run().reason.as_str(), world.service.submits);
         assert_eq!(end, (reason.as_str(), submits), "{}", world.run().message);
     };
-    let hide = |world: &mut World| world.service.ops[1].vanished = true;
+    let hide = |world: &mut World| world.service.ops[1].lost = true;
     // The list may leave it out, or show it under another id.
-    dropped(|world| (world.service.truncated, world.service.ops[1].vanished) = (true, true), Reason::OperationLost);
+    dropped(|world| (world.service.truncated, world.service.ops[1].lost) = (true, true), Reason::OperationLost);
     dropped(|_| {}, Reason::OperationLost);
     dropped(|world| world.service.ops[1].origin = Origin::Unknown, Reason::OperationLost);
     // None of these can be it.
     dropped(hide, Reason::Succeeded);
     dropped(|world| world.service.ops[1].origin = Origin::External, Reason::Succeeded);
     dropped(|world| world.service.ops[1].refresh_type = Some("calculate".to_owned()), Reason::Succeeded);
-    dropped(|world| world.service.claimed.active = ["op-other".to_owned()].into(), Reason::Succeeded);
+    dropped(|world| world.service.claimed.active = ["op-1".to_owned()].into(), Reason::Succeeded);
 }
 
 #[test]
@@ -115,7 +113,7 @@ fn request_dropped_needs_power_bi_and_an_unseen_operation() {
     world.service.length = secs(1_000);
     world.run_for(secs(10));
     assert!(world.service.polls > 0);
-    world.service.ops[0].vanished = true;
+    world.service.ops[0].lost = true;
     world.run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
     assert_eq!(world.service.submits, 1);
 }
@@ -123,11 +121,11 @@ fn request_dropped_needs_power_bi_and_an_unseen_operation() {
 #[test]
 fn exceeded_quota_is_retried_slowly() {
     let mut world = World::new(|_| {});
-    let hasty = crate::operation::ServiceError { retry_after: Some(secs(1)), ..service_error(ServiceErrorKind::QuotaExceeded) };
-    world.service.submit_fates.extend((0..100).map(|_| SubmitFate::Refused(hasty.clone())));
+    let hasty = tabular_operator::operation::ServiceError { retry_after: Some(secs(1)), ..service_error(ServiceErrorKind::QuotaExceeded) };
+    world.service.submit_outcomes.extend((0..100).map(|_| SubmitOutcome::Refused(hasty.clone())));
     world.run_for(secs(7_200)).is(RunState::Waiting, Reason::QuotaExceeded);
     assert!((4..=9).contains(&world.service.submits), "{} submissions in two hours", world.service.submits);
-    world.service.submit_fates.clear();
+    world.service.submit_outcomes.clear();
     world.run_for(secs(1_800)).is(RunState::Succeeded, Reason::Succeeded);
 }
 

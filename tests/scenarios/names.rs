@@ -1,10 +1,9 @@
 //! A model that is given by names: resolved before a run's turn, and equal to the same model by ids.
 
-use super::service::{SubmitFate, service_error};
-use super::world::{World, model, secs};
-use crate::api::{ConditionType, Model, PowerBiModel, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Blocker, Observation, Remedy};
-use crate::operation::{ModelIds, ModelLookup, Phase, ServiceErrorKind};
+use model::script::{SubmitOutcome, World, model, secs, service_error};
+use tabular_operator::api::{ConditionType, Model, PowerBiModel, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::{Blocker, Observation, Remedy};
+use tabular_operator::operation::{ModelIds, ModelLookup, Phase, ServiceErrorKind};
 
 pub(super) fn named(workspace: &str) -> Model {
     let (workspace, dataset) = (Some(workspace.to_owned()), Some("Orders".to_owned()));
@@ -64,7 +63,7 @@ fn each_run_resolves_names_and_keeps_the_ids() {
 #[test]
 fn lost_response_is_searched_on_the_submitted_model() {
     let mut world = world();
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
     let sent_to = world.run().model.clone();
     world.resolution = ids("another");
@@ -95,7 +94,7 @@ fn unmatched_names_stall_and_are_resolved_every_minute() {
     world.run_for(secs(600)).is(RunState::Waiting, Reason::ModelNotResolved);
     assert!(world.holds(ConditionType::Stalled) && world.run().message.contains("two workspaces"), "{}", world.run().message);
     assert!((9..=12).contains(&world.resolves), "{} look-ups in ten minutes", world.resolves);
-    assert_eq!((world.writes, world.queue_state()), (2, crate::engine::QueueState::None), "why, and the finalizer");
+    assert_eq!((world.writes, world.queue_state()), (2, tabular_operator::engine::QueueState::None), "why, and the finalizer");
     world.resolution = ids("found");
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.service.submits), (1, 1));
@@ -146,7 +145,8 @@ fn corrected_names_are_never_reported_as_wrong() {
         let before = world.statuses.len();
         world.resolution = ids("F089354E");
         world.edit(|spec| spec.model = names).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-        let stalled = |status: &crate::api::Status| status.conditions.iter().any(|condition| condition.r#type == ConditionType::Stalled);
+        let stalled =
+            |status: &tabular_operator::api::Status| status.conditions.iter().any(|condition| condition.r#type == ConditionType::Stalled);
         assert!(!world.statuses[before..].iter().any(stalled), "{:#?}", &world.statuses[before..]);
     }
 }

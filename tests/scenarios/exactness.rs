@@ -2,9 +2,10 @@
 
 use jiff::SignedDuration;
 
-use super::world::{World, secs};
-use crate::api::{CommitMode, ConcurrencyPolicy, Model, Reason, RefreshParameters, RunState, TriggerType};
-use crate::operation::Phase;
+use model::script::{World, secs};
+use tabular_operator::api::{CommitMode, ConcurrencyPolicy, Model, Reason, RefreshParameters, RunState, Status, TriggerType};
+use tabular_operator::engine::{Observation, Turn};
+use tabular_operator::operation::Phase;
 
 type Edit = fn(&mut RefreshParameters);
 
@@ -35,7 +36,11 @@ fn default_that_is_written_out_starts_no_run() {
         // Left out again, and in another order.
         world.edit(|spec| spec.refresh.as_mut().unwrap().retry_count = None).run_for(secs(60));
         world.edit(|spec| spec.refresh.as_mut().unwrap().commit_mode = None).restart().run_for(secs(60));
-        assert_eq!((world.run().number, world.service.submits, world.ready()), (1, 1, crate::api::ConditionStatus::True), "{policy:?}");
+        assert_eq!(
+            (world.run().number, world.service.submits, world.ready()),
+            (1, 1, tabular_operator::api::ConditionStatus::True),
+            "{policy:?}"
+        );
     }
 }
 
@@ -63,7 +68,7 @@ fn value_other_than_the_default_starts_a_run() {
 #[test]
 fn lost_submission_is_adopted_with_an_explicit_default() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(super::service::SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(model::script::SubmitOutcome::LostAfter);
     (world.service.length, world.service.lag) = (secs(200), secs(60));
     world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.edit(|spec| spec.refresh.as_mut().unwrap().retry_count = Some(0));
@@ -84,33 +89,45 @@ fn attempt_has_no_operation_before_it_is_submitted() {
             operations.push((run.attempt, id));
         }
     }
-    assert_eq!(operations, [(1, "op-1"), (2, "op-2"), (3, "op-3")]);
+    assert_eq!(operations, [(1, "op-0"), (2, "op-1"), (3, "op-2")]);
     // A run that ends before its next attempt names the last operation.
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.outcomes.push_back(Phase::Failed);
     world.run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
     assert_eq!((world.run().attempt, world.run().operation_id.as_deref()), (2, None));
-    world.annotate(crate::api::CANCEL_REQUESTED_AT, Some("a")).run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
-    assert_eq!(world.status().history[0].operation_id.as_deref(), Some("op-1"));
+    world
+        .annotate(tabular_operator::api::CANCEL_REQUESTED_AT, Some("a"))
+        .run_for(secs(60))
+        .is(RunState::Cancelled, Reason::CancelledOnRequest);
+    assert_eq!(world.status().history[0].operation_id.as_deref(), Some("op-0"));
 }
 
 #[test]
 fn deadline_is_not_shortened_by_a_time_in_whole_seconds() {
-    let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
+    let mut world = World::new(|spec| (spec.active_deadline_seconds, spec.wait_deadline_seconds) = (60, 60));
     world.service.length = secs(1_000);
-    // Submitted at the end of a second, recorded at its start.
-    world.now += SignedDuration::from_millis(900);
-    world.run_for(secs(59)).is(RunState::Running, Reason::Running);
-    let submitted = world.now - SignedDuration::from_secs(59);
-    world.restart().run_for(std::time::Duration::from_millis(900)).is(RunState::Running, Reason::Running);
-    world.run_for(secs(40));
-    let cancelled = world.statuses.iter().find(|status| status.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling));
-    assert!(cancelled.is_some() && world.now > submitted + SignedDuration::from_secs(60));
-
-    let mut world = World::new(|spec| spec.wait_deadline_seconds = 60);
-    world.now += SignedDuration::from_millis(900);
+    // Requested and submitted at the end of the second in which they are recorded, so 60 s later is in the second after that.
+    let at = |world: &World, millis, observation| world.decide_at(world.now() + SignedDuration::from_millis(millis), observation);
+    let behind = Observation::Turn(Turn::Behind("bi/other".to_owned()));
+    let start = world.now();
     world.ahead = Some("bi/other".to_owned());
-    world.run_for(secs(59)).is(RunState::Waiting, Reason::WaitingForTurn);
-    world.restart().run_for(std::time::Duration::from_millis(900)).is(RunState::Waiting, Reason::WaitingForTurn);
-    world.run_for(secs(3)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+    world.reconcile_once(None);
+    assert_eq!((world.run().state, world.run().requested_time.timestamp()), (RunState::Waiting, start));
+    assert_eq!(at(&world, 60_900, behind.clone()).status.run.unwrap().state, RunState::Waiting);
+    assert_eq!(at(&world, 61_000, behind).status.run.unwrap().reason, Reason::WaitDeadlineExceeded.as_str());
+    world.ahead = None;
+    world.changed().reconcile_once(None);
+    assert_eq!((world.run().state, world.run().submitted_time.unwrap().timestamp()), (RunState::Running, start));
+    assert_eq!(at(&world, 60_900, Observation::None).status.run.unwrap().state, RunState::Running);
+    assert_eq!(at(&world, 61_000, Observation::None).status.run.unwrap().state, RunState::Cancelling);
+}
+
+#[test]
+fn empty_status_is_read_as_unobserved() {
+    assert_eq!(serde_json::from_str::<Status>("{}").unwrap(), Status::default());
+    assert_eq!(Status::default().observed_generation, -1);
+    let mut world = World::new(|_| {});
+    world.run_for(secs(300));
+    let text = serde_json::to_string(world.status()).unwrap();
+    assert!(!text.contains("null"), "{text}");
 }

@@ -1,12 +1,9 @@
 //! A tracked operation: its end, its deadline, its disappearance, and empty or contradictory responses.
 
-use super::service::{CallFate, service_error, unreachable};
-use super::world::{World, secs};
-use crate::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{
-    Blocker, ClaimedOperations, Decision, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Remedy, decide,
-};
-use crate::operation::{
+use model::script::{CallOutcome, World, operation, polled, secs, service_error, unreachable};
+use tabular_operator::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::{Blocker, ClaimedOperations, Decision, DecisionMemory, Effect, Observation, Remedy};
+use tabular_operator::operation::{
     CancelResult, ObjectName, ObjectProgress, Operation, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceMessage,
 };
 
@@ -18,15 +15,7 @@ fn running(length: u64) -> World {
 }
 
 fn decide_on(world: &World, memory: &DecisionMemory, seen: Observation) -> Decision {
-    let desired = Desired::of_refresh(&world.object, External::default());
-    decide(&DecisionInput {
-        desired: &desired,
-        status: world.status(),
-        memory,
-        observation: seen,
-        now: world.now,
-        settings: &world.settings,
-    })
+    world.decide(world.status(), memory, seen)
 }
 
 #[test]
@@ -50,8 +39,8 @@ fn first_message_is_in_the_condition_and_ten_in_the_status() {
     let world = running(7_200);
     let id = world.run().operation_id.clone().unwrap();
     let message = |n: u32| ServiceMessage { severity: "Error".to_owned(), code: None, text: format!("error {n}"), times: n };
-    let failed = Operation { messages: (1..=50).map(message).collect(), ..Operation::of_client(&id, Phase::Failed) };
-    let seen = Observation::Polled(PollResult::Found { operation: Box::new(failed), retry_after: None, location: None });
+    let failed = Operation { messages: (1..=50).map(message).collect(), ..operation(&id, Phase::Failed) };
+    let seen = polled(failed);
     let run = decide_on(&world, &DecisionMemory::default(), seen).status.run.unwrap();
     assert!(run.message.ends_with(": error 1"), "{}", run.message);
     let shown: Vec<_> = run.messages.iter().map(|message| message.message.as_str()).collect();
@@ -108,7 +97,7 @@ fn invisible_operation_is_awaited() {
 fn unknown_operation_is_lost_only_after_a_list() {
     let mut world = running(1_000);
     world.run_for(secs(150));
-    world.service.ops[0].vanished = true;
+    world.service.ops[0].lost = true;
     let lists = world.service.lists;
     world.run_for(secs(60)).is(RunState::Failed, Reason::OperationLost);
     assert_eq!((world.service.lists, world.service.submits), (lists + 1, 1));
@@ -116,12 +105,12 @@ fn unknown_operation_is_lost_only_after_a_list() {
 
 #[test]
 fn list_with_operation_outweighs_an_empty_poll() {
-    let world = running(1_000);
-    let old = World { now: world.now + secs(300), ..running(1_000) };
+    let mut old = running(1_000);
+    old.advance(secs(300));
     let decision = decide_on(&old, &DecisionMemory::default(), Observation::Polled(PollResult::NotFound));
     assert!(matches!(decision.effect, Effect::List(..)));
-    let listing = crate::operation::Listing { operations: vec![Operation::of_client("OP-1", Phase::InProgress)], ..Default::default() };
-    let claimed = ClaimedOperations { active: ["op-1".to_owned()].into(), ..ClaimedOperations::default() };
+    let listing = tabular_operator::operation::Listing { operations: vec![operation("OP-0", Phase::InProgress)], ..Default::default() };
+    let claimed = ClaimedOperations { active: ["op-0".to_owned()].into(), ..ClaimedOperations::default() };
     let decision = decide_on(&old, &decision.memory, Observation::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed });
     assert_eq!(decision.status.run.unwrap().state, RunState::Running);
 }
@@ -132,7 +121,7 @@ fn errors_never_end_a_run_and_cost_two_writes() {
     let writes = world.writes;
     for n in 0..40 {
         let kind = if n % 2 == 0 { ServiceErrorKind::Unreachable } else { ServiceErrorKind::InvalidResponse };
-        world.service.call_fates.push_back(CallFate::Failed(service_error(kind)));
+        world.service.call_outcomes.push_back(CallOutcome::Failed(service_error(kind)));
     }
     world.run_for(secs(600)).is(RunState::Running, Reason::Retrying);
     assert_eq!(world.writes, writes + 1, "that it cannot be polled");
@@ -144,7 +133,7 @@ fn errors_never_end_a_run_and_cost_two_writes() {
 fn single_lost_response_causes_no_write() {
     let mut world = running(1_000);
     let writes = world.writes;
-    world.service.call_fates.push_back(CallFate::Failed(unreachable()));
+    world.service.call_outcomes.push_back(CallOutcome::Failed(unreachable()));
     world.run_for(secs(300)).is(RunState::Running, Reason::Running);
     assert_eq!(world.writes, writes);
 }
@@ -157,7 +146,7 @@ fn missing_secret_during_a_run_stalls_and_frees_the_turn() {
     world.preparation_failure = Some(Observation::Blocked(blocker));
     world.run_for(secs(600)).is(RunState::Running, Reason::SecretNotFound);
     assert!(world.holds(ConditionType::Stalled));
-    assert_eq!(world.queue_state(), crate::engine::QueueState::None);
+    assert_eq!(world.queue_state(), tabular_operator::engine::QueueState::None);
     world.preparation_failure = None;
     world.run_for(secs(70)).is(RunState::Succeeded, Reason::Succeeded);
 }
@@ -165,12 +154,8 @@ fn missing_secret_during_a_run_stalls_and_frees_the_turn() {
 #[test]
 fn response_about_another_operation_is_ignored() {
     let world = running(1_000);
-    let seen = Observation::Polled(PollResult::Found {
-        operation: Box::new(Operation::of_client("op-77", Phase::Succeeded)),
-        retry_after: None,
-        location: None,
-    });
-    assert_eq!(decide_on(&world, &world.transient.memory, seen).status, *world.status());
+    let seen = polled(operation("op-77", Phase::Succeeded));
+    assert_eq!(decide_on(&world, world.memory(), seen).status, *world.status());
 }
 
 #[test]
@@ -182,15 +167,7 @@ fn late_poll_does_not_reopen_an_ended_run() {
             // Nor where the next run is due.
             world.annotate(RUN_REQUESTED_AT, Some("a"));
         }
-        let decision = decide_on(
-            &world,
-            &world.transient.memory,
-            Observation::Polled(PollResult::Found {
-                operation: Box::new(Operation::of_client("op-1", phase)),
-                retry_after: None,
-                location: None,
-            }),
-        );
+        let decision = decide_on(&world, world.memory(), polled(operation("op-0", phase)));
         assert_eq!((decision.status.run, decision.effect), (world.status().run.clone(), Effect::None));
     }
 }
@@ -198,17 +175,11 @@ fn late_poll_does_not_reopen_an_ended_run() {
 #[test]
 fn repeated_success_with_failed_objects_ends_the_run() {
     let world = running(1_000);
-    let mut torn = Operation::of_client("op-1", Phase::Succeeded);
+    let mut torn = operation("op-0", Phase::Succeeded);
     let name = ObjectName { table: "Orders".to_owned(), partition: None };
     torn.objects = vec![ObjectProgress { name, phase: Phase::Failed, service_status: "failed".to_owned() }];
-    let look = |memory: &DecisionMemory| {
-        decide_on(
-            &world,
-            memory,
-            Observation::Polled(PollResult::Found { operation: Box::new(torn.clone()), retry_after: None, location: None }),
-        )
-    };
-    let mut decision = look(&world.transient.memory);
+    let look = |memory: &DecisionMemory| decide_on(&world, memory, polled(torn.clone()));
+    let mut decision = look(world.memory());
     for _ in 0..2 {
         assert_eq!(decision.status.run.as_ref().unwrap().state, RunState::Running);
         decision = look(&decision.memory);
@@ -219,24 +190,16 @@ fn repeated_success_with_failed_objects_ends_the_run() {
 
 #[test]
 fn progress_is_written_at_most_every_ten_seconds() {
-    let world = running(1_000);
+    let mut world = running(1_000);
     let (mut memory, mut writes, mut recorded) = (DecisionMemory::default(), Vec::new(), world.status().clone());
-    let desired = Desired::of_refresh(&world.object, External::default());
     for second in 0..100 {
-        let mut seen = Operation::of_client("op-1", Phase::InProgress);
+        let mut seen = operation("op-0", Phase::InProgress);
         let phase = |n| if n < second { Phase::Succeeded } else { Phase::InProgress };
         let object = |n| ObjectName { table: format!("T{n}"), partition: None };
         seen.objects = (0..100).map(|n| ObjectProgress { name: object(n), phase: phase(n), service_status: String::new() }).collect();
-        let now = world.now + secs(u64::try_from(second).unwrap());
-        let seen = Observation::Polled(PollResult::Found { operation: Box::new(seen), retry_after: None, location: None });
-        let decision = decide(&DecisionInput {
-            desired: &desired,
-            status: &recorded,
-            memory: &memory,
-            observation: seen,
-            now,
-            settings: &world.settings,
-        });
+        let seen = polled(seen);
+        let decision = world.decide(&recorded, &memory, seen);
+        world.advance(secs(1));
         if decision.status != recorded {
             writes.push(second);
         }
@@ -248,11 +211,10 @@ fn progress_is_written_at_most_every_ten_seconds() {
 #[test]
 fn clock_set_back_stops_no_run() {
     let mut world = running(100);
-    world.now -= secs(3_600);
-    world.restart();
-    world.transient.memory.poll_not_before = Some(world.now + secs(3_610));
-    world.transient.memory.poll_delayed_at = Some(world.now + secs(3_600));
-    assert!(matches!(decide_on(&world, &world.transient.memory, Observation::None).effect, Effect::Poll(_)));
+    world.step_clock(-3_600).restart();
+    let (poll_not_before, poll_delayed_at) = (Some(world.now() + secs(3_610)), Some(world.now() + secs(3_600)));
+    let memory = DecisionMemory { poll_not_before, poll_delayed_at, ..DecisionMemory::default() };
+    assert!(matches!(decide_on(&world, &memory, Observation::None).effect, Effect::Poll(_)));
 }
 
 #[test]

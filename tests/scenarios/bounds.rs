@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::world::{World, secs};
-use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Blocker, DecisionInput, DecisionMemory, Desired, External, Observation, Remedy, decide};
-use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, PollResult, ServiceMessage};
+use model::script::{World, polled, secs};
+use tabular_operator::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::{Blocker, DecisionMemory, Remedy};
+use tabular_operator::operation::{ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
 
 fn size(world: &World) -> usize {
     // As the API server writes it, which escapes more than it must.
@@ -44,8 +44,8 @@ fn huge_fault_message_is_truncated() {
     let mut world = World::new(|_| {});
     world.spec_blocker = Some(Blocker { reason: Reason::InvalidSpec, message: "\"<\u{1f980}".repeat(100_000), remedy: Remedy::SpecChange });
     world.run_for(secs(10));
-    assert!(world.holds(crate::api::ConditionType::Stalled) && size(&world) < 8 * 1024);
-    assert_eq!((world.due, world.service.submits), (None, 0));
+    assert!(world.holds(tabular_operator::api::ConditionType::Stalled) && size(&world) < 8 * 1024);
+    assert_eq!((world.due(), world.service.submits), (None, 0));
 }
 
 /// Text at its most expensive.
@@ -64,7 +64,7 @@ proptest! {
         for run in 0..22_usize {
             let worst = if run % 2 == 0 { "\"".repeat(256) } else { format!("{}{run}", "<".repeat(250)) };
             world.edit(|spec| spec.trigger.get_or_insert_default().token = Some(format!("{worst}{run}")));
-            world.annotate(RUN_REQUESTED_AT, Some(&pick(run))).run_for(secs(5));
+            world.annotate(RUN_REQUESTED_AT, Some(&format!("{run}{}", pick(run)))).run_for(secs(5));
             let name = |n: usize| ObjectName { table: format!("{}{}", n % tables, pick(n)), partition: Some(pick(n + 1)) };
             let object = |n| ObjectProgress { name: name(n), phase: Phase::Failed, service_status: pick(n) };
             let message = |n| ServiceMessage { severity: pick(n), code: Some(pick(n)), text: pick(n), times: u32::MAX };
@@ -83,15 +83,12 @@ proptest! {
                 incomplete: false,
             };
             if world.run().state == RunState::Running {
-                let desired = Desired::of_refresh(&world.object, External::default());
                 let mut recorded = world.status().clone();
                 recorded.run.as_mut().unwrap().operation_id = Some("x".repeat(128));
-                let seen = Observation::Polled(PollResult::Found { operation: Box::new(operation), retry_after: None, location: None });
-                let (now, settings) = (world.now, &world.settings);
-                let decision = decide(&DecisionInput { desired: &desired, status: &recorded, memory: &DecisionMemory::default(), observation: seen, now, settings });
+                let decision = world.decide(&recorded, &DecisionMemory::default(), polled(operation));
                 prop_assert!(decision.status.run.as_ref().unwrap().state.ended());
-                world.object.status = Some(decision.status);
-                world.service.ops.last_mut().unwrap().end = world.now;
+                world.edit_status(|status| *status = decision.status);
+                world.service.ops.last_mut().unwrap().end = world.now();
             }
             prop_assert!(size(&world) <= 64 * 1024, "{} bytes", size(&world));
         }

@@ -1,13 +1,12 @@
 //! The service is busy with a refresh that is not this run's: Wait, Fail, Replace; and its turn in the queue.
 
-use super::service::{SubmitFate, service_error};
-use super::world::{World, model, secs};
-use crate::api::{ConcurrencyPolicy, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState};
-use crate::operation::{Origin, Phase, ServiceErrorKind, UnnamedOperation};
+use model::script::{SubmitOutcome, World, model, secs, service_error};
+use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::operation::{Origin, Phase, ServiceErrorKind, UnnamedOperation};
 
 fn busy(policy: ConflictPolicy) -> World {
     let mut world = World::new(|spec| spec.conflict_policy = policy);
-    world.service.start_other_refresh(100, "full");
+    world.start_other_refresh(100, "full");
     world
 }
 
@@ -15,7 +14,7 @@ fn busy(policy: ConflictPolicy) -> World {
 fn wait_names_the_holder_and_runs_when_it_has_ended() {
     let mut world = busy(ConflictPolicy::Wait);
     world.run_for(secs(10)).is(RunState::Waiting, Reason::ModelBusy);
-    assert!(world.run().waiting_for.as_deref().unwrap().starts_with("refresh op-1 by another client since "));
+    assert!(world.run().waiting_for.as_deref().unwrap().starts_with("refresh op-0 by another client since "));
     let writes = world.writes;
     world.run_for(secs(60));
     assert_eq!(world.writes, writes, "waiting costs no writes");
@@ -56,13 +55,13 @@ fn unnamed_running_refresh_is_waited_for() {
         [(ConflictPolicy::Wait, RunState::Waiting), (ConflictPolicy::Replace, RunState::Waiting), (ConflictPolicy::Fail, RunState::Failed)]
     {
         let mut world = busy(policy);
-        world.service.ops[0].visible = world.now + secs(3_600);
-        world.service.unnamed = Some(UnnamedOperation { start: Some(world.now) });
+        world.service.ops[0].visible = world.now() + secs(3_600);
+        world.service.unnamed = Some(UnnamedOperation { start: Some(world.now()) });
         let reason = if state == RunState::Failed { Reason::Conflict } else { Reason::ModelBusy };
         world.run_for(secs(30)).is(state, reason);
         if state == RunState::Waiting {
             assert!(world.run().message.starts_with("waits for a refresh by a schedule"), "{}", world.run().message);
-            (world.service.unnamed, world.service.ops[0].end) = (None, world.now);
+            (world.service.unnamed, world.service.ops[0].end) = (None, world.now());
             world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
         }
         assert_eq!(world.service.cancels.len(), 0);
@@ -73,7 +72,7 @@ fn unnamed_running_refresh_is_waited_for() {
 fn conflict_policy_ignores_operations_of_other_resources() {
     for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait] {
         let mut world = busy(policy);
-        world.service.claimed.active.insert("op-1".to_owned());
+        world.service.claimed.active.insert("op-0".to_owned());
         world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
         assert_eq!(world.service.cancels.len(), 0);
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -84,7 +83,7 @@ fn conflict_policy_ignores_operations_of_other_resources() {
 fn orphaned_operation_counts_as_another_clients() {
     let released = |policy| {
         let mut world = busy(policy);
-        world.service.claimed.released.insert("op-1".to_owned());
+        world.service.claimed.released.insert("op-0".to_owned());
         world
     };
     let mut world = released(ConflictPolicy::Replace);
@@ -95,28 +94,28 @@ fn orphaned_operation_counts_as_another_clients() {
     assert_eq!(world.service.cancels.len(), 0);
     // The list shows it, and not the refusal of a submission.
     let mut world = released(ConflictPolicy::Fail);
-    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Throttled)));
+    world.service.submit_outcomes.push_back(SubmitOutcome::Refused(service_error(ServiceErrorKind::Throttled)));
     world.run_for(secs(30)).is(RunState::Failed, Reason::Conflict);
     assert_eq!(world.service.submits, 1);
     // It started at the time of the submission, and is still another operation.
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(1));
-    world.service.start_other_refresh(20, "full");
-    world.service.claimed.released.insert("op-1".to_owned());
+    world.start_other_refresh(20, "full");
+    world.service.claimed.released.insert("op-0".to_owned());
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-1")));
 }
 
 #[test]
 fn own_ended_attempt_in_list_is_awaited_and_not_cancelled() {
     let mut world = World::new(|spec| (spec.conflict_policy, spec.backoff_limit) = (ConflictPolicy::Replace, 1));
     world.service.outcomes.push_back(Phase::Failed);
-    world.service.submit_fates.extend([SubmitFate::Answered, SubmitFate::Refused(service_error(ServiceErrorKind::Throttled))]);
+    world.service.submit_outcomes.extend([SubmitOutcome::Answered, SubmitOutcome::Refused(service_error(ServiceErrorKind::Throttled))]);
     world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
     // The service changes its mind: what had failed is shown as running.
-    world.service.ops[0].end = world.now + secs(40);
-    world.user_decided = true;
+    world.service.ops[0].end = world.now() + secs(40);
+    world.user_decided();
     world.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
     assert_eq!(world.service.cancels.len(), 0);
 }
@@ -124,9 +123,9 @@ fn own_ended_attempt_in_list_is_awaited_and_not_cancelled() {
 #[test]
 fn wait_deadline_ends_the_run() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 60);
-    world.service.start_other_refresh(10_000, "full");
+    world.start_other_refresh(10_000, "full");
     world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
-    assert_eq!((world.run().number, world.due), (1, None), "the trigger was handled by the run that waited");
+    assert_eq!((world.run().number, world.due()), (1, None), "the trigger was handled by the run that waited");
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(10));
     assert_eq!(world.run().number, 2);
 
@@ -134,15 +133,15 @@ fn wait_deadline_ends_the_run() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 60);
     world.ahead = Some("another".to_owned());
     world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
-    assert_eq!((world.run().number, world.service.submits, world.due), (1, 0, None));
+    assert_eq!((world.run().number, world.service.submits, world.due()), (1, 0, None));
 }
 
 #[test]
 fn wait_continues_over_refusals() {
     // The list never shows the holder: each try is refused, and the wait ends at the deadline.
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 600);
-    world.service.start_other_refresh(100_000, "full");
-    world.service.ops[0].visible = world.now + secs(1_000_000);
+    world.start_other_refresh(100_000, "full");
+    world.service.ops[0].visible = world.now() + secs(1_000_000);
     world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
     assert!(world.service.submits < 40, "{} submissions in ten minutes", world.service.submits);
 }
@@ -150,7 +149,7 @@ fn wait_continues_over_refusals() {
 #[test]
 fn repeated_refusals_come_at_growing_intervals() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 604_800);
-    world.service.submit_fates.extend((0..1_000).map(|_| SubmitFate::Refused(service_error(ServiceErrorKind::Throttled))));
+    world.service.submit_outcomes.extend((0..1_000).map(|_| SubmitOutcome::Refused(service_error(ServiceErrorKind::Throttled))));
     world.run_for(secs(600));
     assert!((5..20).contains(&world.service.submits), "{} submissions in ten minutes", world.service.submits);
     assert_eq!(world.run().attempt, 1, "a refusal is no attempt");
@@ -181,9 +180,9 @@ fn model_change_of_a_waiting_run_restarts_the_wait() {
 #[test]
 fn rejected_request_ends_the_run() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
-    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Rejected)));
+    world.service.submit_outcomes.push_back(SubmitOutcome::Refused(service_error(ServiceErrorKind::Rejected)));
     world.run_for(secs(600)).is(RunState::Failed, Reason::RequestRejected);
-    assert_eq!((world.service.submits, world.due), (1, None));
+    assert_eq!((world.service.submits, world.due()), (1, None));
     world.edit(|spec| spec.refresh.as_mut().unwrap().max_parallelism = Some(2)).run_for(secs(300));
     assert_eq!(world.run().number, 2);
 }
@@ -197,9 +196,9 @@ fn fault_for_a_user_stalls_and_recovers_automatically() {
         (ServiceErrorKind::QuotaExceeded, Reason::QuotaExceeded),
     ] {
         let mut world = World::new(|_| {});
-        world.service.submit_fates.push_back(SubmitFate::Refused(service_error(kind)));
+        world.service.submit_outcomes.push_back(SubmitOutcome::Refused(service_error(kind)));
         world.run_for(secs(1)).is(RunState::Waiting, reason);
-        assert!(world.holds(crate::api::ConditionType::Stalled));
+        assert!(world.holds(tabular_operator::api::ConditionType::Stalled));
         world.run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!(world.run().number, 1);
     }

@@ -1,12 +1,11 @@
 //! The annotation `cancel-requested-at`: it ends only the run that is in progress when it is set, and once.
 
-use super::service::{CallFate, SubmitFate, service_error, unreachable};
-use super::world::{World, secs};
-use crate::api::{
+use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error, unreachable};
+use tabular_operator::api::{
     ADOPT, CANCEL_REQUESTED_AT, CancelCause, ConcurrencyPolicy, ConditionStatus, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, TriggerType,
 };
-use crate::engine::{Blocker, Observation, Remedy};
-use crate::operation::{CancelResult, Phase, ServiceError, ServiceErrorKind};
+use tabular_operator::engine::{Blocker, Observation, Remedy};
+use tabular_operator::operation::{CancelResult, Phase, ServiceError, ServiceErrorKind};
 
 fn cancel(world: &mut World, value: &str) {
     world.annotate(CANCEL_REQUESTED_AT, Some(value));
@@ -21,10 +20,10 @@ fn running() -> World {
 }
 
 /// A run whose submission got no response.
-fn unresolved(fate: SubmitFate) -> World {
+fn unresolved(fate: SubmitOutcome) -> World {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
-    world.service.submit_fates.push_back(fate);
+    world.service.submit_outcomes.push_back(fate);
     world.run_for(secs(2)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world
 }
@@ -137,7 +136,7 @@ fn cancelled_run_ends_whatever_it_waits_for() {
     suspended.ahead = Some("another".to_owned());
     suspended.run_for(secs(5)).edit(|spec| spec.suspend = true).run_for(secs(5)).is(RunState::Waiting, Reason::Suspended);
     let mut busy = World::new(|_| {});
-    busy.service.start_other_refresh(10_000, "full");
+    busy.start_other_refresh(10_000, "full");
     busy.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
     let mut pausing = World::new(|spec| spec.backoff_limit = 3);
     pausing.service.outcomes.push_back(Phase::Failed);
@@ -186,7 +185,7 @@ fn cancelling_run_ends_for_the_first_cause() {
 
 #[test]
 fn cancel_request_resolves_submission_first() {
-    let mut world = unresolved(SubmitFate::LostAfter);
+    let mut world = unresolved(SubmitOutcome::LostAfter);
     cancel(&mut world, "a");
     world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!((world.run().cancel_cause, handled(&world)), (Some(CancelCause::Request), Some("a")));
@@ -194,7 +193,7 @@ fn cancel_request_resolves_submission_first() {
     world.annotate(CANCEL_REQUESTED_AT, None).restart().run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     assert_eq!((world.service.submits, world.service.cancels.len()), (1, 1));
 
-    let mut world = unresolved(SubmitFate::LostBefore);
+    let mut world = unresolved(SubmitOutcome::LostBefore);
     cancel(&mut world, "a");
     world.run_for(secs(140)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
@@ -205,13 +204,13 @@ fn cancel_request_resolves_submission_first() {
 fn cancelled_held_submission_ends_by_user_decision() {
     // A user's decision counts, even if it is wrong.
     for (fate, key, value, cancels) in [
-        (SubmitFate::LostAfter, ADOPT, "op-1", 1),
-        (SubmitFate::LostBefore, RESUBMIT, "run-1-attempt-1", 0),
-        (SubmitFate::LostAfter, RESUBMIT, "run-1-attempt-1", 0),
+        (SubmitOutcome::LostAfter, ADOPT, "op-0", 1),
+        (SubmitOutcome::LostBefore, RESUBMIT, "run-1-attempt-1", 0),
+        (SubmitOutcome::LostAfter, RESUBMIT, "run-1-attempt-1", 0),
     ] {
         let mut world = World::new(|_| {});
         (world.service.length, world.service.lag) = (secs(10_000), secs(60));
-        world.service.submit_fates.push_back(fate);
+        world.service.submit_outcomes.push_back(fate);
         world.service.truncated = true;
         world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         cancel(&mut world, "a");
@@ -224,7 +223,7 @@ fn cancelled_held_submission_ends_by_user_decision() {
 #[test]
 fn failed_cancellation_is_repeated_until_the_end() {
     let mut world = running();
-    world.service.call_fates.extend([CallFate::Failed(unreachable()), CallFate::Failed(unreachable())]);
+    world.service.call_outcomes.extend([CallOutcome::Failed(unreachable()), CallOutcome::Failed(unreachable())]);
     cancel(&mut world, "a");
     world.run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     let mut world = running();
@@ -243,7 +242,7 @@ fn crash_at_any_step_of_a_cancel_request_cancels_once() {
         world.run_for(secs(1));
         world.crash_in = None;
         world.run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
-        let now = world.now;
+        let now = world.now();
         assert!(!world.service.ops[0].live(now) && world.service.submits == 1, "crash at step {step}");
     }
 }
@@ -267,10 +266,10 @@ fn sync_is_cancelled_before_its_submission() {
     world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
     cancel(&mut world, "a");
     world.run_for(secs(1)).is(RunState::Cancelled, Reason::CancelledOnRequest);
-    for (fate, state) in [(SubmitFate::LostBefore, RunState::Cancelled), (SubmitFate::LostAfter, RunState::Succeeded)] {
+    for (fate, state) in [(SubmitOutcome::LostBefore, RunState::Cancelled), (SubmitOutcome::LostAfter, RunState::Succeeded)] {
         let mut world = World::sync(|_| {});
         world.service.lag = secs(30);
-        world.service.submit_fates.push_back(fate);
+        world.service.submit_outcomes.push_back(fate);
         world.run_for(secs(2));
         assert_eq!(world.run().state, RunState::Submitting);
         cancel(&mut world, "a");
@@ -295,13 +294,13 @@ fn deadline_ends_a_run_despite_a_requested_backoff() {
 #[test]
 fn long_retry_after_of_a_failed_call_is_limited() {
     for kind in [ServiceErrorKind::ServerError, ServiceErrorKind::CapacityExceeded, ServiceErrorKind::Throttled, ServiceErrorKind::Paused] {
-        let away = CallFate::Failed(ServiceError { retry_after: Some(secs(3_600)), ..service_error(kind) });
+        let away = CallOutcome::Failed(ServiceError { retry_after: Some(secs(3_600)), ..service_error(kind) });
         let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
         world.service.length = secs(86_400);
-        world.service.call_fates.push_back(away.clone());
+        world.service.call_outcomes.push_back(away.clone());
         world.run_until(RunState::Cancelling);
         // Neither the next poll nor the next DELETE is delayed as long as the response requests.
-        world.service.call_fates.push_back(away);
+        world.service.call_outcomes.push_back(away);
         world.run_for(secs(240)).is(RunState::TimedOut, Reason::DeadlineExceeded);
         assert_eq!(world.service.submits, 1, "{kind:?}");
     }

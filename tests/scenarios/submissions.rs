@@ -1,10 +1,9 @@
 //! Intent, submission, outcome: a crash or a lost response at any point leads to one operation in the end.
 
-use super::service::{CallFate, SubmitFate, service_error, unreachable};
-use super::world::{Ended, World, model, secs};
-use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Blocker, Observation, Remedy};
-use crate::operation::{Phase, ServiceErrorKind};
+use model::script::{CallOutcome, Ended, SubmitOutcome, World, model, secs, service_error, unreachable};
+use tabular_operator::api::{RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::{Blocker, Observation, Remedy};
+use tabular_operator::operation::{Phase, ServiceErrorKind};
 
 #[test]
 fn crash_at_any_step_leaves_one_operation() {
@@ -21,9 +20,9 @@ fn crash_at_any_step_leaves_one_operation() {
 #[test]
 fn lost_submit_response_is_adopted_from_list() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
-    assert_eq!((world.event_count(Reason::Adopted), world.run().operation_id.as_deref()), (1, Some("op-1")));
+    assert_eq!((world.event_count(Reason::Adopted), world.run().operation_id.as_deref()), (1, Some("op-0")));
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, 1);
 }
@@ -31,7 +30,7 @@ fn lost_submit_response_is_adopted_from_list() {
 #[test]
 fn unlisted_submission_is_retried_after_visibility_timeout() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(149)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!(world.service.submits, 1);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -42,7 +41,7 @@ fn unlisted_submission_is_retried_after_visibility_timeout() {
 fn late_submission_is_adopted_from_lagging_list() {
     let mut world = World::new(|_| {});
     (world.service.lag, world.service.length) = (secs(119), secs(3));
-    world.service.submit_fates.push_back(SubmitFate::Late(secs(29)));
+    world.service.submit_outcomes.push_back(SubmitOutcome::Late(secs(29)));
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.service.ops.len()), (1, 1));
 }
@@ -50,7 +49,7 @@ fn late_submission_is_adopted_from_lagging_list() {
 #[test]
 fn lost_submissions_end_at_the_wait_deadline() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 1_000);
-    world.service.submit_fates.extend((0..100).map(|_| SubmitFate::LostBefore));
+    world.service.submit_outcomes.extend((0..100).map(|_| SubmitOutcome::LostBefore));
     world.run_for(secs(10_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
     assert!(world.service.submits < 10);
 }
@@ -58,13 +57,13 @@ fn lost_submissions_end_at_the_wait_deadline() {
 #[test]
 fn unreadable_list_blocks_submission_and_is_reported_once() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
-    world.service.call_fates.extend((0..50).map(|_| CallFate::Failed(unreachable())));
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    world.service.call_outcomes.extend((0..50).map(|_| CallOutcome::Failed(unreachable())));
     world.run_for(secs(5));
     let writes = world.writes;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::Retrying);
     assert_eq!((world.service.submits, world.writes), (1, writes));
-    world.service.call_fates.clear();
+    world.service.call_outcomes.clear();
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
@@ -77,13 +76,8 @@ fn unprepared_call_records_no_intent() {
     world.run_for(secs(600)).is(RunState::Waiting, Reason::SecretNotFound);
     assert_eq!((world.writes, world.run().submitted_time), (3, None), "the finalizer, why it waits, and that it stalls");
     world.preparation_failure = None;
-    world.run_until(RunState::Running).is(RunState::Running, Reason::Running).run_recovers();
-}
-
-impl World {
-    fn run_recovers(&self) {
-        assert_eq!((self.run().number, self.service.submits), (1, 1));
-    }
+    world.run_until(RunState::Running).is(RunState::Running, Reason::Running);
+    assert_eq!((world.run().number, world.service.submits), (1, 1));
 }
 
 #[test]
@@ -92,7 +86,7 @@ fn stale_view_submits_and_ends_nothing() {
     world.run_for(secs(300));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(10));
     let (submits, writes) = (world.service.submits, world.writes);
-    for age in 1..world.versions.len() {
+    for age in 1..world.versions() {
         let ended = world.reconcile_once(Some(age));
         assert!(ended == Ended::Stale || world.writes == writes, "{age} versions back");
     }
@@ -102,7 +96,7 @@ fn stale_view_submits_and_ends_nothing() {
 #[test]
 fn edit_during_unresolved_submission_does_not_affect_it() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(5));
     world.edit(|spec| spec.model = model("Other")).run_for(secs(100)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!((&world.run().model, world.status().observed_generation), (&model("Sales"), 2));
@@ -113,10 +107,10 @@ fn edit_during_unresolved_submission_does_not_affect_it() {
 #[test]
 fn suspension_blocks_retry_of_unlisted_submission() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostBefore);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(5));
     world.edit(|spec| spec.suspend = true).run_for(secs(600)).is(RunState::Waiting, Reason::Suspended);
-    assert_eq!((world.service.submits, world.due), (1, None));
+    assert_eq!((world.service.submits, world.due()), (1, None));
     world.edit(|spec| spec.suspend = false).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().number), (2, 1));
 }
@@ -131,13 +125,13 @@ fn each_kind_of_refusal_is_reported_once() {
         ServiceErrorKind::Paused,
         ServiceErrorKind::Paused,
     ];
-    world.service.submit_fates.extend(refusals.map(|kind| SubmitFate::Refused(service_error(kind))));
+    world.service.submit_outcomes.extend(refusals.map(|kind| SubmitOutcome::Refused(service_error(kind))));
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, refusals.len() + 1);
     assert_eq!((world.event_count(Reason::Retrying), world.event_count(Reason::ServerPaused)), (1, 1));
     assert_eq!((world.event_count(Reason::Running), world.event_count(Reason::Succeeded)), (1, 1));
     // Another run's is another.
-    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Paused)));
+    world.service.submit_outcomes.push_back(SubmitOutcome::Refused(service_error(ServiceErrorKind::Paused)));
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.event_count(Reason::ServerPaused), 2);
 }
@@ -172,14 +166,14 @@ fn deferred_second_attempt_needs_no_list() {
 #[test]
 fn submission_held_back_after_its_intent_needs_no_list() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.extend([SubmitFate::Deferred, SubmitFate::Deferred]);
+    world.service.submit_outcomes.extend([SubmitOutcome::Deferred, SubmitOutcome::Deferred]);
     world.run_for(secs(2)).is(RunState::Waiting, Reason::Retrying);
     assert_eq!(world.run().submitted_time, None);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.ops.len(), world.service.lists, world.event_count(Reason::Retrying)), (1, 0, 1));
     // A refusal of the service is another matter: the list costs no write.
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::Refused(unreachable()));
+    world.service.submit_outcomes.push_back(SubmitOutcome::Refused(unreachable()));
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.ops.len(), world.service.lists), (1, 1));
 }
@@ -187,7 +181,7 @@ fn submission_held_back_after_its_intent_needs_no_list() {
 #[test]
 fn submission_held_back_ends_with_its_deletion() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.extend([SubmitFate::Deferred, SubmitFate::Deferred, SubmitFate::Deferred]);
+    world.service.submit_outcomes.extend([SubmitOutcome::Deferred, SubmitOutcome::Deferred, SubmitOutcome::Deferred]);
     world.run_for(secs(1)).delete().run_for(secs(10));
-    assert!(world.gone && world.service.ops.is_empty() && world.service.lists == 0);
+    assert!(world.gone() && world.service.ops.is_empty() && world.service.lists == 0);
 }

@@ -1,16 +1,15 @@
 //! Two resources on one model, of which one has an unresolved submission because the calls of its identity fail.
 
-use super::service::{CallFate, SubmitFate, service_error};
-use super::world::{World, secs};
-use crate::api::{ConflictPolicy, Reason, RunState};
-use crate::engine::QueueState;
-use crate::operation::ServiceErrorKind;
+use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error};
+use tabular_operator::api::{ConflictPolicy, Reason, RunState};
+use tabular_operator::engine::QueueState;
+use tabular_operator::operation::ServiceErrorKind;
 
 /// A run whose submission was lost, and whose list cannot be read for so many calls.
-fn unheard(fate: SubmitFate, kind: ServiceErrorKind, calls: usize) -> World {
+fn unheard(fate: SubmitOutcome, kind: ServiceErrorKind, calls: usize) -> World {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(fate);
-    world.service.call_fates.extend((0..calls).map(|_| CallFate::Failed(service_error(kind))));
+    world.service.submit_outcomes.push_back(fate);
+    world.service.call_outcomes.extend((0..calls).map(|_| CallOutcome::Failed(service_error(kind))));
     world
 }
 
@@ -19,10 +18,10 @@ fn candidate_of_another_submission_is_not_a_conflict() {
     for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait, ConflictPolicy::Fail] {
         let mut world = World::new(|spec| spec.conflict_policy = policy);
         // Another resource's submission started it, and no record names it.
-        world.service.start_other_refresh(100, "full");
-        world.service.claimed.unresolved.insert(world.now);
+        world.start_other_refresh(100, "full");
+        world.service.claimed.unresolved.insert(world.now());
         // So the list is read before anything is submitted.
-        world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Throttled)));
+        world.service.submit_outcomes.push_back(SubmitOutcome::Refused(service_error(ServiceErrorKind::Throttled)));
         world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
         assert!(world.run().message.contains("by this operator"), "{}", world.run().message);
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -34,8 +33,8 @@ fn candidate_of_another_submission_is_not_a_conflict() {
 fn operation_outside_that_submission_is_another_clients() {
     for seconds in [-60, 60] {
         let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Replace);
-        world.service.start_other_refresh(100, "full");
-        world.service.claimed.unresolved.insert(world.now + jiff::SignedDuration::from_secs(seconds));
+        world.start_other_refresh(100, "full");
+        world.service.claimed.unresolved.insert(world.now() + jiff::SignedDuration::from_secs(seconds));
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!(world.service.cancels.len(), 1, "{seconds}");
     }
@@ -44,18 +43,18 @@ fn operation_outside_that_submission_is_another_clients() {
 #[test]
 fn lost_response_is_resolved_beside_an_older_submission() {
     let mut world = World::new(|_| {});
-    world.service.claimed.unresolved.insert(world.now - secs(60));
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.claimed.unresolved.insert(world.now() - secs(60));
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
-    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-0")));
 }
 
 #[test]
 fn shared_candidate_waits_for_the_other_submission_then_a_user() {
     let both = || {
         let mut world = World::new(|_| {});
-        world.service.claimed.unresolved.insert(world.now + secs(1));
-        world.service.submit_fates.push_back(SubmitFate::LostAfter);
+        world.service.claimed.unresolved.insert(world.now() + secs(1));
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
         world.run_for(secs(200)).is(RunState::Submitting, Reason::ResolvingSubmission);
         world
     };
@@ -66,14 +65,14 @@ fn shared_candidate_waits_for_the_other_submission_then_a_user() {
     let mut world = both();
     world.service.claimed.unresolved.clear();
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-0")));
 }
 
 #[test]
 fn candidate_of_another_resource_needs_a_user_decision() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
-    world.service.claimed.candidates.insert("op-1".to_owned());
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
+    world.service.claimed.candidates.insert("op-0".to_owned());
     world.run_for(secs(40)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
@@ -82,9 +81,9 @@ fn candidate_of_another_resource_needs_a_user_decision() {
 #[test]
 fn candidate_of_another_resource_is_never_cancelled() {
     let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Replace);
-    world.service.start_other_refresh(100, "full");
-    world.service.claimed.candidates.insert("op-1".to_owned());
-    world.service.submit_fates.push_back(SubmitFate::Refused(service_error(ServiceErrorKind::Throttled)));
+    world.start_other_refresh(100, "full");
+    world.service.claimed.candidates.insert("op-0".to_owned());
+    world.service.submit_outcomes.push_back(SubmitOutcome::Refused(service_error(ServiceErrorKind::Throttled)));
     world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.cancels.len(), 0);
@@ -92,23 +91,23 @@ fn candidate_of_another_resource_is_never_cancelled() {
 
 #[test]
 fn recovered_identity_adopts_its_own_operation() {
-    let mut world = unheard(SubmitFate::LostAfter, ServiceErrorKind::CredentialsRefused, 400);
+    let mut world = unheard(SubmitOutcome::LostAfter, ServiceErrorKind::CredentialsRefused, 400);
     world.run_for(secs(100)).is(RunState::Submitting, Reason::CredentialsRefused);
     assert_eq!(world.queue_state(), QueueState::None);
     // Meanwhile another resource has refreshed the model, the same work.
-    world.service.start_other_refresh(30, "full");
-    world.service.claimed.active.insert("op-2".to_owned());
+    world.start_other_refresh(30, "full");
+    world.service.claimed.active.insert("op-1".to_owned());
     world.run_for(secs(600));
-    world.service.call_fates.clear();
+    world.service.call_outcomes.clear();
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-0")));
 }
 
 #[test]
 fn unlisted_submission_requests_its_turn_again() {
-    let mut world = unheard(SubmitFate::LostBefore, ServiceErrorKind::CredentialsRefused, 40);
+    let mut world = unheard(SubmitOutcome::LostBefore, ServiceErrorKind::CredentialsRefused, 40);
     world.run_for(secs(180)).is(RunState::Submitting, Reason::CredentialsRefused);
-    world.service.call_fates.clear();
+    world.service.call_outcomes.clear();
     world.ahead = Some("other".to_owned());
     world.run_for(secs(60)).is(RunState::Waiting, Reason::WaitingForTurn);
     assert_eq!(world.service.submits, 1);
@@ -122,7 +121,7 @@ fn lasting_error_frees_the_turn() {
     for kind in
         [ServiceErrorKind::Throttled, ServiceErrorKind::Unreachable, ServiceErrorKind::AccessDenied, ServiceErrorKind::CredentialsRefused]
     {
-        let mut world = unheard(SubmitFate::LostAfter, kind, 1_000);
+        let mut world = unheard(SubmitOutcome::LostAfter, kind, 1_000);
         world.run_for(secs(30));
         assert_eq!(world.queue_state(), QueueState::Holding, "{kind:?}: the submission may still arrive");
         world.run_for(secs(15));
@@ -130,10 +129,10 @@ fn lasting_error_frees_the_turn() {
         let mut world = World::new(|_| {});
         world.service.length = secs(600);
         world.run_for(secs(5)).is(RunState::Running, Reason::Running);
-        world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(service_error(kind))));
+        world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(service_error(kind))));
         world.run_for(secs(30));
         assert_eq!(world.queue_state(), QueueState::None, "{kind:?}");
-        world.service.call_fates.clear();
+        world.service.call_outcomes.clear();
         world.run_until(RunState::Succeeded);
     }
 }

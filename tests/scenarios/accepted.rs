@@ -1,9 +1,9 @@
 //! What was accepted runs, whatever becomes of its source: a patch back, a replaced manifest, a deleted refresh.
 
-use super::world::{World, model, secs};
-use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RefreshType, RunState, TriggerType};
-use crate::engine::{Blocker, Remedy};
-use crate::operation::Phase;
+use model::script::{World, model, secs};
+use tabular_operator::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RefreshType, RunState, TriggerType};
+use tabular_operator::engine::{Blocker, Remedy};
+use tabular_operator::operation::Phase;
 
 fn set_type(world: &mut World, kind: RefreshType) -> &mut World {
     world.edit(|spec| spec.refresh.as_mut().unwrap().r#type = kind)
@@ -33,7 +33,7 @@ fn queued(world: &World) -> Option<(TriggerType, &str)> {
 
 /// `kubectl replace` of a manifest without annotations, which also removes the finalizer.
 fn replace_manifest(world: &mut World) -> &mut World {
-    world.object.metadata.finalizers = None;
+    world.edit_metadata(|metadata| metadata.finalizers = None);
     world.annotate(RUN_REQUESTED_AT, None)
 }
 
@@ -172,7 +172,7 @@ fn queued_request_joins_the_next_attempt_or_follows_the_run() {
     assert_eq!(world.status().last_handled_request.as_deref(), Some("noon"));
     // If that attempt is cancelled before it is submitted, a separate run follows.
     let mut world = failing();
-    world.annotate(crate::api::CANCEL_REQUESTED_AT, Some("a")).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
+    world.annotate(tabular_operator::api::CANCEL_REQUESTED_AT, Some("a")).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.run().trigger.value.as_str(), world.status().history.len()), (2, "noon", 2));
 }
 
@@ -210,13 +210,13 @@ fn queued_schedule_time_that_is_too_late_is_reported_once() {
 }
 
 fn followers() -> [World; 2] {
-    [World::new(|_| {}).follower(), World::sync(|_| {}).follower()].map(|mut world| {
+    [World::new(|_| {}).dependent(), World::sync(|_| {}).dependent()].map(|mut world| {
         world.service.length = secs(100);
         world.run_for(secs(10));
-        world.leader_ends(RunState::Succeeded, 20);
+        world.upstream_ends(RunState::Succeeded, 20);
         world.run_for(secs(10)).is(RunState::Running, Reason::Running);
         for _ in 0..2 {
-            world.leader_ends(RunState::Succeeded, 20);
+            world.upstream_ends(RunState::Succeeded, 20);
             world.run_for(secs(2));
         }
         assert_eq!(queued(&world), Some((TriggerType::AfterRefresh, "staging run 2")));
@@ -228,8 +228,8 @@ fn followers() -> [World; 2] {
 fn delete_leader(world: &mut World) -> &mut World {
     let message = "the ModelRefresh staging is not there".to_owned();
     world.spec_blocker = Some(Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange });
-    (world.leader, world.dirty) = (None, true);
-    world
+    world.upstream = None;
+    world.changed()
 }
 
 #[track_caller]
@@ -247,7 +247,7 @@ fn queued_runs_of_a_deleted_refresh_run_or_are_reported() {
         missed(&world, 1, "1 queued successful run of ModelRefresh staging");
         world.restart().run_for(secs(1_000));
         missed(&world, 1, "staging");
-        assert_eq!(world.followings(), ["staging run 1", "staging run 2 (no longer followed)"], "what .status.queued showed runs");
+        assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2 (no longer followed)"], "what .status.queued showed runs");
         assert_eq!((world.service.submits, queued(&world)), (2, None));
     }
 }
@@ -255,10 +255,10 @@ fn queued_runs_of_a_deleted_refresh_run_or_are_reported() {
 #[test]
 fn queued_runs_of_a_recreated_refresh_run_or_are_reported() {
     for mut world in followers() {
-        let leader = world.leader.as_mut().unwrap();
+        let leader = world.upstream.as_mut().unwrap();
         leader.metadata.uid = Some("led-2".to_owned());
-        leader.status = Some(crate::api::Status::default());
-        world.leader_ends(RunState::Succeeded, 20);
+        leader.status = Some(tabular_operator::api::Status::default());
+        world.upstream_ends(RunState::Succeeded, 20);
         world.run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
         missed(&world, 1, "1 queued successful run of ModelRefresh staging");
         assert_eq!(world.service.submits, 3, "the queued one, and the first of the new refresh");
@@ -271,12 +271,12 @@ fn queued_runs_of_a_recreated_refresh_run_or_are_reported() {
 fn queued_runs_are_kept_when_the_upstream_changes() {
     for name in [None, Some("gold")] {
         for mut world in followers() {
-            let after = name.map(|name| crate::api::AfterRefresh { name: name.to_owned() });
+            let after = name.map(|name| tabular_operator::api::AfterRefresh { name: name.to_owned() });
             if name.is_some() {
-                let leader = world.leader.as_mut().unwrap();
+                let leader = world.upstream.as_mut().unwrap();
                 (leader.metadata.name, leader.metadata.uid) = (name.map(str::to_owned), Some("led-9".to_owned()));
             } else {
-                world.leader = None;
+                world.upstream = None;
             }
             world.edit(|spec| {
                 let trigger = spec.trigger.get_or_insert_default();
@@ -291,29 +291,29 @@ fn queued_runs_are_kept_when_the_upstream_changes() {
 
 #[test]
 fn replacement_runs_when_the_upstream_is_deleted() {
-    let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace).follower();
+    let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace).dependent();
     world.run_for(secs(5));
     (world.service.length, world.service.cancels_after) = (secs(100), Some(secs(20)));
-    world.leader_ends(RunState::Succeeded, 20);
+    world.upstream_ends(RunState::Succeeded, 20);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
-    world.leader_ends(RunState::Succeeded, 20);
+    world.upstream_ends(RunState::Succeeded, 20);
     world.run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);
     delete_leader(&mut world).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!(world.followings(), ["staging run 1", "staging run 2 (no longer followed)"]);
+    assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2 (no longer followed)"]);
 }
 
 #[test]
 fn lost_upstream_runs_of_a_suspended_resource_are_reported() {
-    for mut world in [World::new(|_| {}).follower(), World::sync(|_| {}).follower()] {
+    for mut world in [World::new(|_| {}).dependent(), World::sync(|_| {}).dependent()] {
         world.run_for(secs(10)).edit(|spec| spec.suspend = true).run_for(secs(10));
         for _ in 0..3 {
-            world.leader_ends(RunState::Succeeded, 20);
+            world.upstream_ends(RunState::Succeeded, 20);
             world.run_for(secs(2));
         }
         delete_leader(&mut world).run_for(secs(60));
         missed(&world, 1, "2 queued successful runs of ModelRefresh staging");
         world.edit(|spec| spec.suspend = false).run_for(secs(1_000));
-        assert_eq!(world.followings(), ["staging run 1 (no longer followed)"]);
+        assert_eq!(world.runs_after_upstream(), ["staging run 1 (no longer followed)"]);
     }
 }
 
@@ -325,14 +325,14 @@ fn queued_run_missing_from_the_history_runs() {
             if end_first {
                 world.edit(|spec| spec.suspend = true).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
             }
-            world.leader_ends(RunState::Failed, 1);
+            world.upstream_ends(RunState::Failed, 1);
             world.edit(|spec| spec.suspend = false).restart().run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
-            assert_eq!(world.followings(), ["staging run 1", "staging run 2"], "what .status.queued showed runs");
+            assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2"], "what .status.queued showed runs");
             missed(&world, 1, "1 successful run of ModelRefresh staging");
             assert_eq!((queued(&world), world.status().last_upstream_run.as_ref().unwrap().number), (None, 2));
-            world.leader_ends(RunState::Succeeded, 1);
+            world.upstream_ends(RunState::Succeeded, 1);
             world.run_for(secs(1_000));
-            assert_eq!(world.followings(), ["staging run 1", "staging run 2", "staging run 5"]);
+            assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2", "staging run 5"]);
             missed(&world, 1, "staging");
         }
     }

@@ -1,10 +1,8 @@
 //! The status is checked, not trusted: an edit is resolved from the history, or else from the service.
 
-use super::service::{CallFate, SubmitFate, service_error};
-use super::world::{World, at, secs};
-use crate::api::{ADOPT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status, Time};
-use crate::engine::Upstream;
-use crate::operation::{Phase, ServiceErrorKind};
+use model::script::{CallOutcome, SubmitOutcome, World, at, secs, service_error};
+use tabular_operator::api::{ADOPT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status, Time};
+use tabular_operator::operation::{Phase, ServiceErrorKind};
 
 const ENDED: [RunState; 4] = [RunState::Succeeded, RunState::Failed, RunState::TimedOut, RunState::Cancelled];
 const OPEN: [RunState; 4] = [RunState::Waiting, RunState::Submitting, RunState::Running, RunState::Cancelling];
@@ -26,7 +24,7 @@ fn unrecorded_end_in_the_status_reopens_the_run() {
                 world.edit(|spec| spec.history_limit = limit).run_for(secs(10)).is(RunState::Running, Reason::Running);
                 set_state(&mut world, state);
                 if ended {
-                    let now = world.now;
+                    let now = world.now();
                     world.edit_status(|status| status.run.as_mut().unwrap().ended_time = Some(Time::from(now)));
                 }
                 world.run_for(secs(5)).is(RunState::Running, Reason::Running);
@@ -67,7 +65,7 @@ fn waiting_run_with_operation_is_reopened() {
 #[test]
 fn edited_end_of_an_unanswered_submission_is_resolved() {
     for mut world in both() {
-        world.service.submit_fates.push_back(SubmitFate::LostAfter);
+        world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
         (world.service.length, world.service.lag) = (secs(20), secs(60));
         world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
         set_state(&mut world, RunState::Succeeded).run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -80,7 +78,7 @@ fn edited_end_of_an_unanswered_submission_is_resolved() {
 fn held_submission_survives_status_edits() {
     for state in ENDED.into_iter().chain(OPEN) {
         for mut world in both() {
-            world.service.submit_fates.push_back(SubmitFate::LostAfter);
+            world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
             (world.service.truncated, world.service.length) = (true, secs(20));
             world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
             set_state(&mut world, state).run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
@@ -94,9 +92,9 @@ fn accepted_submission_is_recorded_despite_status_edits() {
     for state in ENDED.into_iter().chain([RunState::Waiting]) {
         for kill in [false, true] {
             for mut world in both() {
-                world.service.submit_fates.push_back(if kill { SubmitFate::LostAfter } else { SubmitFate::Answered });
+                world.service.submit_outcomes.push_back(if kill { SubmitOutcome::LostAfter } else { SubmitOutcome::Answered });
                 world.service.length = secs(100);
-                world.edit_during_submission = Some(state);
+                world.edit_during_submission = Some(Box::new(move |status| status.run.as_mut().unwrap().state = state));
                 world.run_for(secs(5));
                 world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
                 assert_eq!((world.service.submits, world.run().number), (1, 1), "{state:?}");
@@ -130,9 +128,9 @@ fn deletion_waits_for_the_service_despite_status_edits() {
     (world.service.length, world.service.cancels_after) = (secs(600), Some(secs(20)));
     world.run_for(secs(10));
     set_state(&mut world, RunState::Succeeded).delete().run_for(secs(5));
-    assert_eq!((world.gone, world.service.cancels.len()), (false, 1), "what runs is cancelled first");
+    assert_eq!((world.gone(), world.service.cancels.len()), (false, 1), "what runs is cancelled first");
     world.run_for(secs(200));
-    assert!(world.gone);
+    assert!(world.gone());
 }
 
 #[test]
@@ -166,9 +164,9 @@ fn success_edited_into_a_status_starts_nothing() {
     leader.service.length = secs(600);
     leader.run_for(secs(10));
     set_state(&mut leader, RunState::Succeeded);
-    assert!(Upstream::of(&leader.object).successes.is_empty());
+    assert!(leader.as_upstream().successes.is_empty());
     leader.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!(Upstream::of(&leader.object).successes.len(), 1);
+    assert_eq!(leader.as_upstream().successes.len(), 1);
 }
 
 #[test]
@@ -201,7 +199,7 @@ fn status_of_an_earlier_version_is_understood() {
 /// A submission that waits for the decision of a user.
 fn held() -> World {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     (world.service.truncated, world.service.length) = (true, secs(20));
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world
@@ -212,7 +210,8 @@ fn conditions_of_a_held_submission_are_restored() {
     let mut world = held();
     let before = world.status().conditions.clone();
     world.edit_status(|status| status.conditions.clear()).run_for(secs(60));
-    let kinds = |conditions: &[crate::api::Condition]| conditions.iter().map(|held| (held.r#type, held.status)).collect::<Vec<_>>();
+    let kinds =
+        |conditions: &[tabular_operator::api::Condition]| conditions.iter().map(|held| (held.r#type, held.status)).collect::<Vec<_>>();
     assert_eq!(kinds(&world.status().conditions), kinds(&before));
     let ready = |status: &mut Status| status.conditions.iter_mut().for_each(|held| held.status = ConditionStatus::True);
     world.edit_status(ready).run_for(secs(60));
@@ -222,8 +221,8 @@ fn conditions_of_a_held_submission_are_restored() {
 #[test]
 fn held_submission_shows_its_commands_for_each_failure() {
     let mut world = held();
-    world.service.call_fates.extend((0..1_000).map(|_| CallFate::Failed(service_error(ServiceErrorKind::AccessDenied))));
-    world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(service_error(ServiceErrorKind::AccessDenied))));
+    world.annotate(ADOPT, Some("op-8")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("cannot be polled: AccessDenied"), "{}", world.run().message);
     world.annotate(ADOPT, None).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("if it started none, run `kubectl"), "{}", world.run().message);
@@ -258,7 +257,7 @@ fn deadline_counts_with_a_submission_in_the_future() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 600);
     world.service.length = secs(10_000);
     world.run_for(secs(10));
-    let minutes = Time::from(world.now + secs(300));
+    let minutes = Time::from(world.now() + secs(300));
     world.edit_status(|status| status.run.as_mut().unwrap().submitted_time = Some(minutes)).run_for(secs(10));
     assert_eq!(world.run().submitted_time, Some(minutes), "clocks are set by minutes");
     for also in [false, true] {
@@ -269,7 +268,7 @@ fn deadline_counts_with_a_submission_in_the_future() {
             run.started_time = run.started_time.filter(|_| !also);
         });
         world.run_for(secs(10)).is(RunState::Running, Reason::Running);
-        assert!(world.run().submitted_time.unwrap().timestamp() <= world.now);
+        assert!(world.run().submitted_time.unwrap().timestamp() <= world.now());
     }
     assert_eq!(world.event_count(Reason::StatusRestored), 2);
     world.run_for(secs(700)).is(RunState::TimedOut, Reason::DeadlineExceeded);
@@ -278,7 +277,7 @@ fn deadline_counts_with_a_submission_in_the_future() {
 #[test]
 fn submission_shown_in_the_future_is_not_submitted_again() {
     let mut world = World::new(|_| {});
-    world.service.submit_fates.push_back(SubmitFate::LostAfter);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     (world.service.length, world.service.lag) = (secs(20), secs(60));
     world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
     let future = Time::from(at("2099-01-01T00:00:00Z"));
@@ -286,7 +285,7 @@ fn submission_shown_in_the_future_is_not_submitted_again() {
     world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("if it started none, run `kubectl"), "{}", world.run().message);
     assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, 1));
-    world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    world.annotate(ADOPT, Some("op-0")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]
@@ -295,7 +294,7 @@ fn run_in_progress_is_restored_when_the_status_loses_it() {
         for mut world in both() {
             world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
             let older = world.status().clone();
-            world.service.submit_fates.extend(lost.then_some(SubmitFate::LostAfter));
+            world.service.submit_outcomes.extend(lost.then_some(SubmitOutcome::LostAfter));
             (world.service.length, world.service.lag) = (secs(600), secs(if lost { 60 } else { 0 }));
             world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(10));
             let state = if lost { RunState::Submitting } else { RunState::Running };
@@ -314,14 +313,14 @@ fn run_in_progress_is_restored_when_the_status_loses_it() {
     world.service.length = secs(600);
     world.run_for(secs(10));
     world.edit_status(|status| status.run = None).delete().run_for(secs(60));
-    assert_eq!((world.gone, world.service.cancels.len()), (true, 1));
+    assert_eq!((world.gone(), world.service.cancels.len()), (true, 1));
 }
 
 #[test]
 fn accepted_submission_is_recorded_after_its_run_is_removed() {
     let mut world = World::new(|_| {});
     world.service.length = secs(60);
-    world.removes_run_during_submission = true;
+    world.edit_during_submission = Some(Box::new(|status| status.run = None));
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, 1));

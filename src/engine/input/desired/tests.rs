@@ -1,0 +1,54 @@
+//! The digest of an operation must stay as it is.
+#![allow(clippy::unwrap_used)]
+
+use super::OperationSpec;
+use crate::api::{AnalysisServicesModel, CommitMode, Model, RefreshObject, RefreshParameters, RefreshType};
+
+fn model(database: &str) -> Model {
+    let server = "asazure://westus.asazure.windows.net/myserver".to_owned();
+    Model { analysis_services: Some(AnalysisServicesModel { server, database: database.to_owned() }), power_bi: None }
+}
+
+fn object(table: &str, partition: Option<&str>) -> RefreshObject {
+    RefreshObject { table: table.to_owned(), partition: partition.map(str::to_owned) }
+}
+
+fn parameters(objects: Vec<RefreshObject>) -> RefreshParameters {
+    RefreshParameters {
+        r#type: RefreshType::Full,
+        commit_mode: Some(CommitMode::Transactional),
+        max_parallelism: Some(2),
+        retry_count: Some(2),
+        objects,
+        ..RefreshParameters::default()
+    }
+}
+
+#[test]
+fn digest_is_the_same_in_every_version() {
+    // Another digest starts a run of every resource in every cluster at the next upgrade. Do not change these values.
+    let operation = OperationSpec::refresh(
+        &model("AdventureWorks"),
+        Some(&parameters(vec![object("DimDate", None), object("DimCustomer", Some("P1"))])),
+    );
+    assert_eq!(operation.digest, "88095ef6cdb7b3230af8cd1e");
+    assert_eq!(OperationSpec::refresh(&model("AdventureWorks"), None).digest, "f1c52d0cb3af96e6b917e825");
+}
+
+#[test]
+fn digest_ignores_object_order_and_explicit_defaults() {
+    let (date, customer) = (object("DimDate", None), object("DimCustomer", Some("P1")));
+    let one = OperationSpec::refresh(&model("Sales"), Some(&parameters(vec![date.clone(), customer.clone()])));
+    let two = OperationSpec::refresh(&model("Sales"), Some(&parameters(vec![customer.clone(), date])));
+    assert_eq!(one.digest, two.digest);
+    assert_eq!(
+        OperationSpec::refresh(&model("Sales"), None).digest,
+        OperationSpec::refresh(&model("Sales"), Some(&RefreshParameters::default())).digest
+    );
+    let others = [
+        OperationSpec::refresh(&model("Sales"), Some(&parameters(vec![customer]))),
+        OperationSpec::refresh(&model("Other"), Some(&parameters(vec![]))),
+        OperationSpec::refresh(&model("Sales"), Some(&parameters(vec![]))),
+    ];
+    assert!(others.iter().all(|other| other.digest != one.digest));
+}

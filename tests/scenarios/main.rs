@@ -1,0 +1,30 @@
+//! Scenarios: what a user does or a service reports, and the resulting decision, in the simulated world of the model check.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod accepted;
+mod adoption;
+mod bounds;
+mod cancellations;
+mod concurrency;
+mod conflicts;
+mod deletions;
+mod drain;
+mod ends;
+mod evidence;
+mod exactness;
+mod followers;
+mod forbidden;
+mod missing_model;
+mod names;
+mod newer;
+mod operations;
+mod queue;
+mod references;
+mod refusals;
+mod restoration;
+mod rivals;
+mod schedules;
+mod submissions;
+mod syncs;
+mod triggers;
+mod user_decisions;
