@@ -96,7 +96,7 @@ pub(super) fn is_stalled(reason: Reason) -> bool {
 
 /// Whether the missing object may be part of the same commit and so be created shortly after.
 #[must_use]
-fn may_arrive(reason: &str) -> bool {
+fn may_still_be_created(reason: &str) -> bool {
     Reason::parse(reason).is_some_and(|reason| reason.event_policy() == EventPolicy::Awaited)
 }
 
@@ -106,24 +106,24 @@ struct Summary<'a> {
     stalled: bool,
     ready: ConditionStatus,
     /// `None` if no run has started.
-    outcome: Option<Outcome<'a>>,
+    run_conditions: Option<RunConditions<'a>>,
     reason: &'a str,
     message: &'a str,
 }
 
 /// What `Succeeded` and `Finished` show of a run: a short fact. The message of `Ready` has the remedy.
-struct Outcome<'a> {
+struct RunConditions<'a> {
     succeeded: ConditionStatus,
     finished: bool,
     /// The reason of the run, even if something other than the run keeps the resource from being ready.
     reason: &'a str,
-    fact: String,
+    message: String,
 }
 
-impl<'a> Outcome<'a> {
+impl<'a> RunConditions<'a> {
     fn of(run: &'a Run) -> Self {
         let number = run.number;
-        let (succeeded, finished, fact) = match run.state {
+        let (succeeded, finished, message) = match run.state {
             RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => {
                 (ConditionStatus::Unknown, false, format!("run {number} has not ended"))
             }
@@ -133,18 +133,18 @@ impl<'a> Outcome<'a> {
             RunState::Cancelled => (ConditionStatus::False, true, format!("run {number} was cancelled")),
             RunState::Unrecognized(state) => (ConditionStatus::False, true, format!("run {number} has ended ({state})")),
         };
-        Self { succeeded, finished, reason: &run.reason, fact }
+        Self { succeeded, finished, reason: &run.reason, message }
     }
 
     /// The outcome of the run after this one.
     fn pending(run: Option<&Run>, reason: &'a str) -> Self {
         let number = run.map_or(0, |run| run.number).saturating_add(1);
-        Self { succeeded: ConditionStatus::Unknown, finished: false, reason, fact: format!("run {number} has not started") }
+        Self { succeeded: ConditionStatus::Unknown, finished: false, reason, message: format!("run {number} has not started") }
     }
 
     /// The outcome if no run can start until the spec changes.
-    fn impossible(reason: &'a str) -> Self {
-        Self { succeeded: ConditionStatus::False, finished: true, reason, fact: "no run can start with this spec".to_owned() }
+    fn blocked_by_spec(reason: &'a str) -> Self {
+        Self { succeeded: ConditionStatus::False, finished: true, reason, message: "no run can start with this spec".to_owned() }
     }
 }
 
@@ -169,9 +169,10 @@ pub(super) fn derive(
         (None, Some(run)) => of_run(run),
         (None, None) => of_override(&idle, None),
     };
-    let shown = may_arrive(summary.reason);
+    let shown = may_still_be_created(summary.reason);
     // The upstream refresh stays missing during a run that another trigger started.
-    let missing = shown || matches!(&desired.upstream, UpstreamRef::Unavailable(_, Some(blocker)) if may_arrive(blocker.reason.as_str()));
+    let missing =
+        shown || matches!(&desired.upstream, UpstreamRef::Unavailable(_, Some(blocker)) if may_still_be_created(blocker.reason.as_str()));
     // If the clock was set back, the count starts again.
     let since = record.missing_since_time.filter(|since| since.timestamp() <= now).unwrap_or_else(|| Time::from(now));
     let stalls_in = Some(grace.saturating_sub(timing::elapsed(since.timestamp(), now))).filter(|left| shown && !left.is_zero());
@@ -191,23 +192,23 @@ fn blocked_deletion(desired: &Desired, run: &Run) -> String {
         (_, RunState::Submitting) | (None, _) => "it is known whether the submission started an operation".to_owned(),
         (Some(id), _) => format!("operation {id} has ended"),
     };
-    let command = format!("kubectl annotate {} {}=true", desired.target, api::RELEASE);
-    let why = text::bounded(&run.message, BLOCKED_BY);
+    let command = format!("kubectl annotate {} {}=true", desired.kubectl_arguments, api::RELEASE);
+    let why = text::bounded(&run.message, MAX_CAUSE_BYTES);
     text::bounded(
         &format!("the deletion waits until {what} ({why}): to release the resource now and leave the operation running, run `{command}`"),
         text::SENTENCE,
     )
 }
 
-/// The longest cause in the message of a blocked deletion, in bytes, so that the command after it stays whole.
-const BLOCKED_BY: usize = 360;
+/// Maximum length of the cause in the message of a blocked deletion, in bytes, so that the command after it is complete.
+const MAX_CAUSE_BYTES: usize = 360;
 
-/// The most conditions of unknown types that are kept.
-const OTHERS: usize = 8;
+/// Maximum number of conditions of unrecognized types that are kept.
+const MAX_UNRECOGNIZED: usize = 8;
 
 /// The conditions that show a summary; `before` are those in the status.
 fn to_conditions(summary: &Summary<'_>, message: &str, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
-    let truth = |holds: bool| {
+    let status_of = |holds: bool| {
         if holds { ConditionStatus::True } else { ConditionStatus::False }
     };
     let mut wanted = Vec::with_capacity(4);
@@ -218,9 +219,9 @@ fn to_conditions(summary: &Summary<'_>, message: &str, before: &[Condition], gen
         wanted.push((ConditionType::Stalled, ConditionStatus::True, summary.reason, message));
     }
     wanted.push((ConditionType::Ready, summary.ready, summary.reason, message));
-    if let Some(Outcome { succeeded, finished, reason, fact }) = &summary.outcome {
-        wanted.push((ConditionType::Succeeded, *succeeded, reason, fact.as_str()));
-        wanted.push((ConditionType::Finished, truth(*finished), reason, fact.as_str()));
+    if let Some(RunConditions { succeeded, finished, reason, message }) = &summary.run_conditions {
+        wanted.push((ConditionType::Succeeded, *succeeded, reason, message.as_str()));
+        wanted.push((ConditionType::Finished, status_of(*finished), reason, message.as_str()));
     }
     let since = |kind, status| {
         let before = before.iter().find(|condition| condition.r#type == kind && condition.status == status);
@@ -237,7 +238,7 @@ fn to_conditions(summary: &Summary<'_>, message: &str, before: &[Condition], gen
     // Conditions of a newer version stay, within a bound.
     let others =
         before.iter().filter(|before| matches!(before.r#type, ConditionType::Unrecognized(_)) && before.message.len() <= text::SENTENCE);
-    wanted.into_iter().map(condition).chain(others.take(OTHERS).cloned()).collect()
+    wanted.into_iter().map(condition).chain(others.take(MAX_UNRECOGNIZED).cloned()).collect()
 }
 
 /// What will start the first run.
@@ -255,7 +256,7 @@ fn of_override<'a>(condition_override: &'a ConditionOverride, run: Option<&'a Ru
             reconciling: false,
             stalled: false,
             ready: ConditionStatus::True,
-            outcome: None,
+            run_conditions: None,
             reason: Reason::Idle.as_str(),
             message,
         },
@@ -263,7 +264,7 @@ fn of_override<'a>(condition_override: &'a ConditionOverride, run: Option<&'a Ru
             reconciling: false,
             stalled: false,
             ready: ConditionStatus::False,
-            outcome: run.map(|run| Outcome::pending(Some(run), Reason::Suspended.as_str())),
+            run_conditions: run.map(|run| RunConditions::pending(Some(run), Reason::Suspended.as_str())),
             reason: Reason::Suspended.as_str(),
             message,
         },
@@ -271,7 +272,7 @@ fn of_override<'a>(condition_override: &'a ConditionOverride, run: Option<&'a Ru
             reconciling: true,
             stalled: false,
             ready: ConditionStatus::Unknown,
-            outcome: Some(Outcome::pending(run, Reason::Submitting.as_str())),
+            run_conditions: Some(RunConditions::pending(run, Reason::Submitting.as_str())),
             reason: Reason::Submitting.as_str(),
             message,
         },
@@ -279,7 +280,7 @@ fn of_override<'a>(condition_override: &'a ConditionOverride, run: Option<&'a Ru
             reconciling: true,
             stalled: false,
             ready: ConditionStatus::False,
-            outcome: Some(Outcome::pending(run, Reason::ChangeNotRun.as_str())),
+            run_conditions: Some(RunConditions::pending(run, Reason::ChangeNotRun.as_str())),
             reason: Reason::ChangeNotRun.as_str(),
             message,
         },
@@ -287,7 +288,7 @@ fn of_override<'a>(condition_override: &'a ConditionOverride, run: Option<&'a Ru
             reconciling: false,
             stalled: true,
             ready: ConditionStatus::False,
-            outcome: run.map(Outcome::of),
+            run_conditions: run.map(RunConditions::of),
             reason: reason.as_str(),
             message,
         },
@@ -295,11 +296,11 @@ fn of_override<'a>(condition_override: &'a ConditionOverride, run: Option<&'a Ru
             reconciling: false,
             stalled: true,
             ready: ConditionStatus::False,
-            outcome: Some(match run {
-                _ if *permanent => Outcome::impossible(reason.as_str()),
+            run_conditions: Some(match run {
+                _ if *permanent => RunConditions::blocked_by_spec(reason.as_str()),
                 // If no run is due, the outcome of the latest run stays.
-                Some(run) if !due => Outcome::of(run),
-                Some(_) | None => Outcome::pending(run, reason.as_str()),
+                Some(run) if !due => RunConditions::of(run),
+                Some(_) | None => RunConditions::pending(run, reason.as_str()),
             }),
             reason: reason.as_str(),
             message,
@@ -320,7 +321,7 @@ fn of_run(run: &Run) -> Summary<'_> {
         reconciling: ready == ConditionStatus::Unknown,
         stalled,
         ready,
-        outcome: Some(Outcome::of(run)),
+        run_conditions: Some(RunConditions::of(run)),
         reason: &run.reason,
         message: &run.message,
     }

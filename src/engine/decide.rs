@@ -25,7 +25,7 @@ use crate::operation::Submission;
 /// 3. A trigger is handled only if no run is in progress and the operator is not about to be uninstalled.
 #[must_use]
 pub fn decide(input: &DecisionInput<'_>) -> Decision {
-    let mut decision = user_decisions::requeue(input, choose(input));
+    let mut decision = user_decisions::requeue(input, decide_once(input));
     let in_progress = decision.status.run.as_ref().filter(|run| restoration::may_run(run));
     // Most decisions do not change the run, so they share it.
     let same = |run: &Run| input.memory.run_in_progress.as_ref().filter(|known| ***known == *run).cloned();
@@ -33,9 +33,9 @@ pub fn decide(input: &DecisionInput<'_>) -> Decision {
     decision
 }
 
-fn choose(input: &DecisionInput<'_>) -> Decision {
+fn decide_once(input: &DecisionInput<'_>) -> Decision {
     let mut draft = Draft::new(input);
-    let is_ours = !draft.is_deleting() || input.desired.finalizer;
+    let is_ours = !draft.is_deleting() || input.desired.has_finalizer;
     let accepted = matches!(input.observation, Observation::Submission(Submission::Accepted { .. }));
     let restored = is_ours && (restoration::restore_missing(&mut draft) || !accepted && restoration::restore_contradictory(&mut draft));
     if accepted {
@@ -44,7 +44,7 @@ fn choose(input: &DecisionInput<'_>) -> Decision {
         return draft.commit(Effect::None, Some(Duration::ZERO));
     }
     if !is_ours {
-        return draft.ignore();
+        return draft.without_write();
     }
     if input.observation == Observation::None
         && !draft.skips_metadata()
@@ -76,10 +76,11 @@ fn run(mut draft: Draft<'_>) -> Decision {
     schedule::update_cursor(&mut draft);
     let in_progress = draft.status.run.as_ref().is_some_and(|run| !run.state.ended());
     // A finalizer that was removed before an uninstall is added again before a submission.
-    let may_go =
+    let may_lack_finalizer =
         desired.policy.deletion == DeletionPolicy::Orphan || input.status.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
-    let needless = desired.drain.is_some() && may_go;
-    if in_progress && !desired.finalizer && input.observation == Observation::None && !needless && !draft.skips_metadata() {
+    let finalizer_not_required = desired.drain.is_some() && may_lack_finalizer;
+    if in_progress && !desired.has_finalizer && input.observation == Observation::None && !finalizer_not_required && !draft.skips_metadata()
+    {
         // A client has replaced the whole object, and the finalizer with it.
         return draft.unchanged(Effect::AddFinalizer, None);
     }
@@ -87,7 +88,7 @@ fn run(mut draft: Draft<'_>) -> Decision {
     let reported = cursor == Cursor::Reported;
     if !in_progress && desired.drain.is_some() {
         // The next installation starts it.
-        return draft.ignore();
+        return draft.without_write();
     }
     let next = if in_progress && reported {
         interrupts::record_report(&mut draft)

@@ -10,8 +10,8 @@ use super::{Decision, DecisionInput, DecisionMemory, Desired, Effect, Event, tex
 use crate::api::{ConditionType, EventPolicy, Model, Reason, Run, RunState, Status};
 use crate::operation::{OperationId, OperationKind, OperationRef};
 
-/// The most operation ids that are kept, so that none of them is mistaken for a new operation.
-const REMEMBERED_OPERATIONS: usize = 12;
+/// Maximum number of operation ids that are kept, so that none of them is mistaken for a new operation.
+const MAX_REMEMBERED_OPERATIONS: usize = 12;
 
 /// The working copy of one decision.
 pub(super) struct Draft<'a> {
@@ -78,7 +78,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Ends the decision for a resource that the operator must not write.
-    pub(super) fn ignore(self) -> Decision {
+    pub(super) fn without_write(self) -> Decision {
         let (recorded, model) = (self.input.status.clone(), self.model());
         Decision { status: recorded, memory: self.memory, effect: Effect::None, model, events: self.events, requeue_after: None }
     }
@@ -153,8 +153,8 @@ impl<'a> Draft<'a> {
 
     /// The handle of the run's operation, with its newest `Location`.
     pub(super) fn operation_ref(&self, id: OperationId) -> OperationRef {
-        let on_record = || self.status.run.as_ref().and_then(|run| run.location.clone());
-        OperationRef { id, location: self.memory.location.clone().or_else(on_record) }
+        let recorded = || self.status.run.as_ref().and_then(|run| run.location.clone());
+        OperationRef { id, location: self.memory.location.clone().or_else(recorded) }
     }
 
     /// When the intent of the run was recorded.
@@ -255,7 +255,7 @@ pub(super) fn remember(ids: &mut Vec<String>, more: impl IntoIterator<Item = Str
             ids.push(id);
         }
     }
-    let surplus = ids.len().saturating_sub(REMEMBERED_OPERATIONS);
+    let surplus = ids.len().saturating_sub(MAX_REMEMBERED_OPERATIONS);
     ids.drain(..surplus);
 }
 

@@ -25,7 +25,7 @@ pub use input::{
     Settings, SuccessfulRun, Upstream, UpstreamRef,
 };
 pub use observation::{ClaimedOperations, Observation, Turn};
-pub use queue_state::{QueueState, queue_state, queue_state_unrecorded, unresolved_since};
+pub use queue_state::{QueueState, queue_state, queue_state_if_unwritable, unresolved_since};
 pub use rules::{deletion_timeout, namespace_time_left, resubmit_value, was_replaced};
 pub use text::sentence;
 pub use turns::TurnQueue;

@@ -24,16 +24,16 @@ pub enum QueueState {
 #[must_use]
 pub fn queue_state(status: &Status, now: Timestamp, settings: &Settings) -> QueueState {
     let stuck = status.run.as_ref().is_some_and(is_stuck);
-    meaning(status, stuck, now, settings)
+    queue_state_of(status, stuck, now, settings)
 }
 
 /// What a status means if updates of it cannot be written: whether the run has ended since is not in the record.
 #[must_use]
-pub fn queue_state_unrecorded(status: &Status, now: Timestamp, settings: &Settings) -> QueueState {
-    meaning(status, true, now, settings)
+pub fn queue_state_if_unwritable(status: &Status, now: Timestamp, settings: &Settings) -> QueueState {
+    queue_state_of(status, true, now, settings)
 }
 
-fn meaning(status: &Status, stuck: bool, now: Timestamp, settings: &Settings) -> QueueState {
+fn queue_state_of(status: &Status, stuck: bool, now: Timestamp, settings: &Settings) -> QueueState {
     let Some(run) = &status.run else {
         return QueueState::None;
     };

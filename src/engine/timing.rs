@@ -22,6 +22,8 @@ pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 const ATTEMPT_DELAY: Duration = Duration::from_secs(5);
 /// The longest backoff that a response of a service can request.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// How much the clocks of two machines may differ, such as those of the operator and of the service, if no response shows it.
+pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_mins(5);
 /// A recorded time that is further in the future than this was edited; a clock that was set back does not explain it.
 pub(super) const CLOCK_STEP: Duration = Duration::from_hours(1);
 /// The longest delay between two submissions that the service refuses.
@@ -115,11 +117,11 @@ fn jitter((uid, now): (&str, Timestamp)) -> f64 {
     f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
-/// How long until a recorded moment that is at most [`MAX_DELAY`] ahead. `None` if it is further ahead, because then the clock
+/// How long until a recorded time that is at most [`MAX_DELAY`] ahead. `None` if it is further ahead, because then the clock
 /// was set back.
 #[must_use]
-pub(super) fn time_until(moment: Timestamp, now: Timestamp) -> Option<Duration> {
-    Some(elapsed(now, moment)).filter(|delay| !delay.is_zero() && *delay <= MAX_DELAY)
+pub(super) fn time_until(at: Timestamp, now: Timestamp) -> Option<Duration> {
+    Some(elapsed(now, at)).filter(|delay| !delay.is_zero() && *delay <= MAX_DELAY)
 }
 
 /// Whether `delay` has passed since `at`. Also true if the clock was set back, because then it is unknown.
@@ -128,10 +130,10 @@ pub(super) fn has_elapsed(at: Timestamp, delay: Duration, now: Timestamp) -> boo
     now < at || elapsed(at, now) >= delay
 }
 
-/// The moment `delay` after a recorded time. A recorded time has whole seconds, so it may be almost a second later than it shows.
-/// `None` if the moment is beyond the calendar.
+/// The time `delay` after a recorded time. A recorded time has whole seconds, so it may be almost a second later than it shows.
+/// `None` if that time is beyond the calendar.
 #[must_use]
-pub(super) fn moment_after(recorded: Time, delay: Duration) -> Option<Timestamp> {
+pub(super) fn timestamp_after(recorded: Time, delay: Duration) -> Option<Timestamp> {
     recorded.timestamp().checked_add(delay + Duration::from_secs(1)).ok()
 }
 

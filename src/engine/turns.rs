@@ -36,7 +36,7 @@ impl TurnQueue {
             let other = queue.holders.iter().find(|(holder, _)| holder != uid);
             return other.map_or(Turn::Granted, |(_, ahead)| Turn::Behind(display_name(name, ahead)));
         }
-        self.place(model, uid, name, QueueState::Waiting(since));
+        self.insert(model, uid, name, QueueState::Waiting(since));
         let Some(queue) = self.by_model.get_mut(model) else { return Turn::Granted };
         let ahead = queue.holders.first().map(|(_, name)| name).or_else(|| {
             let first = queue.waiting.iter().next();
@@ -46,7 +46,7 @@ impl TurnQueue {
             return Turn::Behind(display_name(name, ahead));
         }
         // It holds the turn from now on, so that no other resource gets the turn before its intent is recorded.
-        self.place(model, uid, name, QueueState::Holding);
+        self.insert(model, uid, name, QueueState::Holding);
         Turn::Granted
     }
 
@@ -56,7 +56,7 @@ impl TurnQueue {
         let models: BTreeSet<String> =
             self.model_of.get(uid).map(|(model, _)| model.clone()).into_iter().chain([model.to_owned()]).collect();
         let before = self.next(&models);
-        self.place(model, uid, name, queue_state);
+        self.insert(model, uid, name, queue_state);
         let after = self.next(&models);
         after.difference(&before).filter(|next| *next != name).cloned().collect()
     }
@@ -64,7 +64,7 @@ impl TurnQueue {
     /// Removes a resource, and returns the names of those whose turn it may be now.
     pub fn remove(&mut self, uid: &str) -> Vec<ResourceKey> {
         let Some((model, _)) = self.model_of.get(uid).cloned() else { return Vec::new() };
-        self.take_out(uid);
+        self.remove_entry(uid);
         self.by_model.get(&model).and_then(ModelQueue::next).cloned().into_iter().collect()
     }
 
@@ -86,8 +86,8 @@ impl TurnQueue {
         self.model_of.get(uid).map(|(model, since)| (model.as_str(), *since))
     }
 
-    fn place(&mut self, model: &str, uid: &str, name: &ResourceKey, queue_state: QueueState) {
-        self.take_out(uid);
+    fn insert(&mut self, model: &str, uid: &str, name: &ResourceKey, queue_state: QueueState) {
+        self.remove_entry(uid);
         let since = match queue_state {
             QueueState::None => return,
             QueueState::Holding => {
@@ -106,7 +106,7 @@ impl TurnQueue {
         self.model_of.insert(uid.to_owned(), (model.to_owned(), since));
     }
 
-    fn take_out(&mut self, uid: &str) {
+    fn remove_entry(&mut self, uid: &str) {
         let Some((model, since)) = self.model_of.remove(uid) else { return };
         let Some(queue) = self.by_model.get_mut(&model) else { return };
         match since {
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
         assert_eq!(queue.set("m", "a", &name("a"), QueueState::None), vec![name("b")]);
-        // It comes back with its old place, but does not push aside who holds.
+        // It comes back with its old position, but does not push aside who holds.
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Granted);
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Behind("b".to_owned()));
         assert_eq!(queue.remove("b"), vec![name("a")]);

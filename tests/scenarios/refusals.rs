@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::Observation;
-use tabular_operator::engine::reconcile::Call;
+use tabular_operator::engine::reconcile::PlannedCall;
 use tabular_operator::operation::{ServiceError, ServiceErrorKind};
 
 /// A world whose service refuses each submission in this way.
@@ -191,7 +191,7 @@ fn throttle_of_polls_delays_neither_deadline_nor_cancellation() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 600);
     world.service.length = secs(20_000);
     world.run_for(secs(10));
-    world.fails_preparation_of = |call| matches!(call, Call::Poll(..));
+    world.fails_preparation_of = |call| matches!(call, PlannedCall::Poll(..));
     world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(660));
     assert_eq!((world.run().state, !world.service.cancels.is_empty()), (RunState::Cancelling, true));
@@ -204,7 +204,7 @@ fn throttle_of_cancellations_does_not_hide_the_end() {
     world.run_for(secs(10));
     world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(5));
     assert_eq!(world.run().state, RunState::Cancelling);
-    world.fails_preparation_of = |call| matches!(call, Call::Cancel(_));
+    world.fails_preparation_of = |call| matches!(call, PlannedCall::Cancel(_));
     world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(420));
     assert!(world.run().state.ended(), "{:?}", world.run());

@@ -9,7 +9,7 @@ use crate::api::{Credentials, Model, ModelResource, Reason};
 use crate::azure::identity::{Fingerprint, Identity};
 use crate::azure::{self, ListWindow};
 use crate::controller::credentials::CredentialError;
-use crate::engine::reconcile::{Call, Freshness};
+use crate::engine::reconcile::{Freshness, PlannedCall};
 use crate::engine::{Blocker, Observation, Remedy, claims};
 use crate::operation::{CallKind, ServiceError, ServiceErrorKind, ServiceKind, Submission};
 
@@ -22,13 +22,13 @@ pub(crate) struct PreparedCall {
 }
 
 /// The kind of a call, by which its service limits calls.
-fn call_kind(object: &ModelResource, call: &Call) -> CallKind {
+fn call_kind(object: &ModelResource, call: &PlannedCall) -> CallKind {
     match call {
-        Call::Submit(_) => CallKind::Submit(object.kind().into()),
-        Call::ResolveModel | Call::FindModel => CallKind::Resolve,
-        Call::Poll(kind, _) => CallKind::Poll(*kind),
-        Call::List(kind, _) => CallKind::List(*kind),
-        Call::Cancel(_) => CallKind::Cancel,
+        PlannedCall::Submit(_) => CallKind::Submit(object.kind().into()),
+        PlannedCall::ResolveModel | PlannedCall::FindModel => CallKind::Resolve,
+        PlannedCall::Poll(kind, _) => CallKind::Poll(*kind),
+        PlannedCall::List(kind, _) => CallKind::List(*kind),
+        PlannedCall::Cancel(_) => CallKind::Cancel,
     }
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn prepare(
     object: &ModelResource,
     credentials: Result<Option<Credentials>, Blocker>,
     model: &Model,
-    call: &Call,
+    call: &PlannedCall,
     freshness: Freshness,
 ) -> Result<PreparedCall, Box<Observation>> {
     let ours = |reason, message| Box::new(Observation::Blocked(Blocker { reason, message, remedy: Remedy::SpecChange }));
@@ -97,13 +97,13 @@ pub(crate) async fn prepare(
 }
 
 /// Performs a prepared call.
-pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, prepared: PreparedCall) -> Observation {
+pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCall, prepared: PreparedCall) -> Observation {
     let PreparedCall { call: service, credentials, identity, model } = prepared;
     let seen = match call {
-        Call::Submit(request) => Observation::Submission(service.submit(request).await),
-        Call::ResolveModel => Observation::ModelResolved(service.resolve().await),
-        Call::Poll(kind, operation) => Observation::Polled(service.poll(*kind, operation).await),
-        Call::List(kind, intent) => {
+        PlannedCall::Submit(request) => Observation::Submission(service.submit(request).await),
+        PlannedCall::ResolveModel => Observation::ModelResolved(service.resolve().await),
+        PlannedCall::Poll(kind, operation) => Observation::Polled(service.poll(*kind, operation).await),
+        PlannedCall::List(kind, intent) => {
             let result = service.list(*kind, ListWindow { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
             let mut claimed = ctx.store.claimed_by_others(object, (*kind, &model), listed);
@@ -111,14 +111,14 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
             let run = object.status().and_then(|status| status.run.as_ref());
             match unseen
                 .zip(result.as_ref().ok())
-                .and_then(|(unseen, listing)| claims::exclude_unclaimed(run, listing, &mut claimed, &unseen))
+                .and_then(|(unseen, listing)| claims::exclude_unknown_owners(run, listing, &mut claimed, &unseen))
             {
                 Some(blocker) => Observation::Blocked(blocker),
                 None => Observation::Listed { kind: *kind, result, claimed },
             }
         }
-        Call::FindModel => Observation::ModelChecked(service.find_model().await),
-        Call::Cancel(id) => Observation::CancelRequested(service.cancel(id).await),
+        PlannedCall::FindModel => Observation::ModelChecked(service.find_model().await),
+        PlannedCall::Cancel(id) => Observation::CancelRequested(service.cancel(id).await),
     };
     if let Some(error) = denial_in(&seen) {
         ctx.denials.record(identity, &model, error);

@@ -17,7 +17,7 @@ use super::write::{fenced, write_response};
 use crate::api::{ModelResource, ResourceKey};
 use crate::controller::cluster::resource_api::ResourceApi;
 use crate::controller::cluster::timeout::ApiError;
-use crate::engine::reconcile::{Outcome, Reconciliation, Request, Response, Unavailable, View as _};
+use crate::engine::reconcile::{DriverRequest, DriverResponse, Outcome, ReadFailed, Reconciliation, View as _};
 use crate::telemetry::labels::Write;
 
 type View = Arc<ModelResource>;
@@ -31,16 +31,16 @@ pub(super) async fn drive(
     let resources = ResourceApi::new(&ctx.client, &ctx.request_limiter, key.kind, &key.namespace);
     let mut report = Report::new(ctx, key, uid);
     let (mut credentials, mut prepared, mut last_events) = (Ok(None), None, Vec::new());
-    let mut request = machine.handle(Response::Start(Timestamp::now()));
+    let mut request = machine.handle(DriverResponse::Start(Timestamp::now()));
     loop {
         let view = machine.view();
         let response = match request {
-            Request::Observe => {
+            DriverRequest::Observe => {
                 let (observed, found) = observe(ctx, key, view, machine.is_detached());
                 credentials = found;
-                Response::Observed(Box::new(observed))
+                DriverResponse::Observed(Box::new(observed))
             }
-            Request::Read { after } => {
+            DriverRequest::Read { after } => {
                 if !after.is_zero() {
                     report.retrying_id_write();
                     tokio::time::sleep(after).await;
@@ -48,45 +48,45 @@ pub(super) async fn drive(
                 match Box::pin(resources.read(&key.name)).await {
                     Ok(found) => {
                         let found = found.filter(|found| found.uid().as_deref() == Some(uid));
-                        Response::Read(Ok(found.inspect(|found| ctx.store.record_write(found))))
+                        DriverResponse::Read(Ok(found.inspect(|found| ctx.store.record_write(found))))
                     }
                     Err(error) => {
                         report.error = Some(error);
-                        Response::Read(Err(Unavailable))
+                        DriverResponse::Read(Err(ReadFailed))
                     }
                 }
             }
-            Request::ReadNamespace => {
-                Response::Namespace { terminating: Box::pin(namespaces::is_terminating(ctx, &key.namespace, uid)).await }
+            DriverRequest::ReadNamespace => {
+                DriverResponse::Namespace { terminating: Box::pin(namespaces::is_terminating(ctx, &key.namespace, uid)).await }
             }
-            Request::Prepare { model, call, freshness, timeout } => {
+            DriverRequest::Prepare { model, call, freshness, timeout } => {
                 let credentials = std::mem::replace(&mut credentials, Ok(None));
                 let prepare = calls::prepare(ctx, view, credentials, &model, &call, freshness);
                 let prepare = ctx.traces.in_run(|| report.run_span(machine.run()), Box::pin(prepare));
                 match within_limit(timeout, prepare).await {
                     Some(Ok(call)) => {
                         prepared = Some(call);
-                        Response::Prepared
+                        DriverResponse::Prepared
                     }
-                    Some(Err(seen)) => Response::NotPrepared(seen),
-                    None => Response::TimedOut,
+                    Some(Err(seen)) => DriverResponse::NotPrepared(seen),
+                    None => DriverResponse::TimedOut,
                 }
             }
-            Request::Reserve { model, id } => Response::Reserved { claimed: ctx.store.is_claimed(view, &model, &id) },
-            Request::WriteStatus { status, .. } => {
+            DriverRequest::Reserve { model, id } => DriverResponse::Reserved { claimed: ctx.store.is_claimed(view, &model, &id) },
+            DriverRequest::WriteStatus { status, .. } => {
                 let written = fenced(&mut report, Write::Status, view, Box::pin(resources.write_status(view, &status))).await;
                 if written.is_ok() {
                     report.status_written(view.status(), &status);
                 }
                 write_response(ctx, written)
             }
-            Request::AddFinalizer => {
+            DriverRequest::AddFinalizer => {
                 write_response(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(resources.add_finalizer(view))).await)
             }
-            Request::RemoveAnnotation(key) => {
+            DriverRequest::RemoveAnnotation(key) => {
                 write_response(ctx, fenced(&mut report, Write::Annotation, view, Box::pin(resources.remove_annotation(view, key))).await)
             }
-            Request::RemoveFinalizer { events } => {
+            DriverRequest::RemoveFinalizer { events } => {
                 last_events = events;
                 let removal = Box::pin(async {
                     // Before the write, because the watch may show the deletion before the response arrives.
@@ -95,16 +95,16 @@ pub(super) async fn drive(
                     resources.remove_finalizer(view).await
                 });
                 match fenced(&mut report, Write::Finalizer, view, removal).await {
-                    Ok(()) => Response::Removed,
+                    Ok(()) => DriverResponse::Removed,
                     Err(response) => response,
                 }
             }
-            Request::AcquireTurn { model, since } => Response::Turn(ctx.store.queue.lock().acquire(&model, uid, key, since)),
-            Request::Publish { events, namespace_terminating } => {
+            DriverRequest::AcquireTurn { model, since } => DriverResponse::Turn(ctx.store.queue.lock().acquire(&model, uid, key, since)),
+            DriverRequest::Publish { events, namespace_terminating } => {
                 report.published(view, &events, namespace_terminating);
-                Response::Published
+                DriverResponse::Published
             }
-            Request::Call { call, timeout } => match prepared.take() {
+            DriverRequest::Call { call, timeout } => match prepared.take() {
                 Some(prepared) => {
                     if machine.is_detached() {
                         // An operation that is adopted now is claimed like one that was known before.
@@ -115,12 +115,12 @@ pub(super) async fn drive(
                     if let Some(seen) = &called {
                         ctx.store.record_accepted(view, seen);
                     }
-                    called.map_or(Response::TimedOut, |seen| Response::Called(Box::new(seen)))
+                    called.map_or(DriverResponse::TimedOut, |seen| DriverResponse::Called(Box::new(seen)))
                 }
                 // Unreachable: a call follows its preparation. The machine ends on an unexpected response.
-                None => Response::Prepared,
+                None => DriverResponse::Prepared,
             },
-            Request::Done(outcome) => {
+            DriverRequest::Done(outcome) => {
                 report.ended(&outcome, &last_events);
                 return (*outcome, report.error);
             }

@@ -123,8 +123,8 @@ impl<'a> ReconcileGuard<'a> {
             ctx.store.local_states.record_success(uid);
         }
         let next = match queue {
-            QueueUpdate::Set { model, turn } => ctx.store.queue.lock().set(&model, uid, self.key, turn),
-            QueueUpdate::Leave => ctx.store.queue.lock().remove(uid),
+            QueueUpdate::Set { model, state } => ctx.store.queue.lock().set(&model, uid, self.key, state),
+            QueueUpdate::Remove => ctx.store.queue.lock().remove(uid),
             QueueUpdate::Keep => Vec::new(),
         };
         ctx.store.requeue(next);

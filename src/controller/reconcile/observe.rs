@@ -25,7 +25,7 @@ pub(crate) fn observe(
     let (blocker, upstream, credentials) = resolve_references(ctx, key, resource);
     let observed = Observed {
         now: Timestamp::now(),
-        leads: ctx.lease.holds(),
+        is_leader: ctx.lease.holds(),
         may_submit: ctx.lease.may_submit(),
         blocker,
         upstream,

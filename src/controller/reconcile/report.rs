@@ -10,7 +10,7 @@ use super::runs;
 use crate::api::{ModelResource, Reason, ResourceKey, Run, Status};
 use crate::controller::cluster::timeout::ApiError;
 use crate::engine::Event;
-use crate::engine::reconcile::{Finish, Outcome, Rejection, Response, RunRef, View};
+use crate::engine::reconcile::{DriverResponse, Finish, Outcome, Rejection, RunRef, View};
 use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::traces::RunSpan;
 
@@ -37,17 +37,17 @@ impl<'a> Report<'a> {
     }
 
     /// Records a failed write, and returns the response for the machine.
-    pub(super) fn write_failed(&mut self, what: Write, view: &Arc<ModelResource>, error: ApiError) -> Response<Arc<ModelResource>> {
+    pub(super) fn write_failed(&mut self, what: Write, view: &Arc<ModelResource>, error: ApiError) -> DriverResponse<Arc<ModelResource>> {
         self.settle(WriteResult::Conflict);
         let (denied, certain) = (error.denial().is_some(), error.is_refusal());
         let response = match () {
-            () if error.is_conflict() => Response::Rejected(Rejection::Conflict),
-            () if error.is_not_found() => Response::Rejected(Rejection::NotFound),
-            () if certain && denied => Response::Rejected(Rejection::Denied),
-            () if certain => Response::Rejected(Rejection::Refused),
-            () => Response::Unanswered { denied },
+            () if error.is_conflict() => DriverResponse::Rejected(Rejection::Conflict),
+            () if error.is_not_found() => DriverResponse::Rejected(Rejection::NotFound),
+            () if certain && denied => DriverResponse::Rejected(Rejection::Denied),
+            () if certain => DriverResponse::Rejected(Rejection::Refused),
+            () => DriverResponse::Unconfirmed { denied },
         };
-        if matches!(response, Response::Rejected(Rejection::Conflict | Rejection::NotFound)) {
+        if matches!(response, DriverResponse::Rejected(Rejection::Conflict | Rejection::NotFound)) {
             self.unconfirmed = Some((what, view.version()));
         } else if denied {
             self.ctx.metrics.wrote(what, WriteResult::Refused);

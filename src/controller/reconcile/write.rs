@@ -6,7 +6,7 @@ use super::context::Context;
 use super::report::Report;
 use crate::api::ModelResource;
 use crate::controller::cluster::timeout::ApiError;
-use crate::engine::reconcile::{Rejection, Response};
+use crate::engine::reconcile::{DriverResponse, Rejection};
 use crate::telemetry::labels::Write;
 
 type View = Arc<ModelResource>;
@@ -17,9 +17,9 @@ pub(super) async fn fenced<T>(
     what: Write,
     view: &View,
     write: impl Future<Output = Result<T, ApiError>>,
-) -> Result<T, Response<View>> {
+) -> Result<T, DriverResponse<View>> {
     if !report.ctx.lease.holds() {
-        return Err(Response::Rejected(Rejection::NotLeader));
+        return Err(DriverResponse::Rejected(Rejection::NotLeader));
     }
     match write.await {
         Ok(written) => {
@@ -31,12 +31,12 @@ pub(super) async fn fenced<T>(
 }
 
 /// Keeps the object that a write returned, and returns the response for the machine.
-pub(super) fn write_response(ctx: &Context, written: Result<View, Response<View>>) -> Response<View> {
+pub(super) fn write_response(ctx: &Context, written: Result<View, DriverResponse<View>>) -> DriverResponse<View> {
     written.map_or_else(
         |failed| failed,
         |view| {
             ctx.store.record_write(&view);
-            Response::Written(view)
+            DriverResponse::Written(view)
         },
     )
 }

@@ -73,14 +73,14 @@ struct Unresolved {
 
 impl Claims {
     /// Replaces the claims of a resource that exists. A released one counts as deleted.
-    pub fn update(&mut self, uid: &Arc<str>, record: ClaimSource<'_>, is_released: bool) {
-        self.replace(uid, record, !is_released);
+    pub fn update(&mut self, uid: &Arc<str>, source: ClaimSource<'_>, is_released: bool) {
+        self.replace(uid, source, !is_released);
     }
 
     /// Keeps the claims of a resource that is being deleted, or was deleted.
-    pub fn keep_removed(&mut self, uid: &Arc<str>, record: ClaimSource<'_>) {
+    pub fn keep_removed(&mut self, uid: &Arc<str>, source: ClaimSource<'_>) {
         let present = self.claimants.get(uid).is_some_and(|claimant| claimant.present);
-        self.replace(uid, record, present);
+        self.replace(uid, source, present);
         self.removals += 1;
         let removal = self.removals;
         let Some(claimant) = self.claimants.get_mut(uid) else { return };
@@ -110,7 +110,7 @@ impl Claims {
             let claimant = self.claimants.get(uid).filter(|claimant| claimant.claim.counts_for(kind, model));
             claimant.is_some_and(|claimant| !claimant.claim.candidates.contains(&id) && (claimant.present || is_tracked(uid)))
         };
-        let is_named = |by: &HashMap<Arc<str>, NamedOperation>| by.iter().any(|(uid, it)| &**uid != own && it.is(kind, model, &id));
+        let is_named = |by: &HashMap<Arc<str>, NamedOperation>| by.iter().any(|(uid, it)| &**uid != own && it.matches(kind, model, &id));
         if claimants.filter(|uid| &***uid != own).any(owns) || is_named(&self.reserved) || is_named(&self.accepted) {
             return true;
         }
@@ -157,7 +157,7 @@ impl Claims {
                 of_it.insert(operation.as_str().to_lowercase());
             }
             let is_named =
-                |by: &HashMap<Arc<str>, NamedOperation>| by.iter().any(|(uid, it)| Some(&**uid) != own && it.is(kind, model, &id));
+                |by: &HashMap<Arc<str>, NamedOperation>| by.iter().any(|(uid, it)| Some(&**uid) != own && it.matches(kind, model, &id));
             if is_named(&self.accepted) {
                 claimed.active.insert(operation.as_str().to_lowercase());
             }
@@ -176,8 +176,8 @@ impl Claims {
         claimed
     }
 
-    fn replace(&mut self, uid: &Arc<str>, record: ClaimSource<'_>, present: bool) {
-        let (claim, unresolved) = (Claim::by(record), Unresolved::of(record));
+    fn replace(&mut self, uid: &Arc<str>, source: ClaimSource<'_>, present: bool) {
+        let (claim, unresolved) = (Claim::from_source(source), Unresolved::of(source));
         if unresolved.is_none() {
             self.accepted.remove(uid);
         }
@@ -220,7 +220,7 @@ impl Claims {
 }
 
 impl NamedOperation {
-    fn is(&self, kind: OperationKind, model: &str, id: &Id) -> bool {
+    fn matches(&self, kind: OperationKind, model: &str, id: &Id) -> bool {
         // A refresh's id is unique.
         self.kind == kind && self.id == *id && (kind == OperationKind::Refresh || self.model == model)
     }
@@ -241,20 +241,20 @@ struct Claim {
 
 impl Claim {
     /// The operations of a resource; `None` if it has none and no unresolved submission.
-    fn by(record: ClaimSource<'_>) -> Option<Self> {
-        let status = record.status?;
+    fn from_source(source: ClaimSource<'_>) -> Option<Self> {
+        let status = source.status?;
         let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
         let of_run = status.run.iter().flat_map(|run| run.operation_id.iter().chain(&run.previous_operation_ids));
         let mut ids: BTreeSet<Id> = of_history.chain(of_run).map(|id| id_of(id)).collect();
         let candidates = status.run.iter().flat_map(|run| &run.candidates).map(|candidate| id_of(&candidate.operation_id));
         let candidates: Box<[Id]> = candidates.filter(|candidate| !ids.contains(candidate)).collect();
         ids.extend(&candidates);
-        let kind = record.kind;
+        let kind = source.kind;
         let models = match kind {
             OperationKind::Refresh => Vec::new(),
-            OperationKind::Sync => status.run.iter().map(|run| &run.model).chain(record.model).map(Model::key).collect(),
+            OperationKind::Sync => status.run.iter().map(|run| &run.model).chain(source.model).map(Model::key).collect(),
         };
-        (!ids.is_empty() || Unresolved::of(record).is_some()).then(|| Self { kind, models, ids: ids.into_iter().collect(), candidates })
+        (!ids.is_empty() || Unresolved::of(source).is_some()).then(|| Self { kind, models, ids: ids.into_iter().collect(), candidates })
     }
 
     /// Whether these may include an operation of this kind on this model. The services have separate ids for refreshes and syncs.
@@ -268,8 +268,8 @@ impl Claim {
 }
 
 impl Unresolved {
-    fn of(record: ClaimSource<'_>) -> Option<Self> {
-        let run = record.status?.run.as_ref()?;
+    fn of(source: ClaimSource<'_>) -> Option<Self> {
+        let run = source.status?.run.as_ref()?;
         let intent = unresolved_since(run)?.timestamp();
         Some(Self { model: run.model.key(), intent })
     }

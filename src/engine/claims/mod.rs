@@ -1,7 +1,7 @@
 //! Which resource claims which operation.
 
 mod index;
-mod unclaimed;
+mod unknown_owner;
 
 pub use index::{ClaimSource, Claims};
-pub use unclaimed::exclude_unclaimed;
+pub use unknown_owner::exclude_unknown_owners;

@@ -25,11 +25,11 @@ use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 #[derive(Clone, Debug)]
 pub struct Desired {
     /// The namespace and the name.
-    pub address: (String, String),
+    pub namespace_and_name: (String, String),
     /// The resource's uid: another uid is another resource, even with the same name.
     pub uid: String,
     /// The arguments of `kubectl` that name it, such as `mref sales --namespace bi`.
-    pub target: String,
+    pub kubectl_arguments: String,
     /// `metadata.generation`.
     pub generation: i64,
     /// When it was created, in whole seconds.
@@ -37,7 +37,7 @@ pub struct Desired {
     /// The deletion, if the resource is being deleted.
     pub deletion: Option<Deletion>,
     /// Whether it has the operator's finalizer.
-    pub finalizer: bool,
+    pub has_finalizer: bool,
     /// The requests in the annotations.
     pub requests: AnnotationRequests,
     /// The operation of a run.
@@ -89,7 +89,7 @@ pub struct OperationSpec {
     pub model: Model,
     /// What is submitted.
     pub request: Request,
-    /// Identifies this operation as it was written; [`OperationSpec::is`] compares it.
+    /// Identifies this operation as it was written; [`OperationSpec::has_digest`] compares it.
     pub digest: String,
     /// The parameters as they were written.
     parameters: Option<RefreshParameters>,
@@ -164,8 +164,8 @@ impl Desired {
             suspend,
             history_limit,
         } = &sync.spec;
-        let followed_model = external.upstream.as_ref().map(|upstream| &upstream.model);
-        let operation = OperationSpec::sync(&model.as_ref().or(followed_model).cloned().unwrap_or_default());
+        let upstream_model = external.upstream.as_ref().map(|upstream| &upstream.model);
+        let operation = OperationSpec::sync(&model.as_ref().or(upstream_model).cloned().unwrap_or_default());
         let policy = RunPolicy {
             concurrency: ConcurrencyPolicy::Queue,
             conflict: ConflictPolicy::Wait,
@@ -188,21 +188,21 @@ impl Desired {
         external: External,
     ) -> Self {
         let External { blocker, namespace_terminating, upstream, drain, adopt_claimed, metadata_refused } = external;
-        let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
-        let (blocker, upstream) = follow(follows, &operation.model, blocker, upstream);
+        let upstream_name = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
+        let (blocker, upstream) = resolve_upstream(upstream_name, &operation.model, blocker, upstream);
         let (blocker, schedule_trigger) = match trigger.and_then(ScheduleTrigger::of) {
             None => (blocker, None),
             Some(Ok(schedule_trigger)) => (blocker, Some(schedule_trigger)),
             Some(Err(message)) => (blocker.or(Some(Blocker { reason: Reason::InvalidSpec, message, remedy: Remedy::SpecChange })), None),
         };
         Self {
-            address: (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default()),
+            namespace_and_name: (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default()),
             uid: metadata.uid.clone().unwrap_or_default(),
-            target: target(operation.request.kind(), metadata),
+            kubectl_arguments: kubectl_arguments(operation.request.kind(), metadata),
             generation: metadata.generation.unwrap_or_default(),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_terminating }),
-            finalizer: api::has_finalizer(metadata),
+            has_finalizer: api::has_finalizer(metadata),
             requests: AnnotationRequests::of(metadata),
             operation,
             token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
@@ -225,20 +225,25 @@ impl Desired {
             OperationKind::Refresh => "mref",
             OperationKind::Sync => "msync",
         };
-        let (namespace, name) = &self.address;
+        let (namespace, name) = &self.namespace_and_name;
         format!("kubectl annotate --overwrite {kind} {name} -n {namespace} {annotation}={value}")
     }
 }
 
 /// What blocks all runs of a resource, and its upstream refresh.
-fn follow(follows: Option<&str>, model: &Model, blocker: Option<Blocker>, upstream: Option<Upstream>) -> (Option<Blocker>, UpstreamRef) {
-    let Some(name) = follows else { return (blocker, UpstreamRef::None) };
-    let of_following = |blocker: &Blocker| matches!(blocker.reason, Reason::UpstreamNotFound | Reason::UpstreamCycle);
+fn resolve_upstream(
+    upstream_name: Option<&str>,
+    model: &Model,
+    blocker: Option<Blocker>,
+    upstream: Option<Upstream>,
+) -> (Option<Blocker>, UpstreamRef) {
+    let Some(name) = upstream_name else { return (blocker, UpstreamRef::None) };
+    let is_upstream_fault = |blocker: &Blocker| matches!(blocker.reason, Reason::UpstreamNotFound | Reason::UpstreamCycle);
     match (blocker, upstream) {
-        (Some(blocker), _) if of_following(&blocker) && model.is_empty() => {
+        (Some(blocker), _) if is_upstream_fault(&blocker) && model.is_empty() => {
             (Some(blocker), UpstreamRef::Unavailable(name.to_owned(), None))
         }
-        (Some(blocker), _) if of_following(&blocker) => (None, UpstreamRef::Unavailable(name.to_owned(), Some(blocker))),
+        (Some(blocker), _) if is_upstream_fault(&blocker) => (None, UpstreamRef::Unavailable(name.to_owned(), Some(blocker))),
         (blocker, Some(upstream)) => (blocker, UpstreamRef::Found(upstream)),
         // The model of a run is unknown.
         (None, None) if model.is_empty() => {
@@ -250,7 +255,7 @@ fn follow(follows: Option<&str>, model: &Model, blocker: Option<Blocker>, upstre
     }
 }
 
-fn target(kind: OperationKind, metadata: &ObjectMeta) -> String {
+fn kubectl_arguments(kind: OperationKind, metadata: &ObjectMeta) -> String {
     let short = match kind {
         OperationKind::Refresh => "mref",
         OperationKind::Sync => "msync",
@@ -274,7 +279,7 @@ impl OperationSpec {
     /// Whether a recorded digest is of this operation. A digest is of the parameters as written, so that it is the same in every version of
     /// the operator. But a default of the service that is written out requests the same as one that is left out.
     #[must_use]
-    pub fn is(&self, recorded: &str) -> bool {
+    pub fn has_digest(&self, recorded: &str) -> bool {
         let ways = || {
             let ways = self.parameters.iter().flat_map(|written| equivalents(&self.model, written));
             ways.map(|parameters| digest(&self.model, Some(&parameters))).collect()

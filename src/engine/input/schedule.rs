@@ -1,7 +1,7 @@
 //! When a schedule is due: five cron fields in a time zone, with daylight saving time.
 //!
 //! - A schedule with fixed hours (`30 2 * * *`) runs once a day on every day: a time that the clock skips runs at the first
-//!   moment after the gap, and a time that occurs twice runs the first time.
+//!   time after the gap, and a time that occurs twice runs the first time.
 //! - A schedule over all hours (`*/15 * * * *`, an hour field that begins with `*`) follows the local time: it has no time in a
 //!   skipped hour, and runs in both hours of one that occurs twice.
 
@@ -16,7 +16,7 @@ const LAST_YEAR: i16 = 9000;
 
 /// How often the four years that the library searches are searched: 44 years. Between two 29 February on one day of the week lie up to 40
 /// years, because a year such as 2100 is not a leap year.
-const SEARCHES: usize = 11;
+const MAX_SEARCHES: usize = 11;
 
 /// The time zone of a schedule that names none.
 pub(super) const DEFAULT_ZONE: &str = "Etc/UTC";
@@ -61,7 +61,7 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// The first time after a moment; `None` if there is none within 44 years.
+    /// The first scheduled time after `after`; `None` if there is none within 44 years.
     #[must_use]
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         if self.zone.to_datetime(after).year() > LAST_YEAR {
@@ -76,16 +76,16 @@ impl Schedule {
             let from = TimeZone::UTC.to_timestamp(shown).ok()?;
             shown = self.find(from)?.datetime();
             // In an hour that occurs twice, the first one may be over.
-            if let Some(time) = self.when(shown).filter(|time| *time > after) {
+            if let Some(time) = self.to_timestamp(shown).filter(|time| *time > after) {
                 return Some(time);
             }
         }
     }
 
-    /// The first match after a moment, within [`SEARCHES`] times four years.
+    /// The first match after `after`, within [`MAX_SEARCHES`] times four years.
     fn find(&self, after: Timestamp) -> Option<Zoned> {
         let mut from = after;
-        for _ in 0..SEARCHES {
+        for _ in 0..MAX_SEARCHES {
             if let Ok(found) = self.crontab.find_next(MakeTimestamp(from)) {
                 return Some(found);
             }
@@ -95,10 +95,10 @@ impl Schedule {
         None
     }
 
-    /// The last time after a moment and not after `now`.
+    /// The last scheduled time after `after` and not after `now`.
     #[must_use]
     pub fn latest(&self, after: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        // Every moment before `low` has a next time that is not after `now`; every moment from `high` on has none.
+        // Every time before `low` has a next time that is not after `now`; every time from `high` on has none.
         let mut low = self.next(after).filter(|first| *first <= now)?;
         let mut high = now;
         while high.duration_since(low) > SignedDuration::from_secs(1) {
@@ -111,8 +111,8 @@ impl Schedule {
         Some(low)
     }
 
-    /// The moment at which the clock on the wall first shows a time, or has just skipped it.
-    fn when(&self, shown: DateTime) -> Option<Timestamp> {
+    /// The first time at which a clock in the time zone shows a local time, or has just skipped it.
+    fn to_timestamp(&self, shown: DateTime) -> Option<Timestamp> {
         let ambiguous = self.zone.to_ambiguous_timestamp(shown);
         match ambiguous.offset() {
             AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => ambiguous.earlier().ok(),

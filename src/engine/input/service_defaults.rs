@@ -6,18 +6,18 @@ use crate::api::{CommitMode, Model, RefreshParameters};
 /// fields. `effectiveDate` has no fixed default, and that of `type` is written out by the API server.
 pub(super) fn equivalents(model: &Model, written: &RefreshParameters) -> Vec<RefreshParameters> {
     let ways = vec![written.clone()];
-    let ways = either(ways, |way| &mut way.commit_mode, CommitMode::Transactional);
-    let ways = either(ways, |way| &mut way.max_parallelism, 10);
-    let ways = either(ways, |way| &mut way.retry_count, 0);
+    let ways = with_and_without_default(ways, |way| &mut way.commit_mode, CommitMode::Transactional);
+    let ways = with_and_without_default(ways, |way| &mut way.max_parallelism, 10);
+    let ways = with_and_without_default(ways, |way| &mut way.retry_count, 0);
     if model.power_bi.is_none() {
         return ways;
     }
-    let ways = either(ways, |way| &mut way.apply_refresh_policy, true);
-    either(ways, |way| &mut way.attempt_timeout_seconds, 18_000)
+    let ways = with_and_without_default(ways, |way| &mut way.apply_refresh_policy, true);
+    with_and_without_default(ways, |way| &mut way.attempt_timeout_seconds, 18_000)
 }
 
 /// Adds to each way one that differs only in a field, if the field is left out or has its default.
-fn either<T: Copy + PartialEq>(
+fn with_and_without_default<T: Copy + PartialEq>(
     ways: Vec<RefreshParameters>,
     field: fn(&mut RefreshParameters) -> &mut Option<T>,
     default: T,

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use super::super::Observation;
+use super::super::{Observation, timing};
 use super::pending_decision::NextEffect;
-use super::steps::{accepted, until};
-use super::{Call, Finish, Observed, PendingDecision, Reconciliation, Request, Stage, View};
+use super::steps::accepted;
+use super::{DriverRequest, Finish, Observed, PendingDecision, PlannedCall, Reconciliation, Stage, View};
 use crate::api::{Reason, Run, RunState, Time};
 use crate::operation::{ServiceError, ServiceErrorKind, Submission};
 
 impl<V: View> Reconciliation<V> {
-    pub(super) fn act(&mut self, decision: Box<PendingDecision>) -> Request<V> {
+    pub(super) fn perform_effect(&mut self, decision: Box<PendingDecision>) -> DriverRequest<V> {
         match &decision.effect {
             // Only the reconciliation that recorded the intent submits.
-            NextEffect::Call(Call::Submit(_)) if decision.status.is_none() || self.detached => self.observe(Observation::None),
-            NextEffect::Call(Call::Submit(_)) => self.check_first(decision),
-            NextEffect::Call(_) if decision.deadline.is_some() => self.check_first(decision),
+            NextEffect::Call(PlannedCall::Submit(_)) if decision.status.is_none() || self.detached => self.observe(Observation::None),
+            NextEffect::Call(PlannedCall::Submit(_)) => self.observe_before_call(decision),
+            NextEffect::Call(_) if decision.deadline.is_some() => self.observe_before_call(decision),
             NextEffect::Call(call) => {
                 let call = call.clone();
                 self.call(decision, call, None)
@@ -25,45 +25,45 @@ impl<V: View> Reconciliation<V> {
                 self.settle_detached(decision.requeue)
             }
             NextEffect::Settle => {
-                let waits = self.now.and_then(|now| self.transient.metadata_waits(now));
-                self.end(Finish::Settled { requeue: decision.requeue.into_iter().chain(waits).min() })
+                let backoff = self.now.and_then(|now| self.transient.metadata_backoff(now));
+                self.end(Finish::Settled { requeue: decision.requeue.into_iter().chain(backoff).min() })
             }
             NextEffect::AcquireTurn => {
                 let waits = self.view.status().run.as_ref().filter(|run| run.state == RunState::Waiting);
                 let since = waits.map_or_else(|| Time::from(self.now.unwrap_or_default()), |run| run.requested_time);
                 self.stage = Stage::Acquiring;
-                Request::AcquireTurn { model: decision.model.key(), since }
+                DriverRequest::AcquireTurn { model: decision.model.key(), since }
             }
             NextEffect::AddFinalizer => {
                 self.stage = Stage::Changing(decision);
-                Request::AddFinalizer
+                DriverRequest::AddFinalizer
             }
             NextEffect::RemoveAnnotation(annotation) => {
                 let annotation = *annotation;
                 self.stage = Stage::Changing(decision);
-                Request::RemoveAnnotation(annotation)
+                DriverRequest::RemoveAnnotation(annotation)
             }
             NextEffect::RemoveFinalizer => {
                 self.released = true;
                 self.transient.begin_write();
                 self.stage = Stage::Removing;
-                Request::RemoveFinalizer { events: decision.events }
+                DriverRequest::RemoveFinalizer { events: decision.events }
             }
         }
     }
 
-    fn check_first(&mut self, decision: Box<PendingDecision>) -> Request<V> {
+    fn observe_before_call(&mut self, decision: Box<PendingDecision>) -> DriverRequest<V> {
         self.stage = Stage::Checking(decision);
-        Request::Observe
+        DriverRequest::Observe
     }
 
-    fn call(&mut self, decision: Box<PendingDecision>, call: Call, timeout: Option<Duration>) -> Request<V> {
+    fn call(&mut self, decision: Box<PendingDecision>, call: PlannedCall, timeout: Option<Duration>) -> DriverRequest<V> {
         self.stage = Stage::Calling(decision);
-        Request::Call { call, timeout }
+        DriverRequest::Call { call, timeout }
     }
 
     /// Settles a decision whose effect applies only to a resource that exists.
-    fn settle_detached(&mut self, requeue: Option<Duration>) -> Request<V> {
+    fn settle_detached(&mut self, requeue: Option<Duration>) -> DriverRequest<V> {
         let unresolved = |run: &Run| run.reason == Reason::SubmissionUnknown.as_str();
         if self.view.status().run.as_ref().is_some_and(unresolved) {
             return self.end(Finish::Unresolvable);
@@ -72,15 +72,15 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Checks immediately before a call whether it may still be made, because the write of the intent may have taken long.
-    pub(super) fn check(&mut self, decision: Box<PendingDecision>, observed: Observed) -> Request<V> {
+    pub(super) fn check(&mut self, decision: Box<PendingDecision>, observed: Observed) -> DriverRequest<V> {
         self.now = Some(observed.now);
         let NextEffect::Call(call) = &decision.effect else { return self.end(Finish::Failed) };
         let call = call.clone();
         if !decision.is_intent() {
-            let timeout = decision.deadline.map(|deadline| until(deadline, observed.now));
+            let timeout = decision.deadline.map(|deadline| timing::elapsed(observed.now, deadline));
             return self.call(decision, call, timeout);
         }
-        match self.time_to_submit(&observed) {
+        match self.submission_timeout(&observed) {
             Ok(left) => self.call(decision, call, Some(left)),
             Err(message) => self.decide(observed, Observation::Submission(Submission::Deferred { message: message.to_owned() })),
         }
@@ -90,7 +90,7 @@ impl<V: View> Reconciliation<V> {
     ///
     /// # Errors
     /// Why nothing is submitted.
-    fn time_to_submit(&self, observed: &Observed) -> Result<Duration, &'static str> {
+    fn submission_timeout(&self, observed: &Observed) -> Result<Duration, &'static str> {
         // Another operator may lead soon. If this one still leads then, it records that nothing was submitted.
         if !observed.may_submit {
             return Err("nothing was submitted: the operator's lease is about to expire");
@@ -99,7 +99,7 @@ impl<V: View> Reconciliation<V> {
             return Err("nothing was submitted: the operator is about to be uninstalled");
         }
         let intent = self.view.status().run.as_ref().and_then(|run| run.submitted_time);
-        let spent = intent.map_or(Duration::ZERO, |intent| until(observed.now, intent.timestamp()));
+        let spent = intent.map_or(Duration::ZERO, |intent| timing::elapsed(intent.timestamp(), observed.now));
         // The intent is recorded in whole seconds, rounded down.
         let left = (self.settings.call_timeout + Duration::from_secs(1)).saturating_sub(spent);
         if left < self.settings.call_timeout / 4 {
@@ -109,7 +109,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Handles the timeout of a call.
-    pub(super) fn call_timed_out(&mut self, decision: &PendingDecision) -> Request<V> {
+    pub(super) fn call_timed_out(&mut self, decision: &PendingDecision) -> DriverRequest<V> {
         if decision.is_intent() {
             let message = "the service did not respond in time".to_owned();
             return self.observe(Observation::Submission(Submission::Unknown { message }));
@@ -118,7 +118,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Handles the timeout of a preparation. Nothing was sent.
-    pub(super) fn preparation_timed_out(&mut self) -> Request<V> {
+    pub(super) fn preparation_timed_out(&mut self) -> DriverRequest<V> {
         let message = "no response within two minutes: the deletion of the namespace waits no longer".to_owned();
         self.observe(Observation::CallFailed(ServiceError {
             kind: ServiceErrorKind::Unreachable,
@@ -128,7 +128,7 @@ impl<V: View> Reconciliation<V> {
         }))
     }
 
-    pub(super) fn called(&mut self, observation: Observation) -> Request<V> {
+    pub(super) fn called(&mut self, observation: Observation) -> DriverRequest<V> {
         if let Some(submission) = accepted(&observation) {
             let submission = submission.clone();
             self.transient.accept(self.view.status(), &submission, self.failed_records);

@@ -5,21 +5,21 @@
 
 use std::time::Duration;
 
-use super::super::{QueueState, queue_state, queue_state_unrecorded};
-use super::{Finish, Outcome, QueueUpdate, Reconciliation, Request, Stage, Tracking, View};
+use super::super::{QueueState, queue_state, queue_state_if_unwritable};
+use super::{DriverRequest, Finish, Outcome, QueueUpdate, Reconciliation, Stage, Tracking, View};
 use crate::api::{Run, RunState};
 
 impl<V: View> Reconciliation<V> {
-    pub(super) fn end(&mut self, finish: Finish) -> Request<V> {
+    pub(super) fn end(&mut self, finish: Finish) -> DriverRequest<V> {
         self.stage = Stage::Ended;
-        Request::Done(Box::new(self.outcome(finish)))
+        DriverRequest::Done(Box::new(self.outcome(finish)))
     }
 
     /// Ends the reconciliation and returns the turn meanwhile.
-    pub(super) fn yield_turn(&mut self, requeue: Duration) -> Request<V> {
+    pub(super) fn release_turn(&mut self, requeue: Duration) -> DriverRequest<V> {
         self.stage = Stage::Ended;
         let outcome = self.outcome(Finish::Settled { requeue: Some(requeue) });
-        Request::Done(Box::new(Outcome { queue: QueueUpdate::Leave, ..outcome }))
+        DriverRequest::Done(Box::new(Outcome { queue: QueueUpdate::Remove, ..outcome }))
     }
 
     pub(super) fn outcome(&mut self, finish: Finish) -> Outcome<V> {
@@ -30,11 +30,11 @@ impl<V: View> Reconciliation<V> {
         }
         let queue = self.queue(finish);
         let transient = &mut self.transient;
-        transient.reread |= self.intent_unanswered;
+        transient.reread |= self.intent_unconfirmed;
         match finish {
             Finish::Settled { .. } | Finish::Released => (transient.failures, transient.conflicts) = (0, 0),
             // The write of another client succeeded.
-            Finish::Conflict => (transient.unwritten, transient.conflicts) = (0, transient.conflicts.saturating_add(1)),
+            Finish::Conflict => (transient.consecutive_failed_writes, transient.conflicts) = (0, transient.conflicts.saturating_add(1)),
             Finish::Failed => transient.failures = transient.failures.saturating_add(1),
             Finish::Gone | Finish::Unresolvable => {}
         }
@@ -43,30 +43,30 @@ impl<V: View> Reconciliation<V> {
 
     fn queue(&self, finish: Finish) -> QueueUpdate {
         match finish {
-            Finish::Released | Finish::Gone | Finish::Unresolvable => return QueueUpdate::Leave,
+            Finish::Released | Finish::Gone | Finish::Unresolvable => return QueueUpdate::Remove,
             Finish::Settled { .. } | Finish::Conflict | Finish::Failed => {}
         }
         let failed = finish == Finish::Failed;
         let stuck = finish != Finish::Conflict && self.transient.is_stuck();
-        if self.intent_unanswered {
+        if self.intent_unconfirmed {
             // After an intent without a response nothing was submitted.
-            return if stuck { QueueUpdate::Leave } else { QueueUpdate::Keep };
+            return if stuck { QueueUpdate::Remove } else { QueueUpdate::Keep };
         }
-        let turn = if stuck && !self.view.is_released() {
-            queue_state_unrecorded(self.view.status(), self.now.unwrap_or_default(), &self.settings)
+        let state = if stuck && !self.view.is_released() {
+            queue_state_if_unwritable(self.view.status(), self.now.unwrap_or_default(), &self.settings)
         } else {
-            self.turn_on_record()
+            self.recorded_queue_state()
         };
-        if failed && turn != QueueState::Holding {
+        if failed && state != QueueState::Holding {
             // Not back to waiting: at its head it would still block all others. It joins again with its next request.
-            return QueueUpdate::Leave;
+            return QueueUpdate::Remove;
         }
         let model = self.view.status().run.as_ref().map(|run| run.model.key()).unwrap_or_default();
-        QueueUpdate::Set { model, turn }
+        QueueUpdate::Set { model, state }
     }
 
     /// The part of the record in the queue of its model.
-    pub(super) fn turn_on_record(&self) -> QueueState {
+    pub(super) fn recorded_queue_state(&self) -> QueueState {
         if self.view.is_released() {
             return QueueState::None;
         }

@@ -4,30 +4,30 @@ use std::time::Duration;
 
 use super::super::{Observation, QueueState};
 use super::pending_decision::NextEffect;
-use super::stage::Purpose;
-use super::transient::before_record;
-use super::{Finish, PendingDecision, Reconciliation, Rejection, Request, Stage, Unavailable, View};
+use super::stage::ReadPurpose;
+use super::transient::record_retry_delay;
+use super::{DriverRequest, Finish, PendingDecision, ReadFailed, Reconciliation, Rejection, Stage, View};
 use crate::operation::Submission;
 
 /// How long a resource whose intent was not recorded yields its turn.
-const AFTER_REREAD: Duration = Duration::from_secs(1);
+const REREAD_DELAY: Duration = Duration::from_secs(1);
 
 impl<V: View> Reconciliation<V> {
     /// Handles a rejected write of the status.
-    pub(super) fn record_rejected(&mut self, decision: PendingDecision, rejection: Rejection) -> Request<V> {
-        self.intent_unanswered &= !decision.is_intent();
+    pub(super) fn record_rejected(&mut self, decision: PendingDecision, rejection: Rejection) -> DriverRequest<V> {
+        self.intent_unconfirmed &= !decision.is_intent();
         match (rejection, decision.accepted) {
             // The process is about to exit, and the next leader resolves the submission from the record.
             (Rejection::NotLeader, _) => self.end(Finish::Conflict),
             (Rejection::Conflict | Rejection::NotFound, Some(accepted)) => self.record_again(accepted, true),
             (Rejection::Denied | Rejection::Refused, Some(accepted)) => self.record_again(accepted, false),
-            (Rejection::Conflict | Rejection::NotFound, None) => self.read(Purpose::Rejected { metadata: false }),
+            (Rejection::Conflict | Rejection::NotFound, None) => self.read(ReadPurpose::Rejected { metadata: false }),
             (Rejection::Denied | Rejection::Refused, None) => self.end(Finish::Failed),
         }
     }
 
     /// Handles a write of the status without a response. If it records an intent, the turn is kept until a read shows the result.
-    pub(super) fn record_unanswered(&mut self, decision: PendingDecision) -> Request<V> {
+    pub(super) fn record_unconfirmed(&mut self, decision: PendingDecision) -> DriverRequest<V> {
         match decision.accepted {
             Some(accepted) => self.record_again(accepted, false),
             None => self.end(Finish::Failed),
@@ -35,21 +35,21 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Writes the id of an operation that the service has: a few times immediately, then once in each reconciliation, until it is recorded.
-    fn record_again(&mut self, accepted: Submission, stale: bool) -> Request<V> {
+    fn record_again(&mut self, accepted: Submission, stale: bool) -> DriverRequest<V> {
         self.failed_records = self.failed_records.saturating_add(1);
         if let Some(known) = &mut self.transient.accepted {
             known.failed_writes = self.failed_records;
         }
-        match before_record(self.failed_records) {
-            Some(delay) => self.read_after(delay, Purpose::Record(accepted)),
+        match record_retry_delay(self.failed_records) {
+            Some(delay) => self.read_after(delay, ReadPurpose::Record(accepted)),
             // A reconciliation never ends with a stale view.
-            None if stale => self.read(Purpose::GiveUp),
+            None if stale => self.read(ReadPurpose::DeferRecord),
             None => self.end(Finish::Failed),
         }
     }
 
     /// Handles a change of the finalizer or an annotation.
-    pub(super) fn changed(&mut self, decision: PendingDecision, view: V) -> Request<V> {
+    pub(super) fn changed(&mut self, decision: PendingDecision, view: V) -> DriverRequest<V> {
         self.view = view;
         self.transient.metadata_refused = None;
         if matches!(decision.effect, NextEffect::RemoveAnnotation(_)) && !decision.events.is_empty() {
@@ -60,33 +60,33 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Handles a rejected change of the finalizer or an annotation.
-    pub(super) fn change_rejected(&mut self, decision: &PendingDecision, rejection: Rejection) -> Request<V> {
+    pub(super) fn change_rejected(&mut self, decision: &PendingDecision, rejection: Rejection) -> DriverRequest<V> {
         match rejection {
             Rejection::NotLeader => self.end(Finish::Conflict),
-            Rejection::Conflict | Rejection::NotFound => self.read(Purpose::Rejected { metadata: true }),
+            Rejection::Conflict | Rejection::NotFound => self.read(ReadPurpose::Rejected { metadata: true }),
             Rejection::Denied => self.change_denied(decision),
             Rejection::Refused => self.end(Finish::Failed),
         }
     }
 
-    pub(super) fn change_unanswered(&mut self, decision: &PendingDecision, denied: bool) -> Request<V> {
+    pub(super) fn change_unconfirmed(&mut self, decision: &PendingDecision, denied: bool) -> DriverRequest<V> {
         if denied { self.change_denied(decision) } else { self.end(Finish::Failed) }
     }
 
     /// Decides again without a change of the metadata, unless this decision already was.
-    fn change_denied(&mut self, decision: &PendingDecision) -> Request<V> {
+    fn change_denied(&mut self, decision: &PendingDecision) -> DriverRequest<V> {
         self.refuse_metadata();
         if decision.metadata_refused { self.end(Finish::Failed) } else { self.observe(Observation::None) }
     }
 
-    pub(super) fn removal_rejected(&mut self, rejection: Rejection) -> Request<V> {
+    pub(super) fn removal_rejected(&mut self, rejection: Rejection) -> DriverRequest<V> {
         match rejection {
             Rejection::NotLeader => {
                 self.released = false;
                 self.end(Finish::Conflict)
             }
             // Usually the resource is gone. But an admission webhook may deny a write with any status code.
-            Rejection::NotFound | Rejection::Conflict => self.read(Purpose::Removal { rejected: true, denied: false }),
+            Rejection::NotFound | Rejection::Conflict => self.read(ReadPurpose::Removal { rejected: true, denied: false }),
             Rejection::Denied => {
                 self.refuse_metadata();
                 self.end(Finish::Failed)
@@ -95,8 +95,8 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    pub(super) fn removal_unanswered(&mut self, denied: bool) -> Request<V> {
-        self.read(Purpose::Removal { rejected: false, denied })
+    pub(super) fn removal_unconfirmed(&mut self, denied: bool) -> DriverRequest<V> {
+        self.read(ReadPurpose::Removal { rejected: false, denied })
     }
 
     fn refuse_metadata(&mut self) {
@@ -104,36 +104,36 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Handles the result of a read past the cache.
-    pub(super) fn handle_read(&mut self, purpose: Purpose, found: Result<Option<V>, Unavailable>) -> Request<V> {
+    pub(super) fn handle_read(&mut self, purpose: ReadPurpose, found: Result<Option<V>, ReadFailed>) -> DriverRequest<V> {
         let view = match found {
             Ok(Some(view)) => view,
-            Ok(None) if matches!(purpose, Purpose::Removal { .. }) => return self.end(Finish::Released),
+            Ok(None) if matches!(purpose, ReadPurpose::Removal { .. }) => return self.end(Finish::Released),
             Ok(None) => return self.end(Finish::Gone),
-            Err(Unavailable) => return self.end(Finish::Failed),
+            Err(ReadFailed) => return self.end(Finish::Failed),
         };
         let is_newer = view.version() != self.view.version();
         self.view = view;
         match purpose {
-            Purpose::Reread => {
-                (self.intent_unanswered, self.transient.reread) = (false, false);
-                if self.turn_on_record() == QueueState::Holding { self.proceed() } else { self.yield_turn(AFTER_REREAD) }
+            ReadPurpose::Reread => {
+                (self.intent_unconfirmed, self.transient.reread) = (false, false);
+                if self.recorded_queue_state() == QueueState::Holding { self.proceed() } else { self.release_turn(REREAD_DELAY) }
             }
-            Purpose::Record(accepted) => {
+            ReadPurpose::Record(accepted) => {
                 self.decisions = 0;
                 self.observe(Observation::Submission(accepted))
             }
-            Purpose::Stale => self.end(Finish::Conflict),
-            Purpose::Removal { .. } if !self.view.has_finalizer() => self.end(Finish::Released),
-            Purpose::Removal { rejected: false, denied } => {
+            ReadPurpose::Stale => self.end(Finish::Conflict),
+            ReadPurpose::Removal { .. } if !self.view.has_finalizer() => self.end(Finish::Released),
+            ReadPurpose::Removal { rejected: false, denied } => {
                 if denied {
                     self.refuse_metadata();
                 }
                 self.end(Finish::Failed)
             }
-            Purpose::Rejected { .. } | Purpose::Removal { rejected: true, .. } if is_newer => self.end(Finish::Conflict),
+            ReadPurpose::Rejected { .. } | ReadPurpose::Removal { rejected: true, .. } if is_newer => self.end(Finish::Conflict),
             // A webhook may deny a write as a conflict, and a definition without the status subresource leads to 404.
-            Purpose::Rejected { metadata: false } | Purpose::GiveUp => self.end(Finish::Failed),
-            Purpose::Rejected { metadata: true } | Purpose::Removal { rejected: true, .. } => {
+            ReadPurpose::Rejected { metadata: false } | ReadPurpose::DeferRecord => self.end(Finish::Failed),
+            ReadPurpose::Rejected { metadata: true } | ReadPurpose::Removal { rejected: true, .. } => {
                 self.refuse_metadata();
                 self.end(Finish::Failed)
             }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::{Observation, Settings};
-use super::stage::{MachineState, Purpose, Stage};
-use super::{Finish, Outcome, Request, Response, RunRef, Transient, View};
+use super::stage::{MachineState, ReadPurpose, Stage};
+use super::{DriverRequest, DriverResponse, Finish, Outcome, RunRef, Transient, View};
 use crate::api::Run;
 
 /// One reconciliation of one resource.
 ///
-/// The driver passes [`Response::Start`] to [`Self::handle`], performs the returned request, passes the response, and so on until
-/// [`Request::Done`]. It may stop at any point: then [`Self::abandon`] returns the outcome.
+/// The driver passes [`DriverResponse::Start`] to [`Self::handle`], performs the returned request, passes the response, and so on until
+/// [`DriverRequest::Done`]. It may stop at any point: then [`Self::abandon`] returns the outcome.
 #[derive(Clone, Debug)]
 pub struct Reconciliation<V> {
     pub(super) view: V,
@@ -26,7 +26,7 @@ pub struct Reconciliation<V> {
     /// How often the id of the accepted operation could not be recorded.
     pub(super) failed_records: u32,
     /// Whether a write of an intent has no response from the API server yet.
-    pub(super) intent_unanswered: bool,
+    pub(super) intent_unconfirmed: bool,
     /// Whether the removal of the finalizer was requested: the resource may be gone.
     pub(super) released: bool,
     pub(super) stage: Stage,
@@ -44,7 +44,7 @@ impl<V: View> Reconciliation<V> {
             now: None,
             decisions: 0,
             failed_records: 0,
-            intent_unanswered: false,
+            intent_unconfirmed: false,
             released: false,
             stage: Stage::Initial,
         }
@@ -101,43 +101,43 @@ impl<V: View> Reconciliation<V> {
 
     #[doc(hidden)]
     pub fn state(&self) -> MachineState<'_, V> {
-        let Self { stage, view, transient, decisions, failed_records, intent_unanswered, released, .. } = self;
+        let Self { stage, view, transient, decisions, failed_records, intent_unconfirmed, released, .. } = self;
         let (decisions, failed_records) = (*decisions, *failed_records);
-        let (intent_unanswered, released) = (*intent_unanswered, *released);
-        MachineState { stage, view, transient, decisions, failed_records, intent_unanswered, released }
+        let (intent_unconfirmed, released) = (*intent_unconfirmed, *released);
+        MachineState { stage, view, transient, decisions, failed_records, intent_unconfirmed, released }
     }
 
     /// Takes the response to the last request, and returns the next request. A response to another request ends the reconciliation as failed.
-    pub fn handle(&mut self, response: Response<V>) -> Request<V> {
+    pub fn handle(&mut self, response: DriverResponse<V>) -> DriverRequest<V> {
         match (std::mem::replace(&mut self.stage, Stage::Ended), response) {
-            (Stage::Initial, Response::Start(now)) => self.start(now),
-            (Stage::Reading(purpose), Response::Read(found)) => self.handle_read(purpose, found),
-            (Stage::ReadingNamespace, Response::Namespace { terminating }) => {
+            (Stage::Initial, DriverResponse::Start(now)) => self.start(now),
+            (Stage::Reading(purpose), DriverResponse::Read(found)) => self.handle_read(purpose, found),
+            (Stage::ReadingNamespace, DriverResponse::Namespace { terminating }) => {
                 self.transient.namespace_terminating |= terminating;
                 self.first_decision()
             }
-            (Stage::Observing(observation), Response::Observed(observed)) => self.decide(*observed, *observation),
-            (Stage::Preparing(decision), Response::Prepared) => self.prepared(decision),
+            (Stage::Observing(observation), DriverResponse::Observed(observed)) => self.decide(*observed, *observation),
+            (Stage::Preparing(decision), DriverResponse::Prepared) => self.prepared(decision),
             // The decision is discarded. The next one is made on what prevented it.
-            (Stage::Preparing(_), Response::NotPrepared(observation)) => self.observe(*observation),
-            (Stage::Preparing(_), Response::TimedOut) => self.preparation_timed_out(),
-            (Stage::Reserving(decision), Response::Reserved { claimed: false }) => self.record(decision),
-            (Stage::Reserving(_), Response::Reserved { claimed: true }) => self.read(Purpose::Stale),
-            (Stage::Writing(decision), Response::Written(view)) => self.written(decision, view),
-            (Stage::Writing(decision), Response::Rejected(rejection)) => self.record_rejected(*decision, rejection),
-            (Stage::Writing(decision), Response::Unanswered { .. }) => self.record_unanswered(*decision),
-            (Stage::Publishing(decision), Response::Published) => self.act(decision),
-            (Stage::Checking(decision), Response::Observed(observed)) => self.check(decision, *observed),
-            (Stage::Changing(decision), Response::Written(view)) => self.changed(*decision, view),
-            (Stage::Changing(decision), Response::Rejected(rejection)) => self.change_rejected(&decision, rejection),
-            (Stage::Changing(decision), Response::Unanswered { denied }) => self.change_unanswered(&decision, denied),
-            (Stage::Removing, Response::Removed) => self.end(Finish::Released),
-            (Stage::Removing, Response::Rejected(rejection)) => self.removal_rejected(rejection),
-            (Stage::Removing, Response::Unanswered { denied }) => self.removal_unanswered(denied),
-            (Stage::Reporting, Response::Published) => self.observe(Observation::None),
-            (Stage::Acquiring, Response::Turn(turn)) => self.observe(Observation::Turn(turn)),
-            (Stage::Calling(_), Response::Called(observation)) => self.called(*observation),
-            (Stage::Calling(decision), Response::TimedOut) => self.call_timed_out(&decision),
+            (Stage::Preparing(_), DriverResponse::NotPrepared(observation)) => self.observe(*observation),
+            (Stage::Preparing(_), DriverResponse::TimedOut) => self.preparation_timed_out(),
+            (Stage::Reserving(decision), DriverResponse::Reserved { claimed: false }) => self.record(decision),
+            (Stage::Reserving(_), DriverResponse::Reserved { claimed: true }) => self.read(ReadPurpose::Stale),
+            (Stage::Writing(decision), DriverResponse::Written(view)) => self.written(decision, view),
+            (Stage::Writing(decision), DriverResponse::Rejected(rejection)) => self.record_rejected(*decision, rejection),
+            (Stage::Writing(decision), DriverResponse::Unconfirmed { .. }) => self.record_unconfirmed(*decision),
+            (Stage::Publishing(decision), DriverResponse::Published) => self.perform_effect(decision),
+            (Stage::Checking(decision), DriverResponse::Observed(observed)) => self.check(decision, *observed),
+            (Stage::Changing(decision), DriverResponse::Written(view)) => self.changed(*decision, view),
+            (Stage::Changing(decision), DriverResponse::Rejected(rejection)) => self.change_rejected(&decision, rejection),
+            (Stage::Changing(decision), DriverResponse::Unconfirmed { denied }) => self.change_unconfirmed(&decision, denied),
+            (Stage::Removing, DriverResponse::Removed) => self.end(Finish::Released),
+            (Stage::Removing, DriverResponse::Rejected(rejection)) => self.removal_rejected(rejection),
+            (Stage::Removing, DriverResponse::Unconfirmed { denied }) => self.removal_unconfirmed(denied),
+            (Stage::Reporting, DriverResponse::Published) => self.observe(Observation::None),
+            (Stage::Acquiring, DriverResponse::Turn(turn)) => self.observe(Observation::Turn(turn)),
+            (Stage::Calling(_), DriverResponse::Called(observation)) => self.called(*observation),
+            (Stage::Calling(decision), DriverResponse::TimedOut) => self.call_timed_out(&decision),
             (_, _) => self.end(Finish::Failed),
         }
     }

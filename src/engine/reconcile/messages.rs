@@ -13,73 +13,73 @@ use super::Transient;
 use crate::api::{Model, Status, Time};
 use crate::operation::{self, OperationId, OperationKind, OperationRef};
 
-/// What the driver must do next. Only [`Request::Done`] ends the reconciliation.
+/// What the driver must do next. Only [`DriverRequest::Done`] ends the reconciliation.
 #[derive(Clone, Debug)]
 #[must_use]
-pub enum Request<V> {
-    /// Observe the time and the facts outside the resource. Local. Response: [`Response::Observed`].
+pub enum DriverRequest<V> {
+    /// Observe the time and the facts outside the resource. Local. Response: [`DriverResponse::Observed`].
     Observe,
-    /// Read the resource past the cache, after this delay. Response: [`Response::Read`].
+    /// Read the resource past the cache, after this delay. Response: [`DriverResponse::Read`].
     Read {
         /// The delay.
         after: Duration,
     },
-    /// Read the namespace of the resource. Response: [`Response::Namespace`].
+    /// Read the namespace of the resource. Response: [`DriverResponse::Namespace`].
     ReadNamespace,
-    /// Obtain credentials, a token and a permit for this call. Nothing is sent to the service. Responses: [`Response::Prepared`],
-    /// [`Response::NotPrepared`], [`Response::TimedOut`].
+    /// Obtain credentials, a token and a permit for this call. Nothing is sent to the service. Responses: [`DriverResponse::Prepared`],
+    /// [`DriverResponse::NotPrepared`], [`DriverResponse::TimedOut`].
     Prepare {
         /// The model that the call is about.
         model: Box<Model>,
         /// The call.
-        call: Call,
+        call: PlannedCall,
         /// How recent the credentials must be.
         freshness: Freshness,
         /// The timeout of the preparation.
         timeout: Option<Duration>,
     },
-    /// Reserve an operation that this resource is about to adopt, unless another resource has it. Local. Response: [`Response::Reserved`].
+    /// Reserve an operation that this resource is about to adopt, unless another resource has it. Local. Response: [`DriverResponse::Reserved`].
     Reserve {
         /// The key of its model.
         model: String,
         /// Its id.
         id: OperationId,
     },
-    /// Write the status under the resource version of the view, while leading. A response of a write, with [`Response::Written`].
+    /// Write the status under the resource version of the view, while leading. A response of a write, with [`DriverResponse::Written`].
     WriteStatus {
         /// The status.
         status: Arc<Status>,
         /// Whether it records the intent of a submission.
         intent: bool,
     },
-    /// Add the finalizer, like [`Request::WriteStatus`].
+    /// Add the finalizer, like [`DriverRequest::WriteStatus`].
     AddFinalizer,
-    /// Remove this annotation, like [`Request::WriteStatus`].
+    /// Remove this annotation, like [`DriverRequest::WriteStatus`].
     RemoveAnnotation(&'static str),
-    /// Remove the finalizer, under the same conditions. A response of a write, with [`Response::Removed`]. From now on the resource is not
+    /// Remove the finalizer, under the same conditions. A response of a write, with [`DriverResponse::Removed`]. From now on the resource is not
     /// tracked: it may be gone before the response.
     RemoveFinalizer {
         /// The events that were published with the decision.
         events: Vec<Event>,
     },
-    /// Request a turn on a model from its queue. Local. Response: [`Response::Turn`].
+    /// Request a turn on a model from its queue. Local. Response: [`DriverResponse::Turn`].
     AcquireTurn {
         /// The key of the model.
         model: String,
         /// Since when the resource waits.
         since: Time,
     },
-    /// Publish events. Local. Response: [`Response::Published`].
+    /// Publish events. Local. Response: [`DriverResponse::Published`].
     Publish {
         /// The events.
         events: Vec<Event>,
         /// Whether the namespace is being deleted, and the events of the resource with it.
         namespace_terminating: bool,
     },
-    /// Make the call that was prepared, exactly once. Responses: [`Response::Called`], [`Response::TimedOut`].
+    /// Make the call that was prepared, exactly once. Responses: [`DriverResponse::Called`], [`DriverResponse::TimedOut`].
     Call {
         /// The call.
-        call: Call,
+        call: PlannedCall,
         /// The timeout of the call. For a submission it is the rest of the call's deadline since the intent.
         timeout: Option<Duration>,
     },
@@ -89,7 +89,7 @@ pub enum Request<V> {
 
 /// One call to a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Call {
+pub enum PlannedCall {
     /// Submit an operation.
     Submit(Arc<operation::Request>),
     /// Resolve the names of the model.
@@ -117,13 +117,13 @@ pub enum Freshness {
 
 /// A response of the driver.
 #[derive(Clone, Debug)]
-pub enum Response<V> {
+pub enum DriverResponse<V> {
     /// The first response, at this time.
     Start(Timestamp),
     /// The facts outside the resource.
     Observed(Box<Observed>),
     /// The resource as the API server has it; `None` if it is gone, or another resource has its name.
-    Read(Result<Option<V>, Unavailable>),
+    Read(Result<Option<V>, ReadFailed>),
     /// Whether the namespace is being deleted. A failed read counts as no.
     Namespace {
         /// Whether it is.
@@ -147,7 +147,7 @@ pub enum Response<V> {
     /// The write was certainly not performed.
     Rejected(Rejection),
     /// The write may have been performed.
-    Unanswered {
+    Unconfirmed {
         /// Whether the response shows that only a change of the cluster helps.
         denied: bool,
     },
@@ -176,7 +176,7 @@ pub enum Rejection {
 
 /// The API server did not respond to a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Unavailable;
+pub struct ReadFailed;
 
 /// The facts outside a resource.
 #[derive(Clone, Debug)]
@@ -184,7 +184,7 @@ pub struct Observed {
     /// The time.
     pub now: Timestamp,
     /// Whether the process leads.
-    pub leads: bool,
+    pub is_leader: bool,
     /// Whether the lease is certain to last until a submission has arrived.
     pub may_submit: bool,
     /// A fault in the spec, or in what it refers to.
@@ -253,10 +253,10 @@ pub enum QueueUpdate {
         /// The key of the model; empty without a run.
         model: String,
         /// Its part in the queue.
-        turn: QueueState,
+        state: QueueState,
     },
     /// It leaves the queue. With its next request for a turn it joins again, at its former position.
-    Leave,
+    Remove,
     /// Unchanged, because it is unknown whether its intent is recorded.
     Keep,
 }

@@ -12,9 +12,11 @@ mod transient;
 mod view;
 
 pub use machine::Reconciliation;
-pub use messages::{Call, Finish, Freshness, Observed, Outcome, QueueUpdate, Rejection, Request, Response, RunRef, Tracking, Unavailable};
+pub use messages::{
+    DriverRequest, DriverResponse, Finish, Freshness, Observed, Outcome, PlannedCall, QueueUpdate, ReadFailed, Rejection, RunRef, Tracking,
+};
 pub use pending_decision::{NextEffect, PendingDecision};
-pub use stage::{MachineState, Purpose, Stage};
+pub use stage::{MachineState, ReadPurpose, Stage};
 pub use transient::{AcceptedSubmission, RefusedMetadata, Transient};
 pub use view::View;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::{Decision, DecisionMemory, Desired, Effect, Event, deletion_timeout};
-use super::{Call, View};
+use super::{PlannedCall, View};
 use crate::api::{Model, Run, Status};
 use crate::operation::{OperationId, Submission};
 
@@ -49,7 +49,7 @@ pub enum NextEffect {
     /// Remove the finalizer.
     RemoveFinalizer,
     /// Call a service.
-    Call(Call),
+    Call(PlannedCall),
 }
 
 impl PendingDecision {
@@ -62,12 +62,12 @@ impl PendingDecision {
             Effect::AddFinalizer => NextEffect::AddFinalizer,
             Effect::RemoveAnnotation(annotation) => NextEffect::RemoveAnnotation(annotation),
             Effect::RemoveFinalizer => NextEffect::RemoveFinalizer,
-            Effect::Submit => NextEffect::Call(Call::Submit(Arc::new(desired.operation.request.clone()))),
-            Effect::ResolveModel => NextEffect::Call(Call::ResolveModel),
-            Effect::Poll(operation) => NextEffect::Call(Call::Poll(kind, operation)),
-            Effect::List(kind, intent) => NextEffect::Call(Call::List(kind, intent)),
-            Effect::FindModel => NextEffect::Call(Call::FindModel),
-            Effect::Cancel(id) => NextEffect::Call(Call::Cancel(id)),
+            Effect::Submit => NextEffect::Call(PlannedCall::Submit(Arc::new(desired.operation.request.clone()))),
+            Effect::ResolveModel => NextEffect::Call(PlannedCall::ResolveModel),
+            Effect::Poll(operation) => NextEffect::Call(PlannedCall::Poll(kind, operation)),
+            Effect::List(kind, intent) => NextEffect::Call(PlannedCall::List(kind, intent)),
+            Effect::FindModel => NextEffect::Call(PlannedCall::FindModel),
+            Effect::Cancel(id) => NextEffect::Call(PlannedCall::Cancel(id)),
         };
         let before = view.status().run.as_ref().and_then(|run| run.operation_id.as_deref());
         let follows = |run: &Run| run.operation_id.as_deref().filter(|id| before != Some(*id)).and_then(OperationId::parse);
@@ -88,6 +88,6 @@ impl PendingDecision {
 
     /// Whether its status records the intent of a submission.
     pub(super) fn is_intent(&self) -> bool {
-        matches!(self.effect, NextEffect::Call(Call::Submit(_)))
+        matches!(self.effect, NextEffect::Call(PlannedCall::Submit(_)))
     }
 }

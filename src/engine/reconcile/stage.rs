@@ -10,7 +10,7 @@ pub enum Stage {
     /// The start.
     Initial,
     /// A read past the cache.
-    Reading(Purpose),
+    Reading(ReadPurpose),
     /// A read of the namespace.
     ReadingNamespace,
     /// An observation, before the next decision.
@@ -41,13 +41,13 @@ pub enum Stage {
 
 /// The purpose of a read past the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Purpose {
+pub enum ReadPurpose {
     /// The previous reconciliation could not learn whether its intent was recorded.
     Reread,
     /// The id of an accepted operation could not be recorded, and is written again.
     Record(Submission),
     /// It could not be recorded, and is written again by the next reconciliation.
-    GiveUp,
+    DeferRecord,
     /// Another resource has the operation that was about to be adopted.
     Stale,
     /// A write was rejected as if the view were stale.
@@ -73,6 +73,6 @@ pub struct MachineState<'a, V> {
     pub transient: &'a Transient,
     pub decisions: u8,
     pub failed_records: u32,
-    pub intent_unanswered: bool,
+    pub intent_unconfirmed: bool,
     pub released: bool,
 }

@@ -5,66 +5,66 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{DecisionInput, Event, External, Observation, decide};
+use super::super::{DecisionInput, Event, External, Observation, decide, timing};
 use super::pending_decision::NextEffect;
-use super::stage::Purpose;
-use super::{Call, Finish, Freshness, Observed, PendingDecision, Reconciliation, Request, Stage, View};
+use super::stage::ReadPurpose;
+use super::{DriverRequest, Finish, Freshness, Observed, PendingDecision, PlannedCall, Reconciliation, Stage, View};
 use crate::operation::Submission;
 
-/// The most decisions of one reconciliation. The next one continues after [`CONTINUE`].
-const DECISIONS: u8 = 12;
-const CONTINUE: Duration = Duration::from_millis(200);
+/// Maximum number of decisions of one reconciliation. The next one continues after [`CONTINUE_DELAY`].
+const MAX_DECISIONS: u8 = 12;
+const CONTINUE_DELAY: Duration = Duration::from_millis(200);
 
 impl<V: View> Reconciliation<V> {
-    pub(super) fn start(&mut self, now: Timestamp) -> Request<V> {
+    pub(super) fn start(&mut self, now: Timestamp) -> DriverRequest<V> {
         self.now = Some(now);
         if self.transient.reread {
-            self.intent_unanswered = true;
-            return self.read(Purpose::Reread);
+            self.intent_unconfirmed = true;
+            return self.read(ReadPurpose::Reread);
         }
         self.proceed()
     }
 
-    pub(super) fn proceed(&mut self) -> Request<V> {
+    pub(super) fn proceed(&mut self) -> DriverRequest<V> {
         let runs = || self.view.status().run.as_ref().is_some_and(|run| !run.state.ended());
         let reads_namespace = !self.detached && !self.transient.namespace_terminating;
         if reads_namespace && self.view.is_deleting() && self.view.has_finalizer() && runs() {
             self.stage = Stage::ReadingNamespace;
-            return Request::ReadNamespace;
+            return DriverRequest::ReadNamespace;
         }
         self.first_decision()
     }
 
-    pub(super) fn first_decision(&mut self) -> Request<V> {
+    pub(super) fn first_decision(&mut self) -> DriverRequest<V> {
         let Some(accepted) = self.transient.accepted_for(self.view.status()) else { return self.observe(Observation::None) };
         self.failed_records = accepted.failed_writes;
         let observation = Observation::Submission(accepted.submission.clone());
         self.observe(observation)
     }
 
-    pub(super) fn observe(&mut self, observation: Observation) -> Request<V> {
+    pub(super) fn observe(&mut self, observation: Observation) -> DriverRequest<V> {
         self.stage = Stage::Observing(Box::new(observation));
-        Request::Observe
+        DriverRequest::Observe
     }
 
-    pub(super) fn read(&mut self, purpose: Purpose) -> Request<V> {
+    pub(super) fn read(&mut self, purpose: ReadPurpose) -> DriverRequest<V> {
         self.read_after(Duration::ZERO, purpose)
     }
 
-    pub(super) fn read_after(&mut self, after: Duration, purpose: Purpose) -> Request<V> {
+    pub(super) fn read_after(&mut self, after: Duration, purpose: ReadPurpose) -> DriverRequest<V> {
         self.stage = Stage::Reading(purpose);
-        Request::Read { after }
+        DriverRequest::Read { after }
     }
 
-    pub(super) fn decide(&mut self, observed: Observed, observation: Observation) -> Request<V> {
-        let Observed { now, leads, may_submit: _, blocker, upstream, drain, adopt_claimed } = observed;
+    pub(super) fn decide(&mut self, observed: Observed, observation: Observation) -> DriverRequest<V> {
+        let Observed { now, is_leader, may_submit: _, blocker, upstream, drain, adopt_claimed } = observed;
         self.now = Some(now);
         // A status in memory is changed only while leading, like a written one.
-        if self.detached && !leads {
+        if self.detached && !is_leader {
             return self.end(Finish::Conflict);
         }
-        if self.decisions >= DECISIONS {
-            return self.end(Finish::Settled { requeue: Some(CONTINUE) });
+        if self.decisions >= MAX_DECISIONS {
+            return self.end(Finish::Settled { requeue: Some(CONTINUE_DELAY) });
         }
         self.decisions += 1;
         let accepted = accepted(&observation).cloned();
@@ -75,7 +75,7 @@ impl<V: View> Reconciliation<V> {
             // These do not apply to a resource that no longer exists, and nothing of it can be written.
             drain: drain.filter(|_| !self.detached),
             adopt_claimed: adopt_claimed && !self.detached,
-            metadata_refused: self.detached || self.transient.metadata_waits(now).is_some(),
+            metadata_refused: self.detached || self.transient.metadata_backoff(now).is_some(),
         };
         let decision = {
             let (desired, status, memory) = (self.view.desired(external), self.view.status(), &self.transient.memory);
@@ -84,31 +84,35 @@ impl<V: View> Reconciliation<V> {
         };
         let NextEffect::Call(call) = &decision.effect else { return self.prepared(decision) };
         let freshness = match call {
-            Call::Submit(_) => Freshness::Fresh,
-            Call::ResolveModel | Call::Poll(..) | Call::List(..) | Call::FindModel | Call::Cancel(_) if self.view.is_deleting() => {
+            PlannedCall::Submit(_) => Freshness::Fresh,
+            PlannedCall::ResolveModel | PlannedCall::Poll(..) | PlannedCall::List(..) | PlannedCall::FindModel | PlannedCall::Cancel(_)
+                if self.view.is_deleting() =>
+            {
                 Freshness::LastKnown
             }
-            Call::ResolveModel | Call::Poll(..) | Call::List(..) | Call::FindModel | Call::Cancel(_) => Freshness::Cached,
+            PlannedCall::ResolveModel | PlannedCall::Poll(..) | PlannedCall::List(..) | PlannedCall::FindModel | PlannedCall::Cancel(_) => {
+                Freshness::Cached
+            }
         };
         let (model, call) = (Box::new(decision.model.clone()), call.clone());
-        let timeout = decision.deadline.map(|deadline| until(deadline, now));
+        let timeout = decision.deadline.map(|deadline| timing::elapsed(now, deadline));
         self.stage = Stage::Preparing(decision);
-        Request::Prepare { model, call, freshness, timeout }
+        DriverRequest::Prepare { model, call, freshness, timeout }
     }
 
-    pub(super) fn prepared(&mut self, mut decision: Box<PendingDecision>) -> Request<V> {
+    pub(super) fn prepared(&mut self, mut decision: Box<PendingDecision>) -> DriverRequest<V> {
         // Another resource may have adopted the operation since the list was read.
         match decision.adopts.take().filter(|_| !self.detached) {
             Some((model, id)) => {
                 self.stage = Stage::Reserving(decision);
-                Request::Reserve { model, id }
+                DriverRequest::Reserve { model, id }
             }
             None => self.record(decision),
         }
     }
 
     /// Writes the status if it differs. The decision takes effect only once it is written.
-    pub(super) fn record(&mut self, decision: Box<PendingDecision>) -> Request<V> {
+    pub(super) fn record(&mut self, decision: Box<PendingDecision>) -> DriverRequest<V> {
         match &decision.status {
             None => self.recorded(decision),
             Some(status) if self.detached => {
@@ -117,36 +121,36 @@ impl<V: View> Reconciliation<V> {
             }
             Some(status) => {
                 let (status, intent) = (Arc::clone(status), decision.is_intent());
-                self.intent_unanswered |= intent;
+                self.intent_unconfirmed |= intent;
                 self.transient.begin_write();
                 self.stage = Stage::Writing(decision);
-                Request::WriteStatus { status, intent }
+                DriverRequest::WriteStatus { status, intent }
             }
         }
     }
 
-    pub(super) fn written(&mut self, decision: Box<PendingDecision>, view: V) -> Request<V> {
+    pub(super) fn written(&mut self, decision: Box<PendingDecision>, view: V) -> DriverRequest<V> {
         self.view = view;
-        self.transient.unwritten = 0;
-        self.intent_unanswered &= !decision.is_intent();
+        self.transient.consecutive_failed_writes = 0;
+        self.intent_unconfirmed &= !decision.is_intent();
         self.recorded(decision)
     }
 
-    fn recorded(&mut self, mut decision: Box<PendingDecision>) -> Request<V> {
+    fn recorded(&mut self, mut decision: Box<PendingDecision>) -> DriverRequest<V> {
         if decision.accepted.is_some() {
             (self.transient.accepted, self.failed_records) = (None, 0);
         }
         self.transient.memory = std::mem::take(&mut decision.memory);
         if decision.events.is_empty() || matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
-            return self.act(decision);
+            return self.perform_effect(decision);
         }
         let events = decision.events.clone();
         self.stage = Stage::Publishing(decision);
         self.publish(events)
     }
 
-    pub(super) fn publish(&self, events: Vec<Event>) -> Request<V> {
-        Request::Publish { events, namespace_terminating: self.transient.namespace_terminating }
+    pub(super) fn publish(&self, events: Vec<Event>) -> DriverRequest<V> {
+        DriverRequest::Publish { events, namespace_terminating: self.transient.namespace_terminating }
     }
 }
 
@@ -156,9 +160,4 @@ pub(super) fn accepted(observation: &Observation) -> Option<&Submission> {
         Observation::Submission(accepted @ Submission::Accepted { .. }) => Some(accepted),
         _ => None,
     }
-}
-
-/// The time from a moment to a later one; zero if they are the other way round.
-pub(super) fn until(later: Timestamp, moment: Timestamp) -> Duration {
-    Duration::try_from(later.duration_since(moment)).unwrap_or_default()
 }

@@ -9,21 +9,21 @@ use crate::api::{RunState, Status};
 use crate::operation::Submission;
 
 /// After this many failures in a row a resource counts as stuck, and blocks no other.
-const STUCK: u32 = 3;
+const STUCK_AFTER: u32 = 3;
 
 /// The delay after a first failure; each further one doubles it.
-const FIRST_FAILURE: Duration = Duration::from_millis(500);
-const LONGEST_FAILURE: Duration = Duration::from_mins(1);
+const MIN_FAILURE_DELAY: Duration = Duration::from_millis(500);
+const MAX_FAILURE_DELAY: Duration = Duration::from_mins(1);
 /// The longest delay while the id of an accepted operation is not recorded.
-const LONGEST_UNRECORDED: Duration = Duration::from_secs(5);
+const MAX_UNRECORDED_DELAY: Duration = Duration::from_secs(5);
 
 /// The delay after a first conflict; each further one in a row doubles it.
-const FIRST_CONFLICT: Duration = Duration::from_millis(20);
-const LONGEST_CONFLICT: Duration = Duration::from_secs(2);
+const MIN_CONFLICT_DELAY: Duration = Duration::from_millis(20);
+const MAX_CONFLICT_DELAY: Duration = Duration::from_secs(2);
 
 /// The most writes of an id within one reconciliation, and the delay before the second write; each further one doubles it.
-const QUICK_RECORDS: u32 = 3;
-const FIRST_RECORD: Duration = Duration::from_millis(20);
+const MAX_RECORD_RETRIES: u32 = 3;
+const MIN_RECORD_DELAY: Duration = Duration::from_millis(20);
 
 /// The in-memory state of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -41,7 +41,7 @@ pub struct Transient {
     /// Reconciliations in a row that failed.
     pub failures: u32,
     /// Writes of the status and removals of the finalizer in a row that failed, up to the number that counts as stuck.
-    pub unwritten: u32,
+    pub consecutive_failed_writes: u32,
     /// Reconciliations in a row whose view was stale.
     pub conflicts: u32,
 }
@@ -79,24 +79,24 @@ impl Transient {
     /// The delay before the next reconciliation after one that ended with a conflict.
     #[must_use]
     pub fn after_conflict(&self) -> Duration {
-        doubled(FIRST_CONFLICT, self.conflicts).min(LONGEST_CONFLICT)
+        doubled(MIN_CONFLICT_DELAY, self.conflicts).min(MAX_CONFLICT_DELAY)
     }
 
     /// The delay before the next reconciliation after one that failed.
     #[must_use]
     pub fn after_failure(&self) -> Duration {
-        let longest = if self.accepted.is_some() { LONGEST_UNRECORDED } else { LONGEST_FAILURE };
-        doubled(FIRST_FAILURE, self.failures).min(longest)
+        let longest = if self.accepted.is_some() { MAX_UNRECORDED_DELAY } else { MAX_FAILURE_DELAY };
+        doubled(MIN_FAILURE_DELAY, self.failures).min(longest)
     }
 
     /// Whether the resource counts as stuck. While its end cannot be written, calls to the service may still succeed in between.
     pub(super) fn is_stuck(&self) -> bool {
-        self.failures >= STUCK || self.unwritten >= STUCK
+        self.failures >= STUCK_AFTER || self.consecutive_failed_writes >= STUCK_AFTER
     }
 
     /// Counts a write as failed until it succeeds.
     pub(super) fn begin_write(&mut self) {
-        self.unwritten = self.unwritten.saturating_add(1).min(STUCK);
+        self.consecutive_failed_writes = self.consecutive_failed_writes.saturating_add(1).min(STUCK_AFTER);
     }
 
     /// Keeps the accepted submission of the intent that a status shows.
@@ -107,11 +107,11 @@ impl Transient {
     }
 
     /// For how long the finalizer and the annotations are not written after a refusal; `None` if they are.
-    pub(super) fn metadata_waits(&self, now: Timestamp) -> Option<Duration> {
+    pub(super) fn metadata_backoff(&self, now: Timestamp) -> Option<Duration> {
         let RefusedMetadata { times, at } = self.metadata_refused?;
         // A clock that was set back ends the delay.
         let passed = Duration::try_from(now.duration_since(at)).ok()?;
-        Some(doubled(FIRST_FAILURE, times).min(LONGEST_FAILURE).saturating_sub(passed)).filter(|left| !left.is_zero())
+        Some(doubled(MIN_FAILURE_DELAY, times).min(MAX_FAILURE_DELAY).saturating_sub(passed)).filter(|left| !left.is_zero())
     }
 
     /// Counts a refused write of the finalizer or an annotation.
@@ -122,8 +122,8 @@ impl Transient {
 }
 
 /// The delay before an id is written again after this many failures; `None` if the reconciliation gives up.
-pub(super) fn before_record(failures: u32) -> Option<Duration> {
-    (failures <= QUICK_RECORDS).then(|| doubled(FIRST_RECORD, failures))
+pub(super) fn record_retry_delay(failures: u32) -> Option<Duration> {
+    (failures <= MAX_RECORD_RETRIES).then(|| doubled(MIN_RECORD_DELAY, failures))
 }
 
 /// The run and the attempt of a recorded intent.

@@ -1,4 +1,4 @@
-//! Evidence: whether an operation in a list can be the one that an unanswered submission started.
+//! Evidence: whether an operation in a list can be the one that a submission without a response started.
 //!
 //! Three outcomes for each operation: it is certainly another ([`Evidence::may_match`] is false), it certainly matches
 //! ([`Evidence::ambiguity`] is `None`), or only a later list or a user can decide. Unknown facts prove nothing, in either direction:
@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::object_names::{self, Likeness};
+use super::object_names::{self, NameMatch};
 use crate::api::Run;
 use crate::engine::draft::Draft;
+use crate::engine::timing::MAX_CLOCK_SKEW;
 use crate::engine::{ClaimedOperations, Settings};
 use crate::operation::{ClockSkew, Listing, ObjectName, Operation, Origin, RefreshRequest, Request};
 
@@ -23,8 +24,6 @@ const RESOLUTION: Duration = Duration::from_secs(1);
 /// How much the clocks of two machines may differ when one operator takes over from another. For an operation up to that long before the
 /// window a user decides; it does not count as another client's.
 const TAKEOVER_SKEW: Duration = Duration::from_secs(5);
-/// How much the service's clock may differ from the operator's if the service did not report it.
-const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
 /// The types that the services document, in lower case. Any other may be a new name for one of them.
 const REFRESH_TYPES: [&str; 7] = ["full", "clearvalues", "calculate", "dataonly", "automatic", "defragment", "add"];
@@ -32,23 +31,23 @@ const REFRESH_TYPES: [&str; 7] = ["full", "clearvalues", "calculate", "dataonly"
 /// Whether an operation certainly started before an intent, whatever the service's clock shows.
 #[must_use]
 pub(super) fn started_before(operation: &Operation, intent: Timestamp) -> bool {
-    let over = operation.end.filter(|_| operation.phase.ended());
-    operation.start.or(over).is_some_and(|moment| is_before(moment, earlier(intent, CLOCK_SKEW + RESOLUTION)))
+    let end = operation.end.filter(|_| operation.phase.ended());
+    operation.start.or(end).is_some_and(|time| is_before(time, earlier(intent, MAX_CLOCK_SKEW + RESOLUTION)))
 }
 
-fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
-    moment.checked_sub(by).unwrap_or(moment)
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_sub(by).unwrap_or(time)
 }
 
-fn later(moment: Timestamp, by: Duration) -> Timestamp {
-    moment.checked_add(by).unwrap_or(moment)
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(time)
 }
 
-/// Whether a moment that the service shows is certainly before another. Some services omit the fraction of a second, so a moment without
+/// Whether a time that the service shows is certainly before another. Some services omit the fraction of a second, so a time without
 /// one may be almost a second later.
-fn is_before(shown: Timestamp, moment: Timestamp) -> bool {
-    let whole_seconds = shown.subsec_nanosecond() == 0;
-    if whole_seconds { later(shown, RESOLUTION) <= moment } else { shown < moment }
+fn is_before(service_time: Timestamp, time: Timestamp) -> bool {
+    let whole_seconds = service_time.subsec_nanosecond() == 0;
+    if whole_seconds { later(service_time, RESOLUTION) <= time } else { service_time < time }
 }
 
 /// The known facts about the clocks.
@@ -78,9 +77,9 @@ struct Window {
     to: Timestamp,
     /// The intent by the service's clock, at the latest.
     intent: Timestamp,
-    /// From this moment on a start counts as after the intent. Between the start of the window and this moment only a user can decide:
-    /// the operator's clock may have been set, or the list took long, so that the service's clock was read at an unknown moment.
-    surely_after: Timestamp,
+    /// From this time on a start counts as after the intent. Between the start of the window and this time only a user can decide:
+    /// the operator's clock may have been set, or the list took long, so that the service's clock was read at an unknown time.
+    certainly_after: Timestamp,
     /// Whether the service reported its clock.
     clock_known: bool,
 }
@@ -93,19 +92,19 @@ impl Window {
         // The clock and the intent have whole seconds, so each may be almost a second later than it shows.
         let arrival = settings.call_timeout + 2 * RESOLUTION;
         let own_skew = if same { RESOLUTION } else { TAKEOVER_SKEW };
-        let (from, to, surely_after) = if clock_known {
+        let (from, to, certainly_after) = if clock_known {
             (earlier(first, own_skew), later(last, arrival), first.max(earlier(last, RESOLUTION)))
         } else {
-            (earlier(intent.min(first), CLOCK_SKEW), later(intent.max(last), CLOCK_SKEW + arrival), intent.max(last))
+            (earlier(intent.min(first), MAX_CLOCK_SKEW), later(intent.max(last), MAX_CLOCK_SKEW + arrival), intent.max(last))
         };
-        Self { from, to, intent: last, surely_after, clock_known }
+        Self { from, to, intent: last, certainly_after, clock_known }
     }
 
     /// Whether an operation certainly started, or ended, before it.
     fn is_too_early(&self, operation: &Operation) -> bool {
         // An operation that ended before the intent is excluded too, whether it shows its start or not.
-        let over = operation.end.filter(|_| operation.phase.ended());
-        operation.start.or(over).is_some_and(|moment| is_before(moment, self.from))
+        let end = operation.end.filter(|_| operation.phase.ended());
+        operation.start.or(end).is_some_and(|time| is_before(time, self.from))
     }
 
     /// Whether the submission may have started an operation, by its times alone.
@@ -117,7 +116,7 @@ impl Window {
 /// The latest intent of other resources' unresolved submissions that may have started an operation. Only its times are compared,
 /// because no record shows what those submissions requested.
 #[must_use]
-pub(super) fn rival(
+pub(super) fn competing_submission(
     operation: &Operation,
     claimed: &ClaimedOperations,
     clock_skew: Option<ClockSkew>,
@@ -133,44 +132,46 @@ pub(super) enum Ambiguity {
     /// The spec has changed since the submission.
     SpecChanged,
     /// Its origin is unknown.
-    Origin,
+    UnknownOrigin,
     /// It shows no start.
     NoStart,
     /// It started before the intent by one reading of the clocks.
-    SeemsOlder { clock_known: bool },
+    MayPrecedeIntent { clock_known: bool },
     /// It started later than a submission can arrive.
     TooLate,
     /// It is a sync, and the service's clock is unknown.
-    TimesAlone,
+    SyncTimesUnknown,
     /// It is a sync that may have started just before the intent.
-    JustBefore,
+    SyncMayPrecedeIntent,
     /// Its details cannot be read, or only in part.
-    Unread,
+    DetailsUnreadable,
     /// It shows no documented type.
     NoType,
     /// It does not show all requested objects.
     ObjectsNotShown,
     /// Its names differ from the requested ones in a way that a gateway may have caused.
-    Names,
+    NamesDiffer,
 }
 
 impl fmt::Display for Ambiguity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SpecChanged => "the spec has changed since, so no operation can be matched to it",
-            Self::Origin => "the service does not show that a client submitted the candidate operation",
+            Self::UnknownOrigin => "the service does not show that a client submitted the candidate operation",
             Self::NoStart => "the candidate operation does not show when it started",
-            Self::SeemsOlder { clock_known: true } => "by the measured clocks, the candidate operation started just before the submission",
-            Self::SeemsOlder { clock_known: false } => {
+            Self::MayPrecedeIntent { clock_known: true } => {
+                "by the measured clocks, the candidate operation started just before the submission"
+            }
+            Self::MayPrecedeIntent { clock_known: false } => {
                 "the service does not report its time, so a candidate operation that seems older may be the one"
             }
             Self::TooLate => "the candidate operation started later than a submission can take to arrive",
-            Self::TimesAlone => "a sync can be matched only by its times, and the service does not show them",
-            Self::JustBefore => "the candidate sync started in the second of the submission",
-            Self::Unread => "the details of the candidate operation cannot be read completely",
+            Self::SyncTimesUnknown => "a sync can be matched only by its times, and the service does not show them",
+            Self::SyncMayPrecedeIntent => "the candidate sync started in the second of the submission",
+            Self::DetailsUnreadable => "the details of the candidate operation cannot be read completely",
             Self::NoType => "the candidate operation does not show its type",
             Self::ObjectsNotShown => "the candidate operation does not show all its tables and partitions",
-            Self::Names => "the names that the candidate operation shows differ in spaces or in the encoding of letters",
+            Self::NamesDiffer => "the names that the candidate operation shows differ in spaces or in the encoding of letters",
         })
     }
 }
@@ -180,7 +181,7 @@ impl<'a> Evidence<'a> {
     pub(super) fn of(draft: &'a Draft<'_>, listing: &Listing, claimed: &'a ClaimedOperations) -> Option<Self> {
         let run = draft.status.run.as_ref()?;
         // The spec may have changed since; then only the record can be compared.
-        let request = draft.desired.operation.is(&run.request_digest).then_some(&draft.desired.operation.request);
+        let request = draft.desired.operation.has_digest(&run.request_digest).then_some(&draft.desired.operation.request);
         let clocks =
             Clocks { clock_skew: listing.clock_skew, same: run.submitted_time.is_some() && run.submitted_time == draft.memory.own_intent };
         Some(Self { run, request, claimed, window: Window::of(draft.intent(), clocks, draft.input.settings) })
@@ -199,12 +200,12 @@ impl<'a> Evidence<'a> {
         let other_type = documented_type(operation)
             .zip(request.refresh_type.as_deref())
             .is_some_and(|(shown, requested)| !shown.eq_ignore_ascii_case(requested));
-        !other_type && operation.objects.iter().all(|shown| best_likeness(request, &shown.name) != Likeness::Different)
+        !other_type && operation.objects.iter().all(|shown| best_match(request, &shown.name) != NameMatch::Different)
     }
 
     /// Whether an operation started before the intent, by known clocks.
-    pub(super) fn seems_older(&self, operation: &Operation) -> bool {
-        self.window.clock_known && operation.start.is_some_and(|start| is_before(start, self.window.surely_after))
+    pub(super) fn started_before_intent(&self, operation: &Operation) -> bool {
+        self.window.clock_known && operation.start.is_some_and(|start| is_before(start, self.window.certainly_after))
     }
 
     fn refresh(&self) -> Option<&RefreshRequest> {
@@ -216,24 +217,24 @@ impl<'a> Evidence<'a> {
     pub(super) fn ambiguity(&self, operation: &Operation, certain: bool) -> Option<Ambiguity> {
         let Some(request) = self.request else { return Some(Ambiguity::SpecChanged) };
         if operation.origin != Origin::Client {
-            return Some(Ambiguity::Origin);
+            return Some(Ambiguity::UnknownOrigin);
         }
         let is_sync = self.refresh().is_none();
         let Some(start) = operation.start else {
-            return Some(if is_sync { Ambiguity::TimesAlone } else { Ambiguity::NoStart });
+            return Some(if is_sync { Ambiguity::SyncTimesUnknown } else { Ambiguity::NoStart });
         };
         if is_sync && !self.window.clock_known {
-            return Some(Ambiguity::TimesAlone);
+            return Some(Ambiguity::SyncTimesUnknown);
         }
-        if is_before(start, self.window.surely_after) {
-            return Some(Ambiguity::SeemsOlder { clock_known: self.window.clock_known });
+        if is_before(start, self.window.certainly_after) {
+            return Some(Ambiguity::MayPrecedeIntent { clock_known: self.window.clock_known });
         }
         if start > self.window.to {
             return Some(Ambiguity::TooLate);
         }
         match request {
             // A sync that started just before the intent may lack the requested state.
-            Request::Sync => (!certain && start < self.window.intent).then_some(Ambiguity::JustBefore),
+            Request::Sync => (!certain && start < self.window.intent).then_some(Ambiguity::SyncMayPrecedeIntent),
             Request::Refresh(request) => work_ambiguity(operation, request),
         }
     }
@@ -247,7 +248,7 @@ fn documented_type(operation: &Operation) -> Option<&str> {
 /// Why the type and the objects that an operation shows do not match the request.
 fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Ambiguity> {
     if operation.incomplete {
-        return Some(Ambiguity::Unread);
+        return Some(Ambiguity::DetailsUnreadable);
     }
     if documented_type(operation).is_none() {
         return Some(Ambiguity::NoType);
@@ -256,19 +257,19 @@ fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Amb
     let shown = |requested: &ObjectName| {
         let shown = operation.objects.iter().map(|shown| &shown.name);
         let shown = shown.filter(|shown| requested.partition.is_none() || shown.partition.is_some());
-        shown.map(|shown| object_names::object(requested, shown)).min().unwrap_or(Likeness::Different)
+        shown.map(|shown| object_names::object(requested, shown)).min().unwrap_or(NameMatch::Different)
     };
     let of_requested = request.objects.iter().map(shown);
-    let of_shown = operation.objects.iter().map(|shown| best_likeness(request, &shown.name));
-    match of_requested.chain(of_shown).max().unwrap_or(Likeness::Same) {
-        Likeness::Same => None,
-        Likeness::Similar => Some(Ambiguity::Names),
-        Likeness::Different => Some(Ambiguity::ObjectsNotShown),
+    let of_shown = operation.objects.iter().map(|shown| best_match(request, &shown.name));
+    match of_requested.chain(of_shown).max().unwrap_or(NameMatch::Same) {
+        NameMatch::Same => None,
+        NameMatch::Similar => Some(Ambiguity::NamesDiffer),
+        NameMatch::Different => Some(Ambiguity::ObjectsNotShown),
     }
 }
 
 /// How well a shown object matches the requested ones. For a whole model the record has no tables, so any object matches.
-fn best_likeness(request: &RefreshRequest, shown: &ObjectName) -> Likeness {
+fn best_match(request: &RefreshRequest, shown: &ObjectName) -> NameMatch {
     let names = request.objects.iter().map(|requested| object_names::object(requested, shown));
-    names.min().unwrap_or(Likeness::Same)
+    names.min().unwrap_or(NameMatch::Same)
 }

@@ -18,7 +18,7 @@ pub(super) struct FailureOutcome {
 /// The end of an operation that failed or exceeded a limit of the service.
 #[must_use]
 pub(super) fn failure_outcome(kind: OperationKind, phase: Phase, failure: Option<FailureCause>) -> FailureOutcome {
-    let Some(failure) = failure else { return plain(kind, phase) };
+    let Some(failure) = failure else { return unknown_failure(kind, phase) };
     let end = |state, reason, description, remedy, retryable| FailureOutcome { state, reason, description, remedy, retryable };
     match failure {
         FailureCause::Evicted => {
@@ -51,7 +51,7 @@ pub(super) fn failure_outcome(kind: OperationKind, phase: Phase, failure: Option
 }
 
 /// A failure that the response describes only by its messages.
-fn plain(kind: OperationKind, phase: Phase) -> FailureOutcome {
+fn unknown_failure(kind: OperationKind, phase: Phase) -> FailureOutcome {
     let reason = match kind {
         OperationKind::Refresh => Reason::RefreshFailed,
         OperationKind::Sync => Reason::SyncFailed,

@@ -17,7 +17,7 @@ pub(super) fn cancel_cause(draft: &Draft<'_>, due: bool) -> Option<CancelCause> 
         return Some(CancelCause::Request);
     }
     let submitted = draft.status.run.as_ref()?.submitted_time?;
-    if timing::moment_after(submitted, draft.desired.policy.active_deadline).is_some_and(|deadline| draft.now >= deadline) {
+    if timing::timestamp_after(submitted, draft.desired.policy.active_deadline).is_some_and(|deadline| draft.now >= deadline) {
         return Some(CancelCause::Deadline);
     }
     if draft.desired.drain == Some(DrainMode::Cancel)
@@ -34,7 +34,7 @@ pub(super) fn cancel_cause(draft: &Draft<'_>, due: bool) -> Option<CancelCause> 
 /// Requeues the resource for the deadline of its operation, whatever backoff the service requests.
 pub(in crate::engine) fn requeue(desired: &Desired, now: Timestamp, decision: Decision) -> Decision {
     let running = decision.status.run.as_ref().filter(|run| run.state == RunState::Running && decision.effect == Effect::None);
-    let deadline = running.and_then(|run| timing::moment_after(run.submitted_time?, desired.policy.active_deadline));
+    let deadline = running.and_then(|run| timing::timestamp_after(run.submitted_time?, desired.policy.active_deadline));
     let Some(deadline) = deadline else { return decision };
     // After the deadline the cancellation may be blocked, and is not retried immediately.
     let delay = Some(timing::elapsed(now, deadline)).filter(|delay| !delay.is_zero()).unwrap_or(timing::SERVICE_RECHECK);

@@ -12,7 +12,7 @@ use crate::text::is_invisible;
 
 /// How well a shown name matches a requested one, the best match first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Likeness {
+pub(super) enum NameMatch {
     /// The services treat both as one name.
     Same,
     /// They differ in a way that a gateway may have caused.
@@ -23,22 +23,22 @@ pub(super) enum Likeness {
 
 /// How well a shown object matches a requested one. A requested table covers its partitions, and Power BI may show a table without
 /// the requested partition.
-pub(super) fn object(requested: &ObjectName, shown: &ObjectName) -> Likeness {
+pub(super) fn object(requested: &ObjectName, shown: &ObjectName) -> NameMatch {
     let partition = match (&requested.partition, &shown.partition) {
         (Some(requested), Some(shown)) => name(requested, shown),
-        (None, _) | (_, None) => Likeness::Same,
+        (None, _) | (_, None) => NameMatch::Same,
     };
     name(&requested.table, &shown.table).max(partition)
 }
 
 /// How well a shown name matches a requested one.
-pub(super) fn name(requested: &str, shown: &str) -> Likeness {
+pub(super) fn name(requested: &str, shown: &str) -> NameMatch {
     if UniCase::unicode(requested) == UniCase::unicode(shown) {
-        Likeness::Same
+        NameMatch::Same
     } else if shown.contains(REDACTED) || shown.contains(char::REPLACEMENT_CHARACTER) || visible(requested) == visible(shown) {
-        Likeness::Similar
+        NameMatch::Similar
     } else {
-        Likeness::Different
+        NameMatch::Different
     }
 }
 
@@ -59,33 +59,33 @@ mod tests {
     #[test]
     fn names_are_compared_as_the_services_do() {
         let rows = [
-            ("Sales", "Sales", Likeness::Same),
-            ("Sales", "SALES", Likeness::Same),
-            ("Dummy Sales ", "Dummy Sales ", Likeness::Same),
-            ("Umsätze", "UMSÄTZE", Likeness::Same),
-            ("Straße", "STRASSE", Likeness::Same),
-            ("ΠΩΛΗΣΕΙΣ", "πωλησεις", Likeness::Same),
-            ("Продажи", "ПРОДАЖИ", Likeness::Same),
-            ("Dummy Sales ", "Dummy Sales", Likeness::Similar),
-            ("Dummy Sales", "Dummy  Sales", Likeness::Similar),
-            ("Dummy\u{a0}Sales", "dummy sales", Likeness::Similar),
-            ("Ums\u{e4}tze", "Umsa\u{308}tze", Likeness::Similar),
-            ("Ums\u{e4}tze", "UMSA\u{308}TZE", Likeness::Similar),
-            ("\u{feff}Sales", "Sales", Likeness::Similar),
-            ("Sa\u{200b}les", "Sales", Likeness::Similar),
-            ("K\u{f6}ln", "K\u{fffd}ln", Likeness::Similar),
-            ("\u{ff33}ales", "Sales", Likeness::Similar),
-            ("sat\u{131}\u{15f}", "SATI\u{15e}", Likeness::Similar),
-            ("\u{130}ade", "iade", Likeness::Similar),
-            ("\u{130}ade", "IADE", Likeness::Similar),
-            ("Sales \u{2714}\u{fe0f}", "Sales \u{2714}", Likeness::Similar),
-            ("Sa\u{34f}les", "Sales", Likeness::Similar),
-            ("Sa\u{61c}les", "Sales", Likeness::Similar),
-            ("\u{17c}", "z", Likeness::Different),
-            ("token eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y", "token [redacted]", Likeness::Similar),
-            ("Sales", "Sales1", Likeness::Different),
-            ("Sales", "", Likeness::Different),
-            ("Umsätze", "Umsatze", Likeness::Different),
+            ("Sales", "Sales", NameMatch::Same),
+            ("Sales", "SALES", NameMatch::Same),
+            ("Dummy Sales ", "Dummy Sales ", NameMatch::Same),
+            ("Umsätze", "UMSÄTZE", NameMatch::Same),
+            ("Straße", "STRASSE", NameMatch::Same),
+            ("ΠΩΛΗΣΕΙΣ", "πωλησεις", NameMatch::Same),
+            ("Продажи", "ПРОДАЖИ", NameMatch::Same),
+            ("Dummy Sales ", "Dummy Sales", NameMatch::Similar),
+            ("Dummy Sales", "Dummy  Sales", NameMatch::Similar),
+            ("Dummy\u{a0}Sales", "dummy sales", NameMatch::Similar),
+            ("Ums\u{e4}tze", "Umsa\u{308}tze", NameMatch::Similar),
+            ("Ums\u{e4}tze", "UMSA\u{308}TZE", NameMatch::Similar),
+            ("\u{feff}Sales", "Sales", NameMatch::Similar),
+            ("Sa\u{200b}les", "Sales", NameMatch::Similar),
+            ("K\u{f6}ln", "K\u{fffd}ln", NameMatch::Similar),
+            ("\u{ff33}ales", "Sales", NameMatch::Similar),
+            ("sat\u{131}\u{15f}", "SATI\u{15e}", NameMatch::Similar),
+            ("\u{130}ade", "iade", NameMatch::Similar),
+            ("\u{130}ade", "IADE", NameMatch::Similar),
+            ("Sales \u{2714}\u{fe0f}", "Sales \u{2714}", NameMatch::Similar),
+            ("Sa\u{34f}les", "Sales", NameMatch::Similar),
+            ("Sa\u{61c}les", "Sales", NameMatch::Similar),
+            ("\u{17c}", "z", NameMatch::Different),
+            ("token eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y", "token [redacted]", NameMatch::Similar),
+            ("Sales", "Sales1", NameMatch::Different),
+            ("Sales", "", NameMatch::Different),
+            ("Umsätze", "Umsatze", NameMatch::Different),
         ];
         for (requested, shown, expected) in rows {
             assert_eq!(name(requested, shown), expected, "{requested:?} {shown:?}");
@@ -99,11 +99,11 @@ mod tests {
     fn worse_match_of_table_and_partition_counts() {
         let of = |table: &str, partition: Option<&str>| ObjectName { table: table.to_owned(), partition: partition.map(str::to_owned) };
         let rows = [
-            (of("a", Some("p")), of("A", Some("P")), Likeness::Same),
-            (of("a", Some("p")), of("a", Some("p ")), Likeness::Similar),
-            (of("a ", Some("p")), of("a", Some("q")), Likeness::Different),
-            (of("a", None), of("a", Some("q")), Likeness::Same),
-            (of("a", Some("p")), of("a", None), Likeness::Same),
+            (of("a", Some("p")), of("A", Some("P")), NameMatch::Same),
+            (of("a", Some("p")), of("a", Some("p ")), NameMatch::Similar),
+            (of("a ", Some("p")), of("a", Some("q")), NameMatch::Different),
+            (of("a", None), of("a", Some("q")), NameMatch::Same),
+            (of("a", Some("p")), of("a", None), NameMatch::Same),
         ];
         for (requested, shown, expected) in rows {
             assert_eq!(object(&requested, &shown), expected, "{requested:?} {shown:?}");

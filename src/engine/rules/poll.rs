@@ -61,7 +61,7 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
                 None => {
                     let evidence = Evidence::of(draft, listing, claimed);
                     let may_show_it = |evidence: Evidence<'_>| {
-                        let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.seems_older(operation);
+                        let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.started_before_intent(operation);
                         listing.operations.iter().any(may_be)
                     };
                     let is_certain = !listing.truncated && !evidence.is_some_and(may_show_it);

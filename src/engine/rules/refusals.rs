@@ -50,7 +50,7 @@ pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, step: Fai
             // A user must act, and then the wait for a turn starts again.
             (run.waiting_since_time, run.waiting_for) = (None, None);
         }
-        let deadline = run.waiting_since_time.and_then(|since| timing::moment_after(since, draft.desired.policy.wait_deadline));
+        let deadline = run.waiting_since_time.and_then(|since| timing::timestamp_after(since, draft.desired.policy.wait_deadline));
         until_deadline = deadline.map(|deadline| timing::elapsed(draft.now, deadline));
     }
     draft.delay_poll(delay);

@@ -178,42 +178,43 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.may_match(operation)).collect();
     // If a client has submitted one of the operations, those of unknown origin do not count.
     let by_clients: Vec<&Operation> = candidates.iter().copied().filter(|operation| operation.origin == Origin::Client).collect();
-    let likely = if by_clients.is_empty() { candidates.clone() } else { by_clients };
+    let possible = if by_clients.is_empty() { candidates.clone() } else { by_clients };
     // Details that the service did not show may come with the next list, but the operator does not wait for them forever.
-    let unread = likely.iter().any(|operation| operation.incomplete) && waited < 2 * certain_after;
+    let unread = possible.iter().any(|operation| operation.incomplete) && waited < 2 * certain_after;
     // Another resource's unresolved submission may have started the operation too; that resource may resolve it soon.
-    let rival = likely.iter().filter_map(|operation| evidence::rival(operation, claimed, listing.clock_skew, settings)).max();
-    let disputed = rival.is_some() || likely.iter().any(|operation| claimed.is_candidate(&operation.id));
-    let verdict = match likely.as_slice() {
-        _ if disputed && !certain => Verdict::Inconclusive(None),
-        _ if rival.is_some_and(|intent| timing::elapsed(intent, draft.now) < 2 * certain_after) => Verdict::Inconclusive(None),
-        _ if disputed => Verdict::Ambiguous(
+    let competing =
+        possible.iter().filter_map(|operation| evidence::competing_submission(operation, claimed, listing.clock_skew, settings)).max();
+    let claimed_by_others = competing.is_some() || possible.iter().any(|operation| claimed.is_candidate(&operation.id));
+    let resolution = match possible.as_slice() {
+        _ if claimed_by_others && !certain => Resolution::Inconclusive(None),
+        _ if competing.is_some_and(|intent| timing::elapsed(intent, draft.now) < 2 * certain_after) => Resolution::Inconclusive(None),
+        _ if claimed_by_others => Resolution::Ambiguous(
             "the submission of another resource, which is also unresolved, may have started the candidate operation".to_owned(),
         ),
         [one] => match evidence.ambiguity(one, certain) {
-            None if !listing.truncated => Verdict::Match((*one).clone()),
-            _ if !certain || unread => Verdict::Inconclusive(None),
+            None if !listing.truncated => Resolution::Match((*one).clone()),
+            _ if !certain || unread => Resolution::Inconclusive(None),
             _ if listing.truncated => truncated(),
-            None => Verdict::Match((*one).clone()),
+            None => Resolution::Match((*one).clone()),
             // A running operation shows its objects at its end. Some lists never show an end.
             Some(Ambiguity::ObjectsNotShown) if !one.phase.ended() && waited < draft.desired.policy.active_deadline => {
-                Verdict::Inconclusive(Some(one.id.clone()))
+                Resolution::Inconclusive(Some(one.id.clone()))
             }
-            Some(ambiguity) => Verdict::Ambiguous(ambiguity.to_string()),
+            Some(ambiguity) => Resolution::Ambiguous(ambiguity.to_string()),
         },
-        _ if !certain || unread => Verdict::Inconclusive(None),
+        _ if !certain || unread => Resolution::Inconclusive(None),
         _ if listing.truncated => truncated(),
-        [] => Verdict::NotStarted,
-        several => Verdict::Ambiguous(format!("{} operations may be the one that it started", several.len())),
+        [] => Resolution::NotStarted,
+        several => Resolution::Ambiguous(format!("{} operations may be the one that it started", several.len())),
     };
     // A user sees all candidates, because the operation may be one of unknown origin.
     let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
-    match verdict {
-        Verdict::Match(operation) => adopt(draft, &operation),
+    match resolution {
+        Resolution::Match(operation) => adopt(draft, &operation),
         // Certainly no operation started: the service would show it by now.
-        Verdict::NotStarted => Next::Wait,
-        Verdict::Ambiguous(why) => require_user_decision(draft, &why, &candidates),
-        Verdict::Inconclusive(candidate) => {
+        Resolution::NotStarted => Next::Wait,
+        Resolution::Ambiguous(why) => require_user_decision(draft, &why, &candidates),
+        Resolution::Inconclusive(candidate) => {
             let lost = "the response to the submission was lost";
             let message = match candidate {
                 None => format!("{lost}: the operator reads the service's list until it shows the operation"),
@@ -234,7 +235,7 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
 }
 
 /// What a list shows of a submission whose response was lost.
-enum Verdict {
+enum Resolution {
     /// This operation is the one.
     Match(Operation),
     /// It never started.
@@ -246,8 +247,8 @@ enum Verdict {
 }
 
 /// The list does not show everything that matters.
-fn truncated() -> Verdict {
-    Verdict::Ambiguous("the service's list is too long to read completely, or has rows without an id or a start".to_owned())
+fn truncated() -> Resolution {
+    Resolution::Ambiguous("the service's list is too long to read completely, or has rows without an id or a start".to_owned())
 }
 
 /// Asks a user which operation the submission started.

@@ -41,7 +41,7 @@ pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> 
     if let Some(token) = token {
         return Some(Trigger { r#type: TriggerType::Change, value: token.clone() });
     }
-    let unchanged = recorded.last_handled_digest.as_ref().is_some_and(|handled| desired.operation.is(handled));
+    let unchanged = recorded.last_handled_digest.as_ref().is_some_and(|handled| desired.operation.has_digest(handled));
     let changed = !unchanged && !desired.operation.model.is_empty();
     (changed && desired.runs_on_change).then_some(Trigger { r#type: TriggerType::Change, value: String::new() })
 }
@@ -51,17 +51,17 @@ fn automatic(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Tri
     upstream::due(desired, recorded).or_else(|| schedule::due(desired, recorded, now))
 }
 
-/// How deliberate a trigger is. One run serves all triggers from `JOINS` on together.
+/// How deliberate a trigger is. One run serves all triggers from `FIRST_JOINING_RANK` on together.
 fn rank(trigger: &Trigger) -> u8 {
     match trigger.r#type {
         TriggerType::AfterRefresh => 0,
         TriggerType::Schedule => 1,
-        TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => JOINS,
+        TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => FIRST_JOINING_RANK,
         TriggerType::Request => 3,
     }
 }
 
-const JOINS: u8 = 2;
+const FIRST_JOINING_RANK: u8 = 2;
 
 /// The trigger that the next run is for: the one that was accepted, or one that is due by its source and more deliberate.
 #[must_use]
@@ -132,7 +132,7 @@ pub(super) fn mark_dropped(desired: &Desired, record: &mut Status, occurrence: &
 /// Records that an operation is about to be submitted: for all current requests of the spec and the annotations, and for the queued trigger
 /// that joins it.
 pub(super) fn mark_submitted(desired: &Desired, record: &mut Status) {
-    if let Some(Trigger { r#type: TriggerType::Request, value }) = record.queued.take_if(|queued| rank(queued) >= JOINS) {
+    if let Some(Trigger { r#type: TriggerType::Request, value }) = record.queued.take_if(|queued| rank(queued) >= FIRST_JOINING_RANK) {
         record.last_handled_request = Some(value);
     }
     mark_handled(desired, record);

@@ -40,10 +40,10 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
         return Cursor::Current;
     };
     // An operator that is about to be uninstalled reports nothing.
-    let is_leaving = draft.desired.drain.is_some();
-    if is_leaving || draft.input.observation != Observation::None {
+    let is_draining = draft.desired.drain.is_some();
+    if is_draining || draft.input.observation != Observation::None {
         draft.status.last_upstream_run = before;
-        return if is_leaving { Cursor::Current } else { Cursor::Postponed };
+        return if is_draining { Cursor::Current } else { Cursor::Postponed };
     }
     let slot = draft.status.queued.as_mut().filter(|trigger| trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger));
     let runs = slot.map_or(0, |trigger| {
@@ -66,7 +66,7 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
 
 /// The current cursor, and why the queued runs of the previous one cannot start a run, if they cannot.
 fn cursor(desired: &Desired, before: Option<UpstreamRun>, is_new: bool) -> (Option<UpstreamRun>, Option<&'static str>) {
-    const NO_LONGER: Option<&str> = Some("this resource no longer follows");
+    const NO_LONGER: Option<&str> = Some("is no longer the upstream of this resource");
     match &desired.upstream {
         UpstreamRef::None => (None, NO_LONGER),
         // A refresh that is created under this name counts from its first run on.
@@ -110,7 +110,7 @@ fn is_missing(blocker: &Blocker) -> bool {
     blocker.reason == Reason::UpstreamNotFound
 }
 
-/// The next success to follow, by the current cursor.
+/// The next success that starts a run, by the current cursor.
 fn next<'a>(desired: &'a Desired, record: &Status) -> Option<(&'a Upstream, &'a SuccessfulRun)> {
     let UpstreamRef::Found(upstream) = &desired.upstream else { return None };
     let cursor = record.last_upstream_run.as_ref().filter(|cursor| cursor.uid == upstream.uid)?;
@@ -125,8 +125,8 @@ pub(super) fn due(desired: &Desired, record: &Status) -> Option<Trigger> {
 
 /// The number of the upstream run that a trigger is for; `None` if its refresh is no longer the upstream.
 fn number(trigger: &Trigger) -> Option<i32> {
-    let of_followed = trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger);
-    trigger.value.rsplit(' ').next().filter(|_| of_followed)?.parse().ok()
+    let of_upstream = trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger);
+    trigger.value.rsplit(' ').next().filter(|_| of_upstream)?.parse().ok()
 }
 
 /// Whether an accepted trigger is of a success that the upstream refresh no longer has in its history, and precedes the one that is due.

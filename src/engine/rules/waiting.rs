@@ -43,7 +43,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
     if run.reason() == Some(Reason::Suspended) {
         run.set_state(RunState::Waiting, Reason::Submitting, "about to be submitted");
     }
-    let deadline = run.waiting_since_time.and_then(|since| timing::moment_after(since, desired.policy.wait_deadline));
+    let deadline = run.waiting_since_time.and_then(|since| timing::timestamp_after(since, desired.policy.wait_deadline));
     if deadline.is_some_and(|deadline| draft.now >= deadline) {
         let waited_for = run.waiting_for.clone().unwrap_or_else(|| "its turn".to_owned());
         let refused = run.reason().is_some_and(refusals::refuses);
@@ -65,11 +65,11 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             if model_names::is_resolution_due(draft) {
                 return Next::unchanged(Effect::ResolveModel, None);
             }
-            take_turn(draft)
+            acquire_turn(draft)
         }
         Observation::ModelResolved(ModelLookup::Found(ids)) => {
             model_names::found(draft, ids);
-            take_turn(draft)
+            acquire_turn(draft)
         }
         Observation::ModelResolved(ModelLookup::Ambiguous(message)) => unresolved(draft, message),
         // The resolved ids were lost in between.
@@ -93,7 +93,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
         }
         Observation::Turn(Turn::Granted) => {
             if lists_before_submit(run, kind) {
-                if !desired.finalizer {
+                if !desired.has_finalizer {
                     return Next::unchanged(Effect::AddFinalizer, None);
                 }
                 // Only running operations matter, and the list has them whenever they started.
@@ -111,9 +111,9 @@ fn wait(draft: &mut Draft<'_>) -> Next {
                 None if listing.may_hide_running && !kind.capabilities().refused_during_refresh => list_inconclusive(draft),
                 None => submit(draft),
                 Some(operation) => {
-                    let rival = evidence::rival(operation, claimed, listing.clock_skew, draft.input.settings);
-                    let ours = rival.is_some() || claimed.is_active(&operation.id) || claimed.is_candidate(&operation.id);
-                    blocked_by(draft, operation, ours)
+                    let competing = evidence::competing_submission(operation, claimed, listing.clock_skew, draft.input.settings);
+                    let is_own = competing.is_some() || claimed.is_active(&operation.id) || claimed.is_candidate(&operation.id);
+                    blocked_by(draft, operation, is_own)
                 }
             }
         }
@@ -134,7 +134,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
 
 /// Requests the run's turn. A run that has moved to another model is recorded first: its position in the queue follows from the record,
 /// and the reason that it was stalled for applied to the other model.
-fn take_turn(draft: &mut Draft<'_>) -> Next {
+fn acquire_turn(draft: &mut Draft<'_>) -> Next {
     if !has_moved(draft) {
         return Next::unchanged(Effect::AcquireTurn, None);
     }
@@ -194,7 +194,7 @@ pub(super) fn submit(draft: &mut Draft<'_>) -> Next {
     let Some(run) = draft.status.run.as_mut() else {
         return Next::unchanged(Effect::None, None);
     };
-    if !draft.desired.finalizer {
+    if !draft.desired.has_finalizer {
         // The finalizer is added before the first operation can exist. Not before the turn is granted: a write before the request
         // for the turn would let another resource overtake this one.
         return Next::unchanged(Effect::AddFinalizer, None);
@@ -238,7 +238,7 @@ fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
             Some(refusals::call_failed(draft, &error, FailedStep::Submission))
         }
         Observation::Submission(Submission::Busy { message }) => Some(busy(draft, message)),
-        Observation::Listed { .. } => never_arrived(draft),
+        Observation::Listed { .. } => submit_again_after_absence(draft),
         // A user has decided so.
         Observation::None => Some(resubmit(draft)),
         Observation::Submission(Submission::Accepted { .. } | Submission::NothingToDo { .. } | Submission::Unknown { .. })
@@ -274,7 +274,7 @@ fn busy(draft: &mut Draft<'_>, message: &str) -> Next {
 }
 
 /// Handles a submission that certainly started no operation: the service would show it by now.
-fn never_arrived(draft: &mut Draft<'_>) -> Option<Next> {
+fn submit_again_after_absence(draft: &mut Draft<'_>) -> Option<Next> {
     let kept_turn = queue_state(draft.input.status, draft.now, draft.input.settings) == QueueState::Holding;
     let since = Time::from(draft.intent());
     if let Some(run) = draft.status.run.as_mut() {
@@ -315,21 +315,21 @@ fn list_inconclusive(draft: &mut Draft<'_>) -> Next {
 }
 
 /// Handles a refresh that blocks the run.
-fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, of_our_own: bool) -> Next {
+fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, is_own: bool) -> Next {
     draft.memory.consecutive_errors = 0;
     // The list may lag behind the end of this run's own last attempt.
-    let mine =
+    let is_own_attempt =
         |run: &Run| operation.id.eq_ignoring_case(run.operation_id.as_deref().unwrap_or_default()) || run.has_previous(&operation.id);
-    let of_our_own = of_our_own || draft.status.run.as_ref().is_some_and(mine);
-    if draft.desired.policy.conflict == ConflictPolicy::Fail && !of_our_own {
+    let is_own = is_own || draft.status.run.as_ref().is_some_and(is_own_attempt);
+    if draft.desired.policy.conflict == ConflictPolicy::Fail && !is_own {
         triggers::mark_handled(draft.desired, &mut draft.status);
         let message = format!("refresh {} of another client is running, and conflictPolicy is Fail", operation.id);
         return completion::end(draft, RunState::Failed, Reason::Conflict, message);
     }
     // The services cancel only operations that a client of this API has submitted.
-    let replace = draft.desired.policy.conflict == ConflictPolicy::Replace && !of_our_own && operation.origin == Origin::Client;
+    let replace = draft.desired.policy.conflict == ConflictPolicy::Replace && !is_own && operation.origin == Origin::Client;
     let id = operation.id.clone();
-    let whose = match (of_our_own, operation.origin) {
+    let whose = match (is_own, operation.origin) {
         (true, _) => "by this operator",
         (false, Origin::Client) => "by another client",
         (false, Origin::Unknown | Origin::External) => NOT_CANCELLABLE,

@@ -9,7 +9,8 @@ use super::service::Owner;
 use super::world::{Ended, World};
 use crate::api::{FINALIZER, ModelRefresh, ModelSync, ModelSyncSpec, Status, has_finalizer};
 use crate::engine::reconcile::{
-    self, Call, Finish, Observed, Outcome, Reconciliation, RefusedMetadata, Rejection, Request, Response, Stage, View as _,
+    self, DriverRequest, DriverResponse, Finish, Observed, Outcome, PlannedCall, Reconciliation, RefusedMetadata, Rejection, Stage,
+    View as _,
 };
 use crate::engine::{Decision, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Turn, Upstream, decide};
 use crate::operation::OperationKind;
@@ -67,14 +68,14 @@ impl reconcile::View for View {
 }
 
 /// A call as the decision requested it.
-fn effect_of(call: &Call) -> Effect {
+fn effect_of(call: &PlannedCall) -> Effect {
     match call.clone() {
-        Call::Submit(_) => Effect::Submit,
-        Call::ResolveModel => Effect::ResolveModel,
-        Call::Poll(_, operation) => Effect::Poll(operation),
-        Call::List(kind, since) => Effect::List(kind, since),
-        Call::FindModel => Effect::FindModel,
-        Call::Cancel(id) => Effect::Cancel(id),
+        PlannedCall::Submit(_) => Effect::Submit,
+        PlannedCall::ResolveModel => Effect::ResolveModel,
+        PlannedCall::Poll(_, operation) => Effect::Poll(operation),
+        PlannedCall::List(kind, since) => Effect::List(kind, since),
+        PlannedCall::FindModel => Effect::FindModel,
+        PlannedCall::Cancel(id) => Effect::Cancel(id),
     }
 }
 
@@ -113,40 +114,40 @@ impl World {
         let mut transient = self.transient.clone();
         transient.metadata_refused = self.metadata_refused.then_some(RefusedMetadata { times: 8, at: self.now });
         let mut machine = Reconciliation::new(view, transient, Arc::new(self.settings.clone()));
-        let mut request = machine.handle(Response::Start(self.now));
+        let mut request = machine.handle(DriverResponse::Start(self.now));
         let (mut decided, mut is_recorded) = (None, false);
         loop {
             // An event is published with the write that it belongs to: what a crash between the two loses is not in question here.
-            if is_recorded && !matches!(request, Request::Publish { .. }) {
+            if is_recorded && !matches!(request, DriverRequest::Publish { .. }) {
                 is_recorded = false;
                 if self.killed() {
                     return None;
                 }
             }
             let response = match request {
-                Request::Done(outcome) => return Some(*outcome),
-                Request::Observe => Response::Observed(Box::new(self.observe(&machine, &mut decided))),
-                Request::Publish { events, .. } => {
+                DriverRequest::Done(outcome) => return Some(*outcome),
+                DriverRequest::Observe => DriverResponse::Observed(Box::new(self.observe(&machine, &mut decided))),
+                DriverRequest::Publish { events, .. } => {
                     // Each event is in the reference of events.
                     assert!(events.iter().all(|event| event.reason.warns().is_some()), "{events:?}");
                     self.events.extend(events);
-                    Response::Published
+                    DriverResponse::Published
                 }
-                Request::AcquireTurn { .. } => Response::Turn(self.ahead.clone().map_or(Turn::Granted, Turn::Behind)),
-                Request::Reserve { .. } => Response::Reserved { claimed: false },
-                Request::ReadNamespace => Response::Namespace { terminating: self.namespace_terminating },
-                Request::Read { .. } => Response::Read(Ok((!self.gone).then(|| self.view(&self.object)))),
-                Request::Prepare { ref call, .. } => {
+                DriverRequest::AcquireTurn { .. } => DriverResponse::Turn(self.ahead.clone().map_or(Turn::Granted, Turn::Behind)),
+                DriverRequest::Reserve { .. } => DriverResponse::Reserved { claimed: false },
+                DriverRequest::ReadNamespace => DriverResponse::Namespace { terminating: self.namespace_terminating },
+                DriverRequest::Read { .. } => DriverResponse::Read(Ok((!self.gone).then(|| self.view(&self.object)))),
+                DriverRequest::Prepare { ref call, .. } => {
                     match self.preparation_failure.clone().filter(|_| (self.fails_preparation_of)(&effect_of(call))) {
-                        Some(preparation_failure) => Response::NotPrepared(Box::new(preparation_failure)),
-                        None => Response::Prepared,
+                        Some(preparation_failure) => DriverResponse::NotPrepared(Box::new(preparation_failure)),
+                        None => DriverResponse::Prepared,
                     }
                 }
                 request => {
                     if self.killed() {
                         return None;
                     }
-                    is_recorded = matches!(request, Request::WriteStatus { .. });
+                    is_recorded = matches!(request, DriverRequest::WriteStatus { .. });
                     let (desired, decision) = decided.as_ref().expect("a decision");
                     let response = self.perform(&machine, request, desired, decision);
                     if !is_recorded && self.killed() {
@@ -169,7 +170,7 @@ impl World {
         }
         Observed {
             now: self.now,
-            leads: true,
+            is_leader: true,
             may_submit: true,
             blocker: self.spec_blocker.clone(),
             upstream: self.leader.as_ref().map(Upstream::of),
@@ -193,28 +194,28 @@ impl World {
         View { object: Arc::new(object.clone()), kind: self.kind, takes_model: self.takes_model }
     }
 
-    fn write(&mut self) -> Response<View> {
+    fn write(&mut self) -> DriverResponse<View> {
         let dirty = self.dirty;
         self.changed();
         // The operator's own writes are no event to it.
         self.dirty = dirty;
         self.writes += 1;
-        Response::Written(self.view(&self.object))
+        DriverResponse::Written(self.view(&self.object))
     }
 
     /// Performs a write or a call.
     fn perform(
         &mut self,
         machine: &Reconciliation<View>,
-        request: Request<View>,
+        request: DriverRequest<View>,
         desired: &Desired,
         decision: &Decision,
-    ) -> Response<View> {
+    ) -> DriverResponse<View> {
         let is_current = machine.view().object.metadata.resource_version == self.object.metadata.resource_version;
         match request {
-            Request::Call { call, .. } => Response::Called(Box::new(self.call(&call, desired, decision))),
-            _ if !is_current => Response::Rejected(Rejection::Conflict),
-            Request::WriteStatus { status, .. } => {
+            DriverRequest::Call { call, .. } => DriverResponse::Called(Box::new(self.call(&call, desired, decision))),
+            _ if !is_current => DriverResponse::Rejected(Rejection::Conflict),
+            DriverRequest::WriteStatus { status, .. } => {
                 assert_eq!(*status, decision.status, "another status is written than was decided");
                 let resubmissions = |status: &Status| status.run.as_ref().map_or(0, |run| run.resubmissions);
                 let before = machine.view().status();
@@ -224,34 +225,34 @@ impl World {
                 self.statuses.push((*status).clone());
                 self.write()
             }
-            Request::AddFinalizer => {
+            DriverRequest::AddFinalizer => {
                 self.object.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
                 self.write()
             }
-            Request::RemoveAnnotation(annotation) => {
+            DriverRequest::RemoveAnnotation(annotation) => {
                 let removed = self.object.metadata.annotations.get_or_insert_default().remove(annotation);
                 assert!(removed.is_some(), "{annotation} is not there");
                 self.write()
             }
-            Request::RemoveFinalizer { .. } => {
+            DriverRequest::RemoveFinalizer { .. } => {
                 invariants::release(self, desired, decision);
                 self.object.metadata.finalizers = None;
                 let _ = self.write();
                 self.gone = true;
-                Response::Removed
+                DriverResponse::Removed
             }
             request => panic!("{request:?}"),
         }
     }
 
-    fn call(&mut self, call: &Call, desired: &Desired, decision: &Decision) -> Observation {
+    fn call(&mut self, call: &PlannedCall, desired: &Desired, decision: &Decision) -> Observation {
         match call {
-            Call::ResolveModel => {
+            PlannedCall::ResolveModel => {
                 self.resolves += 1;
                 Observation::ModelResolved(self.resolution.clone())
             }
-            Call::FindModel => Observation::ModelChecked(self.service.find()),
-            Call::Submit(request) => {
+            PlannedCall::FindModel => Observation::ModelChecked(self.service.find()),
+            PlannedCall::Submit(request) => {
                 invariants::submission(self, desired, decision);
                 let run = decision.status.run.as_ref().unwrap();
                 let observation = Observation::Submission(self.service.submit(Owner::Run(run.number, run.attempt), request));
@@ -263,13 +264,13 @@ impl World {
                 }
                 observation
             }
-            Call::Poll(kind, operation) => Observation::Polled(self.service.look(*kind, operation)),
-            Call::List(kind, since) => {
+            PlannedCall::Poll(kind, operation) => Observation::Polled(self.service.look(*kind, operation)),
+            PlannedCall::List(kind, since) => {
                 let result = self.service.list(*kind, *since);
                 self.advance(self.service.hesitates + self.service.slow);
                 Observation::Listed { kind: *kind, result, claimed: self.service.claimed.clone() }
             }
-            Call::Cancel(id) => {
+            PlannedCall::Cancel(id) => {
                 invariants::cancellation(self, desired, decision, id);
                 Observation::CancelRequested(self.service.cancel(id))
             }

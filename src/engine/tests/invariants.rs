@@ -32,7 +32,7 @@ pub(super) fn decision(world: &World, desired: &Desired, before: &Status, decisi
     if let (Some(old), Some(new)) = (before.run.as_ref().filter(|run| ours(run)), &after.run) {
         assert!(new.number >= old.number && (new.number > old.number || new.attempt >= old.attempt), "a run went back");
     }
-    if before.run.as_ref().is_some_and(|run| !run.state.ended()) && decision.effect == Effect::None && desired.finalizer {
+    if before.run.as_ref().is_some_and(|run| !run.state.ended()) && decision.effect == Effect::None && desired.has_finalizer {
         assert_eq!(after.observed_generation, desired.generation, "an edit was not acknowledged");
     }
     match &decision.effect {
@@ -49,7 +49,7 @@ pub(super) fn decision(world: &World, desired: &Desired, before: &Status, decisi
         assert_eq!(run.resolved_from, desired.operation.model.names(), "the intent is for other names");
         assert!(run.resolved_from.is_some() || run.model == desired.operation.model, "the intent is for another model");
         assert_eq!(decision.model, run.model, "submitted to another model than is recorded");
-        assert!(desired.finalizer && desired.deletion.is_none(), "a submission whose operation would not be tracked");
+        assert!(desired.has_finalizer && desired.deletion.is_none(), "a submission whose operation would not be tracked");
         assert!(!desired.policy.suspend && desired.blocker.is_none());
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use tabular_operator::engine::reconcile::Request;
+use tabular_operator::engine::reconcile::DriverRequest;
 
 use crate::quiesce::{self, KnownStates};
 use crate::scenario::Scenario;
@@ -82,18 +82,20 @@ fn new_requests(before: &World, after: &World) -> String {
     text
 }
 
-fn requested<V>(request: &Request<V>) -> String {
+fn requested<V>(request: &DriverRequest<V>) -> String {
     match request {
-        Request::Prepare { call, .. } => format!(", and prepares {call:?}"),
-        Request::WriteStatus { intent, .. } => format!(", and writes the status{}", if *intent { " with an intent" } else { "" }),
-        Request::Call { call, .. } => format!(", and requests {call:?}"),
-        Request::Read { .. } => ", and reads past the cache".to_owned(),
-        Request::ReadNamespace => ", and reads the namespace".to_owned(),
-        Request::AddFinalizer => ", and adds the finalizer".to_owned(),
-        Request::RemoveAnnotation(annotation) => format!(", and removes {annotation}"),
-        Request::RemoveFinalizer { .. } => ", and removes the finalizer".to_owned(),
-        Request::Observe => ", and is about to make its call".to_owned(),
-        Request::Reserve { .. } | Request::AcquireTurn { .. } | Request::Publish { .. } | Request::Done(_) => String::new(),
+        DriverRequest::Prepare { call, .. } => format!(", and prepares {call:?}"),
+        DriverRequest::WriteStatus { intent, .. } => format!(", and writes the status{}", if *intent { " with an intent" } else { "" }),
+        DriverRequest::Call { call, .. } => format!(", and requests {call:?}"),
+        DriverRequest::Read { .. } => ", and reads past the cache".to_owned(),
+        DriverRequest::ReadNamespace => ", and reads the namespace".to_owned(),
+        DriverRequest::AddFinalizer => ", and adds the finalizer".to_owned(),
+        DriverRequest::RemoveAnnotation(annotation) => format!(", and removes {annotation}"),
+        DriverRequest::RemoveFinalizer { .. } => ", and removes the finalizer".to_owned(),
+        DriverRequest::Observe => ", and is about to make its call".to_owned(),
+        DriverRequest::Reserve { .. } | DriverRequest::AcquireTurn { .. } | DriverRequest::Publish { .. } | DriverRequest::Done(_) => {
+            String::new()
+        }
     }
 }
 

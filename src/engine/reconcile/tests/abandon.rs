@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::{Finish, QueueUpdate, Reconciliation, Request, Response, Tracking, View as _};
+use super::super::{DriverRequest, DriverResponse, Finish, QueueUpdate, Reconciliation, Tracking, View as _};
 use super::flow::running;
 use super::world::{Revision, UID, World, accepted, at, key, name, refresh, settings};
 use crate::api::{RUN_REQUESTED_AT, RunState};
@@ -13,8 +13,8 @@ use crate::operation::Phase;
 fn abandoned_at_each_request(mut world: World, mut check: impl FnMut(&World, &str, Reconciliation<Revision>)) -> Vec<String> {
     let mut machine = world.machine();
     let mut requests = Vec::new();
-    let mut request = machine.handle(Response::Start(world.now));
-    while !matches!(request, Request::Done(_)) {
+    let mut request = machine.handle(DriverResponse::Start(world.now));
+    while !matches!(request, DriverRequest::Done(_)) {
         let what = name(&request);
         check(&world, &what, machine.clone());
         let response = world.perform(&request);
@@ -55,8 +55,8 @@ fn abandoned_reconciliation_leaves_no_turn_without_a_record() {
             let outcome = machine.abandon();
             assert_eq!(outcome.finish, Finish::Failed, "{what}");
             match &outcome.queue {
-                QueueUpdate::Set { model, turn } => drop(queue.set(model, UID, &key(), *turn)),
-                QueueUpdate::Leave => drop(queue.remove(UID)),
+                QueueUpdate::Set { model, state } => drop(queue.set(model, UID, &key(), *state)),
+                QueueUpdate::Remove => drop(queue.remove(UID)),
                 QueueUpdate::Keep => assert!(outcome.transient.reread, "{what}: kept without a read that ends it"),
             }
             let shows = |view: &Revision| queue_state(view.status(), world_now.now, &settings()) == QueueState::Holding;
@@ -114,5 +114,5 @@ fn finalizer_that_another_client_removed_keeps_what_was_tracked() {
     });
     let outcome = world.reconcile();
     assert_eq!(outcome.tracking, Tracking::Keep);
-    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: QueueState::None, .. }));
+    assert!(matches!(outcome.queue, QueueUpdate::Set { state: QueueState::None, .. }));
 }

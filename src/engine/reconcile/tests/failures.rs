@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::{Finish, QueueUpdate, Rejection, Request, Response, Unavailable};
+use super::super::{DriverRequest, DriverResponse, Finish, QueueUpdate, ReadFailed, Rejection};
 use super::flow::running;
 use super::world::{Revision, UID, World, at, key, refresh, request_names};
 use crate::api::{CANCEL_REQUESTED_AT, FINALIZER, RUN_REQUESTED_AT, RunState};
@@ -40,12 +40,12 @@ fn deleted() -> World {
     World::new(refresh(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:00:30Z")))
 }
 
-fn is_write(request: &Request<Revision>, kind: &str) -> bool {
+fn is_write(request: &DriverRequest<Revision>, kind: &str) -> bool {
     match request {
-        Request::WriteStatus { intent, .. } => kind == if *intent { "intent" } else { "status" },
-        Request::AddFinalizer => kind == "finalizer",
-        Request::RemoveAnnotation(_) => kind == "annotation",
-        Request::RemoveFinalizer { .. } => kind == "removal",
+        DriverRequest::WriteStatus { intent, .. } => kind == if *intent { "intent" } else { "status" },
+        DriverRequest::AddFinalizer => kind == "finalizer",
+        DriverRequest::RemoveAnnotation(_) => kind == "annotation",
+        DriverRequest::RemoveFinalizer { .. } => kind == "removal",
         _ => false,
     }
 }
@@ -53,10 +53,10 @@ fn is_write(request: &Request<Revision>, kind: &str) -> bool {
 /// The update of the queue, as one word.
 fn turn(queue: &QueueUpdate) -> &'static str {
     match queue {
-        QueueUpdate::Set { turn: QueueState::Holding, .. } => "holds",
-        QueueUpdate::Set { turn: QueueState::Waiting(_), .. } => "waits",
-        QueueUpdate::Set { turn: QueueState::None, .. } => "free",
-        QueueUpdate::Leave => "leave",
+        QueueUpdate::Set { state: QueueState::Holding, .. } => "holds",
+        QueueUpdate::Set { state: QueueState::Waiting(_), .. } => "waits",
+        QueueUpdate::Set { state: QueueState::None, .. } => "free",
+        QueueUpdate::Remove => "leave",
         QueueUpdate::Keep => "keep",
     }
 }
@@ -75,28 +75,28 @@ enum Failure {
     NotLeader,
     Denied,
     Refused,
-    Unanswered,
-    /// Unanswered, and the response shows that only a change of the cluster helps.
+    Unconfirmed,
+    /// Unconfirmed, and the response shows that only a change of the cluster helps.
     NoEffect,
 }
 
-fn fail(world: &mut World, failure: Failure) -> Response<Revision> {
+fn fail(world: &mut World, failure: Failure) -> DriverResponse<Revision> {
     match failure {
         Failure::Changed => {
             world.edit(|_| {});
-            Response::Rejected(Rejection::Conflict)
+            DriverResponse::Rejected(Rejection::Conflict)
         }
-        Failure::Unchanged => Response::Rejected(Rejection::Conflict),
+        Failure::Unchanged => DriverResponse::Rejected(Rejection::Conflict),
         Failure::Gone => {
             world.server = None;
-            Response::Rejected(Rejection::NotFound)
+            DriverResponse::Rejected(Rejection::NotFound)
         }
-        Failure::DeniedAsGone => Response::Rejected(Rejection::NotFound),
-        Failure::NotLeader => Response::Rejected(Rejection::NotLeader),
-        Failure::Denied => Response::Rejected(Rejection::Denied),
-        Failure::Refused => Response::Rejected(Rejection::Refused),
-        Failure::Unanswered => Response::Unanswered { denied: false },
-        Failure::NoEffect => Response::Unanswered { denied: true },
+        Failure::DeniedAsGone => DriverResponse::Rejected(Rejection::NotFound),
+        Failure::NotLeader => DriverResponse::Rejected(Rejection::NotLeader),
+        Failure::Denied => DriverResponse::Rejected(Rejection::Denied),
+        Failure::Refused => DriverResponse::Rejected(Rejection::Refused),
+        Failure::Unconfirmed => DriverResponse::Unconfirmed { denied: false },
+        Failure::NoEffect => DriverResponse::Unconfirmed { denied: true },
     }
 }
 
@@ -118,7 +118,7 @@ fn after(kind: &str, world: fn() -> World, failure: Failure) -> (Vec<String>, Fi
 
 #[test]
 fn each_write_that_fails_ends_as_the_table_says() {
-    use Failure::{Changed, Denied, DeniedAsGone, Gone, NoEffect, NotLeader, Refused, Unanswered, Unchanged};
+    use Failure::{Changed, Denied, DeniedAsGone, Gone, NoEffect, NotLeader, Refused, Unchanged, Unconfirmed};
     let read = |kind: &str| vec![kind.to_owned(), "read".to_owned()];
     for (kind, world) in WRITES {
         let metadata = ["finalizer", "annotation"].contains(&kind);
@@ -128,7 +128,7 @@ fn each_write_that_fails_ends_as_the_table_says() {
         // The record of the operation holds a turn, and nothing of a run that is about to start.
         let (conflict, failed) = if kind == "status" { ("holds", "holds") } else { ("free", "leave") };
         let removal = kind == "removal";
-        let unanswered = if removal { read(kind) } else { only() };
+        let unconfirmed = if removal { read(kind) } else { only() };
         for (failure, requests, finish, queue, reread) in [
             (Changed, read(kind), Finish::Conflict, conflict, false),
             (Unchanged, read(kind), Finish::Failed, failed, false),
@@ -137,10 +137,10 @@ fn each_write_that_fails_ends_as_the_table_says() {
             (NotLeader, only(), Finish::Conflict, conflict, false),
             (Denied, denied.clone(), Finish::Failed, failed, false),
             (Refused, only(), Finish::Failed, failed, false),
-            (Unanswered, unanswered.clone(), Finish::Failed, if kind == "intent" { "keep" } else { failed }, kind == "intent"),
+            (Unconfirmed, unconfirmed.clone(), Finish::Failed, if kind == "intent" { "keep" } else { failed }, kind == "intent"),
             (
                 NoEffect,
-                if metadata { denied } else { unanswered },
+                if metadata { denied } else { unconfirmed },
                 Finish::Failed,
                 if kind == "intent" { "keep" } else { failed },
                 kind == "intent",
@@ -170,12 +170,12 @@ fn waiting_run_whose_intent_fails_leaves_the_queue() {
         assert_eq!(after("intent", waiting, failure), (requests(&["intent"]), Finish::Failed, "leave", false));
     }
     assert_eq!(after("intent", waiting, Failure::Changed), (requests(&["intent", "read"]), Finish::Conflict, "waits", false));
-    assert_eq!(after("intent", waiting, Failure::Unanswered), (requests(&["intent"]), Finish::Failed, "keep", true));
+    assert_eq!(after("intent", waiting, Failure::Unconfirmed), (requests(&["intent"]), Finish::Failed, "keep", true));
 }
 
 #[test]
 fn id_of_an_accepted_operation_is_written_again_three_times() {
-    use Failure::{Changed, Denied, Gone, NoEffect, NotLeader, Refused, Unanswered, Unchanged};
+    use Failure::{Changed, Denied, Gone, NoEffect, NotLeader, Refused, Unchanged, Unconfirmed};
     let tries = |reads: &[&str]| {
         let mut requests = vec!["status"];
         for read in reads {
@@ -188,7 +188,7 @@ fn id_of_an_accepted_operation_is_written_again_three_times() {
         requests.push("read".to_owned());
         requests
     };
-    for failure in [Denied, Refused, Unanswered, NoEffect] {
+    for failure in [Denied, Refused, Unconfirmed, NoEffect] {
         assert_eq!(after("record", fresh, failure), (tries(&quick), Finish::Failed, "holds", false), "{failure:?}");
     }
     for failure in [Changed, Unchanged] {
@@ -202,7 +202,9 @@ fn id_of_an_accepted_operation_is_written_again_three_times() {
 #[test]
 fn id_that_stays_unrecorded_is_tried_once_per_reconciliation() {
     let mut world = fresh();
-    let fails = |_: &mut World, request: &Request<Revision>| is_write(request, "status").then_some(Response::Unanswered { denied: false });
+    let fails = |_: &mut World, request: &DriverRequest<Revision>| {
+        is_write(request, "status").then_some(DriverResponse::Unconfirmed { denied: false })
+    };
     let _ = world.reconcile_with(fails);
     for failures in 2..6 {
         let outcome = world.reconcile_with(fails);
@@ -230,13 +232,13 @@ fn reconciliation_after_an_unanswered_intent_starts_with_a_read() {
                 if landed {
                     let _ = world.perform(request);
                 }
-                Response::Unanswered { denied: false }
+                DriverResponse::Unconfirmed { denied: false }
             })
         });
         assert_eq!((turn(&outcome.queue), world.queue.holds(UID)), ("keep", true));
         // Nothing can be read.
-        let unread = |_: &mut World, request: &Request<Revision>| {
-            matches!(request, Request::Read { .. }).then_some(Response::Read(Err(Unavailable)))
+        let unread = |_: &mut World, request: &DriverRequest<Revision>| {
+            matches!(request, DriverRequest::Read { .. }).then_some(DriverResponse::Read(Err(ReadFailed)))
         };
         let outcome = world.reconcile_with(unread);
         assert_eq!((outcome.finish, turn(&outcome.queue), outcome.transient.reread), (Finish::Failed, "keep", true));
@@ -255,9 +257,10 @@ fn reconciliation_after_an_unanswered_intent_starts_with_a_read() {
 #[test]
 fn turn_is_not_kept_for_ever_while_nothing_can_be_read() {
     let mut world = fresh();
-    let _ = world.reconcile_with(|_, request| is_write(request, "intent").then_some(Response::Unanswered { denied: false }));
-    let unread =
-        |_: &mut World, request: &Request<Revision>| matches!(request, Request::Read { .. }).then_some(Response::Read(Err(Unavailable)));
+    let _ = world.reconcile_with(|_, request| is_write(request, "intent").then_some(DriverResponse::Unconfirmed { denied: false }));
+    let unread = |_: &mut World, request: &DriverRequest<Revision>| {
+        matches!(request, DriverRequest::Read { .. }).then_some(DriverResponse::Read(Err(ReadFailed)))
+    };
     let turns: Vec<&str> = (0..4).map(|_| turn(&world.reconcile_with(unread).queue)).collect();
     assert_eq!(turns, ["keep", "keep", "leave", "leave"]);
 }
@@ -266,7 +269,7 @@ fn turn_is_not_kept_for_ever_while_nothing_can_be_read() {
 fn refused_metadata_does_not_delay_the_record_of_a_run() {
     let mut world = ended();
     world.edit(|object| object["metadata"]["annotations"] = json!({(RUN_REQUESTED_AT): ""}));
-    let outcome = world.reconcile_with(|_, request| is_write(request, "annotation").then_some(Response::Rejected(Rejection::Denied)));
+    let outcome = world.reconcile_with(|_, request| is_write(request, "annotation").then_some(DriverResponse::Rejected(Rejection::Denied)));
     assert_eq!(request_names(&world), ["annotation", "poll", "status"], "{:?}", world.requests);
     assert_eq!((world.run().state, outcome.finish), (RunState::Succeeded, Finish::Settled { requeue: Some(Duration::from_millis(500)) }));
     assert!(outcome.transient.metadata_refused.is_some());
@@ -288,7 +291,7 @@ fn removal_without_an_answer_is_read() {
                         (true, false) => world.server = None,
                         (false, _) => {}
                     }
-                    Response::Unanswered { denied: false }
+                    DriverResponse::Unconfirmed { denied: false }
                 })
             });
             assert_eq!((request_names(&world), outcome.finish), (vec!["removal", "read"], finish));
@@ -296,7 +299,7 @@ fn removal_without_an_answer_is_read() {
     }
     let mut world = deleted();
     world.edit(|object| object["metadata"]["finalizers"] = json!(["acme.io/hold", FINALIZER]));
-    let outcome = world.reconcile_with(|_, request| is_write(request, "removal").then_some(Response::Unanswered { denied: true }));
+    let outcome = world.reconcile_with(|_, request| is_write(request, "removal").then_some(DriverResponse::Unconfirmed { denied: true }));
     assert_eq!((outcome.finish, outcome.transient.metadata_refused.map(|refused| refused.times)), (Finish::Failed, Some(1)));
 }
 
@@ -304,9 +307,11 @@ fn removal_without_an_answer_is_read() {
 #[test]
 fn turn_is_not_kept_for_ever_while_the_end_is_unwritten() {
     for (write, deleted) in [("removal", true), ("status", false)] {
-        for failure in
-            [Response::Rejected(Rejection::Denied), Response::Rejected(Rejection::Refused), Response::Unanswered { denied: false }]
-        {
+        for failure in [
+            DriverResponse::Rejected(Rejection::Denied),
+            DriverResponse::Rejected(Rejection::Refused),
+            DriverResponse::Unconfirmed { denied: false },
+        ] {
             let mut world = running();
             world.edit(|object| {
                 object["metadata"]["annotations"] = json!({(CANCEL_REQUESTED_AT): "1"});

@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::super::{Call, Finish, QueueUpdate, Reconciliation, Rejection, Request, Response, Tracking, Transient, View as _};
+use super::super::{
+    DriverRequest, DriverResponse, Finish, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking, Transient, View as _,
+};
 use super::world::{UID, World, accepted, at, operation, refresh, request_names, settings};
 use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Blocker, ClaimedOperations, DrainMode, Observation, QueueState, Remedy};
@@ -25,13 +27,13 @@ fn run_is_recorded_before_each_effect() {
     let outcome = world.reconcile();
     assert_eq!(request_names(&world), ["finalizer", "intent", "submit", "status"], "{:?}", world.requests);
     assert!(matches!(outcome.finish, Finish::Settled { requeue: Some(_) }));
-    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: QueueState::Holding, .. }));
+    assert!(matches!(outcome.queue, QueueUpdate::Set { state: QueueState::Holding, .. }));
     assert_eq!((outcome.tracking, world.run().operation_id.as_deref()), (Tracking::Track, Some("op-1")));
     (world.now, world.phase) = (at(120), Phase::Succeeded);
     let outcome = world.reconcile();
     assert_eq!(request_names(&world), ["poll", "status"]);
     assert_eq!((outcome.tracking, world.run().state), (Tracking::Untrack, RunState::Succeeded));
-    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: QueueState::None, .. }));
+    assert!(matches!(outcome.queue, QueueUpdate::Set { state: QueueState::None, .. }));
 }
 
 #[test]
@@ -43,7 +45,7 @@ fn deletion_polls_cancels_and_removes_the_finalizer() {
     (world.now, world.phase) = (at(180), Phase::Cancelled);
     let outcome = world.reconcile();
     assert_eq!(request_names(&world), ["namespace", "poll", "removal"]);
-    assert_eq!((outcome.finish, outcome.queue, outcome.tracking), (Finish::Released, QueueUpdate::Leave, Tracking::Untrack));
+    assert_eq!((outcome.finish, outcome.queue, outcome.tracking), (Finish::Released, QueueUpdate::Remove, Tracking::Untrack));
 }
 
 /// What the machine does where something prevents the submission between the record of its intent and the call.
@@ -54,7 +56,7 @@ fn prevented(prevent: impl Fn(&mut World)) -> (Vec<String>, World) {
         if written {
             prevent(world);
         }
-        written |= matches!(request, Request::WriteStatus { intent: true, .. });
+        written |= matches!(request, DriverRequest::WriteStatus { intent: true, .. });
         None
     });
     (request_names(&world).into_iter().map(str::to_owned).collect(), world)
@@ -81,10 +83,10 @@ fn nothing_is_submitted_before_an_uninstall() {
     let mut written = false;
     let _ = world.reconcile_with(|world, request| {
         let mut response = written.then(|| world.perform(request));
-        if let Some(Response::Observed(observed)) = &mut response {
+        if let Some(DriverResponse::Observed(observed)) = &mut response {
             observed.drain = Some(DrainMode::Wait);
         }
-        written |= matches!(request, Request::WriteStatus { intent: true, .. });
+        written |= matches!(request, DriverRequest::WriteStatus { intent: true, .. });
         response
     });
     assert!(!request_names(&world).contains(&"submit"), "{:?}", world.requests);
@@ -96,12 +98,12 @@ fn submission_may_take_what_is_left_since_the_intent() {
     let mut timeout = None;
     let _ = world.reconcile_with(|world, request| {
         match request {
-            Request::WriteStatus { intent: true, .. } => {
+            DriverRequest::WriteStatus { intent: true, .. } => {
                 let written = world.perform(request);
                 world.now = at(70);
                 return Some(written);
             }
-            Request::Call { timeout: left, .. } => timeout = *left,
+            DriverRequest::Call { timeout: left, .. } => timeout = *left,
             _ => {}
         }
         None
@@ -112,7 +114,7 @@ fn submission_may_take_what_is_left_since_the_intent() {
 #[test]
 fn submission_without_an_answer_in_time_is_unknown() {
     let mut world = World::new(refresh(|_| {}));
-    let _ = world.reconcile_with(|_, request| matches!(request, Request::Call { .. }).then_some(Response::TimedOut));
+    let _ = world.reconcile_with(|_, request| matches!(request, DriverRequest::Call { .. }).then_some(DriverResponse::TimedOut));
     assert_eq!(world.run().state, RunState::Submitting);
     assert_eq!(world.run().reason, Reason::ResolvingSubmission.as_str());
 }
@@ -123,9 +125,9 @@ fn decisions_of_one_reconciliation_are_bounded() {
     // A call that can never be prepared, and each time for another reason.
     let mut prepared = 0;
     let outcome = world.reconcile_with(|_, request| {
-        matches!(request, Request::Prepare { .. }).then(|| {
+        matches!(request, DriverRequest::Prepare { .. }).then(|| {
             prepared += 1;
-            Response::NotPrepared(Box::new(Observation::None))
+            DriverResponse::NotPrepared(Box::new(Observation::None))
         })
     });
     assert_eq!(world.requests.iter().filter(|name| *name == "observe").count(), 13, "{:?}", world.requests);
@@ -139,8 +141,9 @@ fn call_that_cannot_be_prepared_voids_the_decision() {
         let message = "Secret aas-sp is not in this namespace".to_owned();
         Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
     };
-    let outcome =
-        world.reconcile_with(|_, request| matches!(request, Request::Prepare { .. }).then(|| Response::NotPrepared(Box::new(blocker()))));
+    let outcome = world.reconcile_with(|_, request| {
+        matches!(request, DriverRequest::Prepare { .. }).then(|| DriverResponse::NotPrepared(Box::new(blocker())))
+    });
     assert!(!request_names(&world).iter().any(|name| ["intent", "submit"].contains(name)), "{:?}", world.requests);
     assert!(matches!(outcome.finish, Finish::Settled { requeue: Some(_) }));
     assert!(world.turn_is_backed() && !world.queue.holds(UID));
@@ -150,15 +153,15 @@ fn call_that_cannot_be_prepared_voids_the_decision() {
 fn operation_of_another_resource_is_not_adopted() {
     for claimed in [false, true] {
         let mut world = World::new(refresh(|_| {}));
-        let _ = world.reconcile_with(|_, request| matches!(request, Request::Call { .. }).then_some(Response::TimedOut));
+        let _ = world.reconcile_with(|_, request| matches!(request, DriverRequest::Call { .. }).then_some(DriverResponse::TimedOut));
         world.now = at(90);
         let outcome = world.reconcile_with(|_, request| match request {
-            Request::Call { call: Call::List(kind, _), .. } => {
+            DriverRequest::Call { call: PlannedCall::List(kind, _), .. } => {
                 let clock_skew = Some(ClockSkew { min: SignedDuration::ZERO, max: SignedDuration::ZERO });
                 let result = Ok(Listing { operations: vec![operation(Phase::InProgress)], clock_skew, ..Listing::default() });
-                Some(Response::Called(Box::new(Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() })))
+                Some(DriverResponse::Called(Box::new(Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() })))
             }
-            Request::Reserve { .. } => Some(Response::Reserved { claimed }),
+            DriverRequest::Reserve { .. } => Some(DriverResponse::Reserved { claimed }),
             _ => None,
         });
         assert!(request_names(&world).contains(&"reserve"), "{:?}", (&world.requests, world.run()));
@@ -171,13 +174,18 @@ fn operation_of_another_resource_is_not_adopted() {
 fn response_to_another_request_ends_it_as_failed() {
     let mut world = World::new(refresh(|_| {}));
     let mut machine = world.machine();
-    let mut request = machine.handle(Response::Start(world.now));
+    let mut request = machine.handle(DriverResponse::Start(world.now));
     let mut requests = 0;
-    while !matches!(request, Request::Done(_)) {
-        for wrong in [Response::Start(world.now), Response::Namespace { terminating: true }, Response::Removed, Response::Prepared] {
-            let is_right = matches!((&request, &wrong), (Request::Prepare { .. }, Response::Prepared));
+    while !matches!(request, DriverRequest::Done(_)) {
+        for wrong in [
+            DriverResponse::Start(world.now),
+            DriverResponse::Namespace { terminating: true },
+            DriverResponse::Removed,
+            DriverResponse::Prepared,
+        ] {
+            let is_right = matches!((&request, &wrong), (DriverRequest::Prepare { .. }, DriverResponse::Prepared));
             if !is_right {
-                let Request::Done(outcome) = machine.clone().handle(wrong) else { panic!("it continues after {requests} requests") };
+                let DriverRequest::Done(outcome) = machine.clone().handle(wrong) else { panic!("it continues after {requests} requests") };
                 assert_eq!(outcome.finish, Finish::Failed);
             }
         }
@@ -186,7 +194,7 @@ fn response_to_another_request_ends_it_as_failed() {
         requests += 1;
     }
     assert!(requests > 8);
-    assert!(matches!(machine.handle(Response::Prepared), Request::Done(outcome) if outcome.finish == Finish::Failed));
+    assert!(matches!(machine.handle(DriverResponse::Prepared), DriverRequest::Done(outcome) if outcome.finish == Finish::Failed));
 }
 
 #[test]
@@ -210,9 +218,9 @@ fn detached_operation_is_followed_to_its_end_without_a_write() {
 fn accepted_submission_of_deleted_resource_is_polled_by_id() {
     let mut world = World::new(refresh(|_| {}));
     let outcome = world.reconcile_with(|world, request| match request {
-        Request::WriteStatus { intent: false, .. } => {
+        DriverRequest::WriteStatus { intent: false, .. } => {
             world.server = None;
-            Some(Response::Rejected(Rejection::NotFound))
+            Some(DriverResponse::Rejected(Rejection::NotFound))
         }
         _ => None,
     });
@@ -232,7 +240,7 @@ fn question_to_a_user_that_is_gone_is_unresolvable() {
     let mut world = World::new(refresh(|_| {}));
     let lost = Submission::Unknown { message: "lost".to_owned() };
     let _ = world.reconcile_with(|_, request| {
-        matches!(request, Request::Call { .. }).then(|| Response::Called(Box::new(Observation::Submission(lost.clone()))))
+        matches!(request, DriverRequest::Call { .. }).then(|| DriverResponse::Called(Box::new(Observation::Submission(lost.clone()))))
     });
     let gone = world.view().changed(|object| {
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::{Call, Observed, Outcome, QueueUpdate, Reconciliation, Request, Response, Transient, View};
+use super::super::{DriverRequest, DriverResponse, Observed, Outcome, PlannedCall, QueueUpdate, Reconciliation, Transient, View};
 use crate::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Status, has_finalizer};
 use crate::engine::{ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
 use crate::operation::{
@@ -140,7 +140,7 @@ impl World {
     /// A reconciliation in which `respond` may respond to a request itself.
     pub(super) fn reconcile_with(
         &mut self,
-        respond: impl FnMut(&mut Self, &Request<Revision>) -> Option<Response<Revision>>,
+        respond: impl FnMut(&mut Self, &DriverRequest<Revision>) -> Option<DriverResponse<Revision>>,
     ) -> Outcome<Revision> {
         let machine = self.machine();
         self.drive(machine, respond)
@@ -149,13 +149,13 @@ impl World {
     pub(super) fn drive(
         &mut self,
         mut machine: Reconciliation<Revision>,
-        mut respond: impl FnMut(&mut Self, &Request<Revision>) -> Option<Response<Revision>>,
+        mut respond: impl FnMut(&mut Self, &DriverRequest<Revision>) -> Option<DriverResponse<Revision>>,
     ) -> Outcome<Revision> {
         self.requests.clear();
-        let mut request = machine.handle(Response::Start(self.now));
+        let mut request = machine.handle(DriverResponse::Start(self.now));
         for _ in 0..200 {
             self.requests.push(name(&request));
-            if let Request::Done(outcome) = request {
+            if let DriverRequest::Done(outcome) = request {
                 self.requests.pop();
                 self.apply(&outcome);
                 return *outcome;
@@ -170,67 +170,67 @@ impl World {
     pub(super) fn apply(&mut self, outcome: &Outcome<Revision>) {
         self.transient = outcome.transient.clone();
         match &outcome.queue {
-            QueueUpdate::Set { model, turn } => drop(self.queue.set(model, UID, &key(), *turn)),
-            QueueUpdate::Leave => drop(self.queue.remove(UID)),
+            QueueUpdate::Set { model, state } => drop(self.queue.set(model, UID, &key(), *state)),
+            QueueUpdate::Remove => drop(self.queue.remove(UID)),
             QueueUpdate::Keep => {}
         }
     }
 
     /// Performs a request.
-    pub(super) fn perform(&mut self, request: &Request<Revision>) -> Response<Revision> {
+    pub(super) fn perform(&mut self, request: &DriverRequest<Revision>) -> DriverResponse<Revision> {
         match request {
-            Request::Observe => Response::Observed(Box::new(Observed {
+            DriverRequest::Observe => DriverResponse::Observed(Box::new(Observed {
                 now: self.now,
-                leads: true,
+                is_leader: true,
                 may_submit: self.may_submit,
                 blocker: None,
                 upstream: None,
                 drain: None,
                 adopt_claimed: false,
             })),
-            Request::Read { .. } => Response::Read(Ok(self.server.clone())),
-            Request::ReadNamespace => Response::Namespace { terminating: false },
-            Request::Prepare { .. } => Response::Prepared,
-            Request::Reserve { .. } => Response::Reserved { claimed: false },
-            Request::WriteStatus { status, .. } => {
+            DriverRequest::Read { .. } => DriverResponse::Read(Ok(self.server.clone())),
+            DriverRequest::ReadNamespace => DriverResponse::Namespace { terminating: false },
+            DriverRequest::Prepare { .. } => DriverResponse::Prepared,
+            DriverRequest::Reserve { .. } => DriverResponse::Reserved { claimed: false },
+            DriverRequest::WriteStatus { status, .. } => {
                 let status = serde_json::to_value(&**status).unwrap();
                 self.write(|object| object["status"] = status)
             }
-            Request::AddFinalizer => self.write(|object| object["metadata"]["finalizers"] = json!([FINALIZER])),
-            Request::RemoveAnnotation(annotation) => self.write(|object| {
+            DriverRequest::AddFinalizer => self.write(|object| object["metadata"]["finalizers"] = json!([FINALIZER])),
+            DriverRequest::RemoveAnnotation(annotation) => self.write(|object| {
                 object["metadata"]["annotations"].as_object_mut().unwrap().remove(*annotation).unwrap();
             }),
-            Request::RemoveFinalizer { .. } => {
+            DriverRequest::RemoveFinalizer { .. } => {
                 self.server = None;
-                Response::Removed
+                DriverResponse::Removed
             }
-            Request::AcquireTurn { model, since } => Response::Turn(self.queue.acquire(model, UID, &key(), *since)),
-            Request::Publish { events, .. } => {
+            DriverRequest::AcquireTurn { model, since } => DriverResponse::Turn(self.queue.acquire(model, UID, &key(), *since)),
+            DriverRequest::Publish { events, .. } => {
                 self.events += events.len();
-                Response::Published
+                DriverResponse::Published
             }
-            Request::Call { call, .. } => Response::Called(Box::new(self.call(call))),
-            Request::Done(_) => unreachable!(),
+            DriverRequest::Call { call, .. } => DriverResponse::Called(Box::new(self.call(call))),
+            DriverRequest::Done(_) => unreachable!(),
         }
     }
 
-    fn write(&mut self, change: impl FnOnce(&mut Value)) -> Response<Revision> {
+    fn write(&mut self, change: impl FnOnce(&mut Value)) -> DriverResponse<Revision> {
         self.edit(change);
-        Response::Written(self.view().clone())
+        DriverResponse::Written(self.view().clone())
     }
 
-    fn call(&self, call: &Call) -> Observation {
+    fn call(&self, call: &PlannedCall) -> Observation {
         match call {
-            Call::Submit(_) => Observation::Submission(accepted()),
-            Call::ResolveModel => Observation::ModelResolved(ModelLookup::Ambiguous("no such model".to_owned())),
-            Call::Poll(..) => {
+            PlannedCall::Submit(_) => Observation::Submission(accepted()),
+            PlannedCall::ResolveModel => Observation::ModelResolved(ModelLookup::Ambiguous("no such model".to_owned())),
+            PlannedCall::Poll(..) => {
                 Observation::Polled(PollResult::Found { operation: Box::new(operation(self.phase)), retry_after: None, location: None })
             }
-            Call::List(kind, _) => {
+            PlannedCall::List(kind, _) => {
                 Observation::Listed { kind: *kind, result: Ok(Listing::default()), claimed: ClaimedOperations::default() }
             }
-            Call::FindModel => Observation::ModelChecked(ModelExistence::Exists),
-            Call::Cancel(_) => Observation::CancelRequested(CancelResult::Accepted),
+            PlannedCall::FindModel => Observation::ModelChecked(ModelExistence::Exists),
+            PlannedCall::Cancel(_) => Observation::CancelRequested(CancelResult::Accepted),
         }
     }
 
@@ -259,31 +259,31 @@ pub(super) fn operation(phase: Phase) -> Operation {
 }
 
 /// The name of a request.
-pub(super) fn name(request: &Request<Revision>) -> String {
+pub(super) fn name(request: &DriverRequest<Revision>) -> String {
     match request {
-        Request::Observe => "observe".to_owned(),
-        Request::Read { after } if after.is_zero() => "read".to_owned(),
-        Request::Read { after } => format!("read after {} ms", after.as_millis()),
-        Request::ReadNamespace => "namespace".to_owned(),
-        Request::Prepare { .. } => "prepare".to_owned(),
-        Request::Reserve { .. } => "reserve".to_owned(),
-        Request::WriteStatus { intent: true, .. } => "intent".to_owned(),
-        Request::WriteStatus { intent: false, .. } => "status".to_owned(),
-        Request::AddFinalizer => "finalizer".to_owned(),
-        Request::RemoveAnnotation(_) => "annotation".to_owned(),
-        Request::RemoveFinalizer { .. } => "removal".to_owned(),
-        Request::AcquireTurn { .. } => "turn".to_owned(),
-        Request::Publish { .. } => "publish".to_owned(),
-        Request::Call { call, .. } => match call {
-            Call::Submit(_) => "submit",
-            Call::ResolveModel => "resolve",
-            Call::Poll(..) => "poll",
-            Call::List(OperationKind::Refresh | OperationKind::Sync, _) => "list",
-            Call::FindModel => "find",
-            Call::Cancel(_) => "cancel",
+        DriverRequest::Observe => "observe".to_owned(),
+        DriverRequest::Read { after } if after.is_zero() => "read".to_owned(),
+        DriverRequest::Read { after } => format!("read after {} ms", after.as_millis()),
+        DriverRequest::ReadNamespace => "namespace".to_owned(),
+        DriverRequest::Prepare { .. } => "prepare".to_owned(),
+        DriverRequest::Reserve { .. } => "reserve".to_owned(),
+        DriverRequest::WriteStatus { intent: true, .. } => "intent".to_owned(),
+        DriverRequest::WriteStatus { intent: false, .. } => "status".to_owned(),
+        DriverRequest::AddFinalizer => "finalizer".to_owned(),
+        DriverRequest::RemoveAnnotation(_) => "annotation".to_owned(),
+        DriverRequest::RemoveFinalizer { .. } => "removal".to_owned(),
+        DriverRequest::AcquireTurn { .. } => "turn".to_owned(),
+        DriverRequest::Publish { .. } => "publish".to_owned(),
+        DriverRequest::Call { call, .. } => match call {
+            PlannedCall::Submit(_) => "submit",
+            PlannedCall::ResolveModel => "resolve",
+            PlannedCall::Poll(..) => "poll",
+            PlannedCall::List(OperationKind::Refresh | OperationKind::Sync, _) => "list",
+            PlannedCall::FindModel => "find",
+            PlannedCall::Cancel(_) => "cancel",
         }
         .to_owned(),
-        Request::Done(_) => "done".to_owned(),
+        DriverRequest::Done(_) => "done".to_owned(),
     }
 }
 

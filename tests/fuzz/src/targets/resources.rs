@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tabular_operator::api::{FINALIZER, Kind, ModelResource, ResourceKey, Status};
 use tabular_operator::controller::fuzzing;
 use tabular_operator::engine::reconcile::{
-    Call, Finish, Observed, Outcome, QueueUpdate, Reconciliation, Rejection, Request, Response, Transient, Unavailable, View,
+    DriverRequest, DriverResponse, Finish, Observed, Outcome, PlannedCall, QueueUpdate, ReadFailed, Reconciliation, Rejection, Transient,
+    View,
 };
 use tabular_operator::engine::{ClaimedOperations, DrainMode, Observation, QueueState, Turn, TurnQueue, queue_state};
 use tabular_operator::operation::{
@@ -72,9 +73,9 @@ impl Driver<'_> {
 
     fn reconcile(&mut self, transient: Transient) -> Transient {
         let mut machine = Reconciliation::new(Arc::clone(&self.server), transient, Arc::new(fixtures::settings()));
-        let mut request = machine.handle(Response::Start(self.now));
+        let mut request = machine.handle(DriverResponse::Start(self.now));
         for _ in 0..MAX_REQUESTS {
-            if let Request::Done(outcome) = request {
+            if let DriverRequest::Done(outcome) = request {
                 return self.apply(&machine, *outcome);
             }
             Self::check_turn(&self.queue, &machine, &machine.clone().abandon());
@@ -108,12 +109,12 @@ impl Driver<'_> {
     fn respond(
         &mut self,
         machine: &Reconciliation<Arc<ModelResource>>,
-        request: Request<Arc<ModelResource>>,
-    ) -> Response<Arc<ModelResource>> {
+        request: DriverRequest<Arc<ModelResource>>,
+    ) -> DriverResponse<Arc<ModelResource>> {
         match request {
-            Request::Observe => Response::Observed(Box::new(Observed {
+            DriverRequest::Observe => DriverResponse::Observed(Box::new(Observed {
                 now: self.now,
-                leads: true,
+                is_leader: true,
                 may_submit: self.choose(4) != 1,
                 blocker: None,
                 upstream: None,
@@ -124,113 +125,113 @@ impl Driver<'_> {
                 },
                 adopt_claimed: self.choose(4) == 1,
             })),
-            Request::Read { .. } => Response::Read(match self.choose(4) {
-                1 => Err(Unavailable),
+            DriverRequest::Read { .. } => DriverResponse::Read(match self.choose(4) {
+                1 => Err(ReadFailed),
                 _ => Ok((!self.is_gone).then(|| Arc::clone(&self.server))),
             }),
-            Request::ReadNamespace => Response::Namespace { terminating: self.choose(2) == 1 },
-            Request::Prepare { timeout, .. } => match self.choose(4) {
-                1 => Response::NotPrepared(Box::new(Observation::CallFailed(service_error(ServiceErrorKind::CredentialsRefused)))),
-                2 if timeout.is_some() => Response::TimedOut,
-                _ => Response::Prepared,
+            DriverRequest::ReadNamespace => DriverResponse::Namespace { terminating: self.choose(2) == 1 },
+            DriverRequest::Prepare { timeout, .. } => match self.choose(4) {
+                1 => DriverResponse::NotPrepared(Box::new(Observation::CallFailed(service_error(ServiceErrorKind::CredentialsRefused)))),
+                2 if timeout.is_some() => DriverResponse::TimedOut,
+                _ => DriverResponse::Prepared,
             },
-            Request::Reserve { .. } => Response::Reserved { claimed: self.choose(4) == 1 },
-            Request::WriteStatus { status, intent } => {
+            DriverRequest::Reserve { .. } => DriverResponse::Reserved { claimed: self.choose(4) == 1 },
+            DriverRequest::WriteStatus { status, intent } => {
                 invariants::round_trips(&status);
                 self.intent = None;
                 let written = ModelResource::with_status(&self.server, &status);
                 let response = self.write(written);
-                if matches!(response, Response::Written(_)) && intent {
+                if matches!(response, DriverResponse::Written(_)) && intent {
                     self.intent = Some(status);
                 }
                 response
             }
-            Request::AddFinalizer => {
+            DriverRequest::AddFinalizer => {
                 let mut object = ModelResource::clone(&self.server);
                 metadata(&mut object).finalizers.get_or_insert_default().push(FINALIZER.to_owned());
                 self.write(object)
             }
-            Request::RemoveAnnotation(annotation) => {
+            DriverRequest::RemoveAnnotation(annotation) => {
                 let mut object = ModelResource::clone(&self.server);
                 metadata(&mut object).annotations.get_or_insert_default().remove(annotation);
                 self.write(object)
             }
-            Request::RemoveFinalizer { .. } => match self.write(ModelResource::clone(&self.server)) {
-                Response::Written(_) => {
+            DriverRequest::RemoveFinalizer { .. } => match self.write(ModelResource::clone(&self.server)) {
+                DriverResponse::Written(_) => {
                     self.is_gone = true;
-                    Response::Removed
+                    DriverResponse::Removed
                 }
                 response => response,
             },
-            Request::AcquireTurn { since, .. } => Response::Turn(match self.choose(4) {
+            DriverRequest::AcquireTurn { since, .. } => DriverResponse::Turn(match self.choose(4) {
                 1 => Turn::Behind("another".to_owned()),
                 _ => self.queue.acquire(MODEL, UID, &key(), since),
             }),
-            Request::Publish { events, .. } => {
+            DriverRequest::Publish { events, .. } => {
                 for event in &events {
                     invariants::contains_no_token(&event.message);
                 }
-                Response::Published
+                DriverResponse::Published
             }
-            Request::Call { call, timeout } => {
-                if let Call::Submit(_) = &call {
+            DriverRequest::Call { call, timeout } => {
+                if let PlannedCall::Submit(_) = &call {
                     let is_recorded = self.intent.take().is_some_and(|intent| *intent == *View::status(machine.view()));
                     assert!(is_recorded, "a submission without its recorded intent");
                 }
                 match self.choose(8) {
-                    1 if timeout.is_some() => Response::TimedOut,
+                    1 if timeout.is_some() => DriverResponse::TimedOut,
                     // A response that does not belong to the request.
-                    2 => Response::Published,
-                    _ => Response::Called(Box::new(self.call(&call))),
+                    2 => DriverResponse::Published,
+                    _ => DriverResponse::Called(Box::new(self.call(&call))),
                 }
             }
-            Request::Done(_) => unreachable!("the reconciliation has ended"),
+            DriverRequest::Done(_) => unreachable!("the reconciliation has ended"),
         }
     }
 
-    fn write(&mut self, object: ModelResource) -> Response<Arc<ModelResource>> {
+    fn write(&mut self, object: ModelResource) -> DriverResponse<Arc<ModelResource>> {
         let choice = self.choose(12);
         match choice {
-            1 => return Response::Rejected(Rejection::Conflict),
-            2 => return Response::Rejected(Rejection::NotFound),
-            3 => return Response::Rejected(Rejection::NotLeader),
-            4 => return Response::Rejected(Rejection::Denied),
-            5 => return Response::Rejected(Rejection::Refused),
-            6 => return Response::Unanswered { denied: false },
-            7 => return Response::Unanswered { denied: true },
+            1 => return DriverResponse::Rejected(Rejection::Conflict),
+            2 => return DriverResponse::Rejected(Rejection::NotFound),
+            3 => return DriverResponse::Rejected(Rejection::NotLeader),
+            4 => return DriverResponse::Rejected(Rejection::Denied),
+            5 => return DriverResponse::Rejected(Rejection::Refused),
+            6 => return DriverResponse::Unconfirmed { denied: false },
+            7 => return DriverResponse::Unconfirmed { denied: true },
             _ => {}
         }
         self.version += 1;
         self.server = Arc::new(object);
         let version = self.version.to_string();
         metadata(Arc::make_mut(&mut self.server)).resource_version = Some(version);
-        if choice == 8 { Response::Unanswered { denied: false } } else { Response::Written(Arc::clone(&self.server)) }
+        if choice == 8 { DriverResponse::Unconfirmed { denied: false } } else { DriverResponse::Written(Arc::clone(&self.server)) }
     }
 
     /// The observation that a call results in.
-    fn call(&mut self, call: &Call) -> Observation {
+    fn call(&mut self, call: &PlannedCall) -> Observation {
         let choice = self.choose(4);
         let service_error = || service_error(ServiceErrorKind::Unreachable);
         match call {
-            Call::Submit(_) => Observation::Submission(match choice {
+            PlannedCall::Submit(_) => Observation::Submission(match choice {
                 0 => Submission::Accepted { id: fixtures::operation_id(), location: None, activity_id: None, retry_after: None },
                 1 => Submission::Busy { message: "another refresh is running".to_owned() },
                 2 => Submission::Unknown { message: "no response".to_owned() },
                 _ => Submission::NotStarted(service_error()),
             }),
-            Call::ResolveModel => Observation::ModelResolved(ModelLookup::Failed(service_error())),
-            Call::Poll(_, operation) => Observation::Polled(match choice {
+            PlannedCall::ResolveModel => Observation::ModelResolved(ModelLookup::Failed(service_error())),
+            PlannedCall::Poll(_, operation) => Observation::Polled(match choice {
                 0 => PollResult::Found { operation: Box::new(self.operation(&operation.id)), retry_after: None, location: None },
                 1 => PollResult::NotFound,
                 _ => PollResult::Failed(service_error()),
             }),
-            Call::List(kind, _) => {
+            PlannedCall::List(kind, _) => {
                 let operations = (choice < 2).then(|| self.operation(&fixtures::operation_id())).into_iter().collect();
                 let result = if choice == 3 { Err(service_error()) } else { Ok(Listing { operations, ..Listing::default() }) };
                 Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() }
             }
-            Call::FindModel => Observation::ModelChecked(if choice == 1 { ModelExistence::Absent } else { ModelExistence::Exists }),
-            Call::Cancel(_) => Observation::CancelRequested(match choice {
+            PlannedCall::FindModel => Observation::ModelChecked(if choice == 1 { ModelExistence::Absent } else { ModelExistence::Exists }),
+            PlannedCall::Cancel(_) => Observation::CancelRequested(match choice {
                 0 => CancelResult::Accepted,
                 1 => CancelResult::NotRunning,
                 _ => CancelResult::Failed(service_error()),
@@ -246,8 +247,8 @@ impl Driver<'_> {
 
 fn update(queue: &mut TurnQueue, update: &QueueUpdate) {
     let _ = match update {
-        QueueUpdate::Set { turn, .. } => queue.set(MODEL, UID, &key(), *turn),
-        QueueUpdate::Leave => queue.remove(UID),
+        QueueUpdate::Set { state, .. } => queue.set(MODEL, UID, &key(), *state),
+        QueueUpdate::Remove => queue.remove(UID),
         QueueUpdate::Keep => Vec::new(),
     };
 }

@@ -85,7 +85,7 @@ fn success(world: &World, resource: usize, after: &Status) -> Result<(), Violati
     }
     // A removed token requests nothing.
     let ran = it.submitted_work.as_ref().is_some_and(|(digest, token)| {
-        (!desired.runs_on_change || desired.operation.is(digest)) && (desired.token.is_none() || *token == desired.token)
+        (!desired.runs_on_change || desired.operation.has_digest(digest)) && (desired.token.is_none() || *token == desired.token)
     });
     holds(ran, SUCCESS, || {
         format!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tabular_operator::api::{CancelCause, ConcurrencyPolicy, HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType};
-use tabular_operator::engine::reconcile::{Call, NextEffect, PendingDecision};
+use tabular_operator::engine::reconcile::{NextEffect, PendingDecision, PlannedCall};
 use tabular_operator::engine::{Effect, Observation};
 use tabular_operator::operation::{CancelResult, Operation, Origin, Phase, PollResult, Submission};
 
@@ -17,7 +17,7 @@ use crate::world::{Appearance, Owner, Violation, World, timestamp};
 /// Whether a decision submits.
 #[must_use]
 pub fn submits(decision: &PendingDecision) -> bool {
-    matches!(decision.effect, NextEffect::Call(Call::Submit(_)))
+    matches!(decision.effect, NextEffect::Call(PlannedCall::Submit(_)))
 }
 
 /// Checks each decision, whether it is written or not.
@@ -30,7 +30,7 @@ pub fn decision(world: &World, resource: usize, view: &Object, decision: &Pendin
         let intended = after.run.as_ref().is_some_and(|run| run.state == RunState::Submitting) && decision.status.is_some();
         holds(intended || after == &view.status, INTENT, || format!("resource {resource}: a submission without a record of its intent"))?;
         let desired = &view.revision.desired;
-        let is_tracked = desired.finalizer && desired.deletion.is_none();
+        let is_tracked = desired.has_finalizer && desired.deletion.is_none();
         holds(is_tracked, INTENT, || format!("resource {resource}: a submission whose operation would not be tracked"))?;
     }
     let desired = &view.revision.desired;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tabular_operator::engine::reconcile::Call;
+use tabular_operator::engine::reconcile::PlannedCall;
 use tabular_operator::engine::{ClaimedOperations, Observation};
 use tabular_operator::operation::{
     CancelResult, ClockSkew, FailureCause, Listing, ModelExistence, ObjectName, ObjectProgress, Operation, OperationId, OperationKind,
@@ -204,10 +204,10 @@ impl Service {
     }
 
     /// The outcome of a call in the world below, and the response that replaces its response.
-    pub(super) fn outcome_of(&mut self, call: &Call, now: Timestamp) -> (RequestOutcome, Option<Observation>) {
+    pub(super) fn outcome_of(&mut self, call: &PlannedCall, now: Timestamp) -> (RequestOutcome, Option<Observation>) {
         let submission = |submission| (RequestOutcome::Refused(ServiceErrorKind::Throttled), Some(Observation::Submission(submission)));
         match call {
-            Call::Submit(_) => match self.submit_outcomes.pop_front().unwrap_or(SubmitOutcome::Answered) {
+            PlannedCall::Submit(_) => match self.submit_outcomes.pop_front().unwrap_or(SubmitOutcome::Answered) {
                 SubmitOutcome::Answered => (RequestOutcome::Done, None),
                 SubmitOutcome::LostBefore => (RequestOutcome::LostBefore, None),
                 SubmitOutcome::LostAfter => (RequestOutcome::LostAfter, None),
@@ -218,20 +218,22 @@ impl Service {
                 SubmitOutcome::Refused(error) => submission(Submission::NotStarted(error)),
                 SubmitOutcome::Deferred => submission(Submission::Deferred { message: "nothing was submitted".to_owned() }),
             },
-            Call::Poll(..) if self.unknown.is_some() => (RequestOutcome::LostBefore, Some(Observation::Polled(PollResult::NotFound))),
-            Call::Cancel(_) if self.unknown.is_some() => {
+            PlannedCall::Poll(..) if self.unknown.is_some() => {
+                (RequestOutcome::LostBefore, Some(Observation::Polled(PollResult::NotFound)))
+            }
+            PlannedCall::Cancel(_) if self.unknown.is_some() => {
                 (RequestOutcome::LostBefore, Some(Observation::CancelRequested(CancelResult::NotRunning)))
             }
-            Call::List(kind, _) if self.unknown.is_some() => self.unlisted(*kind, service_error(ServiceErrorKind::NotFound)),
-            Call::FindModel => (RequestOutcome::Done, self.unknown.clone().map(Observation::ModelChecked)),
-            Call::ResolveModel => (RequestOutcome::Done, None),
-            Call::Poll(..) | Call::List(..) | Call::Cancel(_) => match (self.call_outcomes.pop_front(), call) {
-                (Some(CallOutcome::Failed(error)), Call::List(kind, _)) => self.unlisted(*kind, error),
-                (Some(CallOutcome::Failed(error)), Call::Cancel(_)) => {
+            PlannedCall::List(kind, _) if self.unknown.is_some() => self.unlisted(*kind, service_error(ServiceErrorKind::NotFound)),
+            PlannedCall::FindModel => (RequestOutcome::Done, self.unknown.clone().map(Observation::ModelChecked)),
+            PlannedCall::ResolveModel => (RequestOutcome::Done, None),
+            PlannedCall::Poll(..) | PlannedCall::List(..) | PlannedCall::Cancel(_) => match (self.call_outcomes.pop_front(), call) {
+                (Some(CallOutcome::Failed(error)), PlannedCall::List(kind, _)) => self.unlisted(*kind, error),
+                (Some(CallOutcome::Failed(error)), PlannedCall::Cancel(_)) => {
                     (RequestOutcome::LostBefore, Some(Observation::CancelRequested(CancelResult::Failed(error))))
                 }
                 (Some(CallOutcome::Failed(error)), _) => (RequestOutcome::LostBefore, Some(Observation::Polled(PollResult::Failed(error)))),
-                (Some(CallOutcome::LostAfter), Call::Cancel(_)) => {
+                (Some(CallOutcome::LostAfter), PlannedCall::Cancel(_)) => {
                     (RequestOutcome::LostAfter, Some(Observation::CancelRequested(CancelResult::Failed(unreachable()))))
                 }
                 (Some(CallOutcome::Answered | CallOutcome::LostAfter) | None, _) => (RequestOutcome::Done, None),
@@ -244,17 +246,17 @@ impl Service {
     }
 
     /// Counts a call that was made.
-    pub(super) fn count(&mut self, call: &Call) {
+    pub(super) fn count(&mut self, call: &PlannedCall) {
         match call {
-            Call::Submit(_) => self.submits += 1,
-            Call::Poll(_, operation) => {
+            PlannedCall::Submit(_) => self.submits += 1,
+            PlannedCall::Poll(_, operation) => {
                 self.polls += 1;
                 self.polled_at.push(operation.location.clone());
             }
-            Call::List(..) => self.lists += 1,
-            Call::FindModel => self.finds += 1,
-            Call::Cancel(id) => self.cancels.push(id.clone()),
-            Call::ResolveModel => {}
+            PlannedCall::List(..) => self.lists += 1,
+            PlannedCall::FindModel => self.finds += 1,
+            PlannedCall::Cancel(id) => self.cancels.push(id.clone()),
+            PlannedCall::ResolveModel => {}
         }
     }
 

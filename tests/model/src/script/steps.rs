@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tabular_operator::api::{RunState, TriggerType};
-use tabular_operator::engine::reconcile::{Call, NextEffect, RefusedMetadata, Request, Response};
+use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, NextEffect, PlannedCall, RefusedMetadata};
 use tabular_operator::engine::{Blocker, DecisionMemory, External, Observation, Upstream};
 use tabular_operator::operation::{CancelResult, OperationId, RefreshRequest, Request as Operation};
 
@@ -128,15 +128,15 @@ impl World {
 
     /// Performs the request of a reconciliation, or responds in place of the world below.
     #[track_caller]
-    fn perform(&mut self, task: &Task, request: &Request<Object>) {
+    fn perform(&mut self, task: &Task, request: &DriverRequest<Object>) {
         let effect = task.decision().map(|decision| decision.effect.clone());
         match (request, effect) {
-            (Request::Prepare { call, .. }, _) if self.preparation_failure.is_some() && (self.fails_preparation_of)(call) => {
+            (DriverRequest::Prepare { call, .. }, _) if self.preparation_failure.is_some() && (self.fails_preparation_of)(call) => {
                 let failure = self.preparation_failure.clone().unwrap();
-                let result = self.inner.answer(0, 0, Response::NotPrepared(Box::new(failure)));
+                let result = self.inner.answer(0, 0, DriverResponse::NotPrepared(Box::new(failure)));
                 self.record(result);
             }
-            (Request::Observe | Request::Call { .. }, Some(NextEffect::Call(call))) => self.call(&call),
+            (DriverRequest::Observe | DriverRequest::Call { .. }, Some(NextEffect::Call(call))) => self.call(&call),
             _ => {
                 let (version, status) = (self.inner.resources[0].now().version, Arc::clone(&self.inner.resources[0].now().status));
                 self.apply(Action::Perform { operator: 0, resource: 0, outcome: RequestOutcome::Done });
@@ -151,32 +151,32 @@ impl World {
     }
 
     #[track_caller]
-    fn call(&mut self, call: &Call) {
+    fn call(&mut self, call: &PlannedCall) {
         let now = timestamp(self.inner.now);
         let (outcome, replacement) = self.service.outcome_of(call, now);
         self.apply(Action::Perform { operator: 0, resource: 0, outcome });
         let Some(response) = self.inner.response(0, 0).cloned() else { return };
         self.service.count(call);
         self.find_started();
-        let Response::Called(mut observation) = response else { return };
-        if let (Call::Cancel(id), Observation::CancelRequested(result)) = (call, &*observation)
+        let DriverResponse::Called(mut observation) = response else { return };
+        if let (PlannedCall::Cancel(id), Observation::CancelRequested(result)) = (call, &*observation)
             && (*result == CancelResult::Accepted || outcome == RequestOutcome::LostAfter)
         {
             self.service.cancelling(id, now);
         }
-        if matches!(call, Call::ResolveModel) {
+        if matches!(call, PlannedCall::ResolveModel) {
             self.resolves += 1;
             *observation = Observation::ModelResolved(self.resolution.clone());
         }
         *observation = replacement.unwrap_or(*observation);
         self.service.edit(&mut observation, now);
-        *self.inner.response(0, 0).unwrap() = Response::Called(observation);
-        if matches!(call, Call::Submit(_))
+        *self.inner.response(0, 0).unwrap() = DriverResponse::Called(observation);
+        if matches!(call, PlannedCall::Submit(_))
             && let Some(edit) = self.edit_during_submission.take()
         {
             self.edit_status(edit);
         }
-        if let Call::List(..) = call {
+        if let PlannedCall::List(..) = call {
             self.advance(self.service.hesitates + self.service.slow);
         }
     }

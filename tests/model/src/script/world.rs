@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tabular_operator::api::{
     AnalysisServicesModel, Model, ModelRefresh, ModelRefreshSpec, ModelResource as Manifest, ModelSyncSpec, PowerBiModel, RESUBMIT, Status,
 };
-use tabular_operator::engine::reconcile::Call;
+use tabular_operator::engine::reconcile::PlannedCall;
 use tabular_operator::engine::{Blocker, DrainMode, Event, Observation, Settings, resubmit_value};
 use tabular_operator::operation::ModelLookup;
 
@@ -40,7 +40,7 @@ pub struct World {
     /// What the preparation of a call results in, if it fails.
     pub preparation_failure: Option<Observation>,
     /// The calls whose preparation fails.
-    pub fails_preparation_of: fn(&Call) -> bool,
+    pub fails_preparation_of: fn(&PlannedCall) -> bool,
     /// Whether the namespace is being deleted.
     pub namespace_terminating: bool,
     /// The drain that the operator has observed.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tabular_operator::engine::DrainMode;
-use tabular_operator::engine::reconcile::{Call, NextEffect, Rejection, Request};
+use tabular_operator::engine::reconcile::{DriverRequest, NextEffect, PlannedCall, Rejection};
 use tabular_operator::operation::{OperationKind, Phase, ServiceErrorKind};
 
 use super::object::Object;
@@ -168,57 +168,57 @@ impl World {
     }
 
     /// The possible outcomes of a request.
-    fn request_outcomes(&self, operator: usize, resource: usize, task: &Task, request: &Request<Object>) -> Vec<RequestOutcome> {
+    fn request_outcomes(&self, operator: usize, resource: usize, task: &Task, request: &DriverRequest<Object>) -> Vec<RequestOutcome> {
         let (mut outcomes, calls) = (vec![RequestOutcome::Done], self.budget.calls > 0);
         if self.impairment_of(resource).is_some() {
             return outcomes;
         }
         let times_out = |timeout: Option<Duration>| timeout.filter(|_| calls).map(|_| RequestOutcome::TimedOut);
         match request {
-            Request::Prepare { timeout, .. } => {
+            DriverRequest::Prepare { timeout, .. } => {
                 outcomes.extend((self.budget.unprepared > 0).then_some(RequestOutcome::NotPrepared));
                 outcomes.extend(self.scenario.delay_lengths.iter().filter(|_| self.budget.delays > 0).map(|by| RequestOutcome::Slow(*by)));
                 outcomes.extend(times_out(*timeout));
             }
-            Request::WriteStatus { .. } if !calls || !self.leads(operator) || !self.is_current(resource, task.machine.view()) => {}
-            Request::WriteStatus { .. } => {
+            DriverRequest::WriteStatus { .. } if !calls || !self.leads(operator) || !self.is_current(resource, task.machine.view()) => {}
+            DriverRequest::WriteStatus { .. } => {
                 outcomes.extend([RequestOutcome::LostBefore, RequestOutcome::LostAfter]);
                 outcomes.extend(self.scenario.late_writes.then_some(RequestOutcome::Late));
                 outcomes.extend(self.scenario.rejections.iter().map(|rejection| RequestOutcome::Rejected(*rejection)));
             }
             // A call, after the observation immediately before it.
-            Request::Observe => {
+            DriverRequest::Observe => {
                 let decision = task.decision();
                 if let Some(NextEffect::Call(call)) = decision.map(|decision| &decision.effect) {
                     self.call_outcomes(call, &mut outcomes);
-                    if !matches!(call, Call::Submit(_)) {
+                    if !matches!(call, PlannedCall::Submit(_)) {
                         outcomes.extend(times_out(decision.and_then(|decision| decision.deadline).map(|_| Duration::ZERO)));
                     }
                 }
             }
-            Request::Call { call, .. } => self.call_outcomes(call, &mut outcomes),
-            Request::Read { .. } | Request::ReadNamespace => outcomes.extend(calls.then_some(RequestOutcome::LostBefore)),
-            Request::AddFinalizer | Request::RemoveAnnotation(_) | Request::RemoveFinalizer { .. } if calls => {
+            DriverRequest::Call { call, .. } => self.call_outcomes(call, &mut outcomes),
+            DriverRequest::Read { .. } | DriverRequest::ReadNamespace => outcomes.extend(calls.then_some(RequestOutcome::LostBefore)),
+            DriverRequest::AddFinalizer | DriverRequest::RemoveAnnotation(_) | DriverRequest::RemoveFinalizer { .. } if calls => {
                 outcomes.extend([RequestOutcome::LostBefore, RequestOutcome::LostAfter]);
                 outcomes.extend(self.scenario.rejections.iter().map(|rejection| RequestOutcome::Rejected(*rejection)));
             }
-            Request::AddFinalizer | Request::RemoveAnnotation(_) | Request::RemoveFinalizer { .. } => {}
-            Request::Reserve { .. } | Request::AcquireTurn { .. } | Request::Publish { .. } | Request::Done(_) => {}
+            DriverRequest::AddFinalizer | DriverRequest::RemoveAnnotation(_) | DriverRequest::RemoveFinalizer { .. } => {}
+            DriverRequest::Reserve { .. } | DriverRequest::AcquireTurn { .. } | DriverRequest::Publish { .. } | DriverRequest::Done(_) => {}
         }
         outcomes
     }
 
     /// The possible outcomes of a call.
-    fn call_outcomes(&self, call: &Call, outcomes: &mut Vec<RequestOutcome>) {
+    fn call_outcomes(&self, call: &PlannedCall, outcomes: &mut Vec<RequestOutcome>) {
         let calls = self.budget.calls > 0;
         match call {
-            Call::Submit(_) if self.budget.submissions > 0 => outcomes.extend(&self.scenario.submission_outcomes),
-            Call::Submit(_) => {}
-            Call::Cancel(_) if calls => outcomes.extend([RequestOutcome::LostBefore, RequestOutcome::LostAfter]),
-            Call::Cancel(_) => {}
-            Call::Poll(..) | Call::List(..) | Call::FindModel | Call::ResolveModel => {
+            PlannedCall::Submit(_) if self.budget.submissions > 0 => outcomes.extend(&self.scenario.submission_outcomes),
+            PlannedCall::Submit(_) => {}
+            PlannedCall::Cancel(_) if calls => outcomes.extend([RequestOutcome::LostBefore, RequestOutcome::LostAfter]),
+            PlannedCall::Cancel(_) => {}
+            PlannedCall::Poll(..) | PlannedCall::List(..) | PlannedCall::FindModel | PlannedCall::ResolveModel => {
                 outcomes.extend(calls.then_some(RequestOutcome::LostBefore));
-                if self.budget.appearances > 0 && matches!(call, Call::Poll(..) | Call::List(..)) {
+                if self.budget.appearances > 0 && matches!(call, PlannedCall::Poll(..) | PlannedCall::List(..)) {
                     outcomes.extend(self.scenario.appearances.iter().copied().map(RequestOutcome::ShownAs));
                 }
             }

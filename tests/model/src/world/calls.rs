@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tabular_operator::engine::Observation;
-use tabular_operator::engine::reconcile::{Call, Reconciliation, Response};
+use tabular_operator::engine::reconcile::{DriverResponse, PlannedCall, Reconciliation};
 use tabular_operator::operation::{
     CancelResult, ModelExistence, ModelIds, ModelLookup, OperationId, OperationKind, PollResult, Request, ServiceError, ServiceErrorKind,
     Submission,
@@ -31,14 +31,14 @@ impl World {
         &mut self,
         (operator, resource): (usize, usize),
         machine: &Reconciliation<Object>,
-        call: &Call,
+        call: &PlannedCall,
         timeout: Option<Duration>,
         outcome: RequestOutcome,
-    ) -> Result<Response<Object>, Violation> {
-        let Some(decision) = decision(machine) else { return Ok(Response::TimedOut) };
+    ) -> Result<DriverResponse<Object>, Violation> {
+        let Some(decision) = decision(machine) else { return Ok(DriverResponse::TimedOut) };
         let (view, model) = (machine.view(), index_of(&decision.model));
         if outcome == RequestOutcome::TimedOut {
-            return Ok(Response::TimedOut);
+            return Ok(DriverResponse::TimedOut);
         }
         let lost = outcome == RequestOutcome::LostBefore;
         // The operation of a deleted resource is always shown as it is, because no record describes it.
@@ -51,30 +51,29 @@ impl World {
             Appearance::Plain
         };
         let observation = match call {
-            Call::Submit(request) => {
+            PlannedCall::Submit(request) => {
                 let submission = self.submit((operator, resource), (view, model, request), timeout, outcome)?;
                 if let Some(Submission::Accepted { id, .. }) = &submission {
                     self.claim_accepted(operator, resource, (&decision.model.key(), id));
                 }
-                return Ok(
-                    submission.map_or(Response::TimedOut, |submission| Response::Called(Box::new(Observation::Submission(submission))))
-                );
+                return Ok(submission
+                    .map_or(DriverResponse::TimedOut, |submission| DriverResponse::Called(Box::new(Observation::Submission(submission)))));
             }
-            Call::Poll(..) if self.service.visibility != Visibility::All => Observation::Polled(PollResult::NotFound),
-            Call::List(kind, _) if self.service.visibility != Visibility::All => Observation::Listed {
+            PlannedCall::Poll(..) if self.service.visibility != Visibility::All => Observation::Polled(PollResult::NotFound),
+            PlannedCall::List(kind, _) if self.service.visibility != Visibility::All => Observation::Listed {
                 kind: *kind,
                 result: Err(service_error(ServiceErrorKind::NotFound)),
                 claimed: self.claimed_by_others((operator, resource), (*kind, &decision.model.key()), []),
             },
-            Call::FindModel if lost => Observation::ModelChecked(ModelExistence::Failed(service_error(SERVICE_ERROR))),
-            Call::FindModel => Observation::ModelChecked(match self.service.visibility {
+            PlannedCall::FindModel if lost => Observation::ModelChecked(ModelExistence::Failed(service_error(SERVICE_ERROR))),
+            PlannedCall::FindModel => Observation::ModelChecked(match self.service.visibility {
                 Visibility::All => ModelExistence::Exists,
                 Visibility::Deleted => ModelExistence::Absent,
                 Visibility::Hidden => ModelExistence::Failed(service_error(ServiceErrorKind::NotFound)),
             }),
-            Call::Poll(..) if lost => Observation::Polled(PollResult::Failed(service_error(SERVICE_ERROR))),
-            Call::Poll(kind, operation) => Observation::Polled(self.poll(&operation.id, (model, *kind), ours)),
-            Call::List(kind, since) => {
+            PlannedCall::Poll(..) if lost => Observation::Polled(PollResult::Failed(service_error(SERVICE_ERROR))),
+            PlannedCall::Poll(kind, operation) => Observation::Polled(self.poll(&operation.id, (model, *kind), ours)),
+            PlannedCall::List(kind, since) => {
                 let listing = || self.service.list((model, *kind), *since, (self.now, self.operators[operator].clock), ours);
                 let mut result = if lost { Err(service_error(SERVICE_ERROR)) } else { Ok(listing()) };
                 if let Ok(listing) = &mut result
@@ -86,14 +85,14 @@ impl World {
                 let claimed = self.claimed_by_others((operator, resource), (*kind, &decision.model.key()), ids);
                 Observation::Listed { kind: *kind, result, claimed }
             }
-            Call::Cancel(id) => self.cancel(resource, (view, model), id, outcome)?,
-            Call::ResolveModel if lost => Observation::ModelResolved(ModelLookup::Failed(service_error(SERVICE_ERROR))),
-            Call::ResolveModel => {
+            PlannedCall::Cancel(id) => self.cancel(resource, (view, model), id, outcome)?,
+            PlannedCall::ResolveModel if lost => Observation::ModelResolved(ModelLookup::Failed(service_error(SERVICE_ERROR))),
+            PlannedCall::ResolveModel => {
                 let (group_id, dataset_id) = ids_of(self.service.named_model);
                 Observation::ModelResolved(ModelLookup::Found(ModelIds { group_id, dataset_id }))
             }
         };
-        Ok(Response::Called(Box::new(observation)))
+        Ok(DriverResponse::Called(Box::new(observation)))
     }
 
     /// Submits; `None` if the timeout of the call passes first.

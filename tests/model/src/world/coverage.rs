@@ -2,21 +2,21 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tabular_operator::engine::reconcile::{Purpose, Reconciliation, Rejection, Response, Stage};
+use tabular_operator::engine::reconcile::{DriverResponse, ReadPurpose, Reconciliation, Rejection, Stage};
 
 use super::World;
 use super::object::Object;
 
 /// The names of the responses to a request.
 const READ: [&str; 3] = ["a version", "gone", "unavailable"];
-const WRITE: [&str; 7] = ["written", "conflict", "not found", "not leader", "denied", "refused", "unanswered"];
+const WRITE: [&str; 7] = ["written", "conflict", "not found", "not leader", "denied", "refused", "unconfirmed"];
 
 /// Each stage, with the responses that are possible there.
 const PAIRS: [(&str, &[&str]); 20] = [
     ("initial", &["start"]),
     ("reading: reread", &READ),
     ("reading: record", &READ),
-    ("reading: give up", &READ),
+    ("reading: defer record", &READ),
     ("reading: stale", &READ),
     ("reading: rejected", &READ),
     ("reading: removal", &READ),
@@ -28,7 +28,7 @@ const PAIRS: [(&str, &[&str]); 20] = [
     ("publishing", &["published"]),
     ("checking", &["observed"]),
     ("changing", &WRITE),
-    ("removing", &["removed", "conflict", "not found", "not leader", "denied", "refused", "unanswered"]),
+    ("removing", &["removed", "conflict", "not found", "not leader", "denied", "refused", "unconfirmed"]),
     ("reporting", &["published"]),
     ("acquiring", &["turn"]),
     ("calling", &["called", "timed out"]),
@@ -71,7 +71,7 @@ pub fn missing() -> (usize, Vec<String>) {
 
 impl World {
     /// Records that the machine is about to receive a response.
-    pub(super) fn cover_response(machine: &Reconciliation<Object>, response: &Response<Object>) {
+    pub(super) fn cover_response(machine: &Reconciliation<Object>, response: &DriverResponse<Object>) {
         cover(stage(machine), name(response));
     }
 
@@ -84,12 +84,12 @@ impl World {
 fn stage(machine: &Reconciliation<Object>) -> &'static str {
     match machine.state().stage {
         Stage::Initial => "initial",
-        Stage::Reading(Purpose::Reread) => "reading: reread",
-        Stage::Reading(Purpose::Record(_)) => "reading: record",
-        Stage::Reading(Purpose::GiveUp) => "reading: give up",
-        Stage::Reading(Purpose::Stale) => "reading: stale",
-        Stage::Reading(Purpose::Rejected { .. }) => "reading: rejected",
-        Stage::Reading(Purpose::Removal { .. }) => "reading: removal",
+        Stage::Reading(ReadPurpose::Reread) => "reading: reread",
+        Stage::Reading(ReadPurpose::Record(_)) => "reading: record",
+        Stage::Reading(ReadPurpose::DeferRecord) => "reading: defer record",
+        Stage::Reading(ReadPurpose::Stale) => "reading: stale",
+        Stage::Reading(ReadPurpose::Rejected { .. }) => "reading: rejected",
+        Stage::Reading(ReadPurpose::Removal { .. }) => "reading: removal",
         Stage::ReadingNamespace => "reading the namespace",
         Stage::Observing(_) => "observing",
         Stage::Preparing(_) => "preparing",
@@ -106,29 +106,29 @@ fn stage(machine: &Reconciliation<Object>) -> &'static str {
     }
 }
 
-fn name(response: &Response<Object>) -> &'static str {
+fn name(response: &DriverResponse<Object>) -> &'static str {
     match response {
-        Response::Start(_) => "start",
-        Response::Observed(_) => "observed",
-        Response::Read(Ok(Some(_))) => "a version",
-        Response::Read(Ok(None)) => "gone",
-        Response::Read(Err(_)) => "unavailable",
-        Response::Namespace { .. } => "namespace",
-        Response::Prepared => "prepared",
-        Response::NotPrepared(_) => "not prepared",
-        Response::TimedOut => "timed out",
-        Response::Reserved { claimed: false } => "free",
-        Response::Reserved { claimed: true } => "claimed",
-        Response::Written(_) => "written",
-        Response::Removed => "removed",
-        Response::Rejected(Rejection::Conflict) => "conflict",
-        Response::Rejected(Rejection::NotFound) => "not found",
-        Response::Rejected(Rejection::NotLeader) => "not leader",
-        Response::Rejected(Rejection::Denied) => "denied",
-        Response::Rejected(Rejection::Refused) => "refused",
-        Response::Unanswered { .. } => "unanswered",
-        Response::Turn(_) => "turn",
-        Response::Published => "published",
-        Response::Called(_) => "called",
+        DriverResponse::Start(_) => "start",
+        DriverResponse::Observed(_) => "observed",
+        DriverResponse::Read(Ok(Some(_))) => "a version",
+        DriverResponse::Read(Ok(None)) => "gone",
+        DriverResponse::Read(Err(_)) => "unavailable",
+        DriverResponse::Namespace { .. } => "namespace",
+        DriverResponse::Prepared => "prepared",
+        DriverResponse::NotPrepared(_) => "not prepared",
+        DriverResponse::TimedOut => "timed out",
+        DriverResponse::Reserved { claimed: false } => "free",
+        DriverResponse::Reserved { claimed: true } => "claimed",
+        DriverResponse::Written(_) => "written",
+        DriverResponse::Removed => "removed",
+        DriverResponse::Rejected(Rejection::Conflict) => "conflict",
+        DriverResponse::Rejected(Rejection::NotFound) => "not found",
+        DriverResponse::Rejected(Rejection::NotLeader) => "not leader",
+        DriverResponse::Rejected(Rejection::Denied) => "denied",
+        DriverResponse::Rejected(Rejection::Refused) => "refused",
+        DriverResponse::Unconfirmed { .. } => "unconfirmed",
+        DriverResponse::Turn(_) => "turn",
+        DriverResponse::Published => "published",
+        DriverResponse::Called(_) => "called",
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tabular_operator::api::{Reason, Time};
 use tabular_operator::engine::reconcile::{
-    Finish, Observed, Outcome, Reconciliation, Request, Response, Stage, Tracking, Transient, Unavailable, View,
+    DriverRequest, DriverResponse, Finish, Observed, Outcome, ReadFailed, Reconciliation, Stage, Tracking, Transient, View,
 };
 use tabular_operator::engine::{Blocker, Decision, DecisionInput, External, Observation, Remedy, Turn, Upstream, decide};
 use tabular_operator::operation::{ServiceError, ServiceErrorKind};
@@ -30,7 +30,7 @@ impl World {
             Some(tracked) => Reconciliation::detached(tracked, transient, settings),
             None => Reconciliation::new(view, transient, settings),
         };
-        self.drive(operator, resource, machine, Response::Start(wall))
+        self.drive(operator, resource, machine, DriverResponse::Start(wall))
     }
 
     /// Delivers the response to the last request.
@@ -56,7 +56,7 @@ impl World {
         operator: usize,
         resource: usize,
         mut machine: Reconciliation<Object>,
-        response: Response<Object>,
+        response: DriverResponse<Object>,
     ) -> Result<(), Violation> {
         Self::cover_response(&machine, &response);
         let request = machine.handle(response);
@@ -69,34 +69,36 @@ impl World {
         operator: usize,
         resource: usize,
         mut machine: Reconciliation<Object>,
-        mut request: Request<Object>,
+        mut request: DriverRequest<Object>,
     ) -> Result<(), Violation> {
         loop {
             let response = match request {
-                Request::Observe if !matches!(machine.state().stage, Stage::Checking(_)) => {
-                    Response::Observed(Box::new(self.observed(operator, resource, &machine)))
+                DriverRequest::Observe if !matches!(machine.state().stage, Stage::Checking(_)) => {
+                    DriverResponse::Observed(Box::new(self.observed(operator, resource, &machine)))
                 }
-                Request::AcquireTurn { model, since } => Response::Turn(match &self.scenario.scripted.ahead {
+                DriverRequest::AcquireTurn { model, since } => DriverResponse::Turn(match &self.scenario.scripted.ahead {
                     Some(other) => Turn::Behind(other.clone()),
                     None => self.acquire_turn(operator, resource, &model, since),
                 }),
-                Request::Reserve { model, id } => Response::Reserved { claimed: self.reserve(operator, resource, Some((&model, &id))) },
-                Request::Publish { events, .. } => {
+                DriverRequest::Reserve { model, id } => {
+                    DriverResponse::Reserved { claimed: self.reserve(operator, resource, Some((&model, &id))) }
+                }
+                DriverRequest::Publish { events, .. } => {
                     if let Some(Ok(mut log)) = self.scenario.scripted.events.as_ref().map(|log| log.lock()) {
                         log.extend(events);
                     }
-                    Response::Published
+                    DriverResponse::Published
                 }
-                Request::Done(outcome) => return self.apply_outcome(operator, resource, *outcome),
-                request @ (Request::Observe
-                | Request::Read { .. }
-                | Request::ReadNamespace
-                | Request::Prepare { .. }
-                | Request::WriteStatus { .. }
-                | Request::AddFinalizer
-                | Request::RemoveAnnotation(_)
-                | Request::RemoveFinalizer { .. }
-                | Request::Call { .. }) => {
+                DriverRequest::Done(outcome) => return self.apply_outcome(operator, resource, *outcome),
+                request @ (DriverRequest::Observe
+                | DriverRequest::Read { .. }
+                | DriverRequest::ReadNamespace
+                | DriverRequest::Prepare { .. }
+                | DriverRequest::WriteStatus { .. }
+                | DriverRequest::AddFinalizer
+                | DriverRequest::RemoveAnnotation(_)
+                | DriverRequest::RemoveFinalizer { .. }
+                | DriverRequest::Call { .. }) => {
                     if let Some(decision) = decision(&machine) {
                         invariants::decision(self, resource, machine.view(), decision)?;
                     }
@@ -119,7 +121,7 @@ impl World {
         let ignores_deadline = self.scenario.broken_rules.deadline && matches!(machine.state().stage, Stage::Checking(_));
         Observed {
             now: intent.filter(|_| ignores_deadline).unwrap_or_else(|| self.wall(operator)),
-            leads: self.leads(operator),
+            is_leader: self.leads(operator),
             may_submit: self.leads_for(operator, SUBMIT_MARGIN),
             blocker: external.blocker,
             upstream: external.upstream,
@@ -166,29 +168,35 @@ impl World {
         let Task { mut machine, pending } = Arc::unwrap_or_clone(task);
         let Pending::Request(mut request) = pending else { return Ok(()) };
         self.spend(&machine, &request, outcome);
-        if matches!(request, Request::Observe) {
-            let observed = Response::Observed(Box::new(self.observed(operator, resource, &machine)));
+        if matches!(request, DriverRequest::Observe) {
+            let observed = DriverResponse::Observed(Box::new(self.observed(operator, resource, &machine)));
             Self::cover_response(&machine, &observed);
             request = machine.handle(observed);
-            if !matches!(request, Request::Call { .. }) {
+            if !matches!(request, DriverRequest::Call { .. }) {
                 return self.run_machine(operator, resource, machine, request);
             }
         }
         let response = match &request {
-            Request::Read { .. } if outcome == RequestOutcome::LostBefore => Response::Read(Err(Unavailable)),
-            Request::Read { .. } => {
+            DriverRequest::Read { .. } if outcome == RequestOutcome::LostBefore => DriverResponse::Read(Err(ReadFailed)),
+            DriverRequest::Read { .. } => {
                 let it = &self.resources[resource];
-                Response::Read(Ok((!it.is_deleted).then(|| it.now().clone())))
+                DriverResponse::Read(Ok((!it.is_deleted).then(|| it.now().clone())))
             }
-            Request::ReadNamespace => {
-                Response::Namespace { terminating: outcome != RequestOutcome::LostBefore && self.resources[resource].namespace_terminating }
+            DriverRequest::ReadNamespace => DriverResponse::Namespace {
+                terminating: outcome != RequestOutcome::LostBefore && self.resources[resource].namespace_terminating,
+            },
+            DriverRequest::Prepare { .. } => self.prepare(resource, outcome),
+            DriverRequest::WriteStatus { status, .. } => self.write_status_of(operator, resource, &machine, status, outcome)?,
+            DriverRequest::AddFinalizer | DriverRequest::RemoveAnnotation(_) => {
+                self.write_metadata(operator, resource, &machine, &request, outcome)
             }
-            Request::Prepare { .. } => self.prepare(resource, outcome),
-            Request::WriteStatus { status, .. } => self.write_status_of(operator, resource, &machine, status, outcome)?,
-            Request::AddFinalizer | Request::RemoveAnnotation(_) => self.write_metadata(operator, resource, &machine, &request, outcome),
-            Request::RemoveFinalizer { events } => self.remove_finalizer(operator, resource, &machine, events, outcome)?,
-            Request::Call { call, timeout } => self.call((operator, resource), &machine, call, *timeout, outcome)?,
-            Request::Observe | Request::Reserve { .. } | Request::AcquireTurn { .. } | Request::Publish { .. } | Request::Done(_) => {
+            DriverRequest::RemoveFinalizer { events } => self.remove_finalizer(operator, resource, &machine, events, outcome)?,
+            DriverRequest::Call { call, timeout } => self.call((operator, resource), &machine, call, *timeout, outcome)?,
+            DriverRequest::Observe
+            | DriverRequest::Reserve { .. }
+            | DriverRequest::AcquireTurn { .. }
+            | DriverRequest::Publish { .. }
+            | DriverRequest::Done(_) => {
                 return Ok(());
             }
         };
@@ -200,32 +208,34 @@ impl World {
     }
 
     /// Responds to the request of a reconciliation without performing it.
-    pub(crate) fn answer(&mut self, operator: usize, resource: usize, response: Response<Object>) -> Result<(), Violation> {
+    pub(crate) fn answer(&mut self, operator: usize, resource: usize, response: DriverResponse<Object>) -> Result<(), Violation> {
         let Some(task) = self.operators[operator].states[resource].task.take() else { return Ok(()) };
         self.drive(operator, resource, Arc::unwrap_or_clone(task).machine, response)
     }
 
     /// The response that will be delivered to a reconciliation, for a change.
-    pub(crate) fn response(&mut self, operator: usize, resource: usize) -> Option<&mut Response<Object>> {
+    pub(crate) fn response(&mut self, operator: usize, resource: usize) -> Option<&mut DriverResponse<Object>> {
         match &mut Arc::make_mut(self.operators[operator].states[resource].task.as_mut()?).pending {
             Pending::Response(response) => Some(response),
             Pending::Request(_) => None,
         }
     }
 
-    fn spend(&mut self, machine: &Reconciliation<Object>, request: &Request<Object>, outcome: RequestOutcome) {
+    fn spend(&mut self, machine: &Reconciliation<Object>, request: &DriverRequest<Object>, outcome: RequestOutcome) {
         let budget = match outcome {
             RequestOutcome::Done => return,
             RequestOutcome::ShownAs(_) => &mut self.budget.appearances,
             RequestOutcome::NotPrepared => &mut self.budget.unprepared,
             RequestOutcome::Slow(_) => &mut self.budget.delays,
-            _ if matches!(request, Request::Observe) && decision(machine).is_some_and(invariants::submits) => &mut self.budget.submissions,
+            _ if matches!(request, DriverRequest::Observe) && decision(machine).is_some_and(invariants::submits) => {
+                &mut self.budget.submissions
+            }
             _ => &mut self.budget.calls,
         };
         *budget -= 1;
     }
 
-    fn prepare(&mut self, resource: usize, outcome: RequestOutcome) -> Response<Object> {
+    fn prepare(&mut self, resource: usize, outcome: RequestOutcome) -> DriverResponse<Object> {
         let secret = || {
             let message = "Secret aas-sp is not in this namespace".to_owned();
             Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
@@ -235,14 +245,14 @@ impl World {
             (Some(Impairment::Throttled), _) => service_error(ServiceErrorKind::Throttled),
             (Some(Impairment::Refused), _) => service_error(ServiceErrorKind::CredentialsRefused),
             (Some(Impairment::SecretDeleted), _) | (_, RequestOutcome::NotPrepared) => secret(),
-            (_, RequestOutcome::TimedOut) => return Response::TimedOut,
+            (_, RequestOutcome::TimedOut) => return DriverResponse::TimedOut,
             (_, RequestOutcome::Slow(by)) => {
                 self.advance(self.now + by);
-                return Response::Prepared;
+                return DriverResponse::Prepared;
             }
-            (Some(Impairment::Writes | Impairment::WritesDenied | Impairment::WritesRefused) | None, _) => return Response::Prepared,
+            (Some(Impairment::Writes | Impairment::WritesDenied | Impairment::WritesRefused) | None, _) => return DriverResponse::Prepared,
         };
-        Response::NotPrepared(Box::new(observation))
+        DriverResponse::NotPrepared(Box::new(observation))
     }
 
     /// Applies the outcome of a reconciliation.

@@ -105,7 +105,7 @@ impl View for Object {
     }
 
     fn has_finalizer(&self) -> bool {
-        self.revision.desired.finalizer
+        self.revision.desired.has_finalizer
     }
 
     fn desired(&self, external: External) -> Cow<'_, Desired> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tabular_operator::engine::claims::Claims;
-use tabular_operator::engine::reconcile::{PendingDecision, Reconciliation, Request, Response, Stage, Transient};
+use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, PendingDecision, Reconciliation, Stage, Transient};
 use tabular_operator::engine::{DrainMode, TurnQueue};
 
 use super::Seconds;
@@ -22,9 +22,9 @@ pub struct Task {
 #[derive(Clone, Debug)]
 pub enum Pending {
     /// Its request will be performed.
-    Request(Request<Object>),
+    Request(DriverRequest<Object>),
     /// Its request was performed, and the response will be delivered.
-    Response(Response<Object>),
+    Response(DriverResponse<Object>),
 }
 
 impl Task {

@@ -103,10 +103,10 @@ impl World {
     pub(super) fn update_queue(&mut self, operator: usize, resource: usize, update: &QueueUpdate) {
         match update {
             QueueUpdate::Keep => {}
-            QueueUpdate::Leave => self.leave_queue(operator, resource),
+            QueueUpdate::Remove => self.leave_queue(operator, resource),
             QueueUpdate::Set { .. } if self.resources.len() == 1 => {}
-            QueueUpdate::Set { model, turn } => {
-                let next = Arc::make_mut(&mut self.operators[operator].queue).set(model, &uid(resource), &name(resource), *turn);
+            QueueUpdate::Set { model, state } => {
+                let next = Arc::make_mut(&mut self.operators[operator].queue).set(model, &uid(resource), &name(resource), *state);
                 self.trigger(operator, &next);
             }
         }

@@ -108,7 +108,7 @@ impl World {
                 for index in 0..self.resources.len() {
                     let it = self.resource(index);
                     it.left_running = !it.is_deleted && left_running(it.now());
-                    it.listed_version = (!it.is_deleted && it.now().revision.desired.finalizer).then(|| it.now().version);
+                    it.listed_version = (!it.is_deleted && it.now().revision.desired.has_finalizer).then(|| it.now().version);
                 }
             }
             Action::RemoveFinalizer { resource } => {

@@ -86,7 +86,7 @@ impl Resource {
                     self.deleted.is_none() && annotations.is_some_and(|annotations| !annotations.is_empty())
                 }
                 UserAction::EditState(state) => run.is_some_and(|run| run.state != state),
-                UserAction::RemoveFinalizer => self.now().revision.desired.finalizer,
+                UserAction::RemoveFinalizer => self.now().revision.desired.has_finalizer,
                 UserAction::Delete => self.deleted.is_none(),
             }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tabular_operator::api::{Reason, Status};
 use tabular_operator::engine::Event;
-use tabular_operator::engine::reconcile::{PendingDecision, Reconciliation, Rejection, Request, Response, View};
+use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, PendingDecision, Reconciliation, Rejection, View};
 
 use super::object::Object;
 use super::operator::decision;
@@ -44,29 +44,29 @@ impl World {
         machine: &Reconciliation<Object>,
         status: &Arc<Status>,
         outcome: RequestOutcome,
-    ) -> Result<Response<Object>, Violation> {
+    ) -> Result<DriverResponse<Object>, Violation> {
         let view = machine.view();
         if let Some(rejection) = self.rejection(operator, resource, view, outcome) {
-            return Ok(Response::Rejected(rejection));
+            return Ok(DriverResponse::Rejected(rejection));
         }
         if self.is_unwritten(resource, outcome) {
-            return Ok(Response::Unanswered { denied: false });
+            return Ok(DriverResponse::Unconfirmed { denied: false });
         }
-        let Some(decision) = decision(machine) else { return Ok(Response::Unanswered { denied: false }) };
+        let Some(decision) = decision(machine) else { return Ok(DriverResponse::Unconfirmed { denied: false }) };
         if outcome == RequestOutcome::Late {
             let write =
                 LateWrite { operator, resource, version: view.version, status: Arc::clone(status), decision: Arc::new(decision.clone()) };
             self.late.push(write);
-            return Ok(Response::Unanswered { denied: false });
+            return Ok(DriverResponse::Unconfirmed { denied: false });
         }
         if self.scenario.broken_rules.unwritten && invariants::submits(decision) {
-            return Ok(Response::Written(view.with_status(status)));
+            return Ok(DriverResponse::Written(view.with_status(status)));
         }
         self.record_status(operator, resource, decision, status)?;
         if outcome == RequestOutcome::LostAfter {
-            return Ok(Response::Unanswered { denied: false });
+            return Ok(DriverResponse::Unconfirmed { denied: false });
         }
-        Ok(Response::Written(self.resources[resource].now().clone()))
+        Ok(DriverResponse::Written(self.resources[resource].now().clone()))
     }
 
     /// Records a status.
@@ -107,24 +107,24 @@ impl World {
         operator: usize,
         resource: usize,
         machine: &Reconciliation<Object>,
-        request: &Request<Object>,
+        request: &DriverRequest<Object>,
         outcome: RequestOutcome,
-    ) -> Response<Object> {
+    ) -> DriverResponse<Object> {
         if let Some(rejection) = self.rejection(operator, resource, machine.view(), outcome) {
-            return Response::Rejected(rejection);
+            return DriverResponse::Rejected(rejection);
         }
         if self.is_unwritten(resource, outcome) {
-            return Response::Unanswered { denied: false };
+            return DriverResponse::Unconfirmed { denied: false };
         }
         match request {
-            Request::RemoveAnnotation(annotation) => self.resource(resource).remove_annotation(annotation),
+            DriverRequest::RemoveAnnotation(annotation) => self.resource(resource).remove_annotation(annotation),
             _ => self.resource(resource).set_finalizer(true),
         }
         self.changed(resource);
         if outcome == RequestOutcome::LostAfter {
-            return Response::Unanswered { denied: false };
+            return DriverResponse::Unconfirmed { denied: false };
         }
-        Response::Written(self.resources[resource].now().clone())
+        DriverResponse::Written(self.resources[resource].now().clone())
     }
 
     pub(super) fn remove_finalizer(
@@ -134,24 +134,24 @@ impl World {
         machine: &Reconciliation<Object>,
         events: &[Event],
         outcome: RequestOutcome,
-    ) -> Result<Response<Object>, Violation> {
+    ) -> Result<DriverResponse<Object>, Violation> {
         let view = machine.view().clone();
         // The resource may be deleted before the response. Its claims stay, and its operation is no longer tracked.
         self.operators[operator].states[resource].tracked = Some(view.clone());
         self.keep_claims(operator, resource);
         self.operators[operator].states[resource].tracked = None;
         if let Some(rejection) = self.rejection(operator, resource, &view, outcome) {
-            return Ok(Response::Rejected(rejection));
+            return Ok(DriverResponse::Rejected(rejection));
         }
         if self.is_unwritten(resource, outcome) {
-            return Ok(Response::Unanswered { denied: false });
+            return Ok(DriverResponse::Unconfirmed { denied: false });
         }
         invariants::release(self, operator, resource, &view, events)?;
         let is_reported = events.iter().any(|event| event.reason == Reason::Released);
         self.resource(resource).reported |= is_reported;
         self.resource(resource).set_finalizer(false);
         self.changed(resource);
-        Ok(if outcome == RequestOutcome::LostAfter { Response::Unanswered { denied: false } } else { Response::Removed })
+        Ok(if outcome == RequestOutcome::LostAfter { DriverResponse::Unconfirmed { denied: false } } else { DriverResponse::Removed })
     }
 
     /// The operator has changed the metadata of a resource.

@@ -2,7 +2,7 @@
 
 use std::mem::discriminant;
 
-use tabular_operator::engine::reconcile::{AcceptedSubmission, Call, NextEffect, RefusedMetadata, Response, Transient};
+use tabular_operator::engine::reconcile::{AcceptedSubmission, DriverResponse, NextEffect, PlannedCall, RefusedMetadata, Transient};
 use tabular_operator::operation::Submission;
 
 use super::Fingerprint;
@@ -12,11 +12,11 @@ impl Fingerprint<'_> {
     pub(super) fn task(&mut self, resource: usize, task: &Task) {
         let state = task.machine.state();
         self.write(discriminant(state.stage));
-        self.write((state.decisions, state.failed_records.min(4), state.intent_unanswered, state.released));
+        self.write((state.decisions, state.failed_records.min(4), state.intent_unconfirmed, state.released));
         self.view(resource, state.view);
         if let Some(decision) = task.decision() {
             match &decision.effect {
-                NextEffect::Call(Call::List(kind, since)) => self.write((kind, self.since(*since))),
+                NextEffect::Call(PlannedCall::List(kind, since)) => self.write((kind, self.since(*since))),
                 other => self.write(other),
             }
             let deadline = decision.deadline.map(|deadline| self.since(deadline));
@@ -27,20 +27,20 @@ impl Fingerprint<'_> {
             Pending::Response(response) => {
                 self.write(discriminant(response));
                 match response {
-                    Response::Called(observation) | Response::NotPrepared(observation) => self.observation(observation),
-                    Response::Written(view) | Response::Read(Ok(Some(view))) => self.view(resource, view),
-                    Response::Rejected(rejection) => self.write(rejection),
-                    Response::Read(found) => self.write(found.is_ok()),
-                    Response::Namespace { terminating } => self.write(terminating),
-                    Response::Start(_)
-                    | Response::Observed(_)
-                    | Response::Prepared
-                    | Response::TimedOut
-                    | Response::Reserved { .. }
-                    | Response::Removed
-                    | Response::Unanswered { .. }
-                    | Response::Turn(_)
-                    | Response::Published => {}
+                    DriverResponse::Called(observation) | DriverResponse::NotPrepared(observation) => self.observation(observation),
+                    DriverResponse::Written(view) | DriverResponse::Read(Ok(Some(view))) => self.view(resource, view),
+                    DriverResponse::Rejected(rejection) => self.write(rejection),
+                    DriverResponse::Read(found) => self.write(found.is_ok()),
+                    DriverResponse::Namespace { terminating } => self.write(terminating),
+                    DriverResponse::Start(_)
+                    | DriverResponse::Observed(_)
+                    | DriverResponse::Prepared
+                    | DriverResponse::TimedOut
+                    | DriverResponse::Reserved { .. }
+                    | DriverResponse::Removed
+                    | DriverResponse::Unconfirmed { .. }
+                    | DriverResponse::Turn(_)
+                    | DriverResponse::Published => {}
                 }
             }
         }
@@ -48,9 +48,18 @@ impl Fingerprint<'_> {
 
     pub(super) fn transient(&mut self, transient: &Transient, clock: Seconds) {
         // The number of conflicts in a row changes delays by less than a second.
-        let Transient { memory, reread, accepted, metadata_refused, namespace_terminating, failures, unwritten, conflicts: _ } = transient;
+        let Transient {
+            memory,
+            reread,
+            accepted,
+            metadata_refused,
+            namespace_terminating,
+            failures,
+            consecutive_failed_writes,
+            conflicts: _,
+        } = transient;
         self.memory(memory, clock);
-        self.write((reread, namespace_terminating, (*failures).min(8), unwritten));
+        self.write((reread, namespace_terminating, (*failures).min(8), consecutive_failed_writes));
         if let Some(AcceptedSubmission { run, attempt, submission, failed_writes }) = accepted {
             self.write((run, attempt, (*failed_writes).min(4)));
             if let Submission::Accepted { id, .. } = submission {

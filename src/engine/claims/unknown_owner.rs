@@ -4,30 +4,25 @@
 //! which does not distinguish them from those of other clients or of this resource. So none of them is adopted, and none is cancelled.
 //! Records that were read once stay known, because only this operator changes them.
 
-use std::time::Duration;
-
+use super::super::timing::MAX_CLOCK_SKEW;
 use super::super::{Blocker, ClaimedOperations, Remedy};
 use crate::api::{Reason, Run, RunState};
 use crate::operation::{Listing, Operation};
-
-/// How much earlier than its intent an operation may seem to have started: the most that the clocks of two machines are assumed to
-/// differ.
-const CLOCKS: Duration = Duration::from_mins(5);
 
 /// Limits what a list proves while the claims of `unwatched` are unknown.
 ///
 /// Returns why the list cannot be used. A run whose submission was lost waits if the list shows an operation that may be its own;
 /// otherwise it continues. To a run that has not started, each operation is another resource's: the run waits for it, whatever
 /// `conflictPolicy` is.
-pub fn exclude_unclaimed(run: Option<&Run>, listing: &Listing, claimed: &mut ClaimedOperations, unwatched: &str) -> Option<Blocker> {
+pub fn exclude_unknown_owners(run: Option<&Run>, listing: &Listing, claimed: &mut ClaimedOperations, unwatched: &str) -> Option<Blocker> {
     let unclaimed = |operation: &&Operation| {
         let id = operation.id.as_str().to_lowercase();
-        !claimed.active.contains(&id) && !claimed.released.contains(&id) && !run.is_some_and(|run| is_of_run(run, operation))
+        !claimed.active.contains(&id) && !claimed.released.contains(&id) && !run.is_some_and(|run| belongs_to_run(run, operation))
     };
     let unclaimed: Vec<&Operation> = listing.operations.iter().filter(unclaimed).collect();
     match run {
         Some(run) if run.state == RunState::Submitting => {
-            if let Some(operation) = unclaimed.iter().find(|operation| may_be_of(run, operation)) {
+            if let Some(operation) = unclaimed.iter().find(|operation| may_belong_to_run(run, operation)) {
                 let id = &operation.id;
                 let message = format!(
                     "operation {id} may belong to this run or to another resource, because the operator cannot watch {unwatched}: \
@@ -45,14 +40,14 @@ pub fn exclude_unclaimed(run: Option<&Run>, listing: &Listing, claimed: &mut Cla
 }
 
 /// Whether the run's record names an operation.
-fn is_of_run(run: &Run, operation: &Operation) -> bool {
+fn belongs_to_run(run: &Run, operation: &Operation) -> bool {
     run.operation_id.iter().chain(&run.previous_operation_ids).any(|id| operation.id.eq_ignoring_case(id))
 }
 
 /// Whether the run's submission may have started an operation.
-fn may_be_of(run: &Run, operation: &Operation) -> bool {
+fn may_belong_to_run(run: &Run, operation: &Operation) -> bool {
     let Some((start, intent)) = operation.start.zip(run.submitted_time) else { return true };
-    start.checked_add(CLOCKS).map_or(true, |latest| latest >= intent.timestamp())
+    start.checked_add(MAX_CLOCK_SKEW).map_or(true, |latest| latest >= intent.timestamp())
 }
 
 #[cfg(test)]
@@ -81,7 +76,7 @@ mod tests {
         let listing = Listing { operations, truncated: false, may_hide_running: false, unnamed: None, clock_skew: None };
         let mut claimed = ClaimedOperations::default();
         claimed.active.insert("op-2".to_owned());
-        let blocker = exclude_unclaimed(Some(&run(state)), &listing, &mut claimed, "ModelRefresh in namespace b");
+        let blocker = exclude_unknown_owners(Some(&run(state)), &listing, &mut claimed, "ModelRefresh in namespace b");
         (blocker.map(|blocker| blocker.message), claimed.active.into_iter().collect())
     }
 
