@@ -36,9 +36,9 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(SIGNAL_TTL.as_secs() / 4);
 /// How long no operator may lead while an operation is in progress: a Deployment may be replacing its pod.
 const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many times finalizers are listed: a write of the operator may be in flight during the first list, and another during the second.
-const FINALIZER_PASSES: usize = 3;
+const FINALIZER_LISTS: usize = 3;
 /// The maximum number of resources in one list response.
-const PAGE: u32 = 250;
+const PAGE_SIZE: u32 = 250;
 
 /// Why the operator must not be uninstalled yet.
 #[derive(Debug, Error)]
@@ -157,21 +157,21 @@ async fn remove_finalizers(
     out: &mut impl Write,
 ) -> Result<(), DrainError> {
     let mut failed = Vec::new();
-    for pass in 0..FINALIZER_PASSES {
-        if pass > 0 {
+    for round in 0..FINALIZER_LISTS {
+        if round > 0 {
             sleep(POLL_INTERVAL).await;
             found = list(client, &settings.namespaces).await?;
         }
-        let held: Vec<&ListedResource> = found.iter().filter(|found| found.is_held()).collect();
+        let with_finalizer: Vec<&ListedResource> = found.iter().filter(|found| found.has_finalizer()).collect();
         failed.clear();
-        for found in &held {
+        for found in &with_finalizer {
             match found.remove_finalizer(client).await {
                 Ok(()) => {}
                 Err(error) if error.is_not_found() => {}
                 Err(error) => failed.push(format!("{}: {error}", found.name())),
             }
         }
-        if pass > 0 && held.is_empty() {
+        if round > 0 && with_finalizer.is_empty() {
             break;
         }
     }
@@ -318,7 +318,7 @@ impl ListedResource {
     }
 
     /// Whether it has the finalizer of the operator.
-    fn is_held(&self) -> bool {
+    fn has_finalizer(&self) -> bool {
         api::has_finalizer(&self.object.metadata)
     }
 
@@ -352,7 +352,7 @@ async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<ListedResour
             namespaces.iter().map(|namespace| Api::namespaced_with(client.clone(), namespace, &of)).collect()
         };
         for api in apis {
-            let mut page = ListParams::default().limit(PAGE);
+            let mut page = ListParams::default().limit(PAGE_SIZE);
             loop {
                 let list = match with_timeout(REQUEST_TIMEOUT, api.list(&page)).await {
                     Ok(list) => list,

@@ -8,15 +8,16 @@ use kube::config::AuthInfo;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-/// The maximum length of a uid.
-const LONGEST: usize = 64;
+/// Maximum length of a uid.
+const MAX_UID_BYTES: usize = 64;
 
 /// The uid in the token of a `ServiceAccount`. The token needs no verification: the API server authenticates the writer with it.
 pub(crate) fn of(user: &AuthInfo) -> Option<String> {
     let file = || user.token_file.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
     let token = user.token.as_ref().map(|token| token.expose_secret().to_owned()).or_else(file)?;
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?).ok()?;
-    let plain = |uid: &&str| (1..=LONGEST).contains(&uid.len()) && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let plain =
+        |uid: &&str| (1..=MAX_UID_BYTES).contains(&uid.len()) && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     claims["kubernetes.io"]["serviceaccount"]["uid"].as_str().filter(plain).map(ToOwned::to_owned)
 }
 

@@ -38,7 +38,7 @@ impl Lease {
                         Ok(client) => LeaderElector::new(client, settings, reports, of_thread).run().await,
                         Err(error) => {
                             tracing::error!(%error, "failed to set up the client for the lease");
-                            drop(of_thread.ends());
+                            drop(of_thread.end_guard());
                             of_thread.set(Leadership::Lost);
                         }
                     }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::drain_signal::DrainSignal;
 use super::handle::{Leadership, LeaseHandle};
-use super::precedent;
+use super::prior_use;
 use super::record::{self, Availability, LeaseSnapshot};
 use super::requests::{HeldLease, LeaseRequests};
 use super::settings::{LeaseReports, LeaseSettings};
@@ -23,13 +23,13 @@ pub(super) struct LeaderElector {
     handle: LeaseHandle,
     drain_signal: DrainSignal,
     /// Why the Lease is absent, as far as a candidate that has never seen it knows.
-    absence: Absence,
+    absent_lease: AbsentLease,
     /// When this candidate may start to act: after an earlier holder of a deleted Lease has stopped.
-    acts_after: Instant,
+    may_lead_after: Instant,
 }
 
 /// Why there is no Lease.
-enum Absence {
+enum AbsentLease {
     Unknown,
     /// No operator has worked here yet.
     Unused,
@@ -71,13 +71,13 @@ impl LeaderElector {
             heartbeat: reports.heartbeat,
             handle,
             drain_signal: DrainSignal::default(),
-            absence: Absence::Unknown,
-            acts_after: Instant::now(),
+            absent_lease: AbsentLease::Unknown,
+            may_lead_after: Instant::now(),
         }
     }
 
     pub(super) async fn run(mut self) {
-        let ended = self.handle.ends();
+        let ended = self.handle.end_guard();
         match self.acquire().await {
             AcquireResult::Stopped { open } => {
                 self.handle.set(Leadership::Released);
@@ -122,7 +122,7 @@ impl LeaderElector {
                 None => {}
                 Some(None) if last_seen.is_none() && self.may_be_held().await => {}
                 Some(found) => {
-                    let was_deleted = found.is_none() && (last_seen.is_some() || !matches!(self.absence, Absence::Unused));
+                    let was_deleted = found.is_none() && (last_seen.is_some() || !matches!(self.absent_lease, AbsentLease::Unused));
                     match self.lease_to_write(found, &mut last_seen) {
                         Ok(lease) => {
                             self.apply_drain_request(&lease);
@@ -131,7 +131,7 @@ impl LeaderElector {
                             open = matches!(&sent, Err(error) if !error.is_conflict());
                             if matches!(&sent, Err(error) if error.is_conflict()) {
                                 // Another operator wrote it, even if it is deleted before the next read.
-                                self.absence = Absence::Deleted(Instant::now());
+                                self.absent_lease = AbsentLease::Deleted(Instant::now());
                             }
                             if let Some(holding) = self.requests.logged("take", sent) {
                                 if was_deleted {
@@ -175,14 +175,14 @@ impl LeaderElector {
 
     /// Whether a holder may still act although there is no Lease and this candidate has never seen one.
     async fn may_be_held(&mut self) -> bool {
-        if let Absence::Unknown = self.absence {
-            let worked = precedent::has_worked(&self.requests.client(), &self.settings.watch_namespaces).await;
+        if let AbsentLease::Unknown = self.absent_lease {
+            let used = prior_use::was_used(&self.requests.client(), &self.settings.watch_namespaces).await;
             // Without a response, assume that an operator has worked here.
-            self.absence = if worked.unwrap_or(true) { Absence::Deleted(Instant::now()) } else { Absence::Unused };
+            self.absent_lease = if used.unwrap_or(true) { AbsentLease::Deleted(Instant::now()) } else { AbsentLease::Unused };
         }
-        match self.absence {
-            Absence::Deleted(since) => since.elapsed() < self.settings.duration,
-            Absence::Unknown | Absence::Unused => false,
+        match self.absent_lease {
+            AbsentLease::Deleted(since) => since.elapsed() < self.settings.duration,
+            AbsentLease::Unknown | AbsentLease::Unused => false,
         }
     }
 
@@ -200,12 +200,12 @@ impl LeaderElector {
         let mut acts = false;
         loop {
             self.beat();
-            if !acts && Instant::now() >= self.acts_after {
+            if !acts && Instant::now() >= self.may_lead_after {
                 acts = true;
                 self.report_leading(&holding, term);
                 tracing::info!(lease = %self.settings.name, identity = %self.settings.identity, term, "acquired the lease");
             }
-            let next = if acts { holding.renew } else { holding.renew.min(self.acts_after) };
+            let next = if acts { holding.renew } else { holding.renew.min(self.may_lead_after) };
             tokio::select! {
                 biased;
                 () = sleep_until(holding.until) => return self.expired(),
@@ -278,7 +278,7 @@ impl LeaderElector {
     /// Delays acting after this candidate created a deleted Lease. Its earlier holder may have renewed it until just before, and needs
     /// time to stop.
     fn wait_for_earlier_holder(&mut self) {
-        self.acts_after = Instant::now() + self.settings.duration;
+        self.may_lead_after = Instant::now() + self.settings.duration;
         self.handle.set(Leadership::Candidate { holder: Some(self.settings.identity.clone()) });
         tracing::warn!(lease = %self.settings.name, wait = ?self.settings.duration, "created the deleted lease; waiting for an earlier holder to stop");
     }

@@ -66,7 +66,7 @@ impl LeaseHandle {
     #[must_use]
     pub fn holds_for(&self, margin: Duration) -> bool {
         match *self.leadership.borrow() {
-            Leadership::Leader { until, .. } => in_time(until, margin),
+            Leadership::Leader { until, .. } => is_before(until, margin),
             Leadership::Candidate { .. } | Leadership::Lost | Leadership::Released => false,
         }
     }
@@ -87,7 +87,7 @@ impl LeaseHandle {
     #[must_use]
     pub fn term(&self) -> Option<i32> {
         match *self.leadership.borrow() {
-            Leadership::Leader { until, term } if in_time(until, Duration::ZERO) => term,
+            Leadership::Leader { until, term } if is_before(until, Duration::ZERO) => term,
             Leadership::Leader { .. } | Leadership::Candidate { .. } | Leadership::Lost | Leadership::Released => None,
         }
     }
@@ -174,12 +174,12 @@ impl LeaseHandle {
     }
 
     /// Returns a guard that records the end of the loop when it is dropped.
-    pub(super) fn ends(&self) -> impl Drop + use<> {
+    pub(super) fn end_guard(&self) -> impl Drop + use<> {
         self.ended.clone().drop_guard()
     }
 }
 
-fn in_time(until: Option<Instant>, margin: Duration) -> bool {
+fn is_before(until: Option<Instant>, margin: Duration) -> bool {
     until.is_none_or(|until| Instant::now() + margin < until)
 }
 

@@ -20,7 +20,7 @@ mod election;
 mod elector;
 mod handle;
 pub(crate) mod installation;
-mod precedent;
+mod prior_use;
 mod record;
 mod requests;
 mod settings;

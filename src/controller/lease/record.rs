@@ -11,7 +11,7 @@ use super::installation;
 use super::settings::LeaseSettings;
 
 /// The maximum duration accepted from the Lease of another holder. A wrong one must not block all candidates forever.
-const LONGEST: Duration = Duration::from_hours(1);
+const MAX_DURATION: Duration = Duration::from_hours(1);
 
 /// A version of the Lease, and since when this process has observed it unchanged.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub(super) fn transitions(lease: &Lease) -> i32 {
 
 fn duration(lease: &Lease) -> Duration {
     let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
-    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST)
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(MAX_DURATION)
 }
 
 /// The Lease with this process as its holder. Keeps the resourceVersion of `found` and everything that the operator does not own.

@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt as _};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::agenda::Agenda;
+use super::scheduler::Scheduler;
 use crate::api::ResourceKey;
 use crate::controller::cluster::fair_semaphore::FairSemaphore;
 use crate::controller::reconcile::action::Action;
@@ -33,7 +33,7 @@ impl Dispatch<'_> {
         F: Future<Output = Action>,
     {
         let Self { ready, stop, reconcile_permits, heartbeat } = self;
-        let mut agenda = Agenda::default();
+        let mut scheduler = Scheduler::default();
         let mut running = FuturesUnordered::new();
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         let begin = |name: Arc<ResourceKey>| {
@@ -53,17 +53,17 @@ impl Dispatch<'_> {
             }
         };
         loop {
-            let next = agenda.next().filter(|_| ready.is_cancelled());
+            let next = scheduler.next().filter(|_| ready.is_cancelled());
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = ready.cancelled(), if !ready.is_cancelled() => {}
-                Some((name, action)) = running.next() => agenda.end(name, action, Instant::now()),
+                Some((name, action)) = running.next() => scheduler.end(name, action, Instant::now()),
                 name = due.next() => match name {
-                    Some(name) => agenda.schedule(name, Instant::now()),
+                    Some(name) => scheduler.schedule(name, Instant::now()),
                     None => break,
                 },
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
-                    while let Some(name) = agenda.begin(Instant::now()) {
+                    while let Some(name) = scheduler.begin(Instant::now()) {
                         running.push(begin(name));
                     }
                 }

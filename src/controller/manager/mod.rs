@@ -1,9 +1,9 @@
 //! The lifecycle of the process: startup, leader election, the watches and the schedule of reconciliations, and shutdown.
 
-mod agenda;
 mod controllers;
 mod dispatch;
 mod process;
+mod scheduler;
 pub(crate) mod watch;
 pub(crate) mod wiring;
 

@@ -29,11 +29,11 @@ use crate::telemetry::health::Health;
 /// does not block for minutes. Azure's load balancer drops connections that are idle for 240 s.
 pub(crate) const WATCH_SECONDS: u32 = 60;
 /// The page size that the library requests, which [`paging`] replaces.
-const PAGE: u32 = 100;
+const PAGE_SIZE: u32 = 100;
 
 /// The watch of one kind, in one namespace or in all.
 pub(crate) struct Watch {
-    of: WatchScope,
+    scope: WatchScope,
     writer: Writer<CachedResource>,
     synced: CancellationToken,
 }
@@ -45,9 +45,9 @@ pub(crate) fn watches(namespaces: &[String]) -> (Vec<Watch>, HashMap<WatchScope,
     let mut watches = Vec::new();
     let mut handles = HashMap::new();
     for (namespace, &kind) in namespaces.flat_map(|namespace| Kind::ALL.iter().map(move |kind| (namespace.clone(), kind))) {
-        let (writer, synced, of) = (Writer::new(kind), CancellationToken::new(), WatchScope { kind, namespace });
-        handles.insert(of.clone(), WatchHandle { store: writer.as_reader(), synced: synced.clone() });
-        watches.push(Watch { of, writer, synced });
+        let (writer, synced, scope) = (Writer::new(kind), CancellationToken::new(), WatchScope { kind, namespace });
+        handles.insert(scope.clone(), WatchHandle { store: writer.as_reader(), synced: synced.clone() });
+        watches.push(Watch { scope, writer, synced });
     }
     (watches, handles)
 }
@@ -61,23 +61,23 @@ pub(crate) fn changes(
 ) -> (SelectAll<BoxStream<'static, ResourceKey>>, Vec<CancellationToken>) {
     watches
         .into_iter()
-        .map(|Watch { of, writer, synced }| {
-            let state = Arc::new(WatchState::new(of.clone(), synced, Arc::clone(&ctx.metrics), health.clone()));
+        .map(|Watch { scope, writer, synced }| {
+            let state = Arc::new(WatchState::new(scope.clone(), synced, Arc::clone(&ctx.metrics), health.clone()));
             state.starting();
-            let (settled, client) = (state.settled.clone(), watched_by(&state, ctx.client.clone()));
-            let api = match &of.namespace {
-                None => Api::all_with(client, &of.kind),
-                Some(namespace) => Api::namespaced_with(client, namespace, &of.kind),
+            let (settled, client) = (state.settled.clone(), observed_client(&state, ctx.client.clone()));
+            let api = match &scope.namespace {
+                None => Api::all_with(client, &scope.kind),
+                Some(namespace) => Api::namespaced_with(client, namespace, &scope.kind),
             };
             let store = writer.as_reader();
-            let events = events(api, Arc::clone(&state)).modify(move |object| reuse(&store, of.kind, object)).reflect(writer);
-            (names(events, of, Arc::clone(ctx), state), settled)
+            let events = events(api, Arc::clone(&state)).modify(move |object| reuse(&store, scope.kind, object)).reflect(writer);
+            (names(events, scope, Arc::clone(ctx), state), settled)
         })
         .unzip()
 }
 
 /// A client that records the success of watch requests in `state`.
-fn watched_by(state: &Arc<WatchState>, client: Client) -> Client {
+fn observed_client(state: &Arc<WatchState>, client: Client) -> Client {
     let state = Arc::clone(state);
     paging::client(client, move || state.serving())
 }
@@ -92,7 +92,7 @@ fn events(api: Api<CachedResource>, state: Arc<WatchState>) -> impl Stream<Item 
             if !backoff.is_zero() {
                 tokio::time::sleep(backoff).await;
             }
-            let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+            let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE_SIZE);
             let mut watching = watching.unwrap_or_else(|| watcher(api, config).boxed());
             let event = watching.next().await?;
             let (backoff, relist) = match &event {
@@ -115,30 +115,30 @@ fn reuse(store: &Store<CachedResource>, kind: Kind, object: &mut CachedResource)
 /// Records the events, and returns the names of the resources that other clients changed.
 fn names(
     events: impl Stream<Item = watcher::Result<Event<CachedResource>>> + Send + 'static,
-    of: WatchScope,
+    scope: WatchScope,
     ctx: Arc<Context>,
     state: Arc<WatchState>,
 ) -> BoxStream<'static, ResourceKey> {
-    let (kind, of) = (of.kind, Arc::new(of));
+    let (kind, scope) = (scope.kind, Arc::new(scope));
     let named =
         move |object: &CachedResource| ResourceKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let mut changes = Changes::default();
     let due = move |event: watcher::Result<Event<CachedResource>>| match event {
         Ok(Event::Apply(object)) => {
             let name = named(&object);
-            ctx.store.observed(&of, &name, &object);
+            ctx.store.observed(&scope, &name, &object);
             ctx.store.notify_dependents(&name);
             if changes.by_others(&name, &object) { vec![name] } else { Vec::new() }
         }
         Ok(Event::InitApply(object)) => {
             let name = named(&object);
-            ctx.store.observed(&of, &name, &object);
+            ctx.store.observed(&scope, &name, &object);
             changes.listed(name, &object);
             Vec::new()
         }
         Ok(Event::InitDone) => {
             state.synced();
-            ctx.store.list_completed(&of);
+            ctx.store.list_completed(&scope);
             changes.all_listed(|name| ctx.store.cached(name).is_some())
         }
         // A resource without the finalizer disappears without a reconciliation, and must leave the queue.

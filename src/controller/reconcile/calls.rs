@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::context::Context;
-use super::target::Target;
+use super::target::ModelTarget;
 use crate::api::{Credentials, Model, ModelResource, Reason};
 use crate::azure::identity::{Fingerprint, Identity};
 use crate::azure::{self, ListWindow};
@@ -67,7 +67,7 @@ pub(crate) async fn prepare(
     freshness: Freshness,
 ) -> Result<PreparedCall, Box<Observation>> {
     let ours = |reason, message| Box::new(Observation::Blocked(Blocker { reason, message, remedy: Remedy::SpecChange }));
-    let target = Target::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
+    let target = ModelTarget::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
     let credentials = credentials.map_err(|blocker| Box::new(Observation::Blocked(blocker)))?;
     let namespace = object.namespace().unwrap_or_default();
     let (identity, credentials) = match identity(ctx, object, credentials, freshness).await {
@@ -81,8 +81,8 @@ pub(crate) async fn prepare(
         return Err(Box::new(Observation::CallFailed(error)));
     }
     let fingerprint = identity.fingerprint();
-    let at_service = target.at(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
-    match at_service.prepare_for(call_kind(object, call)).await {
+    let client = target.client(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
+    match client.prepare_for(call_kind(object, call)).await {
         Ok(call) => Ok(PreparedCall { call, credentials, identity: fingerprint, model: key }),
         Err(error) => {
             if error.kind == ServiceErrorKind::Throttled {
@@ -99,7 +99,7 @@ pub(crate) async fn prepare(
 /// Performs a prepared call.
 pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCall, prepared: PreparedCall) -> Observation {
     let PreparedCall { call: service, credentials, identity, model } = prepared;
-    let seen = match call {
+    let observation = match call {
         PlannedCall::Submit(request) => Observation::Submission(service.submit(request).await),
         PlannedCall::ResolveModel => Observation::ModelResolved(service.resolve().await),
         PlannedCall::Poll(kind, operation) => Observation::Polled(service.poll(*kind, operation).await),
@@ -120,17 +120,17 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCa
         PlannedCall::FindModel => Observation::ModelChecked(service.find_model().await),
         PlannedCall::Cancel(id) => Observation::CancelRequested(service.cancel(id).await),
     };
-    if let Some(error) = denial_in(&seen) {
+    if let Some(error) = denial_in(&observation) {
         ctx.denials.record(identity, &model, error);
         ctx.credential_resolver.expire(&object.namespace().unwrap_or_default(), credentials.as_ref());
     }
-    seen
+    observation
 }
 
 /// The error by which the service refused the identity, if it did.
-fn denial_in(seen: &Observation) -> Option<&ServiceError> {
+fn denial_in(observation: &Observation) -> Option<&ServiceError> {
     use crate::operation::{CancelResult, ModelExistence, ModelLookup, PollResult};
-    let error = match seen {
+    let error = match observation {
         Observation::Submission(Submission::NotStarted(error))
         | Observation::Polled(PollResult::Failed(error))
         | Observation::Listed { result: Err(error), .. }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     /// A context whose API server has one Secret, and a resource in it.
-    fn world() -> (Context, ModelResource) {
+    fn test_context() -> (Context, ModelResource) {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aas-sp"},
             "data": {"tenantId": encoded(GUID), "clientId": encoded(GUID), "clientSecret": encoded("planted~secret")},
@@ -196,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn removed_credentials_still_poll_and_cancel() {
-        let (ctx, object) = world();
+        let (ctx, object) = test_context();
         let credentials: Credentials = serde_json::from_value(json!({"servicePrincipalRef": {"name": "aas-sp"}})).unwrap();
         // No credentials are known yet.
         assert!(matches!(identity(&ctx, &object, None, Freshness::Cached).await, Err(CredentialError::Blocker(_))));

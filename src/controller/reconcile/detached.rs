@@ -35,7 +35,7 @@ pub(crate) async fn run(ctx: &Context, mut deleted_resources: mpsc::UnboundedRec
         tokio::select! {
             Some(DetachedResource { kind, cached_resource, accepted }) = deleted_resources.recv() => tracked.push(async move {
                 match cached_resource.object(kind) {
-                    Ok(object) => Box::pin(follow_to_completion(ctx, &object, accepted)).await,
+                    Ok(object) => Box::pin(track_to_completion(ctx, &object, accepted)).await,
                     // Unreachable: a reconciliation has decoded it before.
                     Err(error) => tracing::error!(error, name = cached_resource.name_any(), "failed to decode a deleted resource"),
                 }
@@ -49,7 +49,7 @@ pub(crate) async fn run(ctx: &Context, mut deleted_resources: mpsc::UnboundedRec
 }
 
 /// Tracks the operation of a deleted resource until it ends.
-async fn follow_to_completion(ctx: &Context, object: &ModelResource, accepted: Option<AcceptedSubmission>) {
+async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Option<AcceptedSubmission>) {
     // A watch may miss an existing resource, so the deletion is confirmed with the API server.
     let resources = ResourceApi::new(&ctx.client, &ctx.request_limiter, object.kind(), &object.namespace().unwrap_or_default());
     loop {

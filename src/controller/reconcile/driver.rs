@@ -12,7 +12,7 @@ use super::calls;
 use super::context::Context;
 use super::namespaces;
 use super::observe::observe;
-use super::report::Report;
+use super::report::Reporter;
 use super::write::{fenced, write_response};
 use crate::api::{ModelResource, ResourceKey};
 use crate::controller::cluster::resource_api::ResourceApi;
@@ -29,7 +29,7 @@ pub(super) async fn drive(
     machine: &mut Reconciliation<View>,
 ) -> (Outcome<View>, Option<ApiError>) {
     let resources = ResourceApi::new(&ctx.client, &ctx.request_limiter, key.kind, &key.namespace);
-    let mut report = Report::new(ctx, key, uid);
+    let mut reporter = Reporter::new(ctx, key, uid);
     let (mut credentials, mut prepared, mut last_events) = (Ok(None), None, Vec::new());
     let mut request = machine.handle(DriverResponse::Start(Timestamp::now()));
     loop {
@@ -42,7 +42,7 @@ pub(super) async fn drive(
             }
             DriverRequest::Read { after } => {
                 if !after.is_zero() {
-                    report.retrying_id_write();
+                    reporter.retrying_id_write();
                     tokio::time::sleep(after).await;
                 }
                 match Box::pin(resources.read(&key.name)).await {
@@ -51,7 +51,7 @@ pub(super) async fn drive(
                         DriverResponse::Read(Ok(found.inspect(|found| ctx.store.record_write(found))))
                     }
                     Err(error) => {
-                        report.error = Some(error);
+                        reporter.error = Some(error);
                         DriverResponse::Read(Err(ReadFailed))
                     }
                 }
@@ -62,29 +62,29 @@ pub(super) async fn drive(
             DriverRequest::Prepare { model, call, freshness, timeout } => {
                 let credentials = std::mem::replace(&mut credentials, Ok(None));
                 let prepare = calls::prepare(ctx, view, credentials, &model, &call, freshness);
-                let prepare = ctx.traces.in_run(|| report.run_span(machine.run()), Box::pin(prepare));
+                let prepare = ctx.traces.in_run(|| reporter.run_span(machine.run()), Box::pin(prepare));
                 match within_limit(timeout, prepare).await {
                     Some(Ok(call)) => {
                         prepared = Some(call);
                         DriverResponse::Prepared
                     }
-                    Some(Err(seen)) => DriverResponse::NotPrepared(seen),
+                    Some(Err(observation)) => DriverResponse::NotPrepared(observation),
                     None => DriverResponse::TimedOut,
                 }
             }
             DriverRequest::Reserve { model, id } => DriverResponse::Reserved { claimed: ctx.store.is_claimed(view, &model, &id) },
             DriverRequest::WriteStatus { status, .. } => {
-                let written = fenced(&mut report, Write::Status, view, Box::pin(resources.write_status(view, &status))).await;
+                let written = fenced(&mut reporter, Write::Status, view, Box::pin(resources.write_status(view, &status))).await;
                 if written.is_ok() {
-                    report.status_written(view.status(), &status);
+                    reporter.status_written(view.status(), &status);
                 }
                 write_response(ctx, written)
             }
             DriverRequest::AddFinalizer => {
-                write_response(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(resources.add_finalizer(view))).await)
+                write_response(ctx, fenced(&mut reporter, Write::Finalizer, view, Box::pin(resources.add_finalizer(view))).await)
             }
             DriverRequest::RemoveAnnotation(key) => {
-                write_response(ctx, fenced(&mut report, Write::Annotation, view, Box::pin(resources.remove_annotation(view, key))).await)
+                write_response(ctx, fenced(&mut reporter, Write::Annotation, view, Box::pin(resources.remove_annotation(view, key))).await)
             }
             DriverRequest::RemoveFinalizer { events } => {
                 last_events = events;
@@ -94,14 +94,14 @@ pub(super) async fn drive(
                     ctx.store.index.retain_claims(view);
                     resources.remove_finalizer(view).await
                 });
-                match fenced(&mut report, Write::Finalizer, view, removal).await {
+                match fenced(&mut reporter, Write::Finalizer, view, removal).await {
                     Ok(()) => DriverResponse::Removed,
                     Err(response) => response,
                 }
             }
             DriverRequest::AcquireTurn { model, since } => DriverResponse::Turn(ctx.store.queue.lock().acquire(&model, uid, key, since)),
             DriverRequest::Publish { events, namespace_terminating } => {
-                report.published(view, &events, namespace_terminating);
+                reporter.published(view, &events, namespace_terminating);
                 DriverResponse::Published
             }
             DriverRequest::Call { call, timeout } => match prepared.take() {
@@ -111,18 +111,18 @@ pub(super) async fn drive(
                         ctx.store.index.retain_claims(view);
                     }
                     let work = Box::pin(calls::call(ctx, view, &call, prepared));
-                    let called = within_limit(timeout, ctx.traces.in_run(|| report.run_span(machine.run()), work)).await;
-                    if let Some(seen) = &called {
-                        ctx.store.record_accepted(view, seen);
+                    let called = within_limit(timeout, ctx.traces.in_run(|| reporter.run_span(machine.run()), work)).await;
+                    if let Some(observation) = &called {
+                        ctx.store.record_accepted(view, observation);
                     }
-                    called.map_or(DriverResponse::TimedOut, |seen| DriverResponse::Called(Box::new(seen)))
+                    called.map_or(DriverResponse::TimedOut, |observation| DriverResponse::Called(Box::new(observation)))
                 }
                 // Unreachable: a call follows its preparation. The machine ends on an unexpected response.
                 None => DriverResponse::Prepared,
             },
             DriverRequest::Done(outcome) => {
-                report.ended(&outcome, &last_events);
-                return (*outcome, report.error);
+                reporter.ended(&outcome, &last_events);
+                return (*outcome, reporter.error);
             }
         };
         request = machine.handle(response);

@@ -7,17 +7,17 @@ pub(crate) mod context;
 mod denied_writes;
 pub(crate) mod detached;
 mod driver;
-mod entry;
 mod namespaces;
 mod observe;
+mod reconciler;
 mod report;
-mod runs;
+mod run_metrics;
 mod target;
 mod undecodable;
 mod validate;
 mod write;
 
-pub(crate) use entry::reconcile;
+pub(crate) use reconciler::reconcile;
 
 #[cfg(test)]
 mod tests;

@@ -43,11 +43,11 @@ fn resolve_references(
 ) -> (Option<Blocker>, Option<Upstream>, ResolvedCredentials) {
     let own = validate::of_spec(resource, ctx.azure.cloud(), &ctx.credential_resolver);
     let credentials = || Ok(resource.credentials().cloned());
-    let Some(follows) = resource.upstream_name() else {
+    let Some(upstream_name) = resource.upstream_name() else {
         return (own, None, credentials());
     };
     let uses_upstream_model = resource.model().is_none();
-    let upstream = find_upstream(ctx, &dependents::refresh_key(name, follows));
+    let upstream = find_upstream(ctx, &dependents::refresh_key(name, upstream_name));
     let upstream_blocker = match &upstream {
         Ok(upstream) if uses_upstream_model => validate::of_upstream(upstream, ctx.azure.cloud(), &ctx.credential_resolver),
         Ok(_) => None,

@@ -6,7 +6,7 @@ use kube::Resource as _;
 
 use super::context::Context;
 use super::denied_writes;
-use super::runs;
+use super::run_metrics;
 use crate::api::{ModelResource, Reason, ResourceKey, Run, Status};
 use crate::controller::cluster::timeout::ApiError;
 use crate::engine::Event;
@@ -15,30 +15,30 @@ use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::traces::RunSpan;
 
 /// The reports about one resource.
-pub(super) struct Report<'a> {
+pub(super) struct Reporter<'a> {
     pub(super) ctx: &'a Context,
     key: &'a ResourceKey,
     uid: &'a str,
     /// The last write or read that failed.
     pub(super) error: Option<ApiError>,
     /// A write that was rejected as if the view of this version were stale. Only a read shows whether it was.
-    unconfirmed: Option<(Write, u64)>,
+    unclassified: Option<(Write, u64)>,
 }
 
-impl<'a> Report<'a> {
+impl<'a> Reporter<'a> {
     pub(super) fn new(ctx: &'a Context, key: &'a ResourceKey, uid: &'a str) -> Self {
-        Self { ctx, key, uid, error: None, unconfirmed: None }
+        Self { ctx, key, uid, error: None, unclassified: None }
     }
 
     /// Records a successful write.
-    pub(super) fn wrote(&mut self, what: Write) {
-        self.settle(WriteResult::Conflict);
+    pub(super) fn count_write(&mut self, what: Write) {
+        self.count_unclassified(WriteResult::Conflict);
         self.ctx.metrics.wrote(what, WriteResult::Success);
     }
 
     /// Records a failed write, and returns the response for the machine.
     pub(super) fn write_failed(&mut self, what: Write, view: &Arc<ModelResource>, error: ApiError) -> DriverResponse<Arc<ModelResource>> {
-        self.settle(WriteResult::Conflict);
+        self.count_unclassified(WriteResult::Conflict);
         let (denied, certain) = (error.denial().is_some(), error.is_refusal());
         let response = match () {
             () if error.is_conflict() => DriverResponse::Rejected(Rejection::Conflict),
@@ -48,7 +48,7 @@ impl<'a> Report<'a> {
             () => DriverResponse::Unconfirmed { denied },
         };
         if matches!(response, DriverResponse::Rejected(Rejection::Conflict | Rejection::NotFound)) {
-            self.unconfirmed = Some((what, view.version()));
+            self.unclassified = Some((what, view.version()));
         } else if denied {
             self.ctx.metrics.wrote(what, WriteResult::Refused);
             denied_writes::report(self.ctx, view, what, error.message().unwrap_or_default());
@@ -70,19 +70,20 @@ impl<'a> Report<'a> {
     pub(super) fn ended(&mut self, outcome: &Outcome<Arc<ModelResource>>, last_events: &[Event]) {
         if outcome.finish == Finish::Released {
             self.removed(&outcome.view, last_events);
-            return self.settle(WriteResult::Success);
+            return self.count_unclassified(WriteResult::Success);
         }
-        let Some((what, version)) = self.unconfirmed else { return };
+        let Some((what, version)) = self.unclassified else { return };
         // A webhook may deny a write with status 409, and a CRD without the status subresource causes 404.
         let refused = outcome.finish == Finish::Failed && outcome.view.version() == version;
         if let (true, Some(error)) = (refused, &self.error) {
             denied_writes::report(self.ctx, &outcome.view, what, error.message().unwrap_or_default());
         }
-        self.settle(if refused { WriteResult::Refused } else { WriteResult::Conflict });
+        self.count_unclassified(if refused { WriteResult::Refused } else { WriteResult::Conflict });
     }
 
-    fn settle(&mut self, result: WriteResult) {
-        if let Some((what, _)) = self.unconfirmed.take() {
+    /// Counts the rejected write that is not classified yet.
+    fn count_unclassified(&mut self, result: WriteResult) {
+        if let Some((what, _)) = self.unclassified.take() {
             self.ctx.metrics.wrote(what, result);
         }
     }
@@ -94,7 +95,7 @@ impl<'a> Report<'a> {
             if namespace_terminating && event.reason == Reason::Released {
                 self.ctx.events.publish_of_namespace(self.key, event);
             }
-            runs::published(&self.ctx.metrics, event);
+            run_metrics::record_resolution(&self.ctx.metrics, event);
         }
     }
 
@@ -102,7 +103,7 @@ impl<'a> Report<'a> {
     pub(super) fn status_written(&self, before: &Status, after: &Status) {
         let Some(run) = &after.run else { return };
         let (before, run_span) = (before.run.as_ref(), self.run_span_of(run));
-        runs::recorded(&self.ctx.metrics, self.key.kind, before, run, self.ctx.traces.trace_of(&run_span));
+        run_metrics::record_transition(&self.ctx.metrics, self.key.kind, before, run, self.ctx.traces.trace_of(&run_span));
         self.ctx.traces.recorded(&run_span, before, run);
         let what = |run: &Run| (run.number, run.attempt, run.state);
         if !before.is_some_and(|before| what(before) == what(run) && before.reason == run.reason) {
@@ -115,7 +116,7 @@ impl<'a> Report<'a> {
         let Some(run) = View::status(view).run.as_ref().filter(|run| !run.state.ended()) else { return };
         let run_span = self.run_span_of(run);
         let trace = self.ctx.traces.trace_of(&run_span);
-        let reason = runs::released(&self.ctx.metrics, self.key.kind, run, events, trace);
+        let reason = run_metrics::record_release(&self.ctx.metrics, self.key.kind, run, events, trace);
         let message = events.last().map_or("its resource is deleted", |event| &event.message);
         self.log(run, "Gone", reason.as_str(), message);
         self.ctx.traces.ended(&run_span, run, reason.as_str(), message);

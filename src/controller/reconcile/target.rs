@@ -8,14 +8,14 @@ use crate::azure::power_bi::ModelName;
 use crate::azure::{Azure, ModelClient};
 
 /// A model whose names are valid at its service.
-pub(crate) enum Target {
+pub(crate) enum ModelTarget {
     /// A database of Analysis Services.
     AnalysisServices(ServerName, DatabaseName),
     /// A semantic model of Power BI.
     PowerBi(ModelName),
 }
 
-impl Target {
+impl ModelTarget {
     /// Parses the model that a resource names. Needs no request.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Target {
     ///
     /// # Errors
     /// One sentence, if the cloud of the operator does not have the service.
-    pub(crate) fn at(self, azure: &Azure, identity: Identity) -> Result<ModelClient, String> {
+    pub(crate) fn client(self, azure: &Azure, identity: Identity) -> Result<ModelClient, String> {
         match self {
             Self::AnalysisServices(server, database) => Ok(azure.analysis_services(server, database, identity)),
             Self::PowerBi(model) => azure.power_bi(model, identity),
@@ -69,8 +69,8 @@ mod tests {
 
     const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
-    fn of(model: serde_json::Value, cloud: &Cloud) -> Result<Target, (Reason, String)> {
-        Target::of(&serde_json::from_value(model).unwrap(), cloud)
+    fn of(model: serde_json::Value, cloud: &Cloud) -> Result<ModelTarget, (Reason, String)> {
+        ModelTarget::of(&serde_json::from_value(model).unwrap(), cloud)
     }
 
     #[test]

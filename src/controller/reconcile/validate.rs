@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use kube::ResourceExt;
 
-use super::target::Target;
+use super::target::ModelTarget;
 use crate::api::{Credentials, Model, ModelResource, Reason, RefreshParameters};
 use crate::azure::cloud::Cloud;
 use crate::controller::credentials::CredentialResolver;
@@ -32,7 +32,7 @@ pub(crate) fn of_upstream(upstream: &ModelResource, cloud: &Cloud, resolver: &Cr
 type SpecError = (Reason, String);
 
 fn of_model(model: &Model, cloud: &Cloud) -> Option<SpecError> {
-    Target::of(model, cloud).err()
+    ModelTarget::of(model, cloud).err()
 }
 
 /// Admission checks lists of up to 200 objects. For longer lists, the rule would exceed the cost limit of the API server.

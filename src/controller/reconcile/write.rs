@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::report::Report;
+use super::report::Reporter;
 use crate::api::ModelResource;
 use crate::controller::cluster::timeout::ApiError;
 use crate::engine::reconcile::{DriverResponse, Rejection};
@@ -13,20 +13,20 @@ type View = Arc<ModelResource>;
 
 /// Performs a write if the process leads. Otherwise another operator may have newer information.
 pub(super) async fn fenced<T>(
-    report: &mut Report<'_>,
+    reporter: &mut Reporter<'_>,
     what: Write,
     view: &View,
     write: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, DriverResponse<View>> {
-    if !report.ctx.lease.holds() {
+    if !reporter.ctx.lease.holds() {
         return Err(DriverResponse::Rejected(Rejection::NotLeader));
     }
     match write.await {
         Ok(written) => {
-            report.wrote(what);
+            reporter.count_write(what);
             Ok(written)
         }
-        Err(error) => Err(report.write_failed(what, view, error)),
+        Err(error) => Err(reporter.write_failed(what, view, error)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! An index of `trigger.afterRefresh`. It finds the dependents of a changed refresh without a search of all resources, and detects cycles.
 //!
 //! A reconciliation records the upstream of its resource before it reads the upstream from the cache. The watch finds the dependents
-//! after the cache shows a change. So either the reconciliation observes the change, or another reconciliation follows.
+//! after the cache shows a change. So either the reconciliation observes the change, or another reconciliation starts.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,16 +13,16 @@ use crate::api::{Kind, ResourceKey};
 const MAX_NAMES: usize = 8;
 
 /// A hash of everything in an upstream that is relevant to its dependents. `None` if the upstream does not exist.
-pub(crate) type Fingerprint = Option<u64>;
+pub(crate) type UpstreamFingerprint = Option<u64>;
 
 /// The index of dependents.
 #[derive(Debug, Default)]
 pub(crate) struct DependencyIndex {
-    known: Mutex<Known>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct State {
     /// The upstream of each dependent.
     upstream_of: HashMap<ResourceKey, ResourceKey>,
     /// Each upstream, whether it exists or not.
@@ -33,7 +33,7 @@ struct Known {
 struct UpstreamEntry {
     dependents: BTreeSet<ResourceKey>,
     /// The state that its dependents were last notified of. `None` if they never were.
-    reported: Option<Fingerprint>,
+    reported: Option<UpstreamFingerprint>,
 }
 
 impl DependencyIndex {
@@ -41,26 +41,26 @@ impl DependencyIndex {
     /// have become part of a cycle or left one.
     pub(crate) fn set_upstream(&self, name: &ResourceKey, upstream: Option<&str>) -> Vec<ResourceKey> {
         let upstream = upstream.map(|name_of_upstream| refresh_key(name, name_of_upstream));
-        let mut known = self.known.lock();
-        if known.upstream_of.get(name) == upstream.as_ref() {
+        let mut state = self.state.lock();
+        if state.upstream_of.get(name) == upstream.as_ref() {
             return Vec::new();
         }
-        known.remove_edge(name);
+        state.remove_edge(name);
         if let Some(upstream) = upstream {
-            known.upstreams.entry(upstream.clone()).or_default().dependents.insert(name.clone());
-            known.upstream_of.insert(name.clone(), upstream);
+            state.upstreams.entry(upstream.clone()).or_default().dependents.insert(name.clone());
+            state.upstream_of.insert(name.clone(), upstream);
         }
-        known.all_dependents(name)
+        state.all_dependents(name)
     }
 
     /// Records the state of a refresh, and returns its dependents if it has changed.
-    pub(crate) fn changed(&self, name: &ResourceKey, fingerprint: impl FnOnce() -> Fingerprint) -> Vec<ResourceKey> {
-        if !self.known.lock().upstreams.contains_key(name) {
+    pub(crate) fn changed(&self, name: &ResourceKey, fingerprint: impl FnOnce() -> UpstreamFingerprint) -> Vec<ResourceKey> {
+        if !self.state.lock().upstreams.contains_key(name) {
             return Vec::new();
         }
         let fingerprint = Some(fingerprint());
-        let mut known = self.known.lock();
-        match known.upstreams.get_mut(name) {
+        let mut state = self.state.lock();
+        match state.upstreams.get_mut(name) {
             Some(upstream) if upstream.reported != fingerprint => {
                 upstream.reported = fingerprint;
                 upstream.dependents.iter().cloned().collect()
@@ -71,17 +71,17 @@ impl DependencyIndex {
 
     /// The upstreams in one namespace or in all.
     pub(crate) fn upstreams_in(&self, namespace: Option<&str>) -> Vec<ResourceKey> {
-        let known = self.known.lock();
-        known.upstreams.keys().filter(|name| namespace.is_none_or(|namespace| namespace == name.namespace)).cloned().collect()
+        let state = self.state.lock();
+        state.upstreams.keys().filter(|name| namespace.is_none_or(|namespace| namespace == name.namespace)).cloned().collect()
     }
 
     /// The cycle that a resource is part of, as the names in it: `a → b → a`.
     pub(crate) fn cycle(&self, name: &ResourceKey) -> Option<String> {
-        let known = self.known.lock();
+        let state = self.state.lock();
         let mut path = vec![name];
         let mut visited = BTreeSet::new();
         loop {
-            let next = known.upstream_of.get(*path.last()?)?;
+            let next = state.upstream_of.get(*path.last()?)?;
             if next == name {
                 break;
             }
@@ -100,7 +100,7 @@ impl DependencyIndex {
     }
 }
 
-impl Known {
+impl State {
     fn remove_edge(&mut self, name: &ResourceKey) {
         let Some(before) = self.upstream_of.remove(name) else { return };
         if let Some(upstream) = self.upstreams.get_mut(&before) {

@@ -12,12 +12,12 @@ use crate::telemetry::metrics::Metrics;
 
 /// A schedule counts as starved when it has replaced this many runs in a row.
 const STARVED_RUNS: i32 = 3;
-/// The number that suffices if `historyLimit` keeps no more. A single replaced run may be chance.
-const FEWEST_STARVED_RUNS: i32 = 2;
+/// The number of replaced runs that suffices if `historyLimit` keeps no more. A single replaced run may be chance.
+const MIN_STARVED_RUNS: i32 = 2;
 
 /// What the metrics count of one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct ResourceSummary {
     kind: Kind,
     resource_status: ResourceStatus,
     active: Option<RunState>,
@@ -46,8 +46,8 @@ struct Totals {
     due: BTreeSet<(Time, Arc<str>)>,
 }
 
-impl Facts {
-    /// The facts of a resource; `None` is one that cannot be decoded.
+impl ResourceSummary {
+    /// The summary of a resource; `None` is one that cannot be decoded.
     pub(crate) fn of(kind: Kind, resource: Option<&ModelResource>) -> Self {
         let Some(resource) = resource else {
             return Self {
@@ -74,8 +74,8 @@ impl Facts {
 }
 
 impl Gauges {
-    /// Replaces the facts of the resource with this uid, and publishes the changed counts.
-    pub(crate) fn replace(&mut self, uid: &Arc<str>, before: Option<&Facts>, after: Option<&Facts>, metrics: &Metrics) {
+    /// Replaces the summary of the resource with this uid, and publishes the changed counts.
+    pub(crate) fn replace(&mut self, uid: &Arc<str>, before: Option<&ResourceSummary>, after: Option<&ResourceSummary>, metrics: &Metrics) {
         if before == after {
             return;
         }
@@ -85,15 +85,15 @@ impl Gauges {
         if let Some(after) = after {
             self.kinds.entry(after.kind).or_default().add(uid, after);
         }
-        for facts in before.into_iter().chain(after) {
-            let totals = self.kinds.entry(facts.kind).or_default();
-            let count = |totals: &HashMap<ResourceStatus, usize>| totals.get(&facts.resource_status).copied().unwrap_or_default();
-            metrics.set_resources(facts.kind, facts.resource_status, count(&totals.by_status));
-            if let Some(state) = facts.active {
-                metrics.set_active_runs(facts.kind, state, totals.active.get(&state).copied().unwrap_or_default());
+        for summary in before.into_iter().chain(after) {
+            let totals = self.kinds.entry(summary.kind).or_default();
+            let count = |totals: &HashMap<ResourceStatus, usize>| totals.get(&summary.resource_status).copied().unwrap_or_default();
+            metrics.set_resources(summary.kind, summary.resource_status, count(&totals.by_status));
+            if let Some(state) = summary.active {
+                metrics.set_active_runs(summary.kind, state, totals.active.get(&state).copied().unwrap_or_default());
             }
-            metrics.set_starved_schedules(facts.kind, totals.starved);
-            metrics.set_unresolved(facts.kind, totals.unresolved);
+            metrics.set_starved_schedules(summary.kind, totals.starved);
+            metrics.set_unresolved(summary.kind, totals.unresolved);
         }
     }
 
@@ -108,29 +108,29 @@ impl Gauges {
 }
 
 impl Totals {
-    fn add(&mut self, uid: &Arc<str>, facts: &Facts) {
-        *self.by_status.entry(facts.resource_status).or_default() += 1;
-        if let Some(state) = facts.active {
+    fn add(&mut self, uid: &Arc<str>, summary: &ResourceSummary) {
+        *self.by_status.entry(summary.resource_status).or_default() += 1;
+        if let Some(state) = summary.active {
             *self.active.entry(state).or_default() += 1;
         }
-        self.starved += usize::from(facts.starved);
-        self.unresolved += usize::from(facts.unresolved);
-        self.unsuccessful.extend(facts.unsuccessful_since.map(|since| (since, Arc::clone(uid))));
-        self.due.extend(facts.due.map(|due| (due, Arc::clone(uid))));
+        self.starved += usize::from(summary.starved);
+        self.unresolved += usize::from(summary.unresolved);
+        self.unsuccessful.extend(summary.unsuccessful_since.map(|since| (since, Arc::clone(uid))));
+        self.due.extend(summary.due.map(|due| (due, Arc::clone(uid))));
     }
 
-    fn remove(&mut self, uid: &Arc<str>, facts: &Facts) {
+    fn remove(&mut self, uid: &Arc<str>, summary: &ResourceSummary) {
         let fewer = |count: Option<&mut usize>| {
             if let Some(count) = count {
                 *count = count.saturating_sub(1);
             }
         };
-        fewer(self.by_status.get_mut(&facts.resource_status));
-        fewer(facts.active.and_then(|state| self.active.get_mut(&state)));
-        self.starved = self.starved.saturating_sub(usize::from(facts.starved));
-        self.unresolved = self.unresolved.saturating_sub(usize::from(facts.unresolved));
-        facts.unsuccessful_since.map(|since| self.unsuccessful.remove(&(since, Arc::clone(uid))));
-        facts.due.map(|due| self.due.remove(&(due, Arc::clone(uid))));
+        fewer(self.by_status.get_mut(&summary.resource_status));
+        fewer(summary.active.and_then(|state| self.active.get_mut(&state)));
+        self.starved = self.starved.saturating_sub(usize::from(summary.starved));
+        self.unresolved = self.unresolved.saturating_sub(usize::from(summary.unresolved));
+        summary.unsuccessful_since.map(|since| self.unsuccessful.remove(&(since, Arc::clone(uid))));
+        summary.due.map(|due| self.due.remove(&(due, Arc::clone(uid))));
     }
 
     /// How long the oldest resource has needed a user, and how long the most overdue schedule is overdue, in seconds.
@@ -169,7 +169,7 @@ fn is_starved(resource: &ModelResource, status: &Status) -> bool {
     {
         return false;
     }
-    let enough = usize::try_from(spec.history_limit.clamp(FEWEST_STARVED_RUNS, STARVED_RUNS)).unwrap_or_default();
+    let enough = usize::try_from(spec.history_limit.clamp(MIN_STARVED_RUNS, STARVED_RUNS)).unwrap_or_default();
     let newest = status.history.iter().take_while(|entry| entry.trigger.r#type == TriggerType::Schedule && was_replaced(entry));
     newest.take(enough).count() == enough
 }
@@ -215,7 +215,7 @@ mod tests {
     fn totals(statuses: &[Value]) -> Totals {
         let mut totals = Totals::default();
         for (n, status) in statuses.iter().enumerate() {
-            totals.add(&n.to_string().into(), &Facts::of(Kind::ModelRefresh, Some(&resource(status))));
+            totals.add(&n.to_string().into(), &ResourceSummary::of(Kind::ModelRefresh, Some(&resource(status))));
         }
         totals
     }
@@ -270,22 +270,22 @@ mod tests {
         serde_json::from_value(object).unwrap()
     }
 
-    fn starves(spec: &Value, history: &[Value]) -> bool {
-        Facts::of(Kind::ModelRefresh, Some(&by_the_minute(spec, history))).starved
+    fn is_starving(spec: &Value, history: &[Value]) -> bool {
+        ResourceSummary::of(Kind::ModelRefresh, Some(&by_the_minute(spec, history))).starved
     }
 
     #[test]
     fn schedule_replacing_each_run_is_starved() {
         let all = [8, 7, 6, 5, 4, 3, 2, 1].map(replaced);
-        assert!(starves(&json!({}), &all) && starves(&json!({}), &all[..3]));
-        assert!(!starves(&json!({}), &all[..2]), "two may be chance");
+        assert!(is_starving(&json!({}), &all) && is_starving(&json!({}), &all[..3]));
+        assert!(!is_starving(&json!({}), &all[..2]), "two may be chance");
         // A shorter history suffices, but a single run does not.
-        assert!(starves(&json!({"historyLimit": 2}), &all[..2]));
-        assert!(!starves(&json!({"historyLimit": 1}), &all[..1]) && !starves(&json!({"historyLimit": 0}), &[]));
+        assert!(is_starving(&json!({"historyLimit": 2}), &all[..2]));
+        assert!(!is_starving(&json!({"historyLimit": 1}), &all[..1]) && !is_starving(&json!({"historyLimit": 0}), &[]));
         // The run in progress and earlier runs do not count.
         let succeeded = entry(4, "Succeeded", "2026-11-22T10:00:00Z");
-        assert!(starves(&json!({}), &[&all[..3], std::slice::from_ref(&succeeded)].concat()));
-        assert!(!starves(&json!({}), &[&[succeeded], &all[4..]].concat()));
+        assert!(is_starving(&json!({}), &[&all[..3], std::slice::from_ref(&succeeded)].concat()));
+        assert!(!is_starving(&json!({}), &[&[succeeded], &all[4..]].concat()));
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
         let with = |field: &str, value: Value| {
             let mut odd = replaced(2);
             odd[field] = value;
-            starves(&json!({}), &[replaced(3), odd, replaced(1)])
+            is_starving(&json!({}), &[replaced(3), odd, replaced(1)])
         };
         assert!(with("attempts", json!(2)));
         assert!(!with("message", json!("operation o was cancelled by the annotation cancel-requested-at")));
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn resource_without_replacing_schedule_is_not_starved() {
         let all = [3, 2, 1].map(replaced);
-        assert!(starves(&json!({}), &all));
+        assert!(is_starving(&json!({}), &all));
         for spec in [
             json!({"trigger": {"token": "a"}}),
             json!({"trigger": null}),
@@ -313,13 +313,13 @@ mod tests {
             json!({"concurrencyPolicy": "Queue"}),
             json!({"concurrencyPolicy": "Forbid"}),
         ] {
-            assert!(!starves(&spec, &all), "{spec}");
+            assert!(!is_starving(&spec, &all), "{spec}");
         }
         let mut resource = by_the_minute(&json!({}), &all);
         if let ModelResource::ModelRefresh(refresh) = &mut resource {
             refresh.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-22T11:30:00Z")).unwrap();
         }
-        assert!(!Facts::of(Kind::ModelRefresh, Some(&resource)).starved, "a resource that is being deleted");
+        assert!(!ResourceSummary::of(Kind::ModelRefresh, Some(&resource)).starved, "a resource that is being deleted");
     }
 
     /// After any sequence of changes, the counts match the remaining resources.
@@ -331,9 +331,9 @@ mod tests {
             "model": {}, "requestDigest": "w", "reason": "SubmissionUnknown",
         }});
         let late = json!({"nextScheduleTime": "2026-11-22T11:50:00Z", "history": [entry(1, "Failed", "2026-11-22T07:00:00Z")]});
-        let [running, late] = [running, late].map(|status| Facts::of(Kind::ModelRefresh, Some(&resource(&status))));
-        let starved = Facts::of(Kind::ModelRefresh, Some(&by_the_minute(&json!({}), &[3, 2, 1].map(replaced))));
-        let unreadable = Facts::of(Kind::ModelRefresh, None);
+        let [running, late] = [running, late].map(|status| ResourceSummary::of(Kind::ModelRefresh, Some(&resource(&status))));
+        let starved = ResourceSummary::of(Kind::ModelRefresh, Some(&by_the_minute(&json!({}), &[3, 2, 1].map(replaced))));
+        let unreadable = ResourceSummary::of(Kind::ModelRefresh, None);
         let mut gauges = Gauges::default();
         let mut before = None;
         let text = |gauges: &Gauges| {

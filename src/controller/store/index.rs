@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
-use super::gauges::{Facts, Gauges};
+use super::gauges::{Gauges, ResourceSummary};
 use super::local_state::version_of;
 use super::scope::WatchScope;
 use crate::api::ModelResource;
@@ -21,11 +21,11 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Debug)]
 pub(crate) struct Index {
     metrics: Arc<Metrics>,
-    known: Mutex<Known>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct State {
     /// By uid.
     entries: HashMap<Arc<str>, Entry>,
     gauges: Gauges,
@@ -38,7 +38,7 @@ struct Entry {
     version: Option<String>,
     /// The watch that shows it.
     scope: Arc<WatchScope>,
-    facts: Facts,
+    summary: ResourceSummary,
 }
 
 /// What an observation of a resource shows.
@@ -54,13 +54,13 @@ pub(crate) enum VersionChange {
 
 impl Index {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, known: Mutex::default() }
+        Self { metrics, state: Mutex::default() }
     }
 
     /// Compares what the watch shows of a resource with the known version.
     pub(crate) fn compare(&self, metadata: &ObjectMeta) -> VersionChange {
-        let known = self.known.lock();
-        match metadata.uid.as_deref().and_then(|uid| known.entries.get(uid)) {
+        let state = self.state.lock();
+        match metadata.uid.as_deref().and_then(|uid| state.entries.get(uid)) {
             None => VersionChange::New,
             Some(entry) if entry.version == metadata.resource_version => VersionChange::Unchanged,
             Some(_) => VersionChange::Changed,
@@ -70,14 +70,18 @@ impl Index {
     /// Records what the watch shows of a resource. `None` is one that cannot be decoded; its claims stay unchanged.
     pub(crate) fn observed(&self, scope: &Arc<WatchScope>, metadata: &ObjectMeta, object: Option<&ModelResource>) {
         let Some(uid) = metadata.uid.as_deref() else { return };
-        let entry = Entry { version: metadata.resource_version.clone(), scope: Arc::clone(scope), facts: Facts::of(scope.kind, object) };
-        self.known.lock().replace(&Arc::from(uid), entry, object, &self.metrics);
+        let entry = Entry {
+            version: metadata.resource_version.clone(),
+            scope: Arc::clone(scope),
+            summary: ResourceSummary::of(scope.kind, object),
+        };
+        self.state.lock().replace(&Arc::from(uid), entry, object, &self.metrics);
     }
 
     /// Records what a write of the operator or a read from the API server returned for a known resource.
     pub(crate) fn written(&self, object: &ModelResource) {
-        let (metadata, mut known) = (object.meta(), self.known.lock());
-        let Some((uid, entry)) = metadata.uid.as_deref().and_then(|uid| known.entries.get_key_value(uid)) else { return };
+        let (metadata, mut state) = (object.meta(), self.state.lock());
+        let Some((uid, entry)) = metadata.uid.as_deref().and_then(|uid| state.entries.get_key_value(uid)) else { return };
         // The watch may have shown a later one meanwhile.
         if version_of(metadata.resource_version.as_deref()) < version_of(entry.version.as_deref()) {
             return;
@@ -86,27 +90,27 @@ impl Index {
         let entry = Entry {
             version: metadata.resource_version.clone(),
             scope: Arc::clone(&entry.scope),
-            facts: Facts::of(object.kind(), Some(object)),
+            summary: ResourceSummary::of(object.kind(), Some(object)),
         };
-        known.replace(&uid, entry, Some(object), &self.metrics);
+        state.replace(&uid, entry, Some(object), &self.metrics);
     }
 
     /// Removes a resource that no longer exists.
     pub(crate) fn remove(&self, uid: &str) {
-        self.known.lock().remove(&Arc::from(uid), &self.metrics);
+        self.state.lock().remove(&Arc::from(uid), &self.metrics);
     }
 
     /// The known uids of one watch that are not among `shown`.
     pub(crate) fn missing(&self, scope: &WatchScope, shown: &HashSet<&str>) -> Vec<Arc<str>> {
-        let known = self.known.lock();
-        let of_watch = known.entries.iter().filter(|(_, entry)| *entry.scope == *scope);
+        let state = self.state.lock();
+        let of_watch = state.entries.iter().filter(|(_, entry)| *entry.scope == *scope);
         of_watch.map(|(uid, _)| uid).filter(|uid| !shown.contains(&***uid)).cloned().collect()
     }
 
     /// Keeps the operations of a resource claimed that is being deleted or was deleted.
     pub(crate) fn retain_claims(&self, object: &ModelResource) {
         if let Some(uid) = object.uid() {
-            self.known.lock().claims.keep_removed(&Arc::from(uid), record(object));
+            self.state.lock().claims.keep_removed(&Arc::from(uid), record(object));
         }
     }
 
@@ -118,30 +122,30 @@ impl Index {
         operations: impl IntoIterator<Item = &'a OperationId>,
         is_tracked: impl Fn(&str) -> bool,
     ) -> ClaimedOperations {
-        self.known.lock().claims.of_others(own, operations_of, operations, is_tracked)
+        self.state.lock().claims.of_others(own, operations_of, operations, is_tracked)
     }
 
     /// See [`Claims::reserve`].
     pub(crate) fn reserve(&self, own: &str, named: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
-        self.known.lock().claims.reserve(own, named, is_tracked)
+        self.state.lock().claims.reserve(own, named, is_tracked)
     }
 
     /// See [`Claims::accept`].
     pub(crate) fn accept(&self, uid: &str, operation: (OperationKind, &str, &OperationId)) {
-        self.known.lock().claims.accept(uid, operation);
+        self.state.lock().claims.accept(uid, operation);
     }
 
     /// Publishes the metrics that change with time alone.
     pub(crate) fn publish(&self, now: Timestamp) {
-        self.known.lock().gauges.publish(now, &self.metrics);
+        self.state.lock().gauges.publish(now, &self.metrics);
     }
 }
 
-impl Known {
+impl State {
     fn replace(&mut self, uid: &Arc<str>, entry: Entry, object: Option<&ModelResource>, metrics: &Metrics) {
-        let facts = entry.facts;
+        let summary = entry.summary;
         let before = self.entries.insert(Arc::clone(uid), entry);
-        self.gauges.replace(uid, before.as_ref().map(|before| &before.facts), Some(&facts), metrics);
+        self.gauges.replace(uid, before.as_ref().map(|before| &before.summary), Some(&summary), metrics);
         if let Some(object) = object {
             self.claims.update(uid, record(object), object.is_released());
         }
@@ -149,7 +153,7 @@ impl Known {
 
     fn remove(&mut self, uid: &Arc<str>, metrics: &Metrics) {
         if let Some(before) = self.entries.remove(uid) {
-            self.gauges.replace(uid, Some(&before.facts), None, metrics);
+            self.gauges.replace(uid, Some(&before.summary), None, metrics);
         }
         self.claims.on_deleted(uid);
     }

@@ -61,7 +61,7 @@ impl Store {
     }
 
     /// Records the state of a resource that the watch shows.
-    pub(crate) fn observed(&self, of: &Arc<WatchScope>, name: &ResourceKey, cached: &CachedResource) {
+    pub(crate) fn observed(&self, scope: &Arc<WatchScope>, name: &ResourceKey, cached: &CachedResource) {
         let metadata = cached.meta();
         self.local_states.observed(metadata);
         let change = self.index.compare(metadata);
@@ -69,8 +69,8 @@ impl Store {
         if change == VersionChange::Unchanged || self.local_states.newer_than(metadata).is_some() {
             return;
         }
-        let object = cached.object(of.kind).ok();
-        self.index.observed(of, metadata, object.as_deref());
+        let object = cached.object(scope.kind).ok();
+        self.index.observed(scope, metadata, object.as_deref());
         if let (VersionChange::New, Some(object)) = (change, object) {
             self.register(name, &object);
         }
@@ -92,14 +92,14 @@ impl Store {
     }
 
     /// Handles a complete list of a watch. Resources that the watch showed before and that the list does not contain were deleted.
-    pub(crate) fn list_completed(&self, of: &WatchScope) {
-        let Some(watch) = self.watches.get(of) else { return };
+    pub(crate) fn list_completed(&self, scope: &WatchScope) {
+        let Some(watch) = self.watches.get(scope) else { return };
         let all = watch.store.state();
         let shown = all.iter().filter_map(|cached| cached.meta().uid.as_deref()).collect();
-        for uid in self.index.missing(of, &shown) {
+        for uid in self.index.missing(scope, &shown) {
             self.remove_uid(&uid);
         }
-        self.notify_all_dependents(of.namespace.as_deref());
+        self.notify_all_dependents(scope.namespace.as_deref());
     }
 
     /// Records the state of a resource that a write or a read from the API server returned.
@@ -136,8 +136,8 @@ impl Store {
 
     /// Keeps a submission that the service accepted, and claims its operation, until the record names the operation. Other calls return
     /// nothing to keep.
-    pub(crate) fn record_accepted(&self, object: &ModelResource, seen: &Observation) {
-        let Observation::Submission(submission @ Submission::Accepted { id, .. }) = seen else { return };
+    pub(crate) fn record_accepted(&self, object: &ModelResource, observation: &Observation) {
+        let Observation::Submission(submission @ Submission::Accepted { id, .. }) = observation else { return };
         let (Some(uid), Some(status)) = (object.meta().uid.as_deref(), object.status()) else { return };
         self.local_states.record_accepted(uid, status, submission);
         if let Some(run) = &status.run {
@@ -152,9 +152,9 @@ impl Store {
 
     /// Requests a reconciliation of every resource.
     pub(crate) fn requeue_all(&self) {
-        for (of, WatchHandle { store, .. }) in &self.watches {
+        for (scope, WatchHandle { store, .. }) in &self.watches {
             let name = |cached: &CachedResource| ResourceKey {
-                kind: of.kind,
+                kind: scope.kind,
                 namespace: cached.namespace().unwrap_or_default(),
                 name: cached.name_any(),
             };
@@ -175,13 +175,13 @@ impl Store {
 
     /// The watch of a resource, if it has not yet shown a complete list.
     pub(crate) fn unsynced_watch_of(&self, name: &ResourceKey) -> Option<&WatchScope> {
-        self.watch_of(name).filter(|(_, watch)| !watch.synced.is_cancelled()).map(|(of, _)| of)
+        self.watch_of(name).filter(|(_, watch)| !watch.synced.is_cancelled()).map(|(scope, _)| scope)
     }
 
     /// The watches of a kind that have not yet shown a complete list. The claims of their resources are unknown.
     pub(crate) fn unsynced_watches(&self, kind: Kind) -> Option<String> {
-        let unsynced = self.watches.iter().filter(|(of, watch)| of.kind == kind && !watch.synced.is_cancelled());
-        let mut unsynced: Vec<String> = unsynced.map(|(of, _)| of.to_string()).collect();
+        let unsynced = self.watches.iter().filter(|(scope, watch)| scope.kind == kind && !watch.synced.is_cancelled());
+        let mut unsynced: Vec<String> = unsynced.map(|(scope, _)| scope.to_string()).collect();
         unsynced.sort_unstable();
         (!unsynced.is_empty()).then(|| unsynced.join(", "))
     }
@@ -228,7 +228,7 @@ impl Store {
     }
 
     /// A hash of everything in a refresh that is relevant to its dependents.
-    fn fingerprint(&self, name: &ResourceKey) -> dependents::Fingerprint {
+    fn fingerprint(&self, name: &ResourceKey) -> dependents::UpstreamFingerprint {
         let mut hasher = DefaultHasher::new();
         match self.get(name)? {
             Ok(resource) => (Upstream::of_resource(&resource), resource.credentials()).hash(&mut hasher),

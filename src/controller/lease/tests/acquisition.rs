@@ -4,14 +4,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::{Lease, LeaseHandle, LeaseReports, identity};
 use super::fake::{FakeApi, Fault};
-use super::operator::{DURATION, MOMENT, elapsed, operator, seconds, settings};
+use super::operator::{DURATION, STEP, elapsed, operator, seconds, settings};
 
 #[tokio::test(start_paused = true)]
 async fn free_lease_is_acquired_immediately_and_kept() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     assert!(!a.lease.holds() && a.lease.term().is_none());
-    assert!(elapsed(a.lease.acquired()).await < MOMENT);
+    assert!(elapsed(a.lease.acquired()).await < STEP);
     assert_eq!((a.lease.holds(), a.lease.term()), (true, Some(0)));
     for _ in 0..600 {
         sleep(seconds(1)).await;
@@ -28,14 +28,14 @@ async fn no_submission_in_the_last_fifth_of_the_lease() {
     assert!(!a.lease.may_submit());
     a.lease.acquired().await;
     for _ in 0..120 {
-        sleep(MOMENT * 25).await;
+        sleep(STEP * 25).await;
         assert!(a.lease.may_submit(), "while every renewal succeeds in time");
     }
     api.fail(Fault::Unreachable);
     let cut_off = Instant::now();
     elapsed(async {
         while a.lease.may_submit() {
-            sleep(MOMENT).await;
+            sleep(STEP).await;
         }
     })
     .await;
@@ -43,9 +43,9 @@ async fn no_submission_in_the_last_fifth_of_the_lease() {
     let sent_at_the_latest = cut_off.elapsed();
     let ended = sent_at_the_latest + elapsed(a.lease.lost()).await;
     let left = ended.saturating_sub(sent_at_the_latest);
-    assert!(left + MOMENT >= DURATION / 5 && left <= DURATION / 5, "{left:?}");
+    assert!(left + STEP >= DURATION / 5 && left <= DURATION / 5, "{left:?}");
     // The last successful renewal counts from before it was sent, so no other operator can hold the lease sooner.
-    assert!(ended + DURATION / 5 <= DURATION + MOMENT, "{ended:?}");
+    assert!(ended + DURATION / 5 <= DURATION + STEP, "{ended:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +54,7 @@ async fn second_candidate_stands_by() {
     let a = operator(&api, "a");
     a.lease.acquired().await;
     let b = operator(&api, "b");
-    assert!(elapsed(b.lease.on_standby()).await < MOMENT);
+    assert!(elapsed(b.lease.on_standby()).await < STEP);
     sleep(seconds(300)).await;
     assert!(a.lease.holds() && !b.lease.holds());
     assert!(api.writes().iter().all(|holder| holder == "a"));
@@ -117,12 +117,12 @@ async fn acquisition_with_lost_response_is_recognized() {
 #[tokio::test(start_paused = true)]
 async fn without_election_lease_is_always_held() {
     let lease = LeaseHandle::always();
-    assert!(elapsed(lease.acquired()).await < MOMENT);
+    assert!(elapsed(lease.acquired()).await < STEP);
     assert!(lease.holds() && lease.holds_for(seconds(1_000_000)) && lease.term().is_none());
     assert!(timeout(seconds(1_000), lease.lost()).await.is_err());
-    assert!(elapsed(lease.release()).await < MOMENT);
+    assert!(elapsed(lease.release()).await < STEP);
     assert!(!lease.holds());
-    assert!(elapsed(lease.lost()).await < MOMENT);
+    assert!(elapsed(lease.lost()).await < STEP);
 }
 
 #[test]

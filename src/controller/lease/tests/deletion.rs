@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::fake::{FakeApi, Fault};
-use super::operator::{DURATION, MOMENT, elapsed, operator, seconds};
+use super::operator::{DURATION, STEP, elapsed, operator, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn deleted_lease_is_created_again_by_its_holder() {
@@ -18,8 +18,8 @@ async fn deleted_lease_is_created_again_by_its_holder() {
         });
         sleep(seconds(6)).await;
         api.edit(|lease| *lease = None);
-        for _ in 0..seconds(6).as_millis() / MOMENT.as_millis() {
-            sleep(MOMENT).await;
+        for _ in 0..seconds(6).as_millis() / STEP.as_millis() {
+            sleep(STEP).await;
             assert!(a.lease.holds() && !b.lease.holds(), "after {deletions} deletions");
         }
         assert_eq!(api.holder().as_deref(), Some("a"));
@@ -66,13 +66,13 @@ async fn repeatedly_deleted_lease_has_one_holder() {
     let mut all = [operator(&api, "a"), operator(&api, "b"), operator(&api, "c")];
     elapsed(async {
         while !all.iter().any(|one| one.lease.holds()) {
-            sleep(MOMENT).await;
+            sleep(STEP).await;
         }
     })
     .await;
     api.add_resource_with_finalizer();
     for step in 0..60_000 {
-        sleep(MOMENT).await;
+        sleep(STEP).await;
         // From the earliest time at which a candidate can observe it to the next renewal.
         if api.lease().is_some() && step % 701 < 1 + step / 2_000 {
             api.edit(|lease| *lease = None);

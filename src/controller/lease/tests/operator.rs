@@ -11,7 +11,7 @@ use super::super::{Lease, LeaseHandle, LeaseSettings};
 use super::fake::{FakeApi, Fault};
 
 pub(super) const DURATION: Duration = Duration::from_secs(15);
-pub(super) const MOMENT: Duration = Duration::from_millis(10);
+pub(super) const STEP: Duration = Duration::from_millis(10);
 
 /// One operator.
 pub(super) struct Operator {

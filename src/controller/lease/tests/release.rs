@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::super::drain_signal;
 use super::fake::{FakeApi, Fault};
-use super::operator::{DURATION, MOMENT, elapsed, installed, operator, seconds};
+use super::operator::{DURATION, STEP, elapsed, installed, operator, seconds};
 use crate::engine::DrainMode;
 
 #[tokio::test(start_paused = true)]
@@ -19,10 +19,10 @@ async fn released_lease_is_acquired_immediately() {
     // Between two polls of the other candidate.
     sleep(seconds(20) + Duration::from_millis(500)).await;
     let released = a.lease.clone();
-    assert!(elapsed(released.release()).await < MOMENT);
+    assert!(elapsed(released.release()).await < STEP);
     assert!(!a.lease.holds());
     assert_eq!(api.holder().as_deref(), Some(""));
-    assert!(elapsed(a.lease.lost()).await < MOMENT);
+    assert!(elapsed(a.lease.lost()).await < STEP);
     assert!(elapsed(b.lease.acquired()).await <= seconds(1));
     assert_eq!(b.lease.term(), Some(1));
     released.release().await;
@@ -48,7 +48,7 @@ async fn no_operator_acts_during_release() {
     api.fail(Fault::ResponsesLost);
     let lease = a.lease.clone();
     let releasing = tokio::spawn(async move { lease.release().await });
-    sleep(MOMENT).await;
+    sleep(STEP).await;
     // The API server has already cleared the holder, although the response was lost.
     assert_eq!(api.holder().as_deref(), Some(""));
     assert!(!a.lease.holds());
@@ -62,7 +62,7 @@ async fn candidate_can_be_released() {
     a.lease.acquired().await;
     let b = operator(&api, "b");
     b.lease.on_standby().await;
-    assert!(elapsed(b.lease.release()).await < MOMENT);
+    assert!(elapsed(b.lease.release()).await < STEP);
     assert!(!b.lease.holds() && a.lease.holds());
     assert_eq!(api.holder().as_deref(), Some("a"));
 }
@@ -72,7 +72,7 @@ async fn unconfirmed_acquisition_is_released() {
     let api = FakeApi::new();
     api.fail(Fault::ResponsesLost);
     let a = operator(&api, "a");
-    sleep(MOMENT).await;
+    sleep(STEP).await;
     assert_eq!(api.holder().as_deref(), Some("a"));
     let lease = a.lease.clone();
     let releasing = tokio::spawn(async move { lease.release().await });

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::{Lease, LeaseReports, LeaseSettings};
 use super::fake::{FakeApi, Fault};
-use super::operator::{DURATION, MOMENT, elapsed, operator, seconds, settings};
+use super::operator::{DURATION, STEP, elapsed, operator, seconds, settings};
 
 #[tokio::test(start_paused = true)]
 async fn holder_without_api_stops_before_another_can_start() {
@@ -94,7 +94,7 @@ async fn dead_loop_loses_the_lease_in_time() {
     a.lease.acquired().await;
     a.task.abort();
     assert!(elapsed(a.lease.lost()).await <= DURATION * 4 / 5);
-    assert!(elapsed(a.lease.release()).await < MOMENT, "there is no loop to wait for");
+    assert!(elapsed(a.lease.release()).await < STEP, "there is no loop to wait for");
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,11 +16,11 @@ use crate::telemetry::metrics::Metrics;
 const MIN_BACKOFF: Duration = Duration::from_millis(800);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// The number of consecutive failures after which a watch counts as failing. A refusal counts at once; other errors may be transient.
-const FAILURES: u32 = 3;
+const FAILING_AFTER: u32 = 3;
 
 /// The state of one watch.
 pub(super) struct WatchState {
-    of: WatchScope,
+    scope: WatchScope,
     metrics: Arc<Metrics>,
     health: Health,
     /// Cancelled once the cache has held a complete list.
@@ -39,8 +39,8 @@ struct Failures {
 }
 
 impl WatchState {
-    pub(super) fn new(of: WatchScope, synced: CancellationToken, metrics: Arc<Metrics>, health: Health) -> Self {
-        Self { of, metrics, health, synced, settled: CancellationToken::new(), failures: Mutex::default() }
+    pub(super) fn new(scope: WatchScope, synced: CancellationToken, metrics: Arc<Metrics>, health: Health) -> Self {
+        Self { scope, metrics, health, synced, settled: CancellationToken::new(), failures: Mutex::default() }
     }
 
     /// Records that the cache holds a complete list.
@@ -53,7 +53,7 @@ impl WatchState {
     pub(super) fn serving(&self) {
         let Failures { reported, .. } = std::mem::take(&mut *self.failures.lock());
         if reported.is_some() {
-            tracing::info!(watch = %self.of, "watch recovered");
+            tracing::info!(watch = %self.scope, "watch recovered");
         }
         self.report(None);
     }
@@ -70,11 +70,11 @@ impl WatchState {
         let (message, retry_in_seconds) = (summary(error), backoff.as_secs_f64());
         // The same message is a warning only once.
         if failures.reported.as_ref() == Some(&message) {
-            tracing::debug!(watch = %self.of, error = message, retry_in_seconds, "failed to watch the resources again; retrying");
+            tracing::debug!(watch = %self.scope, error = message, retry_in_seconds, "failed to watch the resources again; retrying");
         } else {
-            tracing::warn!(watch = %self.of, error = message, retry_in_seconds, "failed to watch the resources; retrying");
+            tracing::warn!(watch = %self.scope, error = message, retry_in_seconds, "failed to watch the resources; retrying");
         }
-        if is_refusal(error) || failures.count >= FAILURES {
+        if is_refusal(error) || failures.count >= FAILING_AFTER {
             self.settled.cancel();
             self.report(Some(&message));
         }
@@ -83,14 +83,14 @@ impl WatchState {
     }
 
     fn report(&self, failure: Option<&str>) {
-        self.metrics.set_watch_healthy(self.of.kind, self.of.namespace.as_deref(), failure.is_none());
-        self.health.watch(&self.of.to_string(), failure);
+        self.metrics.set_watch_healthy(self.scope.kind, self.scope.namespace.as_deref(), failure.is_none());
+        self.health.watch(&self.scope.to_string(), failure);
     }
 
     /// Reports the watch as failing until it gets its first response.
     pub(super) fn starting(&self) {
-        self.metrics.set_watch_healthy(self.of.kind, self.of.namespace.as_deref(), false);
-        self.health.watch(&self.of.to_string(), Some("no response yet"));
+        self.metrics.set_watch_healthy(self.scope.kind, self.scope.namespace.as_deref(), false);
+        self.health.watch(&self.scope.to_string(), Some("no response yet"));
     }
 }
 
@@ -131,8 +131,8 @@ mod tests {
 
     fn state() -> (WatchState, Health, Arc<Metrics>) {
         let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
-        let of = WatchScope { kind: Kind::ModelRefresh, namespace: Some("bi".to_owned()) };
-        let state = WatchState::new(of, CancellationToken::new(), Arc::clone(&metrics), health.clone());
+        let scope = WatchScope { kind: Kind::ModelRefresh, namespace: Some("bi".to_owned()) };
+        let state = WatchState::new(scope, CancellationToken::new(), Arc::clone(&metrics), health.clone());
         health.api_responded();
         health.caches_synced();
         state.starting();
@@ -172,7 +172,7 @@ mod tests {
         for error in [refused(500), refused(429), watcher::Error::NoResourceVersion] {
             let (state, health, metrics) = state();
             state.serving();
-            for _ in 1..FAILURES {
+            for _ in 1..FAILING_AFTER {
                 state.failed(&error);
                 assert_eq!((health.ready().as_deref(), state.settled.is_cancelled()), (Ok("ok"), false));
             }

@@ -65,7 +65,7 @@ fn refresh(name: &str, text: &str) -> Value {
 /// A context that watches the refreshes of all namespaces with this client, and the changes from the watch.
 fn watching(client: Client) -> (Arc<Context>, SelectAll<BoxStream<'static, ResourceKey>>, CancellationToken, Health) {
     let (mut watches, handles) = watches(&[]);
-    watches.retain(|watch| watch.of.kind == Kind::ModelRefresh);
+    watches.retain(|watch| watch.scope.kind == Kind::ModelRefresh);
     let (mut ctx, health) = (fixture::context(0), Health::new());
     (ctx.client, ctx.store.watches) = (client, handles);
     let ctx = Arc::new(ctx);

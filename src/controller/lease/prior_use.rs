@@ -9,18 +9,18 @@ use crate::controller::cluster::resource_api::REQUEST_TIMEOUT;
 use crate::controller::cluster::timeout::{ApiError, with_timeout};
 
 /// The maximum number of resources in one list response.
-const PAGE: u32 = 500;
+const PAGE_SIZE: u32 = 500;
 
 /// Whether a resource in these namespaces (all if there are none) has the finalizer or a written status.
 ///
 /// # Errors
 /// If a list request fails.
-pub(super) async fn has_worked(client: &Client, namespaces: &[String]) -> Result<bool, ApiError> {
+pub(super) async fn was_used(client: &Client, namespaces: &[String]) -> Result<bool, ApiError> {
     for kind in Kind::ALL {
         let of_all = namespaces.is_empty().then(|| Api::all_with(client.clone(), kind));
         let of_each = namespaces.iter().map(|namespace| Api::namespaced_with(client.clone(), namespace, kind));
         for resources in of_all.into_iter().chain(of_each) {
-            if shows_work(&resources).await? {
+            if has_operator_traces(&resources).await? {
                 return Ok(true);
             }
         }
@@ -28,8 +28,8 @@ pub(super) async fn has_worked(client: &Client, namespaces: &[String]) -> Result
     Ok(false)
 }
 
-async fn shows_work(resources: &Api<ModelResource>) -> Result<bool, ApiError> {
-    let mut page = ListParams::default().limit(PAGE);
+async fn has_operator_traces(resources: &Api<ModelResource>) -> Result<bool, ApiError> {
+    let mut page = ListParams::default().limit(PAGE_SIZE);
     loop {
         let list = match with_timeout(REQUEST_TIMEOUT, resources.list_metadata(&page)).await {
             // The CRDs are not installed.

@@ -11,7 +11,7 @@ use crate::telemetry::metrics::{Ended, Metrics, Submitted};
 use crate::telemetry::trace_id::TraceId;
 
 /// Counts the transitions between two records of a run.
-pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run: &Run, trace: Option<TraceId>) {
+pub(super) fn record_transition(metrics: &Metrics, kind: Kind, before: Option<&Run>, run: &Run, trace: Option<TraceId>) {
     let before = before.filter(|before| before.number == run.number);
     if before.is_none() {
         metrics.run_requested(kind, run.trigger.r#type);
@@ -33,7 +33,7 @@ pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run:
 }
 
 /// Counts a run that ended with its resource. Its last event determines the reason, which is returned.
-pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, events: &[Event], trace: Option<TraceId>) -> Reason {
+pub(super) fn record_release(metrics: &Metrics, kind: Kind, run: &Run, events: &[Event], trace: Option<TraceId>) -> Reason {
     let counted = events.iter().rev().find_map(|event| ENDS.iter().find(|(_, reason)| *reason == event.reason));
     let &(state, reason) = counted.unwrap_or(&(RunState::Cancelled, Reason::Deleted));
     let duration = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(start, Timestamp::now().into()));
@@ -42,7 +42,7 @@ pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, events: &[Event
 }
 
 /// Counts the outcomes of submissions whose response was lost.
-pub(super) fn published(metrics: &Metrics, event: &Event) {
+pub(super) fn record_resolution(metrics: &Metrics, event: &Event) {
     let outcome = match event.reason {
         Reason::ResolvingSubmission => SubmissionResolution::Detected,
         Reason::Resubmitted => SubmissionResolution::Resubmitted,
@@ -95,7 +95,7 @@ mod tests {
         ];
         let mut before = None;
         for run in &records {
-            recorded(&metrics, Kind::ModelRefresh, before, run, None);
+            record_transition(&metrics, Kind::ModelRefresh, before, run, None);
             before = Some(run);
         }
         let text = metrics.encode().unwrap();
@@ -116,8 +116,8 @@ mod tests {
     fn run_of_deleted_resource_is_counted_as_ended() {
         let metrics = Metrics::new();
         let released_event = Event { reason: Reason::Released, message: String::new() };
-        assert_eq!(released(&metrics, Kind::ModelSync, &run("Running", &json!({})), &[released_event], None), Reason::Released);
-        assert_eq!(released(&metrics, Kind::ModelSync, &run("Waiting", &json!({})), &[], None), Reason::Deleted);
+        assert_eq!(record_release(&metrics, Kind::ModelSync, &run("Running", &json!({})), &[released_event], None), Reason::Released);
+        assert_eq!(record_release(&metrics, Kind::ModelSync, &run("Waiting", &json!({})), &[], None), Reason::Deleted);
         let text = metrics.encode().unwrap();
         assert!(text.contains(r#"runs_ended_total{kind="ModelSync",state="Cancelled",reason="Released"} 1"#), "{text}");
         assert!(text.contains(r#"runs_ended_total{kind="ModelSync",state="Cancelled",reason="Deleted"} 1"#), "{text}");

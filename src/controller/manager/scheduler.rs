@@ -10,7 +10,7 @@ use crate::controller::reconcile::action::Action;
 
 /// The schedule of all reconciliations.
 #[derive(Debug, Default)]
-pub(crate) struct Agenda {
+pub(crate) struct Scheduler {
     due: BTreeSet<(Instant, Arc<ResourceKey>)>,
     entries: HashMap<Arc<ResourceKey>, Entry>,
 }
@@ -18,22 +18,22 @@ pub(crate) struct Agenda {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
     /// Due at this time.
-    Waits(Instant),
+    Scheduled(Instant),
     /// In progress. Another reconciliation is due at this time if one was requested meanwhile.
-    Runs(Option<Instant>),
+    Running(Option<Instant>),
 }
 
-impl Agenda {
+impl Scheduler {
     /// Schedules a reconciliation at this time, or keeps one that is due sooner.
     pub(crate) fn schedule(&mut self, name: ResourceKey, at: Instant) {
         match self.entries.get_key_value(&name).map(|(name, entry)| (Arc::clone(name), *entry)) {
-            Some((name, Entry::Waits(due))) if at < due => {
+            Some((name, Entry::Scheduled(due))) if at < due => {
                 self.due.remove(&(due, Arc::clone(&name)));
                 self.wait(name, at);
             }
-            Some((_, Entry::Waits(_))) => {}
-            Some((name, Entry::Runs(again))) => {
-                self.entries.insert(name, Entry::Runs(Some(again.map_or(at, |again| again.min(at)))));
+            Some((_, Entry::Scheduled(_))) => {}
+            Some((name, Entry::Running(again))) => {
+                self.entries.insert(name, Entry::Running(Some(again.map_or(at, |again| again.min(at)))));
             }
             None => self.wait(Arc::new(name), at),
         }
@@ -48,15 +48,15 @@ impl Agenda {
     pub(crate) fn begin(&mut self, now: Instant) -> Option<Arc<ResourceKey>> {
         let (_, name) = self.due.first().filter(|(due, _)| *due <= now).cloned()?;
         self.due.pop_first();
-        self.entries.insert(Arc::clone(&name), Entry::Runs(None));
+        self.entries.insert(Arc::clone(&name), Entry::Running(None));
         Some(name)
     }
 
     /// Records the end of a reconciliation, and schedules the next one.
     pub(crate) fn end(&mut self, name: Arc<ResourceKey>, action: Action, now: Instant) {
         let requested = match self.entries.remove(&name) {
-            Some(Entry::Runs(again)) => again,
-            Some(Entry::Waits(_)) | None => None,
+            Some(Entry::Running(again)) => again,
+            Some(Entry::Scheduled(_)) | None => None,
         };
         if let Some(due) = requested.into_iter().chain(action.due(now)).min() {
             self.wait(name, due);
@@ -65,7 +65,7 @@ impl Agenda {
 
     fn wait(&mut self, name: Arc<ResourceKey>, at: Instant) {
         self.due.insert((at, Arc::clone(&name)));
-        self.entries.insert(name, Entry::Waits(at));
+        self.entries.insert(name, Entry::Scheduled(at));
     }
 }
 
@@ -80,37 +80,37 @@ mod tests {
         ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
     }
 
-    fn begun(agenda: &mut Agenda, now: Instant) -> Option<String> {
-        agenda.begin(now).map(|name| name.name.clone())
+    fn begin(scheduler: &mut Scheduler, now: Instant) -> Option<String> {
+        scheduler.begin(now).map(|name| name.name.clone())
     }
 
     #[tokio::test(start_paused = true)]
     async fn earliest_request_counts() {
-        let (mut agenda, now) = (Agenda::default(), Instant::now());
+        let (mut scheduler, now) = (Scheduler::default(), Instant::now());
         let at = |seconds| now + Duration::from_secs(seconds);
-        agenda.schedule(name("a"), at(5));
-        agenda.schedule(name("b"), at(3));
-        agenda.schedule(name("a"), at(9));
-        assert_eq!((agenda.next(), begun(&mut agenda, at(2))), (Some(at(3)), None));
-        agenda.schedule(name("a"), at(1));
-        assert_eq!(begun(&mut agenda, at(2)).as_deref(), Some("a"));
-        assert_eq!((begun(&mut agenda, at(2)), agenda.next()), (None, Some(at(3))));
+        scheduler.schedule(name("a"), at(5));
+        scheduler.schedule(name("b"), at(3));
+        scheduler.schedule(name("a"), at(9));
+        assert_eq!((scheduler.next(), begin(&mut scheduler, at(2))), (Some(at(3)), None));
+        scheduler.schedule(name("a"), at(1));
+        assert_eq!(begin(&mut scheduler, at(2)).as_deref(), Some("a"));
+        assert_eq!((begin(&mut scheduler, at(2)), scheduler.next()), (None, Some(at(3))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn request_during_reconciliation_is_served_after_it() {
-        let (mut agenda, now) = (Agenda::default(), Instant::now());
-        agenda.schedule(name("a"), now);
-        let a = agenda.begin(now).unwrap();
-        agenda.schedule(name("a"), now);
-        assert_eq!((agenda.begin(now), agenda.next()), (None, None), "one reconciliation at a time");
-        agenda.end(Arc::clone(&a), Action::requeue(Duration::from_mins(1)), now);
-        assert_eq!(agenda.begin(now).as_deref(), Some(&name("a")));
-        agenda.end(Arc::clone(&a), Action::requeue(Duration::from_mins(1)), now);
-        assert_eq!(agenda.next(), Some(now + Duration::from_mins(1)));
+        let (mut scheduler, now) = (Scheduler::default(), Instant::now());
+        scheduler.schedule(name("a"), now);
+        let a = scheduler.begin(now).unwrap();
+        scheduler.schedule(name("a"), now);
+        assert_eq!((scheduler.begin(now), scheduler.next()), (None, None), "one reconciliation at a time");
+        scheduler.end(Arc::clone(&a), Action::requeue(Duration::from_mins(1)), now);
+        assert_eq!(scheduler.begin(now).as_deref(), Some(&name("a")));
+        scheduler.end(Arc::clone(&a), Action::requeue(Duration::from_mins(1)), now);
+        assert_eq!(scheduler.next(), Some(now + Duration::from_mins(1)));
         let later = now + Duration::from_mins(1);
-        assert!(agenda.begin(later).is_some());
-        agenda.end(a, Action::await_change(), later);
-        assert_eq!((agenda.next(), agenda.entries.len()), (None, 0), "no entry remains without a due time");
+        assert!(scheduler.begin(later).is_some());
+        scheduler.end(a, Action::await_change(), later);
+        assert_eq!((scheduler.next(), scheduler.entries.len()), (None, 0), "no entry remains without a due time");
     }
 }
