@@ -7,11 +7,11 @@ use super::draft::Draft;
 use super::next::Next;
 use super::rules::upstream::Cursor;
 use super::rules::{
-    cancel_request, cancelling, completion, deletion, idle, interrupts, restoration, running, schedule, submitting, upstream,
+    cancel_request, cancelling, completion, deletion, finalizer, idle, interrupts, restoration, running, schedule, submitting, upstream,
     user_decisions, waiting,
 };
 use super::{Decision, DecisionInput, Effect, Observation, timing};
-use crate::api::{DeletionPolicy, Run, RunState};
+use crate::api::{Run, RunState};
 use crate::operation::Submission;
 
 /// Decides what to record and what to do next.
@@ -57,7 +57,7 @@ fn decide_once(input: &DecisionInput<'_>) -> Decision {
 
 /// Decides for a resource that is being deleted: an operation that may be running is tracked to its end.
 fn delete(mut draft: Draft<'_>) -> Decision {
-    if let Some(next) = deletion::release_now(&mut draft) {
+    if let Some(next) = finalizer::remove_now(&mut draft) {
         return execute(draft, next);
     }
     let until_release = deletion::time_left(&draft).filter(|delay| !delay.is_zero());
@@ -75,13 +75,7 @@ fn run(mut draft: Draft<'_>) -> Decision {
     let (desired, input) = (draft.desired, draft.input);
     schedule::update_cursor(&mut draft);
     let in_progress = draft.status.run.as_ref().is_some_and(|run| !run.state.ended());
-    // A finalizer that was removed before an uninstall is added again before a submission.
-    let may_lack_finalizer =
-        desired.policy.deletion == DeletionPolicy::Orphan || input.status.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
-    let finalizer_not_required = desired.drain.is_some() && may_lack_finalizer;
-    if in_progress && !desired.has_finalizer && input.observation == Observation::None && !finalizer_not_required && !draft.skips_metadata()
-    {
-        // A client has replaced the whole object, and the finalizer with it.
+    if finalizer::is_missing(&draft) {
         return draft.unchanged(Effect::AddFinalizer, None);
     }
     let cursor = upstream::update_cursor(&mut draft);
@@ -139,7 +133,7 @@ fn execute(mut draft: Draft<'_>, next: Next) -> Decision {
             let requeue = completion::retry(&mut draft, &failure);
             draft.commit(Effect::None, requeue)
         }
-        Next::Release { ended } => {
+        Next::RemoveFinalizer { ended } => {
             if let Some((reason, message)) = ended {
                 draft.emit(reason, message);
             }
@@ -152,9 +146,9 @@ fn execute(mut draft: Draft<'_>, next: Next) -> Decision {
 fn adapted(draft: &mut Draft<'_>, next: Next) -> Next {
     match next {
         Next::End { reason, message, .. } | Next::Retry { reason, failure: message } if draft.is_deleting() => {
-            Next::Release { ended: Some((reason, message)) }
+            Next::RemoveFinalizer { ended: Some((reason, message)) }
         }
-        Next::Wait if draft.is_deleting() => Next::Release { ended: None },
+        Next::Wait if draft.is_deleting() => Next::RemoveFinalizer { ended: None },
         Next::Wait if cancel_request::is_pending(draft) => cancel_request::cancelled_before_submission(draft),
         Next::Record { .. }
         | Next::Unchanged { .. }
@@ -162,6 +156,6 @@ fn adapted(draft: &mut Draft<'_>, next: Next) -> Next {
         | Next::Cancel { .. }
         | Next::End { .. }
         | Next::Retry { .. }
-        | Next::Release { .. } => next,
+        | Next::RemoveFinalizer { .. } => next,
     }
 }

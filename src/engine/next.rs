@@ -51,8 +51,8 @@ pub(super) enum Next {
         failure: String,
     },
     /// Remove the finalizer.
-    Release {
-        /// How the operation ended, where it did.
+    RemoveFinalizer {
+        /// How the operation ended, if it did.
         ended: Option<(Reason, String)>,
     },
 }

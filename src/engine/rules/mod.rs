@@ -2,7 +2,7 @@
 //!
 //! - Without a run in progress: `idle`, with `triggers`, `schedule` and `upstream`.
 //! - `Waiting`: `waiting`. `Submitting`: `submitting`, with `evidence`. `Running`: `running`. `Cancelling`: `cancelling`.
-//! - A deleted resource: `deletion`.
+//! - A resource that is being deleted: `deletion`, with `finalizer`.
 //!
 //! The other files have what several states share.
 
@@ -13,6 +13,7 @@ pub(super) mod deletion;
 mod errors;
 mod evidence;
 mod failures;
+pub(super) mod finalizer;
 pub(super) mod idle;
 pub(super) mod interrupts;
 mod missing_model;

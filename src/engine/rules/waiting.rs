@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::refusals::FailedStep;
-use super::{completion, evidence, model_names, refusals, triggers};
+use super::{completion, evidence, finalizer, model_names, refusals, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time};
 use crate::engine::draft::{self, Draft};
 use crate::engine::next::Next;
@@ -93,8 +93,8 @@ fn wait(draft: &mut Draft<'_>) -> Next {
         }
         Observation::Turn(Turn::Granted) => {
             if lists_before_submit(run, kind) {
-                if !desired.has_finalizer {
-                    return Next::unchanged(Effect::AddFinalizer, None);
+                if let Some(next) = finalizer::add_before_submission(desired) {
+                    return next;
                 }
                 // Only running operations matter, and the list has them whenever they started.
                 let now = draft.now;
@@ -194,10 +194,8 @@ pub(super) fn submit(draft: &mut Draft<'_>) -> Next {
     let Some(run) = draft.status.run.as_mut() else {
         return Next::unchanged(Effect::None, None);
     };
-    if !draft.desired.has_finalizer {
-        // The finalizer is added before the first operation can exist. Not before the turn is granted: a write before the request
-        // for the turn would let another resource overtake this one.
-        return Next::unchanged(Effect::AddFinalizer, None);
+    if let Some(next) = finalizer::add_before_submission(draft.desired) {
+        return next;
     }
     run.previous_operation_ids = run.clone().into_operations();
     (run.operation_id, run.location, run.service_state) = (None, None, None);

@@ -1,0 +1,88 @@
+//! The finalizer: when a run requires it, and when a deletion removes it.
+
+use super::deletion;
+use crate::api::{self, DeletionPolicy, Reason, RunState};
+use crate::engine::draft::Draft;
+use crate::engine::next::Next;
+use crate::engine::{Desired, Effect, Observation, conditions};
+use crate::operation::{PollResult, Submission};
+
+/// Whether a run in progress lacks the finalizer that it requires: a client has replaced the whole object, and the finalizer with it.
+pub(in crate::engine) fn is_missing(draft: &Draft<'_>) -> bool {
+    let (desired, input) = (draft.desired, draft.input);
+    let in_progress = draft.status.run.as_ref().is_some_and(|run| !run.state.ended());
+    // A finalizer that was removed before an uninstall is added again before a submission.
+    let may_lack_finalizer =
+        desired.policy.deletion == DeletionPolicy::Orphan || input.status.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
+    let not_required = desired.drain.is_some() && may_lack_finalizer;
+    in_progress && !desired.has_finalizer && input.observation == Observation::None && !not_required && !draft.skips_metadata()
+}
+
+/// Adds the finalizer before the first operation can exist; `None` if the resource has it. Not before the turn is granted: a write before
+/// the request for the turn would let another resource overtake this one.
+pub(super) fn add_before_submission(desired: &Desired) -> Option<Next> {
+    (!desired.has_finalizer).then(|| Next::unchanged(Effect::AddFinalizer, None))
+}
+
+/// Removes the finalizer of a resource that is being deleted, whatever the last effect showed; `None` if the state of its run decides.
+pub(in crate::engine) fn remove_now(draft: &mut Draft<'_>) -> Option<Next> {
+    let removed = Some(Next::RemoveFinalizer { ended: None });
+    let Some(run) = draft.status.run.as_ref() else {
+        return removed;
+    };
+    let (state, id) = (run.state, run.operation());
+    if state.ended() || state == RunState::Waiting {
+        return removed;
+    }
+    // An operation that has just started is recorded before it is orphaned, so that it can be named and no resource adopts it.
+    if state == RunState::Submitting && matches!(draft.input.observation, Observation::Submission(Submission::Accepted { .. })) {
+        return None;
+    }
+    let what = id.as_ref().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
+    if draft.desired.requests.release {
+        draft.emit(Reason::Released, format!("{what} may still be running: released by the annotation {}", api::RELEASE));
+        return removed;
+    }
+    if !draft.kind().capabilities().cancel {
+        let started = if state == RunState::Submitting { "may have started at the service" } else { "is still running at the service" };
+        let message = format!("{what} {started} and is orphaned: a {} cannot be cancelled", draft.kind().noun());
+        draft.emit(Reason::Released, message);
+        return removed;
+    }
+    if draft.desired.policy.deletion == DeletionPolicy::Orphan {
+        draft.emit(Reason::Released, format!("{what} may still be running: deletionPolicy is Orphan"));
+        return removed;
+    }
+    if has_timed_out(draft) {
+        let visibility_error = visibility_error(draft).map(|message| format!(" ({message})")).unwrap_or_default();
+        let message =
+            format!("{what} may still be running{visibility_error}: the namespace is being deleted, which waits for two minutes at most");
+        draft.emit(Reason::Released, message);
+        return removed;
+    }
+    None
+}
+
+/// Whether the deletion of the namespace has waited for its time limit. An end that was just observed counts first.
+fn has_timed_out(draft: &Draft<'_>) -> bool {
+    let observed = match &draft.input.observation {
+        Observation::Polled(PollResult::Found { operation, .. }) => operation.phase.ended(),
+        Observation::Submission(_) | Observation::Listed { result: Ok(_), .. } => true,
+        Observation::Polled(PollResult::NotFound | PollResult::Failed(_))
+        | Observation::Listed { result: Err(_), .. }
+        | Observation::None
+        | Observation::ModelResolved(_)
+        | Observation::Turn(_)
+        | Observation::CancelRequested(_)
+        | Observation::ModelChecked(_)
+        | Observation::CallFailed(_)
+        | Observation::Blocked(_) => false,
+    };
+    !observed && deletion::time_left(draft).is_some_and(|delay| delay.is_zero())
+}
+
+/// What kept the operator from seeing the end, if the run shows it.
+fn visibility_error(draft: &Draft<'_>) -> Option<String> {
+    let run = draft.status.run.as_ref()?;
+    run.reason().filter(|reason| *reason == Reason::Retrying || conditions::is_stalled(*reason)).map(|_| run.message.clone())
+}
