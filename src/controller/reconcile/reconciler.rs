@@ -14,7 +14,8 @@ use super::driver;
 use super::undecodable;
 use crate::api::{Kind, ModelResource, ResourceKey};
 use crate::controller::store::cached::CachedResource;
-use crate::engine::reconcile::{Finish, Outcome, QueueUpdate, Reconciliation, Tracking};
+use crate::controller::store::resources::Store;
+use crate::engine::reconcile::{Finish, Outcome, Reconciliation};
 use crate::telemetry::labels::ReconcileResult;
 
 /// Timeout for a reconciliation. Every request in it has its own timeout, so this is a last resort.
@@ -32,7 +33,7 @@ pub(crate) async fn reconcile(kind: Kind, cached: Arc<CachedResource>, ctx: Arc<
     let (began, _in_flight) = (Instant::now(), ctx.metrics.reconciling());
     let (key, uid) = (object.key(), object.uid().unwrap_or_default());
     let ResourceKey { namespace, name, .. } = &key;
-    let mut guard = ReconcileGuard::begin(&ctx, (&key, &uid), &cached, &object);
+    let mut guard = ReconcileGuard::begin(&ctx.store, (&key, &uid), &cached, &object);
     let drive = driver::drive(&ctx, (&key, &uid), &mut guard.machine);
     let outcome = tokio::time::timeout(RECONCILE_TIMEOUT, AssertUnwindSafe(drive).catch_unwind()).await;
     let (result, action) = match outcome {
@@ -74,28 +75,17 @@ fn action_of(requeue: Option<Duration>) -> Action {
 
 /// A reconciliation in progress. Its outcome is applied exactly once, also after a panic, a timeout or a drop.
 struct ReconcileGuard<'a> {
-    ctx: &'a Context,
+    store: &'a Store,
     cached: &'a Arc<CachedResource>,
-    key: &'a ResourceKey,
-    uid: &'a str,
+    resource: (&'a ResourceKey, &'a str),
     machine: Reconciliation<Arc<ModelResource>>,
     /// Whether the outcome was applied.
     applied: bool,
 }
 
 impl<'a> ReconcileGuard<'a> {
-    /// Starts with the newest known state of the resource and the state that the previous reconciliation kept.
-    fn begin(
-        ctx: &'a Context,
-        (key, uid): (&'a ResourceKey, &'a str),
-        cached: &'a Arc<CachedResource>,
-        object: &Arc<ModelResource>,
-    ) -> Self {
-        ctx.store.bind_uid(key, uid);
-        let view = ctx.store.local_states.newest(object);
-        ctx.store.set_upstream(key, view.upstream_name());
-        let machine = Reconciliation::new(view, ctx.store.local_states.transient(uid), Arc::clone(&ctx.store.settings));
-        Self { ctx, cached, key, uid, machine, applied: false }
+    fn begin(store: &'a Store, resource: (&'a ResourceKey, &'a str), cached: &'a Arc<CachedResource>, object: &Arc<ModelResource>) -> Self {
+        Self { store, cached, resource, machine: store.begin(resource, object), applied: false }
     }
 
     /// Applies the outcome. Returns the delay before the next reconciliation.
@@ -111,27 +101,7 @@ impl<'a> ReconcileGuard<'a> {
 
     fn apply(&mut self, outcome: Outcome<Arc<ModelResource>>) -> Option<Duration> {
         self.applied = true;
-        let (ctx, uid, requeue) = (self.ctx, self.uid, outcome.requeue());
-        let Outcome { finish, view, transient, queue, tracking } = outcome;
-        match tracking {
-            Tracking::Track => ctx.store.detached_index.track(&view, self.cached),
-            Tracking::Untrack => ctx.store.detached_index.untrack(uid),
-            Tracking::Keep => {}
-        }
-        ctx.store.local_states.set_transient(uid, transient);
-        if matches!(finish, Finish::Settled { .. }) {
-            ctx.store.local_states.record_success(uid);
-        }
-        let next = match queue {
-            QueueUpdate::Set { model, state } => ctx.store.queue.lock().set(&model, uid, self.key, state),
-            QueueUpdate::Remove => ctx.store.queue.lock().remove(uid),
-            QueueUpdate::Keep => Vec::new(),
-        };
-        ctx.store.requeue(next);
-        if matches!(finish, Finish::Released | Finish::Gone) {
-            ctx.store.remove(self.key);
-        }
-        requeue
+        self.store.apply(self.resource, self.cached, outcome)
     }
 }
 

@@ -6,5 +6,6 @@ pub(crate) mod detached_index;
 mod gauges;
 pub(crate) mod index;
 pub(crate) mod local_state;
+mod reconciliation;
 pub(crate) mod resources;
 pub(crate) mod scope;

@@ -31,7 +31,7 @@ pub(crate) struct Store {
     pub(crate) detached_index: DetachedIndex,
     pub(crate) dependencies: DependencyIndex,
     /// The uid of each resource by name, because a name may be reused by another resource.
-    pub(crate) uids: Mutex<HashMap<ResourceKey, String>>,
+    uids: Mutex<HashMap<ResourceKey, String>>,
     pub(crate) watches: HashMap<WatchScope, WatchHandle>,
     /// Receives requests for reconciliations.
     pub(crate) trigger: mpsc::UnboundedSender<ResourceKey>,
@@ -193,7 +193,7 @@ impl Store {
     }
 
     /// Records which resource has this name now, and forgets the previous one.
-    pub(crate) fn bind_uid(&self, name: &ResourceKey, uid: &str) {
+    pub(super) fn bind_uid(&self, name: &ResourceKey, uid: &str) {
         let before = self.uids.lock().insert(name.clone(), uid.to_owned());
         if let Some(before) = before.filter(|before| before != uid) {
             self.remove_uid(&before);
@@ -218,7 +218,7 @@ impl Store {
     }
 
     /// Records the upstream of a resource.
-    pub(crate) fn set_upstream(&self, name: &ResourceKey, upstream: Option<&str>) {
+    pub(super) fn set_upstream(&self, name: &ResourceKey, upstream: Option<&str>) {
         self.requeue(self.dependencies.set_upstream(name, upstream));
     }
 
