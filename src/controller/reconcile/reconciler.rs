@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use kube::ResourceExt;
 use tokio::time::Instant;
 
@@ -95,7 +96,7 @@ impl<'a> ReconcileGuard<'a> {
 
     /// Applies the outcome of a reconciliation that did not complete.
     fn abandon(mut self) -> Option<Duration> {
-        let outcome = self.machine.abandon();
+        let outcome = self.machine.abandon(Timestamp::now());
         self.apply(outcome)
     }
 
@@ -108,7 +109,7 @@ impl<'a> ReconcileGuard<'a> {
 impl Drop for ReconcileGuard<'_> {
     fn drop(&mut self) {
         if !self.applied {
-            let outcome = self.machine.abandon();
+            let outcome = self.machine.abandon(Timestamp::now());
             let _ = self.apply(outcome);
         }
     }

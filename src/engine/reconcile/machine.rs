@@ -142,9 +142,11 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    /// Ends the reconciliation when the driver stops here: after a timeout, a panic, or when its future is dropped.
-    pub fn abandon(&mut self) -> Outcome<V> {
+    /// Ends the reconciliation when the driver stops here, at `now`: after a timeout, a panic, or when its future is dropped. A turn that
+    /// the record still backed at the last observation may have ended since.
+    pub fn abandon(&mut self, now: Timestamp) -> Outcome<V> {
         self.stage = Stage::Ended;
+        self.now = self.now.map(|_| now);
         self.outcome(Finish::Failed)
     }
 }

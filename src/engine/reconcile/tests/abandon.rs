@@ -52,7 +52,7 @@ fn abandoned_reconciliation_leaves_no_turn_without_a_record() {
     for (world, wanted) in [(fresh as fn() -> World, "submit"), (ended, "poll"), (deleted, "removal")] {
         let requests = abandoned_at_each_request(world(), |world_now, what, mut machine| {
             let mut queue = world_now.queue.clone();
-            let outcome = machine.abandon();
+            let outcome = machine.abandon(world_now.now);
             assert_eq!(outcome.finish, Finish::Failed, "{what}");
             match &outcome.queue {
                 QueueUpdate::Set { model, state } => drop(queue.set(model, UID, &key(), *state)),
@@ -70,14 +70,29 @@ fn abandoned_reconciliation_leaves_no_turn_without_a_record() {
 }
 
 #[test]
+fn turn_ends_with_its_submission_while_the_driver_waits() {
+    let mut world = running();
+    world.edit(|object| {
+        let run = &mut object["status"]["run"];
+        (run["state"], run["reason"], run["operationId"]) = (json!("Submitting"), json!("SecretNotFound"), json!(null));
+        run["submittedTime"] = json!("2026-01-01T12:00:00Z");
+    });
+    let mut machine = world.machine();
+    let _ = machine.handle(DriverResponse::Start(at(10)));
+    let queue = |now| machine.clone().abandon(now).queue;
+    assert!(matches!(queue(at(10)), QueueUpdate::Set { state: QueueState::Holding, .. }));
+    assert_eq!(queue(at(3_600)), QueueUpdate::Remove, "the submission can no longer arrive");
+}
+
+#[test]
 fn abandoned_reconciliation_tracks_what_may_run() {
     for world in [fresh, ended, deleted] {
-        let _ = abandoned_at_each_request(world(), |_, what, mut machine| {
+        let _ = abandoned_at_each_request(world(), |world_now, what, mut machine| {
             let (view, sent) = (machine.view().clone(), what.starts_with("removal"));
             let run = view.status().run.as_ref().map(|run| run.state);
             let may_run = matches!(run, Some(RunState::Submitting | RunState::Running | RunState::Cancelling));
             let tracking = if may_run && !sent { Tracking::Track } else { Tracking::Untrack };
-            assert_eq!(machine.abandon().tracking, tracking, "{what}");
+            assert_eq!(machine.abandon(world_now.now).tracking, tracking, "{what}");
         });
     }
 }
@@ -88,7 +103,7 @@ fn accepted_operation_is_remembered_wherever_the_driver_stops() {
     let _ = abandoned_at_each_request(fresh(), |world, what, mut machine| {
         let on_record = world.server.as_ref().unwrap().0.status.as_ref().and_then(|status| status.run.as_ref()?.operation_id.clone());
         let accepted_before = known.last().is_some_and(|(_, is_known): &(String, bool)| *is_known);
-        let outcome = machine.abandon();
+        let outcome = machine.abandon(world.now);
         let is_known = outcome.transient.accepted_for(outcome.view.status()).map(|known| known.submission.clone());
         assert!(is_known.is_none() || is_known == Some(accepted()));
         assert!(!accepted_before || is_known.is_some() || on_record.is_some(), "{what}: the id is forgotten");
@@ -101,7 +116,7 @@ fn accepted_operation_is_remembered_wherever_the_driver_stops() {
 fn machine_that_was_never_started_changes_nothing() {
     let world = running();
     let before = world.machine();
-    let outcome = before.clone().abandon();
+    let outcome = before.clone().abandon(world.now);
     assert_eq!((outcome.queue, outcome.tracking, &outcome.transient), (QueueUpdate::Keep, Tracking::Keep, before.transient()));
 }
 

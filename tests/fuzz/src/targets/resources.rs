@@ -78,7 +78,7 @@ impl Driver<'_> {
             if let DriverRequest::Done(outcome) = request {
                 return self.apply(&machine, *outcome);
             }
-            Self::check_turn(&self.queue, &machine, &machine.clone().abandon());
+            Self::check_turn(&self.queue, &machine, &machine.clone().abandon(self.now));
             let response = self.respond(&machine, request);
             request = machine.handle(response);
         }

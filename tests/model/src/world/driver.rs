@@ -46,7 +46,7 @@ impl World {
     pub(super) fn abandon(&mut self, operator: usize, resource: usize) -> Result<(), Violation> {
         let Some(task) = self.operators[operator].states[resource].task.take() else { return Ok(()) };
         Self::cover_abandonment();
-        let outcome = Arc::unwrap_or_clone(task).machine.abandon();
+        let outcome = Arc::unwrap_or_clone(task).machine.abandon(self.wall(operator));
         self.apply_outcome(operator, resource, outcome)
     }
 
