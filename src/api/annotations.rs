@@ -20,14 +20,14 @@ pub const RUN_REQUESTED_AT: &str = "tabular-operator.dev/run-requested-at";
 /// does nothing. The operator removes an empty value and emits the event `DecisionIgnored`.
 pub const CANCEL_REQUESTED_AT: &str = "tabular-operator.dev/cancel-requested-at";
 
-/// The id of the operation that an unresolved submission started. The run follows this operation, unless another resource owns it or it
-/// started before the submission. The operator removes the annotation. If the run does not follow the operation, the operator also emits
+/// The id of the operation that an unresolved submission started. The run tracks this operation, unless another resource owns it or it
+/// started before the submission. The operator removes the annotation. If the run does not track the operation, the operator also emits
 /// the event `DecisionIgnored`.
 pub const ADOPT: &str = "tabular-operator.dev/adopt";
 
 /// States that an unresolved submission started nothing, so that the run submits once more. The value identifies the submission, such as
-/// `run-4-attempt-1`. The message of the resource contains the complete command. The operator removes the annotation. If the value matches
-/// no open question, such as `"true"`, the operator also emits the event `DecisionIgnored`.
+/// `run-4-attempt-1`. The message of the resource contains the complete command. The operator removes the annotation. If the value applies
+/// to no pending decision, such as `"true"`, the operator also emits the event `DecisionIgnored`.
 pub const RESUBMIT: &str = "tabular-operator.dev/resubmit";
 
 /// `"true"` on a resource that is being deleted removes the finalizer immediately. A running operation keeps running. The operator removes

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Credentials, Model, RefreshParameters, Status, TriggerSpec, defaults};
 
 /// Refreshes a tabular model: an Azure Analysis Services database or a Power BI semantic model. Each trigger results in one run. Each run
-/// is one operation at the service, which the operator submits exactly once and follows until it ends.
+/// is one operation at the service, which the operator submits exactly once and tracks until it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(

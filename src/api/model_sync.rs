@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Credentials, Model, Status, TriggerSpec, defaults};
 
 /// Synchronizes the read-only replicas of a model: of an Azure Analysis Services server, or of a Power BI semantic model with query
-/// scale-out. Each trigger results in one run. Each run is one sync at the service, which the operator requests exactly once and follows
+/// scale-out. Each trigger results in one run. Each run is one sync at the service, which the operator requests exactly once and tracks
 /// until it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -71,7 +71,7 @@ pub struct ModelSyncSpec {
     #[serde(default = "defaults::deadline_seconds")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,
-    /// How long the operator follows a sync, in seconds, 1 to 604800. After that, the run ends as `TimedOut`. The sync may continue at the
+    /// How long the operator tracks a sync, in seconds, 1 to 604800. After that, the run ends as `TimedOut`. The sync may continue at the
     /// service, because it cannot be cancelled. Default: 86400 (24 hours).
     #[serde(default = "defaults::deadline_seconds")]
     #[schemars(range(min = 1, max = 604_800))]

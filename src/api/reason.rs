@@ -210,11 +210,11 @@ reasons! {
     /// A submission whose response was lost started nothing, by the list of the service or by the annotation
     /// `tabular-operator.dev/resubmit`. The operator submits it again.
     Resubmitted: Explicit,
-    /// The operator found the operation in the list of the service and follows it.
+    /// The operator found the operation in the list of the service and tracks it.
     Adopted: Explicit,
-    /// The annotation `tabular-operator.dev/adopt` or `tabular-operator.dev/resubmit` matches no open question, so the operator removed it:
-    /// it is left over from an earlier question, or names an operation that cannot be the right one. Or an annotation of the operator has a
-    /// value without effect, such as an empty one. The message states the open question, or the values that have an effect.
+    /// The annotation `tabular-operator.dev/adopt` or `tabular-operator.dev/resubmit` applies to no pending decision, so the operator removed
+    /// it: it is left over from an earlier decision, or names an operation that cannot be the right one. Or an annotation of the operator
+    /// has a value without effect, such as an empty one. The message states the pending decision, or the values that have an effect.
     DecisionIgnored: ExplicitWarning,
     /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`). No run starts for them.
     MissedSchedule: ExplicitWarning,
@@ -235,7 +235,7 @@ reasons! {
     /// at least once a minute.
     WriteRefused: ExplicitWarning,
     /// The object cannot be decoded: another version of the resource definition wrote it. Install the definitions of the operator's
-    /// version, and apply the manifest again. Or delete it with the annotation `release`; the operator then no longer follows the operation
+    /// version, and apply the manifest again. Or delete it with the annotation `release`; the operator then no longer tracks the operation
     /// at the service.
     Undecodable: ExplicitWarning,
 }

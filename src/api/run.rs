@@ -205,7 +205,7 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub messages: Vec<Message>,
-    /// Operations that the unanswered submission may have started, at most 10.
+    /// Operations that the submission without a response may have started, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub candidates: Vec<Candidate>,
@@ -241,7 +241,7 @@ impl Run {
         }
     }
 
-    /// The run as this version follows it. If a newer version recorded an unknown state and no end, the other fields determine the state.
+    /// The run as this version tracks it. If a newer version recorded an unknown state and no end, the other fields determine the state.
     #[must_use]
     fn normalized(mut self) -> Self {
         if let RunState::Unrecognized(_) = self.state
@@ -340,7 +340,7 @@ pub struct Message {
     pub message: String,
 }
 
-/// An operation that an unanswered submission may have started.
+/// An operation that a submission without a response may have started.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Candidate {

@@ -102,7 +102,7 @@ impl Default for Status {
     }
 }
 
-/// The runs of an upstream refresh that a resource has followed.
+/// The runs of an upstream refresh that have started runs of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpstreamRun {
@@ -112,10 +112,10 @@ pub struct UpstreamRun {
     /// Uid of the `ModelRefresh`. Another object with the same name has its own runs.
     #[schemars(length(max = 64))]
     pub uid: String,
-    /// Number of the latest followed run; 0 before the first.
+    /// Number of the latest upstream run; 0 before the first.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub number: i32,
-    /// Number of successful runs of the `ModelRefresh`, up to the followed run.
+    /// Number of successful runs of the `ModelRefresh`, up to the latest upstream run.
     #[schemars(range(min = 0))]
     pub successful_runs: i64,
     /// Later successful runs, which each wait for a run of this resource. Absent if there are none.

@@ -34,7 +34,7 @@ pub struct TriggerSpec {
     pub token: Option<String>,
     /// When to run, as five fields of cron: minute, hour, day of month, month, day of week. If times pass while the operator is down or the
     /// resource is suspended, one run makes up for them, within `startingDeadlineSeconds`. When clocks change, a fixed
-    /// hour runs once a day: a skipped time runs at the first moment after it, and a repeated time runs the first time only. An hour that
+    /// hour runs once a day: a skipped time runs immediately after the change, and a repeated time runs the first time only. An hour that
     /// begins with `*` follows local time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 9, max = 100))]

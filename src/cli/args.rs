@@ -12,7 +12,7 @@ use crate::telemetry::logs::LogFormat;
 /// Refreshes tabular models, exactly once.
 ///
 /// A Kubernetes operator for Azure Analysis Services databases and Power BI semantic models. It submits the operation that a `ModelRefresh`
-/// or `ModelSync` requests, follows it until it ends, and reports it in the status.
+/// or `ModelSync` requests, tracks it until it ends, and reports it in the status.
 #[derive(Debug, Parser)]
 #[command(name = "tabular-operator", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {

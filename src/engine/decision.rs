@@ -28,8 +28,9 @@ pub struct DecisionInput<'a> {
 
 /// What the operator does next. A decision has at most one effect.
 ///
-/// A turn or a call is for [`Decision::model`], whatever is recorded by then, because a call may precede the first record of a run. /// call except `ResolveModel` has the ids of the model. Each write (`AddFinalizer`, `RemoveAnnotation`, `RemoveFinalizer`) carries the resource
-/// version of the view, so that a write on a stale view is refused.
+/// A turn or a call is for [`Decision::model`], whatever is recorded by then, because a call may precede the first record of a run. Each
+/// call except `ResolveModel` has the ids of the model. Each write (`AddFinalizer`, `RemoveAnnotation`, `RemoveFinalizer`) carries the
+/// resource version of the view, so that a write on a stale view is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Nothing.
@@ -44,7 +45,7 @@ pub enum Effect {
     ResolveModel,
     /// Poll one operation.
     Poll(OperationRef),
-    /// List the model's operations of a kind that are running, or that started since a moment. That moment is by the operator's clock; the
+    /// List the model's operations of a kind that are running, or that started since a time. That time is by the operator's clock; the
     /// caller allows for the difference to the service's clock.
     List(OperationKind, Timestamp),
     /// Check whether the model still exists.
@@ -66,10 +67,10 @@ pub struct Event {
     pub message: String,
 }
 
-/// What is remembered between two decisions and may be lost at any moment. It saves calls and writes; the promise never depends on it.
+/// What is remembered between two decisions and may be lost at any time. It saves calls and writes; the guarantees never depend on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DecisionMemory {
-    /// No poll before this moment.
+    /// No poll before this time.
     pub poll_not_before: Option<Timestamp>,
     /// When `poll_not_before` was set. If the clock shows an earlier time, it was set back.
     pub poll_delayed_at: Option<Timestamp>,
@@ -89,7 +90,7 @@ pub struct DecisionMemory {
     pub progress_written_at: Option<Timestamp>,
     /// Contradictory polls in a row.
     pub contradictions: u32,
-    /// When the list was last requested. It proves nothing about later operations, however long its response took.
+    /// When the list was last requested. It shows nothing about later operations, however long its response took.
     pub listed_at: Option<Timestamp>,
     /// The latest intent that this process recorded, by the same clock as `now`.
     pub own_intent: Option<Time>,

@@ -20,7 +20,7 @@ pub enum QueueState {
     None,
 }
 
-/// What a recorded status means to the queue at a moment. From this the queue is rebuilt after a restart.
+/// What a recorded status means to the queue at this time. From this the queue is rebuilt after a restart.
 #[must_use]
 pub fn queue_state(status: &Status, now: Timestamp, settings: &Settings) -> QueueState {
     let stuck = status.run.as_ref().is_some_and(is_stuck);

@@ -314,7 +314,7 @@ label! {
     SubmissionResolution {
         /// It is unknown whether the operation started.
         Detected = "detected",
-        /// The operation started, and the run follows it.
+        /// The operation started, and the run tracks it.
         Adopted = "adopted",
         /// The operation did not start, and was submitted again.
         Resubmitted = "resubmitted",

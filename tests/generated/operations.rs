@@ -137,7 +137,7 @@ const SORTS: &[(Sort, &str, &str, &str)] = &[
     (
         Sort::Uninstalled,
         "The resource was released",
-        "The operator was uninstalled, or no longer follows the resource: [uninstalling](uninstall.md).",
+        "The operator was uninstalled, or no longer manages the resource: [uninstalling](uninstall.md).",
         "kubectl events --for mref/adventureworks\n",
     ),
     (Sort::Well, "Nothing is wrong", "", "kubectl events --for mref/adventureworks      # its history\n"),

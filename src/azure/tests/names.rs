@@ -171,7 +171,7 @@ async fn workspace_list_distinguishes_deletion_from_lost_access() {
         match expected {
             Some(expected) => assert_eq!(result, expected),
             None => {
-                assert!(matches!(&result, ModelExistence::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}")
+                assert!(matches!(&result, ModelExistence::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}");
             }
         }
     }

@@ -112,7 +112,7 @@ impl LeaseHandle {
                 Leadership::Candidate { .. } => None,
             };
             tokio::select! {
-                // It may have been renewed at the last moment.
+                // It may have been renewed just before.
                 () = expiry(until) => if !self.holds() { return },
                 // The handle owns the sender, so this cannot fail.
                 _ = changes.changed() => {}

@@ -1,4 +1,4 @@
-//! Writes that are rejected or unanswered, and reads past the cache.
+//! Writes that are rejected or have no response, and reads bypassing the cache.
 
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl<V: View> Reconciliation<V> {
         self.transient.refuse_metadata(self.now.unwrap_or_default());
     }
 
-    /// Handles the result of a read past the cache.
+    /// Handles the result of a read bypassing the cache.
     pub(super) fn handle_read(&mut self, purpose: ReadPurpose, found: Result<Option<V>, ReadFailed>) -> DriverRequest<V> {
         let view = match found {
             Ok(Some(view)) => view,

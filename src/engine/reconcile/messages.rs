@@ -19,7 +19,7 @@ use crate::operation::{self, OperationId, OperationKind, OperationRef};
 pub enum DriverRequest<V> {
     /// Observe the time and the facts outside the resource. Local. Response: [`DriverResponse::Observed`].
     Observe,
-    /// Read the resource past the cache, after this delay. Response: [`DriverResponse::Read`].
+    /// Read the resource bypassing the cache, after this delay. Response: [`DriverResponse::Read`].
     Read {
         /// The delay.
         after: Duration,

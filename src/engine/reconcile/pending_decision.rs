@@ -70,8 +70,8 @@ impl PendingDecision {
             Effect::Cancel(id) => NextEffect::Call(PlannedCall::Cancel(id)),
         };
         let before = view.status().run.as_ref().and_then(|run| run.operation_id.as_deref());
-        let follows = |run: &Run| run.operation_id.as_deref().filter(|id| before != Some(*id)).and_then(OperationId::parse);
-        let adopts = status.run.as_ref().filter(|_| accepted.is_none()).and_then(|run| follows(run).map(|id| (run.model.key(), id)));
+        let new_operation = |run: &Run| run.operation_id.as_deref().filter(|id| before != Some(*id)).and_then(OperationId::parse);
+        let adopts = status.run.as_ref().filter(|_| accepted.is_none()).and_then(|run| new_operation(run).map(|id| (run.model.key(), id)));
         Self {
             adopts,
             status: (*view.status() != status).then(|| Arc::new(status)),

@@ -9,7 +9,7 @@ use crate::operation::Submission;
 pub enum Stage {
     /// The start.
     Initial,
-    /// A read past the cache.
+    /// A read bypassing the cache.
     Reading(ReadPurpose),
     /// A read of the namespace.
     ReadingNamespace,
@@ -39,7 +39,7 @@ pub enum Stage {
     Ended,
 }
 
-/// The purpose of a read past the cache.
+/// The purpose of a read bypassing the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ReadPurpose {
     /// The previous reconciliation could not learn whether its intent was recorded.

@@ -1,4 +1,4 @@
-//! The in-memory state of a resource between two reconciliations. It may be lost; the promise does not depend on it.
+//! The in-memory state of a resource between two reconciliations. It may be lost; the guarantees do not depend on it.
 
 use std::time::Duration;
 

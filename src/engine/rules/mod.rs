@@ -1,4 +1,4 @@
-//! The rules. A rule changes the draft of a decision and returns what follows.
+//! The rules. A rule changes the draft of a decision and returns what to do next.
 //!
 //! - Without a run in progress: `idle`, with `triggers`, `schedule` and `upstream`.
 //! - `Waiting`: `waiting`. `Submitting`: `submitting`, with `evidence`. `Running`: `running`. `Cancelling`: `cancelling`.

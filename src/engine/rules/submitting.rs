@@ -150,7 +150,7 @@ fn await_user_decision(draft: &mut Draft<'_>) -> Next {
     }
     if user_decisions::is_resubmit(draft) {
         if let Some(run) = draft.status.run.as_mut() {
-            // The decision counts with this record; the next question has another value.
+            // The decision counts with this record; the next decision has another value.
             run.resubmissions = run.resubmissions.saturating_add(1);
         }
         return Next::Wait;
@@ -251,7 +251,7 @@ fn truncated() -> Resolution {
     Resolution::Ambiguous("the service's list is too long to read completely, or has rows without an id or a start".to_owned())
 }
 
-/// Asks a user which operation the submission started.
+/// Requests a decision of a user: which operation the submission started.
 fn require_user_decision(draft: &mut Draft<'_>, why: &str, candidates: &[Operation]) -> Next {
     let ids: Vec<&str> = candidates.iter().take(3).map(|operation| operation.id.as_str()).collect();
     let which =

@@ -2,7 +2,7 @@
 //!
 //! A trigger that is due and cannot start its run yet is *accepted*: `.status.queued` has it. It runs even if its source changes: an
 //! annotation may be removed, a schedule edited. Only a change that is reverted is withdrawn and reported ([`withdraw`]), because the
-//! requested state holds again. But if a run was cancelled for it, a run follows.
+//! requested state holds again. But if a run was cancelled for it, a run starts.
 
 use jiff::Timestamp;
 
@@ -17,7 +17,7 @@ fn due(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> 
     requested(desired, recorded).or_else(|| declared(desired, recorded)).or_else(|| automatic(desired, recorded, now))
 }
 
-/// The occurrence that is due. It is of one moment, unlike a declared change, which holds until it has run.
+/// The occurrence that is due. It occurs at one time, unlike a declared change, which holds until it has run.
 #[must_use]
 pub(super) fn occurrence(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     requested(desired, recorded).or_else(|| automatic(desired, recorded, now))

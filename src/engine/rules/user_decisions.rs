@@ -1,8 +1,8 @@
 //! A user's decision on a submission whose outcome is unknown: the annotations `adopt` and `resubmit`.
 //!
-//! A decision answers one question. `resubmit` names the question by a value that no other question of the resource has
-//! ([`resubmit_value`]), and `adopt` names an operation. So a value of an earlier question answers no later one. The operator removes a
-//! value that it has applied. It also removes a value that answers no question, with an event.
+//! A decision applies to one unresolved submission. `resubmit` names it by a value that no other submission of the resource has
+//! ([`resubmit_value`]), and `adopt` names an operation. So a value for an earlier submission does not apply to a later one. The operator
+//! removes a value that it has applied. It also removes a value that applies to no submission, with an event.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::operation::OperationId;
 /// The longest value that an event repeats, in bytes.
 const SHOWN: usize = 64;
 
-/// The value of the annotation `resubmit` that answers the question about a run's present submission: the run, the attempt and, from the
-/// second question about that attempt on, its number.
+/// The value of the annotation `resubmit` that applies to a run's present submission: the run, the attempt and, from the
+/// second decision about that attempt on, its number.
 #[must_use]
 pub fn resubmit_value(run: &Run) -> String {
     resubmit_value_after(run, run.resubmissions)
@@ -50,13 +50,13 @@ fn validate_adopt(draft: &Draft<'_>, value: &str) -> Result<OperationId, &'stati
     Ok(id)
 }
 
-/// Whether the annotation `resubmit` answers the question about the present submission.
+/// Whether the annotation `resubmit` applies to the present submission.
 pub(super) fn is_resubmit(draft: &Draft<'_>) -> bool {
     let run = draft.status.run.as_ref().filter(|run| run.state == RunState::Submitting);
     !draft.is_deleting() && run.is_some_and(|run| draft.desired.requests.resubmit.as_deref() == Some(&*resubmit_value(run)))
 }
 
-/// The annotation that will be removed now: its decision was applied, or it answers nothing, which an event reports.
+/// The annotation that will be removed now: its decision was applied, or it applies to nothing, which an event reports.
 pub(in crate::engine) fn obsolete_annotation(draft: &mut Draft<'_>) -> Option<&'static str> {
     let is_needed = is_needed(draft);
     // An operator that is about to be uninstalled removes no annotations.
@@ -136,7 +136,7 @@ pub(super) fn ignore(draft: &mut Draft<'_>, annotation: &str, value: &str, why: 
     draft.emit(Reason::DecisionIgnored, format!("removed {annotation}={value}, which has no effect because {why}: {now}"));
 }
 
-/// The commands that answer the question about the present submission; `None` if there is no run.
+/// The commands that decide about the present submission; `None` if there is no run.
 fn remedy(draft: &Draft<'_>) -> Option<String> {
     let run = draft.status.run.as_ref()?;
     // With a single candidate, the command is complete.
@@ -146,10 +146,10 @@ fn remedy(draft: &Draft<'_>) -> Option<String> {
     };
     let adopt = draft.desired.annotate(api::ADOPT, id);
     Some(if draft.is_deleting() {
-        format!("to follow an operation, run `{adopt}`; to release the resource, run `{}`", draft.desired.annotate(api::RELEASE, "true"))
+        format!("to track an operation, run `{adopt}`; to release the resource, run `{}`", draft.desired.annotate(api::RELEASE, "true"))
     } else {
         format!(
-            "to follow an operation, run `{adopt}`; if it started none, run `{}`",
+            "to track an operation, run `{adopt}`; if it started none, run `{}`",
             draft.desired.annotate(api::RESUBMIT, &resubmit_value(run))
         )
     })

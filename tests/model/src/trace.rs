@@ -87,7 +87,7 @@ fn requested<V>(request: &DriverRequest<V>) -> String {
         DriverRequest::Prepare { call, .. } => format!(", and prepares {call:?}"),
         DriverRequest::WriteStatus { intent, .. } => format!(", and writes the status{}", if *intent { " with an intent" } else { "" }),
         DriverRequest::Call { call, .. } => format!(", and requests {call:?}"),
-        DriverRequest::Read { .. } => ", and reads past the cache".to_owned(),
+        DriverRequest::Read { .. } => ", and reads bypassing the cache".to_owned(),
         DriverRequest::ReadNamespace => ", and reads the namespace".to_owned(),
         DriverRequest::AddFinalizer => ", and adds the finalizer".to_owned(),
         DriverRequest::RemoveAnnotation(annotation) => format!(", and removes {annotation}"),

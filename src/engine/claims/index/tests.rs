@@ -135,7 +135,7 @@ fn named_operation_is_adopted_by_the_first_resource() {
         let operation = operation.and_then(OperationId::parse);
         claims.reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
     };
-    assert_eq!(["op-1", "op-3", "OP-4"].map(|id| claimed("u-2", Some(id))), [true; 3], "it follows it, or has followed it");
+    assert_eq!(["op-1", "op-3", "OP-4"].map(|id| claimed("u-2", Some(id))), [true; 3], "it tracks it, or has tracked it");
     assert!(!claimed("u-1", Some("op-4")), "its own");
     assert!(!claimed("u-2", Some("op-5")) && !claimed("u-2", Some("op-5")), "a candidate");
     assert!(claimed("u-3", Some("OP-5")), "which the first has");

@@ -62,7 +62,7 @@ fn abandoned_reconciliation_leaves_no_turn_without_a_record() {
             let shows = |view: &Revision| queue_state(view.status(), world_now.now, &settings()) == QueueState::Holding;
             let backed = outcome.transient.reread || shows(&outcome.view);
             assert!(backed || !queue.holds(UID), "{what}: it holds a turn that no record shows");
-            // And it never gives up one that is on record, or may be.
+            // And it never gives up one that is recorded, or may be.
             assert!(queue.holds(UID) || !world_now.server.as_ref().is_some_and(shows), "{what}: it has lost its turn");
         });
         assert!(requests.contains(&wanted.to_owned()), "{requests:?}");

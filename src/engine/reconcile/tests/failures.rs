@@ -224,7 +224,7 @@ fn id_that_stays_unrecorded_is_tried_once_per_reconciliation() {
 }
 
 #[test]
-fn reconciliation_after_an_unanswered_intent_starts_with_a_read() {
+fn reconciliation_after_unconfirmed_intent_starts_with_a_read() {
     for landed in [false, true] {
         let mut world = fresh();
         let outcome = world.reconcile_with(|world, request| {

@@ -234,7 +234,7 @@ impl World {
         }
     }
 
-    /// Whether the turn that the resource holds is backed by its record, or by an intent that may be on record.
+    /// Whether the turn that the resource holds is backed by its record, or by an intent that may be recorded.
     pub(super) fn turn_is_backed(&self) -> bool {
         let on_record = |server: &Revision| crate::engine::queue_state(server.status(), self.now, &settings()) == QueueState::Holding;
         !self.queue.holds(UID) || self.transient.reread || self.server.as_ref().is_some_and(on_record)
