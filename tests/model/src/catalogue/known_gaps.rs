@@ -62,7 +62,7 @@ pub fn known_gaps() -> Vec<(Scenario, &'static str)> {
             Scenario {
                 budget: Budget { drains: 1, ..Budget::default() },
                 broken_rules: BrokenRules { unobserved_drain: true, ..BrokenRules::default() },
-                ..Scenario::base("without-drain-signal", "an uninstall does not wait until the operator has observed it")
+                ..Scenario::base("without-signal", "an uninstall does not wait until the operator has observed it")
             },
             invariants::UNINSTALL,
         ),

@@ -3,15 +3,19 @@
 mod accepted;
 mod accountability;
 mod calls;
+mod conditions;
 mod names;
 mod resources;
+mod runs;
 mod shown;
 mod status;
 
 pub use accepted::SubmittedWork;
 pub use accountability::{applied_resubmit, exemptions};
 pub use calls::{cancellation, submission};
+pub use conditions::conditions;
 pub use names::*;
 pub use resources::{always, finalizer_removed_by_uninstall, release, turn, uninstalled};
+pub use runs::runs;
 pub use shown::shown;
 pub use status::{decision, schedules_handled, submits, write};

@@ -28,6 +28,10 @@ pub const RELEASE: &str = "the finalizer is removed only when no operation is ru
 pub const END_MATCHES_SERVICE: &str = "an end in the status is the end at the service";
 /// A finished run never changes.
 pub const FINISHED: &str = "a finished run never changes";
+/// The number of a run, and that of its attempt, never decrease.
+pub const RUN_ORDER: &str = "a run never goes back";
+/// Tools of other projects read the conditions.
+pub const CONDITIONS: &str = "conditions follow the rules of kstatus and Flux";
 /// Without further faults every run ends.
 pub const LIVENESS: &str = "without further faults every run ends and every deletion completes";
 /// A resource that needs a user's decision is Stalled.
@@ -52,7 +56,7 @@ pub const UNINSTALL: &str = "after an uninstall no operation is running, unless 
 pub const ACCEPTED: &str = "an accepted trigger runs, or is reported as dropped";
 /// A scheduled time starts nothing early.
 pub const DUE: &str = "a scheduled time is accepted when it is due";
-/// What a status shows follows the conventions of conditions.
-pub const SHOWN: &str = "a status is small, readable, and follows the conventions of conditions";
+/// A status can be read, and a missing reference is Stalled after the grace period.
+pub const SHOWN: &str = "a status is small and readable, and reports a missing reference";
 /// A reported success is a success of what the spec requests.
 pub const SUCCESS: &str = "no success is reported for a change that did not run";

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tabular_operator::api::{CancelCause, ConcurrencyPolicy, HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType};
+use tabular_operator::api::{CancelCause, ConcurrencyPolicy, Reason, Run, RunState, Status, Time, TriggerType};
 use tabular_operator::engine::reconcile::{NextEffect, PendingDecision, PlannedCall};
 use tabular_operator::engine::{Effect, Observation};
 use tabular_operator::operation::{CancelResult, Operation, Origin, Phase, PollResult, Submission};
 
 use super::accepted;
 use super::accountability::{abandoned_at_deadline, applied_resubmit, cancellable, has, live_or_coming};
+use super::conditions::conditions;
 use super::names::{DECISION, END_MATCHES_SERVICE, EVIDENCE, FINISHED, FORBIDDEN, INTENT, ONE_RUN, SCHEDULE, holds, violation};
+use super::runs::runs;
 use crate::world::object::Object;
 use crate::world::{Appearance, Owner, Violation, World, timestamp};
 
@@ -24,7 +26,7 @@ pub fn submits(decision: &PendingDecision) -> bool {
 pub fn decision(world: &World, resource: usize, view: &Object, decision: &PendingDecision) -> Result<(), Violation> {
     let after = decision.status.as_ref().unwrap_or(&view.status);
     if !world.resources[resource].is_edited(&view.status) {
-        finished(resource, &view.status, after)?;
+        runs(&view.status, after)?;
     }
     if submits(decision) {
         let intended = after.run.as_ref().is_some_and(|run| run.state == RunState::Submitting) && decision.status.is_some();
@@ -45,27 +47,13 @@ pub fn decision(world: &World, resource: usize, view: &Object, decision: &Pendin
     Ok(())
 }
 
-pub(super) fn finished(resource: usize, before: &Status, after: &Status) -> Result<(), Violation> {
-    if let Some(old) = before.run.as_ref().filter(|run| run.state.ended()) {
-        let fine = after.run.as_ref().is_some_and(|new| new.number > old.number || new == old);
-        holds(fine, FINISHED, || {
-            format!("resource {resource}: run {} had ended {:?}, and becomes {:?}", old.number, old.state, after.run)
-        })?;
-    }
-    let entry = |number: i32| before.history.iter().find(|entry| entry.number == number);
-    let changed = |new: &&HistoryEntry| entry(new.number).is_some_and(|old| old != *new);
-    let changed = after.history.iter().find(changed);
-    holds(changed.is_none(), FINISHED, || {
-        format!("resource {resource}: the history of run {} changes", changed.map_or(0, |new| new.number))
-    })
-}
-
 /// Checks each status that is written.
 pub fn write(world: &World, operator: usize, resource: usize, decision: &PendingDecision, after: &Status) -> Result<(), Violation> {
     let before = &world.resources[resource].now().status;
     if !world.resources[resource].is_edited(before) {
-        finished(resource, before, after)?;
+        runs(before, after)?;
     }
+    conditions(after, world.resources[resource].now().revision.desired.generation)?;
     accepted::write(world, operator, resource, &decision.events, after)?;
     if let Some(value) = applied_resubmit(world, resource, after) {
         let it = &world.resources[resource];
@@ -143,7 +131,7 @@ fn late_responses(world: &World, operator: usize, resource: usize, after: &Statu
     for observation in late {
         let late = format!("{observation:?}");
         let after = world.decide(operator, resource, &view, observation);
-        let same = finished(resource, &view.status, &after.status).is_ok();
+        let same = runs(&view.status, &after.status).is_ok();
         let idle = !matches!(after.effect, Effect::Submit | Effect::Cancel(_));
         holds(same && idle, FINISHED, || {
             format!("resource {resource}: run {:?} had ended; after the late {late} the effect is {:?}", view.status.run, after.effect)
