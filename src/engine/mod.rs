@@ -29,6 +29,3 @@ pub use queue_state::{QueueState, queue_state, queue_state_if_unwritable, unreso
 pub use rules::{deletion_timeout, namespace_time_left, resubmit_value, was_replaced};
 pub use text::sentence;
 pub use turns::TurnQueue;
-
-#[cfg(test)]
-mod tests;

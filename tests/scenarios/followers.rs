@@ -1,8 +1,11 @@
 //! Following a refresh: one run for each of its successes, once and in order, whatever happens in between.
 
-use model::script::{World, model, secs};
-use tabular_operator::api::{AfterRefresh, ConcurrencyPolicy, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Time};
+use model::script::{World, model, named, secs};
+use tabular_operator::api::{
+    AfterRefresh, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Time,
+};
 use tabular_operator::engine::{Blocker, Remedy};
+use tabular_operator::operation::{ModelIds, ModelLookup};
 
 fn both() -> [World; 2] {
     [World::new(|_| {}).dependent(), World::sync(|_| {}).dependent()]
@@ -314,4 +317,22 @@ fn accepted_run_is_kept_when_the_upstream_is_replaced() {
             assert_eq!(world.status().queued, None);
         }
     }
+}
+
+#[test]
+fn cursor_moves_after_the_result_that_postponed_it() {
+    let mut world = World::new(|spec| {
+        (spec.active_deadline_seconds, spec.wait_deadline_seconds) = (60, 60);
+        spec.model = named("Sales");
+    });
+    world = world.dependent();
+    world.annotate(RUN_REQUESTED_AT, Some("a")).advance(secs(1)).upstream_succeeds().run_for(secs(1));
+    world.spec_blocker = Some(Blocker { remedy: Remedy::SpecChange, ..missing(Reason::InvalidSpec) });
+    world.annotate(CANCEL_REQUESTED_AT, Some("a")).edit(|spec| spec.history_limit += 1).run_for(secs(1));
+    world.spec_blocker = Some(missing(Reason::UpstreamNotFound));
+    world.changed().run_for(secs(1));
+    world.spec_blocker = None;
+    world.resolution = ModelLookup::Found(ModelIds { group_id: "found".to_owned(), dataset_id: "orders".to_owned() });
+    world.edit(|spec| spec.history_limit += 1).run_for(secs(3_600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.runs_after_upstream(), ["staging run 1"]);
 }

@@ -2,7 +2,7 @@
 
 use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy};
 use tabular_operator::engine::reconcile::Rejection;
-use tabular_operator::operation::{Phase, ServiceErrorKind};
+use tabular_operator::operation::{FailureCause, Phase, ServiceErrorKind};
 
 use crate::catalogue::{OTHERS, OURS};
 use crate::random::Rng;
@@ -83,7 +83,10 @@ pub fn large(rng: &mut Rng) -> Scenario {
         Impairment::Writes,
         Impairment::WritesDenied,
         Impairment::WritesRefused,
+        Impairment::InvalidSpec,
+        Impairment::UnmatchedNames,
     ];
+    let causes = [None, Some(FailureCause::Evicted), Some(FailureCause::NodeMoved), Some(FailureCause::TotalTimeLimit)];
     Scenario {
         specs,
         operators,
@@ -118,7 +121,7 @@ pub fn large(rng: &mut Rng) -> Scenario {
         outcomes: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
         other_requests: OTHERS.into_iter().filter(|(_, appearance)| !short || appearance.keeps_order()).collect(),
         appearances: OURS.to_vec(),
-        impairment: Some(impairments[rng.below(6) as usize]),
+        impairment: Some(impairments[rng.below(8) as usize]),
         late_writes: rng.below(2) == 0,
         rejections: vec![Rejection::Conflict, Rejection::NotFound, Rejection::Denied, Rejection::Refused],
         visibility_changes: vec![Visibility::All, Visibility::Deleted, Visibility::Hidden],
@@ -132,6 +135,8 @@ pub fn large(rng: &mut Rng) -> Scenario {
         retargets_names: rng.below(2) == 0,
         service_ahead: [-240, 0, 240][rng.below(3) as usize],
         reports_time: rng.below(2) == 0,
+        failure_cause: causes[rng.below(4) as usize],
+        replicas: rng.below(8) > 0,
         delay_lengths: vec![7, 31, 200],
         poll: [5, 10, 30][rng.below(3) as usize],
         call_timeout: 30,

@@ -79,7 +79,7 @@ pub fn run(world: &World, known: &KnownStates, mut on_step: impl FnMut(&str, &Wo
                 details: format!("no end after {max_steps} steps: {}", summary(&world)),
             });
         }
-        if let Some(action) = recovery(&world, start)? {
+        while let Some(action) = recovery(&world, start)? {
             world.apply(action)?;
             on_step(&action.to_string(), &world);
         }
@@ -114,6 +114,7 @@ pub fn run(world: &World, known: &KnownStates, mut on_step: impl FnMut(&str, &Wo
         } else {
             check_ended(&world)?;
             invariants::schedules_handled(&world)?;
+            invariants::upstream_runs_handled(&world)?;
             check_restart(&world, &mut on_step)?;
             break;
         }

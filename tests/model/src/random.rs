@@ -5,9 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
+use tabular_operator::api::Status;
+
+use crate::invariants;
 use crate::quiesce::{self, KnownStates};
 use crate::scenario::Scenario;
-use crate::world::{Action, Violation, World};
+use crate::world::{Action, RequestOutcome, Violation, World};
 
 /// The most steps of a schedule before the continuation without faults.
 const STEPS: u64 = 400;
@@ -86,6 +89,7 @@ pub fn run(make: &(impl Fn(&mut Rng) -> Scenario + ?Sized), seed: u64) -> Schedu
     let steps = 40 + rng.below(STEPS - 40);
     let is_committed = |state: &crate::world::ResourceState| state.task.as_ref().is_some_and(|task| task.is_committed());
     let idle = |world: &World| world.operators.iter().all(|it| !it.states.iter().any(is_committed));
+    let mut records_accepted = vec![vec![false; world.resources.len()]; world.operators.len()];
     let mut count = 0;
     while count < steps || !idle(&world) {
         count += 1;
@@ -102,12 +106,37 @@ pub fn run(make: &(impl Fn(&mut Rng) -> Scenario + ?Sized), seed: u64) -> Schedu
         });
         let Some(action) = chosen else { break };
         actions.push(*action);
-        if let Err(violation) = world.apply(*action) {
+        if let Action::Reconcile { operator, resource, .. } = *action {
+            records_accepted[operator][resource] = world.operators[operator].states[resource].transient.accepted.is_some();
+        }
+        let before: Vec<Arc<Status>> = world.resources.iter().map(|resource| Arc::clone(&resource.now().status)).collect();
+        if let Err(violation) = world.apply(*action).and_then(|()| check_written(&world, &before, (&actions, &records_accepted))) {
             return Schedule { scenario, actions, outcome: Err(violation) };
         }
     }
     let outcome = quiesce::run(&world, &KnownStates::default(), |_, _| {});
     Schedule { scenario, actions, outcome }
+}
+
+/// Checks the statuses that the operators have written, and that a reconciliation that has settled has nothing more to write.
+fn check_written(world: &World, before: &[Arc<Status>], (actions, records_accepted): (&[Action], &[Vec<bool>])) -> Result<(), Violation> {
+    let written = world.resources.iter().zip(before).map(|(resource, before)| (resource, resource.now(), before));
+    let mut written = written.filter(|(resource, now, before)| !Arc::ptr_eq(&now.status, before) && !resource.is_edited(&now.status));
+    written.try_for_each(|(_, now, _)| invariants::shown(now))?;
+    let Some(Action::Deliver { operator, resource } | Action::Perform { operator, resource, .. }) = actions.last() else { return Ok(()) };
+    let (state, it) = (&world.operators[*operator].states[*resource], &world.resources[*resource]);
+    let is_start =
+        |action: &&Action| matches!(action, Action::Reconcile { operator: by, resource: of, .. } if (by, of) == (operator, resource));
+    let is_time = |action: &Action| {
+        let outcome = matches!(action, Action::Perform { outcome: RequestOutcome::Slow(_), .. });
+        outcome || matches!(action, Action::Tick | Action::Delay { .. } | Action::StepClock { .. })
+    };
+    // Time that passes during a reconciliation is news.
+    // The decision that records an earlier accepted submission applies no annotation: the next one does.
+    let records_accepted = records_accepted[*operator][*resource];
+    let is_slow = actions.iter().rev().take_while(|action| !is_start(action)).any(is_time);
+    let has_failed = state.transient.failures > 0 || state.transient.reread || state.known != it.now().version;
+    if is_slow || has_failed || records_accepted { Ok(()) } else { invariants::settled(world, *operator, *resource, true) }
 }
 
 /// The result of many schedules.

@@ -64,6 +64,10 @@ pub enum Impairment {
     WritesDenied,
     /// The API server refuses each of its writes temporarily.
     WritesRefused,
+    /// Its spec is invalid in a way that only the operator detects.
+    InvalidSpec,
+    /// The names of its model match no model.
+    UnmatchedNames,
 }
 
 /// False responses of the world. They show that the invariants detect a controller that breaks its own rules.

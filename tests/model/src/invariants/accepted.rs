@@ -5,7 +5,7 @@ use tabular_operator::api::{CancelCause, ConditionStatus, ConditionType, Reason,
 use tabular_operator::engine::Event;
 
 use super::names::{ACCEPTED, DUE, SUCCESS, holds, violation};
-use crate::world::{Violation, World};
+use crate::world::{Violation, World, timestamp};
 
 /// What a submission was for: the digest of its request, and the token.
 pub type SubmittedWork = (String, Option<String>);
@@ -69,6 +69,20 @@ fn replacement_starts(resource: usize, before: &Status, after: &Status) -> Resul
         return Ok(());
     }
     Err(violation(ACCEPTED, format!("resource {resource}: run {number} was cancelled as replaced, and no run replaces it")))
+}
+
+/// Checks, after all faults have stopped, that each success of an upstream has started one run, in order, or an event reports why not.
+pub fn upstream_runs_handled(world: &World) -> Result<(), Violation> {
+    for (index, resource) in world.resources.iter().enumerate().filter(|(_, it)| !it.is_deleted && !it.misses_upstream_runs) {
+        let Some(upstream) = world.upstream_of(resource.now()) else { continue };
+        // A success in the second of the creation may have been before it.
+        let later = upstream.successes.iter().filter(|success| success.recorded > timestamp(0));
+        let expected: Vec<_> = later.map(|success| format!("{} run {}", upstream.name, success.number)).collect();
+        let triggers = resource.started_triggers.iter().filter(|trigger| trigger.r#type == TriggerType::AfterRefresh);
+        let started: Vec<_> = triggers.map(|trigger| trigger.value.clone()).collect();
+        holds(started.ends_with(&expected), ACCEPTED, || format!("resource {index}: {started:?} for the successes {expected:?}"))?;
+    }
+    Ok(())
 }
 
 /// Checks that the latest generation is shown as done only if it was submitted last.

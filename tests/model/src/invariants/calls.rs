@@ -54,6 +54,7 @@ pub fn submission(world: &World, operator: usize, resource: usize, (view, model)
 /// Checks each cancellation when it is sent.
 pub fn cancellation(world: &World, resource: usize, view: &Object, id: &OperationId) -> Result<(), Violation> {
     let Some(op) = world.service.ops.iter().find(|op| op.id == *id) else { return Ok(()) };
+    holds(op.request.kind().capabilities().cancel, OTHER_CLIENTS, || format!("resource {resource} cancels the sync {id}"))?;
     // The operation of the run is its own, or was adopted under [`EVIDENCE`].
     if view.status.run.as_ref().and_then(|run| run.operation_id.as_deref()) == Some(id.as_str()) {
         return Ok(());

@@ -46,8 +46,11 @@ pub fn conditions(status: &Status, generation: i64) -> Result<(), Violation> {
     }
     let is_decided = succeeded.is_some_and(|succeeded| succeeded != ConditionStatus::Unknown);
     check((finished == Some(ConditionStatus::True)) == is_decided, "Succeeded and Finished do not match")?;
+    // With an invalid spec the result is that no run can start.
+    let finished_reason = find(ConditionType::Finished).map(|condition| condition.reason.as_str()).filter(|reason| *reason != run.reason);
+    let is_blocked = stalled.is_some() && finished_reason.is_some() && finished_reason == ready.map(|ready| ready.reason.as_str());
     check(
-        status.queued.is_some() || reconciling.is_some() || has_result(run, succeeded, finished),
+        status.queued.is_some() || reconciling.is_some() || is_blocked || has_result(run, succeeded, finished),
         "the result of the ended run is missing",
     )
 }

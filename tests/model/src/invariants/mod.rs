@@ -10,12 +10,12 @@ mod runs;
 mod shown;
 mod status;
 
-pub use accepted::SubmittedWork;
+pub use accepted::{SubmittedWork, upstream_runs_handled};
 pub use accountability::{applied_resubmit, exemptions};
 pub use calls::{cancellation, submission};
 pub use conditions::conditions;
 pub use names::*;
 pub use resources::{always, finalizer_removed_by_uninstall, release, turn, uninstalled};
 pub use runs::runs;
-pub use shown::shown;
+pub use shown::{reference, settled, shown};
 pub use status::{decision, schedules_handled, submits, write};

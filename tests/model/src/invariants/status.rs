@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tabular_operator::api::{CancelCause, ConcurrencyPolicy, Reason, Run, RunState, Status, Time, TriggerType};
-use tabular_operator::engine::reconcile::{NextEffect, PendingDecision, PlannedCall};
+use tabular_operator::engine::reconcile::{NextEffect, PendingDecision, PlannedCall, View};
 use tabular_operator::engine::{Effect, Observation};
 use tabular_operator::operation::{CancelResult, Operation, Origin, Phase, PollResult, Submission};
 
@@ -23,7 +23,7 @@ pub fn submits(decision: &PendingDecision) -> bool {
 }
 
 /// Checks each decision, whether it is written or not.
-pub fn decision(world: &World, resource: usize, view: &Object, decision: &PendingDecision) -> Result<(), Violation> {
+pub fn decision(world: &World, operator: usize, resource: usize, view: &Object, decision: &PendingDecision) -> Result<(), Violation> {
     let after = decision.status.as_ref().unwrap_or(&view.status);
     if !world.resources[resource].is_edited(&view.status) {
         runs(&view.status, after)?;
@@ -34,7 +34,24 @@ pub fn decision(world: &World, resource: usize, view: &Object, decision: &Pendin
         let desired = &view.revision.desired;
         let is_tracked = desired.has_finalizer && desired.deletion.is_none();
         holds(is_tracked, INTENT, || format!("resource {resource}: a submission whose operation would not be tracked"))?;
+        let desired = view.desired(world.external(operator, resource, view));
+        let is_requested = |run: &Run| {
+            run.request_digest == desired.operation.digest
+                && run.resolved_from == desired.operation.model.names()
+                && run.model == decision.model
+        };
+        let may_start = !desired.policy.suspend && desired.blocker.is_none();
+        holds(may_start && after.run.as_ref().is_some_and(is_requested), INTENT, || {
+            format!("resource {resource}: {:?} is submitted, and the intent is {:?}", desired.operation, after.run)
+        })?;
     }
+    let needs_ids = match &decision.effect {
+        NextEffect::Call(call) => *call != PlannedCall::ResolveModel,
+        effect => *effect == NextEffect::AcquireTurn,
+    };
+    holds(!needs_ids || decision.model.names().is_none(), INTENT, || {
+        format!("resource {resource}: {:?} without the ids of the model", decision.effect)
+    })?;
     let desired = &view.revision.desired;
     let forbids = desired.policy.concurrency == ConcurrencyPolicy::Forbid && desired.deletion.is_none();
     let in_progress = after.run.as_ref().filter(|run| matches!(run.state, RunState::Running | RunState::Cancelling));
@@ -130,7 +147,8 @@ fn late_responses(world: &World, operator: usize, resource: usize, after: &Statu
         .chain([Observation::Submission(Submission::Unknown { message: "no response".to_owned() })]);
     for observation in late {
         let late = format!("{observation:?}");
-        let after = world.decide(operator, resource, &view, observation);
+        let memory = &world.operators[operator].states[resource].transient().memory;
+        let after = world.decide((operator, resource), &view, memory, observation);
         let same = runs(&view.status, &after.status).is_ok();
         let idle = !matches!(after.effect, Effect::Submit | Effect::Cancel(_));
         holds(same && idle, FINISHED, || {

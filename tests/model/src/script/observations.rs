@@ -93,7 +93,7 @@ impl World {
 
     fn decision(&self, status: &Status, memory: &DecisionMemory, observation: Observation, now: Timestamp) -> Decision {
         let view = self.inner.resources[0].now();
-        let (desired, settings) = (view.desired(self.inner.external(0, view)), &self.inner.settings);
+        let (desired, settings) = (view.desired(self.inner.external(0, 0, view)), &self.inner.settings);
         decide(&DecisionInput { desired: &desired, status, memory, observation, now, settings })
     }
 

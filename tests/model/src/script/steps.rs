@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tabular_operator::api::{RunState, TriggerType};
 use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, NextEffect, PlannedCall, RefusedMetadata};
-use tabular_operator::engine::{Blocker, DecisionMemory, External, Observation, Upstream};
-use tabular_operator::operation::{CancelResult, OperationId, RefreshRequest, Request as Operation};
+use tabular_operator::engine::{Blocker, External, Observation, Upstream};
+use tabular_operator::operation::{CancelResult, OperationId, OperationKind, RefreshRequest, Request as Operation};
 
 use super::world::{World, secs};
 use crate::invariants;
@@ -153,6 +153,9 @@ impl World {
     #[track_caller]
     fn call(&mut self, call: &PlannedCall) {
         let now = timestamp(self.inner.now);
+        let is_sync = matches!(call, PlannedCall::Submit(request) if request.kind() == OperationKind::Sync);
+        let mut refreshes = self.inner.service.ops.iter().filter(|op| op.request.kind() == OperationKind::Refresh && op.live());
+        assert!(!is_sync || refreshes.all(|op| !op.visible), "a sync is submitted during a refresh");
         let (outcome, replacement) = self.service.outcome_of(call, now);
         self.apply(Action::Perform { operator: 0, resource: 0, outcome });
         let Some(response) = self.inner.response(0, 0).cloned() else { return };
@@ -201,22 +204,24 @@ impl World {
     /// A reconciliation without news writes nothing, also after a restart.
     #[track_caller]
     fn assert_settled(&self) {
-        let state = &self.inner.operators[0].states[0];
-        if self.gone() || state.dirty || state.due.is_some_and(|due| due <= self.inner.now + 1) {
-            return;
-        }
-        for memory in [self.memory(), &DecisionMemory::default()] {
-            let decision = self.decide(self.status(), memory, Observation::None);
-            // A decision whose call cannot be prepared is discarded.
-            let is_void = self.preparation_failure.is_some();
-            assert!(is_void || decision.status == *self.status(), "written without news: {:#?} to {:#?}", self.status(), decision.status);
+        let is_open = !self.gone() && self.status().run.as_ref().is_some_and(|run| !run.state.ended()) && self.drain.is_none();
+        let generation = self.metadata().generation.unwrap();
+        let is_stale = self.inner.operators[0].states[0].dirty;
+        assert!(
+            !is_open || is_stale || self.status().observed_generation == generation,
+            "an edit is not acknowledged: {:?}",
+            self.status()
+        );
+        if let Err(violation) = invariants::settled(&self.inner, 0, 0, self.preparation_failure.is_some()) {
+            panic!("{violation}");
         }
     }
 
     #[track_caller]
     fn check_shown(&self) {
         let object = self.inner.resources[0].now();
-        if let Err(violation) = invariants::shown(object, self.now(), &self.inner.settings) {
+        let result = invariants::shown(object).and_then(|()| invariants::reference(&object.status, self.now(), &self.inner.settings));
+        if let Err(violation) = result {
             panic!("{violation}");
         }
     }

@@ -9,6 +9,7 @@ use tabular_operator::operation::{Phase, Request};
 use super::object::Object;
 use super::{Action, LEASE_HOLD, LateWrite, Leadership, Owner, PendingSubmission, Seconds, UserAction, Violation, World, timestamp};
 use crate::invariants;
+use crate::scenario::Impairment;
 
 /// The index of a model that is known only by its names. No operation is on it.
 const UNRESOLVED: u8 = u8::MAX;
@@ -104,6 +105,11 @@ impl World {
             Action::Impair { impaired } => {
                 self.budget.impairments -= u8::from(impaired);
                 self.impaired = impaired;
+                if self.scenario.impairment == Some(Impairment::InvalidSpec) {
+                    // A fault of the spec changes only with the spec.
+                    self.resource(0).edit(|spec| spec.history_limit = (spec.history_limit + 1) % 5 + 5);
+                    self.mark_changed(0);
+                }
             }
             Action::SetVisibility { visibility } => {
                 self.budget.visibility_changes = self.budget.visibility_changes.saturating_sub(1);

@@ -16,6 +16,7 @@ use super::object::Object;
 use super::operator::decision;
 use super::{Appearance, Op, Owner, PendingSubmission, RequestOutcome, Violation, Visibility, World};
 use crate::invariants;
+use crate::scenario::Impairment;
 
 /// The error of a call that was lost.
 const SERVICE_ERROR: ServiceErrorKind = ServiceErrorKind::Unreachable;
@@ -87,6 +88,9 @@ impl World {
             }
             PlannedCall::Cancel(id) => self.cancel(resource, (view, model), id, outcome)?,
             PlannedCall::ResolveModel if lost => Observation::ModelResolved(ModelLookup::Failed(service_error(SERVICE_ERROR))),
+            PlannedCall::ResolveModel if self.impairment_of(resource) == Some(Impairment::UnmatchedNames) => {
+                Observation::ModelResolved(ModelLookup::Ambiguous("no dataset is named Sales".to_owned()))
+            }
             PlannedCall::ResolveModel => {
                 let (group_id, dataset_id) = ids_of(self.service.named_model);
                 Observation::ModelResolved(ModelLookup::Found(ModelIds { group_id, dataset_id }))

@@ -33,6 +33,8 @@ pub struct Resource {
     pub edited_statuses: Vec<Arc<Status>>,
     /// The triggers of its runs.
     pub started_triggers: Vec<Trigger>,
+    /// Whether an event reports that upstream runs start no run, or a user has changed the upstream.
+    pub misses_upstream_runs: bool,
     /// Whether it was released with an event that reports what may still be running.
     pub reported: bool,
     /// The version that an uninstall has listed, until the uninstall removes its finalizer.
@@ -75,6 +77,7 @@ impl Resource {
             submitted_work: None,
             edited_statuses: Vec::new(),
             started_triggers: Vec::new(),
+            misses_upstream_runs: false,
             reported: false,
             listed_version: None,
             left_running: false,

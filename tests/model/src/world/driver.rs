@@ -8,7 +8,7 @@ use tabular_operator::api::{Reason, Time};
 use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Finish, Observed, Outcome, ReadFailed, Reconciliation, Stage, Tracking, Transient, View,
 };
-use tabular_operator::engine::{Blocker, Decision, DecisionInput, External, Observation, Remedy, Turn, Upstream, decide};
+use tabular_operator::engine::{Blocker, Decision, DecisionInput, DecisionMemory, External, Observation, Remedy, Turn, Upstream, decide};
 use tabular_operator::operation::{ServiceError, ServiceErrorKind};
 
 use super::object::Object;
@@ -100,7 +100,7 @@ impl World {
                 | DriverRequest::RemoveFinalizer { .. }
                 | DriverRequest::Call { .. }) => {
                     if let Some(decision) = decision(&machine) {
-                        invariants::decision(self, resource, machine.view(), decision)?;
+                        invariants::decision(self, operator, resource, machine.view(), decision)?;
                     }
                     let task = Task { machine, pending: Pending::Request(request) };
                     self.operators[operator].states[resource].task = Some(Arc::new(task));
@@ -116,7 +116,7 @@ impl World {
     fn observed(&mut self, operator: usize, resource: usize, machine: &Reconciliation<Object>) -> Observed {
         let view = machine.view();
         let adopt_claimed = self.adopt_claimed(operator, resource, view);
-        let external = self.external(operator, view);
+        let external = self.external(operator, resource, view);
         let intent = view.status.run.as_ref().and_then(|run| run.submitted_time).map(Time::timestamp);
         let ignores_deadline = self.scenario.broken_rules.deadline && matches!(machine.state().stage, Stage::Checking(_));
         Observed {
@@ -131,10 +131,12 @@ impl World {
     }
 
     /// The facts outside a resource that its operator observes.
-    pub(crate) fn external(&self, operator: usize, view: &Object) -> External {
+    pub(crate) fn external(&self, operator: usize, resource: usize, view: &Object) -> External {
         let scripted = &self.scenario.scripted.external;
+        let invalid = || Blocker { reason: Reason::InvalidSpec, message: "the spec is invalid".to_owned(), remedy: Remedy::SpecChange };
+        let is_invalid = self.impairment_of(resource) == Some(Impairment::InvalidSpec);
         External {
-            blocker: scripted.blocker.clone(),
+            blocker: scripted.blocker.clone().or_else(|| is_invalid.then(invalid)),
             upstream: scripted.upstream.clone().or_else(|| self.upstream_of(view)),
             drain: self.operators[operator].observed_drain,
             adopt_claimed: scripted.adopt_claimed,
@@ -143,18 +145,23 @@ impl World {
     }
 
     /// The upstream refresh of a resource.
-    fn upstream_of(&self, view: &Object) -> Option<Upstream> {
+    pub(crate) fn upstream_of(&self, view: &Object) -> Option<Upstream> {
         let index: usize = view.revision.manifest.upstream_name()?.strip_prefix("resource-")?.parse().ok()?;
         self.resources.get(index)?.as_upstream()
     }
 
     /// Makes a decision, outside of any reconciliation.
-    pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, observation: Observation) -> Decision {
-        let state = &self.operators[operator].states[resource];
+    pub(crate) fn decide(
+        &self,
+        (operator, resource): (usize, usize),
+        view: &Object,
+        memory: &DecisionMemory,
+        observation: Observation,
+    ) -> Decision {
         decide(&DecisionInput {
-            desired: &view.desired(self.external(operator, view)),
+            desired: &view.desired(self.external(operator, resource, view)),
             status: &view.status,
-            memory: &state.transient().memory,
+            memory,
             observation,
             now: self.wall(operator),
             settings: &self.settings,
@@ -250,7 +257,7 @@ impl World {
                 self.advance(self.now + by);
                 return DriverResponse::Prepared;
             }
-            (Some(Impairment::Writes | Impairment::WritesDenied | Impairment::WritesRefused) | None, _) => return DriverResponse::Prepared,
+            _ => return DriverResponse::Prepared,
         };
         DriverResponse::NotPrepared(Box::new(observation))
     }

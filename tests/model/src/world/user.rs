@@ -96,10 +96,13 @@ impl Resource {
         let next = |text: Option<&str>| format!("v{}", text.and_then(|text| text.strip_prefix('v')?.parse().ok()).unwrap_or(0_u32) + 1);
         match user_action {
             UserAction::Token => self.trigger(|trigger| trigger.token = Some(next(trigger.token.as_deref()))),
-            UserAction::AfterRefresh(resource) => self.trigger(|trigger| {
-                let name = format!("resource-{resource}");
-                trigger.after_refresh = if trigger.after_refresh.is_some() { None } else { Some(AfterRefresh { name }) };
-            }),
+            UserAction::AfterRefresh(resource) => {
+                self.misses_upstream_runs = true;
+                self.trigger(|trigger| {
+                    let name = format!("resource-{resource}");
+                    trigger.after_refresh = if trigger.after_refresh.is_some() { None } else { Some(AfterRefresh { name }) };
+                });
+            }
             UserAction::RefreshType => self.edit(|spec| {
                 let parameters = spec.refresh.get_or_insert_default();
                 parameters.r#type = if parameters.r#type == RefreshType::Full { RefreshType::DataOnly } else { RefreshType::Full };

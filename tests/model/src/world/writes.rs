@@ -21,7 +21,7 @@ impl World {
         match self.impairment_of(resource) {
             Some(Impairment::WritesDenied) => return Some(Rejection::Denied),
             Some(Impairment::WritesRefused) => return Some(Rejection::Refused),
-            Some(Impairment::Throttled | Impairment::Refused | Impairment::SecretDeleted | Impairment::Writes) | None => {}
+            _ => {}
         }
         if let RequestOutcome::Rejected(rejection) = outcome {
             return Some(rejection);
@@ -89,6 +89,8 @@ impl World {
         if let Some(run) = status.run.as_ref().filter(|run| run.number > before) {
             self.resource(resource).started_triggers.push(run.trigger.clone());
         }
+        let unhandled = [Reason::TriggerDropped, Reason::UpstreamRunsMissed];
+        self.resource(resource).misses_upstream_runs |= decision.events.iter().any(|event| unhandled.contains(&event.reason));
         if invariants::submits(decision) {
             let desired = &self.resources[resource].now().revision.desired;
             let requested = (desired.operation.digest.clone(), desired.token.clone());
