@@ -209,7 +209,7 @@ fn queued_schedule_time_that_is_too_late_is_reported_once() {
     assert_eq!((world.run().number, queued(&world), world.event_count(Reason::MissedSchedule)), (1, None, 1));
 }
 
-fn followers() -> [World; 2] {
+fn dependents() -> [World; 2] {
     [World::new(|_| {}).dependent(), World::sync(|_| {}).dependent()].map(|mut world| {
         world.service.length = secs(100);
         world.run_for(secs(10));
@@ -225,7 +225,7 @@ fn followers() -> [World; 2] {
 }
 
 /// The upstream refresh is deleted.
-fn delete_leader(world: &mut World) -> &mut World {
+fn delete_upstream(world: &mut World) -> &mut World {
     let message = "the ModelRefresh staging is not there".to_owned();
     world.spec_blocker = Some(Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange });
     world.upstream = None;
@@ -242,8 +242,8 @@ fn missed(world: &World, times: usize, what: &str) {
 
 #[test]
 fn queued_runs_of_a_deleted_refresh_run_or_are_reported() {
-    for mut world in followers() {
-        delete_leader(&mut world).restart().run_for(secs(5));
+    for mut world in dependents() {
+        delete_upstream(&mut world).restart().run_for(secs(5));
         missed(&world, 1, "1 queued successful run of ModelRefresh staging");
         world.restart().run_for(secs(1_000));
         missed(&world, 1, "staging");
@@ -254,10 +254,10 @@ fn queued_runs_of_a_deleted_refresh_run_or_are_reported() {
 
 #[test]
 fn queued_runs_of_a_recreated_refresh_run_or_are_reported() {
-    for mut world in followers() {
-        let leader = world.upstream.as_mut().unwrap();
-        leader.metadata.uid = Some("led-2".to_owned());
-        leader.status = Some(tabular_operator::api::Status::default());
+    for mut world in dependents() {
+        let upstream = world.upstream.as_mut().unwrap();
+        upstream.metadata.uid = Some("led-2".to_owned());
+        upstream.status = Some(tabular_operator::api::Status::default());
         world.upstream_ends(RunState::Succeeded, 20);
         world.run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
         missed(&world, 1, "1 queued successful run of ModelRefresh staging");
@@ -270,11 +270,11 @@ fn queued_runs_of_a_recreated_refresh_run_or_are_reported() {
 #[test]
 fn queued_runs_are_kept_when_the_upstream_changes() {
     for name in [None, Some("gold")] {
-        for mut world in followers() {
+        for mut world in dependents() {
             let after = name.map(|name| tabular_operator::api::AfterRefresh { name: name.to_owned() });
             if name.is_some() {
-                let leader = world.upstream.as_mut().unwrap();
-                (leader.metadata.name, leader.metadata.uid) = (name.map(str::to_owned), Some("led-9".to_owned()));
+                let upstream = world.upstream.as_mut().unwrap();
+                (upstream.metadata.name, upstream.metadata.uid) = (name.map(str::to_owned), Some("led-9".to_owned()));
             } else {
                 world.upstream = None;
             }
@@ -298,7 +298,7 @@ fn replacement_runs_when_the_upstream_is_deleted() {
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
     world.upstream_ends(RunState::Succeeded, 20);
     world.run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);
-    delete_leader(&mut world).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
+    delete_upstream(&mut world).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2 (no longer followed)"]);
 }
 
@@ -310,7 +310,7 @@ fn lost_upstream_runs_of_a_suspended_resource_are_reported() {
             world.upstream_ends(RunState::Succeeded, 20);
             world.run_for(secs(2));
         }
-        delete_leader(&mut world).run_for(secs(60));
+        delete_upstream(&mut world).run_for(secs(60));
         missed(&world, 1, "2 queued successful runs of ModelRefresh staging");
         world.edit(|spec| spec.suspend = false).run_for(secs(1_000));
         assert_eq!(world.runs_after_upstream(), ["staging run 1 (no longer followed)"]);
@@ -320,7 +320,7 @@ fn lost_upstream_runs_of_a_suspended_resource_are_reported() {
 #[test]
 fn queued_run_missing_from_the_history_runs() {
     for end_first in [false, true] {
-        for mut world in followers() {
+        for mut world in dependents() {
             // Only a failed run of the upstream refresh is left in its history.
             if end_first {
                 world.edit(|spec| spec.suspend = true).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);

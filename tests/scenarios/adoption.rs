@@ -247,7 +247,7 @@ fn wrong_server_clock_does_not_prevent_adoption() {
 #[test]
 fn seemingly_older_operation_by_unknown_clock_is_undecided() {
     // This resource's operation by a slow clock; and another client's operation that ended before the intent, by a correct clock.
-    for (fate, skew) in [(SubmitOutcome::LostAfter, -60), (SubmitOutcome::LostAfter, -299), (SubmitOutcome::LostBefore, 0)] {
+    for (outcome, skew) in [(SubmitOutcome::LostAfter, -60), (SubmitOutcome::LostAfter, -299), (SubmitOutcome::LostBefore, 0)] {
         let mut world = World::new(|_| {});
         (world.service.skew, world.service.reports_time) = (SignedDuration::from_secs(skew), false);
         world.service.length = secs(3);
@@ -255,7 +255,7 @@ fn seemingly_older_operation_by_unknown_clock_is_undecided() {
             world.start_other_refresh(3, "full");
             world.advance(secs(60));
         }
-        world.service.submit_outcomes.push_back(fate);
+        world.service.submit_outcomes.push_back(outcome);
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1), "{skew} s");
         assert!(world.run().message.contains("does not report its time"), "{}", world.run().message);

@@ -20,10 +20,10 @@ fn running() -> World {
 }
 
 /// A run whose submission got no response.
-fn unresolved(fate: SubmitOutcome) -> World {
+fn unresolved(outcome: SubmitOutcome) -> World {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
-    world.service.submit_outcomes.push_back(fate);
+    world.service.submit_outcomes.push_back(outcome);
     world.run_for(secs(2)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world
 }
@@ -203,14 +203,14 @@ fn cancel_request_resolves_submission_first() {
 #[test]
 fn cancelled_held_submission_ends_by_user_decision() {
     // A user's decision counts, even if it is wrong.
-    for (fate, key, value, cancels) in [
+    for (outcome, key, value, cancels) in [
         (SubmitOutcome::LostAfter, ADOPT, "op-0", 1),
         (SubmitOutcome::LostBefore, RESUBMIT, "run-1-attempt-1", 0),
         (SubmitOutcome::LostAfter, RESUBMIT, "run-1-attempt-1", 0),
     ] {
         let mut world = World::new(|_| {});
         (world.service.length, world.service.lag) = (secs(10_000), secs(60));
-        world.service.submit_outcomes.push_back(fate);
+        world.service.submit_outcomes.push_back(outcome);
         world.service.truncated = true;
         world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
         cancel(&mut world, "a");
@@ -266,10 +266,10 @@ fn sync_is_cancelled_before_its_submission() {
     world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
     cancel(&mut world, "a");
     world.run_for(secs(1)).is(RunState::Cancelled, Reason::CancelledOnRequest);
-    for (fate, state) in [(SubmitOutcome::LostBefore, RunState::Cancelled), (SubmitOutcome::LostAfter, RunState::Succeeded)] {
+    for (outcome, state) in [(SubmitOutcome::LostBefore, RunState::Cancelled), (SubmitOutcome::LostAfter, RunState::Succeeded)] {
         let mut world = World::sync(|_| {});
         world.service.lag = secs(30);
-        world.service.submit_outcomes.push_back(fate);
+        world.service.submit_outcomes.push_back(outcome);
         world.run_for(secs(2));
         assert_eq!(world.run().state, RunState::Submitting);
         cancel(&mut world, "a");

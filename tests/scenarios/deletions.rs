@@ -166,12 +166,12 @@ fn namespace_deletion_is_blocked_for_two_minutes() {
         ServiceErrorKind::Rejected,
     ];
     // An operation with a known id, and one without a response.
-    for (kind, fate) in kinds.into_iter().flat_map(|kind| [(kind, SubmitOutcome::Answered), (kind, SubmitOutcome::LostAfter)]) {
+    for (kind, outcome) in kinds.into_iter().flat_map(|kind| [(kind, SubmitOutcome::Answered), (kind, SubmitOutcome::LostAfter)]) {
         let mut world = World::new(|_| {});
         world.service.length = secs(100_000);
-        world.service.submit_outcomes.push_back(fate.clone());
+        world.service.submit_outcomes.push_back(outcome.clone());
         let blocked = service_error(kind);
-        if matches!(fate, SubmitOutcome::Answered) {
+        if matches!(outcome, SubmitOutcome::Answered) {
             world.run_for(secs(10)).is(RunState::Running, Reason::Running);
         } else {
             world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(blocked.clone())));
@@ -182,7 +182,7 @@ fn namespace_deletion_is_blocked_for_two_minutes() {
         world.delete().run_for(secs(115));
         assert!(!world.gone(), "{kind:?}: it may pass");
         world.run_for(secs(6));
-        assert!(world.gone() && world.event_count(Reason::Released) == 1, "{kind:?} {fate:?}");
+        assert!(world.gone() && world.event_count(Reason::Released) == 1, "{kind:?} {outcome:?}");
         let said = world.events.iter().find(|event| event.reason == Reason::Released).unwrap();
         assert!(said.message.contains("may still be running"), "{}", said.message);
     }

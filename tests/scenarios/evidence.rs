@@ -11,9 +11,9 @@ fn object(table: &str) -> RefreshObject {
 }
 
 /// A run for this table, whose POST never arrived or whose response was lost.
-fn lost(fate: SubmitOutcome, asked: &str) -> World {
-    let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = vec![object(asked)]);
-    world.service.submit_outcomes.push_back(fate);
+fn lost(outcome: SubmitOutcome, requested: &str) -> World {
+    let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = vec![object(requested)]);
+    world.service.submit_outcomes.push_back(outcome);
     world.service.length = secs(20);
     world.reconcile_once(None);
     world.changed();
@@ -98,7 +98,7 @@ fn operation_just_before_the_intent_is_not_adopted() {
 
 #[test]
 fn clocks_of_two_machines_may_differ_by_five_seconds() {
-    for (before, asked) in [(4, true), (7, false)] {
+    for (before, requested) in [(4, true), (7, false)] {
         let mut world = World::new(|_| {});
         world.start_other_refresh(1, "full");
         world.service.ops[0].start = world.now() - secs(before);
@@ -106,7 +106,7 @@ fn clocks_of_two_machines_may_differ_by_five_seconds() {
         world.reconcile_once(None);
         world.restart();
         let (state, reason) =
-            if asked { (RunState::Submitting, Reason::SubmissionUnknown) } else { (RunState::Succeeded, Reason::Succeeded) };
+            if requested { (RunState::Submitting, Reason::SubmissionUnknown) } else { (RunState::Succeeded, Reason::Succeeded) };
         world.run_for(secs(900)).is(state, reason);
         assert_ne!(world.run().operation_id.as_deref(), Some("op-0"), "{before} s before");
     }
@@ -125,22 +125,22 @@ fn operation_after_the_call_timeout_needs_a_user_decision() {
 
 #[test]
 fn names_equal_to_the_service_are_adopted() {
-    for (asked, shown) in [("Dummy Sales ", "Dummy Sales "), ("umsätze", "UMSÄTZE"), ("Straße", "STRASSE")] {
-        let mut world = lost(SubmitOutcome::LostAfter, asked);
+    for (requested, shown) in [("Dummy Sales ", "Dummy Sales "), ("umsätze", "UMSÄTZE"), ("Straße", "STRASSE")] {
+        let mut world = lost(SubmitOutcome::LostAfter, requested);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-        assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-0")), "{asked}");
+        assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-0")), "{requested}");
     }
 }
 
 #[test]
 fn names_differing_in_spaces_or_encoding_need_a_user_decision() {
-    for (asked, shown) in [("Dummy Sales ", "Dummy Sales"), ("Ums\u{e4}tze", "Umsa\u{308}tze"), ("Sales", "Sales\u{a0}")] {
-        let mut world = lost(SubmitOutcome::LostAfter, asked);
+    for (requested, shown) in [("Dummy Sales ", "Dummy Sales"), ("Ums\u{e4}tze", "Umsa\u{308}tze"), ("Sales", "Sales\u{a0}")] {
+        let mut world = lost(SubmitOutcome::LostAfter, requested);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert!(world.run().message.contains("differ in spaces"), "{}", world.run().message);
-        assert_eq!(world.service.submits, 1, "{asked}");
+        assert_eq!(world.service.submits, 1, "{requested}");
     }
 }
 
@@ -157,8 +157,8 @@ fn objects_that_are_not_shown_prove_nothing() {
 fn partition_that_is_not_shown_proves_nothing() {
     let of = |partition: Option<&str>| ObjectName { table: "Orders".to_owned(), partition: partition.map(str::to_owned) };
     for shown in [vec![of(Some("2025"))], vec![of(None)], vec![of(Some("2025")), of(None)]] {
-        let asked = [of(Some("2025")), of(Some("2026"))].map(|name| RefreshObject { table: name.table, partition: name.partition });
-        let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = asked.to_vec());
+        let requested = [of(Some("2025")), of(Some("2026"))].map(|name| RefreshObject { table: name.table, partition: name.partition });
+        let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = requested.to_vec());
         world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
         world.run_for(secs(1));
         world.start_other_refresh(3, "full");

@@ -29,10 +29,10 @@ fn deleted_model_ends_its_run_after_the_list_lag() {
         assert!(world.run().message.contains("the run ends at 2026-01-01T12:"), "{}", world.run().message);
         world.run_for(secs(60)).is(RunState::Failed, Reason::OperationLost);
         assert!(world.run().message.contains("the model was deleted"), "{}", world.run().message);
-        let asked = (world.service.polls, world.service.lists, world.service.finds);
-        assert!(world.service.finds <= 4, "{asked:?}");
+        let calls = (world.service.polls, world.service.lists, world.service.finds);
+        assert!(world.service.finds <= 4, "{calls:?}");
         world.run_for(secs(10_000));
-        assert_eq!((world.service.polls, world.service.lists, world.service.finds), asked, "it is over");
+        assert_eq!((world.service.polls, world.service.lists, world.service.finds), calls, "it is over");
     }
 }
 

@@ -190,7 +190,7 @@ fn run_without_reference_blocks_no_other_and_no_deadline_runs() {
 fn missing_followed_refresh_has_the_grace_period() {
     for new in [|| World::sync(|_| {}).dependent(), || World::sync(|_| {}).dependent().without_model()] {
         let mut world = new();
-        let leader = world.upstream.take();
+        let upstream = world.upstream.take();
         world.spec_blocker = Some(blocker(Reason::UpstreamNotFound));
         world.run_for(secs(59)).awaits(Reason::UpstreamNotFound);
         assert_eq!((world.writes, world.event_count(Reason::UpstreamNotFound)), (1, 1));
@@ -198,7 +198,7 @@ fn missing_followed_refresh_has_the_grace_period() {
         (late.spec_blocker, late.upstream) = (Some(blocker(Reason::UpstreamNotFound)), None);
         late.run_for(secs(60)).is_stalled(Reason::UpstreamNotFound);
         assert_eq!((late.writes, late.event_count(Reason::UpstreamNotFound)), (2, 1));
-        (world.upstream, world.spec_blocker) = (leader, None);
+        (world.upstream, world.spec_blocker) = (upstream, None);
         world.run_for(secs(6));
         assert_eq!((world.ready(), was_stalled(&world)), (ConditionStatus::True, false));
     }

@@ -160,13 +160,13 @@ fn deadline_counts_without_the_time_of_the_submission() {
 
 #[test]
 fn success_edited_into_a_status_starts_nothing() {
-    let mut leader = World::new(|spec| spec.history_limit = 0);
-    leader.service.length = secs(600);
-    leader.run_for(secs(10));
-    set_state(&mut leader, RunState::Succeeded);
-    assert!(leader.as_upstream().successes.is_empty());
-    leader.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!(leader.as_upstream().successes.len(), 1);
+    let mut upstream = World::new(|spec| spec.history_limit = 0);
+    upstream.service.length = secs(600);
+    upstream.run_for(secs(10));
+    set_state(&mut upstream, RunState::Succeeded);
+    assert!(upstream.as_upstream().successes.is_empty());
+    upstream.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(upstream.as_upstream().successes.len(), 1);
 }
 
 #[test]

@@ -6,9 +6,9 @@ use tabular_operator::engine::QueueState;
 use tabular_operator::operation::ServiceErrorKind;
 
 /// A run whose submission was lost, and whose list cannot be read for so many calls.
-fn unheard(fate: SubmitOutcome, kind: ServiceErrorKind, calls: usize) -> World {
+fn unresolved(outcome: SubmitOutcome, kind: ServiceErrorKind, calls: usize) -> World {
     let mut world = World::new(|_| {});
-    world.service.submit_outcomes.push_back(fate);
+    world.service.submit_outcomes.push_back(outcome);
     world.service.call_outcomes.extend((0..calls).map(|_| CallOutcome::Failed(service_error(kind))));
     world
 }
@@ -91,7 +91,7 @@ fn candidate_of_another_resource_is_never_cancelled() {
 
 #[test]
 fn recovered_identity_adopts_its_own_operation() {
-    let mut world = unheard(SubmitOutcome::LostAfter, ServiceErrorKind::CredentialsRefused, 400);
+    let mut world = unresolved(SubmitOutcome::LostAfter, ServiceErrorKind::CredentialsRefused, 400);
     world.run_for(secs(100)).is(RunState::Submitting, Reason::CredentialsRefused);
     assert_eq!(world.queue_state(), QueueState::None);
     // Meanwhile another resource has refreshed the model, the same work.
@@ -105,7 +105,7 @@ fn recovered_identity_adopts_its_own_operation() {
 
 #[test]
 fn unlisted_submission_requests_its_turn_again() {
-    let mut world = unheard(SubmitOutcome::LostBefore, ServiceErrorKind::CredentialsRefused, 40);
+    let mut world = unresolved(SubmitOutcome::LostBefore, ServiceErrorKind::CredentialsRefused, 40);
     world.run_for(secs(180)).is(RunState::Submitting, Reason::CredentialsRefused);
     world.service.call_outcomes.clear();
     world.ahead = Some("other".to_owned());
@@ -121,7 +121,7 @@ fn lasting_error_frees_the_turn() {
     for kind in
         [ServiceErrorKind::Throttled, ServiceErrorKind::Unreachable, ServiceErrorKind::AccessDenied, ServiceErrorKind::CredentialsRefused]
     {
-        let mut world = unheard(SubmitOutcome::LostAfter, kind, 1_000);
+        let mut world = unresolved(SubmitOutcome::LostAfter, kind, 1_000);
         world.run_for(secs(30));
         assert_eq!(world.queue_state(), QueueState::Holding, "{kind:?}: the submission may still arrive");
         world.run_for(secs(15));

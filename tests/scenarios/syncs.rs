@@ -138,8 +138,8 @@ fn sync_is_polled_at_its_newest_location() {
     assert_eq!(world.run().location.as_deref(), Some("https://westus.asazure.windows.net/place/0"), "that of the submission");
     let writes = world.writes;
     world.run_for(secs(120));
-    let asked = world.service.polled_at.clone();
-    assert!(asked.windows(2).all(|pair| pair[0] != pair[1]), "each answer names another place: {asked:?}");
+    let places = world.service.polled_at.clone();
+    assert!(places.windows(2).all(|pair| pair[0] != pair[1]), "each answer names another place: {places:?}");
     assert!(world.writes - writes <= 12, "{} writes in two minutes", world.writes - writes);
     let newest = world.service.polls;
     world.restart().run_for(secs(31));
