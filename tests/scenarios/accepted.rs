@@ -1,8 +1,7 @@
 //! What was accepted runs, whatever becomes of its source: a patch back, a replaced manifest, a deleted refresh.
 
-use model::script::{World, model, secs};
+use model::script::{World, missing, model, secs};
 use tabular_operator::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RefreshType, RunState, TriggerType};
-use tabular_operator::engine::{Blocker, Remedy};
 use tabular_operator::operation::Phase;
 
 fn set_type(world: &mut World, kind: RefreshType) -> &mut World {
@@ -226,8 +225,7 @@ fn dependents() -> [World; 2] {
 
 /// The upstream refresh is deleted.
 fn delete_upstream(world: &mut World) -> &mut World {
-    let message = "the ModelRefresh staging is not there".to_owned();
-    world.spec_blocker = Some(Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange });
+    world.spec_blocker = Some(missing(Reason::UpstreamNotFound));
     world.upstream = None;
     world.changed()
 }

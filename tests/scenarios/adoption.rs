@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error};
+use model::script::{CallOutcome, SubmitOutcome, World, failed, secs, service_error};
 use tabular_operator::api::{ADOPT, RESUBMIT, Reason, RefreshObject, RefreshType, RunState};
 use tabular_operator::engine::QueueState;
 use tabular_operator::operation::{ObjectName, ServiceErrorKind};
@@ -225,7 +225,7 @@ fn ruled_out_operation_is_not_adopted_later() {
 #[test]
 fn resubmit_survives_an_unprepared_call() {
     let mut world = held();
-    world.preparation_failure = Some(tabular_operator::engine::Observation::CallFailed(model::script::unreachable()));
+    world.preparation_failure = failed(ServiceErrorKind::Unreachable);
     world.resubmit().run_for(secs(60));
     world.preparation_failure = None;
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);

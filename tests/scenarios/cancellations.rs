@@ -1,10 +1,9 @@
 //! The annotation `cancel-requested-at`: it ends only the run that is in progress when it is set, and once.
 
-use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error, unreachable};
+use model::script::{CallOutcome, SubmitOutcome, World, blocked, secs, service_error, unreachable};
 use tabular_operator::api::{
     ADOPT, CANCEL_REQUESTED_AT, CancelCause, ConcurrencyPolicy, ConditionStatus, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, TriggerType,
 };
-use tabular_operator::engine::{Blocker, Observation, Remedy};
 use tabular_operator::operation::{CancelResult, Phase, ServiceError, ServiceErrorKind};
 
 fn cancel(world: &mut World, value: &str) {
@@ -128,9 +127,7 @@ fn cancelled_waiting_run_ends_with_joined_triggers() {
 #[test]
 fn cancelled_run_ends_whatever_it_waits_for() {
     let mut stalled = World::new(|_| {});
-    let message = "Secret aas-sp is not there".to_owned();
-    stalled.preparation_failure =
-        Some(Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange }));
+    stalled.preparation_failure = blocked(Reason::SecretNotFound);
     stalled.run_for(secs(20)).is(RunState::Waiting, Reason::SecretNotFound);
     let mut suspended = World::new(|_| {});
     suspended.ahead = Some("another".to_owned());

@@ -1,6 +1,6 @@
 //! A resource that is being deleted: no operation is left running without being tracked, and the deletion is not blocked forever.
 
-use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error};
+use model::script::{CallOutcome, SubmitOutcome, World, blocked, secs, service_error};
 use tabular_operator::api::{ADOPT, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::{Blocker, DecisionMemory, Effect, Observation, Remedy};
 use tabular_operator::operation::{CancelResult, ServiceErrorKind, Submission};
@@ -10,14 +10,6 @@ fn running() -> World {
     world.service.length = secs(1_000);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
     world
-}
-
-fn no_secret() -> Observation {
-    Observation::Blocked(Blocker {
-        reason: Reason::SecretNotFound,
-        message: "Secret aas-sp is gone".to_owned(),
-        remedy: Remedy::ClusterChange,
-    })
 }
 
 #[test]
@@ -141,11 +133,11 @@ fn orphan_and_release_report_what_may_still_run() {
 #[test]
 fn missing_secret_blocks_deletion_but_not_of_a_namespace() {
     let mut world = running();
-    world.preparation_failure = Some(no_secret());
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.delete().run_for(secs(10_000)).is(RunState::Running, Reason::SecretNotFound);
     assert!(!world.gone());
     let mut world = running();
-    (world.preparation_failure, world.namespace_terminating) = (Some(no_secret()), true);
+    (world.preparation_failure, world.namespace_terminating) = (blocked(Reason::SecretNotFound), true);
     world.delete().run_for(secs(100));
     assert!(!world.gone(), "the Secret may come back for a moment");
     world.run_for(secs(60));

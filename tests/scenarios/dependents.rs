@@ -1,6 +1,6 @@
 //! Following a refresh: one run for each of its successes, once and in order, whatever happens in between.
 
-use model::script::{World, model, named, secs};
+use model::script::{World, missing, model, named, secs};
 use tabular_operator::api::{
     AfterRefresh, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Time,
 };
@@ -9,10 +9,6 @@ use tabular_operator::operation::{ModelIds, ModelLookup};
 
 fn both() -> [World; 2] {
     [World::new(|_| {}).dependent(), World::sync(|_| {}).dependent()]
-}
-
-fn missing(reason: Reason) -> Blocker {
-    Blocker { reason, message: "the ModelRefresh staging is not there".to_owned(), remedy: Remedy::ClusterChange }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The ends that the services document: each with its reason, its sentence, and its rule for `backoffLimit`.
 
-use model::script::{SubmitOutcome, World, model, secs, service_error};
+use model::script::{SubmitOutcome, World, missing, model, secs, service_error};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::{Blocker, Remedy};
 use tabular_operator::operation::{FailureCause, Origin, Phase, ServiceErrorKind};
@@ -165,7 +165,7 @@ fn outcome_is_a_short_fact_with_the_message_in_ready() {
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(5)).is(RunState::Running, Reason::Running);
     world.annotate(CANCEL_REQUESTED_AT, Some("c")).run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     assert_eq!(facts(&world), "run 3 was cancelled");
-    world.spec_blocker = Some(Blocker { reason: Reason::InvalidSpec, message: "the long message".to_owned(), remedy: Remedy::SpecChange });
+    world.spec_blocker = Some(Blocker { remedy: Remedy::SpecChange, ..missing(Reason::InvalidSpec) });
     world.edit(|spec| spec.history_limit += 1).run_for(secs(5));
     assert_eq!(facts(&world), "no run can start with this spec");
 }

@@ -1,8 +1,7 @@
 //! A model that is given by names: resolved before a run's turn, and equal to the same model by ids.
 
-use model::script::{SubmitOutcome, World, model, secs, service_error};
+use model::script::{SubmitOutcome, World, blocked, model, secs, service_error};
 use tabular_operator::api::{ConditionType, Model, PowerBiModel, RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::engine::{Blocker, Observation, Remedy};
 use tabular_operator::operation::{ModelIds, ModelLookup, Phase, ServiceErrorKind};
 
 pub(super) fn named(workspace: &str) -> Model {
@@ -107,9 +106,7 @@ fn failed_name_resolution_is_retried() {
     world.run_for(secs(20)).is(RunState::Waiting, Reason::AccessDenied);
     world.resolution = ModelLookup::Failed(service_error(ServiceErrorKind::Unreachable));
     world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
-    let blocker =
-        Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange };
-    world.preparation_failure = Some(Observation::Blocked(blocker));
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.run_for(secs(120)).is(RunState::Waiting, Reason::SecretNotFound);
     (world.preparation_failure, world.resolution) = (None, ids("found"));
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);

@@ -1,8 +1,8 @@
 //! A tracked operation: its end, its deadline, its disappearance, and empty or contradictory responses.
 
-use model::script::{CallOutcome, World, operation, polled, secs, service_error, unreachable};
+use model::script::{CallOutcome, World, blocked, operation, polled, secs, service_error, unreachable};
 use tabular_operator::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::engine::{Blocker, ClaimedOperations, Decision, DecisionMemory, Effect, Observation, Remedy};
+use tabular_operator::engine::{ClaimedOperations, Decision, DecisionMemory, Effect, Observation};
 use tabular_operator::operation::{
     CancelResult, ObjectName, ObjectProgress, Operation, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceMessage,
 };
@@ -141,9 +141,7 @@ fn single_lost_response_causes_no_write() {
 #[test]
 fn missing_secret_during_a_run_stalls_and_frees_the_turn() {
     let mut world = running(100);
-    let blocker =
-        Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange };
-    world.preparation_failure = Some(Observation::Blocked(blocker));
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.run_for(secs(600)).is(RunState::Running, Reason::SecretNotFound);
     assert!(world.holds(ConditionType::Stalled));
     assert_eq!(world.queue_state(), tabular_operator::engine::QueueState::None);

@@ -2,22 +2,18 @@
 
 use std::time::Duration;
 
-use model::script::{World, secs, service_error};
+use model::script::{World, blocked, failed, missing, secs};
 use tabular_operator::api::{ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status};
-use tabular_operator::engine::{Blocker, Observation, QueueState, Remedy};
+use tabular_operator::engine::QueueState;
 use tabular_operator::operation::{Phase, ServiceErrorKind};
 
 /// What may be missing for a while, as a call finds out that is being prepared.
 const MISSING: [Reason; 4] =
     [Reason::SecretNotFound, Reason::SecretForbidden, Reason::ServiceAccountNotFound, Reason::ServiceAccountForbidden];
 
-fn blocker(reason: Reason) -> Blocker {
-    Blocker { reason, message: format!("something is missing ({reason})"), remedy: Remedy::ClusterChange }
-}
-
-fn blocked(reason: Reason) -> World {
+fn without(reason: Reason) -> World {
     let mut world = World::new(|_| {});
-    world.preparation_failure = Some(Observation::Blocked(blocker(reason)));
+    world.preparation_failure = blocked(reason);
     world
 }
 
@@ -29,7 +25,7 @@ fn was_stalled(world: &World) -> bool {
 #[test]
 fn missing_reference_stalls_once_after_the_grace_period() {
     for reason in MISSING {
-        let mut world = blocked(reason);
+        let mut world = without(reason);
         world.run_for(secs(1)).awaits(reason);
         let writes = world.writes;
         world.run_for(secs(58)).awaits(reason);
@@ -48,7 +44,7 @@ fn missing_reference_stalls_once_after_the_grace_period() {
 #[test]
 fn missing_reference_is_checked_at_growing_intervals() {
     for reason in [Reason::SecretNotFound, Reason::SecretInvalid] {
-        let mut world = blocked(reason);
+        let mut world = without(reason);
         world.run_for(secs(1));
         let mut pauses = Vec::new();
         for _ in 0..60 {
@@ -60,7 +56,7 @@ fn missing_reference_is_checked_at_growing_intervals() {
         assert!(pauses.iter().all(|pause| *pause <= secs(60)), "{reason}: {pauses:?}");
         // Another run that cannot start is checked again within seconds.
         world.preparation_failure = None;
-        world.run_until(RunState::Succeeded).preparation_failure = Some(Observation::Blocked(blocker(reason)));
+        world.run_until(RunState::Succeeded).preparation_failure = blocked(reason);
         world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(7)).shows(reason, reason == Reason::SecretNotFound);
         assert!(world.due().is_some_and(|due| due.duration_since(world.now()).as_secs() <= 5), "{reason}");
     }
@@ -69,7 +65,7 @@ fn missing_reference_is_checked_at_growing_intervals() {
 #[test]
 fn reference_within_the_grace_period_never_stalls() {
     for reason in MISSING {
-        let mut world = blocked(reason);
+        let mut world = without(reason);
         world.run_for(secs(50)).awaits(reason);
         world.preparation_failure = None;
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -80,7 +76,7 @@ fn reference_within_the_grace_period_never_stalls() {
 #[test]
 fn missing_token_permission_has_the_grace_period() {
     let mut world = World::new(|_| {});
-    world.preparation_failure = Some(Observation::CallFailed(service_error(ServiceErrorKind::AssertionRefused)));
+    world.preparation_failure = failed(ServiceErrorKind::AssertionRefused);
     world.run_for(secs(59)).awaits(Reason::ServiceAccountForbidden);
     world.run_for(secs(1)).is_stalled(Reason::ServiceAccountForbidden);
 }
@@ -88,7 +84,7 @@ fn missing_token_permission_has_the_grace_period() {
 #[test]
 fn permanent_fault_stalls_immediately() {
     for reason in [Reason::SecretInvalid, Reason::ServiceAccountInvalid, Reason::OperatorIdentityInvalid] {
-        blocked(reason).run_for(secs(1)).is_stalled(reason);
+        without(reason).run_for(secs(1)).is_stalled(reason);
     }
     for (kind, reason) in [
         (ServiceErrorKind::CredentialsRefused, Reason::CredentialsRefused),
@@ -96,14 +92,14 @@ fn permanent_fault_stalls_immediately() {
         (ServiceErrorKind::NotFound, Reason::ModelNotFound),
     ] {
         let mut world = World::new(|_| {});
-        world.preparation_failure = Some(Observation::CallFailed(service_error(kind)));
+        world.preparation_failure = failed(kind);
         world.run_for(secs(1)).is_stalled(reason);
     }
 }
 
 #[test]
 fn grace_period_is_unchanged_by_a_restart() {
-    let mut world = blocked(Reason::SecretNotFound);
+    let mut world = without(Reason::SecretNotFound);
     for _ in 0..7 {
         world.restart().run_for(secs(8)).awaits(Reason::SecretNotFound);
     }
@@ -121,7 +117,7 @@ fn grace_period_starts_when_the_reference_is_missed() {
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     // Months later, the Secret is deleted and made again.
     world.advance(secs(90 * 24 * 3_600));
-    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::SecretNotFound);
     world.preparation_failure = None;
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
@@ -129,7 +125,7 @@ fn grace_period_starts_when_the_reference_is_missed() {
     // Nor with a condition that was False for another reason.
     world.service.outcomes.push_back(Phase::Failed);
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(60)).is(RunState::Failed, Reason::RefreshFailed);
-    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.advance(secs(3_600));
     world.annotate(RUN_REQUESTED_AT, Some("c")).run_for(secs(59)).awaits(Reason::SecretNotFound);
     world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
@@ -137,7 +133,7 @@ fn grace_period_starts_when_the_reference_is_missed() {
 
 #[test]
 fn grace_period_restarts_with_a_new_generation() {
-    let mut world = blocked(Reason::SecretNotFound);
+    let mut world = without(Reason::SecretNotFound);
     world.run_for(secs(300)).is_stalled(Reason::SecretNotFound);
     world.edit(|spec| spec.history_limit = 3).run_for(secs(59)).awaits(Reason::SecretNotFound);
     world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
@@ -145,9 +141,9 @@ fn grace_period_restarts_with_a_new_generation() {
 
 #[test]
 fn successive_missing_references_share_a_grace_period() {
-    let mut world = blocked(Reason::SecretForbidden);
+    let mut world = without(Reason::SecretForbidden);
     world.run_for(secs(40)).awaits(Reason::SecretForbidden);
-    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.run_for(secs(19)).awaits(Reason::SecretNotFound);
     world.run_for(secs(1)).is_stalled(Reason::SecretNotFound);
     assert_eq!((world.event_count(Reason::SecretForbidden), world.event_count(Reason::SecretNotFound)), (1, 1));
@@ -155,7 +151,7 @@ fn successive_missing_references_share_a_grace_period() {
 
 #[test]
 fn grace_period_restarts_when_the_clock_is_set_back() {
-    let mut world = blocked(Reason::SecretNotFound);
+    let mut world = without(Reason::SecretNotFound);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
     world.step_clock(-3_600);
     world.run_for(secs(59)).awaits(Reason::SecretNotFound);
@@ -167,7 +163,7 @@ fn running_operation_without_reference_frees_its_turn() {
     let mut world = World::new(|_| {});
     world.service.length = secs(600);
     world.run_for(secs(100)).is(RunState::Running, Reason::Running);
-    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.run_for(secs(40)).awaits(Reason::SecretNotFound).is(RunState::Running, Reason::SecretNotFound);
     assert_eq!(world.queue_state(), QueueState::None);
     world.run_for(secs(60)).is_stalled(Reason::SecretNotFound).is(RunState::Running, Reason::SecretNotFound);
@@ -178,7 +174,7 @@ fn running_operation_without_reference_frees_its_turn() {
 
 #[test]
 fn run_without_reference_blocks_no_other_and_no_deadline_runs() {
-    let mut world = blocked(Reason::SecretNotFound);
+    let mut world = without(Reason::SecretNotFound);
     world.edit(|spec| spec.wait_deadline_seconds = 10);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
     assert_eq!(world.queue_state(), QueueState::None);
@@ -191,11 +187,11 @@ fn missing_followed_refresh_has_the_grace_period() {
     for new in [|| World::sync(|_| {}).dependent(), || World::sync(|_| {}).dependent().without_model()] {
         let mut world = new();
         let upstream = world.upstream.take();
-        world.spec_blocker = Some(blocker(Reason::UpstreamNotFound));
+        world.spec_blocker = Some(missing(Reason::UpstreamNotFound));
         world.run_for(secs(59)).awaits(Reason::UpstreamNotFound);
         assert_eq!((world.writes, world.event_count(Reason::UpstreamNotFound)), (1, 1));
         let mut late = new();
-        (late.spec_blocker, late.upstream) = (Some(blocker(Reason::UpstreamNotFound)), None);
+        (late.spec_blocker, late.upstream) = (Some(missing(Reason::UpstreamNotFound)), None);
         late.run_for(secs(60)).is_stalled(Reason::UpstreamNotFound);
         assert_eq!((late.writes, late.event_count(Reason::UpstreamNotFound)), (2, 1));
         (world.upstream, world.spec_blocker) = (upstream, None);
@@ -204,7 +200,7 @@ fn missing_followed_refresh_has_the_grace_period() {
     }
     // Also if a run is due that cannot start.
     let mut world = World::sync(|_| {}).dependent().without_model();
-    (world.upstream, world.spec_blocker) = (None, Some(blocker(Reason::UpstreamNotFound)));
+    (world.upstream, world.spec_blocker) = (None, Some(missing(Reason::UpstreamNotFound)));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::UpstreamNotFound);
     world.run_for(secs(1)).is_stalled(Reason::UpstreamNotFound);
 }
@@ -212,7 +208,7 @@ fn missing_followed_refresh_has_the_grace_period() {
 #[test]
 fn follow_cycle_has_no_grace_period() {
     let mut world = World::sync(|_| {}).dependent();
-    world.spec_blocker = Some(blocker(Reason::UpstreamCycle));
+    world.spec_blocker = Some(missing(Reason::UpstreamCycle));
     world.run_for(secs(1)).is_stalled(Reason::UpstreamCycle);
 }
 
@@ -221,7 +217,7 @@ fn unresolved_submission_waits_for_its_secret() {
     let mut world = World::new(|_| {});
     world.service.submit_outcomes.push_back(model::script::SubmitOutcome::LostAfter);
     world.reconcile_once(None);
-    world.preparation_failure = Some(Observation::Blocked(blocker(Reason::SecretNotFound)));
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.run_for(secs(50)).awaits(Reason::SecretNotFound).is(RunState::Submitting, Reason::SecretNotFound);
     world.run_for(secs(30)).is_stalled(Reason::SecretNotFound);
     world.preparation_failure = None;

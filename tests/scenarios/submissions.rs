@@ -1,8 +1,7 @@
 //! Intent, submission, outcome: a crash or a lost response at any point leads to one operation in the end.
 
-use model::script::{CallOutcome, Ended, SubmitOutcome, World, model, secs, service_error, unreachable};
+use model::script::{CallOutcome, Ended, SubmitOutcome, World, blocked, failed, model, secs, service_error, unreachable};
 use tabular_operator::api::{RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::engine::{Blocker, Observation, Remedy};
 use tabular_operator::operation::{Phase, ServiceErrorKind};
 
 #[test]
@@ -69,10 +68,8 @@ fn unreadable_list_blocks_submission_and_is_reported_once() {
 
 #[test]
 fn unprepared_call_records_no_intent() {
-    let blocker =
-        Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange };
     let mut world = World::new(|_| {});
-    world.preparation_failure = Some(Observation::Blocked(blocker));
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.run_for(secs(600)).is(RunState::Waiting, Reason::SecretNotFound);
     assert_eq!((world.writes, world.run().submitted_time), (3, None), "the finalizer, why it waits, and that it stalls");
     world.preparation_failure = None;
@@ -142,7 +139,7 @@ fn deferred_submission_needs_no_list() {
     for kind in [ServiceErrorKind::Throttled, ServiceErrorKind::Unreachable, ServiceErrorKind::CredentialsRefused] {
         let mut world = World::new(|spec| spec.backoff_limit = 1);
         world.service.outcomes.push_back(Phase::Failed);
-        world.preparation_failure = Some(Observation::CallFailed(service_error(kind)));
+        world.preparation_failure = failed(kind);
         world.run_for(secs(20));
         world.preparation_failure = None;
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -155,7 +152,7 @@ fn deferred_second_attempt_needs_no_list() {
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.outcomes.push_back(Phase::Failed);
     world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
-    world.preparation_failure = Some(Observation::CallFailed(service_error(ServiceErrorKind::Throttled)));
+    world.preparation_failure = failed(ServiceErrorKind::Throttled);
     world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
     world.preparation_failure = None;
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);

@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 
-use model::script::{SubmitOutcome, World, operation, polled, secs, service_error};
+use model::script::{SubmitOutcome, World, blocked, operation, polled, secs, service_error};
 use tabular_operator::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, Status, TriggerType};
-use tabular_operator::engine::{Blocker, Decision, DecisionMemory, Effect, Observation, Remedy};
+use tabular_operator::engine::{Decision, DecisionMemory, Effect, Observation};
 use tabular_operator::operation::{Operation, OperationId, Phase, ServiceErrorKind, Submission};
 
 fn running(length: u64) -> World {
@@ -199,9 +199,7 @@ fn deletion_orphans_a_running_sync_with_an_event() {
 #[test]
 fn missing_secret_during_a_sync_loses_nothing() {
     let mut world = running(100);
-    let blocker =
-        Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), remedy: Remedy::ClusterChange };
-    world.preparation_failure = Some(Observation::Blocked(blocker));
+    world.preparation_failure = blocked(Reason::SecretNotFound);
     world.run_for(secs(300)).is(RunState::Running, Reason::SecretNotFound);
     world.preparation_failure = None;
     world.run_for(secs(70)).is(RunState::Succeeded, Reason::Succeeded);

@@ -10,6 +10,6 @@ mod steps;
 mod upstream;
 mod world;
 
-pub use service::{CallOutcome, Op, Service, SubmitOutcome, operation, polled, service_error, unreachable};
+pub use service::{CallOutcome, Op, Service, SubmitOutcome, blocked, failed, missing, operation, polled, service_error, unreachable};
 pub use steps::Ended;
 pub use world::{World, at, model, named, secs, settings};

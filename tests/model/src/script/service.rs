@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tabular_operator::api::Reason;
 use tabular_operator::engine::reconcile::PlannedCall;
-use tabular_operator::engine::{ClaimedOperations, Observation};
+use tabular_operator::engine::{Blocker, ClaimedOperations, Observation, Remedy};
 use tabular_operator::operation::{
     CancelResult, ClockSkew, FailureCause, Listing, ModelExistence, ObjectName, ObjectProgress, Operation, OperationId, OperationKind,
     Origin, Phase, PollResult, ServiceError, ServiceErrorKind, Submission, UnnamedOperation,
@@ -170,6 +171,21 @@ pub fn service_error(kind: ServiceErrorKind) -> ServiceError {
 /// The error of a service that does not respond.
 pub fn unreachable() -> ServiceError {
     service_error(ServiceErrorKind::Unreachable)
+}
+
+/// A reference that is missing, or another fault that a change of the cluster fixes.
+pub fn missing(reason: Reason) -> Blocker {
+    Blocker { reason, message: format!("something is missing ({reason})"), remedy: Remedy::ClusterChange }
+}
+
+/// The preparation of a call finds such a fault.
+pub fn blocked(reason: Reason) -> Option<Observation> {
+    Some(Observation::Blocked(missing(reason)))
+}
+
+/// The preparation of a call fails with an error of this kind.
+pub fn failed(kind: ServiceErrorKind) -> Option<Observation> {
+    Some(Observation::CallFailed(service_error(kind)))
 }
 
 /// An operation of a client.
