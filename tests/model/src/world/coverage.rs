@@ -38,7 +38,7 @@ const PAIRS: [(&str, &[&str]); 20] = [
 /// The pairs that this world cannot show, with the reason. Unit tests of the machine cover them.
 const IMPOSSIBLE: [(&str, &str); 6] = [
     ("reading: reread: gone", "the watch shows immediately that a resource was deleted"),
-    ("reading: give up: gone", "as above"),
+    ("reading: defer record: gone", "as above"),
     ("reserving: claimed", "no other resource acts between a decision and the reservation"),
     ("reading: stale: a version", "as above"),
     ("reading: stale: gone", "as above"),
@@ -130,5 +130,19 @@ fn name(response: &DriverResponse<Object>) -> &'static str {
         DriverResponse::Turn(_) => "turn",
         DriverResponse::Published => "published",
         DriverResponse::Called(_) => "called",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IMPOSSIBLE, PAIRS};
+
+    #[test]
+    fn impossible_pairs_exist() {
+        let pairs: Vec<String> =
+            PAIRS.iter().flat_map(|(stage, responses)| responses.iter().map(move |response| format!("{stage}: {response}"))).collect();
+        for (pair, _) in IMPOSSIBLE {
+            assert!(pairs.iter().any(|it| it == pair), "{pair}");
+        }
     }
 }
