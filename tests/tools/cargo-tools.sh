@@ -6,8 +6,9 @@ fail() { echo "tests/tools/cargo-tools.sh: $*" >&2; exit 1; }
 
 case ${1:-} in
   cargo-deny) version=0.20.2 program=cargo-deny ;;
+  cargo-mutants) version=26.0.0 program=cargo-mutants ;;
   typos-cli) version=1.52.0 program=typos ;;
-  *) fail "usage: cargo-tools.sh cargo-deny | typos-cli" ;;
+  *) fail "usage: cargo-tools.sh cargo-deny | cargo-mutants | typos-cli" ;;
 esac
 directory=${TABULAR_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabular-operator}/$1-$version
 if [ ! -x "$directory/bin/$program" ]; then

@@ -69,14 +69,3 @@ fn adoption_table_names_existing_tests() {
         assert!(tests.contains(&format!("fn {name}()")), "docs/exactly-once.md names a missing test: {name}");
     }
 }
-
-/// `make mutants` takes long and runs rarely, so a mutant that no longer applies fails here.
-#[test]
-fn mutants_apply() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mutants = std::fs::read_dir(root.join("tests/model/mutants")).unwrap().map(|entry| entry.unwrap().path());
-    for mutant in mutants.filter(|path| path.extension().is_some_and(|extension| extension == "patch")) {
-        let check = std::process::Command::new("git").args(["apply", "--check"]).arg(&mutant).current_dir(&root).output().unwrap();
-        assert!(check.status.success(), "{}: it no longer applies: {}", mutant.display(), String::from_utf8_lossy(&check.stderr));
-    }
-}
