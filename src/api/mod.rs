@@ -27,7 +27,7 @@ pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, Workloa
 pub use key::ResourceKey;
 pub use kind::Kind;
 pub use metadata::{MAX_VALUE_BYTES, MORE_FINALIZERS, Metadata, value_digest};
-pub use model::{AnalysisServicesModel, Model, ModelNames, PowerBiModel};
+pub use model::{AnalysisServicesModel, Model, ModelNames, PowerBiModel, ServiceModel};
 pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
 pub use model_sync::{ModelSync, ModelSyncSpec};
 pub use reason::{EventPolicy, Reason};

@@ -71,35 +71,56 @@ pub struct PowerBiModel {
     pub dataset: Option<String>,
 }
 
+/// A model, by its service.
+#[derive(Clone, Copy, Debug)]
+pub enum ServiceModel<'a> {
+    /// A database of Analysis Services.
+    AnalysisServices(&'a AnalysisServicesModel),
+    /// A semantic model of Power BI.
+    PowerBi(&'a PowerBiModel),
+}
+
 impl Model {
+    /// The model by its service; `None` if no model is set. This is the case if a dependent takes the model of an upstream refresh that
+    /// does not exist.
+    #[must_use]
+    pub fn at_service(&self) -> Option<ServiceModel<'_>> {
+        // Destructured completely, so that a new service does not compile until it is handled here.
+        let Self { analysis_services, power_bi } = self;
+        let analysis_services = analysis_services.as_ref().map(ServiceModel::AnalysisServices);
+        analysis_services.or_else(|| power_bi.as_ref().map(ServiceModel::PowerBi))
+    }
+
     /// A short name for messages: `myserver/AdventureWorks`, or the workspace and the dataset.
     #[must_use]
     pub fn display(&self) -> String {
-        match (&self.analysis_services, &self.power_bi) {
-            (Some(model), _) => {
+        match self.at_service() {
+            Some(ServiceModel::AnalysisServices(model)) => {
                 let server = model.server.rsplit('/').next().unwrap_or(&model.server);
                 format!("{server}/{}", model.database)
             }
-            (None, Some(model)) => {
+            Some(ServiceModel::PowerBi(model)) => {
                 let group = model.workspace.as_deref().or(model.group_id.as_deref()).unwrap_or("?");
                 let dataset = model.dataset.as_deref().or(model.dataset_id.as_deref()).unwrap_or("?");
                 format!("{group}/{dataset}")
             }
-            (None, None) => String::new(),
+            None => String::new(),
         }
     }
 
-    /// Whether no model is set. This is the case if a dependent takes the model of an upstream refresh that does not exist.
+    /// Whether no model is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.analysis_services.is_none() && self.power_bi.is_none()
+        self.at_service().is_none()
     }
 
     /// The names that the operator must resolve before any other request about the model. `None` if the ids are given.
     #[must_use]
     pub fn names(&self) -> Option<ModelNames> {
-        let model = self.power_bi.as_ref().filter(|_| self.analysis_services.is_none())?;
-        Some(ModelNames { workspace: model.workspace.clone()?, dataset: model.dataset.clone()? })
+        match self.at_service()? {
+            ServiceModel::AnalysisServices(_) => None,
+            ServiceModel::PowerBi(model) => Some(ModelNames { workspace: model.workspace.clone()?, dataset: model.dataset.clone()? }),
+        }
     }
 
     /// The Power BI semantic model with these ids.
@@ -113,10 +134,10 @@ impl Model {
     /// the same model has different keys by its names and by its ids.
     #[must_use]
     pub fn key(&self) -> String {
-        match (&self.analysis_services, &self.power_bi) {
-            (Some(model), _) => format!("{}/{}", model.server, model.database).to_lowercase(),
-            (None, Some(_)) => format!("powerbi://{}", self.display()).to_lowercase(),
-            (None, None) => String::new(),
+        match self.at_service() {
+            Some(ServiceModel::AnalysisServices(model)) => format!("{}/{}", model.server, model.database).to_lowercase(),
+            Some(ServiceModel::PowerBi(_)) => format!("powerbi://{}", self.display()).to_lowercase(),
+            None => String::new(),
         }
     }
 }

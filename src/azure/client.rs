@@ -138,7 +138,9 @@ impl ModelClient {
         Ok(Call { model: self.clone(), session, _permit: permit })
     }
 
-    fn service(&self) -> ServiceKind {
+    /// The service of the model.
+    #[must_use]
+    pub fn service(&self) -> ServiceKind {
         match &self.target {
             Target::AnalysisServices { .. } => ServiceKind::AnalysisServices,
             Target::PowerBi { .. } => ServiceKind::PowerBi,

@@ -11,7 +11,7 @@ use crate::azure::{self, ListWindow};
 use crate::controller::credentials::CredentialError;
 use crate::engine::reconcile::{Freshness, PlannedCall};
 use crate::engine::{Blocker, Observation, Remedy, claims};
-use crate::operation::{CallKind, ServiceError, ServiceErrorKind, ServiceKind, Submission};
+use crate::operation::{CallKind, ServiceError, ServiceErrorKind, Submission};
 
 /// A prepared call, which has its credentials, its token and a permit for a call in flight.
 pub(crate) struct PreparedCall {
@@ -86,7 +86,7 @@ pub(crate) async fn prepare(
         Ok(call) => Ok(PreparedCall { call, credentials, identity: fingerprint, model: key }),
         Err(error) => {
             if error.kind == ServiceErrorKind::Throttled {
-                ctx.metrics.deferred(if model.power_bi.is_some() { ServiceKind::PowerBi } else { ServiceKind::AnalysisServices });
+                ctx.metrics.deferred(client.service());
             }
             if matches!(error.kind, ServiceErrorKind::CredentialsRefused | ServiceErrorKind::AssertionRefused) {
                 ctx.credential_resolver.expire(&namespace, credentials.as_ref());

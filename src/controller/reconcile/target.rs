@@ -1,6 +1,6 @@
 //! The model that a resource names, in the types of the service clients.
 
-use crate::api::{AnalysisServicesModel, Model, PowerBiModel, Reason};
+use crate::api::{AnalysisServicesModel, Model, PowerBiModel, Reason, ServiceModel};
 use crate::azure::analysis_services::{DatabaseName, ServerName};
 use crate::azure::cloud::Cloud;
 use crate::azure::identity::Identity;
@@ -21,12 +21,10 @@ impl ModelTarget {
     /// # Errors
     /// The reason of a fault, and its message, which starts with the field below `spec`.
     pub(crate) fn of(model: &Model, cloud: &Cloud) -> Result<Self, (Reason, String)> {
-        match model {
-            Model { analysis_services: Some(model), power_bi: _ } => Self::of_analysis_services(model, cloud),
-            Model { analysis_services: None, power_bi: Some(model) } => Self::of_power_bi(model, cloud),
-            Model { analysis_services: None, power_bi: None } => {
-                Err((Reason::InvalidSpec, "model: set exactly one of analysisServices and powerBI".to_owned()))
-            }
+        match model.at_service() {
+            Some(ServiceModel::AnalysisServices(model)) => Self::of_analysis_services(model, cloud),
+            Some(ServiceModel::PowerBi(model)) => Self::of_power_bi(model, cloud),
+            None => Err((Reason::InvalidSpec, "model: set exactly one of analysisServices and powerBI".to_owned())),
         }
     }
 

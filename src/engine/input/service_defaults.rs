@@ -1,6 +1,6 @@
 //! The defaults of the services: a refresh that writes one out requests the same as one that leaves it out.
 
-use crate::api::{CommitMode, Model, RefreshParameters};
+use crate::api::{CommitMode, Model, RefreshParameters, ServiceModel};
 
 /// Each way to write the same refresh parameters: at most 32, with and without each default. The sources are in the descriptions of the
 /// fields. `effectiveDate` has no fixed default, and that of `type` is written out by the API server.
@@ -9,11 +9,13 @@ pub(super) fn equivalents(model: &Model, written: &RefreshParameters) -> Vec<Ref
     let ways = with_and_without_default(ways, |way| &mut way.commit_mode, CommitMode::Transactional);
     let ways = with_and_without_default(ways, |way| &mut way.max_parallelism, 10);
     let ways = with_and_without_default(ways, |way| &mut way.retry_count, 0);
-    if model.power_bi.is_none() {
-        return ways;
+    match model.at_service() {
+        Some(ServiceModel::AnalysisServices(_)) | None => ways,
+        Some(ServiceModel::PowerBi(_)) => {
+            let ways = with_and_without_default(ways, |way| &mut way.apply_refresh_policy, true);
+            with_and_without_default(ways, |way| &mut way.attempt_timeout_seconds, 18_000)
+        }
     }
-    let ways = with_and_without_default(ways, |way| &mut way.apply_refresh_policy, true);
-    with_and_without_default(ways, |way| &mut way.attempt_timeout_seconds, 18_000)
 }
 
 /// Adds to each way one that differs only in a field, if the field is left out or has its default.

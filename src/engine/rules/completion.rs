@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::failures::{self, FailureOutcome};
 use super::{model_names, progress, schedule, triggers};
-use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
+use crate::api::{CancelCause, HistoryEntry, Model, Reason, RunState, ServiceModel, Status, Time, Trigger};
 use crate::engine::conditions::ConditionOverride;
 use crate::engine::draft::{self, Draft};
 use crate::engine::next::Next;
@@ -129,6 +129,14 @@ pub(super) enum Missing {
     Model,
 }
 
+/// Whether the service documents that it drops requests. Otherwise an operation that it has never shown may have run.
+fn drops_requests(model: &Model) -> bool {
+    match model.at_service() {
+        Some(ServiceModel::PowerBi(_)) => true,
+        Some(ServiceModel::AnalysisServices(_)) | None => false,
+    }
+}
+
 /// Handles an operation that the service no longer shows.
 pub(super) fn operation_not_found(draft: &mut Draft<'_>, what: Missing) -> Next {
     let Some(run) = draft.status.run.as_ref() else {
@@ -145,8 +153,7 @@ pub(super) fn operation_not_found(draft: &mut Draft<'_>, what: Missing) -> Next 
              another id, set that id, then trigger a new run"
         );
         (RunState::Failed, Reason::OperationLost, message)
-    } else if what == Missing::Operation && draft.memory.not_yet_listed && run.model.power_bi.is_some() {
-        // Power BI documents that it drops requests. Analysis Services does not, so there the operation may have run.
+    } else if what == Missing::Operation && draft.memory.not_yet_listed && drops_requests(&run.model) {
         let message = format!(
             "the service accepted operation {id} but shows it neither by its id nor in its list, so it never ran: Power BI drops requests when \
              too many arrive in a short time"
