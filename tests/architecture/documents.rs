@@ -37,11 +37,13 @@ fn changelog_names_current_version() {
     assert!(changelog.contains(env!("CARGO_PKG_VERSION")), "CHANGELOG.md does not name {}", env!("CARGO_PKG_VERSION"));
 }
 
+/// The folders that the documents name sources relative to.
+const SOURCE_FOLDERS: [&str; 5] = ["", "src", "src/engine", "src/azure", "tests/model/src"];
+
 fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|found| found == extension)
 }
 
-/// The documents name sources relative to the repository, `src`, `src/engine`, `src/azure` or the model check.
 #[test]
 fn sources_in_documents_exist() {
     let mut documents: Vec<_> = ["docs", "docs/operations"]
@@ -57,12 +59,37 @@ fn sources_in_documents_exist() {
         for span in text.split('`').filter(|span| span.contains('/') && has_extension(Path::new(span), "rs") && !span.contains([' ', '*']))
         {
             named += 1;
-            if !["", "src", "src/engine", "src/azure", "tests/model/src"].iter().any(|folder| root().join(folder).join(span).exists()) {
+            if !SOURCE_FOLDERS.iter().any(|folder| root().join(folder).join(span).exists()) {
                 missing.push(format!("{}: {span}", document.display()));
             }
         }
     }
     assert!(named > 80, "{named}");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// A row of the map that names a function also names the file that contains it.
+#[test]
+fn functions_in_architecture_exist() {
+    let map = read("docs/architecture.md");
+    let (mut named, mut missing) = (0, Vec::new());
+    for row in map.lines().filter(|line| line.starts_with('|')) {
+        let spans: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        let paths = spans.iter().filter(|span| has_extension(Path::new(span), "rs"));
+        let files: String = paths
+            .flat_map(|path| SOURCE_FOLDERS.iter().map(move |folder| root().join(folder).join(path)))
+            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .collect();
+        let is_function =
+            |span: &&&str| span.starts_with(|c: char| c.is_ascii_lowercase()) && span.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        for function in spans.iter().filter(is_function).filter(|_| !files.is_empty()) {
+            named += 1;
+            if !["(", "<"].iter().any(|next| files.contains(&format!("fn {function}{next}"))) {
+                missing.push(format!("{function}: {row}"));
+            }
+        }
+    }
+    assert!(named > 2, "{named}");
     assert!(missing.is_empty(), "{missing:#?}");
 }
 

@@ -1,7 +1,8 @@
-//! The end of a reconciliation: the part of the resource in the queue of its model, and whether its operation may be running.
+//! The end of a reconciliation: the change of the queue of its model, and whether its operation may be running.
 //!
-//! A granted turn exists only in memory until the intent is recorded. A reconciliation that ends without the intent returns the turn, for
-//! whatever reason it ended. So a resource whose status cannot be written blocks no other.
+//! A granted turn exists only in memory until the intent is recorded. A reconciliation that ends without a recorded intent releases the
+//! turn. If it is unknown whether the intent was recorded, the turn is kept until the next read, unless the resource is stuck. So a resource
+//! whose status cannot be written blocks no other.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ impl<V: View> Reconciliation<V> {
         DriverRequest::Done(Box::new(self.outcome(finish)))
     }
 
-    /// Ends the reconciliation and returns the turn meanwhile.
+    /// Ends the reconciliation and releases the turn.
     pub(super) fn release_turn(&mut self, requeue: Duration) -> DriverRequest<V> {
         self.stage = Stage::Ended;
         let outcome = self.outcome(Finish::Settled { requeue: Some(requeue) });
@@ -65,7 +66,7 @@ impl<V: View> Reconciliation<V> {
         QueueUpdate::Set { model, state }
     }
 
-    /// The part of the record in the queue of its model.
+    /// The position in the queue of its model that the record shows.
     pub(super) fn recorded_queue_state(&self) -> QueueState {
         if self.view.is_released() {
             return QueueState::None;
