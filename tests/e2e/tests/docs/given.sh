@@ -8,9 +8,14 @@ set -E
 # The example of the documents, also in the local Azure.
 export TENANT_ID=72f988bf-0000-4000-8000-000000000001 CLIENT_ID=11111111-0000-4000-8000-000000000001
 printf example-secret > client-secret.txt
-kubectl create namespace bi > /dev/null
-kubectl create namespace finance > /dev/null
-kubectl config set-context --current --namespace bi > /dev/null
+
+# The namespaces of the examples. A page may omit `--namespace bi`, because `bi` is then the current one. The README creates it instead.
+namespaces() {
+  if kubectl get namespace bi > /dev/null 2>&1; then return; fi
+  kubectl create namespace bi > /dev/null
+  kubectl create namespace finance > /dev/null
+  kubectl config set-context --current --namespace bi > /dev/null
+}
 
 # azure VERB PATH BODY: a request to the local Azure's control API.
 azure() { curl --noproxy '*' --silent --show-error --fail --request "$1" "$AZURE_CONTROL$2" ${3:+--data "$3"}; }
@@ -45,12 +50,14 @@ refused() {
 }
 
 installed() {
+  namespaces
   quick
   helm install tabular-operator charts/tabular-operator --namespace tabular-system --create-namespace --wait > /dev/null
   kubectl apply --namespace bi -f deploy/samples/secret-access.yaml > /dev/null
 }
 
 secret() {
+  namespaces
   kubectl create secret generic aas-sp --namespace bi --from-literal=tenantId="$TENANT_ID" --from-literal=clientId="$CLIENT_ID" \
     --from-file=clientSecret=./client-secret.txt > /dev/null
 }

@@ -22,7 +22,6 @@ describe() {{ kubectl describe mref adventureworks --namespace bi; }}
 quick
 at 'install as in the README'
 {install}
-kubectl rollout status deployment/tabular-operator --namespace tabular-system --timeout=60s
 cat > refresh.yaml <<'END'
 {refresh}END
 kubectl apply -f refresh.yaml
