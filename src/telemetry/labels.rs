@@ -1,4 +1,4 @@
-//! The values of metric labels. The sets are closed, so that no name of an object becomes a time series.
+//! The values of metric labels. The sets are closed, so that no name of an object becomes a label value.
 
 use std::fmt::{self, Write as _};
 

@@ -15,7 +15,7 @@
 //! | `run_wait_seconds` | histogram | `kind` | time from the request for a run to its submission |
 //! | `run_schedule_lag_seconds` | histogram | `kind` | time from the scheduled time of a run to its submission |
 //! | `run_end_lag_seconds` | histogram | `kind` | time from the end of an operation, by the clock of the service, to its record in the status |
-//! | `oldest_unsuccessful_seconds` | gauge | `kind` | longest time that a resource has required a user; 0 if none does |
+//! | `oldest_unsuccessful_seconds` | gauge | `kind` | longest time that a resource has been waiting for a user; 0 if none is |
 //! | `schedule_overdue_seconds` | gauge | `kind` | delay of the most overdue schedule; 0 if none is overdue |
 //! | `starved_schedules` | gauge | `kind` | resources whose schedule replaces each run before it ends: the last 3 runs (with `historyLimit: 2` the last 2) were scheduled, and the next trigger cancelled each of them; with a smaller `historyLimit` none is counted |
 //! | `unresolved_submissions` | gauge | `kind` | runs whose submission got no response, and of which it is not known yet whether an operation started |
@@ -23,7 +23,7 @@
 //! | `service_calls_total` | counter | `service`, `operation`, `code` | requests to Azure |
 //! | `service_call_duration_seconds` | histogram | `service`, `operation` | duration of a request to Azure |
 //! | `service_calls_deferred_total` | counter | `service` | requests that the operator deferred, because the service requested a backoff or too many were in flight |
-//! | `throttled_identities` | gauge | | identities that a service requested to back off |
+//! | `throttled_identities` | gauge | | identities that a service asked to back off |
 //! | `token_requests_total` | counter | `identity`, `result` | token requests, excluding tokens from the cache |
 //! | `token_request_duration_seconds` | histogram | `identity` | duration of a token request |
 //! | `certificate_expiry_timestamp_seconds` | gauge | | expiry of the client certificate in use that expires first, in Unix time; absent if none is in use |

@@ -77,7 +77,7 @@ impl Metrics {
         self.active_runs.get_or_create(&StateLabels { kind: kind.into(), state: state.into() }).set(gauge(count));
     }
 
-    /// Sets the longest time that a resource has required a user, in seconds.
+    /// Sets the longest time that a resource has been waiting for a user, in seconds.
     pub fn set_oldest_unsuccessful(&self, kind: Kind, seconds: i64) {
         self.oldest_unsuccessful.get_or_create(&KindLabel { kind: kind.into() }).set(seconds);
     }

@@ -179,7 +179,7 @@ impl Metrics {
         registry.register_with_unit("run_schedule_lag", from_schedule, Unit::Seconds, self.schedule_lag.clone());
         let from_end = "Time from the end of an operation, by the clock of the service, to its record in the status";
         registry.register_with_unit("run_end_lag", from_end, Unit::Seconds, self.end_lag.clone());
-        let oldest = "Longest time that a resource has required a user";
+        let oldest = "Longest time that a resource has been waiting for a user";
         registry.register_with_unit("oldest_unsuccessful", oldest, Unit::Seconds, self.oldest_unsuccessful.clone());
         let overdue = "Delay of the most overdue schedule";
         registry.register_with_unit("schedule_overdue", overdue, Unit::Seconds, self.schedule_overdue.clone());
@@ -193,7 +193,7 @@ impl Metrics {
         registry.register("service_calls", "Requests to Azure", self.calls.clone());
         registry.register_with_unit("service_call_duration", "Duration of a request to Azure", Unit::Seconds, self.call_duration.clone());
         registry.register("service_calls_deferred", "Requests to Azure that the operator deferred", self.deferred.clone());
-        registry.register("throttled_identities", "Identities that a service requested to back off", self.throttled.clone());
+        registry.register("throttled_identities", "Identities that a service asked to back off", self.throttled.clone());
         registry.register("token_requests", "Token requests, excluding tokens from the cache", self.tokens.clone());
         registry.register_with_unit("token_request_duration", "Duration of a token request", Unit::Seconds, self.token_duration.clone());
         let expiry = "Expiry of the client certificate in use that expires first";
