@@ -1,4 +1,4 @@
-//! Conditions, derived from the record by the rules of kstatus. `Ready` is a summary and never set by hand.
+//! Conditions, derived from the record by the rules of kstatus. `Ready` is a summary: derived, never set directly.
 
 use std::time::Duration;
 

@@ -16,12 +16,12 @@ use crate::operation::Submission;
 
 /// Decides what to record and what to do next.
 ///
-/// The caller writes [`Decision::status`] with the resource version of the status that it gave, before it performs
+/// The caller writes [`Decision::status`] with the resource version of [`DecisionInput::status`], before it performs
 /// [`Decision::effect`]. If that write is refused, the view was stale and the whole decision is void. The result of the effect
 /// is the [`DecisionInput::observation`] of the next decision.
 ///
 /// 1. A resource that is being deleted starts no run, and keeps its finalizer until no operation of it is running.
-/// 2. A run in progress is tracked by its own record, whatever the spec is meanwhile.
+/// 2. A run in progress is tracked by its record, even if the spec has changed.
 /// 3. A trigger is handled only if no run is in progress and the operator is not about to be uninstalled.
 #[must_use]
 pub fn decide(input: &DecisionInput<'_>) -> Decision {

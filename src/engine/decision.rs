@@ -18,7 +18,7 @@ pub struct DecisionInput<'a> {
     pub status: &'a Status,
     /// What this process remembers since the last decision, if anything.
     pub memory: &'a DecisionMemory,
-    /// What the last effect showed.
+    /// The result of the last effect.
     pub observation: Observation,
     /// The time, taken after `observation` was obtained.
     pub now: Timestamp,
@@ -28,8 +28,8 @@ pub struct DecisionInput<'a> {
 
 /// What the operator does next. A decision has at most one effect.
 ///
-/// A turn or a call is for [`Decision::model`], whatever is recorded by then, because a call may precede the first record of a run. Each
-/// call except `ResolveModel` has the ids of the model. Each write (`AddFinalizer`, `RemoveAnnotation`, `RemoveFinalizer`) carries the
+/// [`Decision::model`] is the model of the turn or call; a call may precede the first record of a run. Every call except `ResolveModel`
+/// requires the ids of the model. Each write (`AddFinalizer`, `RemoveAnnotation`, `RemoveFinalizer`) carries the
 /// resource version of the view, so that a write on a stale view is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
@@ -78,7 +78,7 @@ pub struct DecisionMemory {
     pub consecutive_errors: u32,
     /// How often the service refused to start this run's operation; each refusal increases the delay. Transient failures do not count.
     pub refusals: u32,
-    /// When the service last responded to a cancellation.
+    /// The time from which the delay before the next cancellation counts. It is not the end of the operation: only a poll shows that.
     pub cancelled_at: Option<Timestamp>,
     /// Cancellations in a row that were refused or interrupted, whatever polls in between show.
     pub cancel_refusals: u32,

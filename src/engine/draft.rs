@@ -47,7 +47,7 @@ impl<'a> Draft<'a> {
         self.events.push(Event { reason, message: text::bounded(message.as_ref(), text::SENTENCE) });
     }
 
-    /// Ends the decision without a change of the run: the result is not worth a write.
+    /// Keeps the record of the run; only acknowledges a new generation. The result is not worth a write.
     ///
     /// Without an effect no further decision follows immediately, so an edit of the spec during a run is acknowledged here. Not if no
     /// run is in progress: an ended run with a new generation would appear to be a run of that generation.

@@ -1,7 +1,7 @@
 //! The decision: from the desired state, the status, the latest observation and the time to a new status and one effect.
 //!
 //! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. [`decide()`] and the rules of each state implement the guarantees: each
-//! request runs exactly once, and no operation is left running without being tracked.
+//! run is submitted exactly once, and no operation is left running without being tracked.
 
 pub mod claims;
 mod conditions;

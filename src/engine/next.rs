@@ -25,7 +25,7 @@ pub(super) enum Next {
         /// When to decide again at the latest; `None` is never.
         requeue: Option<Duration>,
     },
-    /// No operation of the run has started: apply the rules of a run that waits.
+    /// Certainly no operation of this attempt has started. Apply the rules of a waiting run; they may submit immediately.
     Wait,
     /// Cancel the operation.
     Cancel {

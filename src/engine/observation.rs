@@ -9,7 +9,8 @@ use crate::operation::{
     CancelResult, Listing, ModelExistence, ModelLookup, OperationId, OperationKind, PollResult, ServiceError, Submission,
 };
 
-/// The result of the last effect. One variant for each effect, and [`Observation::Blocked`] for what blocked it.
+/// The result of the last effect. One variant for each effect that has a result, and [`Observation::CallFailed`] and
+/// [`Observation::Blocked`] for a call that could not be prepared or timed out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Observation {
     /// Nothing yet: this is the first decision of a reconciliation.
@@ -35,7 +36,7 @@ pub enum Observation {
     CancelRequested(CancelResult),
     /// Whether a model still exists that the service reported as not found.
     ModelChecked(ModelExistence),
-    /// A call could not be prepared.
+    /// A call could not be prepared, or timed out while its namespace is being deleted.
     CallFailed(ServiceError),
     /// What blocks the call, outside the service: in a Secret, a reference or a permission.
     Blocked(Blocker),

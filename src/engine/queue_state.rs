@@ -1,15 +1,15 @@
-//! What a run's record means to the queue of its model.
+//! The position of a run in the queue of its model, derived from the status.
 //!
 //! A run whose calls fail blocks no other resource: its identity may be throttled, refused or deleted while another resource's identity
-//! works. Its operation cannot harm the next run: the service refuses a second operation on the model while one is running, and
-//! [`super::rules`] distinguishes the operations of two submissions.
+//! works. Its operation cannot harm the next run: the service refuses a second refresh, and the operator reads the list of refreshes before
+//! it submits a sync. [`super::rules`] distinguishes the operations of two submissions.
 
 use jiff::Timestamp;
 
 use super::{Settings, conditions, timing};
 use crate::api::{Reason, Run, RunState, Status, Time};
 
-/// What a run's record means to the queue of its model.
+/// The position of a run in the queue of its model, derived from the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QueueState {
     /// An operation is or may be running: no other resource gets the turn.
@@ -20,14 +20,14 @@ pub enum QueueState {
     None,
 }
 
-/// What a recorded status means to the queue at this time. From this the queue is rebuilt after a restart.
+/// The position of a run in the queue of its model at this time, derived from the status. After a restart the queue is rebuilt from it.
 #[must_use]
 pub fn queue_state(status: &Status, now: Timestamp, settings: &Settings) -> QueueState {
     let stuck = status.run.as_ref().is_some_and(is_stuck);
     queue_state_of(status, stuck, now, settings)
 }
 
-/// What a status means if updates of it cannot be written: whether the run has ended since is not in the record.
+/// The same if updates of the status cannot be written: whether the run has ended since is not in the record.
 #[must_use]
 pub fn queue_state_if_unwritable(status: &Status, now: Timestamp, settings: &Settings) -> QueueState {
     queue_state_of(status, true, now, settings)

@@ -12,7 +12,7 @@ use crate::api::{ResourceKey, Time};
 pub struct TurnQueue {
     /// By the key of the model.
     by_model: BTreeMap<String, ModelQueue>,
-    /// Which model a resource is in the queue of, and since when it waits, by its uid.
+    /// The model whose queue contains a resource, by uid, and since when it has waited; `None` for a holder.
     model_of: BTreeMap<String, (String, Option<Time>)>,
     /// How many wait, on all models.
     waiting: usize,
@@ -50,7 +50,7 @@ impl TurnQueue {
         Turn::Granted
     }
 
-    /// Applies what a resource's record means, and returns the names of those whose turn it may be now.
+    /// Applies the position that a record shows, and returns the resources that may now be granted the turn.
     pub fn set(&mut self, model: &str, uid: &str, name: &ResourceKey, queue_state: QueueState) -> Vec<ResourceKey> {
         // The model that it was on and the one that it is on now: a resource that waits on either may be next.
         let models: BTreeSet<String> =
@@ -61,7 +61,7 @@ impl TurnQueue {
         after.difference(&before).filter(|next| *next != name).cloned().collect()
     }
 
-    /// Removes a resource, and returns the names of those whose turn it may be now.
+    /// Removes a resource, and returns the resources that may now be granted the turn.
     pub fn remove(&mut self, uid: &str) -> Vec<ResourceKey> {
         let Some((model, _)) = self.model_of.get(uid).cloned() else { return Vec::new() };
         self.remove_entry(uid);
@@ -80,7 +80,7 @@ impl TurnQueue {
         matches!(self.position_of(uid), Some((_, None)))
     }
 
-    /// The model that a resource is in the queue of, by its key, and since when it waits; without a time it holds the turn.
+    /// The model whose queue contains a resource, by its key, and since when it has waited; `None` for a holder.
     #[must_use]
     pub fn position_of(&self, uid: &str) -> Option<(&str, Option<Time>)> {
         self.model_of.get(uid).map(|(model, since)| (model.as_str(), *since))
@@ -122,7 +122,7 @@ impl TurnQueue {
         }
     }
 
-    /// Whose turn it may be on these models.
+    /// The resources that may be granted the turn on these models.
     fn next(&self, models: &BTreeSet<String>) -> BTreeSet<ResourceKey> {
         models.iter().filter_map(|model| self.by_model.get(model).and_then(ModelQueue::next)).cloned().collect()
     }

@@ -98,9 +98,9 @@ impl Claims {
         }
     }
 
-    /// Whether a resource other than the one with this uid tracks the operation that the latter is about to adopt, has tracked it, or is
-    /// about to adopt it. First come, first served: the operation is reserved for the resource until the next call for it. Candidates do not
-    /// count, because the user decides which resource started them.
+    /// Reserves the operation that the resource with this uid is about to adopt, until its next call. Returns whether another resource
+    /// already has it: tracks it, has tracked it, or is about to adopt it. First come, first served. Candidates do not count, because the
+    /// user decides which resource started them.
     pub fn reserve(&mut self, own: &str, claim: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
         self.reserved.remove(own);
         let Some((kind, model, operation)) = claim else { return false };

@@ -1,4 +1,4 @@
-//! The request: a resource's spec, metadata and annotations, with all defaults.
+//! The desired state of a resource: its spec, metadata and annotations, with all defaults.
 
 #[cfg(test)]
 mod tests;
@@ -119,7 +119,7 @@ pub struct RunPolicy {
 }
 
 impl Desired {
-    /// The request of a `ModelRefresh`.
+    /// The desired state of a `ModelRefresh`.
     #[must_use]
     pub fn of_refresh(refresh: &ModelRefresh, external: External) -> Self {
         // Destructured completely, so that a new field does not compile until it is handled here.
@@ -150,7 +150,7 @@ impl Desired {
         Self::with_metadata(&refresh.metadata, trigger.as_ref(), OperationSpec::refresh(model, parameters.as_ref()), policy, external)
     }
 
-    /// The request of a `ModelSync`. If it names no model, the model is that of its upstream refresh. If that is missing too, there
+    /// The desired state of a `ModelSync`. If it names no model, the model is that of its upstream refresh. If that is missing too, there
     /// is no model, and a blocker reports it.
     #[must_use]
     pub fn of_sync(sync: &ModelSync, external: External) -> Self {

@@ -1,4 +1,4 @@
-//! The request of a resource and the other input of a decision: data, and how it is read from a resource.
+//! The input of a decision: the desired state of a resource, the facts outside it, and the settings.
 
 mod annotations;
 mod desired;

@@ -5,7 +5,7 @@ use crate::api::{Kind, ModelResource};
 use crate::operation::OperationKind;
 
 impl Desired {
-    /// The request of a resource.
+    /// The desired state of a resource.
     #[must_use]
     pub fn of(resource: &ModelResource, external: External) -> Self {
         match resource {

@@ -62,7 +62,7 @@ impl<V: View> Reconciliation<V> {
         DriverRequest::Call { call, timeout }
     }
 
-    /// Settles a decision whose effect applies only to a resource that exists.
+    /// Ends without the effect, which requires an existing resource.
     fn settle_detached(&mut self, requeue: Option<Duration>) -> DriverRequest<V> {
         let unresolved = |run: &Run| run.reason == Reason::SubmissionUnknown.as_str();
         if self.view.status().run.as_ref().is_some_and(unresolved) {
@@ -114,11 +114,12 @@ impl<V: View> Reconciliation<V> {
             let message = "the service did not respond in time".to_owned();
             return self.observe(Observation::Submission(Submission::Unknown { message }));
         }
-        self.preparation_timed_out()
+        self.timed_out_in_deletion()
     }
 
-    /// Handles the timeout of a preparation. Nothing was sent.
-    pub(super) fn preparation_timed_out(&mut self) -> DriverRequest<V> {
+    /// Handles the timeout of a preparation, which sent nothing, or of a call that is no submission, which may have been performed. Only
+    /// the deletion of a namespace limits them: `NAMESPACE_TIMEOUT`.
+    pub(super) fn timed_out_in_deletion(&mut self) -> DriverRequest<V> {
         let message = "no response within two minutes: the deletion of the namespace waits no longer".to_owned();
         self.observe(Observation::CallFailed(ServiceError {
             kind: ServiceErrorKind::Unreachable,

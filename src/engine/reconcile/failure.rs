@@ -9,7 +9,7 @@ use super::transient::record_retry_delay;
 use super::{DriverRequest, Finish, PendingDecision, ReadFailed, Reconciliation, Rejection, Stage, View};
 use crate::operation::Submission;
 
-/// How long a resource whose intent was not recorded yields its turn.
+/// How long a resource whose intent was not recorded waits before it requests its turn again.
 const REREAD_DELAY: Duration = Duration::from_secs(1);
 
 impl<V: View> Reconciliation<V> {

@@ -27,7 +27,7 @@ pub struct Reconciliation<V> {
     pub(super) failed_records: u32,
     /// Whether a write of an intent has no response from the API server yet.
     pub(super) intent_unconfirmed: bool,
-    /// Whether the removal of the finalizer was requested: the resource may be gone.
+    /// Whether the finalizer removal was sent; afterwards the resource may be gone.
     pub(super) released: bool,
     pub(super) stage: Stage,
 }
@@ -120,7 +120,7 @@ impl<V: View> Reconciliation<V> {
             (Stage::Preparing(decision), DriverResponse::Prepared) => self.prepared(decision),
             // The decision is discarded. The next one is made on what prevented it.
             (Stage::Preparing(_), DriverResponse::NotPrepared(observation)) => self.observe(*observation),
-            (Stage::Preparing(_), DriverResponse::TimedOut) => self.preparation_timed_out(),
+            (Stage::Preparing(_), DriverResponse::TimedOut) => self.timed_out_in_deletion(),
             (Stage::Reserving(decision), DriverResponse::Reserved { claimed: false }) => self.record(decision),
             (Stage::Reserving(_), DriverResponse::Reserved { claimed: true }) => self.read(ReadPurpose::Stale),
             (Stage::Writing(decision), DriverResponse::Written(view)) => self.written(decision, view),
@@ -142,8 +142,8 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    /// Ends the reconciliation when the driver stops here, at `now`: after a timeout, a panic, or when its future is dropped. A turn that
-    /// the record still backed at the last observation may have ended since.
+    /// Ends the reconciliation when the driver stops here, at `now`: after a timeout, a panic, or when its future is dropped.
+    /// `now` matters because a turn that the status justified at the last observation may no longer be justified.
     pub fn abandon(&mut self, now: Timestamp) -> Outcome<V> {
         self.stage = Stage::Ended;
         self.now = self.now.map(|_| now);

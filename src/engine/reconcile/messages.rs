@@ -45,7 +45,8 @@ pub enum DriverRequest<V> {
         /// Its id.
         id: OperationId,
     },
-    /// Write the status under the resource version of the view, while leading. A response of a write, with [`DriverResponse::Written`].
+    /// Write the status under the resource version of the view, while leading. Responses: [`DriverResponse::Written`],
+    /// [`DriverResponse::Rejected`], [`DriverResponse::Unconfirmed`].
     WriteStatus {
         /// The status.
         status: Arc<Status>,
@@ -56,8 +57,9 @@ pub enum DriverRequest<V> {
     AddFinalizer,
     /// Remove this annotation, like [`DriverRequest::WriteStatus`].
     RemoveAnnotation(&'static str),
-    /// Remove the finalizer, under the same conditions. A response of a write, with [`DriverResponse::Removed`]. From now on the resource is not
-    /// tracked: it may be gone before the response.
+    /// Remove the finalizer, under the same conditions. The driver stops tracking the resource before it sends this write, because the
+    /// resource may be gone before the response. Responses: [`DriverResponse::Removed`], [`DriverResponse::Rejected`],
+    /// [`DriverResponse::Unconfirmed`].
     RemoveFinalizer {
         /// The events that were published with the decision.
         events: Vec<Event>,
@@ -185,7 +187,7 @@ pub struct Observed {
     pub now: Timestamp,
     /// Whether the process leads.
     pub is_leader: bool,
-    /// Whether the lease is certain to last until a submission has arrived.
+    /// Whether the Lease remains valid long enough to send a submission.
     pub may_submit: bool,
     /// A fault in the spec, or in what it refers to.
     pub blocker: Option<Blocker>,
@@ -206,7 +208,7 @@ pub struct Outcome<V> {
     pub view: V,
     /// What is kept in memory until the next reconciliation.
     pub transient: Transient,
-    /// The part of the resource in the queue of its model.
+    /// The change of the queue of its model.
     pub queue: QueueUpdate,
     /// Whether its operation may be running.
     pub tracking: Tracking,
@@ -220,7 +222,7 @@ pub enum Finish {
         /// The delay before the next reconciliation; `None` if nothing is due before a change.
         requeue: Option<Duration>,
     },
-    /// The view was stale, or the process no longer leads.
+    /// The view was stale, or the process no longer leads. Neither is a failure of the Kubernetes API, and nothing was written.
     Conflict,
     /// A request to the Kubernetes API failed.
     Failed,
@@ -245,17 +247,17 @@ impl<V> Outcome<V> {
     }
 }
 
-/// The part of a resource in the queue of its model.
+/// The change of the queue of its model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum QueueUpdate {
-    /// The part that its record shows.
+    /// The resource has the position that its record shows.
     Set {
         /// The key of the model; empty without a run.
         model: String,
-        /// Its part in the queue.
+        /// Its position in the queue.
         state: QueueState,
     },
-    /// It leaves the queue. With its next request for a turn it joins again, at its former position.
+    /// It leaves the queue. Its next request for a turn adds it again, ordered by the time since which it has waited.
     Remove,
     /// Unchanged, because it is unknown whether its intent is recorded.
     Keep,

@@ -11,7 +11,7 @@ use super::stage::ReadPurpose;
 use super::{DriverRequest, Finish, Freshness, Observed, PendingDecision, PlannedCall, Reconciliation, Stage, View};
 use crate::operation::Submission;
 
-/// Maximum number of decisions of one reconciliation. The next one continues after [`CONTINUE_DELAY`].
+/// Maximum number of decisions of one reconciliation. The next reconciliation continues after [`CONTINUE_DELAY`].
 const MAX_DECISIONS: u8 = 12;
 const CONTINUE_DELAY: Duration = Duration::from_millis(200);
 

@@ -34,13 +34,13 @@ pub struct Transient {
     pub reread: bool,
     /// The accepted submission, while the id of its operation is not recorded.
     pub accepted: Option<AcceptedSubmission>,
-    /// The last refused write of the finalizer or an annotation, until one is performed.
+    /// The last refused write of the finalizer or an annotation, until such a write succeeds.
     pub metadata_refused: Option<RefusedMetadata>,
     /// Whether the namespace is being deleted, which is irreversible.
     pub namespace_terminating: bool,
     /// Reconciliations in a row that failed.
     pub failures: u32,
-    /// Writes of the status and removals of the finalizer in a row that failed, up to the number that counts as stuck.
+    /// Consecutive failed writes of the status or finalizer, at most `STUCK_AFTER`.
     pub consecutive_failed_writes: u32,
     /// Reconciliations in a row whose view was stale.
     pub conflicts: u32,
@@ -89,7 +89,8 @@ impl Transient {
         doubled(MIN_FAILURE_DELAY, self.failures).min(longest)
     }
 
-    /// Whether the resource counts as stuck. While its end cannot be written, calls to the service may still succeed in between.
+    /// Whether the resource counts as stuck. The number of failed reconciliations alone is not enough: calls to the service may succeed
+    /// between failed writes.
     pub(super) fn is_stuck(&self) -> bool {
         self.failures >= STUCK_AFTER || self.consecutive_failed_writes >= STUCK_AFTER
     }

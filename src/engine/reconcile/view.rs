@@ -24,7 +24,7 @@ pub trait View: Clone {
     /// Whether it has the operator's finalizer.
     fn has_finalizer(&self) -> bool;
 
-    /// The request of the resource.
+    /// The desired state of the resource.
     fn desired(&self, external: External) -> Cow<'_, Desired>;
 
     /// The same resource with another status. Only for an object that no longer exists, whose status is kept in memory.

@@ -8,7 +8,7 @@ use crate::api::Reason;
 use crate::engine::timing;
 use crate::operation::{ServiceError, ServiceErrorKind};
 
-/// The three grades of errors.
+/// The three classes of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorClass {
     /// It passes without action: retried soon.

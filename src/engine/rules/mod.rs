@@ -1,4 +1,5 @@
-//! The rules. A rule changes the draft of a decision and returns what to do next.
+//! The rules of a decision: one file for each state of a run, and one for each rule that states share. A rule changes the draft of a
+//! decision and returns what to do next.
 //!
 //! - Without a run in progress: `idle`, with `triggers`, `schedule` and `upstream`.
 //! - `Waiting`: `waiting`. `Submitting`: `submitting`, with `evidence`. `Running`: `running`. `Cancelling`: `cancelling`.
