@@ -1,8 +1,9 @@
-//! The tabular-operator: refreshes and synchronizes tabular models, exactly once.
+//! A Kubernetes operator that submits each refresh and each sync of a tabular model exactly once.
 //!
-//! `docs/architecture.md` describes the modules. [`api`], [`operation`], [`text`] and `tls` depend on no other module. [`engine`] decides
-//! what to do, [`azure`] calls the services, and [`controller`] connects both to Kubernetes. [`cli`] and [`telemetry`] serve the process.
-//! Start with [`engine::decide()`], then [`engine::reconcile::Reconciliation`].
+//! [Architecture](https://github.com/tabular-operator/tabular-operator/blob/main/docs/architecture.md) describes the modules. [`api`],
+//! [`operation`], [`text`] and `tls` depend on no other module. [`engine`] decides what to do, [`azure`] calls the services, and
+//! [`controller`] connects both to Kubernetes. [`cli`] parses the flags; [`telemetry`] exports logs, metrics, traces and health. Start with
+//! [`engine::decide()`], then [`engine::reconcile::Reconciliation`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -1,4 +1,4 @@
-//! Conditions that follow kstatus, which Flux, Helm and `kubectl wait` evaluate.
+//! Conditions that follow kstatus (Flux, Helm) and that `kubectl wait` can test.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! A resource of either kind. Code for both kinds uses this type, which contains their differences.
+//! A resource of either kind. Code for both kinds uses this type, which hides their differences.
 
 use std::borrow::Cow;
 

@@ -2,8 +2,8 @@
 //!
 //! [`Azure`] is created once and shared. [`Azure::analysis_services`] and [`Azure::power_bi`] return a [`ModelClient`]. [`ModelClient::prepare_for`]
 //! returns a [`Call`], which has a permit for a call in flight and a token. Each method of `Call` makes the call and returns a type of
-//! [`crate::operation`]. Pure functions in `classify` interpret a response by its status, headers and body. All other modules only
-//! transport it.
+//! [`crate::operation`]. `classify` determines what a status and an error mean; `refreshes`, `sync` and `scale_out` parse the bodies of
+//! successful responses. All of these functions are pure.
 
 pub mod analysis_services;
 mod backoff;

@@ -1,7 +1,7 @@
 //! Operations at a service: requests, and the results that the service reports.
 //!
-//! The clients of both services return these types, and decisions depend on nothing else. HTTP status codes, headers and bodies therefore
-//! stay in [`crate::azure`]. No I/O and no Kubernetes here.
+//! The clients of both services return these types. The engine knows the services only through these types. HTTP status codes, headers and
+//! bodies therefore stay in [`crate::azure`]. No I/O and no Kubernetes here.
 
 mod call;
 mod error;

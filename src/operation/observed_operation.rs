@@ -129,7 +129,7 @@ pub struct ServiceMessage {
 pub enum FailureCause {
     /// Power BI evicted the model from memory (`0xC11C0020`). Another attempt can succeed.
     Evicted,
-    /// Analysis Services moved the node or lost the request ("Please resubmit"). Another attempt can succeed.
+    /// Analysis Services moved the model to another node or lost the request ("Please resubmit"). Another attempt can succeed.
     NodeMoved,
     /// One attempt exceeded the time limit of the service (Power BI: `timeout`, by default 5 hours).
     AttemptTimeLimit,

@@ -1,4 +1,4 @@
-//! What changes nothing starts nothing, and what a status states is exact: defaults that are written out, deadlines, attempts, seconds.
+//! An edit that does not change the request starts no run; deadlines, attempts and times in the status are exact.
 
 use jiff::SignedDuration;
 

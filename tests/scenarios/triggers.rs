@@ -1,4 +1,4 @@
-//! What starts a run, and what does not (the design's triggers).
+//! What starts a run, and what does not.
 
 use model::script::{World, model, secs};
 use tabular_operator::api::{

@@ -1,7 +1,7 @@
 //! Checks whether a database of Analysis Services exists.
 //!
-//! No list of databases is documented. But a server returns 400 to an identity that is not an administrator, and for a server that does not
-//! exist (seen in public reports). If the database is not found, the identity therefore has access.
+//! No list of databases is documented. A server returns 400 to a non-administrator, and also if the server does not exist (seen in public
+//! reports). So "database not found" proves that the identity has access.
 
 use url::Url;
 

@@ -1,4 +1,5 @@
-//! Interprets responses: status, headers and body in, a type of [`crate::operation`] out. No other module interprets them.
+//! Determines what the status and the error of a response mean, as a type of [`crate::operation`]. `refreshes`, `sync` and `scale_out` parse
+//! the bodies of successful responses.
 //!
 //! [`response_kind()`] classifies a response independently of the request. The function of each verb then returns what the kind means for
 //! it. The body takes precedence over the status: Analysis Services returns 400 instead of 401, 404 or 409, and Power BI returns 400 instead

@@ -1,4 +1,4 @@
-//! The installation of an operator.
+//! The identity of one installation of the operator.
 //!
 //! The uid of its `ServiceAccount` identifies an installation: all its pods share it, and a new installation gets another one.
 

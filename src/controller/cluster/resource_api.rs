@@ -1,4 +1,5 @@
-//! Writes to a resource: its status, its finalizer and its annotations. Each write carries the resource version on which it is based.
+//! Reads of and writes to one resource: its status, its finalizer and its annotations. Each write carries the resource version on which it
+//! is based.
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Tracks operations whose resource was deleted without the finalizer.
 //!
-//! No operation is left running unobserved, so they are tracked as during a normal deletion: by the same state machine, on the last known
-//! record, which is kept in memory. A process that exits forgets them, because no object remains to store them.
+//! Operations are tracked as during a normal deletion, for at most 24 hours and until the process exits: by the same state machine, on the
+//! last known record, which is kept in memory. No object remains to store them.
 
 use std::sync::Arc;
 use std::time::Duration;

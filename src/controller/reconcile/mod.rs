@@ -1,5 +1,5 @@
-//! The reconciliation of one resource: `entry` checks the Lease and isolates failures, `driver` performs the requests of the engine, `calls`
-//! calls the services, `observe` reads the state outside the resource, and `report` counts and logs.
+//! The reconciliation of one resource: `reconciler` checks the Lease and isolates failures, `driver` performs the requests of the engine,
+//! `calls` calls the services, `observe` reads the state outside the resource, and `report` counts and logs.
 
 pub(crate) mod action;
 mod calls;

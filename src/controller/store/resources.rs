@@ -118,8 +118,8 @@ impl Store {
         self.index.claimed_by_others(object.uid().as_deref(), (kind, model), operations, |uid| self.detached_index.is_detached(uid))
     }
 
-    /// Whether another resource has the operation that the annotation `adopt` of this one names. If none has, it is reserved for this one
-    /// until the next call, so that two concurrent reconciliations do not both adopt it.
+    /// Reserves the operation that the annotation `adopt` names; returns whether another resource already has it. The reservation lasts
+    /// until the next call, so that two concurrent reconciliations do not both adopt the operation.
     pub(crate) fn is_adoption_claimed(&self, object: &ModelResource) -> bool {
         let run = object.status().and_then(|status| status.run.as_ref()).filter(|run| run.state == RunState::Submitting);
         let named = object.annotations().get(ADOPT).and_then(|id| OperationId::parse(id));
@@ -128,8 +128,7 @@ impl Store {
         self.reserve(object, named)
     }
 
-    /// Whether another resource has the operation that a run is about to adopt. If none has, it is reserved for this one until its next
-    /// decision.
+    /// Reserves the operation that a run is about to adopt, until its next decision; returns whether another resource already has it.
     pub(crate) fn is_claimed(&self, object: &ModelResource, model: &str, id: &OperationId) -> bool {
         self.reserve(object, Some((object.kind().into(), model, id)))
     }

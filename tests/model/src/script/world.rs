@@ -29,7 +29,7 @@ pub struct World {
     pub(super) has_model: bool,
     /// The upstream refresh.
     pub upstream: Option<ModelRefresh>,
-    /// The model that the names resolve to, and how often they were resolved.
+    /// The result of resolving the names.
     pub resolution: ModelLookup,
     /// How often the names were resolved.
     pub resolves: usize,

@@ -33,7 +33,7 @@ pub struct Op {
     pub id: OperationId,
     /// The model's index.
     pub model: u8,
-    /// Its holder.
+    /// Its owner.
     pub owner: Owner,
     /// The request.
     pub request: Arc<Request>,
@@ -79,7 +79,7 @@ impl Op {
 pub struct PendingSubmission {
     /// The model's index.
     pub model: u8,
-    /// Its holder.
+    /// Its owner.
     pub owner: Owner,
     /// The request.
     pub request: Arc<Request>,
