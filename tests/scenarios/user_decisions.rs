@@ -1,8 +1,9 @@
 //! A user decision applies to one submission: a leftover value, or one for something else, has no effect.
 
 use model::script::{CallOutcome, SubmitOutcome, World, secs, unreachable};
-use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::engine::resubmit_value;
+use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, Time};
+use tabular_operator::engine::{Effect, Observation, resubmit_value};
+use tabular_operator::operation::{OperationKind, PollResult};
 
 /// A submission that a user has to decide about, of both kinds: it is in a list that is cut short.
 fn held() -> [World; 2] {
@@ -240,4 +241,17 @@ fn refused_change_of_metadata_stops_no_run() {
     world.edit_metadata(|metadata| metadata.finalizers = None);
     world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(10));
     assert!(world.metadata().finalizers.is_some());
+}
+
+#[test]
+fn list_for_adopted_operation_reaches_back_to_its_start() {
+    let mut world = World::new(|_| {});
+    world.run_until(RunState::Running);
+    let submitted = world.run().submitted_time.unwrap().timestamp();
+    // Within the difference of the clocks that `adopt` accepts.
+    for (started, since) in [(submitted - secs(240), submitted - secs(240)), (submitted + secs(2), submitted)] {
+        world.edit_status(|status| status.run.as_mut().unwrap().started_time = Some(Time::from(started)));
+        let decision = world.decide_at(submitted + secs(3_600), Observation::Polled(PollResult::NotFound));
+        assert_eq!(decision.effect, Effect::List(OperationKind::Refresh, since));
+    }
 }

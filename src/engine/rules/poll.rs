@@ -157,8 +157,10 @@ fn operation_not_visible(draft: &mut Draft<'_>) -> Next {
         return draft.record_and_delay(delay);
     }
     draft.memory.consecutive_errors = 0;
+    // A user may have adopted an operation that started earlier, by the service's clock. A list since the intent would not show its end.
+    let started = draft.status.run.as_ref().and_then(|run| run.started_time).map_or(submitted, Time::timestamp);
     let kind = draft.kind();
-    Next::record(Effect::List(kind, submitted), None)
+    Next::record(Effect::List(kind, submitted.min(started)), None)
 }
 
 /// Handles a model whose existence is unknown, so that its operation may still be running. Each check costs three calls.
