@@ -53,11 +53,6 @@ impl Operation {
             incomplete: false,
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn of_client(id: &str, phase: Phase) -> Self {
-        Self::new(OperationId::parse(id).unwrap(), phase, format!("{phase:?}"))
-    }
 }
 
 /// State of an operation, independent of the terms of the service.

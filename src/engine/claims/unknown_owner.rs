@@ -56,10 +56,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::operation::Phase;
+    use crate::operation::{OperationId, Phase};
 
     fn operation(id: &str, start: &str) -> Operation {
-        Operation { start: start.parse::<Timestamp>().ok(), ..Operation::of_client(id, Phase::InProgress) }
+        Operation {
+            start: start.parse::<Timestamp>().ok(),
+            ..Operation::new(OperationId::parse(id).unwrap(), Phase::InProgress, "InProgress".to_owned())
+        }
     }
 
     fn run(state: &str) -> Run {

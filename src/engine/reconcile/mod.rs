@@ -19,6 +19,3 @@ pub use pending_decision::{NextEffect, PendingDecision};
 pub use stage::{MachineState, ReadPurpose, Stage};
 pub use transient::{AcceptedSubmission, RefusedMetadata, Transient};
 pub use view::View;
-
-#[cfg(test)]
-mod tests;

@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::super::{
+use super::world::{UID, World, accepted, at, operation, refresh, request_names, settings};
+use tabular_operator::api::{RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Finish, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking, Transient, View as _,
 };
-use super::world::{UID, World, accepted, at, operation, refresh, request_names, settings};
-use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Blocker, ClaimedOperations, DrainMode, Observation, QueueState, Remedy};
-use crate::operation::{ClockSkew, Listing, Phase, Submission};
+use tabular_operator::engine::{Blocker, ClaimedOperations, DrainMode, Observation, QueueState, Remedy};
+use tabular_operator::operation::{ClockSkew, Listing, Phase, Submission};
 
 /// A world in which the run of a refresh is in progress.
 pub(super) fn running() -> World {

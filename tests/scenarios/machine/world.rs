@@ -7,10 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::{DriverRequest, DriverResponse, Observed, Outcome, PlannedCall, QueueUpdate, Reconciliation, Transient, View};
-use crate::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Status, has_finalizer};
-use crate::engine::{ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
-use crate::operation::{
+use tabular_operator::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Status, has_finalizer};
+use tabular_operator::engine::reconcile::{
+    DriverRequest, DriverResponse, Observed, Outcome, PlannedCall, QueueUpdate, Reconciliation, Transient, View,
+};
+use tabular_operator::engine::{ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
+use tabular_operator::operation::{
     CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, OperationKind, Phase, PollResult, Submission,
 };
 
@@ -236,7 +238,8 @@ impl World {
 
     /// Whether the turn that the resource holds is backed by its record, or by an intent that may be recorded.
     pub(super) fn turn_is_backed(&self) -> bool {
-        let on_record = |server: &Revision| crate::engine::queue_state(server.status(), self.now, &settings()) == QueueState::Holding;
+        let on_record =
+            |server: &Revision| tabular_operator::engine::queue_state(server.status(), self.now, &settings()) == QueueState::Holding;
         !self.queue.holds(UID) || self.transient.reread || self.server.as_ref().is_some_and(on_record)
     }
 }
@@ -254,7 +257,7 @@ pub(super) fn operation(phase: Phase) -> Operation {
         start: Some(at(60)),
         end: phase.ended().then(|| at(60)),
         refresh_type: Some("full".to_owned()),
-        ..Operation::of_client("op-1", phase)
+        ..model::script::operation("op-1", phase)
     }
 }
 

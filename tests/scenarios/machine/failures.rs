@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::{DriverRequest, DriverResponse, Finish, QueueUpdate, ReadFailed, Rejection};
 use super::flow::running;
 use super::world::{Revision, UID, World, at, key, refresh, request_names};
-use crate::api::{CANCEL_REQUESTED_AT, FINALIZER, RUN_REQUESTED_AT, RunState};
-use crate::engine::QueueState;
-use crate::operation::Phase;
+use tabular_operator::api::{CANCEL_REQUESTED_AT, FINALIZER, RUN_REQUESTED_AT, RunState};
+use tabular_operator::engine::QueueState;
+use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, Finish, QueueUpdate, ReadFailed, Rejection};
+use tabular_operator::operation::Phase;
 
 /// A kind of write, as [`super::world::name`] names it, and a world in which it is next.
 const WRITES: [(&str, Begin); 5] =

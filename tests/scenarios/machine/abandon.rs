@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::super::{DriverRequest, DriverResponse, Finish, QueueUpdate, Reconciliation, Tracking, View as _};
 use super::flow::running;
 use super::world::{Revision, UID, World, accepted, at, key, name, refresh, settings};
-use crate::api::{RUN_REQUESTED_AT, RunState};
-use crate::engine::{QueueState, queue_state};
-use crate::operation::Phase;
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, Finish, QueueUpdate, Reconciliation, Tracking, View as _};
+use tabular_operator::engine::{QueueState, queue_state};
+use tabular_operator::operation::Phase;
 
 /// Abandons a copy of the machine after each request, before and after the request is performed.
 fn abandoned_at_each_request(mut world: World, mut check: impl FnMut(&World, &str, Reconciliation<Revision>)) -> Vec<String> {
