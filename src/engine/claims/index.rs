@@ -110,7 +110,7 @@ impl Claims {
             let claimant = self.claimants.get(uid).filter(|claimant| claimant.claim.counts_for(kind, model));
             claimant.is_some_and(|claimant| !claimant.claim.candidates.contains(&id) && (claimant.present || is_tracked(uid)))
         };
-        let is_named = |by: &HashMap<Arc<str>, NamedOperation>| by.iter().any(|(uid, it)| &**uid != own && it.matches(kind, model, &id));
+        let is_named = |operations| is_named_by_other(operations, Some(own), (kind, model, &id));
         if claimants.filter(|uid| &***uid != own).any(owns) || is_named(&self.reserved) || is_named(&self.accepted) {
             return true;
         }
@@ -156,8 +156,7 @@ impl Claims {
                 };
                 of_it.insert(operation.as_str().to_lowercase());
             }
-            let is_named =
-                |by: &HashMap<Arc<str>, NamedOperation>| by.iter().any(|(uid, it)| Some(&**uid) != own && it.matches(kind, model, &id));
+            let is_named = |operations| is_named_by_other(operations, own, (kind, model, &id));
             if is_named(&self.accepted) {
                 claimed.active.insert(operation.as_str().to_lowercase());
             }
@@ -217,6 +216,15 @@ impl Claims {
             self.unresolved.remove(&(model, Arc::clone(uid)));
         }
     }
+}
+
+/// Whether one of these operations of a resource other than `own` is this operation.
+fn is_named_by_other(
+    operations: &HashMap<Arc<str>, NamedOperation>,
+    own: Option<&str>,
+    (kind, model, id): (OperationKind, &str, &Id),
+) -> bool {
+    operations.iter().any(|(uid, operation)| Some(&**uid) != own && operation.matches(kind, model, id))
 }
 
 impl NamedOperation {
