@@ -89,7 +89,7 @@ model-check: programs ## Run the full model check (SCHEDULES=1000000); SEED=n re
 	  $(RELEASE)/model random --count $(or $(SCHEDULES),1000000))
 
 .PHONY: mutants
-mutants: need-cargo ## Change one expression of the engine at a time, and check that a scenario fails (.cargo/mutants.toml); takes hours: SHARD=1/20 runs a part, SINCE=main only changed lines
+mutants: need-cargo ## Change one expression of the engine at a time, and report what no scenario detects (.cargo/mutants.toml); takes hours: SHARD=1/20 runs a part, SINCE=main only changed lines
 	@"$$(tests/tools/cargo-tools.sh cargo-mutants)" mutants --output $(TARGET) $(if $(SHARD),--shard $(SHARD)) $(if $(SINCE),--in-diff <(git diff $(SINCE)))
 
 .PHONY: bench
