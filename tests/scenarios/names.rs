@@ -1,13 +1,8 @@
 //! A model that is given by names: resolved before a run's turn, and equal to the same model by ids.
 
-use model::script::{SubmitOutcome, World, blocked, model, secs, service_error};
-use tabular_operator::api::{ConditionType, Model, PowerBiModel, RUN_REQUESTED_AT, Reason, RunState};
+use model::script::{SubmitOutcome, World, blocked, model, named, secs, service_error};
+use tabular_operator::api::{ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::operation::{ModelIds, ModelLookup, Phase, ServiceErrorKind};
-
-pub(super) fn named(workspace: &str) -> Model {
-    let (workspace, dataset) = (Some(workspace.to_owned()), Some("Orders".to_owned()));
-    Model { analysis_services: None, power_bi: Some(PowerBiModel { group_id: None, dataset_id: None, workspace, dataset }) }
-}
 
 fn ids(group: &str) -> ModelLookup {
     ModelLookup::Found(ModelIds { group_id: group.to_owned(), dataset_id: "CFAFBEB1".to_owned() })
@@ -35,14 +30,7 @@ fn ids_are_recorded_with_the_intent() {
 
 #[test]
 fn crash_at_any_step_with_names_leaves_one_operation() {
-    for step in 0..24 {
-        let mut world = world();
-        world.crash_in = Some(step);
-        world.run_for(secs(2));
-        world.crash_in = None;
-        world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
-        assert_eq!((world.service.ops.len(), world.run().number, world.run().attempt), (1, 1, 1), "crash at step {step}");
-    }
+    super::submissions::crashes_leave_one_operation(world);
 }
 
 #[test]

@@ -4,16 +4,21 @@ use model::script::{CallOutcome, Ended, SubmitOutcome, World, blocked, failed, m
 use tabular_operator::api::{RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::operation::{Phase, ServiceErrorKind};
 
-#[test]
-fn crash_at_any_step_leaves_one_operation() {
+/// The operator is killed at any step: one operation runs in the end.
+pub(super) fn crashes_leave_one_operation(new: impl Fn() -> World) {
     for step in 0..24 {
-        let mut world = World::new(|_| {});
+        let mut world = new();
         world.crash_in = Some(step);
         world.run_for(secs(2));
         world.crash_in = None;
         world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.service.ops.len(), world.run().number, world.run().attempt), (1, 1, 1), "crash at step {step}");
     }
+}
+
+#[test]
+fn crash_at_any_step_leaves_one_operation() {
+    crashes_leave_one_operation(|| World::new(|_| {}));
 }
 
 #[test]

@@ -32,14 +32,7 @@ fn sync_lists_refreshes_first_and_costs_four_writes() {
 
 #[test]
 fn crash_at_any_step_leaves_one_sync() {
-    for step in 0..24 {
-        let mut world = World::sync(|_| {});
-        world.crash_in = Some(step);
-        world.run_for(secs(2));
-        world.crash_in = None;
-        world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
-        assert_eq!((world.service.ops.len(), world.run().number, world.run().attempt), (1, 1, 1), "crash at step {step}");
-    }
+    super::submissions::crashes_leave_one_operation(|| World::sync(|_| {}));
 }
 
 #[test]

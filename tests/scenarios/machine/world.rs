@@ -70,15 +70,7 @@ pub(super) fn at(second: i64) -> Timestamp {
 }
 
 pub(super) fn settings() -> Arc<Settings> {
-    let secs = Duration::from_secs;
-    Arc::new(Settings {
-        poll_min: secs(1),
-        poll_max: secs(30),
-        poll_fraction: 0.1,
-        call_timeout: secs(30),
-        listing_lag: secs(120),
-        reference_grace: secs(60),
-    })
+    Arc::new(model::script::settings())
 }
 
 /// A refresh that was just applied, with these changes.
