@@ -22,6 +22,9 @@ pub enum ConditionType {
     /// True after any end of the latest run, so that `kubectl wait --for=condition=Finished` always returns. The message is that of
     /// Succeeded.
     Finished,
+    /// Only with `staleAfterSeconds`: True while the data is younger than that, False after. The age counts from the latest successful run,
+    /// or from the creation of the resource before the first success. It affects no other condition.
+    Fresh,
     /// A value that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
@@ -47,7 +50,7 @@ pub enum ConditionStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Type of the condition: Ready, Reconciling, Stalled, Succeeded or Finished.
+    /// Type of the condition: Ready, Reconciling, Stalled, Succeeded, Finished or Fresh.
     #[schemars(schema_with = "unrecognized::schema")]
     pub r#type: ConditionType,
     /// Status of the condition: True, False or Unknown.

@@ -1,16 +1,19 @@
 //! The API of the resources: types, defaults, admission rules, conditions and reasons. No I/O.
 
+pub mod advice;
 mod annotations;
 mod condition;
 mod crds;
 mod credentials;
 mod defaults;
+pub mod estimate;
 mod key;
 mod kind;
 mod metadata;
 mod model;
 mod model_refresh;
 mod model_sync;
+mod progress;
 mod reason;
 mod refresh;
 mod resource;
@@ -30,10 +33,11 @@ pub use metadata::{MAX_VALUE_BYTES, MORE_FINALIZERS, Metadata, value_digest};
 pub use model::{AnalysisServicesModel, Model, ModelNames, PowerBiModel, ServiceModel};
 pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
 pub use model_sync::{ModelSync, ModelSyncSpec};
+pub use progress::{FailedObject, Message, Progress, TableProgress};
 pub use reason::{EventPolicy, Reason};
 pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
 pub use resource::ModelResource;
-pub use run::{CancelCause, Candidate, FailedObject, HistoryEntry, Message, Progress, Run, RunState, TableProgress, Trigger, TriggerType};
+pub use run::{CancelCause, Candidate, HistoryEntry, Run, RunState, Trigger, TriggerType};
 pub use status::{QueuedRuns, Status, UpstreamRun};
 pub use time::Time;
 pub use trigger::{AfterRefresh, TriggerSpec};

@@ -40,6 +40,27 @@ use super::{Credentials, Model, RefreshParameters, Status, TriggerSpec, defaults
     printcolumn(name = "Duration", type_ = "string", json_path = ".status.run.duration", description = "Duration of the operation"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
+        name = "Last Success",
+        type_ = "date",
+        json_path = ".status.lastSuccessfulTime",
+        priority = 1,
+        description = "End of the latest successful run"
+    ),
+    printcolumn(
+        name = "Next",
+        type_ = "string",
+        json_path = ".status.nextScheduleTime",
+        priority = 1,
+        description = "Next time that the schedule is due, in UTC"
+    ),
+    printcolumn(
+        name = "Fresh",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Fresh\")].status",
+        priority = 1,
+        description = "Whether the data is younger than staleAfterSeconds"
+    ),
+    printcolumn(
         name = "Operation",
         type_ = "string",
         json_path = ".status.run.operationId",
@@ -96,6 +117,12 @@ pub struct ModelRefreshSpec {
     /// meanwhile. Default: false.
     #[serde(default)]
     pub suspend: bool,
+    /// Maximum age of the data, in seconds, 60 to 31536000 (1 year). It counts from the latest successful run, or from the creation of this
+    /// resource before the first success. After that, the condition `Fresh` is False, and the operator emits the event `Stale`. It starts no
+    /// run and affects no other condition. Default: no condition `Fresh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 31_536_000))]
+    pub stale_after_seconds: Option<i32>,
     /// What happens to a running operation when this resource is deleted: `Cancel` it and wait for its end, or `Orphan` it. Default:
     /// Cancel.
     #[serde(default)]

@@ -41,6 +41,20 @@ use super::{Credentials, Model, Status, TriggerSpec, defaults};
     printcolumn(name = "Duration", type_ = "string", json_path = ".status.run.duration", description = "Duration of the sync"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
+        name = "Last Success",
+        type_ = "date",
+        json_path = ".status.lastSuccessfulTime",
+        priority = 1,
+        description = "End of the latest successful run"
+    ),
+    printcolumn(
+        name = "Next",
+        type_ = "string",
+        json_path = ".status.nextScheduleTime",
+        priority = 1,
+        description = "Next time that the schedule is due, in UTC"
+    ),
+    printcolumn(
         name = "Operation",
         type_ = "string",
         json_path = ".status.run.operationId",

@@ -200,6 +200,11 @@ reasons! {
     /// A quota of the service is exhausted, such as the number of refreshes of a model per day. Wait, or request a higher quota. The
     /// operator tries again every 15 minutes, until `waitDeadlineSeconds`.
     QuotaExceeded: Stalled,
+    /// The data is younger than `staleAfterSeconds`.
+    Fresh: None,
+    /// No run has succeeded for `staleAfterSeconds`, so the data of the model is older than its target. Find out why by the other
+    /// conditions: no run was due, or runs wait or fail.
+    Stale: ExplicitWarning,
     /// The finalizer was removed while an operation of the resource may still be running.
     Released: ExplicitWarning,
     /// The operation was cancelled because its resource is being deleted.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::unrecognized::{self, UnrecognizedValue};
-use super::{Model, ModelNames, Time};
+use super::{FailedObject, Message, Model, ModelNames, Progress, Time};
 
 /// What started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -213,6 +213,10 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub activity_id: Option<String>,
+    /// The page of the operation in the Power BI portal. Absent for a sync and for Analysis Services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub details_url: Option<String>,
     /// A documented reason for the state in CamelCase, the same as in the conditions.
     #[serde(default)]
     #[schemars(length(max = 128))]
@@ -271,75 +275,6 @@ impl Run {
     }
 }
 
-/// Progress of an operation, in objects (partitions).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Progress {
-    /// Completed objects of all objects, such as `3/24`.
-    #[schemars(length(max = 32))]
-    pub summary: String,
-    /// Number of objects in the operation.
-    #[schemars(range(min = 0))]
-    pub total: i32,
-    /// Number of completed objects.
-    #[schemars(range(min = 0))]
-    pub completed: i32,
-    /// Number of failed objects.
-    #[schemars(range(min = 0))]
-    pub failed: i32,
-    /// Progress by table, if there are at most 20 tables.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20))]
-    pub tables: Vec<TableProgress>,
-}
-
-/// Progress of one table.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TableProgress {
-    /// Name of the table.
-    #[schemars(length(max = 256))]
-    pub name: String,
-    /// Number of objects in the table.
-    #[schemars(range(min = 0))]
-    pub total: i32,
-    /// Number of completed objects.
-    #[schemars(range(min = 0))]
-    pub completed: i32,
-}
-
-/// An object that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FailedObject {
-    /// Name of the table.
-    #[schemars(length(max = 256))]
-    pub table: String,
-    /// Name of the partition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub partition: Option<String>,
-    /// Status of the object as the service reported it.
-    #[schemars(length(max = 128))]
-    pub status: String,
-}
-
-/// A message from the service.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Message {
-    /// Type of the message: Error or Warning.
-    #[schemars(length(max = 128))]
-    pub r#type: String,
-    /// Error code of the service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    pub code: Option<String>,
-    /// Text of the message, at most 1024 bytes. Identical messages are combined into one that ends with, for example, "(11 times)".
-    #[schemars(length(max = 1024))]
-    pub message: String,
-}
-
 /// An operation that a submission without a response may have started.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -383,10 +318,21 @@ pub struct HistoryEntry {
     /// When the operator recorded the end, by its own clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_time: Option<Time>,
+    /// When the run was requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_time: Option<Time>,
+    /// Digest of the model and the refresh parameters of the run. Runs with the same digest are comparable.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub request_digest: String,
     /// Duration of the operation, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub duration_seconds: Option<i64>,
+    /// Documented reason of the end in CamelCase.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 128))]
+    pub reason: String,
     /// Final message of the run.
     #[serde(default)]
     #[schemars(length(max = 256))]

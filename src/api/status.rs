@@ -15,7 +15,7 @@ pub struct Status {
     #[serde(default = "never")]
     #[schemars(range(min = -1))]
     pub observed_generation: i64,
-    /// The conditions Ready, Reconciling, Stalled, Succeeded and Finished, which follow kstatus.
+    /// The conditions Ready, Reconciling, Stalled, Succeeded and Finished, which follow kstatus, and Fresh with `staleAfterSeconds`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -69,7 +69,7 @@ pub struct Status {
     /// upstream refresh. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since_time: Option<Time>,
-    /// End of the latest successful run.
+    /// End of the latest successful run. If the service's clock is ahead, the time when the operator recorded the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_successful_time: Option<Time>,
     /// Number of successful runs, including those that are no longer in `history`.

@@ -27,6 +27,8 @@ pub struct Cloud {
     pub analysis_services: Vec<ServiceAddress>,
     /// Power BI, if the cloud has it.
     pub power_bi: Option<ServiceAddress>,
+    /// Host of the Power BI portal, for links only: the operator never calls it. A cloud file may omit it.
+    pub power_bi_portal: Option<String>,
 }
 
 /// Error in a cloud file, as one sentence.
@@ -46,27 +48,27 @@ impl Cloud {
     /// The public Azure cloud.
     #[must_use]
     pub fn public() -> Self {
-        Self::documented("public", PUBLIC_AUTHORITY, &[PUBLIC_SERVERS], "api.powerbi.com", "analysis.windows.net")
+        Self::documented("public", PUBLIC_AUTHORITY, &[PUBLIC_SERVERS], "powerbi.com", "analysis.windows.net")
     }
 
     /// US government, GCC. Its directory is the public one.
     #[must_use]
     pub fn us_government() -> Self {
         let servers = [US_SERVERS, PUBLIC_SERVERS];
-        Self::documented("us-government", PUBLIC_AUTHORITY, &servers, "api.powerbigov.us", "analysis.usgovcloudapi.net")
+        Self::documented("us-government", PUBLIC_AUTHORITY, &servers, "powerbigov.us", "analysis.usgovcloudapi.net")
     }
 
     /// US government, GCC High.
     #[must_use]
     pub fn us_government_high() -> Self {
-        let (api, tokens) = ("api.high.powerbigov.us", "high.analysis.usgovcloudapi.net");
+        let (api, tokens) = ("high.powerbigov.us", "high.analysis.usgovcloudapi.net");
         Self::documented("us-government-high", US_AUTHORITY, &[US_SERVERS], api, tokens)
     }
 
     /// US government, Department of Defense.
     #[must_use]
     pub fn us_government_dod() -> Self {
-        let (api, tokens) = ("api.mil.powerbigov.us", "mil.analysis.usgovcloudapi.net");
+        let (api, tokens) = ("mil.powerbigov.us", "mil.analysis.usgovcloudapi.net");
         Self::documented("us-government-dod", US_AUTHORITY, &[US_SERVERS], api, tokens)
     }
 
@@ -76,7 +78,7 @@ impl Cloud {
     #[must_use]
     pub fn china() -> Self {
         let authority = "https://login.chinacloudapi.cn";
-        let (api, tokens) = ("api.powerbi.cn", "analysis.chinacloudapi.cn");
+        let (api, tokens) = ("powerbi.cn", "analysis.chinacloudapi.cn");
         Self::documented("china", authority, &[".asazure.chinacloudapi.cn"], api, tokens)
     }
 
@@ -93,13 +95,18 @@ impl Cloud {
         }
     }
 
+    /// A cloud whose API and portal are `api.<power_bi>` and `app.<power_bi>`.
     fn documented(name: &str, authority: &str, servers: &[&str], power_bi: &str, power_bi_tokens: &str) -> Self {
         let server = |suffix: &&str| ServiceAddress { host: (*suffix).to_owned(), scope: format!("https://*{suffix}/.default") };
         Self {
             name: name.to_owned(),
             authority_host: authority.to_owned(),
             analysis_services: servers.iter().map(server).collect(),
-            power_bi: Some(ServiceAddress { host: power_bi.to_owned(), scope: format!("https://{power_bi_tokens}/powerbi/api/.default") }),
+            power_bi: Some(ServiceAddress {
+                host: format!("api.{power_bi}"),
+                scope: format!("https://{power_bi_tokens}/powerbi/api/.default"),
+            }),
+            power_bi_portal: Some(format!("app.{power_bi}")),
         }
     }
 
@@ -111,7 +118,7 @@ impl Cloud {
     /// powerBI: {host: api.powerbi.example.com, audience: https://analysis.example.com/powerbi/api}
     /// ```
     ///
-    /// One of the two services is optional.
+    /// One of the two services is optional. `powerBI` may have a `portal`, such as `app.powerbi.example.com`, for links to the operations.
     ///
     /// # Errors
     /// One sentence that names the field and the remedy.
@@ -125,6 +132,8 @@ impl Cloud {
             let host = format!(".{}", host_name("analysisServices.hostSuffix", suffix)?);
             Ok(ServiceAddress { host, scope: scope("analysisServices.audience", &service.audience)? })
         });
+        let portal = file.power_bi.as_ref().and_then(|service| service.portal.as_deref());
+        let power_bi_portal = portal.map(|host| host_and_port("powerBI.portal", host)).transpose()?;
         let power_bi = file.power_bi.map(|service| {
             let host = host_and_port("powerBI.host", &service.host)?;
             Ok(ServiceAddress { host, scope: scope("powerBI.audience", &service.audience)? })
@@ -134,6 +143,7 @@ impl Cloud {
             authority_host: format!("https://{}", host_and_port("authority", &file.authority)?),
             analysis_services: analysis_services.transpose()?.into_iter().collect(),
             power_bi: power_bi.transpose()?,
+            power_bi_portal,
         })
     }
 }
@@ -164,6 +174,7 @@ struct AnalysisServicesFile {
 struct PowerBiFile {
     host: String,
     audience: String,
+    portal: Option<String>,
 }
 
 /// Converts `https://host[:port]` or `host[:port]` to `host[:port]`.
@@ -256,6 +267,7 @@ mod tests {
             assert_eq!(cloud.authority_host, format!("https://{authority}"));
             let power_bi = ServiceAddress { host: host.to_owned(), scope: format!("https://{tokens}/powerbi/api/.default") };
             assert_eq!(cloud.power_bi, Some(power_bi));
+            assert_eq!(cloud.power_bi_portal, Some(host.replace("api.", "app.")));
             let server = |name: &&str| ServiceAddress { host: format!(".{name}"), scope: format!("https://*.{name}/.default") };
             assert_eq!(cloud.analysis_services, servers.iter().map(server).collect::<Vec<_>>());
         }
@@ -266,9 +278,10 @@ mod tests {
         let cloud = Cloud::from_file_text(
             "authority: https://login.example.com:8443/\n\
              analysisServices: {hostSuffix: asazure.example.com, audience: 'https://*.asazure.example.com'}\n\
-             powerBI: {host: api.example.com, audience: https://analysis.example.com/powerbi/api}\n",
+             powerBI: {host: api.example.com, audience: https://analysis.example.com/powerbi/api, portal: https://app.example.com}\n",
         )
         .unwrap();
+        assert_eq!(cloud.power_bi_portal.as_deref(), Some("app.example.com"));
         assert_eq!(cloud.authority_host, "https://login.example.com:8443");
         assert_eq!(cloud.analysis_services[0].host, ".asazure.example.com");
         assert_eq!(cloud.analysis_services[0].scope, "https://*.asazure.example.com/.default");
@@ -296,6 +309,10 @@ mod tests {
             ),
             (power_bi("api.example.com?x", "https://a.example.com"), "powerBI.host in the cloud file has a path, a query or a fragment"),
             (power_bi("ftp://api.example.com", "https://a.example.com"), "powerBI.host in the cloud file is not an https address"),
+            (
+                power_bi("api.example.com", "https://a.example.com").replace('}', ", portal: 'https://app.example.com/x'}"),
+                "powerBI.portal in the cloud file has a path",
+            ),
             (power_bi("", "https://a.example.com"), "powerBI.host in the cloud file is not a host"),
             (power_bi("api.example.com", "http://a.example.com"), "powerBI.audience in the cloud file is not an audience"),
             (power_bi("api.example.com", ""), "powerBI.audience in the cloud file is not an audience"),

@@ -11,6 +11,7 @@ use kube::client::Body;
 use serde_json::json;
 
 use crate::api::{Kind, ModelResource};
+use crate::azure::cloud::Cloud;
 use crate::azure::identity::Environment;
 use crate::cli::{Cli, Command, Settings};
 use crate::controller::cluster::events::Events;
@@ -65,7 +66,7 @@ pub(crate) fn context(count: usize) -> Context {
     let (events, _) = Events::start(client.clone(), Arc::clone(&metrics));
     let (request_limiter, operator_identity) =
         (request_limiter(), OperatorIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
-    let engine_settings = Arc::new(wiring::engine_settings(&settings));
+    let engine_settings = Arc::new(wiring::engine_settings(&settings, &Cloud::public()));
     let (store, _, _) = Store::new(engine_settings, Arc::clone(&metrics), HashMap::new());
     let ctx = Context {
         credential_resolver: CredentialResolver::new(client.clone(), request_limiter.clone(), operator_identity),

@@ -238,7 +238,10 @@ fn to_conditions(summary: &Summary<'_>, message: &str, before: &[Condition], gen
     // Conditions of a newer version stay, within a bound.
     let others =
         before.iter().filter(|before| matches!(before.r#type, ConditionType::Unrecognized(_)) && before.message.len() <= text::SENTENCE);
-    wanted.into_iter().map(condition).chain(others.take(MAX_UNRECOGNIZED).cloned()).collect()
+    // Fresh does not depend on the summary: [`super::freshness`] updates it after the decision.
+    let fresh = before.iter().filter(|before| before.r#type == ConditionType::Fresh).take(1);
+    let fresh = fresh.map(|before| Condition { observed_generation: generation, ..before.clone() });
+    wanted.into_iter().map(condition).chain(others.take(MAX_UNRECOGNIZED).cloned()).chain(fresh).collect()
 }
 
 /// What will start the first run.

@@ -10,7 +10,7 @@ use super::rules::{
     cancel_request, cancelling, completion, deletion, finalizer, idle, interrupts, restoration, running, schedule, submitting, upstream,
     user_decisions, waiting,
 };
-use super::{Decision, DecisionInput, Effect, Observation, timing};
+use super::{Decision, DecisionInput, Effect, Observation, freshness, timing};
 use crate::api::{Run, RunState};
 use crate::operation::Submission;
 
@@ -25,7 +25,7 @@ use crate::operation::Submission;
 /// 3. A trigger is handled only if no run is in progress and the operator is not about to be uninstalled.
 #[must_use]
 pub fn decide(input: &DecisionInput<'_>) -> Decision {
-    let mut decision = user_decisions::requeue(input, decide_once(input));
+    let mut decision = user_decisions::requeue(input, freshness::apply(input, decide_once(input)));
     let in_progress = decision.status.run.as_ref().filter(|run| restoration::may_run(run));
     // Most decisions do not change the run, so they share it.
     let same = |run: &Run| input.memory.run_in_progress.as_ref().filter(|known| ***known == *run).cloned();

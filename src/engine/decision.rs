@@ -1,5 +1,6 @@
 //! The input and the output of a decision.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ pub struct DecisionMemory {
     pub last_event_reason: Option<Reason>,
     /// When progress was last written.
     pub progress_written_at: Option<Timestamp>,
+    /// When the tables of the operation started and ended, if a poll has shown any. Shared, because most polls show nothing new.
+    pub tables: Option<Arc<TableTimes>>,
     /// Contradictory polls in a row.
     pub contradictions: u32,
     /// When the list was last requested. It shows nothing about later operations, however long its response took.
@@ -105,6 +108,9 @@ pub struct DecisionMemory {
     /// The run in progress as it was last recorded. A status that does not show it was edited.
     pub run_in_progress: Option<Arc<Run>>,
 }
+
+/// When polls first showed the start and the end of each table, by its name and the operator's clock.
+pub type TableTimes = BTreeMap<String, (Option<Time>, Option<Time>)>;
 
 /// The ids that the names of a model were resolved to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::conditions::{self, ConditionOverride};
+use super::details_url::details_url;
 use super::next::Next;
 use super::{Decision, DecisionInput, DecisionMemory, Desired, Effect, Event, text, timing};
 use crate::api::{ConditionType, EventPolicy, Model, Reason, Run, RunState, Status};
@@ -91,6 +92,13 @@ impl<'a> Draft<'a> {
         let run = self.status.run.as_ref().filter(|run| !run.state.ended());
         let shown = run.map_or_else(|| self.desired.operation.model.display(), display);
         self.status.model = Some(text::bounded(&shown, text::NAME)).filter(|shown| !shown.is_empty());
+        let (kind, portal) = (self.kind(), self.input.settings.power_bi_portal.as_deref());
+        let recorded = self.input.status.run.as_ref();
+        // A run that has ended stays as it was recorded, also by an earlier version.
+        let is_open = |run: &&mut Run| recorded.is_none_or(|recorded| recorded.number != run.number || !recorded.state.ended());
+        if let Some(run) = self.status.run.as_mut().filter(is_open) {
+            run.details_url = details_url(run, kind, portal);
+        }
         if self.input.status.observed_generation != self.desired.generation {
             // A reference of the new generation may arrive with the same commit.
             self.status.missing_since_time = None;

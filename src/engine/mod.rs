@@ -7,7 +7,9 @@ pub mod claims;
 mod conditions;
 mod decide;
 mod decision;
+mod details_url;
 mod draft;
+mod freshness;
 mod input;
 mod next;
 mod observation;
@@ -19,7 +21,8 @@ mod timing;
 mod turns;
 
 pub use decide::decide;
-pub use decision::{Decision, DecisionInput, DecisionMemory, Effect, Event, ResolvedModel};
+pub use decision::{Decision, DecisionInput, DecisionMemory, Effect, Event, ResolvedModel, TableTimes};
+pub use freshness::stale_time;
 pub use input::{
     AnnotationRequests, Blocker, Deletion, Desired, DrainMode, External, OperationSpec, Remedy, RunPolicy, Schedule, ScheduleTrigger,
     Settings, SuccessfulRun, Upstream, UpstreamRef,

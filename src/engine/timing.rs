@@ -26,6 +26,8 @@ pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_mins(5);
 /// A recorded time that is further in the future than this was edited; a clock that was set back does not explain it.
 pub(super) const CLOCK_STEP: Duration = Duration::from_hours(1);
+/// A longer sleep is split, because the clock may be set meanwhile.
+pub(super) const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 /// The longest delay between two submissions that the service refuses.
 pub(super) const MAX_REFUSAL_DELAY: Duration = Duration::from_mins(15);
 /// The longest delay between two attempts, or between two tries of a call.

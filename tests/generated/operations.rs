@@ -4,144 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 use tabular_operator::api::Reason;
+use tabular_operator::api::advice::{Section, advice, fill};
 
 use crate::chart::read;
 use crate::{cell, page, settle};
-
-/// A section of the troubleshooting page.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sort {
-    Well,
-    Waits,
-    Spec,
-    Credentials,
-    AtService,
-    Ended,
-    Unknown,
-    Uninstalled,
-}
-
-/// The section of each reason. A new reason needs an entry here.
-fn sort(reason: Reason) -> Sort {
-    match reason {
-        Reason::Idle
-        | Reason::Suspended
-        | Reason::Submitting
-        | Reason::Running
-        | Reason::Cancelling
-        | Reason::Succeeded
-        | Reason::Deleted
-        | Reason::Adopted
-        | Reason::Replaced
-        | Reason::CancelledOnRequest
-        | Reason::NotCancelled
-        | Reason::ConflictReplaced
-        | Reason::StatusRestored => Sort::Well,
-        Reason::WaitingForTurn
-        | Reason::ChangeNotRun
-        | Reason::ModelBusy
-        | Reason::BackingOff
-        | Reason::Retrying
-        | Reason::CapacityExceeded
-        | Reason::WaitDeadlineExceeded
-        | Reason::Conflict
-        | Reason::MissedSchedule
-        | Reason::TriggerDropped
-        | Reason::UpstreamRunsMissed => Sort::Waits,
-        Reason::InvalidSpec
-        | Reason::UpstreamNotFound
-        | Reason::UpstreamCycle
-        | Reason::ServerNotInCloud
-        | Reason::RequestRejected
-        | Reason::Undecodable
-        | Reason::WriteRefused => Sort::Spec,
-        Reason::SecretNotFound
-        | Reason::SecretInvalid
-        | Reason::SecretForbidden
-        | Reason::ServiceAccountNotFound
-        | Reason::ServiceAccountInvalid
-        | Reason::ServiceAccountForbidden
-        | Reason::IdentityNotAllowed
-        | Reason::OperatorIdentityInvalid
-        | Reason::CredentialsRefused => Sort::Credentials,
-        Reason::AccessDenied
-        | Reason::ModelNotFound
-        | Reason::OwnerNotFound
-        | Reason::ModelNotResolved
-        | Reason::ServerPaused
-        | Reason::ScaleOutDisabled
-        | Reason::QuotaExceeded => Sort::AtService,
-        Reason::RefreshFailed
-        | Reason::SyncFailed
-        | Reason::Evicted
-        | Reason::NodeMoved
-        | Reason::AttemptTimeLimit
-        | Reason::TotalTimeLimit
-        | Reason::CapacityPaused
-        | Reason::RefreshDisabled
-        | Reason::RequestDropped
-        | Reason::TimedOut
-        | Reason::DeadlineExceeded
-        | Reason::Cancelled
-        | Reason::ContradictoryAnswer
-        | Reason::OperationLost => Sort::Ended,
-        Reason::ResolvingSubmission | Reason::SubmissionUnknown | Reason::Resubmitted | Reason::DecisionIgnored => Sort::Unknown,
-        Reason::Uninstalled | Reason::Released => Sort::Uninstalled,
-    }
-}
-
-/// Each section, in the order of the page: its heading, introduction and commands.
-const SORTS: &[(Sort, &str, &str, &str)] = &[
-    (
-        Sort::Credentials,
-        "The identity is missing or rejected",
-        "The message names what is missing, and has the commands that grant it. The operator checks again within seconds at first, and every minute after some minutes.",
-        "kubectl get mref adventureworks --output jsonpath='{.status.run.message}{\"\\n\"}'\n\
-         kubectl describe secret aas-sp                    # its keys, not their values\n\
-         kubectl auth can-i get secret/aas-sp --as system:serviceaccount:tabular-system:tabular-operator\n",
-    ),
-    (
-        Sort::AtService,
-        "The service refuses",
-        "The service started nothing. The operator tries again after at most 1 minute, then at growing intervals of up to 15 minutes. The run \
-         continues automatically. If the service refuses every submission, the run ends at `waitDeadlineSeconds`.",
-        "kubectl describe mref adventureworks\n\
-         kubectl get mref adventureworks --output jsonpath='{.status.run.activityId}{\"\\n\"}'    # for a support case\n",
-    ),
-    (
-        Sort::Spec,
-        "The resource is invalid",
-        "The operator sends no requests to the service. It checks again when the resource, or an object that it references, changes.",
-        "kubectl get mref adventureworks --output yaml\nkubectl explain mref.spec\n",
-    ),
-    (
-        Sort::Waits,
-        "The run waits or did not start",
-        "Most of these resolve automatically.",
-        "kubectl get tabular --all-namespaces --output wide      # resources on the same model\n\
-         kubectl get mref adventureworks --output jsonpath='{.status.run.waitingFor}{\"\\n\"}'\n",
-    ),
-    (
-        Sort::Ended,
-        "The run failed",
-        "No run starts until the next trigger, unless `backoffLimit` allows another attempt.",
-        "kubectl get mref adventureworks --output jsonpath='{.status.run.messages}{\"\\n\"}{.status.run.failedObjects}{\"\\n\"}'\n\
-         kubectl annotate mref adventureworks tabular-operator.dev/run-requested-at=\"$(date -u +%FT%TZ)\" --overwrite    # run it again\n",
-    ),
-    (
-        Sort::Unknown,
-        "A response was lost",
-        "The operator does not submit again until it is certain that nothing started: [exactly once](../exactly-once.md).",
-        "kubectl get mref adventureworks --output jsonpath='{.status.run.candidates}{\"\\n\"}'\n",
-    ),
-    (
-        Sort::Uninstalled,
-        "The resource was released",
-        "The operator was uninstalled, or no longer manages the resource: [uninstalling](uninstall.md).",
-        "kubectl events --for mref/adventureworks\n",
-    ),
-    (Sort::Well, "Nothing is wrong", "", "kubectl events --for mref/adventureworks      # its history\n"),
-];
 
 #[test]
 fn troubleshooting() {
@@ -150,17 +16,39 @@ fn troubleshooting() {
         kubectl get tabular --all-namespaces --output wide       # every resource, its state, its reason, its message\n\
         kubectl describe mref adventureworks --namespace bi      # conditions, and the history as events\n\
         kubectl logs deployment/tabular-operator --namespace tabular-system\n```\n\n\
-        For alerts there are [runbooks](../runbooks.md). If a command needs a namespace, add `--namespace`.";
+        For alerts there are [runbooks](../runbooks.md). Replace the names in the commands with yours.";
     let mut text = page("Troubleshooting, by reason", about);
     let mut listed = 0;
-    for &(which, head, introduction, commands) in SORTS {
-        write!(text, "\n## {head}\n").unwrap();
-        if !introduction.is_empty() {
-            write!(text, "\n{introduction}\n").unwrap();
+    let value = |name: &str| {
+        let values = [
+            ("kind", "mref"),
+            ("name", "adventureworks"),
+            ("namespace", "bi"),
+            ("secret", "aas-sp"),
+            ("operator-namespace", "tabular-system"),
+        ];
+        values.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+    };
+    for section in Section::ALL {
+        write!(text, "\n## {}\n", section.heading()).unwrap();
+        if !section.introduction().is_empty() {
+            write!(text, "\n{}\n", section.introduction()).unwrap();
         }
-        write!(text, "\n```sh\n{commands}```\n").unwrap();
-        for reason in Reason::ALL.iter().filter(|reason| sort(**reason) == which) {
+        let commands: Vec<_> = section.commands().iter().map(|command| fill(command, value)).collect();
+        write!(text, "\n```sh\n{}\n```\n", commands.join("\n")).unwrap();
+        for reason in Reason::ALL.iter().filter(|reason| advice(**reason).section == section) {
+            let advice = advice(*reason);
             write!(text, "\n### {}\n\n{}\n", reason.as_str(), cell(reason.explanation())).unwrap();
+            // Some explanations say it already.
+            if !reason.explanation().contains(advice.next) {
+                write!(text, "\n**Next.** {}\n", advice.next).unwrap();
+            }
+            if advice.commands != section.commands() {
+                text.push('\n');
+                for command in advice.commands {
+                    writeln!(text, "- `{}`", fill(command, value)).unwrap();
+                }
+            }
             listed += 1;
         }
     }

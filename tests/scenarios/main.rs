@@ -14,6 +14,7 @@ mod ends;
 mod evidence;
 mod exactness;
 mod forbidden;
+mod freshness;
 mod machine;
 mod missing_model;
 mod names;

@@ -48,6 +48,67 @@ fn first_message_is_in_the_condition_and_ten_in_the_status() {
 }
 
 #[test]
+fn success_reports_its_warnings() {
+    let world = running(7_200);
+    let id = world.run().operation_id.clone().unwrap();
+    let message = |severity: &str, text: &str, times| {
+        let code = text.starts_with("with").then(|| "0x1".to_owned());
+        ServiceMessage { severity: severity.to_owned(), code, text: text.to_owned(), times }
+    };
+    let rows = [
+        (vec![], String::new()),
+        (vec![message("Error", "an error that the service has ignored", 1)], String::new()),
+        (vec![message("warning", "one", 1)], " with 1 warning: one".to_owned()),
+        (
+            vec![message("Error", "e", 1), message("Warning", "with a code", 3), message("Warning", "b", 1)],
+            " with 4 warnings: 0x1 with a code".to_owned(),
+        ),
+    ];
+    for (messages, expected) in rows {
+        let succeeded = Operation { messages, ..operation(&id, Phase::Succeeded) };
+        let status = decide_on(&world, &DecisionMemory::default(), polled(succeeded)).status;
+        let run = status.run.unwrap();
+        assert_eq!(
+            (run.state, run.reason.as_str(), run.message),
+            (RunState::Succeeded, "Succeeded", format!("operation {id} succeeded{expected}"))
+        );
+    }
+}
+
+#[test]
+fn tables_have_the_times_of_their_polls() {
+    let mut world = World::new(|_| {});
+    (world.service.all_objects, world.service.length) = (25, secs(60));
+    world.run_for(secs(30)).is(RunState::Running, Reason::Running);
+    let tables = &world.run().progress.as_ref().unwrap().tables;
+    let started = tables[0].started_time.unwrap();
+    assert!(tables.len() == 3 && tables.iter().all(|it| (it.started_time, it.ended_time) == (Some(started), None)), "{tables:?}");
+    // A restart keeps the times.
+    world.restart().run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    let progress = world.run().progress.as_ref().unwrap();
+    let ended = world.run().recorded_time;
+    assert_eq!((progress.table_count, progress.tables[0].total, progress.tables[0].failed), (3, 10, 0));
+    assert!(progress.tables.iter().all(|it| (it.started_time, it.ended_time) == (Some(started), ended)), "{progress:?}");
+}
+
+#[test]
+fn history_records_reason_wait_and_digest() {
+    let mut world = World::new(|_| {});
+    world.ahead = Some("bi/other".to_owned());
+    world.run_for(secs(40)).is(RunState::Waiting, Reason::WaitingForTurn);
+    world.ahead = None;
+    world.service.outcomes.push_back(Phase::Failed);
+    world.run_for(secs(300)).is(RunState::Failed, Reason::RefreshFailed);
+    let (run, entry) = (world.run(), &world.status().history[0]);
+    assert_eq!(
+        (entry.reason.as_str(), &entry.request_digest, entry.requested_time),
+        ("RefreshFailed", &run.request_digest, Some(run.requested_time))
+    );
+    assert_eq!(entry.request_digest.len(), 24);
+    assert!(entry.started_time.unwrap().seconds_since(entry.requested_time.unwrap()) >= 40);
+}
+
+#[test]
 fn end_is_observed_within_a_tenth_of_the_length() {
     let mut world = running(7_200);
     world.run_for(secs(8_000)).is(RunState::Succeeded, Reason::Succeeded);

@@ -43,7 +43,7 @@ pub async fn run_controllers(context: ManagerContext) -> Result<(), RunError> {
     let operator_identity =
         OperatorIdentity { environment: Environment::of_process(), namespaces: settings.operator_identity_namespaces.clone() };
     let request_limiter = resource_api::request_limiter();
-    let engine_settings = Arc::new(wiring::engine_settings(&settings));
+    let engine_settings = Arc::new(wiring::engine_settings(&settings, azure.cloud()));
     let (store, mut triggered, detached) = Store::new(engine_settings, Arc::clone(&metrics), handles);
     let ctx = Arc::new(Context {
         credential_resolver: CredentialResolver::new(client.clone(), request_limiter.clone(), operator_identity),

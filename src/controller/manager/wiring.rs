@@ -36,7 +36,7 @@ pub(crate) fn azure(settings: &Settings, metrics: &Arc<Metrics>, traces: &Traces
 }
 
 /// The settings of the engine.
-pub(crate) fn engine_settings(settings: &Settings) -> engine::Settings {
+pub(crate) fn engine_settings(settings: &Settings, cloud: &Cloud) -> engine::Settings {
     engine::Settings {
         poll_min: settings.polling.min,
         poll_max: settings.polling.max,
@@ -44,6 +44,7 @@ pub(crate) fn engine_settings(settings: &Settings) -> engine::Settings {
         call_timeout: settings.call_timeout,
         listing_lag: settings.listing_lag,
         reference_grace: settings.reference_grace,
+        power_bi_portal: cloud.power_bi_portal.clone(),
     }
 }
 

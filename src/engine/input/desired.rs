@@ -108,6 +108,8 @@ pub struct RunPolicy {
     pub deletion: DeletionPolicy,
     /// Whether new runs are suspended.
     pub suspend: bool,
+    /// Maximum age of the data; `None` if it has no target.
+    pub stale_after: Option<Duration>,
     /// How long a run may wait for its turn.
     pub wait_deadline: Duration,
     /// How long an operation may run.
@@ -134,6 +136,7 @@ impl Desired {
             active_deadline_seconds,
             backoff_limit,
             suspend,
+            stale_after_seconds,
             deletion_policy,
             history_limit,
         } = &refresh.spec;
@@ -142,6 +145,7 @@ impl Desired {
             conflict: *conflict_policy,
             deletion: *deletion_policy,
             suspend: *suspend,
+            stale_after: stale_after_seconds.map(seconds),
             wait_deadline: seconds(*wait_deadline_seconds),
             active_deadline: seconds(*active_deadline_seconds),
             backoff_limit: *backoff_limit,
@@ -172,6 +176,7 @@ impl Desired {
             // It cannot be cancelled, so a deletion orphans it.
             deletion: DeletionPolicy::Orphan,
             suspend: *suspend,
+            stale_after: None,
             wait_deadline: seconds(*wait_deadline_seconds),
             active_deadline: seconds(*active_deadline_seconds),
             backoff_limit: *backoff_limit,

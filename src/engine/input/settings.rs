@@ -17,4 +17,6 @@ pub struct Settings {
     pub listing_lag: Duration,
     /// How long a missing reference may still arrive before the resource is Stalled.
     pub reference_grace: Duration,
+    /// Host of the Power BI portal, such as `app.powerbi.com`, if the cloud has one.
+    pub power_bi_portal: Option<String>,
 }

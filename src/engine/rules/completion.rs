@@ -9,7 +9,7 @@ use crate::engine::conditions::ConditionOverride;
 use crate::engine::draft::{self, Draft};
 use crate::engine::next::Next;
 use crate::engine::{DecisionMemory, Effect, text, timing};
-use crate::operation::{Operation, OperationId, Phase};
+use crate::operation::{Operation, OperationId, Phase, ServiceMessage};
 
 /// Contradictory polls in a row before such a response counts as an end.
 const MAX_CONTRADICTIONS: u32 = 3;
@@ -32,7 +32,8 @@ pub(super) fn ended(draft: &mut Draft<'_>, operation: &Operation) -> Next {
     let Some(run) = draft.status.run.as_mut() else {
         return Next::unchanged(Effect::None, None);
     };
-    progress::record(run, operation);
+    progress::observe(&mut draft.memory, run, operation, now);
+    progress::record(run, operation, draft.memory.tables.as_deref());
     let start = operation.start.map(Time::from).or(run.started_time);
     // If the two clocks differ, the end could be before the start.
     let end = operation.end.map(Time::from).filter(|end| start.is_none_or(|start| *end >= start)).unwrap_or_else(|| Time::from(now));
@@ -75,13 +76,20 @@ fn success(operation: &Operation) -> String {
     if operation.service_status.eq_ignore_ascii_case("finalizing") {
         return format!("operation {id} succeeded; the service is still cleaning up (Finalizing)");
     }
-    format!("operation {id} succeeded")
+    let warnings: Vec<_> = operation.messages.iter().filter(|message| message.severity.eq_ignore_ascii_case("warning")).collect();
+    let count = warnings.iter().map(|warning| u64::from(warning.times.max(1))).sum::<u64>();
+    match warnings.first() {
+        None => format!("operation {id} succeeded"),
+        Some(first) => format!("operation {id} succeeded with {count} warning{}{}", if count == 1 { "" } else { "s" }, cause(first)),
+    }
 }
 
-/// Whether a new trigger replaced this run (`concurrencyPolicy: Replace`). The history has no reasons, but its message shows it.
+/// Whether a new trigger replaced this run (`concurrencyPolicy: Replace`). Entries of earlier versions have no reason, but their message
+/// shows it.
 #[must_use]
 pub fn was_replaced(entry: &HistoryEntry) -> bool {
-    entry.state == RunState::Cancelled && entry.message.ends_with(REPLACED)
+    let is_replaced = entry.reason == Reason::Replaced.as_str() || entry.reason.is_empty() && entry.message.ends_with(REPLACED);
+    entry.state == RunState::Cancelled && is_replaced
 }
 
 /// The end of a run whose operation was cancelled, by the cause of the cancellation.
@@ -198,13 +206,17 @@ pub(in crate::engine) fn record_end(draft: &mut Draft<'_>, state: RunState, reas
         started_time: run.started_time,
         ended_time: run.ended_time,
         recorded_time: run.recorded_time,
+        requested_time: Some(run.requested_time),
+        request_digest: run.request_digest.clone(),
+        reason: run.reason.clone(),
         duration_seconds: seconds,
         message: text::bounded(&run.message, HISTORY_SENTENCE),
     };
     let first_message = run.message.clone();
     if state == RunState::Succeeded {
         draft.status.successful_runs = draft.status.successful_runs.saturating_add(1);
-        draft.status.last_successful_time = run.ended_time;
+        // The clock of the service may be ahead, and an age must not be negative.
+        draft.status.last_successful_time = run.ended_time.map(|end| end.min(Time::from(draft.now)));
     }
     remember(&mut draft.status, entry, limit);
     draft.memory = DecisionMemory::default();
@@ -251,9 +263,11 @@ pub(in crate::engine) fn retry(draft: &mut Draft<'_>, failure: &str) -> Option<D
 
 /// The service's first message, which is the cause, as the end of a sentence.
 fn first_message(operation: &Operation) -> String {
-    let Some(message) = operation.messages.first() else {
-        return String::new();
-    };
+    operation.messages.first().map(cause).unwrap_or_default()
+}
+
+/// A message of the service, as the end of a sentence.
+fn cause(message: &ServiceMessage) -> String {
     let first_message = text::bounded(&message.text, text::SENTENCE);
     // Without a text, the message is its code.
     match message.code.as_deref().filter(|code| !first_message.starts_with(code)) {

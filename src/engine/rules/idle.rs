@@ -94,6 +94,7 @@ fn start_run(draft: &mut Draft<'_>, trigger: Trigger) {
         messages: Vec::new(),
         candidates: Vec::new(),
         activity_id: None,
+        details_url: None,
         reason: String::new(),
         message: String::new(),
     };

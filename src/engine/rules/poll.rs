@@ -110,6 +110,9 @@ fn operation_found(draft: &mut Draft<'_>, operation: &Operation, retry_after: Op
     }
     draft.memory.contradictions = 0;
     let now = draft.now;
+    if let Some(run) = &draft.status.run {
+        progress::observe(&mut draft.memory, run, operation, now);
+    }
     let written = draft.memory.progress_written_at;
     let mut delay = settings.poll_min;
     let cancelling = draft.status.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling);
@@ -133,12 +136,12 @@ fn operation_found(draft: &mut Draft<'_>, operation: &Operation, retry_after: Op
         let due = written.is_none_or(|at| timing::has_elapsed(at, timing::PROGRESS_INTERVAL, now));
         if recovered || due {
             let before = run.clone();
-            progress::record(run, operation);
+            progress::record(run, operation, draft.memory.tables.as_deref());
             if let Some(newer) = &draft.memory.location {
                 run.location = Some(newer.clone());
             }
             run.started_time = operation.start.map(Time::from).or(run.started_time);
-            if *run != before {
+            if progress::is_worth_a_write(run, &before) {
                 draft.memory.progress_written_at = Some(now);
             }
         }

@@ -177,7 +177,9 @@ fn restore_end(run: &mut Run, entry: &HistoryEntry, kind: OperationKind) {
             OperationKind::Sync => Reason::SyncFailed,
         },
     };
-    // The reason of that end, if it is still there.
+    // The reason of that end, if it is still there. Entries of earlier versions have none.
+    let recorded = Reason::parse(&entry.reason).filter(|reason| end_of(Some(*reason)) == entry.state);
+    let reason = recorded.unwrap_or(reason);
     let reason = run.reason().filter(|reason| run.recorded_time.is_some() && end_of(Some(*reason)) == entry.state).unwrap_or(reason);
     run.set_state(entry.state, reason, &entry.message);
     (run.operation_id, run.started_time, run.ended_time) = (entry.operation_id.clone(), entry.started_time, entry.ended_time);

@@ -3,16 +3,11 @@
 //! `nextScheduleTime` is the cursor. It moves in the write that first records a run for a time, or drops it, so that a restart
 //! neither repeats nor loses one. However many times have passed, one run makes up for them: that of the latest.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::api::{Reason, Status, Time, Trigger, TriggerType};
 use crate::engine::draft::Draft;
 use crate::engine::{Decision, Desired, timing};
-
-/// A longer sleep is split, because the clock may be set meanwhile.
-const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 /// Sets the cursor if the schedule has changed: on a new resource from its creation, otherwise from now on.
 pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) {
@@ -74,5 +69,5 @@ pub(in crate::engine) fn requeue(desired: &Desired, now: Timestamp, decision: De
     let next = decision.status.next_schedule_time.filter(|_| desired.schedule_trigger.is_some() && desired.deletion.is_none());
     // A time that has passed is due when the run in progress has ended, or is suspended.
     let Some(delay) = next.map(|next| timing::elapsed(now, next.timestamp())).filter(|delay| !delay.is_zero()) else { return decision };
-    Decision { requeue_after: Some(timing::at_latest(decision.requeue_after, delay.min(LONGEST_SLEEP))), ..decision }
+    Decision { requeue_after: Some(timing::at_latest(decision.requeue_after, delay.min(timing::LONGEST_SLEEP))), ..decision }
 }

@@ -32,7 +32,11 @@ pub fn status(object: &AnyObject) -> KStatus {
     let decides = |condition: &Condition| match condition.r#type {
         ConditionType::Reconciling => Some(KStatus::InProgress),
         ConditionType::Stalled => Some(KStatus::Failed),
-        ConditionType::Ready | ConditionType::Succeeded | ConditionType::Finished | ConditionType::Unrecognized(_) => None,
+        ConditionType::Ready
+        | ConditionType::Succeeded
+        | ConditionType::Finished
+        | ConditionType::Fresh
+        | ConditionType::Unrecognized(_) => None,
     };
     if let Some(decided) = status.conditions.iter().filter(is_true).find_map(decides) {
         return decided;

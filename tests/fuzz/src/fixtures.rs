@@ -95,5 +95,6 @@ pub fn settings() -> Settings {
         call_timeout: Duration::from_secs(30),
         listing_lag: Duration::from_mins(2),
         reference_grace: Duration::from_mins(1),
+        power_bi_portal: Some("app.powerbi.com".to_owned()),
     }
 }

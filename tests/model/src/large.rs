@@ -17,7 +17,7 @@ pub fn large(rng: &mut Rng) -> Scenario {
     let any = |rng: &mut Rng, most: u64| u8::try_from(rng.below(most)).unwrap_or(0);
     // A request for a whole model cannot be distinguished from another client's refresh of some of its tables. This is a known gap.
     let of_tables = rng.below(2) == 0;
-    let specs = (0..count)
+    let mut specs: Vec<Spec> = (0..count)
         .map(|index| {
             let model = any(rng, 2);
             // The first resource, a refresh, is the upstream of the others.
@@ -50,12 +50,20 @@ pub fn large(rng: &mut Rng) -> Scenario {
             Spec::Refresh(spec)
         })
         .collect();
+    // A copy of the stream, so that the rest of the world of a seed stays the same.
+    let mut ages = *rng;
+    for spec in &mut specs {
+        if let Spec::Refresh(spec) = spec {
+            spec.stale_after_seconds = [None, None, Some(60), Some(180)][ages.below(4) as usize];
+        }
+    }
     let user_actions = [
         UserAction::Token,
         UserAction::RefreshType,
         UserAction::Request,
         UserAction::Cancel,
         UserAction::Suspend,
+        UserAction::StaleAfter,
         UserAction::Model,
         UserAction::Concurrency(ConcurrencyPolicy::Replace),
         UserAction::Concurrency(ConcurrencyPolicy::Forbid),

@@ -19,6 +19,10 @@ async fn semantic_model_is_refreshed_as_specified() {
     assert_eq!(operations.len(), 1, "{operations:#?}");
     let operation = &operations[0];
     assert_eq!(run(&done).operation_id.as_deref(), Some(operation.operation_id.as_str()));
+    let [group, dataset] = ["groupId", "datasetId"].map(|id| by_ids["model"]["powerBI"][id].as_str().unwrap().to_lowercase());
+    let page =
+        format!("https://app.powerbi.com/groups/{group}/datasets/{dataset}/refreshdetails/{}", operation.operation_id.to_lowercase());
+    assert_eq!(run(&done).details_url, Some(page));
     assert_eq!((operation.r#type.as_str(), operation.max_parallelism, operation.retry_count), ("dataOnly", 4, 1));
     assert_eq!((operation.timeout_seconds, operation.apply_refresh_policy), (Some(7_200), false));
     world.assert_kstatus();

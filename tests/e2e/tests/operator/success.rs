@@ -80,6 +80,36 @@ async fn kubectl_shows_and_awaits_refresh() {
 }
 
 #[tokio::test]
+async fn wide_columns_show_data_schedule_and_freshness() {
+    // The service's clock is ahead: a date in the future would be shown as <invalid>.
+    let setup = TestSetup::with_model(json!({"clockSkewMillis": 120_000}));
+    let (world, _operator) = World::running("wide", setup).await;
+    let control_plane = &world.environment.control_plane;
+    let trigger = json!({"schedule": "0 5 1 1 *", "onChange": true});
+    world.apply("orders", &json!({"staleAfterSeconds": 3_600, "trigger": trigger})).await;
+    world.apply("plain", &json!({})).await;
+    let orders = world.until_state("orders", RunState::Succeeded).await;
+    let plain = world.until_state("plain", RunState::Succeeded).await;
+    let table = control_plane.kubectl(&["get", "mref", "-o", "wide", "-n", &world.namespace]).await;
+    let mut lines = table.lines();
+    let head = lines.next().unwrap();
+    let columns: Vec<_> = head.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect();
+    let narrow = ["NAME", "MODEL", "STATE", "REASON", "PROGRESS", "STARTED", "DURATION", "AGE"];
+    assert_eq!(columns, [&narrow[..], &["LAST SUCCESS", "NEXT", "FRESH", "OPERATION", "MESSAGE"]].concat(), "{table}");
+    let cell = |line: &str, column: &str| line[head.find(column).unwrap()..].split_whitespace().next().unwrap_or_default().to_owned();
+    let (first, second) = (lines.next().unwrap(), lines.next().unwrap());
+    let next = status(&orders).next_schedule_time.unwrap().to_string();
+    assert_eq!((cell(first, "NEXT"), cell(first, "FRESH")), (next, "True".to_owned()), "{table}");
+    // Without a schedule and a target these are empty, so the next column follows.
+    let id = run(&plain).operation_id.clone().unwrap();
+    assert_eq!((cell(second, "NEXT"), cell(second, "FRESH")), (id.clone(), id), "{table}");
+    for line in [first, second] {
+        assert!(cell(line, "LAST SUCCESS").ends_with('s'), "{table}");
+    }
+    world.assert_kstatus();
+}
+
+#[tokio::test]
 async fn short_refresh_and_large_refresh_succeed() {
     let (world, _operator) = World::running("extremes", TestSetup::default()).await;
     let quick = world.put_database("Quick", &json!({"notStartedMillis": 0, "durationMillis": 0})).await;

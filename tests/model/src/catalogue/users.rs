@@ -51,6 +51,13 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
             ..Scenario::base("slow-namespace", "the namespace is deleted while calls to the service hang")
         },
         Scenario {
+            specs: with(|spec| spec.stale_after_seconds = Some(60)),
+            budget: Budget { submissions: 1, user_actions: 1 + more, failures: 1, crashes: more, calls: more, ..Budget::default() },
+            submission_outcomes: vec![RequestOutcome::LostAfter],
+            user_actions: vec![UserAction::StaleAfter, UserAction::Request, UserAction::Suspend, UserAction::Delete],
+            ..Scenario::base("freshness", "the data becomes stale at any moment of a run, and users set and remove its maximum age")
+        },
+        Scenario {
             specs: with(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace),
             budget: Budget { submissions: 1, crashes: 1, user_actions: 2, calls: more, stale: more, ..Budget::default() },
             user_actions: vec![UserAction::Token, UserAction::Concurrency(ConcurrencyPolicy::Forbid), UserAction::Delete],

@@ -58,5 +58,7 @@ pub const ACCEPTED: &str = "an accepted trigger runs, or is reported as dropped"
 pub const DUE: &str = "a scheduled time is accepted when it is due";
 /// A status can be read, and a missing reference is Stalled after the grace period.
 pub const SHOWN: &str = "a status is small and readable, and reports a missing reference";
+/// The condition Fresh is true, and changes neither run, finalizer, submissions nor another condition.
+pub const FRESH: &str = "Fresh shows the age of the data and changes nothing else";
 /// A reported success is a success of what the spec requests.
 pub const SUCCESS: &str = "no success is reported for a change that did not run";

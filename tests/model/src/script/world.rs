@@ -93,6 +93,7 @@ pub fn settings() -> Settings {
         call_timeout: secs(30),
         listing_lag: secs(120),
         reference_grace: secs(60),
+        power_bi_portal: None,
     }
 }
 

@@ -100,6 +100,7 @@ impl World {
                 | DriverRequest::RemoveFinalizer { .. }
                 | DriverRequest::Call { .. }) => {
                     if let Some(decision) = decision(&machine) {
+                        invariants::freshness(self, operator, resource, machine.view())?;
                         invariants::decision(self, operator, resource, machine.view(), decision)?;
                     }
                     let task = Task { machine, pending: Pending::Request(request) };

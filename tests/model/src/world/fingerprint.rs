@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
 
 use jiff::Timestamp;
-use tabular_operator::api::{Reason, Run, RunState, Status, Time};
+use tabular_operator::api::{ConditionType, Reason, Run, RunState, Status, Time};
 use tabular_operator::engine::{DecisionMemory, Observation, ResolvedModel};
 use tabular_operator::operation::{Operation, PollResult, Submission};
 
@@ -82,7 +82,7 @@ impl<'a> Fingerprint<'a> {
     fn of(world: &'a World, order: &'a [usize], bounds: bool) -> u64 {
         let deadlines = world.resources.iter().flat_map(|resource| {
             let policy = &resource.now().revision.desired.policy;
-            [policy.wait_deadline.as_secs(), policy.active_deadline.as_secs()]
+            [policy.wait_deadline.as_secs(), policy.active_deadline.as_secs(), policy.stale_after.map_or(0, |age| age.as_secs())]
         });
         // A deadline of a day does not pass in these worlds.
         let deadline = deadlines.filter(|seconds| *seconds < 86_400).max().unwrap_or(0).cast_signed();
@@ -170,6 +170,12 @@ impl<'a> Fingerprint<'a> {
     fn object(&mut self, object: &Object) {
         self.write((object.revision.fingerprint, object.revision.desired.generation == object.status.observed_generation));
         self.status(&object.status);
+        let desired = &object.revision.desired;
+        if let Some(stale_after) = desired.policy.stale_after {
+            let data = object.status.last_successful_time.map_or(desired.created, Time::timestamp);
+            let mut fresh = object.status.conditions.iter().filter(|condition| condition.r#type == ConditionType::Fresh);
+            self.write((self.since(data), fresh.any(|condition| condition.last_transition_time.timestamp() >= data + stale_after)));
+        }
     }
 
     fn status(&mut self, status: &Status) {
@@ -296,6 +302,7 @@ impl<'a> Fingerprint<'a> {
             cancel_refusals,
             last_event_reason: _,
             progress_written_at: _,
+            tables: _,
             contradictions,
             listed_at,
             not_yet_listed,

@@ -89,6 +89,7 @@ fn settings(scenario: &Scenario) -> Settings {
         call_timeout: secs(scenario.call_timeout),
         listing_lag: secs(scenario.listing_lag),
         reference_grace: secs(GRACE),
+        power_bi_portal: None,
     }
 }
 

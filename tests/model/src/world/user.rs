@@ -28,6 +28,8 @@ pub enum UserAction {
     Cancel,
     /// Toggles `suspend`.
     Suspend,
+    /// Toggles `staleAfterSeconds`.
+    StaleAfter,
     /// Sets another concurrency policy.
     Concurrency(ConcurrencyPolicy),
     /// Sets another conflict policy.
@@ -71,7 +73,9 @@ impl Resource {
         !self.is_deleted
             && match user_action {
                 UserAction::Token | UserAction::Request | UserAction::Cancel | UserAction::Suspend => self.deleted.is_none(),
-                UserAction::RefreshType | UserAction::Model | UserAction::AfterRefresh(_) => refresh && self.deleted.is_none(),
+                UserAction::RefreshType | UserAction::Model | UserAction::StaleAfter | UserAction::AfterRefresh(_) => {
+                    refresh && self.deleted.is_none()
+                }
                 UserAction::Concurrency(wanted) => refresh && policy.concurrency != wanted,
                 UserAction::Conflict(wanted) => refresh && policy.conflict != wanted,
                 UserAction::Deletion(wanted) => refresh && policy.deletion != wanted,
@@ -119,6 +123,7 @@ impl Resource {
                 Manifest::ModelRefresh(refresh) => refresh.spec.suspend = !refresh.spec.suspend,
                 Manifest::ModelSync(sync) => sync.spec.suspend = !sync.spec.suspend,
             }),
+            UserAction::StaleAfter => self.edit(|spec| spec.stale_after_seconds = spec.stale_after_seconds.xor(Some(60))),
             UserAction::Concurrency(policy) => self.edit(|spec| spec.concurrency_policy = policy),
             UserAction::Conflict(policy) => self.edit(|spec| spec.conflict_policy = policy),
             UserAction::Deletion(policy) => self.edit(|spec| spec.deletion_policy = policy),
