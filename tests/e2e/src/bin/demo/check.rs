@@ -6,8 +6,8 @@ use tabular_operator::api::{Reason, RunState, TriggerType};
 
 use crate::azure::{FAILURE_MESSAGE, Operation, Request};
 use crate::manifests::{BLOCKED, DELETED, FAILING, FULL, NEXT, REPLICAS, SEMANTIC, SEMANTIC_REPLICAS};
-use crate::screen::{Line, Style};
 use crate::watch::{Watch, Watched};
+use screen::{Line, Style};
 
 /// The evidence at one time.
 pub struct Evidence<'a> {

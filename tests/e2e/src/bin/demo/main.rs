@@ -12,7 +12,6 @@ mod cluster;
 mod manifests;
 mod processes;
 mod scenario;
-mod screen;
 mod watch;
 
 use std::io::IsTerminal as _;
@@ -20,10 +19,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use e2e::caught;
+use screen::Screen;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::processes::Processes;
-use crate::screen::Screen;
 
 /// A fatal error, as one sentence for the user.
 type Outcome<T> = Result<T, String>;

@@ -12,8 +12,8 @@ use e2e::{ControlPlane, Operator, OperatorSettings, Simulator, SimulatorClient, 
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::cluster::Cluster;
-use crate::screen::Screen;
 use crate::{Cli, Outcome, azure};
+use screen::Screen;
 
 /// The logs in the directory, with the names of their programs.
 const LOGS: [(&str, &str); 3] =

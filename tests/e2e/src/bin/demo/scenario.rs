@@ -13,9 +13,9 @@ use crate::manifests::{
     self, BLOCKED, DELETED, FAILING, FULL, NEXT, REPLICAS, REPLICAS_FILE, SEMANTIC, SEMANTIC_FILE, SEMANTIC_REPLICAS, text,
 };
 use crate::processes::Processes;
-use crate::screen::{Line, Screen, Style};
 use crate::watch::{Resource, Watch};
 use crate::{Cli, Outcome};
+use screen::{Line, Screen, Style};
 
 /// In the order of the table.
 const ALL: [&str; 8] = [FULL, NEXT, REPLICAS, BLOCKED, FAILING, DELETED, SEMANTIC, SEMANTIC_REPLICAS];

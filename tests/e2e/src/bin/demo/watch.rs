@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use tabular_operator::api::{ModelRefresh, ModelSync, Run, RunState};
 
-use crate::screen::{Line, Screen, Style};
+use screen::{Line, Screen, Style};
 
 /// The width of a progress bar.
 const BAR: usize = 12;
