@@ -15,3 +15,5 @@ pub mod manager;
 pub(crate) mod reconcile;
 pub mod shutdown;
 pub(crate) mod store;
+
+pub use cluster::connect::{ClientError, from_kubeconfig};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderValue, USER_AGENT};
-use kube::config::{AuthInfo, Cluster, ExecAuthCluster, InClusterError, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, Cluster, ExecAuthCluster, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -60,7 +60,7 @@ pub struct Connection {
 /// If there is no configuration, or an invalid one.
 pub fn connect() -> Result<Connection, ClientError> {
     let config = match kubeconfig()? {
-        Some(kubeconfig) => from_kubeconfig(&kubeconfig)?,
+        Some(kubeconfig) => from_kubeconfig(&kubeconfig, &KubeConfigOptions::default())?,
         None => Config::incluster().map_err(ClientError::NotConfigured)?,
     };
     let installation = installation::of(&config.auth_info);
@@ -93,11 +93,16 @@ fn kubeconfig() -> Result<Option<Kubeconfig>, KubeconfigError> {
     }
 }
 
-fn from_kubeconfig(kubeconfig: &Kubeconfig) -> Result<Config, ClientError> {
+/// The configuration of a context in a kubeconfig: of its current context, unless `selected` names other entries.
+///
+/// # Errors
+/// If an entry is missing or invalid.
+pub fn from_kubeconfig(kubeconfig: &Kubeconfig, selected: &KubeConfigOptions) -> Result<Config, ClientError> {
     let incomplete = |what: String| ClientError::Incomplete(what);
-    let current = kubeconfig
-        .current_context
+    let current = selected
+        .context
         .as_deref()
+        .or(kubeconfig.current_context.as_deref())
         .filter(|name| !name.is_empty())
         .ok_or_else(|| incomplete("it has no current-context".to_owned()))?;
     let context = kubeconfig
@@ -105,15 +110,16 @@ fn from_kubeconfig(kubeconfig: &Kubeconfig) -> Result<Config, ClientError> {
         .iter()
         .find(|context| context.name == current)
         .and_then(|named| named.context.as_ref())
-        .ok_or_else(|| incomplete(format!("its current-context '{current}' does not exist")))?;
+        .ok_or_else(|| incomplete(format!("its context '{current}' does not exist")))?;
+    let cluster_name = selected.cluster.as_ref().unwrap_or(&context.cluster);
     let cluster = kubeconfig
         .clusters
         .iter()
-        .find(|cluster| cluster.name == context.cluster)
+        .find(|cluster| &cluster.name == cluster_name)
         .and_then(|named| named.cluster.as_ref())
-        .ok_or_else(|| incomplete(format!("the cluster '{}' of its current-context does not exist", context.cluster)))?;
+        .ok_or_else(|| incomplete(format!("the cluster '{cluster_name}' of its context '{current}' does not exist")))?;
     let mut config = cluster_config(cluster)?;
-    config.auth_info = user(kubeconfig, context.user.as_deref(), cluster)?;
+    config.auth_info = user(kubeconfig, selected.user.as_deref().or(context.user.as_deref()), cluster)?;
     if let Some(namespace) = context.namespace.as_ref().filter(|namespace| !namespace.is_empty()) {
         config.default_namespace.clone_from(namespace);
     }
@@ -121,8 +127,7 @@ fn from_kubeconfig(kubeconfig: &Kubeconfig) -> Result<Config, ClientError> {
 }
 
 fn cluster_config(cluster: &Cluster) -> Result<Config, ClientError> {
-    let server =
-        cluster.server.as_deref().ok_or_else(|| ClientError::Incomplete("the cluster of its current-context has no server".to_owned()))?;
+    let server = cluster.server.as_deref().ok_or_else(|| ClientError::Incomplete("the cluster of its context has no server".to_owned()))?;
     let mut config = Config::new(uri("server", server)?);
     config.root_cert = authorities(cluster)?;
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
@@ -173,7 +178,7 @@ mod tests {
               users: [{{name: me, user: {{token: t}}}}],
               clusters: [{{name: one, cluster: {cluster}}}]}}"
         );
-        from_kubeconfig(&Kubeconfig::from_yaml(&yaml).unwrap())
+        from_kubeconfig(&Kubeconfig::from_yaml(&yaml).unwrap(), &KubeConfigOptions::default())
     }
 
     #[test]
@@ -187,6 +192,27 @@ mod tests {
         let watch = Duration::from_secs(crate::controller::manager::watch::WATCH_SECONDS.into());
         assert!(config.read_timeout.is_some_and(|silence| silence > watch), "a watch may be silent");
         assert_eq!(config.headers[0].1, format!("tabular-operator/{}", env!("CARGO_PKG_VERSION")).as_str());
+    }
+
+    #[test]
+    fn named_entries_replace_those_of_the_context() {
+        let kubeconfig = Kubeconfig::from_yaml(
+            "{apiVersion: v1, kind: Config, current-context: here,
+              contexts: [{name: here, context: {cluster: one, user: me}}, {name: there, context: {cluster: two, user: me, namespace: bi}}],
+              users: [{name: me, user: {token: t}}, {name: you, user: {username: you}}],
+              clusters: [{name: one, cluster: {server: 'https://one'}}, {name: two, cluster: {server: 'https://two'}}]}",
+        )
+        .unwrap();
+        let select = |context: Option<&str>, cluster: Option<&str>, user: Option<&str>| {
+            let [context, cluster, user] = [context, cluster, user].map(|name| name.map(str::to_owned));
+            from_kubeconfig(&kubeconfig, &KubeConfigOptions { context, cluster, user })
+        };
+        let there = select(Some("there"), None, None).unwrap();
+        assert_eq!((there.cluster_url.host(), there.default_namespace.as_str()), (Some("two"), "bi"));
+        let mixed = select(None, Some("two"), Some("you")).unwrap();
+        assert_eq!((mixed.cluster_url.host(), mixed.auth_info.username.as_deref()), (Some("two"), Some("you")));
+        assert!(select(Some("nowhere"), None, None).unwrap_err().to_string().contains("its context 'nowhere' does not exist"));
+        assert!(select(None, Some("three"), None).unwrap_err().to_string().contains("the cluster 'three'"));
     }
 
     #[test]
@@ -211,7 +237,7 @@ mod tests {
         assert!(parse("{server: 'localhost'}").unwrap_err().to_string().contains("is not a URL"));
         let bad = parse("{server: 'https://k', certificate-authority-data: '!'}").unwrap_err().to_string();
         assert!(bad.starts_with("failed to read the kubeconfig"), "{bad}");
-        let empty = from_kubeconfig(&Kubeconfig::default()).unwrap_err().to_string();
+        let empty = from_kubeconfig(&Kubeconfig::default(), &KubeConfigOptions::default()).unwrap_err().to_string();
         assert!(empty.contains("no current-context"), "{empty}");
     }
 
