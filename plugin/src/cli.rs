@@ -1,0 +1,91 @@
+//! The command line. Each group of commands has its own file in [`crate::commands`], with its arguments and its code.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::show::Show;
+use crate::exit;
+
+/// Shows and controls the refreshes and syncs of tabular models.
+///
+/// The operator runs each request exactly once. This plugin shows which model is stale, what is running, what waits and what needs you.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl tabular",
+    bin_name = "kubectl tabular",
+    max_term_width = 110,
+    disable_version_flag = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = exit::HELP
+)]
+pub struct Cli {
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, by group.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Commands that show resources and change nothing.
+    #[command(flatten)]
+    Show(Show),
+}
+
+/// A duration of the command line, such as `10s`, `2m` or `1h30m`; a bare number counts seconds, as in kubectl.
+///
+/// # Errors
+/// If the text is no such duration, or is longer than a week.
+pub fn timeout(text: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_hours(7 * 24);
+    let parsed = match text.parse::<u64>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok()),
+    };
+    parsed.filter(|duration| *duration <= MOST).ok_or_else(|| "must be a duration of at most a week, such as 10s, 2m or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent_and_names_the_plugin() {
+        Cli::command().debug_assert();
+        let mut command = Cli::command();
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Usage: kubectl tabular <COMMAND>"), "{help}");
+        assert!(help.contains("Exit codes:"), "{help}");
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+            let help = sub.render_long_help().to_string();
+            assert!(help.contains("Examples:") && help.contains("--request-timeout"), "{help}");
+        }
+    }
+
+    #[test]
+    fn timeouts_are_durations() {
+        let rows = [("10s", 10), ("2m", 120), ("1h30m", 5_400), ("7", 7), ("0", 0)];
+        for (text, seconds) in rows {
+            assert_eq!(timeout(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "soon", "-1s", "9d", "8000h"] {
+            assert!(timeout(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_are_parsed_as_in_kubectl() {
+        let parse = |line: &str| Cli::try_parse_from(line.split_whitespace());
+        assert!(parse("kubectl-tabular get -A -l tier=gold --stale -o json").is_ok());
+        assert!(parse("kubectl-tabular status msync/a -n bi --context c -w --timeout 5m").is_ok());
+        assert!(parse("kubectl-tabular get a -A").is_err(), "a name is in one namespace");
+        assert!(parse("kubectl-tabular get --as-group g").is_err(), "a group needs a user");
+        assert!(parse("kubectl-tabular status a --timeout 5m").is_err(), "a timeout needs --watch");
+        assert!(parse("kubectl-tabular get -w -o json").is_err(), "a watch is text");
+        assert!(parse("kubectl-tabular history a --run 0").is_err());
+    }
+}

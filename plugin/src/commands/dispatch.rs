@@ -1,0 +1,11 @@
+//! Runs a command of the command line.
+
+use crate::cli::Command;
+use crate::exit::Exit;
+
+/// Runs a command, and returns its exit code. Everything that the user needs to know is printed.
+pub async fn run(command: Command) -> Exit {
+    match command {
+        Command::Show(show) => show.run().await,
+    }
+}

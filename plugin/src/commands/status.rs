@@ -1,0 +1,69 @@
+//! `status`: shows one resource.
+
+use tabular_operator::api::ResourceKey;
+
+use super::show::StatusArgs;
+use super::watching::{Watching, until_interrupted};
+use crate::connect::connect;
+use crate::exit::Exit;
+use crate::facts::{chain, queues};
+use crate::failure::{Cause, Failure};
+use crate::objects::{Listed, Object, Scope};
+use crate::output::View;
+use crate::report::{Report, ResourceReport, StatusReport};
+use crate::screens;
+use crate::session::{Session, deadline};
+use crate::watch::Watch;
+
+pub(super) async fn run(args: &StatusArgs, session: &mut Session) -> Result<Exit, Failure> {
+    let deadline = deadline(args.timeout);
+    let connection = connect(&args.connection)?;
+    let object = connection.get(&args.name).await?;
+    let key = object.key();
+    // The queue and the chain are in all namespaces.
+    let (listed, all_namespaces) = match connection.list_widely().await {
+        Ok(found) => found,
+        Err(failure) if failure.cause == Cause::Forbidden => (Listed { objects: vec![object.clone()], ..Listed::default() }, false),
+        Err(failure) => return Err(failure),
+    };
+    if !args.watch {
+        let view = session.view();
+        if session.is_text() {
+            session.print(&screens::status(&object, &listed.objects, &view));
+        } else {
+            session.report(&report(&object, &listed.objects, &view))?;
+        }
+        return Ok(Exit::Success);
+    }
+    let can_list = listed.objects.len() > 1 || all_namespaces;
+    let mut watch = if can_list {
+        let namespace = (!all_namespaces).then(|| connection.namespace.clone());
+        Watch::of(&connection, &Scope { namespace, selector: None }, listed)
+    } else {
+        Watch::of_one(&connection, &args.name, object)
+    };
+    let block = |objects: &[Object], view: &View| match find(objects, &key) {
+        Some(object) => screens::status(object, objects, view),
+        None => vec![vec![(screen::Style::Yellow, format!("{} was deleted", args.name))]],
+    };
+    let includes = |object: &Object, _: &View| object.key() == key;
+    let shown = Watching { block: &block, includes: &includes, names: false };
+    Ok(until_interrupted(session, &mut watch, shown, deadline).await)
+}
+
+fn find<'a>(objects: &'a [Object], key: &ResourceKey) -> Option<&'a Object> {
+    objects.iter().find(|object| object.key() == *key)
+}
+
+fn report(object: &Object, all: &[Object], view: &View) -> Report {
+    let queues = queues(all);
+    let key = object.key();
+    let behind = queues.iter().filter(|queue| queue.running.iter().any(|running| running.key() == key));
+    Report::Status(Box::new(StatusReport {
+        resource: ResourceReport::new(object, &queues, view.now),
+        waiting_for: chain(object, &queues, view.now).map(|chain| chain.links).unwrap_or_default(),
+        waiting_behind: behind.flat_map(|queue| &queue.waiting).map(|waiting| waiting.name()).collect(),
+        latest_run: object.run().cloned(),
+        history: object.status().history.clone(),
+    }))
+}

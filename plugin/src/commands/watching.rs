@@ -1,0 +1,74 @@
+//! Watching until Ctrl-C: a block that is redrawn on a terminal, and one line for each change elsewhere.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use screen::Line;
+use tokio::time::Instant;
+
+use crate::exit::Exit;
+use crate::objects::Object;
+use crate::output::View;
+use crate::screens::{change_line, change_text};
+use crate::session::{Session, expired};
+use crate::watch::{Change, Watch};
+
+/// How often the block is redrawn without a change, because it contains times.
+const REDRAW: Duration = Duration::from_secs(1);
+
+/// What to show of the watched resources.
+pub(super) struct Watching<'a> {
+    /// The block on a terminal.
+    pub block: &'a dyn Fn(&[Object], &View) -> Vec<Line>,
+    /// Whether a resource has lines elsewhere.
+    pub includes: &'a dyn Fn(&Object, &View) -> bool,
+    /// Whether lines name the resource.
+    pub names: bool,
+}
+
+/// Watches until Ctrl-C, until the reader closes the output, or until the deadline.
+pub(super) async fn until_interrupted(session: &mut Session, watch: &mut Watch, shown: Watching<'_>, deadline: Option<Instant>) -> Exit {
+    let mut lines = BTreeMap::new();
+    let mut redraw = tokio::time::interval(REDRAW);
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    let exit = loop {
+        update(session, &watch.objects(), &shown, &mut lines);
+        if session.is_closed() {
+            return Exit::Success;
+        }
+        tokio::select! {
+            change = watch.next() => match change {
+                Change::Objects => {}
+                Change::Lost(cause) => session.note(&format!("warning: lost the connection: {cause}; trying again")),
+                Change::Restored => session.note("connected again"),
+            },
+            _ = redraw.tick(), if session.is_live() => {}
+            _ = &mut interrupted => break Exit::Success,
+            () = expired(deadline) => break Exit::Timeout,
+        }
+    };
+    // The last frame shows the current state.
+    update(session, &watch.objects(), &shown, &mut lines);
+    session.settle();
+    exit
+}
+
+fn update(session: &mut Session, objects: &[Object], shown: &Watching<'_>, before: &mut BTreeMap<String, String>) {
+    let view = session.view();
+    if session.is_live() {
+        session.draw(&(shown.block)(objects, &view));
+        return;
+    }
+    let mut current = BTreeMap::new();
+    for object in objects.iter().filter(|object| (shown.includes)(object, &view)) {
+        current.insert(format!("{}/{}", object.namespace(), object.name()), change_text(object));
+    }
+    let gone = before.keys().filter(|name| !current.contains_key(*name)).map(|name| (name.clone(), "Gone".to_owned()));
+    let new = current.iter().filter(|(name, text)| before.get(*name) != Some(text)).map(|(name, text)| (name.clone(), text.clone()));
+    for (name, text) in gone.chain(new) {
+        let name = Some(name.as_str()).filter(|_| shown.names);
+        session.print(&[vec![(screen::Style::Plain, change_line(view.now, name, &text))]]);
+    }
+    *before = current;
+}

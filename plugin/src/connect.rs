@@ -1,0 +1,174 @@
+//! The connection to the API server: kubeconfig, overrides, proxy.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use http::Uri;
+use http::header::{HeaderValue, USER_AGENT};
+use hyper_util::client::proxy::matcher::Matcher;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use tabular_operator::controller::from_kubeconfig;
+
+use crate::failure::Failure;
+
+/// The user agent, which identifies the plugin in the audit of the API server.
+const AGENT: &str = concat!("kubectl-tabular/", env!("CARGO_PKG_VERSION"));
+/// Timeout for establishing a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The flags of each command that calls the API server, as in kubectl.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Cluster")]
+pub struct ConnectionArgs {
+    /// Namespace. Default: the namespace of the context.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Path of the kubeconfig. Default: KUBECONFIG, or ~/.kube/config.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// Cluster of the kubeconfig, in place of the one of the context.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+
+    /// User of the kubeconfig, in place of the one of the context.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// User to impersonate.
+    #[arg(long = "as", value_name = "USER")]
+    pub as_user: Option<String>,
+
+    /// Group to impersonate. Repeat the flag for more.
+    #[arg(long, value_name = "GROUP", requires = "as_user")]
+    pub as_group: Vec<String>,
+
+    /// Timeout of one request to the API server, such as 5s or 1m. 0 waits without a limit. A watch has none.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::cli::timeout)]
+    pub request_timeout: Duration,
+}
+
+/// An open connection, and what the flags select.
+#[derive(Clone)]
+pub struct Connection {
+    /// The client. It connects with the first request.
+    pub client: Client,
+    /// The namespace of the flags, or of the context.
+    pub namespace: String,
+    /// The timeout of one request; `None` for no limit.
+    pub timeout: Option<Duration>,
+}
+
+/// Sets up a client. It connects with the first request. Must be called within a tokio runtime.
+///
+/// # Errors
+/// If there is no kubeconfig, or an invalid one.
+pub fn connect(args: &ConnectionArgs) -> Result<Connection, Failure> {
+    let config = config(args)?;
+    let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let program = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+    let client = Client::try_from(config).map_err(|error| match error {
+        // The client calls the program of the kubeconfig that gets the credentials.
+        kube::Error::Auth(_) => {
+            let program = program.map(|program| format!(" by {program}")).unwrap_or_default();
+            Failure::new(format!("failed to get the credentials of the kubeconfig{program}: {error}; install it, or log in again"))
+        }
+        kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
+            Failure::new("the proxy has an unsupported scheme: set an http:// or https:// proxy")
+        }
+        error => Failure::new(format!("failed to set up the client from the kubeconfig: {error}; check it with `kubectl config view`")),
+    })?;
+    Ok(Connection { client, namespace, timeout: Some(args.request_timeout).filter(|timeout| !timeout.is_zero()) })
+}
+
+fn config(args: &ConnectionArgs) -> Result<Config, Failure> {
+    let mut config = match read(args)? {
+        Some(kubeconfig) => {
+            let selected = KubeConfigOptions { context: args.context.clone(), cluster: args.cluster.clone(), user: args.user.clone() };
+            let mut config = from_kubeconfig(&kubeconfig, &selected).map_err(|error| Failure::new(error.to_string()))?;
+            if config.proxy_url.is_none() {
+                config.proxy_url = proxy(&config.cluster_url, |name| std::env::var(name).ok());
+            }
+            config
+        }
+        None => Config::incluster().map_err(|_| {
+            Failure::new("no kubeconfig found: set --kubeconfig or KUBECONFIG, or run in a pod with a ServiceAccount token")
+        })?,
+    };
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
+    if let Some(user) = &args.as_user {
+        config.auth_info.impersonate = Some(user.clone());
+        config.auth_info.impersonate_groups = Some(args.as_group.clone()).filter(|groups| !groups.is_empty());
+    }
+    Ok(config)
+}
+
+/// Reads the kubeconfig. `None` if there is none at the usual place and no flag needs it.
+fn read(args: &ConnectionArgs) -> Result<Option<Kubeconfig>, Failure> {
+    let invalid = |error: KubeconfigError| match error {
+        KubeconfigError::ReadConfig(error, path) => {
+            Failure::new(format!("failed to read the kubeconfig {}: {error}; correct --kubeconfig or KUBECONFIG", path.display()))
+        }
+        error => Failure::new(format!("{error}; check it with `kubectl config view`")),
+    };
+    if let Some(path) = &args.kubeconfig {
+        return Kubeconfig::read_from(path).map(Some).map_err(invalid);
+    }
+    let needed = std::env::var_os("KUBECONFIG").is_some() || args.context.is_some() || args.cluster.is_some() || args.user.is_some();
+    match Kubeconfig::read() {
+        Ok(kubeconfig) => Ok(Some(kubeconfig)),
+        Err(KubeconfigError::FindPath) if !needed => Ok(None),
+        Err(KubeconfigError::ReadConfig(error, _)) if !needed && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(invalid(error)),
+    }
+}
+
+/// The proxy for a server by the environment, by the rules of Go and so of kubectl: a local server has none.
+fn proxy(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> Option<Uri> {
+    let set = |upper: &str| variable(upper).or_else(|| variable(&upper.to_lowercase())).unwrap_or_default();
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if local {
+        return None;
+    }
+    let (http, https) = (set("HTTP_PROXY"), set("HTTPS_PROXY"));
+    let url = if server.scheme_str() == Some("http") { http.clone() } else { https.clone() };
+    Matcher::builder().http(http).https(https).no(set("NO_PROXY")).build().intercept(server)?;
+    // As written, because the match has no credentials.
+    let url = if url.contains("://") { url } else { format!("http://{url}") };
+    url.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxy_of(server: &str, variables: &[(&str, &str)]) -> Option<String> {
+        let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        proxy(&server.parse().unwrap(), variable).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn proxy_follows_the_rules_of_kubectl() {
+        let set = [("HTTPS_PROXY", "http://p:3128"), ("NO_PROXY", ".corp.example,10.0.0.0/8,")];
+        assert_eq!(proxy_of("https://k8s.example:6443", &set).as_deref(), Some("http://p:3128/"));
+        for direct in
+            ["https://api.corp.example", "https://10.1.2.3:6443", "https://127.0.0.1:6443", "https://localhost", "https://[::1]:6443"]
+        {
+            assert_eq!(proxy_of(direct, &set), None, "{direct}");
+        }
+        assert_eq!(proxy_of("http://k8s.example", &set), None);
+        assert_eq!(proxy_of("https://k8s.example", &[("https_proxy", "http://lower:1")]).as_deref(), Some("http://lower:1/"));
+        assert_eq!(proxy_of("https://k8s.example", &[]), None);
+        let with_password = proxy_of("https://k8s.example", &[("HTTPS_PROXY", "http://me:pw@p:3128")]);
+        assert_eq!(with_password.as_deref(), Some("http://me:pw@p:3128/"));
+    }
+}

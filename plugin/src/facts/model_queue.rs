@@ -1,0 +1,105 @@
+//! The queue of each model: one operation at a time, first come, first served, in all namespaces.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tabular_operator::api::estimate::{Remaining, until_turn};
+use tabular_operator::api::{EventPolicy, Reason, Run, RunState};
+
+use super::{elapsed, typical};
+use crate::objects::Object;
+
+/// The queue of a model.
+#[derive(Clone, Debug)]
+pub struct ModelQueue<'a> {
+    /// The short name of the model.
+    pub model: String,
+    /// The resources with an operation, or about to submit one.
+    pub running: Vec<&'a Object>,
+    /// The resources that wait, the next one first.
+    pub waiting: Vec<&'a Object>,
+}
+
+impl ModelQueue<'_> {
+    /// In how many seconds the resource at an index of `waiting` probably starts; `None` unless everything ahead of it has an estimate.
+    #[must_use]
+    pub fn starts_in(&self, index: usize, now: Timestamp) -> Option<i64> {
+        let running = self.running.iter().map(|object| typical(object, now)?.remaining());
+        let before = self.waiting.iter().take(index).map(|object| Some(Remaining::About(typical(object, now)?.estimate.usual())));
+        until_turn(running.chain(before))
+    }
+}
+
+/// The queues of all models with a run, by the name of the model.
+#[must_use]
+pub fn queues(objects: &[Object]) -> Vec<ModelQueue<'_>> {
+    let mut by_key: BTreeMap<String, ModelQueue<'_>> = BTreeMap::new();
+    for object in objects {
+        let Some(run) = object.run() else { continue };
+        let (key, model) = (object.model_key(), object.model());
+        let queue = || ModelQueue { model, running: Vec::new(), waiting: Vec::new() };
+        match run.state {
+            RunState::Submitting | RunState::Running | RunState::Cancelling => by_key.entry(key).or_insert_with(queue).running.push(object),
+            RunState::Waiting if is_in_queue(run) => by_key.entry(key).or_insert_with(queue).waiting.push(object),
+            RunState::Waiting
+            | RunState::Succeeded
+            | RunState::Failed
+            | RunState::TimedOut
+            | RunState::Cancelled
+            | RunState::Unrecognized(_) => {}
+        }
+    }
+    let mut queues: Vec<ModelQueue<'_>> = by_key.into_values().collect();
+    for queue in &mut queues {
+        queue.waiting.sort_by_key(|object| (object.run().map(|run| run.requested_time), object.resource.key()));
+        queue.running.sort_by_key(|object| (object.run().and_then(|run| run.submitted_time), object.resource.key()));
+    }
+    queues.sort_by(|one, other| one.model.cmp(&other.model));
+    queues
+}
+
+/// Whether a waiting run has a place in the queue. A run whose calls fail, or that needs a user, blocks no other resource.
+fn is_in_queue(run: &Run) -> bool {
+    match Reason::parse(&run.reason) {
+        Some(Reason::Suspended | Reason::Retrying) => false,
+        Some(reason) => !matches!(reason.event_policy(), EventPolicy::Stalled | EventPolicy::Awaited),
+        None => true,
+    }
+}
+
+/// A place in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub position: usize,
+    /// In how many seconds the turn probably comes.
+    pub starts_in: Option<i64>,
+}
+
+/// The place of a waiting resource in the queue of its model, among the resources that are visible.
+#[must_use]
+pub fn place(object: &Object, queues: &[ModelQueue<'_>], now: Timestamp) -> Option<Place> {
+    let key = object.key();
+    queues.iter().find_map(|queue| {
+        let index = queue.waiting.iter().position(|waiting| waiting.key() == key)?;
+        Some(Place { position: index + 1, starts_in: queue.starts_in(index, now) })
+    })
+}
+
+/// What a resource in the queue waits behind: the one that runs, or else the one ahead of it.
+#[must_use]
+pub(super) fn ahead<'a>(object: &Object, queues: &[ModelQueue<'a>]) -> Option<&'a Object> {
+    let key = object.key();
+    queues.iter().find_map(|queue| {
+        let index = queue.waiting.iter().position(|waiting| waiting.key() == key)?;
+        queue.running.first().or_else(|| queue.waiting.get(index.checked_sub(1)?)).copied()
+    })
+}
+
+/// For how many seconds a resource has been running or waiting.
+#[must_use]
+pub fn occupied(object: &Object, now: Timestamp) -> Option<i64> {
+    let run = object.run()?;
+    let waited = || (run.state == RunState::Waiting).then(|| run.waiting_since_time.unwrap_or(run.requested_time).timestamp());
+    elapsed(run, now).or_else(|| Some(now.duration_since(waited()?).as_secs().max(0)))
+}

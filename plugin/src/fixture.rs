@@ -1,0 +1,82 @@
+//! Resources for the tests of the screens.
+
+#![allow(clippy::needless_pass_by_value, reason = "the values are literals")]
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use kube::api::DynamicObject;
+use screen::{Line, text_of};
+use serde_json::{Value, json};
+use tabular_operator::api::Kind;
+
+use crate::objects::Object;
+use crate::output::View;
+
+/// The time of the tests: 22:09:12 in Rome.
+pub(crate) const NOW: &str = "2026-11-29T21:09:12Z";
+
+/// A view at [`NOW`] in Rome.
+pub(crate) fn view(width: Option<usize>) -> View {
+    let zone = TimeZone::get("Europe/Rome").unwrap();
+    View { now: at(NOW), zone, utc: false, width, wide: false }
+}
+
+/// A time.
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A refresh on an Analysis Services model in the namespace `bi`, with these fields in its spec and its status.
+pub(crate) fn refresh(name: &str, database: &str, spec: Value, status: Value) -> Object {
+    let mut whole = json!({
+        "model": {"analysisServices": {"server": "asazure://westus.asazure.windows.net/myserver", "database": database}},
+    });
+    whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    object(Kind::ModelRefresh, name, whole, status)
+}
+
+/// A resource in the namespace `bi`.
+pub(crate) fn object(kind: Kind, name: &str, spec: Value, status: Value) -> Object {
+    let resource: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "tabular-operator.dev/v1alpha1",
+        "kind": kind.as_str(),
+        "metadata": {"name": name, "namespace": "bi", "uid": name, "creationTimestamp": "2026-11-01T00:00:00Z"},
+        "spec": spec,
+        "status": status,
+    }))
+    .unwrap();
+    Object::parse(kind, resource).unwrap()
+}
+
+/// A run on the same model, with these fields.
+pub(crate) fn run(database: &str, fields: Value) -> Value {
+    let mut run = json!({
+        "number": 41, "attempt": 1, "requestDigest": "d", "message": "",
+        "trigger": {"type": "Schedule", "value": "2026-11-29T21:00:00Z"},
+        "model": {"analysisServices": {"server": "asazure://westus.asazure.windows.net/myserver", "database": database}},
+        "requestedTime": "2026-11-29T21:00:00Z",
+    });
+    run.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    run
+}
+
+/// A condition.
+pub(crate) fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({
+        "type": kind, "status": status, "reason": reason, "message": message, "observedGeneration": 1,
+        "lastTransitionTime": "2026-11-29T21:00:00Z",
+    })
+}
+
+/// An ended run of the history.
+pub(crate) fn ended(number: i32, ended: &str, state: &str, seconds: i64, message: &str) -> Value {
+    json!({
+        "number": number, "attempts": 1, "state": state, "endedTime": ended, "durationSeconds": seconds, "message": message,
+        "trigger": {"type": "Schedule", "value": ""}, "requestDigest": "d",
+    })
+}
+
+/// The lines without styles.
+pub(crate) fn text(lines: &[Line]) -> String {
+    lines.iter().map(text_of).collect::<Vec<_>>().join("\n")
+}

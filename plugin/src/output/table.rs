@@ -1,0 +1,105 @@
+//! Tables whose rows never wrap: in a narrow terminal, the widest cells are truncated.
+
+use screen::{Line, Style, fit, width_of};
+
+/// The narrowest column that truncation leaves.
+const LEAST: usize = 6;
+/// The blanks between two columns.
+const GAP: usize = 2;
+
+/// A cell: its style and its text.
+pub type Cell = (Style, String);
+
+/// A column.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// The heading.
+    pub title: &'static str,
+    /// Whether its cells may be truncated.
+    pub shrinks: bool,
+}
+
+impl Column {
+    /// A column that is always complete.
+    #[must_use]
+    pub const fn fixed(title: &'static str) -> Self {
+        Self { title, shrinks: false }
+    }
+
+    /// A column whose cells may be truncated.
+    #[must_use]
+    pub const fn of(title: &'static str) -> Self {
+        Self { title, shrinks: true }
+    }
+}
+
+/// The lines of a table, with a heading.
+#[must_use]
+pub fn table(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>) -> Vec<Line> {
+    let mut widths: Vec<usize> = columns.iter().map(|column| width_of(column.title)).collect();
+    for row in rows {
+        for (width, (_, text)) in widths.iter_mut().zip(row) {
+            *width = (*width).max(width_of(text));
+        }
+    }
+    if let Some(width) = width {
+        // The last column of a terminal stays empty: some terminals wrap a line that fills it.
+        shrink(columns, &mut widths, width.saturating_sub(1));
+    }
+    let heading: Vec<Cell> = columns.iter().map(|column| (Style::Faint, column.title.to_owned())).collect();
+    std::iter::once(&heading).chain(rows).map(|row| line(row, &widths)).collect()
+}
+
+/// Makes the widest columns narrower until a row fits, or no column can be narrower.
+fn shrink(columns: &[Column], widths: &mut [usize], available: usize) {
+    let gaps = GAP * columns.len().saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > available {
+        let widest = columns.iter().zip(widths.iter_mut()).filter(|(column, width)| column.shrinks && **width > LEAST);
+        let Some((_, width)) = widest.max_by_key(|(_, width)| **width) else { return };
+        *width -= 1;
+    }
+}
+
+fn line(row: &[Cell], widths: &[usize]) -> Line {
+    let last = row.len().saturating_sub(1);
+    let pad = |(index, ((style, text), width)): (usize, (&Cell, &usize))| {
+        let text = fit(text, *width);
+        let blanks = if index == last { 0 } else { width + GAP - width_of(&text) };
+        (*style, format!("{text}{}", " ".repeat(blanks)))
+    };
+    row.iter().zip(widths).enumerate().map(pad).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use screen::text_of;
+
+    use super::*;
+
+    fn rendered(width: Option<usize>) -> Vec<String> {
+        let columns = [Column::fixed("S"), Column::of("NAME"), Column::of("MODEL")];
+        let plain = |text: &str| (Style::Plain, text.to_owned());
+        let rows = [
+            vec![plain("!"), plain("adventureworks-calculate"), plain("myserver/AdventureWorks")],
+            vec![plain("▶"), plain("日本"), plain("")],
+        ];
+        table(&columns, &rows, width).iter().map(text_of).collect()
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let lines = rendered(None);
+        assert_eq!(lines[0], "S  NAME                      MODEL");
+        assert_eq!(lines[1], "!  adventureworks-calculate  myserver/AdventureWorks");
+        assert_eq!(lines[2], "▶  日本");
+    }
+
+    #[test]
+    fn widest_cells_are_truncated_in_a_narrow_terminal() {
+        for width in [20, 30, 40, 60] {
+            let lines = rendered(Some(width));
+            assert!(lines.iter().all(|line| width_of(line) < width), "{width}: {lines:#?}");
+        }
+        assert_eq!(rendered(Some(34))[1], "!  adventurework…  myserver/Adve…");
+    }
+}

@@ -1,0 +1,71 @@
+//! `get`: one line for each resource.
+
+use screen::{Line, Style};
+use tabular_operator::api::ConditionType;
+
+use super::cells;
+use crate::facts::{Freshness, Standing, freshness, order, queues, reason, standing, state};
+use crate::objects::Object;
+use crate::output::{Cell, Column, View, shown, table};
+
+/// The table of resources. `all` are the resources that queue positions count; `shown_objects` are those with a row.
+#[must_use]
+pub fn get(all: &[Object], shown_objects: &[Object], with_namespace: bool, view: &View) -> Vec<Line> {
+    let queues = queues(all);
+    let mut objects = shown_objects.to_vec();
+    order(&mut objects, view.now);
+    let rows: Vec<Vec<Cell>> = objects
+        .iter()
+        .map(|object| {
+            let standing = standing(object);
+            let stale = freshness(object, view.now).is_some_and(Freshness::is_stale);
+            let plain = |text: String| (Style::Plain, text);
+            let mut row = vec![(standing.style(), standing.sign().to_owned())];
+            if with_namespace {
+                row.push(plain(shown(object.namespace())));
+            }
+            row.extend([
+                (Style::Bold, object.name()),
+                plain(object.model()),
+                (standing.style(), state(object)),
+                plain(reason(object)),
+                plain(cells::progress(object, &queues, view.now)),
+                plain(cells::last_success(object, view)),
+                (if stale { Style::Red } else { Style::Plain }, cells::data(object, view.now)),
+                plain(cells::next(object, view)),
+            ]);
+            if view.wide {
+                let operation = object.run().and_then(|run| run.operation_id.as_deref()).map(shown).unwrap_or_default();
+                let message = object.condition(ConditionType::Ready).map(|condition| shown(&condition.message)).unwrap_or_default();
+                row.extend([plain(operation), plain(message)]);
+            }
+            row
+        })
+        .collect();
+    table(&columns(with_namespace, view.wide), &rows, view.width)
+}
+
+fn columns(with_namespace: bool, wide: bool) -> Vec<Column> {
+    let mut columns = vec![Column::fixed("")];
+    if with_namespace {
+        columns.push(Column::of("NAMESPACE"));
+    }
+    columns.extend(["NAME", "MODEL"].map(Column::of));
+    columns.push(Column::fixed("STATE"));
+    columns.extend(["REASON", "PROGRESS"].map(Column::of));
+    columns.extend(["LAST SUCCESS", "DATA", "NEXT"].map(Column::fixed));
+    if wide {
+        columns.extend(["OPERATION", "MESSAGE"].map(Column::of));
+    }
+    columns
+}
+
+/// How many resources need action, and the command for the first one; `None` if none does.
+#[must_use]
+pub fn needs_action(objects: &[Object], view: &View) -> Option<String> {
+    let mut stuck: Vec<Object> = objects.iter().filter(|object| standing(object) == Standing::NeedsAction).cloned().collect();
+    order(&mut stuck, view.now);
+    let first = stuck.first()?;
+    let needs = if stuck.len() == 1 { "1 needs action".to_owned() } else { format!("{} need action", stuck.len()) };
+    Some(format!("{needs}. kubectl tabular why {} -n {}", first.name(), first.namespace()))
+}

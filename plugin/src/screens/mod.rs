@@ -1,0 +1,18 @@
+//! The screens: pure functions of resources, the time and the width.
+
+mod cells;
+mod get;
+mod history;
+mod lines;
+mod queue;
+mod status;
+mod tree;
+
+pub use get::{get, needs_action};
+pub use history::{history, history_run};
+pub use lines::{change_line, change_text};
+pub use queue::queue;
+pub use status::status;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! What a command works with: the output, and the flags that all commands share.
+
+#![allow(clippy::doc_markdown, reason = "the help is not markdown")]
+
+use std::io::IsTerminal as _;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use screen::{Line, Screen};
+use tokio::time::{Duration, Instant};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::View;
+use crate::report::Report;
+
+/// When to use colors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The format of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text with additional columns
+    Wide,
+    /// A report in JSON, with a documented schema
+    Json,
+    /// The same report in YAML
+    Yaml,
+    /// The names only, as `kubectl get -o name` prints them
+    Name,
+}
+
+/// The flags of the output.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Format of the output. Default: text for people, which may change between versions.
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+
+    /// When to use colors.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+
+    /// Show times in UTC instead of the local time zone.
+    #[arg(long)]
+    pub utc: bool,
+}
+
+/// The output of a command: data to standard output, everything else to standard error.
+pub struct Session {
+    screen: Screen,
+    zone: TimeZone,
+    utc: bool,
+    /// The format, unless it is text.
+    pub format: Option<Format>,
+}
+
+impl Session {
+    /// The output with these flags.
+    #[must_use]
+    pub fn new(args: &OutputArgs) -> Self {
+        let screen = Screen::new(std::io::stdout().is_terminal());
+        let screen = match args.color {
+            Color::Auto => screen,
+            Color::Always => screen.with_colors(true),
+            Color::Never => screen.with_colors(false),
+        };
+        let zone = if args.utc { TimeZone::UTC } else { TimeZone::try_system().unwrap_or(TimeZone::UTC) };
+        Self { screen, zone, utc: args.utc, format: args.output }
+    }
+
+    /// What a screen is rendered for, now.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let width = self.screen.live().then(|| screen::size().0);
+        View { now: Timestamp::now(), zone: self.zone.clone(), utc: self.utc, width, wide: self.format == Some(Format::Wide) }
+    }
+
+    /// Whether standard output is a terminal on which a block can be redrawn.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.screen.live()
+    }
+
+    /// Whether the reader closed standard output.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.screen.closed()
+    }
+
+    /// Whether the output is text for people.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        match self.format {
+            None | Some(Format::Wide) => true,
+            Some(Format::Json | Format::Yaml | Format::Name) => false,
+        }
+    }
+
+    /// Prints lines to standard output.
+    pub fn print(&mut self, lines: &[Line]) {
+        for line in lines {
+            self.screen.print_styled(line);
+        }
+    }
+
+    /// Redraws the block on a terminal.
+    pub fn draw(&mut self, lines: &[Line]) {
+        self.screen.draw(lines);
+    }
+
+    /// Keeps the block; further output follows below it.
+    pub fn settle(&mut self) {
+        self.screen.settle();
+    }
+
+    /// Prints a report in the format of the flags.
+    ///
+    /// # Errors
+    /// If a value cannot be written in the format, which would be a bug.
+    pub fn report(&mut self, report: &Report) -> Result<(), Failure> {
+        let bug = |error: &dyn std::fmt::Display| Failure::new(format!("failed to write the report: {error}"));
+        let text = match self.format {
+            Some(Format::Yaml) => serde_saphyr::to_string(report).map_err(|error| bug(&error))?,
+            Some(Format::Name) => report.names().join("\n"),
+            Some(Format::Json | Format::Wide) | None => serde_json::to_string_pretty(report).map_err(|error| bug(&error))?,
+        };
+        if !text.is_empty() {
+            self.screen.print(text.trim_end());
+        }
+        Ok(())
+    }
+
+    /// Prints a line to standard error. On a terminal, the block is drawn again below it.
+    pub fn note(&mut self, text: &str) {
+        self.screen.settle();
+        eprintln!("{text}");
+    }
+
+    /// Prints an error, and returns its exit code.
+    pub fn fail(&mut self, failure: &Failure) -> Exit {
+        self.note(&format!("error: {failure}"));
+        failure.exit
+    }
+}
+
+/// Waits for the end of a `--timeout`; forever without one.
+pub async fn expired(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The deadline of a `--timeout` that starts now.
+#[must_use]
+pub fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.map(|timeout| Instant::now() + timeout)
+}

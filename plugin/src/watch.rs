@@ -1,0 +1,214 @@
+//! The resources of a scope, kept up to date. A lost connection is reported, and the watch continues.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+
+use futures::stream::{SelectAll, Stream, StreamExt as _};
+use kube::api::DynamicObject;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event};
+use tabular_operator::api::{Kind, ResourceKey};
+
+use crate::connect::Connection;
+use crate::failure::Request;
+use crate::objects::{Listed, Object, Scope};
+use crate::target::Target;
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The resources.
+    Objects,
+    /// The connection was lost, with a sentence about the cause.
+    Lost(String),
+    /// The connection was restored.
+    Restored,
+}
+
+type Events = Pin<Box<dyn Stream<Item = (Kind, watcher::Result<Event<DynamicObject>>)>>>;
+
+/// The resources of a scope, and their changes.
+pub struct Watch {
+    objects: BTreeMap<ResourceKey, Object>,
+    events: SelectAll<Events>,
+    /// The resources of each kind that the list in progress has so far.
+    listing: BTreeMap<Kind, BTreeSet<ResourceKey>>,
+    /// The kinds whose watch is interrupted.
+    lost: BTreeSet<Kind>,
+    namespace: Option<String>,
+}
+
+impl Watch {
+    /// Watches both kinds. `listed` is what a list of the scope returned.
+    #[must_use]
+    pub fn of(connection: &Connection, scope: &Scope, listed: Listed) -> Self {
+        let config = watcher::Config { label_selector: scope.selector.clone(), ..watcher::Config::default() };
+        let kinds = Kind::ALL.iter().map(|kind| (*kind, config.clone()));
+        Self::new(connection, scope.namespace.clone(), kinds, listed.objects)
+    }
+
+    /// Watches one resource.
+    #[must_use]
+    pub fn of_one(connection: &Connection, target: &Target, object: Object) -> Self {
+        let config = watcher::Config::default().fields(&format!("metadata.name={}", target.name));
+        Self::new(connection, Some(connection.namespace.clone()), [(target.kind, config)].into_iter(), vec![object])
+    }
+
+    fn new(
+        connection: &Connection,
+        namespace: Option<String>,
+        kinds: impl Iterator<Item = (Kind, watcher::Config)>,
+        objects: Vec<Object>,
+    ) -> Self {
+        let events = kinds.map(|(kind, config)| -> Events {
+            let api = connection.api(kind, namespace.as_deref());
+            watcher::watcher(api, config).default_backoff().map(move |event| (kind, event)).boxed_local()
+        });
+        Self {
+            objects: objects.into_iter().map(|object| (object.key(), object)).collect(),
+            events: events.collect(),
+            listing: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            namespace,
+        }
+    }
+
+    /// The current resources.
+    #[must_use]
+    pub fn objects(&self) -> Vec<Object> {
+        self.objects.values().cloned().collect()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, key: &ResourceKey) -> Option<&Object> {
+        self.objects.get(key)
+    }
+
+    /// Waits for the next change. Can be dropped while it waits.
+    pub async fn next(&mut self) -> Change {
+        loop {
+            let Some((kind, event)) = self.events.next().await else { return std::future::pending().await };
+            if let Some(change) = self.apply(kind, event) {
+                return change;
+            }
+        }
+    }
+
+    fn apply(&mut self, kind: Kind, event: watcher::Result<Event<DynamicObject>>) -> Option<Change> {
+        match event {
+            Ok(Event::Init) => {
+                self.listing.insert(kind, BTreeSet::new());
+                None
+            }
+            Ok(Event::InitApply(object)) => {
+                let key = self.insert(kind, object);
+                self.listing.entry(kind).or_default().insert(key);
+                None
+            }
+            Ok(Event::InitDone) => {
+                let listed = self.listing.remove(&kind).unwrap_or_default();
+                self.objects.retain(|key, _| key.kind != kind || listed.contains(key));
+                Some(if self.lost.remove(&kind) && self.lost.is_empty() { Change::Restored } else { Change::Objects })
+            }
+            Ok(Event::Apply(object)) => {
+                self.insert(kind, object);
+                Some(if self.lost.remove(&kind) && self.lost.is_empty() { Change::Restored } else { Change::Objects })
+            }
+            Ok(Event::Delete(object)) => {
+                if let Ok(object) = Object::parse(kind, object) {
+                    self.objects.remove(&object.key());
+                }
+                Some(Change::Objects)
+            }
+            Err(error) if is_expired(&error) => None,
+            Err(error) => {
+                // Each attempt to reconnect fails in the same way: the first one is enough.
+                let first = self.lost.is_empty();
+                self.lost.insert(kind);
+                first.then(|| Change::Lost(self.describe(kind, &error)))
+            }
+        }
+    }
+
+    /// Adds a resource, and returns its key. One that cannot be decoded keeps its last readable version.
+    fn insert(&mut self, kind: Kind, object: DynamicObject) -> ResourceKey {
+        match Object::parse(kind, object) {
+            Ok(object) => {
+                let key = object.key();
+                self.objects.insert(key.clone(), object);
+                key
+            }
+            Err(undecodable) => undecodable.key,
+        }
+    }
+
+    fn describe(&self, kind: Kind, error: &watcher::Error) -> String {
+        let request = Request::new("watch", kind, self.namespace.as_deref(), None);
+        match error {
+            watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+                request.failed(error).sentence
+            }
+            watcher::Error::WatchError(status) => request.failed(&kube::Error::Api(status.clone())).sentence,
+            watcher::Error::NoResourceVersion => "the API server returned no resourceVersion".to_owned(),
+        }
+    }
+}
+
+/// Whether the API server ended the watch because its version is too old, which a new list resolves.
+fn is_expired(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchError(status) if status.code == 410)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn watch() -> Watch {
+        Watch { objects: BTreeMap::new(), events: SelectAll::new(), listing: BTreeMap::new(), lost: BTreeSet::new(), namespace: None }
+    }
+
+    fn object(name: &str, spec: &Value) -> DynamicObject {
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "bi"}, "spec": spec})).unwrap()
+    }
+
+    fn failed(code: u16) -> watcher::Error {
+        watcher::Error::WatchError(Box::new(Status { code, ..Status::default() }))
+    }
+
+    fn names(watch: &Watch) -> Vec<String> {
+        watch.objects().iter().map(Object::name).collect()
+    }
+
+    #[test]
+    fn new_list_removes_what_it_lacks() {
+        let (mut watch, kind, spec) = (watch(), Kind::ModelRefresh, json!({"model": {}}));
+        assert_eq!(watch.apply(kind, Ok(Event::Apply(object("old", &spec)))), Some(Change::Objects));
+        watch.apply(Kind::ModelSync, Ok(Event::Apply(object("sync", &spec))));
+        assert_eq!(watch.apply(kind, Ok(Event::Init)), None);
+        assert_eq!(watch.apply(kind, Ok(Event::InitApply(object("new", &spec)))), None);
+        assert_eq!(names(&watch), ["new", "old", "msync/sync"]);
+        assert_eq!(watch.apply(kind, Ok(Event::InitDone)), Some(Change::Objects));
+        assert_eq!(names(&watch), ["new", "msync/sync"]);
+        // A newer version that cannot be decoded does not hide the resource.
+        watch.apply(kind, Ok(Event::Apply(object("new", &json!({"model": 1})))));
+        assert_eq!(names(&watch), ["new", "msync/sync"]);
+        watch.apply(kind, Ok(Event::Delete(object("new", &spec))));
+        assert_eq!(names(&watch), ["msync/sync"]);
+    }
+
+    #[test]
+    fn lost_connection_is_reported_once_until_restored() {
+        let (mut watch, refresh, sync) = (watch(), Kind::ModelRefresh, Kind::ModelSync);
+        assert_eq!(watch.apply(refresh, Err(failed(410))), None, "a new list follows");
+        assert!(matches!(watch.apply(refresh, Err(failed(503))), Some(Change::Lost(_))));
+        assert_eq!(watch.apply(sync, Err(failed(503))), None);
+        assert_eq!(watch.apply(refresh, Err(failed(503))), None);
+        assert_eq!(watch.apply(refresh, Ok(Event::InitDone)), Some(Change::Objects));
+        assert_eq!(watch.apply(sync, Ok(Event::InitDone)), Some(Change::Restored));
+        assert!(matches!(watch.apply(sync, Err(failed(500))), Some(Change::Lost(_))));
+    }
+}
