@@ -21,7 +21,11 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: need-cargo control-plane tools programs ## Build the operator, the local Azure and the demo (release), the local control plane and Helm
+build: need-cargo control-plane tools programs plugin ## Build the operator, the plugin, the local Azure and the demo (release), the local control plane and Helm
+
+.PHONY: plugin
+plugin: need-cargo ## Build the plugin for kubectl, target/release/kubectl-tabular
+	$(call timed,plugin,deploy/image/compile.sh --plugin)
 
 .PHONY: test
 test: build $(if $(LINUX),image) ## Run every test: unit, property and end-to-end tests, generated files, and the demo
@@ -48,6 +52,7 @@ workflows: ## Check .github/workflows with actionlint
 .PHONY: generate
 generate: need-cargo ## Regenerate crds/, docs/reference/ and parts of the chart
 	@GENERATE=1 cargo test --quiet --locked --test generated
+	@GENERATE=1 cargo test --quiet --locked -p kubectl-tabular --test generated
 
 .PHONY: chart
 chart: need-cargo ## Regenerate parts of the chart: definitions, rules, dashboards, schema and README
@@ -129,7 +134,7 @@ rustdoc: need-cargo
 
 .PHONY: generated
 generated: need-cargo
-	$(call timed,generated files,cargo test --locked --test generated)
+	$(call timed,generated files,cargo test --locked --test generated && cargo test --locked -p kubectl-tabular --test generated)
 
 .PHONY: architecture
 architecture: need-cargo

@@ -3,6 +3,7 @@
 #
 #   compile.sh --bin tabular-operator --bin demo                            for this machine, in target/release
 #   compile.sh --bin tabular-operator --target aarch64-unknown-linux-gnu    for another, in target/<target>/release
+#   compile.sh --plugin                                                     the plugin kubectl-tabular, in a build of its own
 #
 # On Linux, a program is one static file without dependencies on its machine. Its bytes depend on the sources, the toolchain and the C
 # library, but not on their paths. The script ignores RUSTFLAGS.
@@ -20,6 +21,8 @@ arguments=() target=''
 while [ $# -gt 0 ]; do
   case $1 in
     --target) target=${2:?--target needs a target}; shift 2 ;;
+    # Never together with the operator: its libraries would get the features that the plugin needs.
+    --plugin) packages=(-p kubectl-tabular); shift ;;
     *) arguments+=("$1"); shift ;;
   esac
 done
@@ -62,7 +65,7 @@ CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 
 # The target is explicit even for the host, so that the flags do not apply to build scripts and macros, which cannot be static.
-cargo build --release --locked --target "$wanted" "${packages[@]}" "${arguments[@]}"
+cargo build --release --locked --target "$wanted" "${packages[@]}" ${arguments[@]+"${arguments[@]}"}
 
 if [ -z "$target" ]; then
   mkdir -p "$directory/release"
