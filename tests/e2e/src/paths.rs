@@ -25,6 +25,12 @@ pub fn operator() -> PathBuf {
     program("TABULAR_OPERATOR_BINARY", "tabular-operator")
 }
 
+/// The plugin under test: `KUBECTL_TABULAR_BINARY`, or the release build of this workspace.
+#[must_use]
+pub fn plugin() -> PathBuf {
+    program("KUBECTL_TABULAR_BINARY", "kubectl-tabular")
+}
+
 /// The local Azure: `TABULAR_SIMULATOR_BINARY`, or the release build of this workspace.
 #[must_use]
 pub fn simulator() -> PathBuf {

@@ -71,6 +71,11 @@ impl Page {
         Self { file: name.to_owned(), parts, prose: String::new() }
     }
 
+    /// Whether it has the help of a program, whose examples run elsewhere.
+    pub fn is_help(&self) -> bool {
+        matches!(self.file.as_str(), "docs/reference/flags.md" | "docs/reference/plugin.md")
+    }
+
     /// Every page for users.
     pub fn all() -> Vec<Self> {
         let mut files = vec!["README.md".to_owned(), "SECURITY.md".to_owned(), "charts/tabular-operator/README.md".to_owned()];

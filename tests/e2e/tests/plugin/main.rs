@@ -1,0 +1,6 @@
+//! The released plugin on the real API server, with the operator and the local Azure.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod plugin;
+mod show;

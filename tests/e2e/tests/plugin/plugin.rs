@@ -1,0 +1,86 @@
+//! The plugin as a user runs it: a kubeconfig with limited permissions, and no terminal.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use e2e::rbac::{self, make};
+use e2e::{AuditLine, Tool, World, kubeconfig, paths};
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::Api;
+use serde_json::{Value, json};
+
+/// The permissions of a user, as the roles of Kubernetes include them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `view` in the namespace of the world.
+    View,
+    /// `view` in all namespaces.
+    ViewAll,
+}
+
+/// The plugin for one user.
+pub struct Plugin {
+    tool: Tool,
+    kubeconfig: PathBuf,
+    user: String,
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Printed {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Plugin {
+    /// The plugin for a new user with these permissions. Its default namespace is that of the world.
+    pub async fn new(world: &World, role: Role) -> Self {
+        static USERS: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{}-user-{}", world.namespace, USERS.fetch_add(1, Ordering::Relaxed));
+        let roles: Vec<Value> =
+            serde_saphyr::from_multiple(include_str!("../../../../deploy/base/user-roles.yaml")).expect("the roles are valid");
+        let view = roles.iter().find(|role| role["metadata"]["name"] == "tabular-operator-view").expect("there is a role view");
+        let role_of_user = json!({"metadata": {"name": name}, "rules": view["rules"]});
+        make::<ClusterRole>(&Api::all(world.client.clone()), role_of_user).await;
+        let token = rbac::account(&world.client, &name, &world.namespace, &name, role == Role::ViewAll).await;
+        let kubeconfig = world.environment.directory().join(format!("{name}.kubeconfig"));
+        kubeconfig::write(&kubeconfig, &world.environment.endpoint(), &token, &world.namespace);
+        Self { tool: Tool::at(paths::plugin()), kubeconfig, user: rbac::user(&name) }
+    }
+
+    /// Runs a command line, split at blanks.
+    pub async fn run(&self, line: &str) -> Printed {
+        let kubeconfig = self.kubeconfig.to_str().expect("the path is text");
+        let arguments: Vec<&str> = line.split_whitespace().chain(["--kubeconfig", kubeconfig]).collect();
+        let output = self.tool.run_with(&arguments, "").await;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is text");
+        let printed = Printed { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) };
+        assert!(!printed.out.contains('\u{1b}') && !printed.err.contains('\u{1b}'), "escape sequences without a terminal: {printed:?}");
+        printed
+    }
+
+    /// Runs a command line that succeeds, and returns its standard output.
+    pub async fn succeed(&self, line: &str) -> String {
+        let printed = self.run(line).await;
+        assert_eq!(printed.code, 0, "{line}: {printed:?}");
+        printed.out
+    }
+
+    /// Runs a command line that prints a report.
+    pub async fn report(&self, line: &str) -> Value {
+        let text = self.succeed(&format!("{line} -o json")).await;
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"))
+    }
+
+    /// The requests of the user so far. None is for a Secret, whatever a command does.
+    pub fn requests(&self, world: &World) -> Vec<String> {
+        let requests: Vec<String> = world.environment.control_plane.audit().by(&self.user).iter().map(AuditLine::summary).collect();
+        assert!(!requests.is_empty(), "the user made no request");
+        assert!(requests.iter().all(|request| !request.contains(" secrets")), "{requests:#?}");
+        requests
+    }
+}
