@@ -90,9 +90,12 @@ impl Page {
         &self.parts
     }
 
-    /// The text outside blocks.
-    pub fn prose(&self) -> &str {
-        &self.prose
+    /// The commands in its sentences and lists.
+    pub fn inline_commands(&self) -> impl Iterator<Item = String> {
+        let spans = self.prose.split('`').skip(1).step_by(2);
+        let commands = spans.filter(|span| ["kubectl ", "helm ", "tabular-operator "].iter().any(|program| span.starts_with(program)));
+        // A command with two words is only its name.
+        commands.filter(|command| command.split_whitespace().count() > 2).map(str::to_owned)
     }
 
     /// Its blocks.
