@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::explain::Explain;
 use crate::commands::show::Show;
 use crate::exit;
 
@@ -32,6 +33,9 @@ pub enum Command {
     /// Commands that show resources and change nothing.
     #[command(flatten)]
     Show(Show),
+    /// Commands that explain the state of a resource.
+    #[command(flatten)]
+    Explain(Explain),
 }
 
 /// A duration of the command line, such as `10s`, `2m` or `1h30m`; a bare number counts seconds, as in kubectl.

@@ -37,14 +37,20 @@ pub(crate) fn refresh(name: &str, database: &str, spec: Value, status: Value) ->
 
 /// A resource in the namespace `bi`.
 pub(crate) fn object(kind: Kind, name: &str, spec: Value, status: Value) -> Object {
-    let resource: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": "tabular-operator.dev/v1alpha1",
-        "kind": kind.as_str(),
-        "metadata": {"name": name, "namespace": "bi", "uid": name, "creationTimestamp": "2026-11-01T00:00:00Z"},
-        "spec": spec,
-        "status": status,
-    }))
-    .unwrap();
+    let mut status = status;
+    if let Some(fields) = status.as_object_mut() {
+        fields.entry("observedGeneration").or_insert(json!(1));
+    }
+    let metadata = json!({"name": name, "namespace": "bi", "uid": name, "creationTimestamp": "2026-11-01T00:00:00Z"});
+    object_with(kind, &metadata, &spec, &status)
+}
+
+/// A resource with this metadata.
+pub(crate) fn object_with(kind: Kind, metadata: &Value, spec: &Value, status: &Value) -> Object {
+    let whole = json!({
+        "apiVersion": "tabular-operator.dev/v1alpha1", "kind": kind.as_str(), "metadata": metadata, "spec": spec, "status": status,
+    });
+    let resource: DynamicObject = serde_json::from_value(whole).unwrap();
     Object::parse(kind, resource).unwrap()
 }
 

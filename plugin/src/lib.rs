@@ -10,12 +10,14 @@
 pub mod cli;
 pub mod commands;
 pub mod connect;
+pub mod evidence;
 pub mod exit;
 pub mod facts;
 pub mod failure;
 pub mod objects;
 pub mod output;
 pub mod report;
+pub mod report_why;
 pub mod screens;
 pub mod session;
 pub mod target;

@@ -9,6 +9,7 @@ use tabular_operator::api::{ConditionType, HistoryEntry, Run, Time};
 
 use crate::facts::{self, ModelQueue};
 use crate::objects::Object;
+use crate::report_why::WhyReport;
 use crate::target::full_name;
 
 /// What a command reports.
@@ -23,6 +24,8 @@ pub enum Report {
     History(HistoryReport),
     /// Of `queue`.
     Queue(QueueReport),
+    /// Of `why`.
+    Why(Box<WhyReport>),
 }
 
 /// The resources, in the order of the table.
@@ -180,6 +183,7 @@ impl Report {
         match self {
             Self::Resources(report) => report.resources.iter().map(name).collect(),
             Self::Status(report) => vec![name(&report.resource)],
+            Self::Why(report) => vec![name(&report.resource)],
             Self::History(report) => vec![lower(&report.kind, &report.name)],
             Self::Queue(report) => report.models.iter().flat_map(|model| model.running.iter().chain(&model.waiting)).map(name).collect(),
         }

@@ -97,22 +97,18 @@ impl Section {
                 "kubectl get {kind} {name} --namespace {namespace} --output jsonpath='{.status.run.activityId}{\"\\n\"}'    # for a support case",
             ],
             Self::Resource => &["kubectl get {kind} {name} --namespace {namespace} --output yaml", "kubectl explain {kind}.spec"],
-            Self::Waiting => &[
-                "kubectl get tabular --all-namespaces --output wide      # resources on the same model",
-                "kubectl get {kind} {name} --namespace {namespace} --output jsonpath='{.status.run.waitingFor}{\"\\n\"}'",
-            ],
-            Self::Failed => &[
-                "kubectl get {kind} {name} --namespace {namespace} --output jsonpath='{.status.run.messages}{\"\\n\"}{.status.run.failedObjects}{\"\\n\"}'",
-                RUN_AGAIN,
-            ],
-            Self::LostResponse => {
-                &["kubectl get {kind} {name} --namespace {namespace} --output jsonpath='{.status.run.candidates}{\"\\n\"}'"]
-            }
+            Self::Waiting => &[LIST_ALL, WAITING_FOR],
+            Self::Failed => &[MESSAGES, RUN_AGAIN],
+            Self::LostResponse => &[CANDIDATES],
             Self::Released | Self::Fine => &["kubectl events --for {kind}/{name} --namespace {namespace}      # its history"],
         }
     }
 }
 
+const LIST_ALL: &str = "kubectl get tabular --all-namespaces --output wide      # resources on the same model";
+const WAITING_FOR: &str = "kubectl get {kind} {name} --namespace {namespace} --output jsonpath='{.status.run.waitingFor}{\"\\n\"}'";
+const MESSAGES: &str = "kubectl get {kind} {name} --namespace {namespace} --output jsonpath='{.status.run.messages}{\"\\n\"}{.status.run.failedObjects}{\"\\n\"}'";
+const CANDIDATES: &str = "kubectl get {kind} {name} --namespace {namespace} --output jsonpath='{.status.run.candidates}{\"\\n\"}'";
 const RUN_AGAIN: &str = "kubectl annotate {kind} {name} --namespace {namespace} tabular-operator.dev/run-requested-at=\"$(date -u +%FT%TZ)\" --overwrite    # run it again";
 const CREATE_SECRET: &str = "kubectl create secret generic {secret} --namespace {namespace} --from-literal=tenantId=TENANT_ID --from-literal=clientId=CLIENT_ID --from-file=clientSecret=FILE";
 const EDIT: &str = "kubectl edit {kind} {name} --namespace {namespace}";
@@ -125,12 +121,29 @@ const SERVICE_ACCOUNT: &str = "kubectl get serviceaccount {service-account} --na
 const UPSTREAM: &str = "kubectl get mref --namespace {namespace}";
 const OPERATOR_LOGS: &str = "kubectl logs deployment/tabular-operator --namespace {operator-namespace}";
 
+/// The command of the plugin that does the same as one of [`Advice::commands`], as a template for [`fill`]; `None` if there is none.
+#[must_use]
+pub fn plugin_command(command: &str) -> Option<&'static str> {
+    match command {
+        LIST_ALL => Some("kubectl tabular queue --namespace {namespace}    # resources on the same model"),
+        WAITING_FOR => Some("kubectl tabular status {target} --namespace {namespace}    # what it waits for"),
+        MESSAGES => Some("kubectl tabular status {target} --namespace {namespace}    # messages and failed objects"),
+        CANDIDATES => Some("kubectl tabular status {target} --namespace {namespace}    # operations that may be that of the run"),
+        RUN_AGAIN => Some("kubectl tabular run {target} --namespace {namespace}    # run it again"),
+        RESUME => Some("kubectl tabular resume {target} --namespace {namespace}"),
+        ADOPT => Some("kubectl tabular adopt {target} --namespace {namespace}    # select the operation"),
+        RESUBMIT => Some("kubectl tabular resubmit {target} --namespace {namespace}    # none of them"),
+        _ => None,
+    }
+}
+
 const NO_ACTION: &str = "No action is needed.";
 const NEXT_TRIGGER: &str = "The next trigger starts a run.";
 const CONTINUES: &str = "The run continues automatically.";
 const RECHECKS: &str = "The operator checks again within seconds at first, then every minute, and continues automatically.";
 const RETRIES: &str = "The operator tries again after at most 1 minute, then at intervals of up to 15 minutes.";
-const ENDED: &str = "No run starts until the next trigger.";
+/// What happens next after the end of a run without a further attempt.
+pub const NO_FURTHER_RUN: &str = "No run starts until the next trigger.";
 const ATTEMPTS: &str = "backoffLimit submits it again. Without a further attempt, no run starts until the next trigger.";
 const ON_CHANGE: &str = "The operator checks again as soon as the resource changes.";
 const DECISION: &str = "The operator submits nothing until you decide.";
@@ -167,22 +180,22 @@ advice! {
     SyncFailed: Failed, [], ATTEMPTS;
     Evicted: Failed, [], ATTEMPTS;
     NodeMoved: Failed, [], ATTEMPTS;
-    AttemptTimeLimit: Failed, [EDIT, RUN_AGAIN], ENDED;
-    TotalTimeLimit: Failed, [EDIT, RUN_AGAIN], ENDED;
+    AttemptTimeLimit: Failed, [EDIT, RUN_AGAIN], NO_FURTHER_RUN;
+    TotalTimeLimit: Failed, [EDIT, RUN_AGAIN], NO_FURTHER_RUN;
     CapacityPaused: Failed, [RUN_AGAIN], ATTEMPTS;
-    RefreshDisabled: Failed, [RUN_AGAIN], ENDED;
+    RefreshDisabled: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
     RequestDropped: Failed, [RUN_AGAIN], ATTEMPTS;
     TimedOut: Failed, [EDIT, RUN_AGAIN], ATTEMPTS;
-    DeadlineExceeded: Failed, [EDIT, RUN_AGAIN], ENDED;
-    WaitDeadlineExceeded: Waiting, [RUN_AGAIN], ENDED;
-    Cancelled: Failed, [RUN_AGAIN], ENDED;
+    DeadlineExceeded: Failed, [EDIT, RUN_AGAIN], NO_FURTHER_RUN;
+    WaitDeadlineExceeded: Waiting, [RUN_AGAIN], NO_FURTHER_RUN;
+    Cancelled: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
     Replaced: Fine, [], "The run of the new trigger starts.";
-    Uninstalled: Released, [RUN_AGAIN], ENDED;
-    CancelledOnRequest: Fine, [RUN_AGAIN], ENDED;
-    OperationLost: Failed, [RUN_AGAIN], ENDED;
-    Conflict: Waiting, [RUN_AGAIN], ENDED;
+    Uninstalled: Released, [RUN_AGAIN], NO_FURTHER_RUN;
+    CancelledOnRequest: Fine, [RUN_AGAIN], NO_FURTHER_RUN;
+    OperationLost: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
+    Conflict: Waiting, [RUN_AGAIN], NO_FURTHER_RUN;
     RequestRejected: Resource, [EDIT], "The change of the spec starts a new run.";
-    ContradictoryAnswer: Failed, [], ENDED;
+    ContradictoryAnswer: Failed, [], NO_FURTHER_RUN;
     SubmissionUnknown: LostResponse, [ADOPT, RESUBMIT], DECISION;
     InvalidSpec: Resource, [EDIT], ON_CHANGE;
     UpstreamNotFound: Resource, [UPSTREAM, EDIT], RECHECKS;
@@ -228,7 +241,8 @@ pub fn anchor(reason: Reason) -> String {
 }
 
 /// A template with its placeholders filled: `{kind}` (`mref` or `msync`), `{name}`, `{namespace}`, `{secret}`, `{service-account}`,
-/// `{operation}`, `{submission}` and `{operator-namespace}`. A placeholder without a value becomes a word in capitals, such as `SECRET`.
+/// `{operation}`, `{submission}`, `{operator-namespace}` and `{target}` (the name as the plugin accepts it, such as `msync/sales`). A
+/// placeholder without a value becomes a word in capitals, such as `SECRET`.
 #[must_use]
 pub fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let (mut out, mut rest) = (String::with_capacity(template.len()), template);
@@ -274,12 +288,15 @@ mod tests {
             assert_eq!(format!("{cause} {remedy}").trim_end(), reason.explanation(), "{reason}");
             assert!(!commands.is_empty(), "{reason}");
             let known = |name: &str| {
-                let known = ["kind", "name", "namespace", "secret", "service-account", "operation", "submission", "operator-namespace"];
+                let known =
+                    ["kind", "name", "namespace", "secret", "service-account", "operation", "submission", "operator-namespace", "target"];
                 assert!(known.contains(&name), "{reason}: {name}");
                 Some("x".to_owned())
             };
             for command in commands {
                 assert!(fill(command, known).starts_with("kubectl "), "{reason}: {command}");
+                let of_plugin = plugin_command(command).map(|command| fill(command, known));
+                assert!(of_plugin.is_none_or(|command| command.starts_with("kubectl tabular ")), "{reason}: {command}");
             }
         }
     }

@@ -16,7 +16,8 @@ fn troubleshooting() {
         kubectl get tabular --all-namespaces --output wide       # every resource, its state, its reason, its message\n\
         kubectl describe mref adventureworks --namespace bi      # conditions, and the history as events\n\
         kubectl logs deployment/tabular-operator --namespace tabular-system\n```\n\n\
-        For alerts there are [runbooks](../runbooks.md). Replace the names in the commands with yours.";
+        For alerts there are [runbooks](../runbooks.md). Replace the names in the commands with yours. The command `why` of the \
+        [plugin](../kubectl-tabular.md#find-out-why) prints the advice for one resource, with its names in the commands.";
     let mut text = page("Troubleshooting, by reason", about);
     let mut listed = 0;
     let value = |name: &str| {

@@ -7,5 +7,6 @@ use crate::exit::Exit;
 pub async fn run(command: Command) -> Exit {
     match command {
         Command::Show(show) => show.run().await,
+        Command::Explain(explain) => explain.run().await,
     }
 }

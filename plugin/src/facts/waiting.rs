@@ -38,7 +38,8 @@ pub fn chain(object: &Object, queues: &[ModelQueue<'_>], now: Timestamp) -> Opti
     while links.len() < MOST_LINKS {
         let Some(run) = current.run().filter(|run| run.state == RunState::Waiting) else { break };
         let Some(next) = ahead(current, queues).filter(|_| run.reason == Reason::WaitingForTurn.as_str()) else {
-            links.push(shown(run.waiting_for.as_deref().unwrap_or(&run.message)));
+            // Without it, the run waits for a user, as its reason shows.
+            links.extend(run.waiting_for.as_deref().map(shown));
             break;
         };
         links.push(described(next, object, now));

@@ -1,5 +1,6 @@
 //! External text, and counts in words.
 
+use screen::width_of;
 use tabular_operator::text::plain;
 
 /// Text of a service or a user in one plain line: without control characters and direction marks.
@@ -37,6 +38,28 @@ pub fn listed(items: &[String], most: usize) -> String {
     }
 }
 
+/// A text in lines of a terminal of this width, broken between words, where each line is preceded by `indent` columns. One line without a
+/// width, or if the terminal is too narrow.
+#[must_use]
+pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> Vec<String> {
+    /// The narrowest text that is wrapped.
+    const LEAST: usize = 20;
+    let Some(available) = width.map(|width| width.saturating_sub(indent + 1)).filter(|available| *available >= LEAST) else {
+        return vec![text.to_owned()];
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut().filter(|line| width_of(line) + 1 + width_of(word) <= available) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +72,16 @@ mod tests {
         let items: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
         assert_eq!((listed(&items, 3), listed(&items, 2)), ("a, b, c".to_owned(), "a, b and 1 more".to_owned()));
         assert_eq!(shown("\u{1b}[2J\u{202e}x\ny"), " [2Jx y");
+    }
+
+    #[test]
+    fn text_is_wrapped_between_words() {
+        let text = "The Secret is not in this namespace, or has no keys yet.";
+        assert_eq!(wrapped(text, None, 12), [text]);
+        assert_eq!(wrapped(text, Some(25), 12), [text], "too narrow");
+        let lines = wrapped(text, Some(40), 12);
+        assert_eq!(lines, ["The Secret is not in this", "namespace, or has no keys", "yet."]);
+        assert_eq!(wrapped("", Some(40), 0), [""]);
+        assert_eq!(wrapped(&"x".repeat(60), Some(40), 0), ["x".repeat(60)]);
     }
 }

@@ -7,12 +7,14 @@ mod lines;
 mod queue;
 mod status;
 mod tree;
+mod why;
 
 pub use get::{get, needs_action};
 pub use history::{history, history_run};
 pub use lines::{change_line, change_text};
 pub use queue::queue;
 pub use status::status;
+pub use why::{headline, why};
 
 #[cfg(test)]
 mod tests;

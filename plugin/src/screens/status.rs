@@ -14,7 +14,7 @@ const MOST_TABLES: usize = 10;
 /// The widest name of a table, in columns.
 const MOST_NAME: usize = 40;
 /// How many items of a list are shown.
-const MOST_ITEMS: usize = 5;
+pub(super) const MOST_ITEMS: usize = 5;
 
 /// The status of a resource. `all` are the resources that may share its model.
 #[must_use]
@@ -188,7 +188,8 @@ pub(super) fn failed_object(table: &str, partition: Option<&str>) -> String {
     partition.map_or_else(|| shown(table), |partition| format!("{}/{}", shown(table), shown(partition)))
 }
 
-fn service_message(message: &tabular_operator::api::Message) -> Line {
+/// A message of the service in one line.
+pub(super) fn service_message(message: &tabular_operator::api::Message) -> Line {
     let style = if message.r#type.eq_ignore_ascii_case("error") { Style::Red } else { Style::Yellow };
     let code = message.code.as_deref().map(|code| format!(" {}", shown(code))).unwrap_or_default();
     vec![(style, format!("{}{code}", shown(&message.r#type))), (Style::Plain, format!(": {}", shown(&message.message)))]

@@ -4,3 +4,4 @@
 
 mod plugin;
 mod show;
+mod why;

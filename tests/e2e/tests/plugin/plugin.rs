@@ -16,6 +16,8 @@ pub enum Role {
     View,
     /// `view` in all namespaces.
     ViewAll,
+    /// What `view` permits for refreshes and syncs, and nothing else, in the namespace of the world.
+    Resources,
 }
 
 /// The plugin for one user.
@@ -44,7 +46,11 @@ impl Plugin {
         let roles: Vec<Value> =
             serde_saphyr::from_multiple(include_str!("../../../../deploy/base/user-roles.yaml")).expect("the roles are valid");
         let view = roles.iter().find(|role| role["metadata"]["name"] == "tabular-operator-view").expect("there is a role view");
-        let role_of_user = json!({"metadata": {"name": name}, "rules": view["rules"]});
+        let mut rules = view["rules"].as_array().expect("a role has rules").clone();
+        if role != Role::Resources {
+            rules.push(events(world).await);
+        }
+        let role_of_user = json!({"metadata": {"name": name}, "rules": rules});
         make::<ClusterRole>(&Api::all(world.client.clone()), role_of_user).await;
         let token = rbac::account(&world.client, &name, &world.namespace, &name, role == Role::ViewAll).await;
         let kubeconfig = world.environment.directory().join(format!("{name}.kubeconfig"));
@@ -83,4 +89,12 @@ impl Plugin {
         assert!(requests.iter().all(|request| !request.contains(" secrets")), "{requests:#?}");
         requests
     }
+}
+
+/// The rule for events in the role `view` of Kubernetes.
+async fn events(world: &World) -> Value {
+    let view = Api::<ClusterRole>::all(world.client.clone()).get("system:aggregate-to-view").await.expect("Kubernetes has the role");
+    let is_of_events = |resources: &Option<Vec<String>>| resources.as_ref().is_some_and(|resources| resources.as_slice() == ["events"]);
+    let rule = view.rules.into_iter().flatten().find(|rule| is_of_events(&rule.resources)).expect("the role permits events");
+    serde_json::to_value(rule).expect("a rule is JSON")
 }

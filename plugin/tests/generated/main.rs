@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod why;
+
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -1,0 +1,35 @@
+//! `why`: explains the state of a resource.
+
+use super::explain::WhyArgs;
+use crate::connect::connect;
+use crate::exit::Exit;
+use crate::facts::{Verdict, diagnosis};
+use crate::failure::{Cause, Failure};
+use crate::objects::Listed;
+use crate::report::Report;
+use crate::report_why::WhyReport;
+use crate::screens;
+use crate::session::Session;
+
+pub(super) async fn run(args: &WhyArgs, session: &mut Session) -> Result<Exit, Failure> {
+    let connection = connect(&args.connection)?;
+    let object = connection.get(&args.name).await?;
+    // The queue and the chain are in all namespaces.
+    let (listed, evidence) =
+        tokio::join!(connection.list_widely(), connection.evidence(&object, &args.operator_namespace, &args.operator_lease));
+    let (listed, all_namespaces) = match listed {
+        Ok(found) => found,
+        Err(failure) if failure.cause == Cause::Forbidden => (Listed { objects: vec![object.clone()], ..Listed::default() }, false),
+        Err(failure) => return Err(failure),
+    };
+    let view = session.view();
+    let diagnosis = diagnosis(&object, &evidence, &args.operator_namespace, view.now);
+    let exit = if args.exit_code && diagnosis.verdict == Verdict::NeedsAction { Exit::Negative } else { Exit::Success };
+    if session.is_text() {
+        session.print(&screens::why(&object, &diagnosis, &evidence, &listed.objects, all_namespaces, &view));
+    } else {
+        let report = WhyReport::new(&object, diagnosis, evidence, &listed.objects, all_namespaces, &view);
+        session.report(&Report::Why(Box::new(report)))?;
+    }
+    Ok(exit)
+}

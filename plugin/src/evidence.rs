@@ -1,0 +1,205 @@
+//! What else the cluster shows of a resource: its events, and the Lease of the operator. A user may lack the permission for either.
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use kube::{Api, Resource as _};
+
+use crate::connect::Connection;
+use crate::failure::{Cause, Failure, Request};
+use crate::objects::Object;
+
+/// How many events are kept.
+const MOST_EVENTS: usize = 5;
+/// How long a Lease without a duration is valid, in seconds.
+const DEFAULT_DURATION: i64 = 15;
+/// How much older than its duration a Lease may be, in seconds: the clocks of the operator and of the user differ.
+const TOLERANCE: i64 = 30;
+
+/// An event of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceEvent {
+    /// When it happened last.
+    pub time: Timestamp,
+    /// Whether it is a warning.
+    pub is_warning: bool,
+    /// The reason.
+    pub reason: String,
+    /// The message.
+    pub note: String,
+}
+
+/// The Lease of the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorLease {
+    /// The process that holds it; `None` after a release.
+    pub holder: Option<String>,
+    /// When the holder renewed it last.
+    pub renewed: Option<Timestamp>,
+    /// How long a renewal is valid, in seconds.
+    pub duration: i64,
+}
+
+/// What is known of the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Operator {
+    /// Nothing: the Lease cannot be read.
+    #[default]
+    Unknown,
+    /// There is no Lease with this name in the operator's namespace.
+    Absent,
+    /// This is its Lease.
+    Lease(OperatorLease),
+}
+
+/// Whether the operator is running, by its Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// The holder renewed the Lease this many seconds ago.
+    Running(String, i64),
+    /// The holder has not renewed the Lease for this many seconds, which is too long.
+    Silent(String, i64),
+    /// No process holds it.
+    Released,
+    /// There is no Lease.
+    Absent,
+    /// The Lease cannot be read.
+    Unknown,
+}
+
+impl Operator {
+    /// Whether the operator is running.
+    #[must_use]
+    pub fn liveness(&self, now: Timestamp) -> Liveness {
+        let lease = match self {
+            Self::Unknown => return Liveness::Unknown,
+            Self::Absent => return Liveness::Absent,
+            Self::Lease(lease) => lease,
+        };
+        let Some((holder, renewed)) = lease.holder.clone().zip(lease.renewed) else { return Liveness::Released };
+        let age = now.duration_since(renewed).as_secs().max(0);
+        if age > lease.duration.saturating_add(TOLERANCE) { Liveness::Silent(holder, age) } else { Liveness::Running(holder, age) }
+    }
+}
+
+/// The events of a resource and the Lease of the operator, as far as the user may read them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The latest events, the newest first; `None` if they cannot be listed.
+    pub events: Option<Vec<ResourceEvent>>,
+    /// The operator.
+    pub operator: Operator,
+}
+
+impl Connection {
+    /// Reads the evidence of a resource. What cannot be read is absent.
+    pub async fn evidence(&self, object: &Object, operator_namespace: &str, lease: &str) -> Evidence {
+        let (events, operator) = tokio::join!(self.events(object), self.operator(operator_namespace, lease));
+        Evidence { events: events.ok(), operator }
+    }
+
+    /// Lists the latest events of a resource, the newest first.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn events(&self, object: &Object) -> Result<Vec<ResourceEvent>, Failure> {
+        let key = object.key();
+        let request = Request { verb: "list", resource: "events", namespace: Some(&key.namespace), name: None };
+        let selected = ListParams::default().fields(&format!("regarding.kind={},regarding.name={}", key.kind.as_str(), key.name));
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &key.namespace);
+        let found = self.call(request, api.list(&selected)).await?;
+        Ok(latest(found.items, object.resource.meta().uid.as_deref()))
+    }
+
+    async fn operator(&self, namespace: &str, name: &str) -> Operator {
+        let request = Request { verb: "get", resource: "leases", namespace: Some(namespace), name: Some(name) };
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        match self.call(request, api.get(name)).await {
+            Ok(lease) => Operator::Lease(of_lease(lease)),
+            Err(failure) if failure.cause == Cause::NotFound => Operator::Absent,
+            Err(_) => Operator::Unknown,
+        }
+    }
+}
+
+/// The latest of these events, the newest first, without those of a deleted resource with the same name.
+fn latest(events: Vec<Event>, uid: Option<&str>) -> Vec<ResourceEvent> {
+    let is_of = |event: &Event| {
+        let regarding = event.regarding.as_ref().and_then(|regarding| regarding.uid.as_deref()).filter(|uid| !uid.is_empty());
+        regarding.is_none() || uid.is_none() || regarding == uid
+    };
+    let mut found: Vec<ResourceEvent> = events.into_iter().filter(is_of).filter_map(of_event).collect();
+    found.sort_by_key(|event| Reverse(event.time));
+    found.truncate(MOST_EVENTS);
+    found
+}
+
+fn of_event(event: Event) -> Option<ResourceEvent> {
+    let last = event.series.map(|series| series.last_observed_time.0);
+    let time = last.or(event.event_time.map(|time| time.0)).or(event.deprecated_last_timestamp.map(|time| time.0));
+    Some(ResourceEvent {
+        time: time.or(event.metadata.creation_timestamp.map(|time| time.0))?,
+        is_warning: event.type_.as_deref() == Some("Warning"),
+        reason: event.reason.unwrap_or_default(),
+        note: event.note.unwrap_or_default(),
+    })
+}
+
+fn of_lease(lease: Lease) -> OperatorLease {
+    let spec = lease.spec.unwrap_or_default();
+    OperatorLease {
+        holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
+        renewed: spec.renew_time.map(|time| time.0),
+        duration: spec.lease_duration_seconds.map_or(DEFAULT_DURATION, i64::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::at;
+
+    fn event(second: u32, uid: &str, reason: &str) -> Event {
+        serde_json::from_value(json!({
+            "metadata": {"name": reason}, "eventTime": format!("2026-11-29T21:00:{second:02}.000000Z"), "type": "Warning",
+            "reason": reason, "note": "n", "regarding": {"uid": uid},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn latest_events_are_of_the_same_resource() {
+        let mut events: Vec<Event> = (0..7).map(|second| event(second, "u", &format!("r{second}"))).collect();
+        events.push(event(30, "deleted", "old"));
+        let mut repeated = event(0, "", "repeated");
+        repeated.series = serde_json::from_value(json!({"count": 2, "lastObservedTime": "2026-11-29T21:00:40.000000Z"})).unwrap();
+        events.push(repeated);
+        let found: Vec<String> = latest(events, Some("u")).into_iter().map(|event| event.reason).collect();
+        assert_eq!(found, ["repeated", "r6", "r5", "r4", "r3"]);
+    }
+
+    #[test]
+    fn lease_shows_whether_the_operator_runs() {
+        let lease = |spec| Operator::Lease(of_lease(serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap()));
+        let held = lease(json!({"holderIdentity": "pod_1", "renewTime": "2026-11-29T21:09:08.000000Z", "leaseDurationSeconds": 15}));
+        let holder = || "pod_1".to_owned();
+        let rows = [
+            (held.clone(), "2026-11-29T21:09:12Z", Liveness::Running(holder(), 4)),
+            (held.clone(), "2026-11-29T21:09:00Z", Liveness::Running(holder(), 0)),
+            (held.clone(), "2026-11-29T21:09:53Z", Liveness::Running(holder(), 45)),
+            (held, "2026-11-29T21:09:54Z", Liveness::Silent(holder(), 46)),
+            (lease(json!({"holderIdentity": "", "renewTime": "2026-11-29T21:09:08.000000Z"})), "2026-11-29T21:09:12Z", Liveness::Released),
+            (lease(json!({"holderIdentity": "pod_1"})), "2026-11-29T21:09:12Z", Liveness::Released),
+            (Operator::Absent, "2026-11-29T21:09:12Z", Liveness::Absent),
+            (Operator::Unknown, "2026-11-29T21:09:12Z", Liveness::Unknown),
+        ];
+        for (operator, now, expected) in rows {
+            assert_eq!(operator.liveness(at(now)), expected, "{operator:?}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The commands of the advice, with the names of a resource.
+
+use kube::ResourceExt as _;
+use tabular_operator::api::advice::{fill, plugin_command};
+use tabular_operator::api::{Credentials, Kind};
+use tabular_operator::engine::resubmit_value;
+use tabular_operator::operation::OperationId;
+
+use crate::objects::Object;
+
+/// The commands with the names of a resource. Where the plugin has a command for the same, it replaces that of kubectl.
+#[must_use]
+pub(super) fn filled(object: &Object, commands: &[&'static str], operator_namespace: &str) -> Vec<String> {
+    let template =
+        |command: &&'static str| fill(plugin_command(command).unwrap_or(command), |name| value(object, name, operator_namespace));
+    commands.iter().map(template).collect()
+}
+
+/// The value of a placeholder. Each is safe in a shell: a name of Kubernetes, or an id that the operator accepts.
+fn value(object: &Object, placeholder: &str, operator_namespace: &str) -> Option<String> {
+    let credentials = object.resource.credentials();
+    let secret = |credentials: &Credentials| credentials.service_principal_ref.as_ref().map(|secret| secret.name.clone());
+    let account = |credentials: &Credentials| credentials.workload_identity.as_ref().map(|account| account.service_account_name.clone());
+    match placeholder {
+        "kind" => Some(if object.resource.kind() == Kind::ModelSync { "msync" } else { "mref" }.to_owned()),
+        "name" => Some(object.resource.name_any()),
+        "target" => Some(object.name()),
+        "namespace" => Some(object.namespace().to_owned()),
+        "operator-namespace" => Some(operator_namespace.to_owned()),
+        "secret" => credentials.and_then(secret),
+        "service-account" => credentials.and_then(account),
+        "operation" => match object.run()?.candidates.as_slice() {
+            [one] => OperationId::parse(&one.operation_id).map(|id| id.to_string()),
+            _ => None,
+        },
+        "submission" => object.run().map(resubmit_value),
+        _ => None,
+    }
+}

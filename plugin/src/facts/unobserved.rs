@@ -1,0 +1,111 @@
+//! Changes and requests of a user that the operator has not observed.
+
+use jiff::Timestamp;
+use kube::Resource as _;
+use serde_json::Value;
+use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, value_digest};
+
+use crate::objects::Object;
+
+/// A change that the operator has not observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unobserved {
+    /// What changed, such as `the requested run`.
+    pub what: String,
+    /// For how many seconds; `None` if the API server does not show when it changed.
+    pub seconds: Option<i64>,
+}
+
+/// The changes that the operator has not observed, the oldest first.
+#[must_use]
+pub fn unobserved(object: &Object, now: Timestamp) -> Vec<Unobserved> {
+    let (status, meta) = (object.status(), object.resource.meta());
+    let value = |name: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(name)).filter(|value| !value.is_empty());
+    let is_handled = |value: &String, last: Option<&String>| last.is_some_and(|last| last == value || *last == value_digest(value));
+    let mut found = Vec::new();
+    if status.observed_generation < 0 {
+        found.push(("the resource".to_owned(), object.created()));
+    } else if let Some(generation) = meta.generation.filter(|generation| *generation > status.observed_generation) {
+        found.push((format!("the change to generation {generation}"), changed(object, &["f:spec"])));
+    }
+    let annotations = [
+        (RUN_REQUESTED_AT, "the requested run", status.last_handled_request.as_ref()),
+        (CANCEL_REQUESTED_AT, "the requested cancellation", status.last_handled_cancel_request.as_ref()),
+        (ADOPT, "the annotation adopt", None),
+        (RESUBMIT, "the annotation resubmit", None),
+        (RELEASE, "the annotation release", None),
+    ];
+    for (annotation, what, last) in annotations {
+        // While a resource is being deleted, no other annotation needs to have an effect.
+        let applies = object.is_deleting() == (annotation == RELEASE);
+        if applies && value(annotation).is_some_and(|value| !is_handled(value, last)) {
+            found.push((what.to_owned(), changed(object, &["f:metadata", "f:annotations", &format!("f:{annotation}")])));
+        }
+    }
+    let seconds = |time: Timestamp| now.duration_since(time).as_secs().max(0);
+    let mut found: Vec<Unobserved> = found.into_iter().map(|(what, time)| Unobserved { what, seconds: time.map(seconds) }).collect();
+    found.sort_by_key(|change| std::cmp::Reverse(change.seconds));
+    found
+}
+
+/// When a client last changed a field, by the managers of the fields.
+fn changed(object: &Object, path: &[&str]) -> Option<Timestamp> {
+    let managers = object.resource.meta().managed_fields.as_deref().unwrap_or_default();
+    let owns = |fields: &Value| path.iter().try_fold(fields, |fields, part| fields.get(part)).is_some();
+    let times = managers.iter().filter_map(|entry| {
+        let fields =
+            entry.fields_v1.as_ref().filter(|fields| entry.subresource.as_deref().unwrap_or_default().is_empty() && owns(&fields.0));
+        fields.and(entry.time.as_ref()).map(|time| time.0)
+    });
+    times.max()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tabular_operator::api::Kind;
+
+    use super::*;
+    use crate::fixture::{at, object_with};
+
+    fn of(metadata: &Value, status: &Value) -> Vec<(String, Option<i64>)> {
+        let mut whole = json!({
+            "name": "sales", "namespace": "bi", "generation": 4, "creationTimestamp": "2026-11-29T21:00:00Z",
+            "managedFields": [
+                {"manager": "kubectl", "time": "2026-11-29T21:05:00Z", "fieldsV1": {"f:spec": {}}},
+                {"manager": "other", "time": "2026-11-29T21:06:00Z", "fieldsV1": {
+                    "f:metadata": {"f:annotations": {"f:tabular-operator.dev/run-requested-at": {}}}, "f:spec": {"f:suspend": {}},
+                }},
+                {"manager": "operator", "subresource": "status", "time": "2026-11-29T21:09:00Z", "fieldsV1": {"f:spec": {}}},
+            ],
+        });
+        whole.as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+        let object = object_with(Kind::ModelRefresh, &whole, &json!({"model": {}}), status);
+        let found = unobserved(&object, at("2026-11-29T21:09:12Z"));
+        found.into_iter().map(|change| (change.what, change.seconds)).collect()
+    }
+
+    #[test]
+    fn unobserved_changes_have_an_age() {
+        assert_eq!(of(&json!({}), &json!({"observedGeneration": 4})), []);
+        assert_eq!(of(&json!({}), &Value::Null), [("the resource".to_owned(), Some(552))]);
+        assert_eq!(of(&json!({}), &json!({"observedGeneration": 3})), [("the change to generation 4".to_owned(), Some(192))]);
+        let requested = json!({"annotations": {RUN_REQUESTED_AT: "now", CANCEL_REQUESTED_AT: "x".repeat(400), ADOPT: "1344a272"}});
+        let expected = [("the requested run", Some(192)), ("the requested cancellation", None), ("the annotation adopt", None)];
+        let expected: Vec<_> = expected.into_iter().map(|(what, seconds)| (what.to_owned(), seconds)).collect();
+        assert_eq!(of(&requested, &json!({"observedGeneration": 4})), expected);
+        let handled = json!({
+            "observedGeneration": 4, "lastHandledRequest": "now", "lastHandledCancelRequest": value_digest(&"x".repeat(400)),
+        });
+        assert_eq!(of(&requested, &handled), [("the annotation adopt".to_owned(), None)]);
+    }
+
+    #[test]
+    fn deletion_leaves_only_what_still_has_an_effect() {
+        let metadata = json!({
+            "deletionTimestamp": "2026-11-29T21:08:00Z", "finalizers": ["tabular-operator.dev/operation"],
+            "annotations": {RUN_REQUESTED_AT: "now", RELEASE: "true"},
+        });
+        assert_eq!(of(&metadata, &json!({"observedGeneration": 4})), [("the annotation release".to_owned(), None)]);
+    }
+}
