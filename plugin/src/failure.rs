@@ -19,8 +19,10 @@ pub enum Cause {
     NotFound,
     /// The cluster does not have the definitions of the resources.
     NotInstalled,
-    /// A write was based on an older version of the resource.
+    /// A write was based on an older version of the resource. Nothing was changed.
     Conflict,
+    /// The API server did not respond, or failed. A write may have been performed.
+    Unanswered,
     /// Any other error.
     Other,
 }
@@ -84,7 +86,8 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn timed_out(&self, timeout: Duration) -> Failure {
         let seconds = timeout.as_secs_f64();
-        Failure::new(format!("the API server did not respond within {seconds} s: check the context, or raise --request-timeout"))
+        let sentence = format!("the API server did not respond within {seconds} s: check the context, or raise --request-timeout");
+        Failure::with_cause(Cause::Unanswered, sentence)
     }
 
     /// What an error of the client means.
@@ -99,7 +102,10 @@ impl<'a> Request<'a> {
             kube::Error::SerdeError(_) => {
                 Failure::new(format!("failed to read the response of the API server: {}; check the versions", root(error)))
             }
-            _ => Failure::new(format!("failed to reach the API server: {}; check the context and the network", root(error))),
+            _ => {
+                let sentence = format!("failed to reach the API server: {}; check the context and the network", root(error));
+                Failure::with_cause(Cause::Unanswered, sentence)
+            }
         }
     }
 
@@ -120,8 +126,14 @@ impl<'a> Request<'a> {
                 Failure::with_cause(Cause::NotFound, sentence)
             }
             (404, _) => Failure::with_cause(Cause::NotInstalled, "the CRDs are not installed in this cluster: install the operator first"),
-            (409, _) => Failure::with_cause(Cause::Conflict, format!("the resource changed meanwhile: {message}; check it and try again")),
-            _ => Failure::new(format!("the API server refused to {} {}: {message}", self.verb, self.resource)),
+            (409, _) => {
+                let sentence = format!("the resource changed meanwhile: {message}; check it and try again");
+                Failure { exit: Exit::NoChange, ..Failure::with_cause(Cause::Conflict, sentence) }
+            }
+            (code, _) => {
+                let cause = if code >= 500 { Cause::Unanswered } else { Cause::Other };
+                Failure::with_cause(cause, format!("the API server refused to {} {}: {message}", self.verb, self.resource))
+            }
         }
     }
 }
@@ -184,6 +196,10 @@ mod tests {
         assert_eq!(of("get", 404, Some("bi"), Some("a")).cause, Cause::NotFound);
         let missing = of("list", 404, Some("bi"), None);
         assert!(missing.sentence.starts_with("the CRDs are not installed in this cluster"), "{missing}");
+        let conflict = of("patch", 409, Some("bi"), Some("a"));
+        assert_eq!((conflict.cause, conflict.exit), (Cause::Conflict, Exit::NoChange));
+        assert_eq!(of("patch", 422, Some("bi"), Some("a")).cause, Cause::Other, "the patch was not performed");
+        assert_eq!(of("patch", 504, Some("bi"), Some("a")).cause, Cause::Unanswered, "the patch may have been performed");
     }
 
     #[test]

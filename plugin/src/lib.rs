@@ -16,6 +16,7 @@ pub mod facts;
 pub mod failure;
 pub mod objects;
 pub mod output;
+pub mod patch;
 pub mod report;
 pub mod report_why;
 pub mod screens;
