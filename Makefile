@@ -53,6 +53,7 @@ workflows: ## Check .github/workflows with actionlint
 generate: need-cargo ## Regenerate crds/, docs/reference/ and parts of the chart
 	@GENERATE=1 cargo test --quiet --locked --test generated
 	@GENERATE=1 cargo test --quiet --locked -p kubectl-tabular --test generated
+	@GENERATE=1 cargo test --quiet --locked -p kubectl-tabular --lib pictures
 
 .PHONY: chart
 chart: need-cargo ## Regenerate parts of the chart: definitions, rules, dashboards, schema and README

@@ -17,4 +17,6 @@ pub use status::status;
 pub use why::{headline, why};
 
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
 mod tests;

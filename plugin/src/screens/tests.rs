@@ -1,4 +1,4 @@
-//! The screens as texts. Their samples are in docs/kubectl-tabular.md.
+//! The screens as texts.
 
 use serde_json::{Value, json};
 use tabular_operator::api::Kind;
@@ -27,7 +27,7 @@ fn ten_runs() -> Value {
     entries.collect()
 }
 
-fn running() -> Object {
+pub(super) fn running() -> Object {
     let run = run(
         "AdventureWorks",
         json!({
@@ -66,7 +66,7 @@ fn waiting(name: &str, kind: Kind, requested: &str) -> Object {
     object(kind, name, spec, status)
 }
 
-fn failed() -> Object {
+pub(super) fn failed() -> Object {
     let run = run(
         "Inventory",
         json!({
@@ -114,7 +114,7 @@ fn succeeded() -> Object {
     refresh("sales-orders", "Orders", json!({"staleAfterSeconds": 7_200}), status)
 }
 
-fn all() -> Vec<Object> {
+pub(super) fn all() -> Vec<Object> {
     vec![
         succeeded(),
         running(),
