@@ -86,7 +86,7 @@ image: programs builder ## Build the image as an OCI layout in target/image, wit
 	$(call timed,image,deploy/image/assemble.sh $(TARGET)/dist $(TARGET)/image)
 
 .PHONY: demo
-demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Run the demo on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name uses a cluster of your kubeconfig
+demo: need-cargo $(if $(CONTEXT),,control-plane) programs plugin ## Run the demo on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name uses a cluster of your kubeconfig
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)") $(if $(KEEP),--keep)
 
 .PHONY: model-check

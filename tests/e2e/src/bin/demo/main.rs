@@ -10,6 +10,7 @@ mod azure;
 mod check;
 mod cluster;
 mod manifests;
+mod plugin;
 mod processes;
 mod scenario;
 mod watch;
@@ -78,7 +79,7 @@ async fn main() -> ExitCode {
     screen.settle();
     let shown = match shown {
         Some(Ok(true)) if cli.keep => {
-            processes.explain_use(&mut screen, cli.context.as_deref());
+            processes.explain_use(&mut screen, cli.context.as_deref()).await;
             signals.next().await;
             screen.settle();
             Some(Ok(true))

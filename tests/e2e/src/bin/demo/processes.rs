@@ -12,6 +12,7 @@ use e2e::{ControlPlane, Operator, OperatorSettings, Simulator, SimulatorClient, 
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::cluster::Cluster;
+use crate::plugin::Plugin;
 use crate::{Cli, Outcome, azure};
 use screen::Screen;
 
@@ -107,8 +108,19 @@ impl Processes {
         words.collect()
     }
 
+    /// The plugin for the cluster.
+    pub fn plugin(&self, context: Option<&str>) -> Outcome<Plugin> {
+        let cluster = self.cluster.as_ref().ok_or("there is no cluster")?;
+        let flag = match (context, &self.control_plane) {
+            (Some(context), _) => ["--context".to_owned(), context.to_owned()],
+            (None, Some(control_plane)) => ["--kubeconfig".to_owned(), control_plane.kubeconfig().display().to_string()],
+            (None, None) => return Err("there is no cluster".to_owned()),
+        };
+        Ok(Plugin::new(flag, &cluster.namespace))
+    }
+
     /// Explains the use of the running parts.
-    pub fn explain_use(&self, screen: &mut Screen, context: Option<&str>) {
+    pub async fn explain_use(&self, screen: &mut Screen, context: Option<&str>) {
         let (Some(cluster), Some(simulator)) = (&self.cluster, &self.simulator) else { return };
         let mut lines = vec![String::new(), "The demo keeps running until Ctrl-C. In another terminal:".to_owned(), String::new()];
         let kubectl = if let Some(context) = context {
@@ -124,6 +136,9 @@ impl Processes {
         });
         lines.push(format!("  {kubectl} describe mref inventory --namespace {}", cluster.namespace));
         lines.push(format!("  {kubectl} apply --namespace {} -f deploy/samples/on-request.yaml", cluster.namespace));
+        if let Ok(plugin) = self.plugin(context) {
+            lines.extend(plugin.lines(&context.map(|context| format!(" --context {context}")).unwrap_or_default()).await);
+        }
         if let Some(control_plane) = &self.control_plane {
             lines.extend([
                 String::new(),

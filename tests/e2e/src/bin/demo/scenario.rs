@@ -49,7 +49,14 @@ pub async fn run(cli: &Cli, processes: &mut Processes, screen: &mut Screen) -> O
     screen.print("");
     let mut scenario = Scenario { watch: Watch::new(&ALL), checks: Check::all(), next_applied: false, running_since: None, deleted: false };
     scenario.begin(processes).await?;
-    scenario.run(processes, screen).await
+    let passed = scenario.run(processes, screen).await?;
+    let plugin = processes.plugin(cli.context.as_deref())?;
+    plugin.show(screen).await?;
+    let azure = processes.azure.as_ref().ok_or("nothing is running")?;
+    plugin.check(&ALL, &azure::operations(azure).await).await?;
+    screen.print("");
+    screen.print("kubectl tabular reports the same as Kubernetes and the services.");
+    Ok(passed)
 }
 
 struct Scenario {
