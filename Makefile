@@ -158,6 +158,7 @@ control-plane:
 tools:
 	$(call timed,Helm and other tools,tests/tools/third-party/build.sh > /dev/null)
 	$(call timed,program of Flux and Argo CD libraries,tests/tools/gitops-health/build.sh > /dev/null)
+	$(call timed,program of Argo Workflows libraries,tests/tools/argo-workflows/build.sh > /dev/null)
 
 .PHONY: builder
 builder:

@@ -21,7 +21,7 @@ namespaces() {
 azure() { curl --noproxy '*' --silent --show-error --fail --request "$1" "$AZURE_CONTROL$2" ${3:+--data "$3"}; }
 
 # Sets the duration of operations of its model.
-takes() { azure PATCH /models "{\"server\": \"asazure://westus.asazure.windows.net/myserver\", \"database\": \"AdventureWorks\", \"durationMillis\": $1, \"cancelMillis\": 500}" > /dev/null; }
+takes() { azure PATCH /models "{\"server\": \"asazure://westus.asazure.windows.net/myserver\", \"database\": \"AdventureWorks\", \"durationMillis\": $1, \"cancelMillis\": 500, \"outcome\": \"succeeded\"}" > /dev/null; }
 quick() { takes 1000; }
 slow() { takes 600000; }
 
@@ -74,6 +74,17 @@ in_mid_run() {
   slow
   kubectl annotate mref adventureworks --namespace bi tabular-operator.dev/run-requested-at=given --overwrite > /dev/null
   in_state mref/adventureworks Running
+}
+
+# Makes the next operations of its model fail, until `quick` or `slow`.
+fails() { azure PATCH /models '{"server": "asazure://westus.asazure.windows.net/myserver", "database": "AdventureWorks", "outcome": "failed"}' > /dev/null; }
+
+# The definition of a WorkflowTemplate, which the API server then checks. It is too large for `kubectl apply`.
+argo_workflows() {
+  local built
+  built=$("$(dirname "${BASH_SOURCE[0]}")/../../../tools/argo-workflows/build.sh")
+  kubectl create -f "$built/crds/workflowtemplates.yaml" > /dev/null
+  until_true kubectl get workflowtemplates
 }
 
 # The objects of an Argo CD installation.

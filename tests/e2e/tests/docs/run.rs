@@ -92,5 +92,6 @@ fn tools_of(environment: &TestEnvironment, directory: &Path) -> std::path::PathB
     // jq is not installed on every machine.
     symlink(tools::directory().join("gojq"), bin.join("jq")).unwrap();
     symlink(paths::operator(), bin.join("tabular-operator")).unwrap();
+    symlink(paths::plugin(), bin.join("kubectl-tabular")).unwrap();
     bin
 }

@@ -1,8 +1,9 @@
-//! The resources as seen by tools that deploy from Git: kstatus, Flux and Argo CD by their own libraries (`tests/tools/gitops-health`), and the
-//! unmodified kubectl, on the real API server with the real operator.
+//! The resources as seen by other tools, on the real API server with the real operator: kstatus, Flux and Argo CD by their own libraries
+//! (`tests/tools/gitops-health`), Argo Workflows by its own (`tests/tools/argo-workflows`), and the unmodified kubectl.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod argo_workflows;
 mod drift;
 mod history;
 mod hooks;
