@@ -18,7 +18,6 @@ const SKIPPED: &[(&str, usize)] = &[
     ("needs an Azure subscription", 4),
     ("needs kustomize", 1),
     ("needs nodes", 1),
-    ("what the demo shows", 1),
 ];
 
 #[test]
