@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::explain::Explain;
+use crate::commands::request::Request;
 use crate::commands::show::Show;
 use crate::exit;
 
@@ -36,6 +37,9 @@ pub enum Command {
     /// Commands that explain the state of a resource.
     #[command(flatten)]
     Explain(Explain),
+    /// Commands that request something of the operator.
+    #[command(flatten)]
+    Request(Request),
 }
 
 /// A duration of the command line, such as `10s`, `2m` or `1h30m`; a bare number counts seconds, as in kubectl.
@@ -91,5 +95,10 @@ mod tests {
         assert!(parse("kubectl-tabular status a --timeout 5m").is_err(), "a timeout needs --watch");
         assert!(parse("kubectl-tabular get -w -o json").is_err(), "a watch is text");
         assert!(parse("kubectl-tabular history a --run 0").is_err());
+        assert!(parse("kubectl-tabular run a msync/b --reason late --wait --timeout 5m").is_ok());
+        assert!(parse("kubectl-tabular run a --timeout 5m").is_err(), "a timeout needs --wait");
+        for command in ["run", "cancel", "suspend", "resume"] {
+            assert!(parse(&format!("kubectl-tabular {command}")).is_err(), "{command} needs a name");
+        }
     }
 }

@@ -105,6 +105,24 @@ impl Object {
         self.resource.meta().deletion_timestamp.is_some()
     }
 
+    /// The uid.
+    #[must_use]
+    pub fn uid(&self) -> Option<&str> {
+        self.resource.meta().uid.as_deref()
+    }
+
+    /// The `resourceVersion`, which grows with each change. A version that is not a number is never older than another.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.resource.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
+    }
+
+    /// The value of an annotation.
+    #[must_use]
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        self.resource.meta().annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
     /// When it was created.
     #[must_use]
     pub fn created(&self) -> Option<Timestamp> {

@@ -9,6 +9,7 @@ use tabular_operator::api::{ConditionType, HistoryEntry, Run, Time};
 
 use crate::facts::{self, ModelQueue};
 use crate::objects::Object;
+use crate::report_requests::RequestsReport;
 use crate::report_why::WhyReport;
 use crate::target::full_name;
 
@@ -26,6 +27,8 @@ pub enum Report {
     Queue(QueueReport),
     /// Of `why`.
     Why(Box<WhyReport>),
+    /// Of `run`, `cancel`, `suspend` and `resume`.
+    Requests(RequestsReport),
 }
 
 /// The resources, in the order of the table.
@@ -185,6 +188,7 @@ impl Report {
             Self::Status(report) => vec![name(&report.resource)],
             Self::Why(report) => vec![name(&report.resource)],
             Self::History(report) => vec![lower(&report.kind, &report.name)],
+            Self::Requests(report) => report.requests.iter().map(|request| lower(&request.kind, &request.name)).collect(),
             Self::Queue(report) => report.models.iter().flat_map(|model| model.running.iter().chain(&model.waiting)).map(name).collect(),
         }
     }

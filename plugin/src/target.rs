@@ -1,5 +1,6 @@
 //! What a command is about: a name, with the kind in front of it or without.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -55,6 +56,13 @@ impl FromStr for Target {
         }
         Ok(Self { kind, name: name.to_owned() })
     }
+}
+
+/// The names without repetitions, in their order.
+#[must_use]
+pub fn distinct(names: &[Target]) -> Vec<&Target> {
+    let mut seen = BTreeSet::new();
+    names.iter().filter(|name| seen.insert(*name)).collect()
 }
 
 /// The kind that a user or `get -o name` writes before a name.

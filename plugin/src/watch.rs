@@ -10,7 +10,7 @@ use kube::runtime::watcher::{self, Event};
 use tabular_operator::api::{Kind, ResourceKey};
 
 use crate::connect::Connection;
-use crate::failure::Request;
+use crate::failure::{Failure, Request};
 use crate::objects::{Listed, Object, Scope};
 use crate::target::Target;
 
@@ -19,8 +19,8 @@ use crate::target::Target;
 pub enum Change {
     /// The resources.
     Objects,
-    /// The connection was lost, with a sentence about the cause.
-    Lost(String),
+    /// The connection was lost.
+    Lost(Failure),
     /// The connection was restored.
     Restored,
 }
@@ -116,9 +116,8 @@ impl Watch {
                 Some(if self.lost.remove(&kind) && self.lost.is_empty() { Change::Restored } else { Change::Objects })
             }
             Ok(Event::Delete(object)) => {
-                if let Ok(object) = Object::parse(kind, object) {
-                    self.objects.remove(&object.key());
-                }
+                let key = Object::parse(kind, object).map_or_else(|undecodable| undecodable.key, |object| object.key());
+                self.objects.remove(&key);
                 Some(Change::Objects)
             }
             Err(error) if is_expired(&error) => None,
@@ -143,14 +142,14 @@ impl Watch {
         }
     }
 
-    fn describe(&self, kind: Kind, error: &watcher::Error) -> String {
+    fn describe(&self, kind: Kind, error: &watcher::Error) -> Failure {
         let request = Request::new("watch", kind, self.namespace.as_deref(), None);
         match error {
             watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-                request.failed(error).sentence
+                request.failed(error)
             }
-            watcher::Error::WatchError(status) => request.failed(&kube::Error::Api(status.clone())).sentence,
-            watcher::Error::NoResourceVersion => "the API server returned no resourceVersion".to_owned(),
+            watcher::Error::WatchError(status) => request.failed(&kube::Error::Api(status.clone())),
+            watcher::Error::NoResourceVersion => Failure::new("the API server returned no resourceVersion"),
         }
     }
 }
@@ -196,7 +195,7 @@ mod tests {
         // A newer version that cannot be decoded does not hide the resource.
         watch.apply(kind, Ok(Event::Apply(object("new", &json!({"model": 1})))));
         assert_eq!(names(&watch), ["new", "msync/sync"]);
-        watch.apply(kind, Ok(Event::Delete(object("new", &spec))));
+        watch.apply(kind, Ok(Event::Delete(object("new", &json!({"model": 1})))));
         assert_eq!(names(&watch), ["msync/sync"]);
     }
 

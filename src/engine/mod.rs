@@ -30,5 +30,5 @@ pub use input::{
 pub use observation::{ClaimedOperations, Observation, Turn};
 pub use queue_state::{QueueState, queue_state, queue_state_if_unwritable, unresolved_since};
 pub use rules::{deletion_timeout, namespace_time_left, resubmit_value, was_replaced};
-pub use text::sentence;
+pub use text::{sentence, token};
 pub use turns::TurnQueue;

@@ -50,7 +50,7 @@ pub fn sentence(text: &str) -> String {
 
 /// The value of a token or an annotation, or a digest of it where it is long: only whether it changed counts.
 #[must_use]
-pub(super) fn token(value: &str) -> String {
+pub fn token(value: &str) -> String {
     let is_kept = value.chars().map(json_len).sum::<usize>() <= MAX_VALUE_BYTES && !value.chars().any(char::is_control);
     if is_kept { value.to_owned() } else { value_digest(value) }
 }

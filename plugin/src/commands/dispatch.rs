@@ -8,5 +8,6 @@ pub async fn run(command: Command) -> Exit {
     match command {
         Command::Show(show) => show.run().await,
         Command::Explain(explain) => explain.run().await,
+        Command::Request(request) => request.run().await,
     }
 }

@@ -3,12 +3,12 @@
 use tabular_operator::api::ResourceKey;
 
 use super::show::StatusArgs;
-use super::watching::{Watching, until_interrupted};
+use super::watching::{Watching, neighbors, until_interrupted};
 use crate::connect::connect;
 use crate::exit::Exit;
 use crate::facts::{chain, queues};
-use crate::failure::{Cause, Failure};
-use crate::objects::{Listed, Object, Scope};
+use crate::failure::Failure;
+use crate::objects::Object;
 use crate::output::View;
 use crate::report::{Report, ResourceReport, StatusReport};
 use crate::screens;
@@ -21,11 +21,7 @@ pub(super) async fn run(args: &StatusArgs, session: &mut Session) -> Result<Exit
     let object = connection.get(&args.name).await?;
     let key = object.key();
     // The queue and the chain are in all namespaces.
-    let (listed, all_namespaces) = match connection.list_widely().await {
-        Ok(found) => found,
-        Err(failure) if failure.cause == Cause::Forbidden => (Listed { objects: vec![object.clone()], ..Listed::default() }, false),
-        Err(failure) => return Err(failure),
-    };
+    let (listed, scope) = neighbors(&connection, &object).await?;
     if !args.watch {
         let view = session.view();
         if session.is_text() {
@@ -35,12 +31,9 @@ pub(super) async fn run(args: &StatusArgs, session: &mut Session) -> Result<Exit
         }
         return Ok(Exit::Success);
     }
-    let can_list = listed.objects.len() > 1 || all_namespaces;
-    let mut watch = if can_list {
-        let namespace = (!all_namespaces).then(|| connection.namespace.clone());
-        Watch::of(&connection, &Scope { namespace, selector: None }, listed)
-    } else {
-        Watch::of_one(&connection, &args.name, object)
+    let mut watch = match scope {
+        Some(scope) => Watch::of(&connection, &scope, listed),
+        None => Watch::of_one(&connection, &args.name, object),
     };
     let block = |objects: &[Object], view: &View| match find(objects, &key) {
         Some(object) => screens::status(object, objects, view),

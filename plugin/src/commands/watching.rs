@@ -6,8 +6,10 @@ use std::time::Duration;
 use screen::Line;
 use tokio::time::Instant;
 
+use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::objects::Object;
+use crate::failure::{Cause, Failure};
+use crate::objects::{Listed, Object, Scope};
 use crate::output::View;
 use crate::screens::{change_line, change_text};
 use crate::session::{Session, expired};
@@ -24,6 +26,19 @@ pub(super) struct Watching<'a> {
     pub includes: &'a dyn Fn(&Object, &View) -> bool,
     /// Whether lines name the resource.
     pub names: bool,
+}
+
+/// The resources that may share the model of a resource, and their scope. Without a scope, the user may not list even one namespace, and
+/// only the resource itself is visible.
+pub(super) async fn neighbors(connection: &Connection, object: &Object) -> Result<(Listed, Option<Scope>), Failure> {
+    match connection.list_widely().await {
+        Ok((listed, all_namespaces)) => {
+            let namespace = (!all_namespaces).then(|| connection.namespace.clone());
+            Ok((listed, Some(Scope { namespace, selector: None })))
+        }
+        Err(failure) if failure.cause == Cause::Forbidden => Ok((Listed { objects: vec![object.clone()], ..Listed::default() }, None)),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Watches until Ctrl-C, until the reader closes the output, or until the deadline.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tabular_operator::api::estimate::{Estimate, Remaining, Scope};
-use tabular_operator::api::{HistoryEntry, Run, RunState};
+use tabular_operator::api::{HistoryEntry, Run, RunState, Time};
 
 use crate::objects::Object;
 use crate::output::{about, count};
@@ -28,6 +28,13 @@ pub fn elapsed(run: &Run, now: Timestamp) -> Option<i64> {
 pub fn outcomes(history: &[HistoryEntry]) -> Vec<Option<i64>> {
     let outcome = |entry: &HistoryEntry| entry.duration_seconds.filter(|_| entry.state == RunState::Succeeded);
     history.iter().rev().map(outcome).collect()
+}
+
+/// From the request of a run to the start of its operation, in seconds.
+#[must_use]
+pub fn waited(requested: Option<Time>, started: Option<Time>) -> Option<i64> {
+    // The clock of the service may be behind.
+    Some(started?.seconds_since(requested?).max(0))
 }
 
 /// How long the runs of a resource take.

@@ -1,9 +1,9 @@
 //! Texts that several screens have.
 
 use jiff::Timestamp;
-use tabular_operator::api::{Run, RunState, Trigger, TriggerType};
+use tabular_operator::api::{RunState, Trigger, TriggerType};
 
-use crate::facts::{ModelQueue, freshness, place, typical};
+use crate::facts::{ModelQueue, freshness, place, typical, warnings};
 use crate::objects::Object;
 use crate::output::{View, about, clock, count, ordinal, rough, shown};
 
@@ -26,11 +26,6 @@ pub(super) fn progress(object: &Object, queues: &[ModelQueue<'_>], now: Timestam
         },
         RunState::Submitting | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => String::new(),
     }
-}
-
-/// The number of warnings of a run.
-pub(super) fn warnings(run: &Run) -> usize {
-    run.messages.iter().filter(|message| message.r#type.eq_ignore_ascii_case("warning")).count()
 }
 
 /// `2d3h ago`, or `never`.

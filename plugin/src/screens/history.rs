@@ -5,7 +5,7 @@ use tabular_operator::api::{HistoryEntry, RunState, TriggerType};
 
 use super::cells;
 use super::status::failed_object;
-use crate::facts::{outcomes, state_name, typical};
+use crate::facts::{outcomes, state_name, typical, waited};
 use crate::objects::Object;
 use crate::output::{Cell, Column, View, day_clock, duration, listed, rough, shown, sparkline, table};
 
@@ -39,7 +39,7 @@ fn row(entry: &HistoryEntry, view: &View) -> Vec<Cell> {
         plain(ended.unwrap_or_default()),
         end(entry.state),
         plain(entry.duration_seconds.map(duration).unwrap_or_default()),
-        plain(waited(entry).map(rough).unwrap_or_default()),
+        plain(waited(entry.requested_time, entry.started_time).map(rough).unwrap_or_default()),
         plain(trigger_name(entry.trigger.r#type)),
         plain(why(entry)),
     ]
@@ -54,12 +54,6 @@ fn end(state: RunState) -> Cell {
 
 fn trigger_name(trigger: TriggerType) -> String {
     shown(&trigger.to_string())
-}
-
-/// From the request of the run to the start of its operation.
-fn waited(entry: &HistoryEntry) -> Option<i64> {
-    // The clock of the service may be behind.
-    Some(entry.started_time?.seconds_since(entry.requested_time?).max(0))
 }
 
 /// Why a run did not succeed. The message of a success repeats what the other columns show.
@@ -98,7 +92,7 @@ pub fn history_run(object: &Object, number: i32, view: &View) -> Option<Vec<Line
         Some((label, format!("{} ({})", day_clock(time, view), cells::ago(time, view))))
     }));
     rows.extend(entry.duration_seconds.map(|seconds| ("took", duration(seconds))));
-    rows.extend(waited(entry).map(|seconds| ("waited", duration(seconds))));
+    rows.extend(waited(entry.requested_time, entry.started_time).map(|seconds| ("waited", duration(seconds))));
     rows.push(("attempts", entry.attempts.to_string()));
     rows.extend(entry.operation_id.as_deref().map(|id| ("operation", shown(id))));
     rows.push(("reason", shown(&entry.reason)));

@@ -5,6 +5,7 @@ mod get;
 mod history;
 mod lines;
 mod queue;
+mod request;
 mod status;
 mod tree;
 mod why;
@@ -13,10 +14,13 @@ pub use get::{get, needs_action};
 pub use history::{history, history_run};
 pub use lines::{change_line, change_text};
 pub use queue::queue;
+pub use request::{cannot_cancel, cannot_run, command, continues, ended, follow_up, progress, requested, suspension, unhandled};
 pub use status::status;
 pub use why::{headline, why};
 
 #[cfg(test)]
 mod pictures;
+#[cfg(test)]
+mod request_tests;
 #[cfg(test)]
 mod tests;

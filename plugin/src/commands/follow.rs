@@ -1,0 +1,167 @@
+//! Following requests: what becomes of each, until its end or until the operator has handled it.
+
+use std::time::Duration;
+
+use screen::Line;
+use tokio::time::Instant;
+
+use super::watching::neighbors;
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::facts::{Fate, Request};
+use crate::failure::{Cause, Failure};
+use crate::objects::{Listed, Object, Scope};
+use crate::screens;
+use crate::session::{Session, expired};
+use crate::target::Target;
+use crate::watch::{Change, Watch};
+
+/// How long a command without `--wait` waits for the operator, which usually handles a request within a second.
+const SETTLE: Duration = Duration::from_secs(5);
+/// After this time, an unhandled request is explained.
+const EXPLAIN: Duration = Duration::from_secs(30);
+/// How often the block is redrawn and the times above are checked.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A request that is followed.
+pub(super) struct Followed {
+    pub target: Target,
+    pub request: Request,
+    /// What has become of it so far.
+    pub fate: Fate,
+    /// The latest version of its resource.
+    pub object: Option<Object>,
+    is_announced: bool,
+    is_explained: bool,
+    /// The last line about it.
+    line: String,
+}
+
+impl Followed {
+    pub(super) fn new(target: Target, mut request: Request) -> Self {
+        let object = request.before().clone();
+        let fate = request.observe(Some(&object));
+        Self { target, request, fate, object: Some(object), is_announced: false, is_explained: false, line: String::new() }
+    }
+
+    /// Its exit code if that is determined.
+    pub(super) fn exit(&self, wait: bool) -> Option<Exit> {
+        self.request.exit(&self.fate, wait)
+    }
+
+    /// What has become of it, in one line.
+    pub(super) fn text(&self) -> String {
+        screens::progress(&self.request, &self.fate, self.object.as_ref())
+    }
+
+    /// The line with the name.
+    pub(super) fn sentence(&self) -> String {
+        screens::requested(&self.request, &self.fate, self.object.as_ref())
+    }
+
+    /// Takes a version of the resource into account.
+    fn observe(&mut self, object: Option<&Object>) {
+        self.fate = self.request.observe(object);
+        if let Some(object) = object {
+            self.object = Some(object.clone());
+        }
+    }
+
+    /// Reports what changed to a user who waits.
+    fn report(&mut self, session: &mut Session, is_drawn: bool, several: bool, elapsed: Duration) {
+        let text = self.text();
+        let has_ended = matches!(self.fate, Fate::Ended(_));
+        if !self.is_announced && !has_ended && (self.fate != Fate::Unhandled || elapsed >= SETTLE) {
+            session.note(&self.sentence());
+            (self.is_announced, self.line) = (true, text);
+        } else if self.is_announced && text != self.line && (!is_drawn || self.exit(true).is_some()) && !has_ended {
+            let name = several.then(|| self.target.to_string());
+            session.note(&screens::change_line(session.view().now, name.as_deref(), &text));
+            self.line = text;
+        }
+        let object = self.object.as_ref().filter(|_| self.fate == Fate::Unhandled && elapsed >= EXPLAIN && !self.is_explained);
+        if let Some(object) = object {
+            session.note(&screens::unhandled(&self.request, object));
+            self.is_explained = true;
+        }
+    }
+}
+
+/// How long to follow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until {
+    /// Until the run has ended; otherwise until the operator has handled the request.
+    pub wait: bool,
+    /// The end of `--timeout`.
+    pub deadline: Option<Instant>,
+}
+
+/// Follows requests. Returns when the exit code of each is determined, at the deadline, or when waiting is of no use.
+pub(super) async fn follow(connection: &Connection, session: &mut Session, all: &mut [&mut Followed], until: Until) -> Result<(), Failure> {
+    let is_drawn = until.wait && session.is_text() && session.is_live();
+    let several = all.len() > 1;
+    let mut watch = watch(connection, all, is_drawn).await;
+    let began = Instant::now();
+    let mut tick = tokio::time::interval(TICK);
+    let mut is_connected = false;
+    loop {
+        for followed in all.iter_mut() {
+            followed.observe(watch.get(&followed.request.before().key()));
+            if until.wait {
+                followed.report(session, is_drawn, several, began.elapsed());
+            }
+        }
+        let is_done = all.iter().all(|followed| followed.exit(until.wait).is_some());
+        if is_drawn {
+            session.draw(&block(all, &watch.objects(), session));
+        }
+        if is_done || !until.wait && began.elapsed() >= SETTLE {
+            session.settle();
+            return Ok(());
+        }
+        tokio::select! {
+            change = watch.next() => match change {
+                Change::Objects => is_connected = true,
+                Change::Restored => {
+                    is_connected = true;
+                    session.note("connected again");
+                }
+                // A permission that is missing from the start will not appear.
+                Change::Lost(failure) if !is_connected && failure.cause == Cause::Forbidden => return Err(failure),
+                Change::Lost(failure) => session.note(&format!("warning: lost the connection: {failure}; trying again")),
+            },
+            _ = tick.tick() => {}
+            () = expired(until.deadline) => {
+                session.settle();
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Watches the resources of the requests, and for a block those that may share the model. The watch starts with a list of its own, so the
+/// API server need not be available now.
+async fn watch(connection: &Connection, all: &[&mut Followed], is_drawn: bool) -> Watch {
+    let found: Vec<Object> = all.iter().map(|followed| followed.request.before().clone()).collect();
+    if let ([one], [object]) = (all, found.as_slice()) {
+        let neighbors = if is_drawn { neighbors(connection, object).await.ok() } else { None };
+        return match neighbors {
+            Some((listed, Some(scope))) => Watch::of(connection, &scope, listed),
+            Some((_, None)) | None => Watch::of_one(connection, &one.target, object.clone()),
+        };
+    }
+    let scope = Scope { namespace: Some(connection.namespace.clone()), selector: None };
+    Watch::of(connection, &scope, Listed { objects: found, ..Listed::default() })
+}
+
+/// The status of one resource, or a table of several.
+fn block(all: &[&mut Followed], objects: &[Object], session: &Session) -> Vec<Line> {
+    let view = session.view();
+    match all {
+        [one] => one.object.as_ref().map(|object| screens::status(object, objects, &view)).unwrap_or_default(),
+        several => {
+            let selected: Vec<Object> = several.iter().filter_map(|followed| followed.object.clone()).collect();
+            screens::get(objects, &selected, false, &view)
+        }
+    }
+}

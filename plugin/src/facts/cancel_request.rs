@@ -1,0 +1,80 @@
+//! What becomes of a request to cancel a run, the annotation `cancel-requested-at`.
+//!
+//! The operator cancels the run that is in progress when it reads the annotation. It cannot start another run before that, because it
+//! writes the status only on the latest version of the resource. So the request is about the run in the version that it created.
+
+use tabular_operator::api::{CANCEL_REQUESTED_AT, RunState};
+use tabular_operator::engine::token;
+
+use super::Fate;
+use super::fate::{fate_of_run, same_resource};
+use crate::objects::Object;
+
+/// A request to cancel a run.
+#[derive(Clone, Debug)]
+pub struct CancelRequest {
+    value: String,
+    before: Object,
+    number: i32,
+}
+
+impl CancelRequest {
+    /// A request with this value. `before` is the version of the resource that the request created. `None` if its run has ended, so that
+    /// nothing is cancelled.
+    #[must_use]
+    pub fn new(value: String, before: Object) -> Option<Self> {
+        let number = before.run().filter(|run| !run.state.ended())?.number;
+        Some(Self { value, before, number })
+    }
+
+    /// A request whose response was lost. `found` is the version that the request was sent for, and `read` a later one. `None` if they
+    /// do not show whether the request arrived, or which run it is about.
+    #[must_use]
+    pub fn recovered(value: String, found: Object, read: Object) -> Option<Self> {
+        if read.status().last_handled_cancel_request.as_deref() != Some(value.as_str()) {
+            let arrived = read.annotation(CANCEL_REQUESTED_AT) == Some(value.as_str());
+            return arrived.then(|| Self::new(value, read)).flatten();
+        }
+        let number = |object: &Object| object.run().map(|run| run.number);
+        (number(&found) == number(&read)).then(|| Self::new(value, found)).flatten()
+    }
+
+    /// The value of the annotation.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The resource as the request found it.
+    #[must_use]
+    pub fn before(&self) -> &Object {
+        &self.before
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> i32 {
+        self.number
+    }
+
+    /// What has become of the request by this version of the resource; `None` if the resource does not exist.
+    #[must_use]
+    pub fn observe(&self, object: Option<&Object>) -> Fate {
+        let Some(object) = same_resource(&self.before, object) else { return Fate::Deleted };
+        if object.version() < self.before.version() {
+            return Fate::Unhandled;
+        }
+        let fate = fate_of_run(object, self.number);
+        let Some(run) = object.run().filter(|_| fate == Fate::InProgress(self.number)) else { return fate };
+        if run.state == RunState::Cancelling || run.cancel_cause.is_some() {
+            return fate;
+        }
+        let handled = object.status().last_handled_cancel_request.as_deref();
+        if handled != self.before.status().last_handled_cancel_request.as_deref() {
+            return Fate::NotCancellable(self.number);
+        }
+        let current = object.annotation(CANCEL_REQUESTED_AT).filter(|value| !value.is_empty());
+        let is_request = current.is_some_and(|value| handled != Some(token(value).as_str()));
+        if is_request { Fate::Unhandled } else { Fate::Withdrawn }
+    }
+}

@@ -1,0 +1,117 @@
+//! What becomes of a request, and of its run.
+
+use tabular_operator::api::{HistoryEntry, Run, RunState, Time};
+
+use super::waited;
+use crate::objects::Object;
+
+/// What has become of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The operator has not accepted it.
+    Unhandled,
+    /// The operator accepted it. Its run starts as soon as nothing blocks it.
+    Accepted,
+    /// Its run has not ended. For a cancellation: the run is being cancelled.
+    InProgress(i32),
+    /// Its run ended.
+    Ended(Box<Ending>),
+    /// Its run ended, and the history does not contain it.
+    Forgotten(i32),
+    /// `concurrencyPolicy: Forbid` dropped it, because of this run.
+    Dropped(i32),
+    /// The operation of this run cannot be cancelled.
+    NotCancellable(i32),
+    /// Its annotation was removed before the operator read it.
+    Withdrawn,
+    /// The resource was deleted.
+    Deleted,
+}
+
+impl Fate {
+    /// The name in reports.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unhandled => "Unhandled",
+            Self::Accepted => "Accepted",
+            Self::InProgress(_) => "InProgress",
+            Self::Ended(_) => "Ended",
+            Self::Forgotten(_) => "Forgotten",
+            Self::Dropped(_) => "Dropped",
+            Self::NotCancellable(_) => "NotCancellable",
+            Self::Withdrawn => "Withdrawn",
+            Self::Deleted => "Deleted",
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The number of the run.
+    pub number: i32,
+    /// The state at the end.
+    pub state: RunState,
+    /// The reason.
+    pub reason: String,
+    /// The message.
+    pub message: String,
+    /// The duration of the operation, in seconds.
+    pub took: Option<i64>,
+    /// From the request of the run to the start of its operation, in seconds.
+    pub waited: Option<i64>,
+    /// The number of warnings.
+    pub warnings: usize,
+}
+
+impl Ending {
+    fn of_run(run: &Run) -> Self {
+        let took = run.started_time.zip(run.ended_time).map(|(start, end): (Time, Time)| end.seconds_since(start).max(0));
+        Self {
+            number: run.number,
+            state: run.state,
+            reason: run.reason.clone(),
+            message: run.message.clone(),
+            took,
+            waited: waited(Some(run.requested_time), run.started_time),
+            warnings: warnings(run),
+        }
+    }
+
+    fn of_entry(entry: &HistoryEntry) -> Self {
+        Self {
+            number: entry.number,
+            state: entry.state,
+            reason: entry.reason.clone(),
+            message: entry.message.clone(),
+            took: entry.duration_seconds,
+            waited: waited(entry.requested_time, entry.started_time),
+            warnings: 0,
+        }
+    }
+}
+
+/// The number of warnings of a run.
+#[must_use]
+pub fn warnings(run: &Run) -> usize {
+    run.messages.iter().filter(|message| message.r#type.eq_ignore_ascii_case("warning")).count()
+}
+
+/// What has become of a run of a resource.
+pub(super) fn fate_of_run(object: &Object, number: i32) -> Fate {
+    let latest = object.run();
+    if let Some(run) = latest.filter(|run| run.number == number) {
+        return if run.state.ended() { Fate::Ended(Box::new(Ending::of_run(run))) } else { Fate::InProgress(number) };
+    }
+    match object.status().history.iter().find(|entry| entry.number == number) {
+        Some(entry) => Fate::Ended(Box::new(Ending::of_entry(entry))),
+        None if latest.is_some_and(|run| run.number > number) => Fate::Forgotten(number),
+        None => Fate::InProgress(number),
+    }
+}
+
+/// The version of the resource that a request is about; `None` if it was deleted, or deleted and created again.
+pub(super) fn same_resource<'a>(before: &Object, object: Option<&'a Object>) -> Option<&'a Object> {
+    object.filter(|object| object.uid() == before.uid())
+}

@@ -1,0 +1,92 @@
+//! The report of the commands that request something.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use tabular_operator::api::ResourceKey;
+
+use crate::exit::Exit;
+use crate::facts::{Fate, Request, state_name};
+
+/// What has become of the requests, in the order of the names.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestsReport {
+    /// The requests, one for each name.
+    pub requests: Vec<RequestReport>,
+}
+
+/// What has become of a request.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestReport {
+    /// `run`, `cancel`, `suspend` or `resume`.
+    pub command: String,
+    /// `ModelRefresh` or `ModelSync`.
+    pub kind: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// `Unhandled`, `Accepted`, `InProgress`, `Ended`, `Forgotten`, `Dropped`, `NotCancellable`, `Withdrawn` or `Deleted` for a request
+    /// of `run` or `cancel`; `Changed` for `suspend` and `resume`; `Unchanged` if nothing was requested, and `Error`.
+    pub result: String,
+    /// The same in one sentence.
+    pub message: String,
+    /// The exit code for this name alone.
+    pub exit_code: u8,
+    /// The value of the annotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Number of the run that serves the request, or that is cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<i32>,
+    /// Whether the run also serves a later request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superseded: Option<bool>,
+    /// State at the end of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Reason of the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Duration of the operation, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<i64>,
+    /// From the request of the run to the start of its operation, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waited_seconds: Option<i64>,
+}
+
+impl RequestReport {
+    /// An entry without a request.
+    #[must_use]
+    pub fn new(command: &str, key: ResourceKey, result: &str, exit: Exit, message: impl Into<String>) -> Self {
+        let ResourceKey { kind, namespace, name } = key;
+        Self {
+            command: command.to_owned(),
+            kind: kind.as_str().to_owned(),
+            namespace,
+            name,
+            result: result.to_owned(),
+            message: message.into(),
+            exit_code: exit as u8,
+            ..Self::default()
+        }
+    }
+
+    /// The entry of a request.
+    #[must_use]
+    pub fn of(command: &str, request: &Request, fate: &Fate, exit: Exit, message: impl Into<String>) -> Self {
+        let ending = if let Fate::Ended(ending) = fate { Some(ending) } else { None };
+        Self {
+            value: Some(request.value().to_owned()),
+            run: request.run(),
+            superseded: Some(request.is_superseded()),
+            state: ending.map(|ending| state_name(ending.state)),
+            reason: ending.map(|ending| ending.reason.clone()),
+            duration_seconds: ending.and_then(|ending| ending.took),
+            waited_seconds: ending.and_then(|ending| ending.waited),
+            ..Self::new(command, request.before().key(), fate.as_str(), exit, message)
+        }
+    }
+}
