@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod change;
 mod plugin;
+mod run;
 mod show;
 mod why;

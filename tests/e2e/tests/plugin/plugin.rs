@@ -1,13 +1,16 @@
 //! The plugin as a user runs it: a kubeconfig with limited permissions, and no terminal.
 
 use std::path::PathBuf;
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use e2e::kubeconfig::Endpoint;
 use e2e::rbac::{self, make};
-use e2e::{AuditLine, Tool, World, kubeconfig, paths};
+use e2e::{ApiProxy, AuditLine, Tool, World, kubeconfig, paths};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use serde_json::{Value, json};
+use tokio::process::Child;
 
 /// The permissions of a user, as the roles of Kubernetes include them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum Role {
     ViewAll,
     /// What `view` permits for refreshes and syncs, and nothing else, in the namespace of the world.
     Resources,
+    /// `edit` in the namespace of the world.
+    Edit,
 }
 
 /// The plugin for one user.
@@ -41,34 +46,68 @@ pub struct Printed {
 impl Plugin {
     /// The plugin for a new user with these permissions. Its default namespace is that of the world.
     pub async fn new(world: &World, role: Role) -> Self {
+        Self::at(world, role, &world.environment.endpoint()).await
+    }
+
+    /// The same through a proxy in front of the API server.
+    pub async fn through(world: &World, proxy: &ApiProxy) -> Self {
+        Self::at(world, Role::Edit, proxy.endpoint()).await
+    }
+
+    async fn at(world: &World, role: Role, endpoint: &Endpoint) -> Self {
         static USERS: AtomicUsize = AtomicUsize::new(0);
         let name = format!("{}-user-{}", world.namespace, USERS.fetch_add(1, Ordering::Relaxed));
         let roles: Vec<Value> =
             serde_saphyr::from_multiple(include_str!("../../../../deploy/base/user-roles.yaml")).expect("the roles are valid");
-        let view = roles.iter().find(|role| role["metadata"]["name"] == "tabular-operator-view").expect("there is a role view");
-        let mut rules = view["rules"].as_array().expect("a role has rules").clone();
+        let names: &[&str] = match role {
+            Role::View | Role::ViewAll | Role::Resources => &["tabular-operator-view"],
+            Role::Edit => &["tabular-operator-view", "tabular-operator-edit"],
+        };
+        let included = roles.iter().filter(|role| names.iter().any(|name| role["metadata"]["name"] == *name));
+        let mut permitted: Vec<Value> = included.flat_map(|role| role["rules"].as_array().expect("a role has rules")).cloned().collect();
+        assert_eq!(permitted.len(), names.len(), "a role is missing");
         if role != Role::Resources {
-            rules.push(events(world).await);
+            permitted.push(events(world).await);
         }
-        let role_of_user = json!({"metadata": {"name": name}, "rules": rules});
+        let role_of_user = json!({"metadata": {"name": name}, "rules": permitted});
         make::<ClusterRole>(&Api::all(world.client.clone()), role_of_user).await;
         let token = rbac::account(&world.client, &name, &world.namespace, &name, role == Role::ViewAll).await;
         let kubeconfig = world.environment.directory().join(format!("{name}.kubeconfig"));
-        kubeconfig::write(&kubeconfig, &world.environment.endpoint(), &token, &world.namespace);
+        kubeconfig::write(&kubeconfig, endpoint, &token, &world.namespace);
         Self { tool: Tool::at(paths::plugin()), kubeconfig, user: rbac::user(&name) }
     }
 
     /// Runs a command line, split at blanks.
     pub async fn run(&self, line: &str) -> Printed {
+        self.run_words(&line.split_whitespace().collect::<Vec<_>>()).await
+    }
+
+    /// Runs a command line of these arguments.
+    pub async fn run_words(&self, words: &[&str]) -> Printed {
         let kubeconfig = self.kubeconfig.to_str().expect("the path is text");
-        let arguments: Vec<&str> = line.split_whitespace().chain(["--kubeconfig", kubeconfig]).collect();
-        let output = self.tool.run_with(&arguments, "").await;
+        let arguments: Vec<&str> = words.iter().copied().chain(["--kubeconfig", kubeconfig]).collect();
+        Printed::of(self.tool.run_with(&arguments, "").await)
+    }
+
+    /// Starts a command line. The caller ends it.
+    pub fn start(&self, line: &str) -> Child {
+        let mut command = tokio::process::Command::new(paths::plugin());
+        command.args(line.split_whitespace()).arg("--kubeconfig").arg(&self.kubeconfig).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("failed to start the plugin")
+    }
+}
+
+impl Printed {
+    /// What a command printed.
+    pub fn of(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is text");
-        let printed = Printed { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) };
+        let printed = Self { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) };
         assert!(!printed.out.contains('\u{1b}') && !printed.err.contains('\u{1b}'), "escape sequences without a terminal: {printed:?}");
         printed
     }
+}
 
+impl Plugin {
     /// Runs a command line that succeeds, and returns its standard output.
     pub async fn succeed(&self, line: &str) -> String {
         let printed = self.run(line).await;
