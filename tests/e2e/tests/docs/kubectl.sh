@@ -4,6 +4,12 @@ set -euo pipefail
 command=$1
 namespace=default
 watches=
+program=('CONTROL_PLANE' kubectl)
+if [ "$command" = tabular ]; then
+  # kubectl finds the plugin on the PATH by its name.
+  program=(kubectl-tabular)
+  shift
+fi
 arguments=("$@")
 for ((i = 0; i < ${#arguments[@]}; i++)); do
   case ${arguments[i]} in
@@ -23,9 +29,9 @@ case $command in
     ;;
 esac
 if [ -n "$watches" ]; then
-  output=$(timeout 3 'CONTROL_PLANE' kubectl "$@") || [ $? = 124 ]
+  output=$(timeout 3 "${program[@]}" "$@") || [ $? = 124 ]
   echo "$output"
   [ -n "$output" ]
   exit
 fi
-exec 'CONTROL_PLANE' kubectl "$@"
+exec "${program[@]}" "$@"

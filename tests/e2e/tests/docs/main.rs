@@ -43,6 +43,7 @@ pages! {
     argocd: "deploy/argocd/README.md",
     gitops: "docs/gitops.md",
     identities: "docs/identities.md",
+    plugin: "docs/kubectl-tabular.md",
     runbooks: "docs/runbooks.md",
     recipes: "docs/recipes.md",
     runs: "docs/runs.md",
