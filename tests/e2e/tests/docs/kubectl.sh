@@ -19,7 +19,8 @@ for ((i = 0; i < ${#arguments[@]}; i++)); do
     -w | --watch) watches=yes ;;
   esac
 done
-pods="PODS/${namespace}_${2#*/}"
+pod=${2:-}
+pods="PODS/${namespace}_${pod#*/}"
 case $command in
   logs) exec cat "$pods.log" ;;
   exec)
