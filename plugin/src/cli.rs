@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::decide::Decide;
 use crate::commands::explain::Explain;
 use crate::commands::request::Request;
 use crate::commands::show::Show;
@@ -40,6 +41,9 @@ pub enum Command {
     /// Commands that request something of the operator.
     #[command(flatten)]
     Request(Request),
+    /// Commands that record a decision.
+    #[command(flatten)]
+    Decide(Decide),
 }
 
 /// A duration of the command line, such as `10s`, `2m` or `1h30m`; a bare number counts seconds, as in kubectl.
@@ -100,5 +104,9 @@ mod tests {
         for command in ["run", "cancel", "suspend", "resume"] {
             assert!(parse(&format!("kubectl-tabular {command}")).is_err(), "{command} needs a name");
         }
+        assert!(parse("kubectl-tabular why a --exit-code --operator-namespace platform -o yaml").is_ok());
+        assert!(parse("kubectl-tabular adopt a 1344a272 --yes").is_ok() && parse("kubectl-tabular adopt").is_err());
+        assert!(parse("kubectl-tabular resubmit a b").is_err(), "one decision is about one resource");
+        assert!(parse("kubectl-tabular release msync/a -y").is_ok());
     }
 }

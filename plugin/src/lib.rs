@@ -17,6 +17,7 @@ pub mod failure;
 pub mod objects;
 pub mod output;
 pub mod patch;
+pub mod prompt;
 pub mod report;
 pub mod report_requests;
 pub mod report_why;

@@ -27,7 +27,7 @@ pub enum Report {
     Queue(QueueReport),
     /// Of `why`.
     Why(Box<WhyReport>),
-    /// Of `run`, `cancel`, `suspend` and `resume`.
+    /// Of `run`, `cancel`, `suspend`, `resume`, `adopt`, `resubmit` and `release`.
     Requests(RequestsReport),
 }
 

@@ -19,7 +19,7 @@ pub struct RequestsReport {
 #[derive(Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestReport {
-    /// `run`, `cancel`, `suspend` or `resume`.
+    /// `run`, `cancel`, `suspend`, `resume`, `adopt`, `resubmit` or `release`.
     pub command: String,
     /// `ModelRefresh` or `ModelSync`.
     pub kind: String,
@@ -28,7 +28,8 @@ pub struct RequestReport {
     /// The name.
     pub name: String,
     /// `Unhandled`, `Accepted`, `InProgress`, `Ended`, `Forgotten`, `Dropped`, `NotCancellable`, `Withdrawn` or `Deleted` for a request
-    /// of `run` or `cancel`; `Changed` for `suspend` and `resume`; `Unchanged` if nothing was requested, and `Error`.
+    /// of `run` or `cancel`; `Changed` for `suspend` and `resume`; `Applied`, `Ignored`, `Pending` or `Deleted` for a decision of `adopt`,
+    /// `resubmit` or `release`; `Unchanged` if nothing was requested, and `Error`.
     pub result: String,
     /// The same in one sentence.
     pub message: String,

@@ -9,5 +9,6 @@ pub async fn run(command: Command) -> Exit {
         Command::Show(show) => show.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Request(request) => request.run().await,
+        Command::Decide(decide) => decide.run().await,
     }
 }

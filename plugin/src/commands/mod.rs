@@ -1,12 +1,17 @@
 //! The commands: they read the cluster, and print what the screens render.
 
+mod adopt;
+mod carry_out;
+pub mod decide;
 mod dispatch;
 pub mod explain;
 mod follow;
 mod get;
 mod history;
 mod queue;
+mod release;
 pub mod request;
+mod resubmit;
 pub mod show;
 mod status;
 mod submit;

@@ -1,11 +1,11 @@
 //! `why`: explains the state of a resource.
 
 use super::explain::WhyArgs;
+use super::watching::neighbors;
 use crate::connect::connect;
 use crate::exit::Exit;
 use crate::facts::{Verdict, diagnosis};
-use crate::failure::{Cause, Failure};
-use crate::objects::Listed;
+use crate::failure::Failure;
 use crate::report::Report;
 use crate::report_why::WhyReport;
 use crate::screens;
@@ -16,12 +16,9 @@ pub(super) async fn run(args: &WhyArgs, session: &mut Session) -> Result<Exit, F
     let object = connection.get(&args.name).await?;
     // The queue and the chain are in all namespaces.
     let (listed, evidence) =
-        tokio::join!(connection.list_widely(), connection.evidence(&object, &args.operator_namespace, &args.operator_lease));
-    let (listed, all_namespaces) = match listed {
-        Ok(found) => found,
-        Err(failure) if failure.cause == Cause::Forbidden => (Listed { objects: vec![object.clone()], ..Listed::default() }, false),
-        Err(failure) => return Err(failure),
-    };
+        tokio::join!(neighbors(&connection, &object), connection.evidence(&object, &args.operator_namespace, &args.operator_lease));
+    let (listed, scope) = listed?;
+    let all_namespaces = scope.is_some_and(|scope| scope.namespace.is_none());
     let view = session.view();
     let diagnosis = diagnosis(&object, &evidence, &args.operator_namespace, view.now);
     let exit = if args.exit_code && diagnosis.verdict == Verdict::NeedsAction { Exit::Negative } else { Exit::Success };

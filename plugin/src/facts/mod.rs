@@ -2,6 +2,7 @@
 
 mod cancel_request;
 mod commands;
+pub mod decision;
 mod diagnosis;
 mod duration;
 mod fate;

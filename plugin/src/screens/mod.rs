@@ -1,6 +1,7 @@
 //! The screens: pure functions of resources, the time and the width.
 
 mod cells;
+mod decide;
 mod get;
 mod history;
 mod lines;
@@ -10,6 +11,7 @@ mod status;
 mod tree;
 mod why;
 
+pub use decide::{Answer, answer, candidates, consequence, outcome, question};
 pub use get::{get, needs_action};
 pub use history::{history, history_run};
 pub use lines::{change_line, change_text};

@@ -91,6 +91,8 @@ fn samples_in_documents_are_current() {
         ("status adventureworks -n bi", text(&status(&running(), &objects, &view))),
         ("history inventory -n bi", text(&history(&failed(), &view))),
         ("queue -n bi", text(&queue(&queues, false, false, &view))),
+        ("why forecast -n bi", super::why::tests::sample()),
+        ("adopt orders -n bi", super::decide::tests::sample()),
     ];
     let page = "docs/kubectl-tabular.md";
     let mut wanted = std::fs::read_to_string(file(page)).unwrap();

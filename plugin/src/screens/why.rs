@@ -215,4 +215,4 @@ fn next(object: &Object, diagnosis: &Diagnosis, evidence: &Evidence, view: &View
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

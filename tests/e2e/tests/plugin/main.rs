@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod change;
+mod decisions;
 mod plugin;
 mod run;
+mod secrets;
 mod show;
 mod why;

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e::kubeconfig::Endpoint;
 use e2e::rbac::{self, make};
-use e2e::{ApiProxy, AuditLine, Tool, World, kubeconfig, paths};
+use e2e::{ApiProxy, AuditLine, DEADLINE, Tool, World, kubeconfig, paths};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
+use tokio::time::timeout;
 
 /// The permissions of a user, as the roles of Kubernetes include them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +110,31 @@ impl Printed {
 }
 
 impl Plugin {
+    /// Runs a command line in a terminal. When it has asked a question, `answer` provides the line that the user types. What it prints to
+    /// standard error is also in `out`.
+    pub async fn in_terminal(&self, line: &str, question: &str, answer: impl AsyncFnOnce() -> String) -> Printed {
+        let command = format!("{} {line} --kubeconfig {}", paths::plugin().display(), self.kubeconfig.display());
+        let mut child = tokio::process::Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("failed to start script, a program of util-linux");
+        let (mut input, mut output) = (child.stdin.take().expect("it has an input"), child.stdout.take().expect("it has an output"));
+        let (mut seen, mut part) = (Vec::new(), [0; 4_096]);
+        while !String::from_utf8_lossy(&seen).contains(question) {
+            let size = timeout(DEADLINE, output.read(&mut part)).await.expect("no question").expect("failed to read");
+            seen.extend_from_slice(&part[..size]);
+            assert!(size > 0, "{line} ended without the question: {}", String::from_utf8_lossy(&seen));
+        }
+        let answer = format!("{}\n", answer().await);
+        input.write_all(answer.as_bytes()).await.expect("failed to type");
+        timeout(DEADLINE, output.read_to_end(&mut seen)).await.expect("no end").expect("failed to read");
+        let code = child.wait().await.expect("failed to wait").code().unwrap_or(-1);
+        Printed { code, out: String::from_utf8(seen).expect("the output is text"), err: String::new() }
+    }
+
     /// Runs a command line that succeeds, and returns its standard output.
     pub async fn succeed(&self, line: &str) -> String {
         let printed = self.run(line).await;

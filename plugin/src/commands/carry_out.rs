@@ -1,0 +1,136 @@
+//! Carrying out a decision: it is confirmed, recorded on the version that was shown, and followed until the operator has handled it.
+
+use std::time::Duration;
+
+use kube::Resource as _;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::decide::ConfirmArgs;
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::facts::decision::{Decision, Effect, effect};
+use crate::failure::{Cause, Failure};
+use crate::objects::Object;
+use crate::patch::annotation;
+use crate::prompt;
+use crate::screens;
+use crate::session::Session;
+use crate::target::Target;
+use crate::watch::{Change, Watch};
+
+/// How long the command waits for the operator.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How often it reads the events after the operator ignored a decision. The operator writes them in the background.
+const EVENT_ATTEMPTS: usize = 10;
+const EVENT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Nothing was changed, and why.
+pub(super) fn no_change(sentence: impl Into<String>) -> Failure {
+    Failure::with_exit(Exit::NoChange, sentence)
+}
+
+/// The user decided nothing.
+pub(super) fn declined(object: &Object) -> Failure {
+    no_change(format!("nothing was changed on {}", object.name()))
+}
+
+/// Shows what will happen, and asks whether to continue unless `--yes` is set.
+pub(super) fn confirmed(session: &mut Session, object: &Object, decision: &Decision, args: ConfirmArgs) -> Result<bool, Failure> {
+    session.note(&screens::consequence(object, decision, &session.view()));
+    if args.yes {
+        return Ok(true);
+    }
+    Ok(prompt::ask("Continue? [y/N]", "add --yes", prompt::yes_or_no)?.unwrap_or(false))
+}
+
+/// A decision that was carried out.
+pub(super) struct Decided {
+    /// What became of it.
+    pub effect: Effect,
+    pub exit: Exit,
+    /// The value of the annotation.
+    pub value: String,
+    /// What became of it, in one sentence.
+    pub sentence: String,
+}
+
+/// Records a decision on the version of the resource that was shown, and returns what the operator did.
+pub(super) async fn carry_out(
+    connection: &Connection,
+    target: &Target,
+    object: &Object,
+    decision: &Decision,
+    session: &mut Session,
+) -> Result<Decided, Failure> {
+    let check = format!("kubectl tabular why {target} -n {}", connection.namespace);
+    let version = object.resource.meta().resource_version.as_deref();
+    let patch = annotation(decision.annotation(), decision.value());
+    let patched = connection.patch(target, patch, version).await.map_err(|failure| match failure.cause {
+        Cause::Conflict => no_change(format!("{target} changed meanwhile, so nothing was written: check again with `{check}`")),
+        Cause::Unanswered => {
+            Failure { sentence: format!("{failure}; the decision may have been recorded: check with `{check}`"), ..failure }
+        }
+        Cause::Forbidden | Cause::NotFound | Cause::NotInstalled | Cause::Other => failure,
+    })?;
+    let current = handled(connection, target, (object, &patched), decision, session).await;
+    let effect = effect(decision, object, current.as_ref());
+    let sentence = screens::outcome(&target.to_string(), decision, effect, current.as_ref());
+    let exit = match effect {
+        Effect::Applied => Exit::Success,
+        Effect::Deleted if *decision == Decision::Release => Exit::Success,
+        Effect::Deleted => Exit::Failure,
+        Effect::Ignored => Exit::Negative,
+        Effect::Pending => Exit::Timeout,
+    };
+    let value = decision.value().to_owned();
+    if exit == Exit::Success {
+        return Ok(Decided { effect, exit, value, sentence });
+    }
+    let why = match &current {
+        Some(current) if effect == Effect::Ignored => ignored(connection, current, decision).await,
+        Some(_) | None => None,
+    };
+    let sentence = format!("{sentence}: {}", why.unwrap_or_else(|| format!("check with `{check}`")));
+    Ok(Decided { effect, exit, value, sentence })
+}
+
+/// Waits until the operator has handled a decision, and returns the resource if it still exists. `versions` are those before and after the
+/// decision was recorded.
+async fn handled(
+    connection: &Connection,
+    target: &Target,
+    versions: (&Object, &Object),
+    decision: &Decision,
+    session: &mut Session,
+) -> Option<Object> {
+    let (before, patched) = versions;
+    let (key, deadline) = (patched.key(), Instant::now() + LIMIT);
+    let mut watch = Watch::of_one(connection, target, patched.clone());
+    while effect(decision, before, watch.get(&key)) == Effect::Pending {
+        tokio::select! {
+            change = watch.next() => if let Change::Lost(cause) = change {
+                session.note(&format!("warning: lost the connection: {cause}; trying again"));
+            },
+            // Without the permission to watch, the last version is read once.
+            () = sleep_until(deadline) => return match connection.get(target).await {
+                Ok(object) => Some(object),
+                Err(failure) if failure.cause == Cause::NotFound => None,
+                Err(_) => watch.get(&key).cloned(),
+            },
+        }
+    }
+    watch.get(&key).cloned()
+}
+
+/// Why the operator ignored a decision, by its event.
+async fn ignored(connection: &Connection, object: &Object, decision: &Decision) -> Option<String> {
+    for _ in 0..EVENT_ATTEMPTS {
+        let events = connection.events(object).await.ok()?;
+        let event = events.into_iter().find(|event| event.reason == "DecisionIgnored" && event.note.contains(decision.annotation()));
+        if let Some(event) = event {
+            return Some(crate::output::shown(&event.note));
+        }
+        sleep(EVENT_INTERVAL).await;
+    }
+    None
+}

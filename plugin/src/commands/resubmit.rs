@@ -1,0 +1,27 @@
+//! `resubmit`: submits a run again whose submission with a lost response started nothing.
+
+use super::carry_out::{Decided, carry_out, confirmed, declined, no_change};
+use super::decide::DecideArgs;
+use crate::connect::Connection;
+use crate::facts::decision::{Decision, unresolved};
+use crate::failure::Failure;
+use crate::screens;
+use crate::session::Session;
+
+pub(super) async fn run(args: &DecideArgs, connection: &Connection, session: &mut Session) -> Result<Decided, Failure> {
+    let object = connection.get(&args.name).await?;
+    let run = unresolved(&object).map_err(no_change)?;
+    if object.is_deleting() {
+        let name = object.name();
+        let sentence = format!("{name} is being deleted, so it is not submitted again: use `kubectl tabular adopt` or `release`");
+        return Err(no_change(sentence));
+    }
+    for line in screens::candidates(run, &session.view()) {
+        session.note(&line);
+    }
+    let decision = Decision::resubmit(run);
+    if !confirmed(session, &object, &decision, args.confirm)? {
+        return Err(declined(&object));
+    }
+    carry_out(connection, &args.name, &object, &decision, session).await
+}

@@ -1,0 +1,245 @@
+//! The decisions of a user on a submission whose outcome is unknown, and on a deletion that does not end.
+
+use kube::Resource as _;
+use tabular_operator::api::{ADOPT, Candidate, RELEASE, RESUBMIT, Reason, Run, RunState};
+use tabular_operator::engine::resubmit_value;
+use tabular_operator::operation::OperationId;
+
+use super::{reason, state};
+use crate::objects::Object;
+
+/// A decision, as an annotation records it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The run tracks this operation.
+    Adopt(OperationId),
+    /// The submission started nothing, so the run is submitted again. The value names the run and the attempt.
+    Resubmit(String),
+    /// The resource is deleted, and its operation may continue.
+    Release,
+}
+
+impl Decision {
+    /// The decision to submit a run again.
+    #[must_use]
+    pub fn resubmit(run: &Run) -> Self {
+        Self::Resubmit(resubmit_value(run))
+    }
+
+    /// The annotation that records it.
+    #[must_use]
+    pub fn annotation(&self) -> &'static str {
+        match self {
+            Self::Adopt(_) => ADOPT,
+            Self::Resubmit(_) => RESUBMIT,
+            Self::Release => RELEASE,
+        }
+    }
+
+    /// The value of the annotation.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Adopt(id) => id.as_str(),
+            Self::Resubmit(value) => value,
+            Self::Release => "true",
+        }
+    }
+}
+
+/// The run with an unresolved submission.
+///
+/// # Errors
+/// Why there is no decision to make.
+pub fn unresolved(object: &Object) -> Result<&Run, String> {
+    let name = object.name();
+    let is_held = |run: &&Run| run.state == RunState::Submitting && run.reason == Reason::SubmissionUnknown.as_str();
+    let run = object.run().filter(is_held).ok_or_else(|| {
+        let (state, reason) = (state(object), reason(object));
+        let reason = if reason.is_empty() || reason == state { String::new() } else { format!(" ({reason})") };
+        format!("no submission of {name} needs a decision: its state is {state}{reason}")
+    })?;
+    match [ADOPT, RESUBMIT].into_iter().find(|annotation| annotated(object, annotation)) {
+        Some(annotation) => Err(format!("{name} already has the annotation {annotation}, which the operator has not handled yet")),
+        None => Ok(run),
+    }
+}
+
+/// The candidate with an id, as the user or the service writes it.
+///
+/// # Errors
+/// Why the operation cannot be adopted.
+pub fn candidate(run: &Run, id: &str) -> Result<OperationId, String> {
+    let listed = run.candidates.iter().find(|candidate| candidate.operation_id.trim().eq_ignore_ascii_case(id.trim()));
+    listed.and_then(operation).ok_or_else(|| format!("{id:?} is not one of the candidates, so it cannot be adopted"))
+}
+
+/// The operation of a candidate; `None` if the operator would refuse its id.
+#[must_use]
+pub fn operation(candidate: &Candidate) -> Option<OperationId> {
+    OperationId::parse(&candidate.operation_id)
+}
+
+/// Why a resource cannot be released; `None` if it can.
+#[must_use]
+pub fn cannot_release(object: &Object) -> Option<String> {
+    let name = object.name();
+    if !object.is_deleting() {
+        return Some(format!("{name} is not being deleted, so it cannot be released: delete it first"));
+    }
+    if object.resource.is_released() {
+        let others = object.resource.meta().finalizers.iter().flatten().map(|finalizer| crate::output::shown(finalizer));
+        let others = others.collect::<Vec<_>>().join(", ");
+        return Some(format!("the operator has already released {name}: its deletion waits for the finalizers of others: {others}"));
+    }
+    let requested = object.resource.meta().annotations.as_ref().and_then(|annotations| annotations.get(RELEASE));
+    (requested.is_some_and(|value| value == "true"))
+        .then(|| format!("{name} already has the annotation {RELEASE}, which the operator has not handled yet"))
+}
+
+/// What became of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The operator has not handled it.
+    Pending,
+    /// The operator acted on it.
+    Applied,
+    /// The operator removed it without an effect, and an event states why.
+    Ignored,
+    /// The resource no longer exists, or another one has its name.
+    Deleted,
+}
+
+impl Effect {
+    /// The name in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Applied => "Applied",
+            Self::Ignored => "Ignored",
+            Self::Deleted => "Deleted",
+        }
+    }
+}
+
+/// What became of a decision on `before`, by the current version of the resource.
+#[must_use]
+pub fn effect(decision: &Decision, before: &Object, current: Option<&Object>) -> Effect {
+    let Some(current) = current.filter(|current| current.resource.meta().uid == before.resource.meta().uid) else {
+        return Effect::Deleted;
+    };
+    match decision {
+        Decision::Release if current.resource.is_released() => Effect::Applied,
+        Decision::Release => Effect::Pending,
+        Decision::Adopt(_) | Decision::Resubmit(_) if annotated(current, decision.annotation()) => Effect::Pending,
+        Decision::Adopt(_) | Decision::Resubmit(_) => {
+            let submission = |object: &Object| unresolved(object).ok().map(resubmit_value);
+            if submission(current).is_some_and(|submission| Some(submission) == submission_of(before)) {
+                Effect::Ignored
+            } else {
+                Effect::Applied
+            }
+        }
+    }
+}
+
+/// The submission that the decision is about.
+fn submission_of(object: &Object) -> Option<String> {
+    object.run().map(resubmit_value)
+}
+
+fn annotated(object: &Object, annotation: &str) -> bool {
+    object.resource.meta().annotations.as_ref().is_some_and(|annotations| annotations.contains_key(annotation))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::{refresh, run};
+
+    const ID: &str = "1344A272-7893-4afa-a4b3-3fb87222fdac";
+
+    fn held(fields: &Value) -> Object {
+        let mut whole = json!({
+            "state": "Submitting", "reason": "SubmissionUnknown",
+            "candidates": [{"operationId": ID, "status": "inProgress"}, {"operationId": "a/../b", "status": "completed"}],
+        });
+        whole.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        refresh("orders", "Orders", json!({}), json!({"run": run("Orders", whole)}))
+    }
+
+    fn with(mut object: Object, annotation: &str) -> Object {
+        object.resource.annotations_mut().insert(annotation.to_owned(), "true".to_owned());
+        object
+    }
+
+    fn deleting(mut object: Object, finalizers: &[&str]) -> Object {
+        object.resource.meta_mut().deletion_timestamp = object.resource.meta().creation_timestamp.clone();
+        object.resource.meta_mut().finalizers = Some(finalizers.iter().map(|name| (*name).to_owned()).collect());
+        object
+    }
+
+    #[test]
+    fn decision_needs_unresolved_submission() {
+        assert!(unresolved(&held(&json!({}))).is_ok());
+        let sentence = |object: &Object| unresolved(object).unwrap_err();
+        assert_eq!(
+            sentence(&held(&json!({"state": "Running", "reason": "Running"}))),
+            "no submission of orders needs a decision: its state is Running"
+        );
+        assert!(sentence(&held(&json!({"reason": "ResolvingSubmission"}))).ends_with("its state is Submitting"));
+        assert!(sentence(&with(held(&json!({})), ADOPT)).contains("already has the annotation tabular-operator.dev/adopt"));
+        assert!(sentence(&refresh("new", "New", json!({}), json!({}))).contains("no submission of new"));
+    }
+
+    #[test]
+    fn only_candidates_can_be_adopted() {
+        let object = held(&json!({}));
+        let run = object.run().unwrap();
+        assert_eq!(candidate(run, &ID.to_lowercase()).unwrap().as_str(), ID, "as the service writes it");
+        for id in ["", "1344A272", "0e0e0e0e-7893-4afa-a4b3-3fb87222fdac", "a/../b"] {
+            assert!(candidate(run, id).unwrap_err().contains("is not one of the candidates"), "{id}");
+        }
+    }
+
+    #[test]
+    fn release_needs_deletion_that_the_operator_holds() {
+        let object = || held(&json!({}));
+        assert!(cannot_release(&object()).unwrap().contains("is not being deleted"));
+        assert!(cannot_release(&deleting(object(), &["other.example/x"])).unwrap().ends_with("of others: other.example/x"));
+        let stuck = || deleting(object(), &["tabular-operator.dev/operation"]);
+        assert_eq!(cannot_release(&stuck()), None);
+        assert!(cannot_release(&with(stuck(), RELEASE)).unwrap().contains("already has the annotation"));
+    }
+
+    #[test]
+    fn effect_is_known_when_the_operator_removed_the_annotation() {
+        let before = held(&json!({}));
+        let adopt = Decision::Adopt(OperationId::parse(ID).unwrap());
+        let resubmit = Decision::resubmit(before.run().unwrap());
+        assert_eq!((resubmit.annotation(), resubmit.value()), (RESUBMIT, "run-41-attempt-1"));
+        let running = held(&json!({"state": "Running", "reason": "Running"}));
+        let again = held(&json!({"resubmissions": 1}));
+        let rows = vec![
+            (&adopt, Some(with(before.clone(), ADOPT)), Effect::Pending),
+            (&adopt, Some(with(running.clone(), ADOPT)), Effect::Pending),
+            (&adopt, Some(running), Effect::Applied),
+            (&adopt, Some(before.clone()), Effect::Ignored),
+            (&resubmit, Some(before.clone()), Effect::Ignored),
+            (&resubmit, Some(again), Effect::Applied),
+            (&adopt, None, Effect::Deleted),
+            (&Decision::Release, Some(deleting(before.clone(), &["tabular-operator.dev/operation"])), Effect::Pending),
+            (&Decision::Release, Some(deleting(before.clone(), &["other.example/x"])), Effect::Applied),
+        ];
+        for (decision, current, expected) in rows {
+            assert_eq!(effect(decision, &before, current.as_ref()), expected, "{decision:?} {current:?}");
+        }
+        let mut other = before.clone();
+        other.resource.meta_mut().uid = Some("other".to_owned());
+        assert_eq!(effect(&adopt, &before, Some(&other)), Effect::Deleted);
+    }
+}

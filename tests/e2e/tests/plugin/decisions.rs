@@ -1,0 +1,135 @@
+//! `adopt`, `resubmit` and `release`: only in their state, on the version that was shown, and after a confirmation.
+
+use e2e::world::run;
+use e2e::{Operator, TestSetup, World, eventually};
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+use tabular_operator::api::{ADOPT, RunState};
+
+use crate::plugin::{Plugin, Role};
+
+/// A resource whose submission has lost its response, and an identical operation of another client in the same seconds. Also returns the
+/// ids of both operations, that of the resource first.
+async fn unresolved(name: &str) -> (World, Operator, [String; 2]) {
+    let setup = TestSetup::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
+    let (world, operator) = World::running(name, setup).await;
+    let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
+    world.apply("orders", &json!({})).await;
+    lost.has_hit(1).await;
+    let ours = eventually("the end of the first", async || {
+        world.operations().await.first().filter(|operation| operation.ended()).map(|operation| operation.operation_id.clone())
+    })
+    .await;
+    let other = world.start_for_other_client(&json!({"type": "full"})).await;
+    world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
+    (world, operator, [ours, other])
+}
+
+/// The writes of the user.
+fn writes(plugin: &Plugin, world: &World) -> Vec<String> {
+    let is_write = |request: &String| !request.starts_with("get ") && !request.starts_with("list ") && !request.starts_with("watch ");
+    plugin.requests(world).into_iter().filter(is_write).collect()
+}
+
+#[tokio::test]
+async fn adopt_tracks_selected_candidate() {
+    let (world, _operator, [ours, other]) = unresolved("plugin-adopt").await;
+    let plugin = Plugin::new(&world, Role::Edit).await;
+    let why = plugin.succeed("why orders").await;
+    assert!(why.contains("kubectl tabular adopt orders --namespace "), "{why}");
+
+    let asked = plugin.run("adopt orders").await;
+    assert_eq!((asked.code, asked.out.as_str()), (2, ""), "{asked:?}");
+    let listed: Vec<&str> = asked.err.lines().filter(|line| line.contains(&ours) || line.contains(&other)).collect();
+    assert!(listed.len() == 2 && listed.iter().all(|line| line.contains("  started ") && line.contains("s)  ")), "{asked:?}");
+    assert!(asked.err.contains("standard input is not a terminal"), "{asked:?}");
+    let several = plugin.run("adopt orders --yes").await;
+    assert!(several.code == 2 && several.err.contains("name one of them"), "{several:?}");
+    let unlisted = plugin.run("adopt orders 0e0e0e0e-7893-4afa-a4b3-3fb87222fdac --yes").await;
+    assert!(unlisted.code == 5 && unlisted.err.contains("is not one of the candidates"), "{unlisted:?}");
+    assert_eq!(writes(&plugin, &world), Vec::<String>::new());
+
+    let number = listed.iter().find(|line| line.contains(&ours)).and_then(|line| line.split_whitespace().next()).unwrap();
+    let adopted = plugin.in_terminal("adopt orders", "quit (q)?", async || number.to_owned()).await;
+    assert!(adopted.code == 0 && adopted.out.contains(&format!("orders tracks operation {ours}")), "{adopted:?}");
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(run(&done).operation_id.as_ref(), Some(&ours));
+    assert_eq!((world.operations().await.len(), world.posts().await), (2, 1));
+    assert_eq!(writes(&plugin, &world), ["patch modelrefreshes orders -> 200"]);
+    let late = plugin.run(&format!("adopt orders {ours} --yes")).await;
+    assert!(late.code == 5 && late.err.contains("no submission of orders needs a decision: its state is Succeeded"), "{late:?}");
+    let late = plugin.run("resubmit orders --yes -o json").await;
+    let report: Value = serde_json::from_str(&late.out).unwrap();
+    let request = &report["requests"][0];
+    assert_eq!(
+        (&request["command"], &request["result"], &request["exitCode"]),
+        (&json!("resubmit"), &json!("Unchanged"), &json!(5)),
+        "{late:?}"
+    );
+}
+
+#[tokio::test]
+async fn resubmit_submits_once_more() {
+    let (world, _operator, ids) = unresolved("plugin-resubmit").await;
+    let viewer = Plugin::new(&world, Role::View).await;
+    let denied = viewer.run("resubmit orders --yes").await;
+    assert!(denied.code == 1 && denied.err.contains("you may not patch modelrefreshes in namespace "), "{denied:?}");
+    assert!(denied.err.contains("ask for the role edit there"), "{denied:?}");
+    let plugin = Plugin::new(&world, Role::Edit).await;
+    let declined = plugin.in_terminal("resubmit orders", "[y/N]", async || String::new()).await;
+    assert!(declined.code == 5 && declined.out.contains("nothing was changed on orders"), "{declined:?}");
+    let again = plugin.run("resubmit orders --yes").await;
+    assert!(again.code == 0 && again.out.starts_with("orders is submitted again"), "{again:?}");
+    assert!(again.err.contains("the model is refreshed twice"), "{again:?}");
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    assert!(!ids.contains(run(&done).operation_id.as_ref().unwrap()));
+    assert_eq!((world.operations().await.len(), world.posts().await), (3, 2));
+}
+
+#[tokio::test]
+async fn decision_on_changed_resource_writes_nothing() {
+    let (world, _operator, [ours, _]) = unresolved("plugin-conflict").await;
+    let plugin = Plugin::new(&world, Role::Edit).await;
+    let line = format!("adopt orders {ours}");
+    let refused = plugin
+        .in_terminal(&line, "[y/N]", async || {
+            // While the user reads the question.
+            world.annotate("orders", "example.com/note", Some("changed")).await;
+            "y".to_owned()
+        })
+        .await;
+    assert!(refused.code == 5 && refused.out.contains("orders changed meanwhile, so nothing was written"), "{refused:?}");
+    assert_eq!(writes(&plugin, &world), ["patch modelrefreshes orders -> 409"]);
+    let held = world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
+    assert!(!held.annotations().contains_key(ADOPT), "{:?}", held.annotations());
+    let adopted = plugin.run(&format!("{line} --yes")).await;
+    assert_eq!(adopted.code, 0, "{adopted:?}");
+}
+
+#[tokio::test]
+async fn release_deletes_resource_of_running_operation() {
+    // The service accepts the cancel request, but does not end the operation.
+    let model = json!({"notStartedMillis": 0, "durationMillis": 3_600_000, "cancelMillis": 3_600_000});
+    let (world, _operator) = World::running("plugin-release", TestSetup::with_model(model)).await;
+    world.apply("orders", &json!({})).await;
+    let running = world.until_state("orders", RunState::Running).await;
+    let id = run(&running).operation_id.clone().unwrap();
+    let plugin = Plugin::new(&world, Role::Edit).await;
+    let early = plugin.run("release orders --yes").await;
+    assert!(early.code == 5 && early.err.contains("orders is not being deleted"), "{early:?}");
+    world.delete("orders").await;
+    world.until_state("orders", RunState::Cancelling).await;
+    let why = plugin.succeed("why orders").await;
+    assert!(why.starts_with("orders is being deleted") && why.contains("kubectl tabular release orders --namespace "), "{why}");
+
+    let asked = plugin.run("release orders").await;
+    assert!(asked.code == 2 && asked.err.contains(&format!("Operation {id} may continue at the service")), "{asked:?}");
+    let mistyped = plugin.in_terminal("release orders", "to release it:", async || "y".to_owned()).await;
+    assert!(mistyped.code == 5 && mistyped.out.contains("nothing was changed on orders"), "{mistyped:?}");
+    assert_eq!(writes(&plugin, &world), Vec::<String>::new());
+    let released = plugin.in_terminal("release orders", "to release it:", async || "orders".to_owned()).await;
+    assert!(released.code == 0 && released.out.contains("released orders, which is deleted"), "{released:?}");
+    world.until_gone("orders").await;
+    assert!(!world.operations().await[0].ended(), "the operation continues");
+    eventually("the event", async || world.events("orders").await.iter().any(|event| event.starts_with("Released: ")).then_some(())).await;
+}
