@@ -3,8 +3,6 @@
 use kube::ResourceExt as _;
 use tabular_operator::api::advice::{fill, plugin_command};
 use tabular_operator::api::{Credentials, Kind};
-use tabular_operator::engine::resubmit_value;
-use tabular_operator::operation::OperationId;
 
 use crate::objects::Object;
 
@@ -16,7 +14,8 @@ pub(super) fn filled(object: &Object, commands: &[&'static str], operator_namesp
     commands.iter().map(template).collect()
 }
 
-/// The value of a placeholder. Each is safe in a shell: a name of Kubernetes, or an id that the operator accepts.
+/// The value of a placeholder. Each is safe in a shell, because the API server has accepted it as a name. The commands with an operation
+/// or a submission are those that the plugin has a command for.
 fn value(object: &Object, placeholder: &str, operator_namespace: &str) -> Option<String> {
     let credentials = object.resource.credentials();
     let secret = |credentials: &Credentials| credentials.service_principal_ref.as_ref().map(|secret| secret.name.clone());
@@ -29,11 +28,6 @@ fn value(object: &Object, placeholder: &str, operator_namespace: &str) -> Option
         "operator-namespace" => Some(operator_namespace.to_owned()),
         "secret" => credentials.and_then(secret),
         "service-account" => credentials.and_then(account),
-        "operation" => match object.run()?.candidates.as_slice() {
-            [one] => OperationId::parse(&one.operation_id).map(|id| id.to_string()),
-            _ => None,
-        },
-        "submission" => object.run().map(resubmit_value),
         _ => None,
     }
 }

@@ -111,6 +111,28 @@ fn reason_of_newer_version_is_shown_with_its_message() {
 }
 
 #[test]
+fn foreign_text_is_plain_and_no_part_of_a_command() {
+    let hostile = "$(rm -rf ~)`id`; \u{1b}[2J\u{202e}{name}";
+    let mut run = run("Orders", json!({"state": "Failed", "reason": "RefreshFailed", "endedTime": "2026-11-29T21:00:00Z"}));
+    run["operationId"] = json!(hostile);
+    run["candidates"] = json!([{"operationId": hostile, "status": hostile}]);
+    run["failedObjects"] = json!([{"table": hostile, "status": hostile}]);
+    run["messages"] = json!([{"type": hostile, "code": hostile, "message": hostile}]);
+    let held = |reason: &str, state: &str| {
+        let mut run = run.clone();
+        (run["reason"], run["state"]) = (json!(reason), json!(state));
+        refresh("orders", "Orders", json!({}), json!({"run": run, "model": hostile, "conditions": stalled(reason, hostile)}))
+    };
+    let evidence = Evidence { events: Some(vec![event(NOW, true, hostile, hostile)]), operator: Operator::Unknown };
+    for object in [held("RefreshFailed", "Failed"), held("SubmissionUnknown", "Submitting"), held(hostile, "Waiting")] {
+        let (_, shown) = why(&object, &evidence);
+        assert!(shown.contains("$(rm") && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
+        let found = diagnosis(&object, &evidence, "tabular-system", at(NOW));
+        assert!(!found.commands.is_empty() && found.commands.iter().all(|command| !command.contains(['$', ';', '`'])), "{found:?}");
+    }
+}
+
+#[test]
 fn missing_reference_may_still_appear() {
     let conditions =
         json!([condition("Reconciling", "True", "SecretNotFound", "m"), condition("Ready", "Unknown", "SecretNotFound", "m"),]);
