@@ -261,6 +261,12 @@ pub(super) struct ObserveArgs {
           value_parser = values::socket_address)]
     pub(super) health_address: Option<SocketAddr>,
 
+    /// Number of resources with metrics of their own (0 to 10000): the first ones by namespace and name. The labels of these metrics
+    /// have the names of the resources and their models. 0 disables these metrics.
+    #[arg(long, env = "TABULAR_OPERATOR_RESOURCE_METRICS", hide_env_values = true, value_name = "COUNT",
+          default_value_t = 2000, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub(super) resource_metrics: u16,
+
     /// Base URL of a collector that accepts traces as OTLP over HTTP, such as `http://otel-collector.observability:4318`. The operator
     /// appends `/v1/traces`. It sends one trace for each run, with its calls. Default: `OTEL_EXPORTER_OTLP_ENDPOINT`; without both, no
     /// traces. `OTEL_EXPORTER_OTLP_HEADERS` sets headers, and `OTEL_EXPORTER_OTLP_CERTIFICATE` the certificate of an authority.

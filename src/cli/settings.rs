@@ -55,6 +55,8 @@ pub struct Settings {
     pub metrics_address: SocketAddr,
     /// Address of the probes.
     pub health_address: SocketAddr,
+    /// Number of resources with metrics of their own, 0 to 10000.
+    pub resource_metrics: u16,
     /// Complete URL for spans; `None` without traces.
     pub otlp_endpoint: Option<String>,
 }
@@ -180,6 +182,7 @@ impl RunArgs {
             max_calls_per_server: limits.max_calls_per_server,
             metrics_address: observe.metrics_address,
             health_address: health_address(observe.metrics_address, observe.health_address)?,
+            resource_metrics: observe.resource_metrics,
             otlp_endpoint: otlp_endpoint(observe.otlp_endpoint, |name| std::env::var(name).ok())?,
         })
     }

@@ -54,6 +54,7 @@ fn defaults_match_help() {
     assert_eq!((election.name.as_str(), election.namespace), ("tabular-operator", None));
     assert_eq!(election.duration, Duration::from_secs(15));
     assert_eq!((settings.max_concurrent_reconciles, settings.max_calls_per_server), (64, 32));
+    assert_eq!(settings.resource_metrics, 2000);
     assert_eq!(settings.metrics_address.to_string(), "0.0.0.0:8080");
     assert_eq!(settings.health_address.to_string(), "0.0.0.0:8081");
     let logs = args(&[]).unwrap().logs();
@@ -123,6 +124,8 @@ fn values_out_of_bounds_are_rejected_with_remedy() {
     refused(&["--lease-duration", "900ms"], "from 1s to 1h");
     refused(&["--max-concurrent-reconciles", "0"], "1..=1024");
     refused(&["--max-calls-per-server", "many"], "many");
+    refused(&["--resource-metrics", "10001"], "0..=10000");
+    refused(&["--resource-metrics=-1"], "0..=10000");
     refused(&["--metrics-address", ":8080"], "0.0.0.0:8080");
     refused(&["--watch-namespace", ""], "must not be empty");
     refused(&["--watch-namespace", "bi,"], "must not be empty");

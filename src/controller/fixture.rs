@@ -67,7 +67,7 @@ pub(crate) fn context(count: usize) -> Context {
     let (request_limiter, operator_identity) =
         (request_limiter(), OperatorIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
     let engine_settings = Arc::new(wiring::engine_settings(&settings, &Cloud::public()));
-    let (store, _, _) = Store::new(engine_settings, Arc::clone(&metrics), HashMap::new());
+    let (store, _, _) = Store::new(engine_settings, (Arc::clone(&metrics), settings.resource_metrics.into()), HashMap::new());
     let ctx = Context {
         credential_resolver: CredentialResolver::new(client.clone(), request_limiter.clone(), operator_identity),
         client,

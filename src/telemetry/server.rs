@@ -4,12 +4,15 @@
 //! number is bounded, and the server reads nothing beyond the head of a request.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use futures::stream;
+use http_body_util::{Either, Full, StreamBody};
+use hyper::body::Frame;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,6 +30,8 @@ use super::metrics::{Metrics, text_format};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum lifetime of a connection. A slow scrape, which is one request, fits into it.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum size of the buffers of a connection, in bytes. A client that reads slowly keeps this much, and one page of the metrics.
+const BUFFER_SIZE: usize = 64 * 1024;
 /// Delay before the next `accept` after a failed one, for example without free file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(200);
 
@@ -127,6 +132,7 @@ async fn serve_connection_once(stream: TcpStream, port: Port, metrics: Arc<Metri
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_SIZE)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
@@ -136,16 +142,20 @@ async fn serve_connection_once(stream: TcpStream, port: Port, metrics: Arc<Metri
     }
 }
 
-fn respond_to<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
+/// The body of a response: a sentence, or the pages of the metrics.
+type Body = Either<Full<Bytes>, StreamBody<stream::Iter<Pages>>>;
+type Pages = Box<dyn Iterator<Item = Result<Frame<Bytes>, fmt::Error>> + Send>;
+
+fn respond_to<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Health) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported".to_owned());
     }
     match request.uri().path() {
-        "/metrics" if port == Port::Metrics => match metrics.encode() {
-            Ok(body) if accepts_open_metrics(request) => respond(StatusCode::OK, OPEN_METRICS, body),
-            Ok(body) => respond(StatusCode::OK, PLAIN_METRICS, text_format::from_open_metrics(&body)),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write the metrics: {error}")),
-        },
+        "/metrics" if port == Port::Metrics && accepts_open_metrics(request) => respond_in_pages(OPEN_METRICS, metrics.pages()),
+        "/metrics" if port == Port::Metrics => {
+            let plain = metrics.pages().map(|page| Ok(text_format::from_open_metrics(&page?)));
+            respond_in_pages(PLAIN_METRICS, plain)
+        }
         "/livez" => match health.live() {
             Ok(()) => text(StatusCode::OK, "ok".to_owned()),
             Err(sentence) => text(StatusCode::INTERNAL_SERVER_ERROR, sentence),
@@ -176,13 +186,20 @@ fn accepts_open_metrics<B>(request: &Request<B>) -> bool {
     })
 }
 
-fn text(status: StatusCode, sentence: String) -> Response<Full<Bytes>> {
-    respond(status, TEXT, sentence + "\n")
+fn text(status: StatusCode, sentence: String) -> Response<Body> {
+    let mut response = respond(TEXT, Either::Left(Full::new(Bytes::from(sentence + "\n"))));
+    *response.status_mut() = status;
+    response
 }
 
-fn respond(status: StatusCode, content_type: HeaderValue, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
+/// A page that cannot be encoded breaks the connection, so that the client does not take a part for all metrics. None of them fails.
+fn respond_in_pages(content_type: HeaderValue, pages: impl Iterator<Item = Result<String, fmt::Error>> + Send + 'static) -> Response<Body> {
+    let frames = pages.filter(|page| page.as_deref() != Ok("")).map(|page| Ok(Frame::data(Bytes::from(page?))));
+    respond(content_type, Either::Right(StreamBody::new(stream::iter(Box::new(frames) as Pages))))
+}
+
+fn respond(content_type: HeaderValue, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
@@ -190,6 +207,8 @@ fn respond(status: StatusCode, content_type: HeaderValue, body: String) -> Respo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::metrics::{ResourceRow, ResourceTable};
+    use jiff::Timestamp;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     async fn get(address: SocketAddr, request: &str) -> String {
@@ -210,7 +229,7 @@ mod tests {
         let metrics = get(address, &format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{accept}\r\n\r\n")).await;
         assert!(metrics.starts_with("HTTP/1.1 200"), "{metrics}");
         assert!(metrics.contains("application/openmetrics-text; version=1.0.0; charset=utf-8"), "{metrics}");
-        assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+        assert!(metrics.contains("\n# EOF\n"), "{metrics}");
         for accept in ["X: y", "Accept: */*", "Accept: text/plain", "Accept: application/openmetrics-text;q=0"] {
             let metrics = get(address, &format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{accept}\r\n\r\n")).await;
             assert!(metrics.contains("text/plain; version=0.0.4; charset=utf-8") && !metrics.contains("# EOF"), "{metrics}");
@@ -226,6 +245,23 @@ mod tests {
 
         stop.cancel();
         task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn pages_of_metrics_are_one_response() {
+        let server = Server::bind(Port::Metrics, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, metrics, stop) = (server.address(), Arc::new(Metrics::new()), CancellationToken::new());
+        let rows = (0..1_000).map(|n| Arc::new(ResourceRow::complete("bi", &format!("r{n:03}")))).collect();
+        metrics.set_resource_table(ResourceTable::first(1_000, rows, Timestamp::UNIX_EPOCH));
+        tokio::spawn(server.serve(Arc::clone(&metrics), Health::new(), stop.clone()));
+        for (accept, end) in [("application/openmetrics-text", "# EOF\n"), ("text/plain", "")] {
+            // HTTP/1.0 has no chunks.
+            let response = get(address, &format!("GET /metrics HTTP/1.0\r\nHost: x\r\nAccept: {accept}\r\n\r\n")).await;
+            assert_eq!(response.matches("tabular_operator_resource_info{").count(), 1_000);
+            assert!(response.contains(r#"resource_usual_duration_seconds{kind="ModelRefresh",exported_namespace="bi",name="r999"} 60"#));
+            assert!(response.ends_with(end), "{}", &response[response.len() - 200..]);
+        }
+        stop.cancel();
     }
 
     #[tokio::test]

@@ -138,9 +138,13 @@ fn values<T: LabelValue>(all: &[T]) -> String {
 #[test]
 fn metrics() {
     let about = "The operator serves metrics at `/metrics` of `--metrics-address`: as OpenMetrics if the client requests it, otherwise in the \
-        Prometheus text format. No label contains the name of an object. If traces are enabled (`--otlp-endpoint`), the histograms of runs have an \
+        Prometheus text format. Only the labels of the metrics `resource_…` contain the names of objects. If traces are enabled (`--otlp-endpoint`), the histograms of runs have an \
         exemplar with the trace of a run (`trace_id`), in OpenMetrics only.\n\nThe times of runs are recorded in whole seconds, and so are their lags. \
-        Only the leader sets the gauges of resources, every 15 s. They are 0 on a standby.";
+        Only the leader sets the gauges of resources, every 15 s. They are 0 on a standby.\n\n\
+        The metrics `resource_…` show single resources: the first ones by namespace and name, as many as `--resource-metrics` allows. With 0, \
+        and on a standby, they are absent. The series of a deleted resource end within 15 s. The label `exported_namespace` has the namespace of the \
+        resource. Prometheus adds the operator's own as `namespace`, with and without `honorLabels`. [Freshness](../observability.md#freshness) \
+        describes their use.";
     let mut text = page("Metrics", about);
     text.push('\n');
     let source = include_str!("../../src/telemetry/metrics/mod.rs");
@@ -154,6 +158,8 @@ fn metrics() {
     label("`kind`", values(Kind::ALL));
     label("`state` of `active_runs`", values(&ACTIVE_STATES));
     label("`status`", values(ResourceStatus::ALL));
+    label("`exported_namespace`, `name`", "the namespace and the name of a resource".to_owned());
+    label("`model`", "the short name of a model, in plain text".to_owned());
     label("`trigger`", values(&triggers()));
     label("`state` of ended runs", values(&END_STATES));
     for state in END_STATES {

@@ -45,6 +45,11 @@
 {{- end }}
 - name: TABULAR_OPERATOR_METRICS_ADDRESS
   value: "{{ .Values.metrics.bindAddress }}:{{ .Values.metrics.port }}"
+{{- /* 0 disables them. */}}
+{{- if not (kindIs "invalid" .Values.metrics.resources) }}
+- name: TABULAR_OPERATOR_RESOURCE_METRICS
+  value: {{ .Values.metrics.resources | int | quote }}
+{{- end }}
 {{- if ne (int .Values.health.port) 8081 }}
 - name: TABULAR_OPERATOR_HEALTH_ADDRESS
   value: "{{ .Values.metrics.bindAddress }}:{{ .Values.health.port }}"

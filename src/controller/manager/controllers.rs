@@ -44,7 +44,7 @@ pub async fn run_controllers(context: ManagerContext) -> Result<(), RunError> {
         OperatorIdentity { environment: Environment::of_process(), namespaces: settings.operator_identity_namespaces.clone() };
     let request_limiter = resource_api::request_limiter();
     let engine_settings = Arc::new(wiring::engine_settings(&settings, azure.cloud()));
-    let (store, mut triggered, detached) = Store::new(engine_settings, Arc::clone(&metrics), handles);
+    let (store, mut triggered, detached) = Store::new(engine_settings, (Arc::clone(&metrics), settings.resource_metrics.into()), handles);
     let ctx = Arc::new(Context {
         credential_resolver: CredentialResolver::new(client.clone(), request_limiter.clone(), operator_identity),
         client,
@@ -65,11 +65,11 @@ pub async fn run_controllers(context: ManagerContext) -> Result<(), RunError> {
     let heartbeat = health.heartbeat("controller", DISPATCH_STALL_TIMEOUT);
     let dispatch = Dispatch { ready: CancellationToken::new(), stop: &stop, reconcile_permits: &ctx.reconcile_permits, heartbeat };
     let (changes, settled) = watch::changes(watches, &ctx, &health);
-    let ready = ready(&ctx, health, settled, dispatch.ready.clone());
+    let (ready, filled) = (ready(&ctx, health, settled, dispatch.ready.clone()), dispatch.ready.clone());
     let triggered = stream::poll_fn(move |cx| triggered.poll_recv(cx));
     let due = stream::select(changes, triggered);
     let background = async {
-        tokio::join!(ready, publish(&ctx), requeue_on_drain(&ctx), detached::run(&ctx, detached));
+        tokio::join!(ready, publish(&ctx, &filled), requeue_on_drain(&ctx), detached::run(&ctx, detached));
     };
     tokio::select! {
         () = dispatch.run(due, |name| reconcile_by_key(Arc::clone(&ctx), name)) => {}
@@ -114,8 +114,9 @@ async fn until_settled(synced: &[CancellationToken], settled: &[CancellationToke
     one_works().await;
 }
 
-/// Publishes the metrics that change without a change of a resource.
-async fn publish(ctx: &Context) {
+/// Publishes the metrics that change without a change of a resource, and those of single resources, once the caches are filled.
+async fn publish(ctx: &Context, filled: &CancellationToken) {
+    filled.cancelled().await;
     let mut interval = tokio::time::interval(PUBLISH_INTERVAL);
     loop {
         interval.tick().await;

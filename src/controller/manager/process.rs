@@ -121,13 +121,15 @@ where
         settings: Arc::new(settings),
         client,
         lease: lease.clone(),
-        metrics,
+        metrics: Arc::clone(&metrics),
         traces,
         health: health.clone(),
         stop: stop.clone(),
     };
     let result = supervise(work(context), &lease, &stop).await;
     health.stopping();
+    // Only the leader has the metrics of single resources.
+    metrics.clear_resource_table();
     if tokio::time::timeout(LEASE_RELEASE_TIMEOUT, lease.release()).await.is_err() {
         tracing::warn!("failed to release the lease in time; the next leader waits until it expires");
     }

@@ -47,6 +47,11 @@ struct Totals {
 }
 
 impl ResourceSummary {
+    /// The summary of its conditions.
+    pub(super) fn resource_status(&self) -> ResourceStatus {
+        self.resource_status
+    }
+
     /// The summary of a resource; `None` is one that cannot be decoded.
     pub(crate) fn of(kind: Kind, resource: Option<&ModelResource>) -> Self {
         let Some(resource) = resource else {

@@ -10,17 +10,20 @@ use parking_lot::Mutex;
 
 use super::gauges::{Gauges, ResourceSummary};
 use super::local_state::version_of;
+use super::resource_rows::row;
 use super::scope::WatchScope;
 use crate::api::ModelResource;
 use crate::engine::ClaimedOperations;
 use crate::engine::claims::{ClaimSource, Claims};
 use crate::operation::{OperationId, OperationKind};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, ResourceRow, ResourceTable};
 
 /// The index of all resources.
 #[derive(Debug)]
 pub(crate) struct Index {
     metrics: Arc<Metrics>,
+    /// Maximum number of resources with metrics of their own.
+    max_rows: usize,
     state: Mutex<State>,
 }
 
@@ -39,6 +42,8 @@ struct Entry {
     /// The watch that shows it.
     scope: Arc<WatchScope>,
     summary: ResourceSummary,
+    /// `None` if no resource has metrics of its own.
+    row: Option<Arc<ResourceRow>>,
 }
 
 /// What an observation of a resource shows.
@@ -53,8 +58,9 @@ pub(crate) enum VersionChange {
 }
 
 impl Index {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, state: Mutex::default() }
+    /// The index of no resources. The first `max_rows` by name will have metrics of their own.
+    pub(crate) fn new(metrics: Arc<Metrics>, max_rows: usize) -> Self {
+        Self { metrics, max_rows, state: Mutex::default() }
     }
 
     /// Compares what the watch shows of a resource with the known version.
@@ -70,11 +76,7 @@ impl Index {
     /// Records what the watch shows of a resource. `None` is one that cannot be decoded; its claims stay unchanged.
     pub(crate) fn observed(&self, scope: &Arc<WatchScope>, metadata: &ObjectMeta, object: Option<&ModelResource>) {
         let Some(uid) = metadata.uid.as_deref() else { return };
-        let entry = Entry {
-            version: metadata.resource_version.clone(),
-            scope: Arc::clone(scope),
-            summary: ResourceSummary::of(scope.kind, object),
-        };
+        let entry = self.entry(scope, metadata, object);
         self.state.lock().replace(&Arc::from(uid), entry, object, &self.metrics);
     }
 
@@ -87,11 +89,7 @@ impl Index {
             return;
         }
         let uid = Arc::clone(uid);
-        let entry = Entry {
-            version: metadata.resource_version.clone(),
-            scope: Arc::clone(&entry.scope),
-            summary: ResourceSummary::of(object.kind(), Some(object)),
-        };
+        let entry = self.entry(&entry.scope, metadata, Some(object));
         state.replace(&uid, entry, Some(object), &self.metrics);
     }
 
@@ -135,9 +133,20 @@ impl Index {
         self.state.lock().claims.accept(uid, operation);
     }
 
-    /// Publishes the metrics that change with time alone.
+    /// Publishes the metrics that change with time alone, and those of single resources.
     pub(crate) fn publish(&self, now: Timestamp) {
-        self.state.lock().gauges.publish(now, &self.metrics);
+        let state = self.state.lock();
+        state.gauges.publish(now, &self.metrics);
+        if self.max_rows > 0 {
+            let rows = state.entries.values().filter_map(|entry| entry.row.clone()).collect();
+            self.metrics.set_resource_table(ResourceTable::first(self.max_rows, rows, now));
+        }
+    }
+
+    fn entry(&self, scope: &Arc<WatchScope>, metadata: &ObjectMeta, object: Option<&ModelResource>) -> Entry {
+        let summary = ResourceSummary::of(scope.kind, object);
+        let row = || Arc::new(row((scope.kind, metadata), object, summary.resource_status(), Timestamp::now()));
+        Entry { version: metadata.resource_version.clone(), scope: Arc::clone(scope), summary, row: (self.max_rows > 0).then(row) }
     }
 }
 

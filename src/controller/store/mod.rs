@@ -7,5 +7,6 @@ mod gauges;
 pub(crate) mod index;
 pub(crate) mod local_state;
 mod reconciliation;
+mod resource_rows;
 pub(crate) mod resources;
 pub(crate) mod scope;

@@ -38,10 +38,11 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Returns the store, the requests for reconciliations, and the deleted resources whose operations may be running.
+    /// Returns the store, the requests for reconciliations, and the deleted resources whose operations may be running. The first
+    /// `max_rows` resources by name have metrics of their own.
     pub(crate) fn new(
         settings: Arc<Settings>,
-        metrics: Arc<Metrics>,
+        (metrics, max_rows): (Arc<Metrics>, usize),
         watches: HashMap<WatchScope, WatchHandle>,
     ) -> (Self, mpsc::UnboundedReceiver<ResourceKey>, mpsc::UnboundedReceiver<DetachedResource>) {
         let (trigger, triggered) = mpsc::unbounded_channel();
@@ -50,7 +51,7 @@ impl Store {
             settings,
             queue: Mutex::default(),
             local_states: LocalStates::default(),
-            index: Index::new(metrics),
+            index: Index::new(metrics, max_rows),
             detached_index,
             dependencies: DependencyIndex::default(),
             uids: Mutex::default(),

@@ -18,6 +18,16 @@
 //! | `oldest_unsuccessful_seconds` | gauge | `kind` | longest time that a resource has been waiting for a user; 0 if none is |
 //! | `schedule_overdue_seconds` | gauge | `kind` | delay of the most overdue schedule; 0 if none is overdue |
 //! | `starved_schedules` | gauge | `kind` | resources whose schedule replaces each run before it ends: the last 3 runs (with `historyLimit: 2` the last 2) were scheduled, and the next trigger cancelled each of them; with a smaller `historyLimit` none is counted |
+//! | `resource_info` | info | `kind`, `exported_namespace`, `name`, `model` | 1, with a short name of the model, in at most 128 bytes |
+//! | `resource_status` | gauge | `kind`, `exported_namespace`, `name`, `status` | 1 for the summary of the conditions of the resource |
+//! | `resource_last_success_timestamp_seconds` | gauge | `kind`, `exported_namespace`, `name` | end of the latest successful run, in Unix time; absent before the first |
+//! | `resource_last_duration_seconds` | gauge | `kind`, `exported_namespace`, `name` | duration of the latest successful run; absent if the status does not contain one |
+//! | `resource_next_schedule_timestamp_seconds` | gauge | `kind`, `exported_namespace`, `name` | next time of the schedule, in Unix time; absent without a schedule |
+//! | `resource_stale_after_seconds` | gauge | `kind`, `exported_namespace`, `name` | `spec.staleAfterSeconds`; absent if it is not set |
+//! | `resource_fresh` | gauge | `kind`, `exported_namespace`, `name` | 1 while the data is younger than `spec.staleAfterSeconds`, 0 when it is older; absent if that is not set |
+//! | `resource_run_started_timestamp_seconds` | gauge | `kind`, `exported_namespace`, `name` | start of the running operation, in Unix time; absent if none is running |
+//! | `resource_usual_duration_seconds` | gauge | `kind`, `exported_namespace`, `name` | median duration of at most 20 successful runs in the history, of those with the same parameters if there are enough; absent if there are fewer than 3 |
+//! | `resource_metrics_left_out` | gauge | | resources beyond `--resource-metrics`, which have none of these metrics |
 //! | `unresolved_submissions` | gauge | `kind` | runs whose submission got no response, and of which it is not known yet whether an operation started |
 //! | `submission_resolutions_total` | counter | `outcome` | submissions whose response was lost, by their resolution |
 //! | `service_calls_total` | counter | `service`, `operation`, `code` | requests to Azure |
@@ -36,6 +46,7 @@
 
 mod record;
 mod registry;
+mod resources;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -43,3 +54,4 @@ pub mod text_format;
 
 pub use record::{Ended, InFlight, Submitted};
 pub use registry::Metrics;
+pub use resources::{FreshnessTarget, ResourceRow, ResourceTable, shown_model};

@@ -1,10 +1,12 @@
 //! The methods that record the metrics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::registry::Metrics;
+use super::resources::ResourceTable;
 use super::series::{
     CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, OperationLabels, ReconcileLabels, ResolutionLabel, ResourceLabels,
     ResultLabel, ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
@@ -90,6 +92,18 @@ impl Metrics {
     /// Sets the number of schedules that replace each run before it ends.
     pub fn set_starved_schedules(&self, kind: Kind, count: usize) {
         self.starved_schedules.get_or_create(&KindLabel { kind: kind.into() }).set(gauge(count));
+    }
+
+    /// Replaces the metrics of single resources.
+    pub fn set_resource_table(&self, table: ResourceTable) {
+        self.left_out.get_or_create(&NoLabel {}).set(gauge(table.left_out()));
+        *self.resource_table.lock() = Some(Arc::new(table));
+    }
+
+    /// Removes the metrics of single resources. Only the leader has them.
+    pub fn clear_resource_table(&self) {
+        self.left_out.clear();
+        *self.resource_table.lock() = None;
     }
 
     /// Sets the number of unresolved submissions.

@@ -1,8 +1,11 @@
 //! All metrics of the process, and their exposition.
 
 use std::fmt;
+use std::iter;
+use std::sync::Arc;
 
-use prometheus_client::encoding::text::encode;
+use parking_lot::Mutex;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
@@ -11,8 +14,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::resources::ResourceTable;
 use super::series::{
-    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, OperationLabels, ReconcileLabels, ResolutionLabel, ResourceLabels,
+    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, OperationLabels, PREFIX, ReconcileLabels, ResolutionLabel, ResourceLabels,
     ResultLabel, ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
 };
 use crate::api::Kind;
@@ -21,9 +25,6 @@ use crate::telemetry::labels::{
     ACTIVE_STATES, ENDS, ExportResult, ReconcileResult, ResourceStatus, SubmissionResolution, Write, WriteResult, triggers,
 };
 use crate::telemetry::trace_id::TraceId;
-
-/// Prefix of all metrics.
-const PREFIX: &str = "tabular_operator";
 
 /// From a cached reconciliation to one that waits for a slow service, in seconds.
 const RECONCILE_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0];
@@ -57,6 +58,8 @@ pub struct Metrics {
     pub(super) oldest_unsuccessful: Family<KindLabel, Gauge>,
     pub(super) schedule_overdue: Family<KindLabel, Gauge>,
     pub(super) starved_schedules: Family<KindLabel, Gauge>,
+    pub(super) resource_table: Mutex<Option<Arc<ResourceTable>>>,
+    pub(super) left_out: Family<NoLabel, Gauge>,
     pub(super) unresolved: Family<KindLabel, Gauge>,
     pub(super) submission_resolutions: Family<ResolutionLabel, Counter>,
     pub(super) calls: Family<CallLabels, Counter>,
@@ -95,6 +98,8 @@ impl Metrics {
             oldest_unsuccessful: Family::default(),
             schedule_overdue: Family::default(),
             starved_schedules: Family::default(),
+            resource_table: Mutex::default(),
+            left_out: Family::default(),
             unresolved: Family::default(),
             submission_resolutions: Family::default(),
             calls: Family::default(),
@@ -184,6 +189,7 @@ impl Metrics {
         let overdue = "Delay of the most overdue schedule";
         registry.register_with_unit("schedule_overdue", overdue, Unit::Seconds, self.schedule_overdue.clone());
         registry.register("starved_schedules", "Resources whose schedule replaces each run before it ends", self.starved_schedules.clone());
+        registry.register("resource_metrics_left_out", "Resources without metrics of their own", self.left_out.clone());
         registry.register("unresolved_submissions", "Runs whose submission got no response", self.unresolved.clone());
         registry.register(
             "submission_resolutions",
@@ -217,9 +223,17 @@ impl Metrics {
     /// # Errors
     /// If a metric cannot be encoded. None of these fails.
     pub fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::with_capacity(16 * 1024);
-        encode(&mut text, &self.registry)?;
-        Ok(text)
+        self.pages().collect()
+    }
+
+    /// The metrics as `OpenMetrics` text, in pages. Each page is encoded when it is requested.
+    pub fn pages(&self) -> impl Iterator<Item = Result<String, fmt::Error>> + Send + use<> {
+        let mut text = String::with_capacity(32 * 1024);
+        let first = encode_registry(&mut text, &self.registry).map(|()| text);
+        let of_resources = self.resource_table.lock().clone().into_iter().flat_map(ResourceTable::pages);
+        let mut end = String::new();
+        let last = encode_eof(&mut end).map(|()| end);
+        iter::once(first).chain(of_resources).chain(iter::once(last))
     }
 }
 

@@ -1,8 +1,11 @@
-//! The label sets of the metrics.
+//! The prefix of the metrics, and their label sets.
 
 use prometheus_client::encoding::EncodeLabelSet;
 
 use crate::telemetry::labels::Label;
+
+/// Prefix of all metrics.
+pub(super) const PREFIX: &str = "tabular_operator";
 
 /// Defines a set of labels, in the order of the output.
 macro_rules! labels {

@@ -77,8 +77,8 @@ async fn invalid_flags_exit_with_2_and_message() {
 }
 
 #[tokio::test]
-async fn metrics_count_runs_without_object_names() {
-    let (world, mut operator) = World::running("metrics", TestSetup::default()).await;
+async fn metrics_without_resources_contain_no_names() {
+    let (world, mut operator) = World::running("metrics", TestSetup::with_flags(&["--resource-metrics=0"])).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     let metrics = operator.metrics().await;
