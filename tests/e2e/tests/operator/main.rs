@@ -33,6 +33,7 @@ mod process;
 mod prometheus;
 mod refusals;
 mod refused_writes;
+mod resource_metrics;
 mod restored;
 mod stale;
 mod success;
