@@ -9,6 +9,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Peak resident memory in KiB.
     pub peak_kib: u64,
+    /// Current resident memory in KiB.
+    pub resident_kib: u64,
 }
 
 impl Usage {
@@ -21,9 +23,11 @@ impl Usage {
         let after_name = stat.rsplit_once(") ").expect("the process has a name").1;
         let ticks: u64 = after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("ticks are a number")).sum();
         let status = read("status");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the status has a peak");
-        let peak_kib = peak.trim().trim_end_matches(" kB").parse().expect("the peak is a number");
+        let memory = |name: &str| -> u64 {
+            let value = status.lines().find_map(|line| line.strip_prefix(name)).expect("the status has it");
+            value.trim().trim_end_matches(" kB").parse().expect("memory is a number")
+        };
         // Linux reports times to user space in hundredths of a second on every architecture.
-        Self { cpu: Duration::from_millis(ticks * 10), peak_kib }
+        Self { cpu: Duration::from_millis(ticks * 10), peak_kib: memory("VmHWM:"), resident_kib: memory("VmRSS:") }
     }
 }

@@ -8,7 +8,8 @@
 //!    interval, where the first poll is after a second: in a small burst this dominates.
 //! 3. *Polling*: N running operations, each polled once per second; CPU per poll, and peak memory.
 //! 4. *Restart*: another process takes over those N during their runs.
-//! 5. *Lag*: operations of 5 to 20 s at the default polling interval; the time from an end at the service to the status.
+//! 5. *Metrics*: scrapes of the metrics of those N, at most the 2,000 of the default, and their memory compared with a process without them.
+//! 6. *Lag*: operations of 5 to 20 s at the default polling interval; the time from an end at the service to the status.
 //!
 //! Targets are printed next to the figures. A missed target does not fail, because other work on the machine counts too. Memory and the
 //! operator's CPU are reliable on a busy machine; the other figures are not.
@@ -17,6 +18,7 @@
 #![allow(clippy::cast_precision_loss, reason = "figures for display")]
 
 mod bare;
+mod scrape;
 mod start;
 mod table;
 
@@ -49,6 +51,8 @@ const STARTS: usize = 11;
 const POLLING: Duration = Duration::from_secs(15);
 /// Memory limit in MiB, and the number of running resources.
 const MEMORY: (f64, usize) = (32.0, 1000);
+/// The default of `--resource-metrics`.
+const RESOURCE_METRICS: usize = 2000;
 
 #[tokio::main]
 async fn main() {
@@ -96,6 +100,8 @@ struct Polling {
     peak_mib: f64,
     restarted: start::Ready,
     restarted_mib: f64,
+    scrapes: scrape::Scrapes,
+    without_metrics_mib: f64,
 }
 
 impl Bench {
@@ -206,6 +212,10 @@ impl Bench {
         let restarted = milliseconds(polling.restarted.since_response);
         row("another process, ready after the API server's first response", restarted, table::MILLISECONDS, Untold);
         row("… and its peak memory", polling.restarted_mib, table::MIB, memory);
+        row("a scrape of its metrics: the longest", milliseconds(polling.scrapes.longest), table::MILLISECONDS, AtMost(100.0));
+        row("… its size", polling.scrapes.bytes as f64 / 1e6, table::MB, Untold);
+        let metrics_mib = polling.scrapes.resident_mib - polling.without_metrics_mib;
+        row("memory of the metrics of single resources", metrics_mib, table::MIB, AtMost(1.5));
         polling.peak_mib
     }
 
@@ -260,14 +270,21 @@ impl Bench {
         tokio::time::sleep(POLLING).await;
         let (after, polls) = (Usage::of(operator.pid()), azure.count("GET", "refresh").await - polled);
         operator.terminate().await;
-        let (operator, restarted) = start::ready(&self.settings(&name, &every_second), self.environment).await;
+        let (mut operator, restarted) = start::ready(&self.settings(&name, &every_second), self.environment).await;
+        tokio::time::sleep(POLLING).await;
+        let restarted_mib = mib(Usage::of(operator.pid()));
+        let scrapes = scrape::scrapes(&mut operator, count.min(RESOURCE_METRICS)).await;
+        operator.terminate().await;
+        let mut without = self.operator(&name, &[&every_second[..], &["--resource-metrics=0"]].concat()).await;
         tokio::time::sleep(POLLING).await;
         Polling {
             polls,
             cpu_per_poll: after.cpu.saturating_sub(before.cpu) / u32::try_from(polls.max(1)).unwrap(),
             peak_mib: mib(after),
             restarted,
-            restarted_mib: mib(Usage::of(operator.pid())),
+            restarted_mib,
+            scrapes,
+            without_metrics_mib: scrape::scrapes(&mut without, 0).await.resident_mib,
         }
     }
 
