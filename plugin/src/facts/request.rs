@@ -25,7 +25,7 @@ impl Request {
         }
     }
 
-    /// The resource as the request found it.
+    /// A version of the resource with the request.
     #[must_use]
     pub fn before(&self) -> &Object {
         match self {

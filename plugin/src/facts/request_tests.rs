@@ -103,12 +103,18 @@ fn request_joins_run_until_its_submission() {
 
 #[test]
 fn request_joins_later_attempt_of_run() {
-    let mut second = scheduled(1, "Running");
-    (second["attempt"], second["submittedTime"]) = (2.into(), "2026-11-29T21:02:00Z".into());
-    let handled = json!({"run": second, "lastHandledRequest": "v"});
+    let second = |state: &str| {
+        let mut run = scheduled(1, state);
+        (run["attempt"], run["submittedTime"]) = (2.into(), "2026-11-29T21:02:00Z".into());
+        json!({"run": run, "lastHandledRequest": "v"})
+    };
     let before = json!({"run": scheduled(1, "Running")});
-    follow(with("v", before.clone()), &[(with("v", handled.clone()), "InProgress 1")]);
-    follow(forbidding("v", before.clone()), &[(forbidding("v", handled), "InProgress 1")]);
+    follow(with("v", before.clone()), &[(with("v", second("Running")), "InProgress 1")]);
+    let backing_off = json!({"run": scheduled(1, "Waiting")});
+    let versions = [(forbidding("v", backing_off), "Unhandled"), (forbidding("v", second("Submitting")), "InProgress 1")];
+    follow(forbidding("v", before.clone()), &versions);
+    // If a version was missed, the request may have been dropped during the earlier attempt.
+    follow(forbidding("v", before.clone()), &[(forbidding("v", second("Submitting")), "Dropped 1")]);
     let missed = json!({"run": scheduled(2, "Running"), "history": [entry(1, "other", 2)], "lastHandledRequest": "v"});
     follow(with("v", before), &[(with("v", missed), "Succeeded 1")]);
 }

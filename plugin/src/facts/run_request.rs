@@ -14,18 +14,20 @@ use crate::objects::Object;
 #[derive(Clone, Debug)]
 pub struct RunRequest {
     value: String,
-    /// The resource with the request that the operator has not handled yet.
+    /// The latest known version in which the operator has not handled the request.
     before: Object,
     /// The run that serves the request, once that is known.
     number: Option<i32>,
     is_superseded: bool,
+    /// The latest request that superseded this one before the operator handled either.
+    later: Option<String>,
 }
 
 impl RunRequest {
     /// A request with this value. `before` is the version of the resource that the request created.
     #[must_use]
     pub fn new(value: String, before: Object) -> Self {
-        Self { value, before, number: None, is_superseded: false }
+        Self { value, before, number: None, is_superseded: false, later: None }
     }
 
     /// A request whose response was lost. `found` is the version that the request was sent for, and `read` a later one. `None` if they
@@ -46,7 +48,7 @@ impl RunRequest {
         &self.value
     }
 
-    /// The resource as the request found it.
+    /// The latest known version of the resource in which the operator has not handled the request.
     #[must_use]
     pub fn before(&self) -> &Object {
         &self.before
@@ -74,7 +76,12 @@ impl RunRequest {
             Some(number) => number,
             None => match self.find(object) {
                 Ok(number) => *self.number.insert(number),
-                Err(fate) => return fate,
+                Err(fate) => {
+                    if matches!(fate, Fate::Unhandled | Fate::Accepted) {
+                        self.before = object.clone();
+                    }
+                    return fate;
+                }
             },
         };
         fate_of_run(object, number)
@@ -83,7 +90,8 @@ impl RunRequest {
     /// The run that serves the request, or what has become of the request if there is none.
     fn find(&mut self, object: &Object) -> Result<i32, Fate> {
         let status = object.status();
-        if let Some(number) = run_on_request(status, &self.value) {
+        let own = run_on_request(status, &self.value);
+        if let Some(number) = own.or_else(|| run_on_request(status, self.later.as_deref()?)) {
             return Ok(number);
         }
         let queued = status.queued.as_ref().filter(|queued| queued.r#type == TriggerType::Request);
@@ -92,9 +100,8 @@ impl RunRequest {
         }
         let handled = status.last_handled_request.as_deref();
         if handled != self.before.status().last_handled_request.as_deref() {
-            let was_superseded = self.is_superseded;
             self.is_superseded = handled != Some(self.value.as_str());
-            return self.served_by(object, was_superseded);
+            return self.served_by(object);
         }
         if object.is_deleting() {
             return Err(Fate::Deleted);
@@ -103,6 +110,7 @@ impl RunRequest {
         let is_request = current.is_some_and(|value| handled != Some(token(value).as_str()));
         if current != Some(self.value.as_str()) {
             self.is_superseded = is_request || queued.is_some();
+            self.later = current.filter(|_| is_request).map(str::to_owned);
         }
         Err(match queued {
             Some(_) => Fate::Accepted,
@@ -112,7 +120,7 @@ impl RunRequest {
     }
 
     /// The run that serves the request once the operator has handled it. Another trigger may have started that run.
-    fn served_by(&self, object: &Object, was_superseded: bool) -> Result<i32, Fate> {
+    fn served_by(&self, object: &Object) -> Result<i32, Fate> {
         let Some(before) = self.before.run() else { return Ok(next_run(object.status(), 0)) };
         if before.state == RunState::Waiting {
             // Requests join a run until it is submitted.
@@ -121,13 +129,12 @@ impl RunRequest {
         if before.state.ended() {
             return Ok(next_run(object.status(), before.number));
         }
-        let latest = object.run().filter(|run| run.number == before.number);
-        let is_forbidden = concurrency_policy(object) == ConcurrencyPolicy::Forbid;
-        match latest {
-            Some(run) if is_forbidden && submission(run) == submission(before) => Err(Fate::Dropped(before.number)),
+        if concurrency_policy(object) == ConcurrencyPolicy::Forbid {
+            return Err(Fate::Dropped(before.number));
+        }
+        match object.run().filter(|run| run.number == before.number) {
             // A later attempt of the same run.
             Some(run) => Ok(run.number),
-            None if is_forbidden && !was_superseded => Err(Fate::Dropped(before.number)),
             None if attempts(object.status(), before.number) > before.attempt => Ok(before.number),
             None => Ok(next_run(object.status(), before.number)),
         }
