@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use kube::Resource as _;
 use serde_json::Value;
-use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, value_digest};
+use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, ConditionType, RELEASE, RESUBMIT, RUN_REQUESTED_AT, RunState, value_digest};
 
+use super::reason;
 use crate::objects::Object;
 
 /// A change that the operator has not observed.
@@ -19,6 +20,10 @@ pub struct Unobserved {
 /// The changes that the operator has not observed, the oldest first.
 #[must_use]
 pub fn unobserved(object: &Object, now: Timestamp) -> Vec<Unobserved> {
+    if object.resource.is_released() {
+        // The operator no longer writes its status.
+        return Vec::new();
+    }
     let (status, meta) = (object.status(), object.resource.meta());
     let value = |name: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(name)).filter(|value| !value.is_empty());
     let is_handled = |value: &String, last: Option<&String>| last.is_some_and(|last| last == value || *last == value_digest(value));
@@ -36,9 +41,7 @@ pub fn unobserved(object: &Object, now: Timestamp) -> Vec<Unobserved> {
         (RELEASE, "the annotation release", None),
     ];
     for (annotation, what, last) in annotations {
-        // While a resource is being deleted, no other annotation needs to have an effect.
-        let applies = object.is_deleting() == (annotation == RELEASE);
-        if applies && value(annotation).is_some_and(|value| !is_handled(value, last)) {
+        if is_prompt(object, annotation) && value(annotation).is_some_and(|value| !is_handled(value, last)) {
             found.push((what.to_owned(), changed(object, &["f:metadata", "f:annotations", &format!("f:{annotation}")])));
         }
     }
@@ -46,6 +49,25 @@ pub fn unobserved(object: &Object, now: Timestamp) -> Vec<Unobserved> {
     let mut found: Vec<Unobserved> = found.into_iter().map(|(what, time)| Unobserved { what, seconds: time.map(seconds) }).collect();
     found.sort_by_key(|change| std::cmp::Reverse(change.seconds));
     found
+}
+
+/// Whether the operator handles an annotation as soon as it observes it. It handles some of them later: a request joins the run that waits,
+/// or is queued, and a decision on a submission waits until it is needed.
+fn is_prompt(object: &Object, annotation: &str) -> bool {
+    if object.is_deleting() || annotation == RELEASE {
+        return object.is_deleting() && annotation == RELEASE;
+    }
+    let run = object.run();
+    match annotation {
+        RUN_REQUESTED_AT => {
+            // The end of a run that failed blocks no further run.
+            let is_blocked = object.is(ConditionType::Stalled) && run.is_none_or(|run| run.reason != reason(object));
+            let is_queued = object.status().queued.is_some() || object.is_suspended() || is_blocked;
+            !is_queued && run.is_none_or(|run| run.state.ended())
+        }
+        ADOPT | RESUBMIT => run.is_none_or(|run| run.state != RunState::Submitting),
+        _ => true,
+    }
 }
 
 /// When a client last changed a field, by the managers of the fields.
@@ -66,7 +88,7 @@ mod tests {
     use tabular_operator::api::Kind;
 
     use super::*;
-    use crate::fixture::{at, object_with};
+    use crate::fixture::{at, condition, object_with, run};
 
     fn of(metadata: &Value, status: &Value) -> Vec<(String, Option<i64>)> {
         let mut whole = json!({
@@ -101,11 +123,36 @@ mod tests {
     }
 
     #[test]
+    fn request_that_waits_for_its_run_is_observed() {
+        let requested = json!({"annotations": {RUN_REQUESTED_AT: "now", ADOPT: "1344a272"}});
+        let what = |status: Value| of(&requested, &status).into_iter().map(|(what, _)| what).collect::<Vec<_>>();
+        let status = |state: &str| json!({"observedGeneration": 4, "run": run("M", json!({"state": state, "reason": "r"}))});
+        let (request, adopt) = ("the requested run".to_owned(), "the annotation adopt".to_owned());
+        assert_eq!(what(status("Waiting")), std::slice::from_ref(&adopt), "the request joins the run");
+        assert_eq!(what(status("Submitting")), Vec::<String>::new(), "the decision may be needed later");
+        assert_eq!(what(status("Running")), std::slice::from_ref(&adopt), "the request is queued");
+        assert_eq!(what(status("Succeeded")), [request.clone(), adopt.clone()]);
+        let stalled = |reason: &str| {
+            let mut failed = status("Failed");
+            let conditions = ["Stalled", "Ready"].map(|kind| condition(kind, if kind == "Ready" { "False" } else { "True" }, reason, "m"));
+            failed["conditions"] = json!(conditions);
+            failed
+        };
+        assert_eq!(what(stalled("r")), [request, adopt.clone()], "the end of the run blocks nothing");
+        assert_eq!(what(stalled("SecretNotFound")), std::slice::from_ref(&adopt), "the request is queued");
+        let mut queued = status("Succeeded");
+        queued["queued"] = json!({"type": "Request", "value": "now"});
+        assert_eq!(what(queued), [adopt]);
+    }
+
+    #[test]
     fn deletion_leaves_only_what_still_has_an_effect() {
         let metadata = json!({
             "deletionTimestamp": "2026-11-29T21:08:00Z", "finalizers": ["tabular-operator.dev/operation"],
             "annotations": {RUN_REQUESTED_AT: "now", RELEASE: "true"},
         });
         assert_eq!(of(&metadata, &json!({"observedGeneration": 4})), [("the annotation release".to_owned(), None)]);
+        let released = json!({"deletionTimestamp": "2026-11-29T21:08:00Z", "finalizers": ["other.example/x"]});
+        assert_eq!(of(&released, &json!({"observedGeneration": 3})), [], "the deletion changed the generation");
     }
 }
