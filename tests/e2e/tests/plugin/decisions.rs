@@ -133,3 +133,25 @@ async fn release_deletes_resource_of_running_operation() {
     assert!(!world.operations().await[0].ended(), "the operation continues");
     eventually("the event", async || world.events("orders").await.iter().any(|event| event.starts_with("Released: ")).then_some(())).await;
 }
+
+#[tokio::test]
+async fn unaccepted_decision_is_no_success() {
+    let (world, mut operator, [ours, _]) = unresolved("plugin-refused").await;
+    let plugin = Plugin::new(&world, Role::Edit).await;
+    let gone = json!({"status": 404, "body": {"code": "NotFound", "message": "no such refresh"}});
+    world.patch_model(&json!({"details": {ours.as_str(): gone}})).await;
+    let refused = plugin.run(&format!("adopt orders {ours} --yes")).await;
+    assert_eq!((refused.code, refused.out.as_str()), (3, ""), "{refused:?}");
+    assert!(
+        refused.err.contains("the operator did not accept the decision on orders: it is Submitting (SubmissionUnknown)"),
+        "{refused:?}"
+    );
+    assert!(refused.err.contains("the service does not show the operation"), "the reason of the event: {refused:?}");
+
+    operator.terminate().await;
+    let pending = plugin.run(&format!("adopt orders {ours} --yes")).await;
+    assert!(pending.code == 4 && pending.err.contains("the operator has not handled it yet"), "{pending:?}");
+    let repeated = plugin.run("resubmit orders --yes").await;
+    assert!(repeated.code == 5 && repeated.err.contains("already has the annotation tabular-operator.dev/adopt"), "{repeated:?}");
+    assert_eq!(world.posts().await, 1);
+}

@@ -3,7 +3,7 @@
 use e2e::world::TENANT;
 use e2e::{TestSetup, World, eventually, rbac};
 use serde_json::{Value, json};
-use tabular_operator::api::RunState;
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
 use crate::plugin::{Plugin, Role};
 
@@ -72,6 +72,12 @@ async fn denied_evidence_is_left_out() {
         "events not visible to you",
     ] {
         assert!(why.out.contains(part), "{part}: {}", why.out);
+    }
+    // A request joins the run that waits, or is queued behind the one that runs: neither is unobserved.
+    for name in ["first", "second"] {
+        world.annotate(name, RUN_REQUESTED_AT, Some("now")).await;
+        let why = plugin.succeed(&format!("why {name}")).await;
+        assert!(why.contains("spec observed (generation 1)") && !why.contains("not observed"), "{why}");
     }
     let report = plugin.report("why second").await;
     assert_eq!((&report["events"], &report["operator"]), (&Value::Null, &json!({"state": "Unknown"})), "{report}");
