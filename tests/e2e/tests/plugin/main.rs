@@ -5,6 +5,7 @@
 mod change;
 mod decisions;
 mod plugin;
+mod pod;
 mod run;
 mod secrets;
 mod show;
