@@ -96,6 +96,12 @@ impl Plugin {
         if ends != ["Succeeded"] {
             return Err(format!("kubectl tabular history {FULL}: {ends:?}, not one success"));
         }
+        if self.has("why").await {
+            let why = self.report(&["why", FAILING]).await?;
+            if why["reason"] != "RefreshFailed" {
+                return Err(format!("kubectl tabular why {FAILING}: the reason is {}", why["reason"]));
+            }
+        }
         Ok(())
     }
 
