@@ -65,7 +65,7 @@ def main() -> int:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     try:
-        for module in ("identities", "analysis_services", "power_bi"):
+        for module in ("identities", "analysis_services", "power_bi", "recipes"):
             # Each module registers its scenarios.
             import_module(module)
     except Exception:
