@@ -1,5 +1,7 @@
 //! What to refresh, and how: the parameters of the service.
 
+use std::collections::HashSet;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,18 @@ pub struct RefreshParameters {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 86399))]
     pub attempt_timeout_seconds: Option<i32>,
+}
+
+impl RefreshParameters {
+    /// The fault of a list that contains a table or a partition twice, which admission detects only in lists of up to 200 objects. It
+    /// starts with the field below `spec`.
+    #[must_use]
+    pub fn duplicate(&self) -> Option<String> {
+        let mut seen = HashSet::new();
+        let duplicate = self.objects.iter().find(|object| !seen.insert(*object))?;
+        let partition = duplicate.partition.as_ref().map(|partition| format!(", partition {partition}")).unwrap_or_default();
+        Some(format!("refresh.objects: must contain each table or partition once; table {}{partition} is listed twice", duplicate.table))
+    }
 }
 
 /// The types of processing. Neither service supports `add`.

@@ -1,11 +1,9 @@
 //! Faults of a spec that admission cannot detect. Detecting them needs no request.
 
-use std::collections::HashSet;
-
 use kube::ResourceExt;
 
 use super::target::ModelTarget;
-use crate::api::{Credentials, Model, ModelResource, Reason, RefreshParameters};
+use crate::api::{Credentials, Model, ModelResource, Reason};
 use crate::azure::cloud::Cloud;
 use crate::controller::credentials::CredentialResolver;
 use crate::engine::{Blocker, Remedy};
@@ -37,16 +35,11 @@ fn of_model(model: &Model, cloud: &Cloud) -> Option<SpecError> {
 
 /// Admission checks lists of up to 200 objects. For longer lists, the rule would exceed the cost limit of the API server.
 fn of_parameters(resource: &ModelResource) -> Option<SpecError> {
-    let RefreshParameters { objects, .. } = match resource {
+    let parameters = match resource {
         ModelResource::ModelRefresh(refresh) => refresh.spec.refresh.as_ref()?,
         ModelResource::ModelSync(_) => return None,
     };
-    let mut seen = HashSet::new();
-    let duplicate = objects.iter().find(|object| !seen.insert(*object))?;
-    let partition = duplicate.partition.as_ref().map(|partition| format!(", partition {partition}")).unwrap_or_default();
-    let message =
-        format!("refresh.objects: must contain each table or partition once; table {}{partition} is listed twice", duplicate.table);
-    Some((Reason::InvalidSpec, message))
+    parameters.duplicate().map(|message| (Reason::InvalidSpec, message))
 }
 
 fn of_credentials(resource: &ModelResource, credentials: Option<&Credentials>, resolver: &CredentialResolver) -> Option<Blocker> {
