@@ -50,7 +50,7 @@ workflows: ## Check .github/workflows with actionlint
 	$(call timed,workflows,"$$(tests/tools/actionlint/build.sh)" -shellcheck= -pyflakes=)
 
 .PHONY: generate
-generate: need-cargo ## Regenerate crds/, docs/reference/ and parts of the chart
+generate: need-cargo ## Regenerate crds/, schemas/, docs/reference/ and parts of the chart
 	@GENERATE=1 cargo test --quiet --locked --test generated
 	@GENERATE=1 cargo test --quiet --locked -p kubectl-tabular --test generated
 	@GENERATE=1 cargo test --quiet --locked -p kubectl-tabular --lib pictures

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::author::Author;
 use crate::commands::decide::Decide;
 use crate::commands::explain::Explain;
 use crate::commands::request::Request;
@@ -44,6 +45,9 @@ pub enum Command {
     /// Commands that record a decision.
     #[command(flatten)]
     Decide(Decide),
+    /// Commands that write and check manifests.
+    #[command(flatten)]
+    Author(Author),
 }
 
 /// A duration of the command line, such as `10s`, `2m` or `1h30m`; a bare number counts seconds, as in kubectl.
@@ -72,9 +76,12 @@ mod tests {
         let help = command.render_long_help().to_string();
         assert!(help.contains("Usage: kubectl tabular <COMMAND>"), "{help}");
         assert!(help.contains("Exit codes:"), "{help}");
-        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+        // These call no API server.
+        let offline = ["create"];
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
             let help = sub.render_long_help().to_string();
-            assert!(help.contains("Examples:") && help.contains("--request-timeout"), "{help}");
+            let is_offline = offline.contains(&sub.get_name());
+            assert!(help.contains("Examples:") && help.contains("--request-timeout") != is_offline, "{help}");
         }
     }
 
@@ -108,5 +115,6 @@ mod tests {
         assert!(parse("kubectl-tabular adopt a 1344a272 --yes").is_ok() && parse("kubectl-tabular adopt").is_err());
         assert!(parse("kubectl-tabular resubmit a b").is_err(), "one decision is about one resource");
         assert!(parse("kubectl-tabular release msync/a -y").is_ok());
+        assert!(parse("kubectl-tabular validate -f a b -R").is_ok() && parse("kubectl-tabular validate").is_err());
     }
 }

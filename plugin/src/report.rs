@@ -9,6 +9,7 @@ use tabular_operator::api::{ConditionType, HistoryEntry, Run, Time};
 
 use crate::facts::{self, ModelQueue};
 use crate::objects::Object;
+use crate::report_manifests::ManifestsReport;
 use crate::report_requests::RequestsReport;
 use crate::report_why::WhyReport;
 use crate::target::full_name;
@@ -29,6 +30,8 @@ pub enum Report {
     Why(Box<WhyReport>),
     /// Of `run`, `cancel`, `suspend`, `resume`, `adopt`, `resubmit` and `release`.
     Requests(RequestsReport),
+    /// Of `validate`.
+    Manifests(ManifestsReport),
 }
 
 /// The resources, in the order of the table.
@@ -190,6 +193,10 @@ impl Report {
             Self::History(report) => vec![lower(&report.kind, &report.name)],
             Self::Requests(report) => report.requests.iter().map(|request| lower(&request.kind, &request.name)).collect(),
             Self::Queue(report) => report.models.iter().flat_map(|model| model.running.iter().chain(&model.waiting)).map(name).collect(),
+            Self::Manifests(report) => {
+                let invalid = report.manifests.iter().filter(|manifest| !manifest.valid);
+                invalid.filter_map(|manifest| Some(lower(manifest.kind.as_ref()?, manifest.name.as_ref()?))).collect()
+            }
         }
     }
 }

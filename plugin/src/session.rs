@@ -115,6 +115,13 @@ impl Session {
         }
     }
 
+    /// Prints text to standard output, unchanged.
+    pub fn print_text(&mut self, text: &str) {
+        for line in text.lines() {
+            self.screen.print(line);
+        }
+    }
+
     /// Redraws the block on a terminal.
     pub fn draw(&mut self, lines: &[Line]) {
         self.screen.draw(lines);

@@ -10,5 +10,6 @@ pub async fn run(command: Command) -> Exit {
         Command::Explain(explain) => explain.run().await,
         Command::Request(request) => request.run().await,
         Command::Decide(decide) => decide.run().await,
+        Command::Author(author) => author.run().await,
     }
 }

@@ -1,7 +1,9 @@
 //! The commands: they read the cluster, and print what the screens render.
 
 mod adopt;
+pub mod author;
 mod carry_out;
+pub mod create;
 pub mod decide;
 mod dispatch;
 pub mod explain;
@@ -16,6 +18,7 @@ pub mod show;
 mod status;
 mod submit;
 mod suspend;
+mod validate;
 mod watching;
 mod why;
 

@@ -79,6 +79,26 @@ async fn kubeconform_accepts_plain_manifests() {
     assert_eq!(report["summary"], json!({"valid": objects(&manifests).len(), "invalid": 0, "errors": 0, "skipped": 0}));
 }
 
+/// With the schemas for editors.
+#[tokio::test]
+async fn kubeconform_accepts_manifests_with_committed_schemas() {
+    let location = paths::workspace().join("schemas/{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.json");
+    let arguments = ["-strict", "-summary", "-output", "json", "-schema-location", location.to_str().unwrap(), "-"];
+    let read = |directory: &str| files(directory).iter().map(|file| fs::read_to_string(file).unwrap()).collect::<Vec<_>>();
+    let texts = [read("tests/e2e/manifests/accepted"), read("deploy/samples")].concat().join("\n---\n");
+    let ours: Vec<String> =
+        objects(&texts).iter().filter(|object| object["kind"].as_str().unwrap().starts_with("Model")).map(Value::to_string).collect();
+    assert!(ours.len() > 70, "{}", ours.len());
+    let judge = async |manifests: String| {
+        let output = Tool::named("kubeconform").run_with(&arguments, &manifests).await;
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    };
+    let report = judge(ours.join("\n---\n")).await;
+    assert_eq!(report["summary"], json!({"valid": ours.len(), "invalid": 0, "errors": 0, "skipped": 0}), "{report:#}");
+    let report = judge(ours[0].replace("\"spec\":{", "\"spec\":{\"suspended\":true,")).await;
+    assert_eq!(report["summary"]["invalid"], 1, "{report:#}");
+}
+
 #[tokio::test]
 async fn chart_accepts_values_of_flux_release() {
     let release = &objects(&fs::read_to_string(paths::workspace().join("deploy/flux/operator/helmrelease.yaml")).unwrap())[0];

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod change;
+mod create;
 mod decisions;
+mod mutations;
 mod plugin;
 mod pod;
 mod run;
 mod secrets;
 mod show;
+mod validate;
 mod why;

@@ -1,6 +1,6 @@
 //! The plugin as a user runs it: a kubeconfig with limited permissions, and no terminal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -89,6 +89,16 @@ impl Plugin {
         let kubeconfig = self.kubeconfig.to_str().expect("the path is text");
         let arguments: Vec<&str> = words.iter().copied().chain(["--kubeconfig", kubeconfig]).collect();
         Printed::of(self.tool.run_with(&arguments, "").await)
+    }
+
+    /// Runs a command that needs no cluster, in the root of the repository.
+    pub async fn offline(arguments: &[&str], input: &str) -> Printed {
+        Printed::of(Tool::at(paths::plugin()).run_with(arguments, input).await)
+    }
+
+    /// The kubeconfig of the user.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// Starts a command line. The caller ends it.

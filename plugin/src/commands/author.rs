@@ -1,0 +1,80 @@
+//! The group of commands that write and check manifests.
+
+#![allow(clippy::doc_markdown, reason = "the help is not markdown")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::create::Create;
+use super::validate;
+use crate::connect::ConnectionArgs;
+use crate::exit::Exit;
+use crate::session::{OutputArgs, Session};
+
+const CREATE_EXAMPLES: &str = "\
+Nothing is applied: the manifest goes to standard output.
+
+Examples:
+  kubectl tabular create refresh --help
+  kubectl tabular create sync --help";
+
+const VALIDATE_EXAMPLES: &str = "\
+Checks ModelRefreshes and ModelSyncs without a cluster: unknown fields, types, bounds, the rules of the definitions, and what
+only the operator rejects, such as a schedule that never occurs. Other kinds are skipped and counted. A file has at most 8 MiB.
+With --server, the API server checks structure and rules by its own definitions, in a dry run that creates nothing.
+
+Examples:
+  kubectl tabular validate -f refreshes/
+      All .yaml, .yml and .json files of a directory.
+
+  kustomize build . | kubectl tabular validate -f -
+      The output of another program.
+
+  kubectl tabular validate -f sales.yaml --server -n bi
+      By the definitions of the cluster.";
+
+/// The commands that write and check manifests.
+#[derive(Debug, Subcommand)]
+pub enum Author {
+    /// Print the manifest of a new refresh or sync.
+    #[command(subcommand, after_help = CREATE_EXAMPLES)]
+    Create(Box<Create>),
+    /// Check manifests before they are applied.
+    #[command(after_help = VALIDATE_EXAMPLES)]
+    Validate(Box<ValidateArgs>),
+}
+
+/// The arguments of `validate`.
+#[derive(Args, Debug)]
+pub struct ValidateArgs {
+    /// Files or directories; - for standard input.
+    #[arg(short, long = "filename", value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Include the directories in the directories.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+    /// Check by the definitions of the cluster, with a dry run.
+    #[arg(long)]
+    pub server: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+}
+
+impl Author {
+    /// Runs the command.
+    pub async fn run(self) -> Exit {
+        let output = match &self {
+            Self::Create(_) => OutputArgs::default(),
+            Self::Validate(args) => args.output,
+        };
+        let mut session = Session::new(&output);
+        let ended = match self {
+            Self::Create(create) => create.run(&mut session),
+            Self::Validate(args) => validate::run(&args, &mut session).await,
+        };
+        ended.unwrap_or_else(|failure| session.fail(&failure))
+    }
+}
