@@ -9,6 +9,7 @@ use crate::commands::decide::Decide;
 use crate::commands::explain::Explain;
 use crate::commands::request::Request;
 use crate::commands::show::Show;
+use crate::commands::tools::Tools;
 use crate::exit;
 
 /// Shows and controls the refreshes and syncs of tabular models.
@@ -48,6 +49,9 @@ pub enum Command {
     /// Commands that write and check manifests.
     #[command(flatten)]
     Author(Author),
+    /// Commands about the plugin.
+    #[command(flatten)]
+    Tools(Tools),
 }
 
 /// A duration of the command line, such as `10s`, `2m` or `1h30m`; a bare number counts seconds, as in kubectl.
@@ -77,7 +81,7 @@ mod tests {
         assert!(help.contains("Usage: kubectl tabular <COMMAND>"), "{help}");
         assert!(help.contains("Exit codes:"), "{help}");
         // These call no API server.
-        let offline = ["create"];
+        let offline = ["create", "completion"];
         for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
             let help = sub.render_long_help().to_string();
             let is_offline = offline.contains(&sub.get_name());

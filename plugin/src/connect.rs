@@ -112,7 +112,7 @@ fn config(args: &ConnectionArgs) -> Result<Config, Failure> {
 }
 
 /// Reads the kubeconfig. `None` if there is none at the usual place and no flag needs it.
-fn read(args: &ConnectionArgs) -> Result<Option<Kubeconfig>, Failure> {
+pub(crate) fn read(args: &ConnectionArgs) -> Result<Option<Kubeconfig>, Failure> {
     let invalid = |error: KubeconfigError| match error {
         KubeconfigError::ReadConfig(error, path) => {
             Failure::new(format!("failed to read the kubeconfig {}: {error}; correct --kubeconfig or KUBECONFIG", path.display()))

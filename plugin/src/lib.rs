@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod completion;
 pub mod connect;
 pub mod dry_run;
 pub mod evidence;
@@ -23,6 +24,7 @@ pub mod prompt;
 pub mod report;
 pub mod report_manifests;
 pub mod report_requests;
+pub mod report_version;
 pub mod report_why;
 pub mod request_value;
 pub mod screens;

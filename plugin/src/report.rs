@@ -11,6 +11,7 @@ use crate::facts::{self, ModelQueue};
 use crate::objects::Object;
 use crate::report_manifests::ManifestsReport;
 use crate::report_requests::RequestsReport;
+use crate::report_version::VersionReport;
 use crate::report_why::WhyReport;
 use crate::target::full_name;
 
@@ -32,6 +33,8 @@ pub enum Report {
     Requests(RequestsReport),
     /// Of `validate`.
     Manifests(ManifestsReport),
+    /// Of `version`.
+    Version(VersionReport),
 }
 
 /// The resources, in the order of the table.
@@ -197,6 +200,7 @@ impl Report {
                 let invalid = report.manifests.iter().filter(|manifest| !manifest.valid);
                 invalid.filter_map(|manifest| Some(lower(manifest.kind.as_ref()?, manifest.name.as_ref()?))).collect()
             }
+            Self::Version(_) => Vec::new(),
         }
     }
 }

@@ -140,7 +140,7 @@ impl Create {
             return Err(usage("--with-access requires --secret or --service-account"));
         }
         let resource = template.resource();
-        let findings = Checker::new().map_err(bug)?.check(template.kind, &resource);
+        let findings = Checker::new(&[template.kind]).map_err(bug)?.check(template.kind, &resource);
         if let Some((last, others)) = findings.split_last() {
             for finding in others {
                 session.note(&format!("error: {finding}"));

@@ -11,5 +11,6 @@ pub async fn run(command: Command) -> Exit {
         Command::Request(request) => request.run().await,
         Command::Decide(decide) => decide.run().await,
         Command::Author(author) => author.run().await,
+        Command::Tools(tools) => tools.run().await,
     }
 }

@@ -18,7 +18,9 @@ pub mod show;
 mod status;
 mod submit;
 mod suspend;
+pub mod tools;
 mod validate;
+mod version;
 mod watching;
 mod why;
 

@@ -21,7 +21,7 @@ struct Judge {
 }
 
 pub(super) async fn run(args: &ValidateArgs, session: &mut Session) -> Result<Exit, Failure> {
-    let checker = Checker::new().map_err(|error| Failure::new(format!("failed to compile the definitions: {error}")))?;
+    let checker = Checker::new(Kind::ALL).map_err(|error| Failure::new(format!("failed to compile the definitions: {error}")))?;
     let server = if args.server { Some(connect(&args.connection)?) } else { None };
     let judge = Judge { checker, server };
     let (mut report, mut exit) = (ManifestsReport::default(), Exit::Success);

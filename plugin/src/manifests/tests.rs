@@ -41,7 +41,7 @@ fn refresh(spec: &str) -> String {
 
 #[test]
 fn accepted_manifests_and_samples_have_no_finding() {
-    let checker = Checker::new().unwrap();
+    let checker = Checker::new(Kind::ALL).unwrap();
     let all: Vec<_> = ["tests/e2e/manifests/accepted", "deploy/samples"].iter().flat_map(|directory| files(directory)).collect();
     assert!(all.len() > 70, "{}", all.len());
     for (path, text) in all {
@@ -68,7 +68,7 @@ fn samples_name_their_schema() {
 
 #[test]
 fn refused_manifests_have_a_finding() {
-    let checker = Checker::new().unwrap();
+    let checker = Checker::new(Kind::ALL).unwrap();
     let all = files("tests/e2e/manifests/refused");
     assert!(all.len() > 120, "{}", all.len());
     let accepted: Vec<_> = all.iter().filter(|(_, text)| check(&checker, text).is_empty()).map(|(path, _)| path).collect();
@@ -77,7 +77,7 @@ fn refused_manifests_have_a_finding() {
 
 #[test]
 fn findings_name_the_field_and_the_remedy() {
-    let checker = Checker::new().unwrap();
+    let checker = Checker::new(Kind::ALL).unwrap();
     let rows = [
         ("refresh: {maxparallelism: 4}", "spec.refresh.maxparallelism: unknown field; did you mean maxParallelism?"),
         ("schedule: 0 5 * * *", "spec.schedule: unknown field; did you mean spec.trigger.schedule?"),
@@ -119,20 +119,20 @@ fn findings_name_the_field_and_the_remedy() {
 
 #[test]
 fn schedule_outside_cron_is_refused_by_the_rule() {
-    let found = check(&Checker::new().unwrap(), &refresh("trigger: {schedule: every day at 5}"));
+    let found = check(&Checker::new(Kind::ALL).unwrap(), &refresh("trigger: {schedule: every day at 5}"));
     assert!(found.len() == 1 && found[0].starts_with("spec.trigger.schedule: must have five fields of cron"), "{found:?}");
 }
 
 #[test]
 fn duplicate_in_a_long_list_is_found() {
     let tables: Vec<String> = (0..=200).map(|table| format!("{{table: t{}}}", table % 200)).collect();
-    let found = check(&Checker::new().unwrap(), &refresh(&format!("refresh: {{objects: [{}]}}", tables.join(", "))));
+    let found = check(&Checker::new(Kind::ALL).unwrap(), &refresh(&format!("refresh: {{objects: [{}]}}", tables.join(", "))));
     assert_eq!(found, ["spec.refresh.objects: must contain each table or partition once; table t0 is listed twice"]);
 }
 
 #[test]
 fn nulls_and_whole_numbers_are_read_as_by_the_api_server() {
-    let checker = Checker::new().unwrap();
+    let checker = Checker::new(Kind::ALL).unwrap();
     for spec in ["trigger:", "suspend: null\nbackoffLimit: 2.0", "suspend: yes", "backoffLimit: 010", "refresh: {type: null}"] {
         let found = check(&checker, &refresh(spec));
         let expected: &[&str] = &[];
@@ -143,7 +143,7 @@ fn nulls_and_whole_numbers_are_read_as_by_the_api_server() {
 
 #[test]
 fn status_is_dropped_but_has_no_unknown_fields() {
-    let checker = Checker::new().unwrap();
+    let checker = Checker::new(Kind::ALL).unwrap();
     assert_eq!(check(&checker, &(refresh("") + "status: {observedGeneration: many}\n")), Vec::<String>::new());
     assert_eq!(
         check(&checker, &(refresh("") + "status: {observed: 1}\n")),
@@ -153,7 +153,7 @@ fn status_is_dropped_but_has_no_unknown_fields() {
 
 #[test]
 fn metadata_is_checked() {
-    let checker = Checker::new().unwrap();
+    let checker = Checker::new(Kind::ALL).unwrap();
     let rows = [
         ("{name: Sales}", "metadata.name: must have lower-case letters"),
         ("{namespace: bi}", "metadata: must have a name or a generateName"),

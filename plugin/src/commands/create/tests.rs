@@ -23,7 +23,7 @@ fn parse(line: &str) -> Result<(CommonArgs, Template), String> {
 
 fn resource(line: &str) -> Value {
     // Compiling the definitions takes longer than all checks.
-    thread_local!(static CHECKER: Checker = Checker::new().unwrap());
+    thread_local!(static CHECKER: Checker = Checker::new(Kind::ALL).unwrap());
     let template = parse(line).unwrap_or_else(|error| panic!("{line}: {error}")).1;
     let resource = template.resource();
     let findings = CHECKER.with(|checker| checker.check(template.kind, &resource));
@@ -131,7 +131,7 @@ fn invalid_values_are_findings() {
     ];
     for (line, expected) in rows {
         let template = parse(&line).unwrap().1;
-        let findings = Checker::new().unwrap().check(template.kind, &template.resource());
+        let findings = Checker::new(Kind::ALL).unwrap().check(template.kind, &template.resource());
         assert!(findings.len() == 1 && findings[0].to_string().starts_with(expected), "{line}: {findings:?}");
     }
 }
