@@ -6,10 +6,11 @@ set -euo pipefail
 crates=$(awk -F '"' '
   /^      "name":/ { name = $4 }
   /^      "version":/ { version = $4 }
-  /^          "expression":/ && name != "tabular-operator" { print name " " version ": " $4 }' "$1" | LC_ALL=C sort -u)
+  # Not the packages of this workspace.
+  /^          "expression":/ && name !~ /^(tabular-operator|kubectl-tabular|screen)$/ { print name " " version ": " $4 }' "$1" | LC_ALL=C sort -u)
 
 cat <<HEAD
-The program in this image is under the Apache License 2.0. Linked into it are, with some that only its macros need:
+This program is under the Apache License 2.0. Linked into it are, with some that only its macros need:
 
 $(sed 's/^/  /' <<<"$crates")
   The standard library of Rust: MIT OR Apache-2.0

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Prints the components of the operator for a target as a CycloneDX document: `sbom.sh x86_64-unknown-linux-gnu`.
+# Prints the components of the operator for a target as a CycloneDX document: `sbom.sh x86_64-unknown-linux-gnu`. A second argument is the
+# directory of another package: `sbom.sh x86_64-unknown-linux-gnu plugin`.
 # cargo-cyclonedx, which is built once into the user's cache, lists the crates. This script adds the two C libraries that no version of a
 # crate identifies: the C library of the compiler, and AWS-LC, which the crate aws-lc-sys compiles.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 target=$1
+package=${2:-.}
 version=0.5.9
 
 fail() { echo "deploy/image/sbom.sh: $*" >&2; exit 1; }
@@ -33,14 +35,14 @@ release=$(printf '#include <features.h>\n__GLIBC__ . __GLIBC_MINOR__\n' | "$cc" 
 [[ $release =~ ^[0-9]+\.[0-9]+$ ]] || fail "$cc does not name the version of its C library: is it the GNU C Library?"
 archive=$(realpath "$("$cc" -print-file-name=libc.a)")
 libc=$release purl=pkg:generic/glibc@$release
-if package=$(dpkg-query -S "$archive" 2>/dev/null || dpkg-query -S "${archive#/usr}" 2>/dev/null); then
-  read -r package version architecture source < <(dpkg-query -W -f '${Package} ${Version} ${Architecture} ${source:Package}\n' "${package%%: *}")
+if debian=$(dpkg-query -S "$archive" 2>/dev/null || dpkg-query -S "${archive#/usr}" 2>/dev/null); then
+  read -r debian version architecture source < <(dpkg-query -W -f '${Package} ${Version} ${Architecture} ${source:Package}\n' "${debian%%: *}")
   distribution=$(. /etc/os-release && echo "$ID-$VERSION_ID")
-  libc=$version purl="pkg:deb/debian/$package@${version//+/%2B}?arch=$architecture&distro=$distribution&upstream=$source"
+  libc=$version purl="pkg:deb/debian/$debian@${version//+/%2B}?arch=$architecture&distro=$distribution&upstream=$source"
 fi
 
 # AWS-LC: the version in the headers of the crate.
-sys=$(sed -n 's/.*"purl": "pkg:cargo\/aws-lc-sys@\([^"]*\)".*/\1/p' "$name.json")
+sys=$(sed -n 's/.*"purl": "pkg:cargo\/aws-lc-sys@\([^"]*\)".*/\1/p' "$package/$name.json")
 header=$(echo "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"aws-lc-sys-$sys/aws-lc/include/openssl/base.h")
 tls=$(sed -n 's/^#define AWSLC_VERSION_NUMBER_STRING "\(.*\)"$/\1/p' "$header")
 [ -n "$tls" ] || fail "no version of AWS-LC is in $header"
@@ -77,5 +79,5 @@ awk -v native="$native" -v dependencies="$dependencies" -v libc="$purl" -v tls="
   # The program itself depends on the C library.
   in_dependencies && /"ref": "path\+file:/ { root = 1 }
   root && /"dependsOn": \[$/ { print "        \"" libc "\","; root = 0 }
-' "$name.json" | sed -e "s#file://$PWD#file:///src#g" \
+' "$package/$name.json" | sed -e "s#file://$PWD#file:///src#g" \
   -e "/^      \"ref\": \".*#aws-lc-sys@[^\"]*\"\$/s#\$#,\n      \"dependsOn\": [\n        \"pkg:github/aws/aws-lc@v$tls\"\n      ]#"

@@ -15,7 +15,7 @@ const SKIPPED: &[(&str, usize)] = &[
     ("needs a release", 2),
     ("needs a registry; tests/e2e/tests/image/publishing.rs does it at one of its own", 2),
     ("needs another architecture's toolchain", 1),
-    ("needs cosign and an identity", 2),
+    ("needs cosign and an identity", 3),
     ("needs a collector of traces", 1),
     ("needs an Azure subscription", 4),
     ("needs kustomize", 1),
