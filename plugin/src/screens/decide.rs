@@ -81,10 +81,9 @@ pub fn consequence(object: &Object, decision: &Decision, view: &View) -> String 
     match decision {
         Decision::Adopt(id) => format!("Run {} of {name} will track operation {id}, and submit nothing.", number(object)),
         Decision::Resubmit(value) => {
-            format!(
-                "Run {} of {name} will be submitted again ({value}). If one of these operations is its own, the model is refreshed twice.",
-                number(object)
-            )
+            let none = object.run().is_none_or(|run| run.candidates.is_empty());
+            let risk = if none { "it did start an operation" } else { "one of these operations is its own" };
+            format!("Run {} of {name} will be submitted again ({value}). If {risk}, the model is refreshed twice.", number(object))
         }
         Decision::Release => {
             let since = object.resource.meta().deletion_timestamp.as_ref().map(|time| cells::ago(time.0, view));
@@ -220,6 +219,9 @@ The response to the submission at 22:00:03 was lost. Which of these operations d
         assert_eq!(consequence(&object, &adopt, &view(None)), format!("Run 4 of orders will track operation {FIRST}, and submit nothing."));
         let again = consequence(&object, &Decision::resubmit(object.run().unwrap()), &view(None));
         assert!(again.contains("submitted again (run-4-attempt-1)") && again.contains("refreshed twice"), "{again}");
+        let none = held(&json!([]));
+        let again = consequence(&none, &Decision::resubmit(none.run().unwrap()), &view(None));
+        assert!(again.ends_with("If it did start an operation, the model is refreshed twice."), "{again}");
         object.resource.meta_mut().deletion_timestamp = serde_json::from_value(json!("2026-11-29T21:04:12Z")).unwrap();
         let release = consequence(&object, &Decision::Release, &view(None));
         assert!(release.starts_with("ModelRefresh bi/orders will be deleted now (requested 5m ago). An operation of its"), "{release}");
