@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
@@ -21,8 +23,8 @@ use super::refreshes::{self, ListWindow};
 use super::session::{Session, Shared};
 use super::settings::{AzureSettings, AzureSettingsError};
 use crate::operation::{
-    CallKind, CancelResult, Listing, ModelExistence, ModelLookup, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest,
-    Request, ServiceError, ServiceErrorKind, ServiceKind, Submission,
+    CallKind, CancelResult, Listing, ModelExistence, ModelIds, ModelLookup, OperationId, OperationKind, OperationRef, PollResult,
+    RefreshRequest, Request, ServiceError, ServiceErrorKind, ServiceKind, Submission,
 };
 
 /// The services of one cloud: a shared HTTP client, the tokens, and the limits for calls in flight. Cheap to clone.
@@ -147,7 +149,32 @@ impl ModelClient {
         }
     }
 
-    fn host(&self) -> &str {
+    /// How long the identity's token is valid.
+    pub(super) async fn token_lifetime(&self) -> Result<Duration, ServiceError> {
+        Ok(self.shared.tokens.token(&self.identity, self.scope()).await?.remaining())
+    }
+
+    /// Whether the model supports other calls than [`Call::resolve`].
+    pub(super) fn has_ids(&self) -> bool {
+        match &self.target {
+            Target::AnalysisServices { .. } => true,
+            Target::PowerBi { model, .. } => model.ids().is_some(),
+        }
+    }
+
+    /// The same model by the ids that its names refer to.
+    pub(super) fn with_ids(self, ids: &ModelIds) -> Result<Self, ServiceError> {
+        let target = match self.target {
+            Target::PowerBi { address, .. } => {
+                let model = ModelName::by_ids(&ids.group_id, &ids.dataset_id);
+                Target::PowerBi { address, model: model.map_err(|what| ServiceError::new(ServiceErrorKind::InvalidResponse, what))? }
+            }
+            target @ Target::AnalysisServices { .. } => target,
+        };
+        Ok(Self { target, ..self })
+    }
+
+    pub(super) fn host(&self) -> &str {
         match &self.target {
             Target::AnalysisServices { server, .. } => server.host(),
             Target::PowerBi { address, .. } => &address.host,
@@ -297,6 +324,23 @@ impl Call {
                 Some(SyncUrls::ScaleOut { status, .. }) => scale_out::list(&self.session, &status, window).await,
                 None => Err(no_address()),
             },
+        }
+    }
+
+    /// Lists the operations of a kind, of which only an error is relevant.
+    ///
+    /// # Errors
+    /// If the list is unavailable.
+    pub(super) async fn check_list(self, kind: OperationKind) -> Result<(), ServiceError> {
+        match kind {
+            OperationKind::Refresh => match self.model.refreshes_url() {
+                Some(refreshes) => refreshes::check_list(&self.session, &refreshes).await,
+                None => Err(no_address()),
+            },
+            OperationKind::Sync => {
+                let now = Timestamp::now();
+                self.list(kind, ListWindow { intent: now, now }).await.map(drop)
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 
 pub mod analysis_services;
 mod backoff;
+mod check;
 mod classify;
 mod client;
 pub mod cloud;

@@ -7,6 +7,7 @@ mod call;
 mod error;
 mod id;
 mod listing;
+mod model_check;
 mod observed_operation;
 mod request;
 mod result;
@@ -15,6 +16,7 @@ pub use call::{CallFault, CallKind, CallRecord, CallTarget, IdentityKind, Servic
 pub use error::{ServiceError, ServiceErrorKind};
 pub use id::{OperationId, OperationRef};
 pub use listing::{ClockSkew, Listing, UnnamedOperation};
+pub use model_check::ModelCheck;
 pub use observed_operation::{FailureCause, ObjectProgress, Operation, Origin, Phase, REDACTED, ServiceMessage};
 pub use request::{Capabilities, ObjectName, OperationKind, RefreshRequest, Request};
 pub use result::{CancelResult, ModelExistence, ModelIds, ModelLookup, PollResult, Submission};

@@ -53,6 +53,11 @@ impl Token {
         self.accepted.load(Ordering::Relaxed)
     }
 
+    /// How long it may still be sent.
+    pub(in crate::azure) fn remaining(&self) -> Duration {
+        self.expires.saturating_duration_since(Instant::now())
+    }
+
     /// Whether both are the same token.
     pub(super) fn same(&self, other: &Self) -> bool {
         self.obtained == other.obtained

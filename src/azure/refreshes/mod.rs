@@ -13,4 +13,4 @@ pub(super) use detail::{operation, running};
 pub use list::ListWindow;
 pub(super) use list::{Row, Selected, Selection};
 pub(super) use merge::{merge_details, needs_details, selection};
-pub(super) use protocol::{BadRequest, cancel, for_each_row, list, list_url, poll, submit};
+pub(super) use protocol::{BadRequest, cancel, check_list, for_each_row, list, list_url, poll, submit};

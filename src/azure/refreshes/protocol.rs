@@ -158,6 +158,17 @@ pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: L
     Ok(selected.listing(operations, clock_skew))
 }
 
+/// `GET refreshes` for the newest refresh, of which only an error is relevant.
+pub(in crate::azure) async fn check_list(session: &Session, refreshes: &Url) -> Result<(), ServiceError> {
+    let mut url = refreshes.clone();
+    match session.service {
+        ServiceKind::AnalysisServices => {}
+        ServiceKind::PowerBi => url.set_query(Some("$top=1")),
+    }
+    let incoming = session.get(CallKind::List(OperationKind::Refresh), url, session.deadline(), &REDIRECTS).await?;
+    for_each_row(session, incoming, |_| Ok(())).await.map(drop)
+}
+
 /// The URL of the list. Analysis Services returns all refreshes of 30 days.
 pub(in crate::azure) fn list_url(service: ServiceKind, refreshes: &Url) -> Url {
     let mut url = refreshes.clone();

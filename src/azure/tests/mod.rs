@@ -1,5 +1,6 @@
 //! Tests of the clients over real HTTPS.
 
+mod check;
 mod compressed;
 mod fake_azure;
 mod http2;
