@@ -20,6 +20,13 @@ pub const RUN_REQUESTED_AT: &str = "tabular-operator.dev/run-requested-at";
 /// does nothing. The operator removes an empty value and emits the event `DecisionIgnored`.
 pub const CANCEL_REQUESTED_AT: &str = "tabular-operator.dev/cancel-requested-at";
 
+/// A new value requests a check: the operator tries to reach the model with the credentials of the resource, and reports each step in
+/// `.status.check`. A check only reads, also while the resource is suspended or a run is in progress; it waits while a run is being
+/// submitted. The operator performs at most one check of a resource every 10 seconds, and reports the last handled value. Removing the
+/// annotation, or setting the last handled value again, does nothing. The operator removes an empty value and emits the event
+/// `DecisionIgnored`.
+pub const CHECK_REQUESTED_AT: &str = "tabular-operator.dev/check-requested-at";
+
 /// The id of the operation that an unresolved submission started. The run tracks this operation, unless another resource owns it or it
 /// started before the submission. The operator removes the annotation. If the run does not track the operation, the operator also emits
 /// the event `DecisionIgnored`.
@@ -35,4 +42,4 @@ pub const RESUBMIT: &str = "tabular-operator.dev/resubmit";
 pub const RELEASE: &str = "tabular-operator.dev/release";
 
 /// The annotations of a resource that the operator reads.
-pub const ANNOTATIONS: [&str; 5] = [RUN_REQUESTED_AT, CANCEL_REQUESTED_AT, ADOPT, RESUBMIT, RELEASE];
+pub const ANNOTATIONS: [&str; 6] = [RUN_REQUESTED_AT, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, ADOPT, RESUBMIT, RELEASE];

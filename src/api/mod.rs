@@ -2,6 +2,7 @@
 
 pub mod advice;
 mod annotations;
+mod check;
 mod condition;
 mod crds;
 mod credentials;
@@ -23,7 +24,10 @@ mod time;
 mod trigger;
 mod unrecognized;
 
-pub use annotations::{ADOPT, ANNOTATIONS, CANCEL_REQUESTED_AT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT, has_finalizer};
+pub use annotations::{
+    ADOPT, ANNOTATIONS, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT, has_finalizer,
+};
+pub use check::{Check, CheckResult, CheckStep, CheckStepName};
 pub use condition::{Condition, ConditionStatus, ConditionType};
 pub use crds::crds;
 pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, WorkloadIdentity};

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, HistoryEntry, Run, Time, Trigger};
+use super::{Check, Condition, HistoryEntry, Run, Time, Trigger};
 
 /// Observed state of the resource, at most 64 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
@@ -44,6 +44,9 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_cancel_request: Option<String>,
+    /// The latest check that the annotation `check-requested-at` requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
     /// Last handled value of `trigger.token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
@@ -89,6 +92,7 @@ impl Default for Status {
             history: Vec::new(),
             last_handled_request: None,
             last_handled_cancel_request: None,
+            check: None,
             last_handled_token: None,
             last_handled_digest: None,
             last_handled_schedule: None,

@@ -95,6 +95,10 @@ mod tests {
             }],
             "run": run,
             "queued": trigger,
+            "check": {
+                "request": "v", "time": "2026-01-01T00:00:00Z", "result": "Passed",
+                "steps": [{"name": "spec", "result": "Passed", "message": "m"}],
+            },
             "history": [{"number": 1, "trigger": trigger, "attempts": 1, "state": "Succeeded", "message": "m"}],
         })
     }

@@ -3,6 +3,7 @@
 //! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. [`decide()`] and the rules of each state implement the guarantees: each
 //! run is submitted exactly once, and no operation is left running without being tracked.
 
+mod check;
 pub mod claims;
 mod conditions;
 mod decide;
@@ -20,6 +21,7 @@ mod text;
 mod timing;
 mod turns;
 
+pub use check::{CheckFailure, CheckReport, CheckRequest};
 pub use decide::decide;
 pub use decision::{Decision, DecisionInput, DecisionMemory, Effect, Event, ResolvedModel, TableTimes};
 pub use freshness::stale_time;

@@ -5,6 +5,8 @@ use crate::text::plain;
 
 /// The longest sentence in a condition or a message, in bytes.
 pub(super) const SENTENCE: usize = 1024;
+/// The longest message of a step of a check, in bytes.
+pub(super) const STEP: usize = 512;
 /// The longest name of a table or a partition, in bytes.
 pub(super) const NAME: usize = 256;
 /// The longest value of a service, such as a code or a status, in bytes.

@@ -12,6 +12,8 @@ use crate::api::Time;
 pub(super) const CLUSTER_RECHECK: Duration = Duration::from_secs(5);
 /// The interval at which the operator checks whether an error at the service is fixed, such as a paused server.
 pub(super) const SERVICE_RECHECK: Duration = Duration::from_mins(1);
+/// The shortest time between two checks of a resource.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long an accepted cancellation may have no effect before it is sent again.
 pub(super) const CANCEL_RESEND: Duration = Duration::from_secs(30);
 /// The delay before a refused or interrupted cancellation is sent again; each further one doubles it.

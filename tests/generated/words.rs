@@ -123,6 +123,7 @@ fn annotations() {
     table(&mut text, ["Name", "Meaning"], &words);
     text.push_str(
         "\n<!-- given: installed refreshed -->\n\n```sh\nkubectl annotate mref adventureworks tabular-operator.dev/run-requested-at=\"$(date -u +%FT%TZ)\" --overwrite\n\
+         kubectl annotate mref adventureworks tabular-operator.dev/check-requested-at=\"$(date -u +%FT%TZ)\" --overwrite\n\
          kubectl annotate mref adventureworks tabular-operator.dev/cancel-requested-at=\"$(date -u +%FT%TZ)\" --overwrite\n```\n",
     );
     settle("docs/reference/annotations.md", &text);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use model::script::{World, polled, secs};
-use tabular_operator::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::api::{Check, CheckResult, CheckStep, CheckStepName, ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::{Blocker, DecisionMemory, Remedy};
 use tabular_operator::operation::{ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
 
@@ -51,6 +51,13 @@ fn huge_fault_message_is_truncated() {
 /// The longest `detailsUrl`, which an operation in Analysis Services has not: a host, three GUIDs and the path.
 const DETAILS_URL: usize = 253 + 3 * 36 + 64;
 
+/// The largest result of a check.
+fn largest_check() -> Check {
+    let step = |name| CheckStep { name, result: CheckResult::Failed, reason: "x".repeat(64), message: "\"".repeat(256) };
+    let time = tabular_operator::api::Time::from(jiff::Timestamp::UNIX_EPOCH);
+    Check { request: "\"".repeat(128), time, result: CheckResult::Failed, steps: CheckStepName::ALL.map(step).into() }
+}
+
 /// Text at its most expensive.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![Just("\""), Just("\\"), Just("<"), Just("\u{2028}"), Just("\n"), Just("\u{1f980}"), Just("a")];
@@ -65,6 +72,7 @@ proptest! {
         let mut world = World::new(|spec| {
             (spec.history_limit, spec.concurrency_policy, spec.stale_after_seconds) = (20, ConcurrencyPolicy::Queue, Some(60));
         });
+        world.run_for(secs(1)).edit_status(|status| status.check = Some(largest_check()));
         let pick = |n: usize| texts[n % texts.len()].clone();
         for run in 0..22_usize {
             let worst = if run % 2 == 0 { "\"".repeat(256) } else { format!("{}{run}", "<".repeat(250)) };

@@ -5,6 +5,7 @@ mod accepted;
 mod adoption;
 mod bounds;
 mod cancellations;
+mod checks;
 mod concurrency;
 mod conflicts;
 mod deletions;

@@ -1,7 +1,7 @@
 //! A user decision applies to one submission: a leftover value, or one for something else, has no effect.
 
 use model::script::{CallOutcome, SubmitOutcome, World, secs, unreachable};
-use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, Time};
+use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, Time};
 use tabular_operator::engine::{Effect, Observation, resubmit_value};
 use tabular_operator::operation::{OperationKind, PollResult};
 
@@ -199,6 +199,7 @@ fn annotation_without_a_request_is_removed_and_reported() {
     for (key, value, wanted) in [
         (RUN_REQUESTED_AT, "", "to request a run, set a value"),
         (CANCEL_REQUESTED_AT, "", "to cancel the run, set a value"),
+        (CHECK_REQUESTED_AT, "", "to request a check, set a value"),
         (ADOPT, "", "the value is empty"),
         (RESUBMIT, "", "the value is empty"),
         (RELEASE, "yes", "only \"true\" releases"),

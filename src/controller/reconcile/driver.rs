@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::calls;
+use super::check::check;
 use super::context::Context;
 use super::namespaces;
 use super::observe::observe;
@@ -120,6 +121,10 @@ pub(super) async fn drive(
                 // Unreachable: a call follows its preparation. The machine ends on an unexpected response.
                 None => DriverResponse::Prepared,
             },
+            DriverRequest::RunCheck { model, kind, timeout } => {
+                let credentials = std::mem::replace(&mut credentials, Ok(None));
+                DriverResponse::CheckCompleted(Box::new(Box::pin(check(ctx, &key.namespace, credentials, (&model, kind), timeout)).await))
+            }
             DriverRequest::Done(outcome) => {
                 reporter.ended(&outcome, &last_events);
                 return (*outcome, reporter.error);

@@ -1,8 +1,9 @@
 //! The reconciliation of one resource: `reconciler` checks the Lease and isolates failures, `driver` performs the requests of the engine,
-//! `calls` calls the services, `observe` reads the state outside the resource, and `report` counts and logs.
+//! `calls` calls the services, `check` tries whether they can be called, `observe` reads the state outside the resource, and `report` counts and logs.
 
 pub(crate) mod action;
 mod calls;
+mod check;
 pub(crate) mod context;
 mod denied_writes;
 pub(crate) mod detached;

@@ -14,6 +14,8 @@ pub struct AnnotationRequests {
     pub run: Option<String>,
     /// `cancel-requested-at`.
     pub cancel: Option<String>,
+    /// `check-requested-at`.
+    pub check: Option<String>,
     /// `adopt`.
     pub adopt: Option<String>,
     /// `resubmit`.
@@ -32,6 +34,7 @@ impl AnnotationRequests {
         Self {
             run: annotation(api::RUN_REQUESTED_AT).map(|value| text::token(value)),
             cancel: annotation(api::CANCEL_REQUESTED_AT).map(|value| text::token(value)),
+            check: annotation(api::CHECK_REQUESTED_AT).map(|value| text::token(value)),
             adopt: annotation(api::ADOPT).cloned(),
             resubmit: annotation(api::RESUBMIT).cloned(),
             release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
@@ -46,7 +49,7 @@ fn no_op(annotations: &BTreeMap<String, String>) -> Option<(&'static str, String
         api::RELEASE => ["true", "false"].contains(&value),
         _ => !value.is_empty(),
     };
-    [api::RUN_REQUESTED_AT, api::CANCEL_REQUESTED_AT, api::ADOPT, api::RESUBMIT, api::RELEASE].into_iter().find_map(|key| {
+    api::ANNOTATIONS.into_iter().find_map(|key| {
         let value = annotations.get(key).filter(|value| !is_request(key, value))?;
         Some((key, value.clone()))
     })

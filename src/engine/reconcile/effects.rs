@@ -21,7 +21,13 @@ impl<V: View> Reconciliation<V> {
                 self.call(decision, call, None)
             }
             NextEffect::RemoveFinalizer if self.detached => self.end(Finish::Released),
-            NextEffect::Settle | NextEffect::AcquireTurn | NextEffect::AddFinalizer | NextEffect::RemoveAnnotation(_) if self.detached => {
+            NextEffect::Settle
+            | NextEffect::AcquireTurn
+            | NextEffect::AddFinalizer
+            | NextEffect::RemoveAnnotation(_)
+            | NextEffect::Check(_)
+                if self.detached =>
+            {
                 self.settle_detached(decision.requeue)
             }
             NextEffect::Settle => {
@@ -42,6 +48,11 @@ impl<V: View> Reconciliation<V> {
                 let annotation = *annotation;
                 self.stage = Stage::Changing(decision);
                 DriverRequest::RemoveAnnotation(annotation)
+            }
+            NextEffect::Check(request) => {
+                let (model, kind, timeout) = (Box::new(request.model.clone()), request.kind, self.settings.call_timeout);
+                self.stage = Stage::RunningCheck(decision);
+                DriverRequest::RunCheck { model, kind, timeout }
             }
             NextEffect::RemoveFinalizer => {
                 self.released = true;

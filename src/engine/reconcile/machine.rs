@@ -88,6 +88,7 @@ impl<V: View> Reconciliation<V> {
             | Stage::Removing
             | Stage::Reporting
             | Stage::Acquiring
+            | Stage::RunningCheck(_)
             | Stage::Ended => None,
         };
         let run = decided.unwrap_or_else(|| self.view.status()).run.as_ref();
@@ -138,6 +139,7 @@ impl<V: View> Reconciliation<V> {
             (Stage::Acquiring, DriverResponse::Turn(turn)) => self.observe(Observation::Turn(turn)),
             (Stage::Calling(_), DriverResponse::Called(observation)) => self.called(*observation),
             (Stage::Calling(decision), DriverResponse::TimedOut) => self.call_timed_out(&decision),
+            (Stage::RunningCheck(decision), DriverResponse::CheckCompleted(report)) => self.check_completed(&decision, &report),
             (_, _) => self.end(Finish::Failed),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{Blocker, DrainMode, Event, Observation, QueueState, Turn, Upstream};
+use super::super::{Blocker, CheckReport, DrainMode, Event, Observation, QueueState, Turn, Upstream};
 use super::Transient;
 use crate::api::{Model, Status, Time};
 use crate::operation::{self, OperationId, OperationKind, OperationRef};
@@ -85,6 +85,16 @@ pub enum DriverRequest<V> {
         /// The timeout of the call. For a submission it is the rest of the call's deadline since the intent.
         timeout: Option<Duration>,
     },
+    /// Check step by step whether the operations of a model can be listed. Nothing is changed. Response:
+    /// [`DriverResponse::CheckCompleted`].
+    RunCheck {
+        /// The model.
+        model: Box<Model>,
+        /// The kind of the operations.
+        kind: OperationKind,
+        /// After this time the check ends with what it has found.
+        timeout: Duration,
+    },
     /// The reconciliation has ended.
     Done(Box<Outcome<V>>),
 }
@@ -159,6 +169,8 @@ pub enum DriverResponse<V> {
     Published,
     /// The result of the call.
     Called(Box<Observation>),
+    /// What the check found.
+    CheckCompleted(Box<CheckReport>),
 }
 
 /// Why a write was certainly not performed.

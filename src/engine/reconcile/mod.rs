@@ -1,5 +1,6 @@
 //! One reconciliation as a state machine without I/O and without a clock: it maps each response of its driver to the next request.
 
+mod check;
 mod effects;
 mod end;
 mod failure;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{Decision, DecisionMemory, Desired, Effect, Event, deletion_timeout};
+use super::super::{CheckRequest, Decision, DecisionMemory, Desired, Effect, Event, deletion_timeout};
 use super::{PlannedCall, View};
 use crate::api::{Model, Run, Status};
 use crate::operation::{OperationId, Submission};
@@ -50,6 +50,8 @@ pub enum NextEffect {
     RemoveFinalizer,
     /// Call a service.
     Call(PlannedCall),
+    /// Perform a check.
+    Check(Box<CheckRequest>),
 }
 
 impl PendingDecision {

@@ -35,6 +35,8 @@ pub enum Stage {
     Acquiring,
     /// A call.
     Calling(Box<PendingDecision>),
+    /// A check.
+    RunningCheck(Box<PendingDecision>),
     /// None: the reconciliation has ended.
     Ended,
 }

@@ -80,7 +80,9 @@ impl<V: View> Reconciliation<V> {
         let decision = {
             let (desired, status, memory) = (self.view.desired(external), self.view.status(), &self.transient.memory);
             let decision = decide(&DecisionInput { desired: &desired, status, memory, observation, now, settings: &self.settings });
-            Box::new(PendingDecision::new(decision, &self.view, &desired, now, accepted))
+            let mut decision = Box::new(PendingDecision::new(decision, &self.view, &desired, now, accepted));
+            self.plan_check(&desired, now, &mut decision);
+            decision
         };
         let NextEffect::Call(call) = &decision.effect else { return self.prepared(decision) };
         let freshness = match call {
@@ -141,6 +143,7 @@ impl<V: View> Reconciliation<V> {
             (self.transient.accepted, self.failed_records) = (None, 0);
         }
         self.transient.memory = std::mem::take(&mut decision.memory);
+        self.forget_recorded_check();
         if decision.events.is_empty() || matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
             return self.perform_effect(decision);
         }

@@ -1,11 +1,12 @@
 //! The in-memory state of a resource between two reconciliations. It may be lost; the guarantees do not depend on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::super::DecisionMemory;
-use crate::api::{RunState, Status};
+use crate::api::{Check, RunState, Status};
 use crate::operation::Submission;
 
 /// After this many failures in a row a resource counts as stuck, and blocks no other.
@@ -34,6 +35,8 @@ pub struct Transient {
     pub reread: bool,
     /// The accepted submission, while the id of its operation is not recorded.
     pub accepted: Option<AcceptedSubmission>,
+    /// The result of the latest check, until it is recorded.
+    pub check: Option<Arc<Check>>,
     /// The last refused write of the finalizer or an annotation, until such a write succeeds.
     pub metadata_refused: Option<RefusedMetadata>,
     /// Whether the namespace is being deleted, which is irreversible.

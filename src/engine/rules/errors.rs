@@ -42,7 +42,7 @@ pub(super) fn class(kind: ServiceErrorKind) -> ErrorClass {
 
 /// The reason that an error is shown as.
 #[must_use]
-pub(super) fn reason(kind: ServiceErrorKind) -> Reason {
+pub(in crate::engine) fn reason(kind: ServiceErrorKind) -> Reason {
     match kind {
         ServiceErrorKind::Unreachable
         | ServiceErrorKind::Throttled

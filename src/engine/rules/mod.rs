@@ -11,7 +11,7 @@ pub(super) mod cancel_request;
 pub(super) mod cancelling;
 pub(super) mod completion;
 pub(super) mod deletion;
-mod errors;
+pub(super) mod errors;
 mod evidence;
 mod failures;
 pub(super) mod finalizer;

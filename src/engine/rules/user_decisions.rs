@@ -107,6 +107,7 @@ fn ignore_no_op(draft: &mut Draft<'_>, annotation: &'static str, value: &str) {
     let purpose = match annotation {
         api::RUN_REQUESTED_AT => "to request a run",
         api::CANCEL_REQUESTED_AT => "to cancel the run",
+        api::CHECK_REQUESTED_AT => "to request a check",
         api::RELEASE => {
             let command = draft.desired.annotate(api::RELEASE, "true");
             let value = text::bounded(value, SHOWN);

@@ -78,6 +78,7 @@ pub fn large(rng: &mut Rng) -> Scenario {
         UserAction::ResubmitFirst,
         UserAction::Release,
         UserAction::Delete,
+        UserAction::Check,
     ];
     let lag = [0, 10, 120][rng.below(3) as usize];
     let operators = 1 + usize::from(rng.below(4) == 0);

@@ -115,6 +115,7 @@ pub fn run(world: &World, known: &KnownStates, mut on_step: impl FnMut(&str, &Wo
             check_ended(&world)?;
             invariants::schedules_handled(&world)?;
             invariants::upstream_runs_handled(&world)?;
+            invariants::checks_answered(&world)?;
             check_restart(&world, &mut on_step)?;
             break;
         }

@@ -87,6 +87,7 @@ fn requested<V>(request: &DriverRequest<V>) -> String {
         DriverRequest::Prepare { call, .. } => format!(", and prepares {call:?}"),
         DriverRequest::WriteStatus { intent, .. } => format!(", and writes the status{}", if *intent { " with an intent" } else { "" }),
         DriverRequest::Call { call, .. } => format!(", and requests {call:?}"),
+        DriverRequest::RunCheck { .. } => ", and checks the model".to_owned(),
         DriverRequest::Read { .. } => ", and reads bypassing the cache".to_owned(),
         DriverRequest::ReadNamespace => ", and reads the namespace".to_owned(),
         DriverRequest::AddFinalizer => ", and adds the finalizer".to_owned(),

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::world::{UID, World, accepted, at, operation, refresh, request_names, settings};
-use tabular_operator::api::{RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::api::{CHECK_REQUESTED_AT, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Finish, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking, Transient, View as _,
 };
@@ -248,4 +248,30 @@ fn question_to_a_user_that_is_gone_is_unresolvable() {
     });
     let outcome = world.drive(Reconciliation::detached(gone, Transient::default(), settings()), |_, _| None);
     assert_eq!(outcome.finish, Finish::Unresolvable, "{:?}", world.requests);
+}
+
+#[test]
+fn check_follows_the_last_decision_and_its_result_is_kept() {
+    let mut world = running();
+    world.edit(|object| object["metadata"]["annotations"] = json!({(CHECK_REQUESTED_AT): "a"}));
+    // The driver stops during the check.
+    let mut machine = world.machine();
+    let mut request = machine.handle(DriverResponse::Start(world.now));
+    while !matches!(request, DriverRequest::RunCheck { .. }) {
+        let response = world.perform(&request);
+        request = machine.handle(response);
+    }
+    let outcome = machine.abandon(world.now);
+    assert!(outcome.transient.check.is_none());
+    world.apply(&outcome);
+    // The write of the result is rejected, so the next reconciliation writes it without another check.
+    let outcome = world.reconcile_with(|_, request| {
+        matches!(request, DriverRequest::WriteStatus { .. }).then_some(DriverResponse::Rejected(Rejection::Refused))
+    });
+    assert_eq!((request_names(&world), outcome.finish), (vec!["check", "status"], Finish::Failed));
+    let outcome = world.reconcile();
+    assert_eq!((request_names(&world), outcome.transient.check), (vec!["status"], None));
+    assert_eq!(world.view().status().check.as_ref().map(|check| check.request.as_str()), Some("a"));
+    let _ = world.reconcile();
+    assert!(request_names(&world).is_empty(), "{:?}", world.requests);
 }

@@ -11,7 +11,7 @@ use tabular_operator::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Sta
 use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Observed, Outcome, PlannedCall, QueueUpdate, Reconciliation, Transient, View,
 };
-use tabular_operator::engine::{ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
+use tabular_operator::engine::{CheckReport, ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
 use tabular_operator::operation::{
     CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, OperationKind, Phase, PollResult, Submission,
 };
@@ -98,6 +98,8 @@ pub(super) struct World {
     /// What is polled.
     pub(super) phase: Phase,
     pub(super) events: usize,
+    /// What a check finds.
+    pub(super) check_report: CheckReport,
     /// Every request, by name.
     pub(super) requests: Vec<String>,
 }
@@ -106,7 +108,8 @@ impl World {
     pub(super) fn new(server: Revision) -> Self {
         let queue = TurnQueue::default();
         let (now, transient) = (at(60), Transient::default());
-        Self { now, server: Some(server), transient, queue, may_submit: true, phase: Phase::InProgress, events: 0, requests: Vec::new() }
+        let (check_report, requests) = (CheckReport::default(), Vec::new());
+        Self { now, server: Some(server), transient, queue, may_submit: true, phase: Phase::InProgress, events: 0, check_report, requests }
     }
 
     pub(super) fn view(&self) -> &Revision {
@@ -204,6 +207,7 @@ impl World {
                 DriverResponse::Published
             }
             DriverRequest::Call { call, .. } => DriverResponse::Called(Box::new(self.call(call))),
+            DriverRequest::RunCheck { .. } => DriverResponse::CheckCompleted(Box::new(self.check_report.clone())),
             DriverRequest::Done(_) => unreachable!(),
         }
     }
@@ -278,6 +282,7 @@ pub(super) fn name(request: &DriverRequest<Revision>) -> String {
             PlannedCall::Cancel(_) => "cancel",
         }
         .to_owned(),
+        DriverRequest::RunCheck { .. } => "check".to_owned(),
         DriverRequest::Done(_) => "done".to_owned(),
     }
 }

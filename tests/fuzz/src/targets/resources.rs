@@ -11,7 +11,9 @@ use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Finish, Observed, Outcome, PlannedCall, QueueUpdate, ReadFailed, Reconciliation, Rejection, Transient,
     View,
 };
-use tabular_operator::engine::{ClaimedOperations, DrainMode, Observation, QueueState, Turn, TurnQueue, queue_state};
+use tabular_operator::engine::{
+    CheckFailure, CheckReport, ClaimedOperations, DrainMode, Observation, QueueState, Turn, TurnQueue, queue_state,
+};
 use tabular_operator::operation::{
     CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, Phase, PollResult, ServiceError, ServiceErrorKind,
     Submission,
@@ -184,6 +186,10 @@ impl Driver<'_> {
                     2 => DriverResponse::Published,
                     _ => DriverResponse::Called(Box::new(self.call(&call))),
                 }
+            }
+            DriverRequest::RunCheck { .. } => {
+                let failure = (self.choose(2) == 1).then(|| CheckFailure::CallFailed(service_error(ServiceErrorKind::Unreachable)));
+                DriverResponse::CheckCompleted(Box::new(CheckReport { failure, ..CheckReport::default() }))
             }
             DriverRequest::Done(_) => unreachable!("the reconciliation has ended"),
         }

@@ -58,6 +58,17 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
             ..Scenario::base("freshness", "the data becomes stale at any moment of a run, and users set and remove its maximum age")
         },
         Scenario {
+            budget: Budget { calls: 1, unprepared: 1, user_actions: 2, stale: more, failures: more, ..Budget::default() },
+            user_actions: vec![UserAction::Check, UserAction::Delete],
+            ..Scenario::base("checks", "a user requests checks at any moment of a run, and their reads and writes fail")
+        },
+        Scenario {
+            budget: Budget { submissions: 1, crashes: 1, user_actions: 2, calls: more, ..Budget::default() },
+            submission_outcomes: vec![RequestOutcome::LostAfter],
+            user_actions: vec![UserAction::Check, UserAction::Suspend],
+            ..Scenario::base("killed-checks", "the operator is killed at any moment of a check, and submissions are lost")
+        },
+        Scenario {
             specs: with(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace),
             budget: Budget { submissions: 1, crashes: 1, user_actions: 2, calls: more, stale: more, ..Budget::default() },
             user_actions: vec![UserAction::Token, UserAction::Concurrency(ConcurrencyPolicy::Forbid), UserAction::Delete],

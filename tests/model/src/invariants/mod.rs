@@ -3,6 +3,7 @@
 mod accepted;
 mod accountability;
 mod calls;
+mod checks;
 mod conditions;
 mod freshness;
 mod names;
@@ -14,6 +15,7 @@ mod status;
 pub use accepted::{SubmittedWork, upstream_runs_handled};
 pub use accountability::{applied_resubmit, exemptions};
 pub use calls::{cancellation, submission};
+pub use checks::checks_answered;
 pub use conditions::conditions;
 pub use freshness::freshness;
 pub use names::*;

@@ -60,5 +60,7 @@ pub const DUE: &str = "a scheduled time is accepted when it is due";
 pub const SHOWN: &str = "a status is small and readable, and reports a missing reference";
 /// The condition Fresh is true, and changes neither run, finalizer, submissions nor another condition.
 pub const FRESH: &str = "Fresh shows the age of the data and changes nothing else";
+/// A check only reads, answers each request once, and leaves a run alone.
+pub const CHECK: &str = "a check changes nothing but its result, which is recorded once";
 /// A reported success is a success of what the spec requests.
 pub const SUCCESS: &str = "no success is reported for a change that did not run";

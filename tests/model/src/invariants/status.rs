@@ -8,11 +8,11 @@ use tabular_operator::engine::reconcile::{NextEffect, PendingDecision, PlannedCa
 use tabular_operator::engine::{Effect, Observation};
 use tabular_operator::operation::{CancelResult, Operation, Origin, Phase, PollResult, Submission};
 
-use super::accepted;
 use super::accountability::{abandoned_at_deadline, applied_resubmit, cancellable, has, live_or_coming};
 use super::conditions::conditions;
 use super::names::{DECISION, END_MATCHES_SERVICE, EVIDENCE, FINISHED, FORBIDDEN, INTENT, ONE_RUN, SCHEDULE, holds, violation};
 use super::runs::runs;
+use super::{accepted, checks};
 use crate::world::object::Object;
 use crate::world::{Appearance, Owner, Violation, World, timestamp};
 
@@ -28,6 +28,7 @@ pub fn decision(world: &World, operator: usize, resource: usize, view: &Object, 
     if !world.resources[resource].is_edited(&view.status) {
         runs(&view.status, after)?;
     }
+    checks::starts(world, operator, resource, view, decision)?;
     if submits(decision) {
         let intended = after.run.as_ref().is_some_and(|run| run.state == RunState::Submitting) && decision.status.is_some();
         holds(intended || after == &view.status, INTENT, || format!("resource {resource}: a submission without a record of its intent"))?;
@@ -72,6 +73,7 @@ pub fn write(world: &World, operator: usize, resource: usize, decision: &Pending
     }
     conditions(after, world.resources[resource].now().revision.desired.generation)?;
     accepted::write(world, operator, resource, &decision.events, after)?;
+    checks::recorded(resource, (before, after), decision)?;
     if let Some(value) = applied_resubmit(world, resource, after) {
         let it = &world.resources[resource];
         let is_requested = it.now().revision.desired.requests.resubmit.as_deref() == Some(&*value);

@@ -136,6 +136,13 @@ impl World {
                 let result = self.inner.answer(0, 0, DriverResponse::NotPrepared(Box::new(failure)));
                 self.record(result);
             }
+            (DriverRequest::RunCheck { .. }, _) => {
+                self.checks += 1;
+                self.apply(Action::Perform { operator: 0, resource: 0, outcome: RequestOutcome::Done });
+                if let (Some(report), Some(response)) = (self.check_report.clone(), self.inner.response(0, 0)) {
+                    *response = DriverResponse::CheckCompleted(Box::new(report));
+                }
+            }
             (DriverRequest::Observe | DriverRequest::Call { .. }, Some(NextEffect::Call(call))) => self.call(&call),
             _ => {
                 let (version, status) = (self.inner.resources[0].now().version, Arc::clone(&self.inner.resources[0].now().status));

@@ -9,7 +9,7 @@ use tabular_operator::api::{
     AnalysisServicesModel, Model, ModelRefresh, ModelRefreshSpec, ModelResource as Manifest, ModelSyncSpec, PowerBiModel, RESUBMIT, Status,
 };
 use tabular_operator::engine::reconcile::PlannedCall;
-use tabular_operator::engine::{Blocker, DrainMode, Event, Observation, Settings, resubmit_value};
+use tabular_operator::engine::{Blocker, CheckReport, DrainMode, Event, Observation, Settings, resubmit_value};
 use tabular_operator::operation::ModelLookup;
 
 use super::service::Service;
@@ -39,6 +39,10 @@ pub struct World {
     pub spec_blocker: Option<Blocker>,
     /// What the preparation of a call results in, if it fails.
     pub preparation_failure: Option<Observation>,
+    /// What a check finds, if it does not succeed.
+    pub check_report: Option<CheckReport>,
+    /// How many checks were performed.
+    pub checks: usize,
     /// The calls whose preparation fails.
     pub fails_preparation_of: fn(&PlannedCall) -> bool,
     /// Whether the namespace is being deleted.
@@ -145,6 +149,8 @@ impl World {
             ahead: None,
             spec_blocker: None,
             preparation_failure: None,
+            check_report: None,
+            checks: 0,
             fails_preparation_of: |_| true,
             namespace_terminating: false,
             drain: None,

@@ -197,6 +197,10 @@ impl World {
                 }
             }
             DriverRequest::Call { call, .. } => self.call_outcomes(call, &mut outcomes),
+            DriverRequest::RunCheck { .. } => {
+                outcomes.extend(calls.then_some([RequestOutcome::LostBefore, RequestOutcome::TimedOut]).into_iter().flatten());
+                outcomes.extend((self.budget.unprepared > 0).then_some(RequestOutcome::NotPrepared));
+            }
             DriverRequest::Read { .. } | DriverRequest::ReadNamespace => outcomes.extend(calls.then_some(RequestOutcome::LostBefore)),
             DriverRequest::AddFinalizer | DriverRequest::RemoveAnnotation(_) | DriverRequest::RemoveFinalizer { .. } if calls => {
                 outcomes.extend([RequestOutcome::LostBefore, RequestOutcome::LostAfter]);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tabular_operator::engine::Observation;
+use tabular_operator::api::{Model, Reason};
 use tabular_operator::engine::reconcile::{DriverResponse, PlannedCall, Reconciliation};
+use tabular_operator::engine::{Blocker, CheckFailure, CheckReport, Observation, Remedy};
 use tabular_operator::operation::{
-    CancelResult, ModelExistence, ModelIds, ModelLookup, OperationId, OperationKind, PollResult, Request, ServiceError, ServiceErrorKind,
-    Submission,
+    CancelResult, ModelCheck, ModelExistence, ModelIds, ModelLookup, OperationId, OperationKind, PollResult, Request, ServiceError,
+    ServiceErrorKind, Submission,
 };
 
 use super::apply::{ids_of, index_of};
@@ -97,6 +98,36 @@ impl World {
             }
         };
         Ok(DriverResponse::Called(Box::new(observation)))
+    }
+
+    /// What a check finds. It changes nothing.
+    pub(super) fn check_report(&self, resource: usize, model: &Model, outcome: RequestOutcome) -> CheckReport {
+        let message = || "Secret aas-sp is not in this namespace".to_owned();
+        let missing =
+            || CheckFailure::Blocked(Blocker { reason: Reason::SecretNotFound, message: message(), remedy: Remedy::ClusterChange });
+        let failed = |kind| CheckFailure::CallFailed(service_error(kind));
+        let (reached, failure) = match (self.impairment_of(resource), outcome, self.service.visibility) {
+            (Some(Impairment::SecretDeleted), _, _) | (_, RequestOutcome::NotPrepared, _) => (0, Some(missing())),
+            (Some(Impairment::Refused), _, _) => (1, Some(failed(ServiceErrorKind::CredentialsRefused))),
+            (Some(Impairment::Throttled), _, _) => (2, Some(failed(ServiceErrorKind::Throttled))),
+            (_, RequestOutcome::LostBefore, _) => (2, Some(failed(SERVICE_ERROR))),
+            // Its time ends.
+            (_, RequestOutcome::TimedOut, _) => (1, None),
+            (Some(Impairment::UnmatchedNames), _, _) if model.names().is_some() => (2, Some(failed(ServiceErrorKind::NotFound))),
+            (_, _, Visibility::Deleted | Visibility::Hidden) => (2, Some(failed(ServiceErrorKind::NotFound))),
+            (_, _, Visibility::All) => (3, None),
+        };
+        CheckReport {
+            identity: (reached > 0).then(|| "Secret aas-sp".to_owned()),
+            model: ModelCheck {
+                host: "westus.asazure.windows.net".to_owned(),
+                token_lifetime: (reached > 1).then_some(Duration::from_hours(1)),
+                response_time: (reached > 2).then_some(Duration::from_millis(84)),
+                ids: None,
+                listed: reached > 2,
+            },
+            failure,
+        }
     }
 
     /// Submits; `None` if the timeout of the call passes first.

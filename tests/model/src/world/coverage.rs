@@ -12,7 +12,7 @@ const READ: [&str; 3] = ["a version", "gone", "unavailable"];
 const WRITE: [&str; 7] = ["written", "conflict", "not found", "not leader", "denied", "refused", "unconfirmed"];
 
 /// Each stage, with the responses that are possible there.
-const PAIRS: [(&str, &[&str]); 20] = [
+const PAIRS: [(&str, &[&str]); 21] = [
     ("initial", &["start"]),
     ("reading: reread", &READ),
     ("reading: record", &READ),
@@ -32,6 +32,7 @@ const PAIRS: [(&str, &[&str]); 20] = [
     ("reporting", &["published"]),
     ("acquiring", &["turn"]),
     ("calling", &["called", "timed out"]),
+    ("running a check", &["check completed"]),
     ("abandoned", &["abandoned"]),
 ];
 
@@ -102,6 +103,7 @@ fn stage(machine: &Reconciliation<Object>) -> &'static str {
         Stage::Reporting => "reporting",
         Stage::Acquiring => "acquiring",
         Stage::Calling(_) => "calling",
+        Stage::RunningCheck(_) => "running a check",
         Stage::Ended => "ended",
     }
 }
@@ -130,6 +132,7 @@ fn name(response: &DriverResponse<Object>) -> &'static str {
         DriverResponse::Turn(_) => "turn",
         DriverResponse::Published => "published",
         DriverResponse::Called(_) => "called",
+        DriverResponse::CheckCompleted(_) => "check completed",
     }
 }
 

@@ -98,7 +98,8 @@ impl World {
                 | DriverRequest::AddFinalizer
                 | DriverRequest::RemoveAnnotation(_)
                 | DriverRequest::RemoveFinalizer { .. }
-                | DriverRequest::Call { .. }) => {
+                | DriverRequest::Call { .. }
+                | DriverRequest::RunCheck { .. }) => {
                     if let Some(decision) = decision(&machine) {
                         invariants::freshness(self, operator, resource, machine.view())?;
                         invariants::decision(self, operator, resource, machine.view(), decision)?;
@@ -200,6 +201,7 @@ impl World {
             }
             DriverRequest::RemoveFinalizer { events } => self.remove_finalizer(operator, resource, &machine, events, outcome)?,
             DriverRequest::Call { call, timeout } => self.call((operator, resource), &machine, call, *timeout, outcome)?,
+            DriverRequest::RunCheck { model, .. } => DriverResponse::CheckCompleted(Box::new(self.check_report(resource, model, outcome))),
             DriverRequest::Observe
             | DriverRequest::Reserve { .. }
             | DriverRequest::AcquireTurn { .. }

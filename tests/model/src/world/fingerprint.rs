@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
 
 use jiff::Timestamp;
-use tabular_operator::api::{ConditionType, Reason, Run, RunState, Status, Time};
+use tabular_operator::api::{Check, ConditionType, Reason, Run, RunState, Status, Time};
 use tabular_operator::engine::{DecisionMemory, Observation, ResolvedModel};
 use tabular_operator::operation::{Operation, PollResult, Submission};
 
@@ -25,6 +25,9 @@ const UNKNOWN_CLOCK_AGE: Seconds = 420;
 const MAX_RESOLUTION_AGE: Seconds = 301;
 /// The distance between a start and an intent from which on no rule distinguishes it.
 const MAX_INTENT_DISTANCE: Seconds = 360 + START_SHIFT;
+
+/// The time from which on the age of a check does not matter: the interval of checks, and a second for its rounding.
+const MAX_CHECK_AGE: Seconds = 12;
 
 /// A time further ahead counts as this far: a resource with a schedule is reconciled every hour.
 const FAR_AHEAD: Seconds = 3_660;
@@ -181,6 +184,7 @@ impl<'a> Fingerprint<'a> {
     fn status(&mut self, status: &Status) {
         self.write((&status.last_handled_request, &status.last_handled_token, &status.last_handled_digest, &status.last_upstream_run));
         self.write(&status.last_handled_cancel_request);
+        self.check(status.check.as_ref());
         if let Some(queued) = &status.queued {
             let time = queued.value.parse().ok().map(|time| self.since(time));
             self.write((queued.r#type, time, Some(&queued.value).filter(|_| time.is_none())));
@@ -200,6 +204,11 @@ impl<'a> Fingerprint<'a> {
         if let Some(run) = &status.run {
             self.run(run);
         }
+    }
+
+    /// The wording of a check does not count, and its time only until another one may start.
+    fn check(&mut self, check: Option<&Check>) {
+        self.write(check.map(|check| (&check.request, check.result, self.since(check.time.timestamp()).min(MAX_CHECK_AGE))));
     }
 
     fn run(&mut self, run: &Run) {

@@ -55,7 +55,8 @@ pub fn decision(machine: &Reconciliation<Object>) -> Option<&PendingDecision> {
         | Stage::Publishing(decision)
         | Stage::Checking(decision)
         | Stage::Changing(decision)
-        | Stage::Calling(decision) => Some(decision),
+        | Stage::Calling(decision)
+        | Stage::RunningCheck(decision) => Some(decision),
         Stage::Initial
         | Stage::Reading(_)
         | Stage::ReadingNamespace

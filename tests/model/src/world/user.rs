@@ -26,6 +26,8 @@ pub enum UserAction {
     Request,
     /// Sets a new value of the annotation `cancel-requested-at`.
     Cancel,
+    /// Sets a new value of the annotation `check-requested-at`.
+    Check,
     /// Toggles `suspend`.
     Suspend,
     /// Toggles `staleAfterSeconds`.
@@ -72,7 +74,9 @@ impl Resource {
         let run = self.now().status.run.as_ref();
         !self.is_deleted
             && match user_action {
-                UserAction::Token | UserAction::Request | UserAction::Cancel | UserAction::Suspend => self.deleted.is_none(),
+                UserAction::Token | UserAction::Request | UserAction::Cancel | UserAction::Check | UserAction::Suspend => {
+                    self.deleted.is_none()
+                }
                 UserAction::RefreshType | UserAction::Model | UserAction::StaleAfter | UserAction::AfterRefresh(_) => {
                     refresh && self.deleted.is_none()
                 }
@@ -118,6 +122,10 @@ impl Resource {
             UserAction::Cancel => {
                 let value = next(self.annotation(api::CANCEL_REQUESTED_AT).map(String::as_str));
                 self.annotate(api::CANCEL_REQUESTED_AT, &value);
+            }
+            UserAction::Check => {
+                let value = next(self.annotation(api::CHECK_REQUESTED_AT).map(String::as_str));
+                self.annotate(api::CHECK_REQUESTED_AT, &value);
             }
             UserAction::Suspend => self.change(|manifest| match manifest {
                 Manifest::ModelRefresh(refresh) => refresh.spec.suspend = !refresh.spec.suspend,

@@ -5,7 +5,7 @@ use std::mem::discriminant;
 use tabular_operator::engine::reconcile::{AcceptedSubmission, DriverResponse, NextEffect, PlannedCall, RefusedMetadata, Transient};
 use tabular_operator::operation::Submission;
 
-use super::Fingerprint;
+use super::{Fingerprint, MAX_CHECK_AGE};
 use crate::world::{Pending, Seconds, Task, index_of, seconds_of};
 
 impl Fingerprint<'_> {
@@ -17,6 +17,7 @@ impl Fingerprint<'_> {
         if let Some(decision) = task.decision() {
             match &decision.effect {
                 NextEffect::Call(PlannedCall::List(kind, since)) => self.write((kind, self.since(*since))),
+                NextEffect::Check(request) => self.write((&request.value, self.since(request.started).min(MAX_CHECK_AGE))),
                 other => self.write(other),
             }
             let deadline = decision.deadline.map(|deadline| self.since(deadline));
@@ -31,6 +32,7 @@ impl Fingerprint<'_> {
                     DriverResponse::Written(view) | DriverResponse::Read(Ok(Some(view))) => self.view(resource, view),
                     DriverResponse::Rejected(rejection) => self.write(rejection),
                     DriverResponse::Read(found) => self.write(found.is_ok()),
+                    DriverResponse::CheckCompleted(report) => self.write(report),
                     DriverResponse::Namespace { terminating } => self.write(terminating),
                     DriverResponse::Start(_)
                     | DriverResponse::Observed(_)
@@ -52,6 +54,7 @@ impl Fingerprint<'_> {
             memory,
             reread,
             accepted,
+            check,
             metadata_refused,
             namespace_terminating,
             failures,
@@ -59,6 +62,7 @@ impl Fingerprint<'_> {
             conflicts: _,
         } = transient;
         self.memory(memory, clock);
+        self.check(check.as_deref());
         self.write((reread, namespace_terminating, (*failures).min(8), consecutive_failed_writes));
         if let Some(AcceptedSubmission { run, attempt, submission, failed_writes }) = accepted {
             self.write((run, attempt, (*failed_writes).min(4)));
