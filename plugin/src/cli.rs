@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::author::Author;
+use crate::commands::check::{self, CheckArgs};
 use crate::commands::decide::Decide;
 use crate::commands::explain::Explain;
 use crate::commands::request::Request;
@@ -52,6 +53,9 @@ pub enum Command {
     /// Commands about the plugin.
     #[command(flatten)]
     Tools(Tools),
+    /// Check whether the operator can reach the model of a refresh or sync.
+    #[command(after_help = check::EXAMPLES)]
+    Check(CheckArgs),
 }
 
 /// A duration of the command line, such as `10s`, `2m` or `1h30m`; a bare number counts seconds, as in kubectl.
@@ -120,5 +124,7 @@ mod tests {
         assert!(parse("kubectl-tabular resubmit a b").is_err(), "one decision is about one resource");
         assert!(parse("kubectl-tabular release msync/a -y").is_ok());
         assert!(parse("kubectl-tabular validate -f a b -R").is_ok() && parse("kubectl-tabular validate").is_err());
+        assert!(parse("kubectl-tabular check msync/a --timeout 30s -o json").is_ok());
+        assert!(parse("kubectl-tabular check").is_err(), "a check needs a name");
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use tabular_operator::api::estimate::Scope;
-use tabular_operator::api::{ConditionType, HistoryEntry, Run, Time};
+use tabular_operator::api::{Check, ConditionType, HistoryEntry, Run, Time};
 
 use crate::facts::{self, ModelQueue};
 use crate::objects::Object;
@@ -35,6 +35,8 @@ pub enum Report {
     Manifests(ManifestsReport),
     /// Of `version`.
     Version(VersionReport),
+    /// Of `check`.
+    Check(CheckReport),
 }
 
 /// The resources, in the order of the table.
@@ -184,6 +186,20 @@ pub struct ModelReport {
     pub waiting: Vec<ResourceReport>,
 }
 
+/// The result of a check.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReport {
+    /// `ModelRefresh` or `ModelSync`.
+    pub kind: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The result, as in the status of the resource.
+    pub check: Check,
+}
+
 impl Report {
     /// The full names of its resources.
     #[must_use]
@@ -195,6 +211,7 @@ impl Report {
             Self::Why(report) => vec![name(&report.resource)],
             Self::History(report) => vec![lower(&report.kind, &report.name)],
             Self::Requests(report) => report.requests.iter().map(|request| lower(&request.kind, &request.name)).collect(),
+            Self::Check(report) => vec![lower(&report.kind, &report.name)],
             Self::Queue(report) => report.models.iter().flat_map(|model| model.running.iter().chain(&model.waiting)).map(name).collect(),
             Self::Manifests(report) => {
                 let invalid = report.manifests.iter().filter(|manifest| !manifest.valid);

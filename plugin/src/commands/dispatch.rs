@@ -12,5 +12,6 @@ pub async fn run(command: Command) -> Exit {
         Command::Decide(decide) => decide.run().await,
         Command::Author(author) => author.run().await,
         Command::Tools(tools) => tools.run().await,
+        Command::Check(args) => args.run().await,
     }
 }

@@ -3,6 +3,7 @@
 mod adopt;
 pub mod author;
 mod carry_out;
+pub mod check;
 pub mod create;
 pub mod decide;
 mod dispatch;

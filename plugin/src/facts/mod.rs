@@ -1,6 +1,7 @@
 //! What several screens need to know of a resource. Pure: the resources and the time in, a fact out.
 
 mod cancel_request;
+mod check_request;
 mod commands;
 pub mod decision;
 mod diagnosis;
@@ -16,6 +17,7 @@ mod unobserved;
 mod waiting;
 
 pub use cancel_request::CancelRequest;
+pub use check_request::check_answer;
 pub use diagnosis::{Diagnosis, Since, Verdict, diagnosis};
 pub use duration::{Typical, elapsed, outcomes, typical, waited};
 pub use fate::{Ending, Fate, warnings};

@@ -1,6 +1,7 @@
 //! The screens: pure functions of resources, the time and the width.
 
 mod cells;
+mod check;
 mod decide;
 mod get;
 mod history;
@@ -11,6 +12,7 @@ mod status;
 mod tree;
 mod why;
 
+pub use check::{check, check_unanswered};
 pub use decide::{Answer, answer, candidates, consequence, outcome, question};
 pub use get::{get, needs_action};
 pub use history::{history, history_run};
