@@ -94,8 +94,9 @@ impl Page {
     pub fn inline_commands(&self) -> impl Iterator<Item = String> {
         let spans = self.prose.split('`').skip(1).step_by(2);
         let commands = spans.filter(|span| ["kubectl ", "helm ", "tabular-operator "].iter().any(|program| span.starts_with(program)));
-        // A command with two words is only its name.
-        commands.filter(|command| command.split_whitespace().count() > 2).map(str::to_owned)
+        // A command with two words, or three for the plugin, is only its name.
+        let name = |command: &str| if command.starts_with("kubectl tabular ") { 3 } else { 2 };
+        commands.filter(move |command| command.split_whitespace().count() > name(command)).map(str::to_owned)
     }
 
     /// Its blocks.
