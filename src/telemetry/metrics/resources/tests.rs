@@ -82,7 +82,7 @@ fn first_resources_by_namespace_and_name_are_shown() {
     let rows = || vec![bare("z", "a"), bare("b", "z"), bare("b", "c"), ResourceRow { kind: Kind::ModelSync, ..bare("b", "c") }];
     let rows_of = |count: usize| {
         let text = shown(count, rows(), "2026-01-01T12:00:00Z");
-        let infos: String = text.lines().filter(|line| line.contains("_resource_info{")).map(|line| format!("{line}\n")).collect();
+        let infos = text.lines().filter(|line| line.contains("_resource_info{")).collect::<Vec<_>>().join("\n");
         let left_out = samples(&text)[0].rsplit(' ').next().unwrap().to_owned();
         (values(&infos, "exported_namespace").join(" "), values(&infos, "name").join(" "), left_out)
     };
