@@ -149,9 +149,9 @@ impl Session {
         Ok(())
     }
 
-    /// Prints a line to standard error. On a terminal, the block is drawn again below it.
+    /// Prints a line to standard error. On a terminal, the block is erased, and the next one is drawn below the line.
     pub fn note(&mut self, text: &str) {
-        self.screen.settle();
+        self.screen.draw(&[]);
         eprintln!("{text}");
     }
 
