@@ -85,7 +85,10 @@ pub(super) fn trigger(trigger: &Trigger, view: &View) -> String {
         TriggerType::Request => match value.split_once(' ') {
             // The plugin writes a time and then the reason.
             Some((time, reason)) if time.parse::<Timestamp>().is_ok() => format!("on request: {reason}"),
-            _ => with("on request"),
+            _ => match trigger.value.parse::<Timestamp>() {
+                Ok(time) => format!("on request, {}", clock(time, view)),
+                Err(_) => with("on request"),
+            },
         },
         TriggerType::AfterRefresh => format!("after {value}"),
         TriggerType::Unrecognized(name) => with(&format!("by {}", shown(name.as_str()))),

@@ -114,6 +114,10 @@ fn refusals_name_the_remedy() {
             "warning: a queued trigger (by a change, v2) starts a run of orders after the cancellation: to prevent that, first run `kubectl tabular suspend orders -n bi`"
         )
     );
+    let accepted = |value: &str| orders(json!({}), json!({"queued": {"type": "Request", "value": value}}));
+    let time = "2026-11-29T21:00:00.000000001Z";
+    assert_eq!(suspension(&accepted(time), &view(None)), "resumed orders; a run starts on request, 22:00");
+    assert_eq!(suspension(&accepted(&format!("{time} late file")), &view(None)), "resumed orders; a run starts on request: late file");
     assert_eq!(suspension(&suspended, &view(None)), "suspended orders; run 41 continues");
     assert_eq!(suspension(&idle, &view(None)), "resumed orders");
 }
