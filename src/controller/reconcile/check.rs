@@ -21,9 +21,9 @@ pub(super) async fn check(
     timeout: Duration,
 ) -> CheckReport {
     let mut report = CheckReport::default();
-    match tokio::time::timeout(timeout, steps(ctx, namespace, credentials, (model, kind), &mut report)).await {
-        Ok(Err(failure)) => report.failure = Some(failure),
-        Ok(Ok(())) | Err(_) => {}
+    let checked = tokio::time::timeout(timeout, steps(ctx, namespace, credentials, (model, kind), &mut report)).await;
+    if let Ok(Err(failure)) = checked {
+        report.failure = Some(failure);
     }
     report
 }

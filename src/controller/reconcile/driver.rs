@@ -46,16 +46,7 @@ pub(super) async fn drive(
                     reporter.retrying_id_write();
                     tokio::time::sleep(after).await;
                 }
-                match Box::pin(resources.read(&key.name)).await {
-                    Ok(found) => {
-                        let found = found.filter(|found| found.uid().as_deref() == Some(uid));
-                        DriverResponse::Read(Ok(found.inspect(|found| ctx.store.record_write(found))))
-                    }
-                    Err(error) => {
-                        reporter.error = Some(error);
-                        DriverResponse::Read(Err(ReadFailed))
-                    }
-                }
+                DriverResponse::Read(Box::pin(read(ctx, &resources, (key, uid), &mut reporter)).await)
             }
             DriverRequest::ReadNamespace => {
                 DriverResponse::Namespace { terminating: Box::pin(namespaces::is_terminating(ctx, &key.namespace, uid)).await }
@@ -131,6 +122,25 @@ pub(super) async fn drive(
             }
         };
         request = machine.handle(response);
+    }
+}
+
+/// Reads the resource; `None` if another one has its name.
+async fn read(
+    ctx: &Context,
+    resources: &ResourceApi,
+    (key, uid): (&ResourceKey, &str),
+    reporter: &mut Reporter<'_>,
+) -> Result<Option<View>, ReadFailed> {
+    match resources.read(&key.name).await {
+        Ok(found) => {
+            let found = found.filter(|found| found.uid().as_deref() == Some(uid));
+            Ok(found.inspect(|found| ctx.store.record_write(found)))
+        }
+        Err(error) => {
+            reporter.error = Some(error);
+            Err(ReadFailed)
+        }
     }
 }
 

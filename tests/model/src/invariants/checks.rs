@@ -27,7 +27,7 @@ pub(super) fn starts(world: &World, operator: usize, resource: usize, view: &Obj
     // A clock that was set back does not delay a check for long.
     let since = before.map_or(INTERVAL, |it| world.wall(operator).duration_since(it.time.timestamp()).as_secs());
     let has_steps = !world.scenario.clock_steps.is_empty();
-    holds(has_steps || since >= INTERVAL || since < -MAX_WAIT, CHECK, || format!("resource {resource} is checked again after {since} s"))
+    holds(has_steps || !(-MAX_WAIT..INTERVAL).contains(&since), CHECK, || format!("resource {resource} is checked again after {since} s"))
 }
 
 /// Checks the write of a result: it is the only change, and the first result of its request.
