@@ -21,8 +21,8 @@ pub fn manager(object: &Object) -> Option<String> {
     // Helm itself sets this label too, with an annotation that Argo CD does not have.
     let is_helm = annotation("meta.helm.sh/release-name").is_some();
     let tracked = annotation("argocd.argoproj.io/tracking-id").and_then(|id| id.split(':').next().map(str::to_owned));
-    let labelled = || label("argocd.argoproj.io/instance").or_else(|| label("app.kubernetes.io/instance").filter(|_| !is_helm));
-    tracked.or_else(labelled).map(|application| format!("Argo CD (application {application})"))
+    let labeled = || label("argocd.argoproj.io/instance").or_else(|| label("app.kubernetes.io/instance").filter(|_| !is_helm));
+    tracked.or_else(labeled).map(|application| format!("Argo CD (application {application})"))
 }
 
 #[cfg(test)]
