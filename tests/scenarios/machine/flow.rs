@@ -48,6 +48,31 @@ fn deletion_polls_cancels_and_removes_the_finalizer() {
     assert_eq!((outcome.finish, outcome.queue, outcome.tracking), (Finish::Released, QueueUpdate::Remove, Tracking::Untrack));
 }
 
+#[test]
+fn calls_share_two_minutes_when_the_namespace_is_deleted() {
+    let secs = Duration::from_secs;
+    for (terminating, wanted) in [(false, [None, None]), (true, [Some(secs(120)), Some(secs(90))])] {
+        let mut world = running();
+        world.edit(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z"));
+        let mut timeouts = Vec::new();
+        let _ = world.reconcile_with(|world, request| match request {
+            DriverRequest::ReadNamespace => Some(DriverResponse::Namespace { terminating }),
+            DriverRequest::Prepare { timeout, .. } => {
+                timeouts.push(*timeout);
+                // The write that follows takes long.
+                world.now += secs(30);
+                None
+            }
+            DriverRequest::Call { timeout, .. } => {
+                timeouts.push(*timeout);
+                None
+            }
+            _ => None,
+        });
+        assert_eq!((timeouts, request_names(&world).last()), (wanted.to_vec(), Some(&"cancel")), "terminating: {terminating}");
+    }
+}
+
 /// What the machine does where something prevents the submission between the record of its intent and the call.
 fn prevented(prevent: impl Fn(&mut World)) -> (Vec<String>, World) {
     let mut world = World::new(refresh(|_| {}));
