@@ -23,7 +23,9 @@ pub fn from_open_metrics(text: &str) -> String {
             }
             let _ = writeln!(plain, "# TYPE {name}{suffix} {kind}");
         } else if !line.starts_with('#') {
-            let sample = line.split(" # {").next().unwrap_or(line);
+            // Only buckets have exemplars. The free text in other labels may look like one.
+            let is_bucket = line.split('{').next().is_some_and(|name| name.ends_with("_bucket"));
+            let sample = line.split(" # {").next().filter(|_| is_bucket).unwrap_or(line);
             let _ = writeln!(plain, "{sample}");
         }
     }
@@ -37,11 +39,11 @@ mod tests {
     #[test]
     fn features_unknown_to_the_older_format_are_removed() {
         let open = "# HELP a_build Which version.\n# TYPE a_build info\na_build_info{version=\"1\"} 1\n\
-            # HELP a_calls Calls.\n# TYPE a_calls counter\na_calls_total{x=\"y\"} 3\n\
+            # HELP a_calls Calls.\n# TYPE a_calls counter\na_calls_total{x=\"y # {z}\"} 3\n\
             # HELP a_took_seconds Time.\n# TYPE a_took_seconds histogram\n# UNIT a_took_seconds seconds\n\
             a_took_seconds_bucket{le=\"1.0\"} 1 # {trace_id=\"ab\"} 0.5\n# EOF\n";
         let plain = "# HELP a_build_info Which version.\n# TYPE a_build_info gauge\na_build_info{version=\"1\"} 1\n\
-            # HELP a_calls_total Calls.\n# TYPE a_calls_total counter\na_calls_total{x=\"y\"} 3\n\
+            # HELP a_calls_total Calls.\n# TYPE a_calls_total counter\na_calls_total{x=\"y # {z}\"} 3\n\
             # HELP a_took_seconds Time.\n# TYPE a_took_seconds histogram\na_took_seconds_bucket{le=\"1.0\"} 1\n";
         assert_eq!(from_open_metrics(open), plain);
     }
