@@ -14,6 +14,8 @@ pub(super) const CLUSTER_RECHECK: Duration = Duration::from_secs(5);
 pub(super) const SERVICE_RECHECK: Duration = Duration::from_mins(1);
 /// The shortest time between two checks of a resource.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// The maximum duration of a check. The work of its resource waits for it.
+const MAX_CHECK: Duration = Duration::from_secs(10);
 /// How long an accepted cancellation may have no effect before it is sent again.
 pub(super) const CANCEL_RESEND: Duration = Duration::from_secs(30);
 /// The delay before a refused or interrupted cancellation is sent again; each further one doubles it.
@@ -151,6 +153,11 @@ pub(super) fn at_latest(requeue_after: Option<Duration>, delay: Duration) -> Dur
 #[must_use]
 pub(super) fn retry_after(retry_after: Option<Duration>) -> Duration {
     retry_after.unwrap_or_default().min(MAX_RETRY_AFTER)
+}
+
+/// The timeout of a check.
+pub(super) fn check_timeout(settings: &Settings) -> Duration {
+    settings.call_timeout.min(MAX_CHECK)
 }
 
 /// The time from `earlier` to `later`; zero if they are the other way round.

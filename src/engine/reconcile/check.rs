@@ -58,7 +58,7 @@ impl<V: View> Reconciliation<V> {
     /// Keeps the result of a check until it is recorded.
     pub(super) fn check_completed(&mut self, decision: &PendingDecision, report: &CheckReport) -> DriverRequest<V> {
         let NextEffect::Check(request) = &decision.effect else { return self.end(Finish::Failed) };
-        self.transient.check = Some(Arc::new(request.completed(report, self.settings.call_timeout)));
+        self.transient.check = Some(Arc::new(request.completed(report, timing::check_timeout(&self.settings))));
         self.observe(Observation::None)
     }
 

@@ -50,7 +50,7 @@ impl<V: View> Reconciliation<V> {
                 DriverRequest::RemoveAnnotation(annotation)
             }
             NextEffect::Check(request) => {
-                let (model, kind, timeout) = (Box::new(request.model.clone()), request.kind, self.settings.call_timeout);
+                let (model, kind, timeout) = (Box::new(request.model.clone()), request.kind, timing::check_timeout(&self.settings));
                 self.stage = Stage::RunningCheck(decision);
                 DriverRequest::RunCheck { model, kind, timeout }
             }
