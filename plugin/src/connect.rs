@@ -17,6 +17,8 @@ use crate::failure::Failure;
 const AGENT: &str = concat!("kubectl-tabular/", env!("CARGO_PKG_VERSION"));
 /// Timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum time between two parts of a response. A watch ends after [`crate::watch::WATCH_SECONDS`].
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The flags of each command that calls the API server, as in kubectl.
 #[derive(Args, Clone, Debug, Default)]
@@ -103,6 +105,10 @@ fn config(args: &ConnectionArgs) -> Result<Config, Failure> {
         })?,
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // Longer than a watch is silent: a connection that is lost without notice ends.
+    config.read_timeout = Some(READ_TIMEOUT);
+    // One call is one request: only the caller knows what a lost response means.
+    config.default_retry = false;
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
     if let Some(user) = &args.as_user {
         config.auth_info.impersonate = Some(user.clone());

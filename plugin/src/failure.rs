@@ -42,7 +42,7 @@ impl Failure {
     /// An error with exit code 1.
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self { exit: Exit::Failure, cause: Cause::Other, sentence: redacted(&sentence.into()) }
+        Self { exit: Exit::Failure, cause: Cause::Other, sentence: plain(&redacted(&sentence.into())).into_owned() }
     }
 
     /// An error with another exit code.
@@ -115,7 +115,8 @@ impl<'a> Request<'a> {
         let message = plain(&status.message).into_owned();
         match (status.code, self.name) {
             (401, _) => Failure::new("the API server rejects the credentials of the kubeconfig: log in again"),
-            (403, _) => {
+            // RBAC: `User "x" cannot patch resource "…"`. Other refusals come from admission, and their message has the cause.
+            (403, _) if message.contains(&format!("cannot {} ", self.verb)) => {
                 let role = if matches!(self.verb, "get" | "list" | "watch") { "view" } else { "edit" };
                 let sentence = format!("you may not {} {} {place}: ask for the role {role} there", self.verb, self.resource);
                 Failure::with_cause(Cause::Forbidden, sentence)
@@ -124,6 +125,9 @@ impl<'a> Request<'a> {
             (404, Some(name)) if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
                 let sentence = format!("{}/{name} not found {place}: list the names with `kubectl tabular get`", self.resource);
                 Failure::with_cause(Cause::NotFound, sentence)
+            }
+            (404, _) if status.details.as_ref().is_some_and(|details| details.kind == "namespaces") => {
+                Failure::with_cause(Cause::NotFound, format!("{message}: check --namespace"))
             }
             (404, _) => Failure::with_cause(Cause::NotInstalled, "the CRDs are not installed in this cluster: install the operator first"),
             (409, _) => {
@@ -182,8 +186,9 @@ mod tests {
     #[test]
     fn refusals_name_the_permission_and_the_role() {
         let of = |verb, code, namespace, name: Option<&str>| {
-            let details = name.unwrap_or_default();
-            Request::new(verb, Kind::ModelRefresh, namespace, name).failed(&kube::Error::Api(Box::new(status(code, details))))
+            let mut status = status(code, name.unwrap_or_default());
+            status.message = format!("User \"me\" cannot {verb} resource \"modelrefreshes\"");
+            Request::new(verb, Kind::ModelRefresh, namespace, name).failed(&kube::Error::Api(Box::new(status)))
         };
         assert_eq!(
             of("list", 403, Some("bi"), None).sentence,
@@ -200,6 +205,25 @@ mod tests {
         assert_eq!((conflict.cause, conflict.exit), (Cause::Conflict, Exit::NoChange));
         assert_eq!(of("patch", 422, Some("bi"), Some("a")).cause, Cause::Other, "the patch was not performed");
         assert_eq!(of("patch", 504, Some("bi"), Some("a")).cause, Cause::Unanswered, "the patch may have been performed");
+    }
+
+    #[test]
+    fn refusals_of_admission_keep_their_cause() {
+        let mut denied = status(403, "a");
+        denied.message = "admission webhook \"policy.example\" denied the request: no runs on Friday".to_owned();
+        let patch = Request::new("patch", Kind::ModelRefresh, Some("bi"), Some("a"));
+        let failure = patch.failed(&kube::Error::Api(Box::new(denied)));
+        assert!(failure.sentence.ends_with("no runs on Friday"), "{failure}");
+        let mut missing = status(404, "typo");
+        missing.details = Some(serde_json::from_value(serde_json::json!({"name": "typo", "kind": "namespaces"})).unwrap());
+        missing.message = "namespaces \"typo\" not found".to_owned();
+        let create = Request::new("create", Kind::ModelRefresh, Some("typo"), None);
+        assert_eq!(create.failed(&kube::Error::Api(Box::new(missing))).sentence, "namespaces \"typo\" not found: check --namespace");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert!(!Failure::new("failed to read a\u{1b}[2J.yaml").sentence.contains('\u{1b}'));
     }
 
     #[test]

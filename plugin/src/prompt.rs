@@ -23,12 +23,12 @@ pub fn ask<T>(question: &str, instead: &str, parse: impl Fn(&str) -> Option<T>) 
 
 fn read<T>(question: &str, input: &mut impl BufRead, parse: impl Fn(&str) -> Option<T>) -> std::io::Result<Option<T>> {
     for _ in 0..ATTEMPTS {
-        eprint!("{question} ");
+        write!(std::io::stderr(), "{question} ")?;
         std::io::stderr().flush()?;
         let mut answer = String::new();
         if input.read_line(&mut answer)? == 0 {
             // The cursor is behind the question.
-            eprintln!();
+            writeln!(std::io::stderr())?;
             return Ok(None);
         }
         if let Some(parsed) = parse(answer.trim()) {

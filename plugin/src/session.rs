@@ -2,7 +2,7 @@
 
 #![allow(clippy::doc_markdown, reason = "the help is not markdown")]
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -152,7 +152,8 @@ impl Session {
     /// Prints a line to standard error. On a terminal, the block is erased, and the next one is drawn below the line.
     pub fn note(&mut self, text: &str) {
         self.screen.draw(&[]);
-        eprintln!("{text}");
+        // A reader that is gone is no error.
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 
     /// Prints an error, and returns its exit code.

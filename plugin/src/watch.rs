@@ -27,6 +27,13 @@ pub enum Change {
 
 type Events = Pin<Box<dyn Stream<Item = (Kind, watcher::Result<Event<DynamicObject>>)>>>;
 
+/// How long one watch request lasts, in seconds. Less than the read timeout of the connection.
+pub const WATCH_SECONDS: u32 = 60;
+
+fn config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
 /// The resources of a scope, and their changes.
 pub struct Watch {
     objects: BTreeMap<ResourceKey, Object>,
@@ -42,7 +49,7 @@ impl Watch {
     /// Watches both kinds. `listed` is what a list of the scope returned.
     #[must_use]
     pub fn of(connection: &Connection, scope: &Scope, listed: Listed) -> Self {
-        let config = watcher::Config { label_selector: scope.selector.clone(), ..watcher::Config::default() };
+        let config = watcher::Config { label_selector: scope.selector.clone(), ..config() };
         let kinds = Kind::ALL.iter().map(|kind| (*kind, config.clone()));
         Self::new(connection, scope.namespace.clone(), kinds, listed.objects)
     }
@@ -50,7 +57,7 @@ impl Watch {
     /// Watches one resource.
     #[must_use]
     pub fn of_one(connection: &Connection, target: &Target, object: Object) -> Self {
-        let config = watcher::Config::default().fields(&format!("metadata.name={}", target.name));
+        let config = config().fields(&format!("metadata.name={}", target.name));
         Self::new(connection, Some(connection.namespace.clone()), [(target.kind, config)].into_iter(), vec![object])
     }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::connect::{Connection, ConnectionArgs, connect};
 use crate::exit::Exit;
 use crate::facts::check_answer;
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::objects::Object;
 use crate::patch::annotation;
 use crate::report::{CheckReport, Report};
@@ -104,6 +104,7 @@ async fn answer(
     let mut watch = Watch::of_one(connection, &args.name, object.clone());
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
+    let mut is_connected = false;
     loop {
         match watch.get(&key) {
             Some(current) => object = current.clone(),
@@ -112,9 +113,16 @@ async fn answer(
         if let Some(check) = check_answer(&object, value) {
             return Ok(Waited::Answered(Box::new(check.clone())));
         }
+        if object.is_deleting() || object.annotation(CHECK_REQUESTED_AT).is_none() {
+            let cause = if object.is_deleting() { "is being deleted" } else { "no longer has the request" };
+            let sentence = format!("{} {cause}, so the operator does not check it", args.name);
+            return Err(Failure::with_exit(Exit::NoChange, sentence));
+        }
         tokio::select! {
             change = watch.next() => match change {
-                Change::Objects => {}
+                Change::Objects => is_connected = true,
+                // A permission that is missing from the start will not appear.
+                Change::Lost(failure) if !is_connected && failure.cause == Cause::Forbidden => return Err(failure),
                 Change::Lost(cause) => session.note(&format!("warning: lost the connection: {cause}; trying again")),
                 Change::Restored => session.note("connected again"),
             },

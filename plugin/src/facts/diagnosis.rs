@@ -13,7 +13,7 @@ use crate::output::shown;
 /// How long a change may stay unobserved, in seconds: several times longer than a change of the leader takes.
 const UNOBSERVED_LIMIT: i64 = 120;
 /// The page with the remedies by reason.
-const PAGE: &str = "docs/operations/troubleshooting.md";
+const PAGE: &str = "https://github.com/tabular-operator/tabular-operator/blob/main/docs/operations/troubleshooting.md";
 
 /// Whether a user needs to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

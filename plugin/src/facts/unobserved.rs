@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use kube::Resource as _;
 use serde_json::Value;
-use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, ConditionType, RELEASE, RESUBMIT, RUN_REQUESTED_AT, RunState, value_digest};
+use tabular_operator::api::{
+    ADOPT, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, ConditionType, RELEASE, RESUBMIT, RUN_REQUESTED_AT, RunState, value_digest,
+};
 
 use super::reason;
 use crate::objects::Object;
@@ -36,6 +38,7 @@ pub fn unobserved(object: &Object, now: Timestamp) -> Vec<Unobserved> {
     let annotations = [
         (RUN_REQUESTED_AT, "the requested run", status.last_handled_request.as_ref()),
         (CANCEL_REQUESTED_AT, "the requested cancellation", status.last_handled_cancel_request.as_ref()),
+        (CHECK_REQUESTED_AT, "the requested check", status.check.as_ref().map(|check| &check.request)),
         (ADOPT, "the annotation adopt", None),
         (RESUBMIT, "the annotation resubmit", None),
         (RELEASE, "the annotation release", None),
@@ -65,7 +68,7 @@ fn is_prompt(object: &Object, annotation: &str) -> bool {
             let is_queued = object.status().queued.is_some() || object.is_suspended() || is_blocked;
             !is_queued && run.is_none_or(|run| run.state.ended())
         }
-        ADOPT | RESUBMIT => run.is_none_or(|run| run.state != RunState::Submitting),
+        CHECK_REQUESTED_AT | ADOPT | RESUBMIT => run.is_none_or(|run| run.state != RunState::Submitting),
         _ => true,
     }
 }

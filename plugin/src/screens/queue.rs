@@ -22,7 +22,7 @@ pub fn queue(queues: &[ModelQueue<'_>], all_namespaces: bool, with_namespace: bo
             rows.push(row((index + 1).to_string(), object, with_namespace, starts, view));
         }
         if !all_namespaces {
-            let unknown = ["?", "in another namespace", "", "", "not visible to you"].map(|text| (Style::Faint, text.to_owned()));
+            let unknown = ["?", "(other namespaces)", "", "", "not visible to you"].map(|text| (Style::Faint, text.to_owned()));
             rows.push(std::iter::once((Style::Plain, String::new())).chain(unknown).collect());
         }
         if let Some(cell) = rows.get_mut(first).and_then(|row| row.first_mut()) {

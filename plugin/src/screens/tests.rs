@@ -236,7 +236,7 @@ myserver/AdventureWorks  ▶     adventureworks            Running  9m12s  3m le
                          1     adventureworks-calculate  Waiting  3m     starts in 3m
                          2     msync/adventureworks      Waiting  1m";
     assert_eq!(shown(true), expected);
-    let hidden = "                         ?     in another namespace                      not visible to you";
+    let hidden = "                         ?     (other namespaces)                        not visible to you";
     assert_eq!(shown(false), format!("{expected}\n{hidden}"));
 }
 

@@ -54,7 +54,7 @@ forecast is waiting and needs action: SecretNotFound for 2h10m.
             operator running: Lease renewed 4s ago by tabular-operator-7c9f · spec observed (generation 3)
   Fix       Create it.
             kubectl create secret generic aas-sp --namespace bi --from-literal=tenantId=TENANT_ID --from-literal=clientId=CLIENT_ID --from-file=clientSecret=FILE
-  Next      The operator checks again within seconds at first, then every minute, and continues automatically. More: docs/operations/troubleshooting.md#secretnotfound";
+  Next      The operator checks again within seconds at first, then every minute, and continues automatically. More: https://github.com/tabular-operator/tabular-operator/blob/main/docs/operations/troubleshooting.md#secretnotfound";
     assert_eq!(sample(), expected);
     assert_eq!(why(&forecast(), &Evidence::default()).0, Verdict::NeedsAction);
 }
@@ -85,7 +85,7 @@ msync/new has not been observed by the operator for 5m00s and needs action.
   Fix       Check the operator.
             kubectl get pods --namespace tabular-system
             kubectl logs deployment/tabular-operator --namespace tabular-system
-  Next      Nothing proceeds until an operator runs. Next run: after a. More: docs/operations/troubleshooting.md";
+  Next      Nothing proceeds until an operator runs. Next run: after a. More: https://github.com/tabular-operator/tabular-operator/blob/main/docs/operations/troubleshooting.md";
     assert_eq!((verdict, shown.as_str()), (Verdict::NeedsAction, expected));
     // Just created: no action is needed yet.
     let metadata = json!({"name": "new", "namespace": "bi", "generation": 1, "creationTimestamp": "2026-11-29T21:09:10Z"});

@@ -29,7 +29,7 @@ async fn printed_remedy_fixes_missing_secret() {
         " Warning SecretNotFound (event)",
         "operator running: Lease renewed ",
         "spec observed (generation 1)",
-        "More: docs/operations/troubleshooting.md#secretnotfound",
+        "More: https://github.com/tabular-operator/tabular-operator/blob/main/docs/operations/troubleshooting.md#secretnotfound",
     ] {
         assert!(why.out.contains(part), "{part}: {}", why.out);
     }
