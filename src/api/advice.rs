@@ -191,7 +191,7 @@ advice! {
     Cancelled: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
     Replaced: Fine, [], "The run of the new trigger starts.";
     Uninstalled: Released, [RUN_AGAIN], NO_FURTHER_RUN;
-    CancelledOnRequest: Fine, [RUN_AGAIN], NO_FURTHER_RUN;
+    CancelledOnRequest: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
     OperationLost: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
     Conflict: Waiting, [RUN_AGAIN], NO_FURTHER_RUN;
     RequestRejected: Resource, [EDIT], "The change of the spec starts a new run.";

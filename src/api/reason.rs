@@ -234,8 +234,8 @@ reasons! {
     StatusRestored: ExplicitWarning,
     /// The operator cancelled another client's refresh (`conflictPolicy: Replace`).
     ConflictReplaced: ExplicitWarning,
-    /// The Kubernetes API refuses a write of the operator to the resource: its status, its finalizer or an annotation. Or it accepts the
-    /// write, and a mutating webhook reverts it. The message contains the response of the API server, which names the admission policy, the
+    /// The Kubernetes API refuses a write of the operator to the resource (its status, its finalizer or an annotation), or a mutating
+    /// webhook reverts it. The message contains the response of the API server, which names the admission policy, the
     /// webhook or the permission. Correct that. The operator submits nothing for the resource until it can write the status. It tries again
     /// at least once a minute.
     WriteRefused: ExplicitWarning,
