@@ -69,3 +69,12 @@ fn prose_avoids_listed_words() {
     }
     assert_none(&found);
 }
+
+#[test]
+fn files_have_no_conflict_markers() {
+    let marker = Regex::new(r"(?m)^(<{7}|>{7}) ").unwrap();
+    let mut names = Vec::new();
+    files(root(), &mut names);
+    names.retain(|name| marker.is_match(&std::fs::read_to_string(root().join(name)).unwrap()));
+    assert_none(&names.into_iter().collect());
+}
