@@ -42,7 +42,7 @@ async fn each_fault_is_reported_at_its_step() {
         ("foreign", server("asazure://westus.asazure.chinacloudapi.cn/s")),
         ("nowhere", json!({"suspend": true, "model": {"analysisServices": {"database": "Nowhere"}}})),
         ("denied", json!({"suspend": true})),
-        ("msync/replicas", json!({"suspend": true})),
+        ("modelsync/replicas", json!({"suspend": true})),
     ];
     for (name, spec) in &specs {
         world.apply(name, spec).await;
