@@ -15,6 +15,8 @@ use crate::objects::Object;
 pub struct CancelRequest {
     value: String,
     before: Object,
+    /// Whether `before` is from before the request, because the response was lost.
+    is_earlier: bool,
     number: i32,
 }
 
@@ -24,7 +26,7 @@ impl CancelRequest {
     #[must_use]
     pub fn new(value: String, before: Object) -> Option<Self> {
         let number = before.run().filter(|run| !run.state.ended())?.number;
-        Some(Self { value, before, number })
+        Some(Self { value, before, is_earlier: false, number })
     }
 
     /// A request whose response was lost. `found` is the version that the request was sent for, and `read` a later one. `None` if they
@@ -36,7 +38,8 @@ impl CancelRequest {
             return arrived.then(|| Self::new(value, read)).flatten();
         }
         let number = |object: &Object| object.run().map(|run| run.number);
-        (number(&found) == number(&read)).then(|| Self::new(value, found)).flatten()
+        let is_known = number(&found) == number(&read);
+        Self::new(value, found).filter(|_| is_known).map(|request| Self { is_earlier: true, ..request })
     }
 
     /// The value of the annotation.
@@ -61,7 +64,8 @@ impl CancelRequest {
     #[must_use]
     pub fn observe(&self, object: Option<&Object>) -> Fate {
         let Some(object) = same_resource(&self.before, object) else { return Fate::Deleted };
-        if object.version() < self.before.version() {
+        let version = self.before.version();
+        if object.version() < version || self.is_earlier && object.version() == version {
             return Fate::Unhandled;
         }
         let fate = fate_of_run(object, self.number);

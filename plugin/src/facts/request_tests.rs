@@ -189,16 +189,18 @@ fn ended_run_without_history_is_forgotten() {
 
 #[test]
 fn older_versions_and_older_operators_are_tolerated() {
-    let at = |version: &str, object: &Object| {
-        let mut object = object.clone();
-        object.resource.meta_mut().resource_version = Some(version.to_owned());
-        object
-    };
     let (before, old) = (with("v", json!({})), version(None, json!({}), json!({})));
     follow(at("10", &before), &[(at("9", &old), "Unhandled"), (at("11", &old), "Withdrawn")]);
     // Without lastHandledRequest and queued.
     let running = with("v", json!({"run": scheduled(1, "Running")}));
     follow(running.clone(), &[(running, "Unhandled"), (with("v", json!({"run": on_request(2, "Running", "v")})), "InProgress 2")]);
+}
+
+/// A version of the resource.
+fn at(version: &str, object: &Object) -> Object {
+    let mut object = object.clone();
+    object.resource.meta_mut().resource_version = Some(version.to_owned());
+    object
 }
 
 #[test]
@@ -213,6 +215,10 @@ fn request_after_lost_response_is_recovered_if_versions_show_it() {
     assert!(!recovered(&with("u", idle), &other), "joined or dropped");
     let submitted = with("v", json!({"run": run("Orders", json!({"state": "Running"})), "lastHandledRequest": "v"}));
     assert!(!recovered(&with("u", waiting), &submitted), "joined or dropped");
+    // The first version that is observed may be the one from before the request.
+    let (found, read) = (at("10", &with("u", json!({"run": scheduled(1, "Succeeded")}))), at("12", &own));
+    let mut request = RunRequest::recovered("v".to_owned(), found.clone(), read.clone()).unwrap();
+    assert_eq!([&found, &read].map(|object| brief(&request.observe(Some(object)))), ["Unhandled", "InProgress 2"]);
 }
 
 fn cancelling(value: Option<&str>, status: Value) -> Object {
@@ -254,6 +260,10 @@ fn cancellation_is_followed_to_end_of_its_run() {
     assert!(CancelRequest::recovered("c".to_owned(), before.clone(), over).is_none(), "it did not arrive before the end");
     let next = cancelling(Some("c"), json!({"run": scheduled(5, "Cancelled"), "lastHandledCancelRequest": "c"}));
     assert!(CancelRequest::recovered("c".to_owned(), before, next).is_none(), "it may be about either run");
+    let found = at("10", &cancelling(None, json!({"run": scheduled(4, "Running")})));
+    let read = at("12", &state("Cancelling", Some("Request"), Some("c")));
+    let request = CancelRequest::recovered("c".to_owned(), found.clone(), read.clone()).unwrap();
+    assert_eq!([&found, &read].map(|object| brief(&request.observe(Some(object)))), ["Unhandled", "InProgress 4"]);
 }
 
 #[test]

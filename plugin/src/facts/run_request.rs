@@ -16,6 +16,8 @@ pub struct RunRequest {
     value: String,
     /// The latest known version in which the operator has not handled the request.
     before: Object,
+    /// Whether `before` is from before the request, because the response was lost.
+    is_earlier: bool,
     /// The run that serves the request, once that is known.
     number: Option<i32>,
     is_superseded: bool,
@@ -27,7 +29,7 @@ impl RunRequest {
     /// A request with this value. `before` is the version of the resource that the request created.
     #[must_use]
     pub fn new(value: String, before: Object) -> Self {
-        Self { value, before, number: None, is_superseded: false, later: None }
+        Self { value, before, is_earlier: false, number: None, is_superseded: false, later: None }
     }
 
     /// A request whose response was lost. `found` is the version that the request was sent for, and `read` a later one. `None` if they
@@ -39,7 +41,7 @@ impl RunRequest {
         }
         let submission = |object: &Object| object.run().map(|run| (run.number, run.state == RunState::Waiting, submission(run)));
         let is_known = run_on_request(read.status(), &value).is_some() || submission(&found) == submission(&read);
-        is_known.then(|| Self::new(value, found))
+        is_known.then(|| Self { is_earlier: true, ..Self::new(value, found) })
     }
 
     /// The value of the annotation.
@@ -69,7 +71,8 @@ impl RunRequest {
     /// What has become of the request by this version of the resource; `None` if the resource does not exist.
     pub fn observe(&mut self, object: Option<&Object>) -> Fate {
         let Some(object) = same_resource(&self.before, object) else { return Fate::Deleted };
-        if object.version() < self.before.version() {
+        let version = self.before.version();
+        if object.version() < version || self.is_earlier && object.version() == version {
             return Fate::Unhandled;
         }
         let number = match self.number {
@@ -78,7 +81,7 @@ impl RunRequest {
                 Ok(number) => *self.number.insert(number),
                 Err(fate) => {
                     if matches!(fate, Fate::Unhandled | Fate::Accepted) {
-                        self.before = object.clone();
+                        (self.before, self.is_earlier) = (object.clone(), false);
                     }
                     return fate;
                 }
