@@ -156,6 +156,11 @@ impl Session {
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 
+    /// Prints that a watch was interrupted, and that it reconnects automatically.
+    pub fn note_lost(&mut self, failure: &Failure) {
+        self.note(&format!("warning: lost the connection: {failure}; trying again"));
+    }
+
     /// Prints an error, and returns its exit code.
     pub fn fail(&mut self, failure: &Failure) -> Exit {
         self.note(&format!("error: {failure}"));

@@ -109,7 +109,7 @@ async fn handled(
     while effect(decision, before, watch.get(&key)) == Effect::Pending {
         tokio::select! {
             change = watch.next() => if let Change::Lost(cause) = change {
-                session.note(&format!("warning: lost the connection: {cause}; trying again"));
+                session.note_lost(&cause);
             },
             // Without the permission to watch, the last version is read once.
             () = sleep_until(deadline) => return match connection.get(target).await {

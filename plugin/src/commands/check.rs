@@ -123,7 +123,7 @@ async fn answer(
                 Change::Objects => is_connected = true,
                 // A permission that is missing from the start will not appear.
                 Change::Lost(failure) if !is_connected && failure.cause == Cause::Forbidden => return Err(failure),
-                Change::Lost(cause) => session.note(&format!("warning: lost the connection: {cause}; trying again")),
+                Change::Lost(cause) => session.note_lost(&cause),
                 Change::Restored => session.note("connected again"),
             },
             _ = &mut interrupted => return Ok(Waited::Interrupted),

@@ -128,7 +128,7 @@ pub(super) async fn follow(connection: &Connection, session: &mut Session, all: 
                 }
                 // A permission that is missing from the start will not appear.
                 Change::Lost(failure) if !is_connected && failure.cause == Cause::Forbidden => return Err(failure),
-                Change::Lost(failure) => session.note(&format!("warning: lost the connection: {failure}; trying again")),
+                Change::Lost(failure) => session.note_lost(&failure),
             },
             _ = tick.tick() => {}
             () = expired(until.deadline) => {

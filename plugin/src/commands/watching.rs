@@ -55,7 +55,7 @@ pub(super) async fn until_interrupted(session: &mut Session, watch: &mut Watch, 
         tokio::select! {
             change = watch.next() => match change {
                 Change::Objects => {}
-                Change::Lost(cause) => session.note(&format!("warning: lost the connection: {cause}; trying again")),
+                Change::Lost(cause) => session.note_lost(&cause),
                 Change::Restored => session.note("connected again"),
             },
             _ = redraw.tick(), if session.is_live() => {}

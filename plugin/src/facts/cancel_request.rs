@@ -7,7 +7,7 @@ use tabular_operator::api::{CANCEL_REQUESTED_AT, RunState};
 use tabular_operator::engine::token;
 
 use super::Fate;
-use super::fate::{fate_of_run, same_resource};
+use super::fate::{fate_of_run, is_outdated, same_resource};
 use crate::objects::Object;
 
 /// A request to cancel a run.
@@ -64,8 +64,7 @@ impl CancelRequest {
     #[must_use]
     pub fn observe(&self, object: Option<&Object>) -> Fate {
         let Some(object) = same_resource(&self.before, object) else { return Fate::Deleted };
-        let version = self.before.version();
-        if object.version() < version || self.is_earlier && object.version() == version {
+        if is_outdated((&self.before, self.is_earlier), object) {
             return Fate::Unhandled;
         }
         let fate = fate_of_run(object, self.number);

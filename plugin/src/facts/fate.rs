@@ -115,3 +115,9 @@ pub(super) fn fate_of_run(object: &Object, number: i32) -> Fate {
 pub(super) fn same_resource<'a>(before: &Object, object: Option<&'a Object>) -> Option<&'a Object> {
     object.filter(|object| object.uid() == before.uid())
 }
+
+/// Whether a version of the resource is older than a request. `before` is the version that the request created or, if that is not known,
+/// the one from before the request (`is_earlier`).
+pub(super) fn is_outdated((before, is_earlier): (&Object, bool), object: &Object) -> bool {
+    object.version() < before.version() || is_earlier && object.version() == before.version()
+}

@@ -7,7 +7,7 @@ use tabular_operator::api::{ConcurrencyPolicy, ModelResource, RUN_REQUESTED_AT, 
 use tabular_operator::engine::token;
 
 use super::Fate;
-use super::fate::{fate_of_run, same_resource};
+use super::fate::{fate_of_run, is_outdated, same_resource};
 use crate::objects::Object;
 
 /// A request for a run.
@@ -71,8 +71,7 @@ impl RunRequest {
     /// What has become of the request by this version of the resource; `None` if the resource does not exist.
     pub fn observe(&mut self, object: Option<&Object>) -> Fate {
         let Some(object) = same_resource(&self.before, object) else { return Fate::Deleted };
-        let version = self.before.version();
-        if object.version() < version || self.is_earlier && object.version() == version {
+        if is_outdated((&self.before, self.is_earlier), object) {
             return Fate::Unhandled;
         }
         let number = match self.number {

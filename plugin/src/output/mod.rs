@@ -8,6 +8,6 @@ mod view;
 
 pub use bars::{bar, sparkline};
 pub use table::{Cell, Column, table};
-pub use text::{count, listed, ordinal, shown, wrapped};
+pub use text::{broken, count, listed, ordinal, shown, wrapped};
 pub use time::{about, clock, day_clock, duration, rough};
 pub use view::View;

@@ -47,14 +47,19 @@ pub fn wrapped(text: &str, width: Option<usize>, indent: usize) -> Vec<String> {
     let Some(available) = width.map(|width| width.saturating_sub(indent + 1)).filter(|available| *available >= LEAST) else {
         return vec![text.to_owned()];
     };
+    broken(text.split(' ').map(str::to_owned), available)
+}
+
+/// Words in lines of at most `width` columns. A longer word has a line of its own.
+pub fn broken(words: impl Iterator<Item = String>, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut().filter(|line| width_of(line) + 1 + width_of(word) <= available) {
+    for word in words {
+        match lines.last_mut().filter(|line| width_of(line) + 1 + width_of(&word) <= width) {
             Some(line) => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            None => lines.push(word.to_owned()),
+            None => lines.push(word),
         }
     }
     lines

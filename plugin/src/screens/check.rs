@@ -6,7 +6,7 @@ use screen::{Line, Style, fit, width_of};
 use tabular_operator::api::{Check, CheckResult, CheckStep, RunState};
 
 use crate::objects::Object;
-use crate::output::{View, duration, shown};
+use crate::output::{View, broken, duration, shown};
 
 /// The columns before the messages: the sign, and the longest name of a step.
 const INDENT: usize = 15;
@@ -32,7 +32,7 @@ fn lines(step: &CheckStep, width: Option<usize>) -> Vec<Line> {
     // The last column of a terminal stays empty: some terminals wrap a line that fills it.
     let available = width.map(|width| width.saturating_sub(INDENT + 1).max(LEAST));
     let texts = match available {
-        Some(available) if is_failed => wrapped(&message, available),
+        Some(available) if is_failed => broken(message.split_whitespace().map(|word| fit(word, available)), available),
         Some(available) => vec![fit(&message, available)],
         None => vec![message],
     };
@@ -43,21 +43,6 @@ fn lines(step: &CheckStep, width: Option<usize>) -> Vec<Line> {
     };
     let style = if step.result == CheckResult::Skipped { Style::Faint } else { Style::Plain };
     texts.into_iter().enumerate().map(|(index, text)| vec![head(index), (style, text)]).collect()
-}
-
-/// A text in lines of at most `width` columns, broken at blanks. A longer word is truncated.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if width_of(line) + 1 + width_of(word) <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(fit(word, width)),
-        }
-    }
-    lines
 }
 
 /// Why a request for a check has no result yet.
