@@ -1,4 +1,4 @@
-# Sourced by the build.sh of each Go module in tests/tools, in the directory of the module.
+# Sourced by the build.sh of each Go module below tests, in the directory of the module.
 # A module is built once per state of its sources, into a directory of the user's cache outside the tree. Other clones and later checkouts
 # of the same sources share the build.
 #
@@ -8,7 +8,10 @@
 #  done_building            finishes: moves $building to its place, and prints the path of PRODUCT.
 
 say() { echo "$*" >&2; }
-fail() { say "tests/tools/${PWD##*/}/build.sh: $*"; exit 1; }
+fail() { say "$module/build.sh: $*"; exit 1; }
+
+# The path of the module from the root of the repository.
+module=tests/${PWD##*/tests/}
 
 # No downloaded toolchain, no C compiler, and no user settings that could change go.mod.
 export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS='' GOWORK=off
@@ -38,7 +41,7 @@ build() {
   local go hash
   name=$1
   go=$(go_version)
-  hash=$({ echo "$go"; for file in go.mod go.sum build.sh ../go.sh *.go; do echo "$file"; cat "$file"; done; } | checksum | cut -c 1-16)
+  hash=$({ echo "$go"; for file in go.mod go.sum build.sh "${BASH_SOURCE[0]}" *.go; do echo "$file"; cat "$file"; done; } | checksum | cut -c 1-16)
   cache=${TABULAR_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabular-operator}
   directory=$cache/$name-$hash
   product=$directory${3:+/$3}
@@ -48,7 +51,7 @@ build() {
   mkdir -p "$cache"
   if command -v flock >/dev/null; then
     exec 9>"$cache/$name.lock"
-    flock --nonblock 9 || { say "waiting for another build of tests/tools/$name…"; flock 9; }
+    flock --nonblock 9 || { say "waiting for another build of $module…"; flock 9; }
     found_it
   fi
 
