@@ -99,9 +99,9 @@ mutants: need-cargo ## Change one expression of the engine at a time, and report
 	@"$$(tests/tools/cargo-tools.sh cargo-mutants)" mutants --output $(TARGET) $(if $(SHARD),--shard $(SHARD)) $(if $(SINCE),--in-diff <(git diff $(SINCE)))
 
 .PHONY: bench
-bench: build ## Run the benchmark: runs, polls, memory and lag (SIZES="200 2000"); not a test
+bench: build $(if $(REFERENCE),reference) ## Run the benchmark: runs, polls, memory and lag (SIZES="200 2000"); REFERENCE=1 compares with an operator in Go; not a test
 	$(call timed,benchmark,deploy/image/compile.sh --bin bench)
-	@$(RELEASE)/bench $(SIZES)
+	@$(RELEASE)/bench $(if $(REFERENCE),--reference) $(SIZES)
 
 .PHONY: fault-injection
 fault-injection: build ## Run the complete fault matrix: a fault at every request of a run; takes 15 minutes (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one case, JOBS=8 limits the parallel cells)
@@ -159,6 +159,10 @@ tools:
 	$(call timed,Helm and other tools,tests/tools/third-party/build.sh > /dev/null)
 	$(call timed,program of Flux and Argo CD libraries,tests/tools/gitops-health/build.sh > /dev/null)
 	$(call timed,program of Argo Workflows libraries,tests/tools/argo-workflows/build.sh > /dev/null)
+
+.PHONY: reference
+reference:
+	$(call timed,reference of the benchmark,tests/bench/reference/build.sh > /dev/null)
 
 .PHONY: builder
 builder:

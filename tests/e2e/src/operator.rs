@@ -29,6 +29,8 @@ pub struct OperatorSettings {
     pub log: PathBuf,
     /// The file system of a pod to run in, which contains nothing else: see [`crate::pod`]. With `None`, this machine's.
     pub pod: Option<PathBuf>,
+    /// Another program with the same command line, such as the reference of the benchmark. With `None`, the operator.
+    pub program: Option<PathBuf>,
 }
 
 /// Settings that make tests fast, in the proportions of the defaults except for the lease.
@@ -213,7 +215,11 @@ impl Drop for Operator {
 /// The program, without the environment variables of the user.
 #[must_use]
 pub fn program() -> Command {
-    let mut command = Command::new(paths::operator());
+    without_user_settings(&paths::operator())
+}
+
+fn without_user_settings(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().to_uppercase();
         if name.starts_with("TABULAR_OPERATOR_")
@@ -233,7 +239,7 @@ pub fn command(settings: &OperatorSettings) -> Command {
     if let Some(root) = &settings.pod {
         return pod::command(root, settings);
     }
-    let mut command = program();
+    let mut command = settings.program.as_deref().map_or_else(program, without_user_settings);
     command
         .arg("run")
         .args(&settings.arguments)

@@ -119,6 +119,7 @@ impl World {
             environment: setup.environment,
             log: file("log"),
             pod: None,
+            program: None,
         };
         let world = Self {
             azure: environment.simulator.client(),

@@ -83,6 +83,8 @@ pub struct Row {
     pub path: String,
     /// Such as `refresh`, `refreshes`, `sync`, `syncStatus`, `groups`, `datasets`, `token` or `imds`.
     pub route: String,
+    /// The database in the path.
+    pub database: Option<String>,
     /// The application.
     pub client_id: Option<String>,
     /// The kind of credential that the application used or presented: `secret`, `certificate`, `federated` or `managed`.
@@ -97,4 +99,6 @@ pub struct Row {
     pub operation_id: Option<String>,
     /// The start of its body.
     pub request_body: Option<String>,
+    /// Time until the response was ready.
+    pub duration_millis: Option<u64>,
 }

@@ -201,6 +201,11 @@ impl SimulatorClient {
         self.read("/ledger", &[("after", &sequence.to_string())]).await
     }
 
+    /// Removes all requests so far from the ledger and its counts.
+    pub async fn clear_ledger(&self) {
+        self.send(Method::DELETE, "/ledger", None).await;
+    }
+
     /// Orders a fault: `{match, skip, times, action}`.
     pub async fn fault(&self, order: Value) -> Fault {
         let ordered = self.send(Method::POST, "/faults", Some(order)).await;

@@ -8,6 +8,8 @@ use serde_json::json;
 use tabular_operator::api::{FINALIZER, ModelRefresh, RunState, Status};
 use tokio::sync::Semaphore;
 
+use crate::setup;
+
 /// The client of each kind of write.
 pub struct Writers {
     /// Creates the resources, as in the operator's measurement.
@@ -47,7 +49,7 @@ pub async fn runs(writers: &Writers, prefix: &str, count: usize, concurrency: us
             let (records, permits) = (&records, &permits);
             let Writers { resources, records: api, events } = writers;
             async move {
-                let made = with_permit(permits, resources.create(&PostParams::default(), &super::manifest(prefix, index))).await;
+                let made = with_permit(permits, resources.create(&PostParams::default(), &setup::manifest(prefix, index))).await;
                 let name = made.metadata.name.clone().expect("the object has a name");
                 let patch =
                     Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER], "resourceVersion": made.metadata.resource_version}}));

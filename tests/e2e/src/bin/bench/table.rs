@@ -28,6 +28,8 @@ pub const SECONDS: Unit = Unit { name: "s", decimals: 2 };
 pub const MIB: Unit = Unit { name: "MiB", decimals: 1 };
 pub const KIB: Unit = Unit { name: "KiB", decimals: 1 };
 pub const MB: Unit = Unit { name: "MB", decimals: 1 };
+pub const COUNT: Unit = Unit { name: "", decimals: 0 };
+pub const PER_RUN: Unit = Unit { name: "", decimals: 1 };
 pub const PERCENT: Unit = Unit { name: "%", decimals: 1 };
 
 /// Prints the heading of a part.
@@ -37,13 +39,28 @@ pub fn head(title: &str) {
 
 /// Prints one figure.
 pub fn row(what: &str, measured: f64, unit: Unit, target: Target) {
-    let number = Number(measured, unit);
-    let verdict = match target {
+    println!("{}", format!("  {what:<60} {:>12}  {}", Number(measured, unit).to_string(), verdict(measured, unit, target)).trim_end());
+}
+
+/// Prints the heading of a comparison.
+pub fn comparison_head(title: &str) {
+    println!("\n{title:<46} {:>12} {:>12} {:>8}  target", "operator", "reference", "ratio");
+}
+
+/// Prints one figure of both programs, and their ratio with its target.
+pub fn comparison(what: &str, (operator, reference): (f64, f64), unit: Unit, target: Target) {
+    let (first, second) = (Number(operator, unit).to_string(), Number(reference, unit).to_string());
+    let (ratio, shown) = (operator / reference, Number(operator / reference, RATIO).to_string());
+    let shown = if ratio.is_finite() { shown } else { String::new() };
+    println!("{}", format!("  {what:<44} {first:>12} {second:>12} {shown:>8}  {}", verdict(ratio, RATIO, target)).trim_end());
+}
+
+fn verdict(measured: f64, unit: Unit, target: Target) -> String {
+    match target {
         Target::AtLeast(least) => format!("at least {}{}", Number(least, unit), missed(measured < least)),
         Target::AtMost(most) => format!("at most {}{}", Number(most, unit), missed(measured > most)),
         Target::None => String::new(),
-    };
-    println!("{}", format!("  {what:<60} {:>12}  {verdict}", number.to_string()).trim_end());
+    }
 }
 
 fn missed(missed: bool) -> &'static str {

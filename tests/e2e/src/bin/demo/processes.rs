@@ -86,6 +86,7 @@ impl Processes {
             environment: Vec::new(),
             log: self.directory.join("operator.log"),
             pod: None,
+            program: None,
         };
         let began = Instant::now();
         self.operator.insert(Operator::start_as_is(&settings, self.guard)).ready().await;
