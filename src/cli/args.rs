@@ -261,7 +261,7 @@ pub(super) struct ObserveArgs {
           value_parser = values::socket_address)]
     pub(super) health_address: Option<SocketAddr>,
 
-    /// Number of resources with metrics of their own (0 to 10000): the first ones by namespace and name. The labels of these metrics
+    /// Maximum number of resources that have per-resource metrics (0 to 10000): the first ones by namespace and name. The labels of these metrics
     /// have the names of the resources and their models. 0 disables these metrics.
     #[arg(long, env = "TABULAR_OPERATOR_RESOURCE_METRICS", hide_env_values = true, value_name = "COUNT",
           default_value_t = 2000, value_parser = clap::value_parser!(u16).range(0..=10_000))]

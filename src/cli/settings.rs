@@ -55,7 +55,7 @@ pub struct Settings {
     pub metrics_address: SocketAddr,
     /// Address of the probes.
     pub health_address: SocketAddr,
-    /// Number of resources with metrics of their own, 0 to 10000.
+    /// Maximum number of resources that have per-resource metrics, 0 to 10000.
     pub resource_metrics: u16,
     /// Complete URL for spans; `None` without traces.
     pub otlp_endpoint: Option<String>,

@@ -142,7 +142,7 @@ fn metrics() {
         Prometheus text format. Only the labels of the metrics `resource_…` contain the names of objects. If traces are enabled (`--otlp-endpoint`), the histograms of runs have an \
         exemplar with the trace of a run (`trace_id`), in OpenMetrics only.\n\nThe times of runs are recorded in whole seconds, and so are their lags. \
         Only the leader sets the gauges of resources, every 15 s. They are 0 on a standby.\n\n\
-        The metrics `resource_…` show single resources: the first ones by namespace and name, as many as `--resource-metrics` allows. With 0, \
+        The per-resource metrics `resource_…` are those of the first resources by namespace and name, as many as `--resource-metrics` allows. With 0, \
         and on a standby, they are absent. The series of a deleted resource end within 15 s. The label `exported_namespace` has the namespace of the \
         resource. Prometheus adds the operator's own as `namespace`, with and without `honorLabels`. [Freshness](../observability.md#freshness) \
         describes their use.";

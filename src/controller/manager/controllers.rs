@@ -114,7 +114,7 @@ async fn until_settled(synced: &[CancellationToken], settled: &[CancellationToke
     one_works().await;
 }
 
-/// Publishes the metrics that change without a change of a resource, and those of single resources, once the caches are filled.
+/// Publishes the metrics that change without a change of a resource, and the per-resource metrics, once the caches are filled.
 async fn publish(ctx: &Context, filled: &CancellationToken) {
     filled.cancelled().await;
     let mut interval = tokio::time::interval(PUBLISH_INTERVAL);

@@ -128,7 +128,7 @@ where
     };
     let result = supervise(work(context), &lease, &stop).await;
     health.stopping();
-    // Only the leader has the metrics of single resources.
+    // Only the leader has the per-resource metrics.
     metrics.clear_resource_table();
     if tokio::time::timeout(LEASE_RELEASE_TIMEOUT, lease.release()).await.is_err() {
         tracing::warn!("failed to release the lease in time; the next leader waits until it expires");

@@ -22,7 +22,7 @@ use crate::telemetry::metrics::{Metrics, ResourceRow, ResourceTable};
 #[derive(Debug)]
 pub(crate) struct Index {
     metrics: Arc<Metrics>,
-    /// Maximum number of resources with metrics of their own.
+    /// Maximum number of resources with per-resource metrics.
     max_rows: usize,
     state: Mutex<State>,
 }
@@ -58,7 +58,7 @@ pub(crate) enum VersionChange {
 }
 
 impl Index {
-    /// The index of no resources. The first `max_rows` by name will have metrics of their own.
+    /// The index of no resources. The first `max_rows` by name will have per-resource metrics.
     pub(crate) fn new(metrics: Arc<Metrics>, max_rows: usize) -> Self {
         Self { metrics, max_rows, state: Mutex::default() }
     }
@@ -133,7 +133,7 @@ impl Index {
         self.state.lock().claims.accept(uid, operation);
     }
 
-    /// Publishes the metrics that change with time alone, and those of single resources.
+    /// Publishes the metrics that change with time alone, and the per-resource metrics.
     pub(crate) fn publish(&self, now: Timestamp) {
         let state = self.state.lock();
         state.gauges.publish(now, &self.metrics);

@@ -39,7 +39,7 @@ pub(crate) struct Store {
 
 impl Store {
     /// Returns the store, the requests for reconciliations, and the deleted resources whose operations may be running. The first
-    /// `max_rows` resources by name have metrics of their own.
+    /// `max_rows` resources by name have per-resource metrics.
     pub(crate) fn new(
         settings: Arc<Settings>,
         (metrics, max_rows): (Arc<Metrics>, usize),

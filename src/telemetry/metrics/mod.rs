@@ -27,7 +27,7 @@
 //! | `resource_fresh` | gauge | `kind`, `exported_namespace`, `name` | 1 while the data is younger than `spec.staleAfterSeconds`, 0 when it is older; absent if that is not set |
 //! | `resource_run_started_timestamp_seconds` | gauge | `kind`, `exported_namespace`, `name` | start of the running operation, in Unix time; absent if none is running |
 //! | `resource_usual_duration_seconds` | gauge | `kind`, `exported_namespace`, `name` | median duration of at most 20 successful runs in the history, of those with the same parameters if there are enough; absent if there are fewer than 3 |
-//! | `resource_metrics_left_out` | gauge | | resources beyond `--resource-metrics`, which have none of these metrics |
+//! | `resource_metrics_omitted` | gauge | | resources beyond `--resource-metrics`, which have none of these metrics |
 //! | `unresolved_submissions` | gauge | `kind` | runs whose submission got no response, and of which it is not known yet whether an operation started |
 //! | `submission_resolutions_total` | counter | `outcome` | submissions whose response was lost, by their resolution |
 //! | `service_calls_total` | counter | `service`, `operation`, `code` | requests to Azure |

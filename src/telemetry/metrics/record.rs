@@ -94,15 +94,15 @@ impl Metrics {
         self.starved_schedules.get_or_create(&KindLabel { kind: kind.into() }).set(gauge(count));
     }
 
-    /// Replaces the metrics of single resources.
+    /// Replaces the per-resource metrics.
     pub fn set_resource_table(&self, table: ResourceTable) {
-        self.left_out.get_or_create(&NoLabel {}).set(gauge(table.left_out()));
+        self.resource_metrics_omitted.get_or_create(&NoLabel {}).set(gauge(table.omitted()));
         *self.resource_table.lock() = Some(Arc::new(table));
     }
 
-    /// Removes the metrics of single resources. Only the leader has them.
+    /// Removes the per-resource metrics. Only the leader has them.
     pub fn clear_resource_table(&self) {
-        self.left_out.clear();
+        self.resource_metrics_omitted.clear();
         *self.resource_table.lock() = None;
     }
 

@@ -59,7 +59,7 @@ pub struct Metrics {
     pub(super) schedule_overdue: Family<KindLabel, Gauge>,
     pub(super) starved_schedules: Family<KindLabel, Gauge>,
     pub(super) resource_table: Mutex<Option<Arc<ResourceTable>>>,
-    pub(super) left_out: Family<NoLabel, Gauge>,
+    pub(super) resource_metrics_omitted: Family<NoLabel, Gauge>,
     pub(super) unresolved: Family<KindLabel, Gauge>,
     pub(super) submission_resolutions: Family<ResolutionLabel, Counter>,
     pub(super) calls: Family<CallLabels, Counter>,
@@ -99,7 +99,7 @@ impl Metrics {
             schedule_overdue: Family::default(),
             starved_schedules: Family::default(),
             resource_table: Mutex::default(),
-            left_out: Family::default(),
+            resource_metrics_omitted: Family::default(),
             unresolved: Family::default(),
             submission_resolutions: Family::default(),
             calls: Family::default(),
@@ -189,7 +189,7 @@ impl Metrics {
         let overdue = "Delay of the most overdue schedule";
         registry.register_with_unit("schedule_overdue", overdue, Unit::Seconds, self.schedule_overdue.clone());
         registry.register("starved_schedules", "Resources whose schedule replaces each run before it ends", self.starved_schedules.clone());
-        registry.register("resource_metrics_left_out", "Resources without metrics of their own", self.left_out.clone());
+        registry.register("resource_metrics_omitted", "Resources without per-resource metrics", self.resource_metrics_omitted.clone());
         registry.register("unresolved_submissions", "Runs whose submission got no response", self.unresolved.clone());
         registry.register(
             "submission_resolutions",

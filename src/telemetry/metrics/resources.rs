@@ -1,4 +1,4 @@
-//! The metrics of single resources: the only ones whose labels hold names.
+//! The per-resource metrics: the only ones whose labels hold names.
 //!
 //! The operator replaces all rows at once, so that no series of a deleted resource remains.
 
@@ -80,7 +80,7 @@ pub fn shown_model(model: &str) -> Box<str> {
 #[derive(Debug)]
 pub struct ResourceTable {
     rows: Vec<Arc<ResourceRow>>,
-    left_out: usize,
+    omitted: usize,
     collected: Timestamp,
 }
 
@@ -91,25 +91,26 @@ impl ResourceTable {
     pub fn first(count: usize, mut rows: Vec<Arc<ResourceRow>>, now: Timestamp) -> Self {
         rows.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
         rows.dedup_by(|a, b| a.key() == b.key());
-        let left_out = rows.len().saturating_sub(count);
+        let omitted = rows.len().saturating_sub(count);
         rows.truncate(count);
         rows.shrink_to_fit();
-        Self { rows, left_out, collected: now }
+        Self { rows, omitted, collected: now }
     }
 
     /// The number of resources that have no row.
-    pub(super) fn left_out(&self) -> usize {
-        self.left_out
+    pub(super) fn omitted(&self) -> usize {
+        self.omitted
     }
 
     /// The metrics as `OpenMetrics` text, in pages.
     pub(super) fn pages(self: Arc<Self>) -> impl Iterator<Item = Result<String, fmt::Error>> + Send {
         let table = Arc::clone(&self);
-        let used = FAMILIES.iter().filter(move |family| table.rows.iter().any(|row| (family.sample)(row, table.collected).is_some()));
-        used.flat_map(move |family| {
+        let used =
+            RESOURCE_METRICS.iter().filter(move |metric| table.rows.iter().any(|row| (metric.sample)(row, table.collected).is_some()));
+        used.flat_map(move |metric| {
             let (table, count) = (Arc::clone(&self), self.rows.len());
             let starts = (0..count).step_by(PAGE_ROWS);
-            starts.map(move |start| Page { table: Arc::clone(&table), family, rows: start..count.min(start + PAGE_ROWS) }.text())
+            starts.map(move |start| Page { table: Arc::clone(&table), metric, rows: start..count.min(start + PAGE_ROWS) }.text())
         })
     }
 }
@@ -126,7 +127,7 @@ enum Sample<'a> {
 
 /// A metric that has a value for each resource.
 #[derive(Debug)]
-struct Family {
+struct ResourceMetric {
     name: &'static str,
     help: &'static str,
     unit: Option<Unit>,
@@ -135,7 +136,7 @@ struct Family {
     sample: for<'a> fn(&'a ResourceRow, Timestamp) -> Option<Sample<'a>>,
 }
 
-impl Family {
+impl ResourceMetric {
     const fn gauge(
         name: &'static str,
         help: &'static str,
@@ -146,32 +147,34 @@ impl Family {
     }
 }
 
-static FAMILIES: [Family; 9] = [
-    Family {
+static RESOURCE_METRICS: [ResourceMetric; 9] = [
+    ResourceMetric {
         name: "resource",
         help: "The model of a resource.",
         unit: None,
         metric_type: MetricType::Info,
         sample: |row, _| Some(Sample::Model(&row.model)),
     },
-    Family::gauge("resource_status", "1 for the summary of the conditions.", None, |row, _| Some(Sample::Status(row.status))),
-    Family::gauge("resource_last_success_timestamp", "End of the latest successful run.", Some(Unit::Seconds), |row, _| {
+    ResourceMetric::gauge("resource_status", "1 for the summary of the conditions.", None, |row, _| Some(Sample::Status(row.status))),
+    ResourceMetric::gauge("resource_last_success_timestamp", "End of the latest successful run.", Some(Unit::Seconds), |row, _| {
         time(row.last_success)
     }),
-    Family::gauge("resource_last_duration", "Duration of the latest successful run.", Some(Unit::Seconds), |row, _| {
+    ResourceMetric::gauge("resource_last_duration", "Duration of the latest successful run.", Some(Unit::Seconds), |row, _| {
         number(row.last_duration)
     }),
-    Family::gauge("resource_next_schedule_timestamp", "Next time of the schedule.", Some(Unit::Seconds), |row, _| time(row.next_schedule)),
-    Family::gauge("resource_stale_after", "Maximum age of the data.", Some(Unit::Seconds), |row, _| {
+    ResourceMetric::gauge("resource_next_schedule_timestamp", "Next time of the schedule.", Some(Unit::Seconds), |row, _| {
+        time(row.next_schedule)
+    }),
+    ResourceMetric::gauge("resource_stale_after", "Maximum age of the data.", Some(Unit::Seconds), |row, _| {
         number(row.target.map(|target| target.stale_after))
     }),
-    Family::gauge("resource_fresh", "1 while the data is younger than its maximum age.", None, |row, now| {
+    ResourceMetric::gauge("resource_fresh", "1 while the data is younger than its maximum age.", None, |row, now| {
         number(row.target.map(|target| i64::from(now < target.stale_time.timestamp())))
     }),
-    Family::gauge("resource_run_started_timestamp", "Start of the operation that is running.", Some(Unit::Seconds), |row, _| {
+    ResourceMetric::gauge("resource_run_started_timestamp", "Start of the operation that is running.", Some(Unit::Seconds), |row, _| {
         time(row.run_started)
     }),
-    Family::gauge("resource_usual_duration", "Median duration of the latest successful runs.", Some(Unit::Seconds), |row, _| {
+    ResourceMetric::gauge("resource_usual_duration", "Median duration of the latest successful runs.", Some(Unit::Seconds), |row, _| {
         number(row.usual_duration)
     }),
 ];
@@ -188,7 +191,7 @@ fn time<'a>(time: Option<Time>) -> Option<Sample<'a>> {
 #[derive(Debug)]
 struct Page {
     table: Arc<ResourceTable>,
-    family: &'static Family,
+    metric: &'static ResourceMetric,
     rows: Range<usize>,
 }
 
@@ -210,7 +213,7 @@ impl Page {
 
 impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Family { name, help, unit, metric_type, sample } = self.family;
+        let ResourceMetric { name, help, unit, metric_type, sample } = self.metric;
         let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), *metric_type)?;
         for row in self.table.rows.get(self.rows.clone()).unwrap_or_default() {
             // `exported_namespace`: Prometheus renames `namespace` to it, unless it honors the labels of metrics.

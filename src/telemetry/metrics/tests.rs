@@ -129,7 +129,7 @@ fn table_has_every_metric_with_type_and_labels() {
     assert!(documented.is_empty(), "missing metrics: {documented:?}");
 }
 
-/// Only the metrics of single resources grow with the number of resources: `resources.rs` bounds them.
+/// Only the per-resource metrics grow with the number of resources: `resources.rs` bounds them.
 #[test]
 fn number_of_series_is_bounded() {
     let series = full().encode().unwrap().lines().filter(|line| !line.starts_with('#')).count();

@@ -1,4 +1,4 @@
-//! Tests of the metrics of single resources.
+//! Tests of the per-resource metrics.
 
 use super::*;
 use crate::telemetry::metrics::{Metrics, text_format};
@@ -46,7 +46,7 @@ fn resource_has_its_values_as_series() {
     let text = shown(10, vec![row("bi", "a")], "2026-01-01T12:00:00Z");
     let labels = r#"kind="ModelRefresh",exported_namespace="bi",name="a""#;
     let expected = [
-        "metrics_left_out{} 0".to_owned(),
+        "metrics_omitted{} 0".to_owned(),
         format!(r#"info{{{labels},model="s/d"}} 1"#),
         format!(r#"status{{{labels},status="ready"}} 1"#),
         format!("last_success_timestamp_seconds{{{labels}}} 1767225600"),
@@ -64,7 +64,7 @@ fn resource_has_its_values_as_series() {
 fn missing_values_have_no_series() {
     let text = shown(10, vec![bare("bi", "a")], "2026-01-01T12:00:00Z");
     let names: Vec<_> = samples(&text).into_iter().map(|line| line.split('{').next().unwrap()).collect();
-    assert_eq!(names, ["metrics_left_out", "info", "status"]);
+    assert_eq!(names, ["metrics_omitted", "info", "status"]);
     assert!(!text.contains("resource_fresh"), "an unused metric is described");
 }
 
@@ -83,8 +83,8 @@ fn first_resources_by_namespace_and_name_are_shown() {
     let rows_of = |count: usize| {
         let text = shown(count, rows(), "2026-01-01T12:00:00Z");
         let infos = text.lines().filter(|line| line.contains("_resource_info{")).collect::<Vec<_>>().join("\n");
-        let left_out = samples(&text)[0].rsplit(' ').next().unwrap().to_owned();
-        (values(&infos, "exported_namespace").join(" "), values(&infos, "name").join(" "), left_out)
+        let omitted = samples(&text)[0].rsplit(' ').next().unwrap().to_owned();
+        (values(&infos, "exported_namespace").join(" "), values(&infos, "name").join(" "), omitted)
     };
     assert_eq!(rows_of(4), ("b b b z".to_owned(), "c c z a".to_owned(), "0".to_owned()));
     assert_eq!(rows_of(3), ("b b b".to_owned(), "c c z".to_owned(), "1".to_owned()));
@@ -95,7 +95,7 @@ fn first_resources_by_namespace_and_name_are_shown() {
 fn resource_known_twice_is_shown_once() {
     let text = shown(2, vec![row("bi", "a"), row("bi", "b"), row("bi", "a")], "2026-01-01T12:00:00Z");
     assert_eq!(text.matches("_resource_info{").count(), 2);
-    assert_eq!(samples(&text)[0], "metrics_left_out{} 0");
+    assert_eq!(samples(&text)[0], "metrics_omitted{} 0");
 }
 
 #[test]
@@ -123,14 +123,14 @@ fn metric_is_described_once_over_all_pages() {
     described.dedup();
     assert_eq!(
         (described.len(), all),
-        (FAMILIES.len() + 2, FAMILIES.len() + 2),
-        "with `resources` and `resource_metrics_left_out`: {described:?}"
+        (RESOURCE_METRICS.len() + 2, RESOURCE_METRICS.len() + 2),
+        "with `resources` and `resource_metrics_omitted`: {described:?}"
     );
-    assert_eq!(samples(&text).len(), count * FAMILIES.len() + 1);
+    assert_eq!(samples(&text).len(), count * RESOURCE_METRICS.len() + 1);
     // Each metric is one block of lines.
     let mut names: Vec<_> = samples(&text).into_iter().map(|line| line.split('{').next().unwrap()).collect();
     names.dedup();
-    assert_eq!(names.len(), FAMILIES.len() + 1);
+    assert_eq!(names.len(), RESOURCE_METRICS.len() + 1);
     assert!(text.ends_with("\n# EOF\n"));
 }
 

@@ -1,4 +1,4 @@
-//! The metrics of single resources: how many there are, which operator has them, and which names they have.
+//! The per-resource metrics: how many there are, which operator has them, and which names they have.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn apply_suspended(world: &World, name: &str, model: &Value) {
 }
 
 #[tokio::test]
-async fn resource_beyond_the_count_is_left_out() {
+async fn resource_beyond_the_count_is_omitted() {
     let (world, mut operator) = World::running("counted", TestSetup::with_flags(&["--resource-metrics=1"])).await;
     for name in ["b", "a"] {
         world.apply(name, &json!({"suspend": true})).await;
@@ -35,11 +35,11 @@ async fn resource_beyond_the_count_is_left_out() {
     let directory = world.environment.directory().join("counted");
     let (rules, _) = rules(&directory).await;
     let prometheus = Prometheus::start(&directory, world.environment.guard(), &[operator.metrics_address().await], &rules).await;
-    let alert = "ALERTS{alertname=\"TabularMetricsLeftOut\",alertstate=\"firing\"}";
+    let alert = "ALERTS{alertname=\"TabularMetricsOmitted\",alertstate=\"firing\"}";
     let firing = within(SHOWN, "the alert", async || prometheus.query(alert).await.unwrap().pop()).await;
     assert_eq!(firing["metric"]["namespace"], "tabular-system");
     assert_eq!(shown(&mut operator).await, ["a"]);
-    assert!(operator.metrics().await.contains("tabular_operator_resource_metrics_left_out{} 1\n"));
+    assert!(operator.metrics().await.contains("tabular_operator_resource_metrics_omitted{} 1\n"));
     world.delete("a").await;
     within(SHOWN, "the alert to clear", async || prometheus.query(alert).await.unwrap().is_empty().then_some(())).await;
     assert_eq!(shown(&mut operator).await, ["b"]);

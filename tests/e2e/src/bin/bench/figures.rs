@@ -18,7 +18,7 @@ const COMPLETE_RUNS: f64 = 0.85;
 const MEMORY: (f64, usize) = (32.0, 1000);
 /// The default of `--resource-metrics`.
 const RESOURCE_METRICS: usize = 2000;
-/// How long the process without metrics of single resources runs before its memory is read.
+/// How long the process without per-resource metrics runs before its memory is read.
 const SETTLE: Duration = Duration::from_secs(15);
 
 /// The figures of a program.
@@ -103,7 +103,7 @@ impl Figures {
         row("a scrape of its metrics: the longest", milliseconds(own.scrapes.longest), table::MILLISECONDS, AtMost(100.0));
         row("… its size", own.scrapes.bytes as f64 / 1e6, table::MB, Untold);
         let metrics_mib = own.scrapes.resident_mib - own.without_metrics_mib;
-        row("memory of the metrics of single resources", metrics_mib, table::MIB, AtMost(1.5));
+        row("memory of the per-resource metrics", metrics_mib, table::MIB, AtMost(1.5));
         row("an end known after, operations of 5 to 20 s: p50", own.lag.seconds.p50, table::SECONDS, Untold);
         row("… p99", own.lag.seconds.p99, table::SECONDS, Untold);
         row("… relative to the operation: p50", own.lag.percent.p50, table::PERCENT, Untold);
@@ -111,7 +111,7 @@ impl Figures {
     }
 }
 
-/// The memory in MiB of a process without metrics of single resources, for the same running operations.
+/// The memory in MiB of a process without per-resource metrics, for the same running operations.
 async fn without_metrics_mib(bench: &Bench, count: usize) -> f64 {
     let (flags, _) = polling::flags(count);
     let arguments = [flags[0].as_str(), flags[1].as_str(), "--resource-metrics=0"];

@@ -1,4 +1,4 @@
-//! The cost of the metrics of single resources: how long a scrape takes, and the memory that they need.
+//! The cost of the per-resource metrics: how long a scrape takes, and the memory that they need.
 
 use std::time::{Duration, Instant};
 
