@@ -40,7 +40,7 @@ struct Totals {
     active: HashMap<RunState, usize>,
     starved: usize,
     unresolved: usize,
-    /// The time since when each resource has needed a user, with its uid.
+    /// The time since when each resource has been failing or Stalled, with its uid.
     unsuccessful: BTreeSet<(Time, Arc<str>)>,
     /// When each resource that may start a run is due, with its uid.
     due: BTreeSet<(Time, Arc<str>)>,
@@ -138,7 +138,7 @@ impl Totals {
         summary.due.map(|due| self.due.remove(&(due, Arc::clone(uid))));
     }
 
-    /// How long the oldest resource has needed a user, and how long the most overdue schedule is overdue, in seconds.
+    /// How long a resource has been failing or Stalled at most, and how long the most overdue schedule is overdue, in seconds.
     fn seconds(&self, now: Timestamp) -> (i64, i64) {
         let since = |first: Option<&(Time, Arc<str>)>| {
             first.map_or(0, |(time, _)| now.as_second().saturating_sub(time.timestamp().as_second()).max(0))
@@ -185,7 +185,7 @@ fn is_unresolved(status: &Status) -> bool {
     run.is_some_and(|run| [Reason::ResolvingSubmission, Reason::SubmissionUnknown].iter().any(|reason| run.reason == reason.as_str()))
 }
 
-/// The time since when a resource has needed a user: since it is Stalled, or since the first of the latest consecutive failures in its
+/// The time since when a resource has been failing or Stalled: since it is Stalled, or since the first of the latest consecutive failures in its
 /// history. Only a success resets it, not a new run. Cancelled runs do not count.
 fn unsuccessful_since(status: &Status) -> Option<Time> {
     let ends = status.history.iter().filter(|entry| entry.state != RunState::Cancelled);

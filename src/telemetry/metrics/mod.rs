@@ -15,7 +15,7 @@
 //! | `run_wait_seconds` | histogram | `kind` | time from the request for a run to its submission |
 //! | `run_schedule_lag_seconds` | histogram | `kind` | time from the scheduled time of a run to its submission |
 //! | `run_end_lag_seconds` | histogram | `kind` | time from the end of an operation, by the clock of the service, to its record in the status |
-//! | `oldest_unsuccessful_seconds` | gauge | `kind` | longest time that a resource has been waiting for a user; 0 if none is |
+//! | `oldest_unsuccessful_seconds` | gauge | `kind` | longest time that a resource has been failing or Stalled; 0 if none is |
 //! | `schedule_overdue_seconds` | gauge | `kind` | delay of the most overdue schedule; 0 if none is overdue |
 //! | `starved_schedules` | gauge | `kind` | resources whose schedule replaces each run before it ends: the last 3 runs (with `historyLimit: 2` the last 2) were scheduled, and the next trigger cancelled each of them; with a smaller `historyLimit` none is counted |
 //! | `resource_info` | info | `kind`, `exported_namespace`, `name`, `model` | 1, with a short name of the model, in at most 128 bytes |

@@ -184,7 +184,7 @@ impl Metrics {
         registry.register_with_unit("run_schedule_lag", from_schedule, Unit::Seconds, self.schedule_lag.clone());
         let from_end = "Time from the end of an operation, by the clock of the service, to its record in the status";
         registry.register_with_unit("run_end_lag", from_end, Unit::Seconds, self.end_lag.clone());
-        let oldest = "Longest time that a resource has been waiting for a user";
+        let oldest = "Longest time that a resource has been failing or Stalled";
         registry.register_with_unit("oldest_unsuccessful", oldest, Unit::Seconds, self.oldest_unsuccessful.clone());
         let overdue = "Delay of the most overdue schedule";
         registry.register_with_unit("schedule_overdue", overdue, Unit::Seconds, self.schedule_overdue.clone());
