@@ -13,7 +13,7 @@ impl ModelClient {
     /// Why the check cannot continue. The facts that are missing in `found` show what it tried last.
     pub async fn check(self, kind: OperationKind, found: &mut ModelCheck) -> Result<(), ServiceError> {
         self.host().clone_into(&mut found.host);
-        found.token_lifetime = Some(self.token_lifetime().await?);
+        found.token_lifetime = Some(self.check_token().await?);
         let client = if self.has_ids() {
             self
         } else {

@@ -149,9 +149,9 @@ impl ModelClient {
         }
     }
 
-    /// How long the identity's token is valid.
-    pub(super) async fn token_lifetime(&self) -> Result<Duration, ServiceError> {
-        Ok(self.shared.tokens.token(&self.identity, self.scope()).await?.remaining())
+    /// How long the identity's token is valid, for a check: requests one again if the credentials were refused before.
+    pub(super) async fn check_token(&self) -> Result<Duration, ServiceError> {
+        Ok(self.shared.tokens.token_for_check(&self.identity, self.scope()).await?.remaining())
     }
 
     /// Whether the model supports other calls than [`Call::resolve`].

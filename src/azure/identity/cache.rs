@@ -18,7 +18,7 @@ use crate::operation::{ServiceError, ServiceErrorKind};
 /// that rejected credentials, regardless of their number, never evict the token of another tenant.
 const CAPACITY: usize = 1024;
 
-/// How long rejected credentials are not retried. A changed secret is another identity, and is tried immediately.
+/// How long rejected credentials are not retried, except for a check. A changed secret is another identity, and is tried immediately.
 const REJECTED_BACKOFF: Duration = Duration::from_mins(1);
 
 /// The same, if the issuer of the assertion refused. The remedy is in the cluster, so a retry is cheap.
@@ -27,6 +27,10 @@ const ASSERTION_BACKOFF: Duration = Duration::from_secs(2);
 /// The first and the maximum backoff after a temporary failure.
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Minimum interval between two requests for the checks of users despite a remembered refusal. It is half of the interval between two
+/// checks of a resource, so that each check of a single resource sends a request.
+const CHECK_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Minimum interval between two drops of a token that a service rejected. The new one may be rejected as well.
 const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_mins(1);
@@ -53,6 +57,8 @@ struct Entry {
 struct State {
     token: Option<Token>,
     failure: Option<Failure>,
+    /// The last request for a check despite a remembered refusal.
+    checked_at: Option<Instant>,
     invalidated_at: Option<Instant>,
     used: Instant,
 }
@@ -77,8 +83,24 @@ impl Cache {
     where
         F: Future<Output = Result<Token, ServiceError>>,
     {
+        self.get_for(key, false, fetch).await
+    }
+
+    /// The same for the check of a user, who may have fixed the cause of a refusal: a remembered refusal does not prevent a request, unless
+    /// another check sent one in the last seconds.
+    pub(super) async fn get_for_check<F>(&self, key: &Key, fetch: impl FnOnce() -> F) -> Result<Token, ServiceError>
+    where
+        F: Future<Output = Result<Token, ServiceError>>,
+    {
+        self.get_for(key, true, fetch).await
+    }
+
+    async fn get_for<F>(&self, key: &Key, check: bool, fetch: impl FnOnce() -> F) -> Result<Token, ServiceError>
+    where
+        F: Future<Output = Result<Token, ServiceError>>,
+    {
         let entry = self.entry(key);
-        let _guard = match entry.lookup() {
+        let _guard = match entry.lookup(check) {
             Lookup::Ready(result) => return result,
             Lookup::Renew(token) => match entry.gate.try_lock() {
                 Ok(guard) => guard,
@@ -87,8 +109,11 @@ impl Cache {
             // Waits at most for one fetch: the holder of the gate leaves a token or a failure.
             Lookup::Fetch => entry.gate.lock().await,
         };
-        if let Lookup::Ready(result) = entry.lookup() {
+        if let Lookup::Ready(result) = entry.lookup(check) {
             return result;
+        }
+        if check {
+            entry.state.lock().checked_at = Some(Instant::now());
         }
         let result = entry.store(fetch().await);
         if result.is_ok() {
@@ -140,7 +165,7 @@ fn trim(entries: &mut HashMap<Key, Arc<Entry>>, with_token: bool, max: usize) {
 
 impl Entry {
     fn new() -> Self {
-        let state = State { token: None, failure: None, invalidated_at: None, used: Instant::now() };
+        let state = State { token: None, failure: None, checked_at: None, invalidated_at: None, used: Instant::now() };
         Self { state: Mutex::new(state), gate: tokio::sync::Mutex::new(()) }
     }
 
@@ -153,12 +178,13 @@ impl Entry {
         state.token.as_ref().is_some_and(|token| now < token.expires) || state.failure.as_ref().is_some_and(|failure| now < failure.until)
     }
 
-    fn lookup(&self) -> Lookup {
+    fn lookup(&self, check: bool) -> Lookup {
         let now = Instant::now();
         let mut state = self.state.lock();
         state.used = now;
+        let repeats_refused = check && state.checked_at.is_none_or(|at| now >= at + CHECK_BACKOFF);
         let valid = state.token.as_ref().filter(|token| now < token.expires);
-        let failure = state.failure.as_ref().filter(|failure| now < failure.until);
+        let failure = state.failure.as_ref().filter(|failure| now < failure.until && !(repeats_refused && failure.is_refusal()));
         match (valid, failure) {
             (Some(token), None) if now >= token.renew_at => Lookup::Renew(token.clone()),
             (Some(token), _) => Lookup::Ready(Ok(token.clone())),
@@ -199,12 +225,14 @@ impl Failure {
         Self { error, until: now + backoff.max(requested), backoff }
     }
 
-    /// The error, with the remaining wait. Rejected credentials have no wait: only a change resolves them.
+    /// Whether the credentials were rejected: only a change resolves that.
+    fn is_refusal(&self) -> bool {
+        matches!(self.error.kind, ServiceErrorKind::CredentialsRefused | ServiceErrorKind::AssertionRefused)
+    }
+
+    /// The error, with the remaining wait. Rejected credentials have none.
     fn error_at(&self, now: Instant) -> ServiceError {
-        let left = match self.error.kind {
-            ServiceErrorKind::CredentialsRefused | ServiceErrorKind::AssertionRefused => None,
-            _ => Some(self.until.saturating_duration_since(now)),
-        };
+        let left = (!self.is_refusal()).then(|| self.until.saturating_duration_since(now));
         ServiceError { retry_after: left, ..self.error.clone() }
     }
 }

@@ -25,6 +25,12 @@ impl Tokens {
         self.cache.get(&key, || self.request(identity, scope)).await
     }
 
+    /// The same for the check of a user: a refusal that is remembered does not prevent a request.
+    pub(in crate::azure) async fn token_for_check(&self, identity: &Identity, scope: &str) -> Result<Token, ServiceError> {
+        let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
+        self.cache.get_for_check(&key, || self.request(identity, scope)).await
+    }
+
     async fn request(&self, identity: &Identity, scope: &str) -> Result<Token, ServiceError> {
         match &identity.source {
             TokenSource::Application(application) => self.entra.token(application, identity.kind, scope).await,

@@ -1,5 +1,8 @@
 //! Checks of a model over the network: which facts are known, and that they send only GETs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::fake_azure::{DATASET, ENTRA, FakeAzure, GROUP, POWER_BI, Reply, SERVER, power_bi_named, power_bi_of, reply};
 use crate::azure::ModelClient;
 use crate::azure::power_bi::ModelName;
@@ -35,6 +38,26 @@ async fn list_of_each_service_passes() {
     let (found, result) = check(power_bi_of(&fake.azure(fake.settings())), OperationKind::Sync).await;
     assert_eq!((result, found.listed), (Ok(()), true));
     assert_only_gets(&fake);
+}
+
+#[tokio::test]
+async fn fixed_credentials_are_detected_by_the_next_check() {
+    let refused = r#"{"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret"}"#;
+    let is_fixed = Arc::new(AtomicBool::new(false));
+    let fixed = Arc::clone(&is_fixed);
+    let fake = FakeAzure::new(move |request| {
+        let list = request.line.contains("/refreshes").then(|| reply(200, &[], "[]"));
+        list.or_else(|| (request.line.contains(ENTRA) && !fixed.load(Ordering::Relaxed)).then(|| reply(401, &[], refused)))
+    })
+    .await;
+    let model = fake.model();
+    assert_eq!(model.prepare().await.unwrap_err().kind, ServiceErrorKind::CredentialsRefused);
+    is_fixed.store(true, Ordering::Relaxed);
+    // The submissions of runs wait for a minute.
+    assert_eq!(model.prepare().await.unwrap_err().kind, ServiceErrorKind::CredentialsRefused);
+    let (found, result) = check(model.clone(), OperationKind::Refresh).await;
+    assert_eq!((result, found.listed), (Ok(()), true));
+    assert!(model.prepare().await.is_ok());
 }
 
 #[tokio::test]

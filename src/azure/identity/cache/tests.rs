@@ -124,6 +124,37 @@ async fn rejected_credentials_are_retried_after_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn check_repeats_a_refused_request_every_five_seconds() {
+    for kind in [ServiceErrorKind::CredentialsRefused, ServiceErrorKind::AssertionRefused] {
+        let (cache, key) = (Cache::default(), key(1));
+        let (rejected, good) = (Source::new(Err(kind)), Source::new(Ok(("a", 3600))));
+        cache.get(&key, || rejected.fetch()).await.unwrap_err();
+        cache.get(&key, || good.fetch()).await.unwrap_err();
+        // Checks at the same time share one request.
+        let checks = futures::future::join_all((0..50).map(|_| cache.get_for_check(&key, || rejected.fetch()))).await;
+        assert!(checks.iter().all(|result| result.as_ref().is_err_and(|error| error.kind == kind)));
+        assert_eq!((rejected.count(), good.count()), (2, 0), "{kind:?}");
+        advance(Duration::from_secs(1)).await;
+        cache.get_for_check(&key, || good.fetch()).await.unwrap_err();
+        advance(Duration::from_secs(4)).await;
+        assert!(cache.get_for_check(&key, || good.fetch()).await.is_ok());
+        // What a check obtains serves the others.
+        assert!(cache.get(&key, || rejected.fetch()).await.is_ok());
+        assert_eq!((rejected.count(), good.count()), (2, 1), "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn check_honors_the_backoff_of_temporary_failures() {
+    for kind in [ServiceErrorKind::Throttled, ServiceErrorKind::Unreachable, ServiceErrorKind::ServerError] {
+        let (cache, failing, good) = (Cache::default(), Source::new(Err(kind)), Source::new(Ok(("a", 3600))));
+        cache.get(&key(1), || failing.fetch()).await.unwrap_err();
+        let error = cache.get_for_check(&key(1), || good.fetch()).await.unwrap_err();
+        assert!(error.retry_after.is_some() && good.count() == 0, "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn cancelled_caller_blocks_no_other() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let key = key(1);
