@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::Time;
 use super::unrecognized::{self, UnrecognizedValue};
 
+/// The reason of a step without a response. It is no [`super::Reason`], because no condition and no event has it: a check is not retried.
+pub const NO_RESPONSE: &str = "NoResponse";
+
 /// The result of a check that the annotation `check-requested-at` requested. A check only reads: it starts and cancels nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -38,7 +41,8 @@ pub struct CheckStep {
     /// Passed, Failed or Skipped. A step is skipped if another step failed first.
     #[schemars(schema_with = "unrecognized::schema")]
     pub result: CheckResult,
-    /// Documented reason of the failure in CamelCase. Absent if the step did not fail.
+    /// Documented reason of the failure in CamelCase, or `NoResponse` if there was no connection or no response, within 10 seconds at
+    /// most. Absent if the step did not fail.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 128))]
     pub reason: String,

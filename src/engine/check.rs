@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::rules::errors;
 use super::{Blocker, Desired, UpstreamRef, text};
-use crate::api::{Check, CheckResult, CheckStep, CheckStepName as Step, Model, ModelNames, Reason, Time};
+use crate::api::{Check, CheckResult, CheckStep, CheckStepName as Step, Model, ModelNames, NO_RESPONSE, Reason, Time};
 use crate::operation::{ModelCheck, OperationKind, ServiceError, ServiceErrorKind};
 
 /// What a check found outside the operator.
@@ -47,26 +47,29 @@ pub struct CheckRequest {
 /// A step that failed, with its reason and its message.
 struct FailedStep<'a> {
     step: Step,
-    reason: Reason,
+    reason: &'static str,
     message: &'a str,
+}
+
+impl<'a> FailedStep<'a> {
+    fn blocked(blocker: &'a Blocker) -> Self {
+        Self { step: step_of_blocker(blocker), reason: blocker.reason.as_str(), message: &blocker.message }
+    }
 }
 
 impl CheckRequest {
     /// The result if the spec itself has a fault. No request is sent then.
     pub(super) fn blocked(&self, blocker: &Blocker) -> Check {
-        let failed = FailedStep { step: step_of_blocker(blocker), reason: blocker.reason, message: &blocker.message };
         // Nothing else is known.
-        self.result(Some(&failed), |step| (step == Step::Spec).then(accepted))
+        self.result(Some(&FailedStep::blocked(blocker)), |step| (step == Step::Spec).then(accepted))
     }
 
     /// The result of what a check found within `limit`.
     pub(super) fn completed(&self, report: &CheckReport, limit: Duration) -> Check {
         let CheckReport { identity, model: found, failure } = report;
-        let timeout = format!("no response within {}", shown(limit));
+        let (last_step, timeout) = unanswered(report, limit);
         let failed = match failure {
-            Some(CheckFailure::Blocked(blocker)) => {
-                Some(FailedStep { step: step_of_blocker(blocker), reason: blocker.reason, message: &blocker.message })
-            }
+            Some(CheckFailure::Blocked(blocker)) => Some(FailedStep::blocked(blocker)),
             Some(CheckFailure::CallFailed(error)) => {
                 let step = if identity.is_none() {
                     Step::Credentials
@@ -76,11 +79,15 @@ impl CheckRequest {
                     step_of_error(error.kind)
                 };
                 let unresolved = step == Step::Model && self.model.names().is_some() && found.ids.is_none();
-                let reason = if unresolved { Reason::ModelNotResolved } else { errors::reason(error.kind) };
+                let reason = match error.kind {
+                    _ if unresolved => Reason::ModelNotResolved.as_str(),
+                    ServiceErrorKind::Unreachable => NO_RESPONSE,
+                    kind => errors::reason(kind).as_str(),
+                };
                 Some(FailedStep { step, reason, message: &error.message })
             }
             None if found.listed => None,
-            None => Some(FailedStep { step: first_missing(report), reason: Reason::Retrying, message: &timeout }),
+            None => Some(FailedStep { step: last_step, reason: NO_RESPONSE, message: &timeout }),
         };
         self.result(failed.as_ref(), |step| self.found(step, report))
     }
@@ -122,7 +129,7 @@ impl CheckRequest {
             Some(failed) if failed.step == name => CheckStep {
                 name,
                 result: CheckResult::Failed,
-                reason: failed.reason.as_str().to_owned(),
+                reason: failed.reason.to_owned(),
                 message: text::bounded(failed.message, text::STEP),
             },
             _ => match found(name).filter(|_| failed.is_none_or(|failed| name < failed.step)) {
@@ -182,14 +189,32 @@ fn step_of_error(kind: ServiceErrorKind) -> Step {
     }
 }
 
-/// The first step whose result is not known when the time of a check ends.
-fn first_missing(report: &CheckReport) -> Step {
+/// The first step whose result is not known when the time of a check ends, and what to look at.
+fn unanswered(report: &CheckReport, limit: Duration) -> (Step, String) {
     let CheckReport { identity, model, failure: _ } = report;
+    let within = shown(limit);
     match (identity, model.token_lifetime) {
-        (None, _) => Step::Credentials,
-        (Some(_), None) => Step::Token,
+        (None, _) => (
+            Step::Credentials,
+            format!(
+                "no response from the Kubernetes API within {within}: check whether the API server is overloaded, and the log of the operator"
+            ),
+        ),
+        (Some(_), None) => (
+            Step::Token,
+            format!(
+                "no response to the request for a token within {within}: check that the pod of the operator reaches Microsoft Entra ID or, for a \
+                 managed identity, the metadata service: DNS, proxy, NetworkPolicy and firewall"
+            ),
+        ),
         // A service that does not respond to the list may still have resolved the names.
-        (Some(_), Some(_)) => Step::Host,
+        (Some(_), Some(_)) => (
+            Step::Host,
+            format!(
+                "no response from {} within {within}: check that the pod of the operator reaches it: DNS, proxy, NetworkPolicy and firewall",
+                model.host
+            ),
+        ),
     }
 }
 

@@ -56,6 +56,13 @@ fn complete() -> CheckReport {
     }
 }
 
+/// A check whose time ended after so many steps: the credentials and the token.
+fn late(reached: usize) -> CheckReport {
+    let report = refused(ServiceErrorKind::Unreachable);
+    let token_lifetime = report.model.token_lifetime.filter(|_| reached > 1);
+    CheckReport { identity: report.identity.filter(|_| reached > 0), model: ModelCheck { token_lifetime, ..report.model }, failure: None }
+}
+
 /// A check that ended after the token.
 fn refused(kind: ServiceErrorKind) -> CheckReport {
     let complete = complete();
@@ -223,22 +230,13 @@ fn each_failure_is_reported_at_its_step() {
         let refused = refused(kind);
         CheckReport { model: ModelCheck { token_lifetime: None, ..refused.model }, ..refused }
     };
-    let late = |reached: usize| {
-        let report = refused(ServiceErrorKind::Unreachable);
-        let token_lifetime = report.model.token_lifetime.filter(|_| reached > 1);
-        CheckReport {
-            identity: report.identity.filter(|_| reached > 0),
-            model: ModelCheck { token_lifetime, ..report.model },
-            failure: None,
-        }
-    };
     let rows = [
         (secret, CheckStepName::Credentials, "SecretNotFound"),
-        (unread, CheckStepName::Credentials, "Retrying"),
+        (unread, CheckStepName::Credentials, "NoResponse"),
         (token(ServiceErrorKind::CredentialsRefused), CheckStepName::Token, "CredentialsRefused"),
         (token(ServiceErrorKind::AssertionRefused), CheckStepName::Token, "ServiceAccountForbidden"),
         (token(ServiceErrorKind::Throttled), CheckStepName::Token, "Retrying"),
-        (refused(ServiceErrorKind::Unreachable), CheckStepName::Host, "Retrying"),
+        (refused(ServiceErrorKind::Unreachable), CheckStepName::Host, "NoResponse"),
         (refused(ServiceErrorKind::InvalidResponse), CheckStepName::Host, "Retrying"),
         (refused(ServiceErrorKind::ServerError), CheckStepName::Host, "Retrying"),
         (refused(ServiceErrorKind::Throttled), CheckStepName::Host, "Retrying"),
@@ -251,9 +249,9 @@ fn each_failure_is_reported_at_its_step() {
         (refused(ServiceErrorKind::AccessDenied), CheckStepName::Access, "AccessDenied"),
         (refused(ServiceErrorKind::CredentialsRefused), CheckStepName::Access, "CredentialsRefused"),
         (refused(ServiceErrorKind::Rejected), CheckStepName::Access, "Retrying"),
-        (late(0), CheckStepName::Credentials, "Retrying"),
-        (late(1), CheckStepName::Token, "Retrying"),
-        (late(2), CheckStepName::Host, "Retrying"),
+        (late(0), CheckStepName::Credentials, "NoResponse"),
+        (late(1), CheckStepName::Token, "NoResponse"),
+        (late(2), CheckStepName::Host, "NoResponse"),
     ];
     let mut world = world();
     world.run_for(secs(300));
@@ -272,6 +270,22 @@ fn each_failure_is_reported_at_its_step() {
         world.is(RunState::Succeeded, Reason::Succeeded);
     }
     assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn timeout_of_a_check_names_what_did_not_respond() {
+    // A shorter timeout of calls is that of a check, too.
+    let rows =
+        [(0, 30, "the Kubernetes API within 10s"), (1, 30, "a token within 10s"), (2, 4, "no response from api.powerbi.com within 4s")];
+    for (reached, call_timeout, text) in rows {
+        let mut world = world();
+        world.settings().call_timeout = secs(call_timeout);
+        world.check_report = Some(late(reached));
+        request(&mut world, "a");
+        world.run_for(secs(60));
+        let (_, _, message) = failure(&world);
+        assert!(message.contains(text) && message.contains(": check "), "{message}");
+    }
 }
 
 #[test]
