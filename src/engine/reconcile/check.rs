@@ -20,7 +20,8 @@ impl<V: View> Reconciliation<V> {
     /// Adds a requested check to a decision that has no effect, or the record of its result.
     pub(super) fn plan_check(&self, desired: &Desired, now: Timestamp, decision: &mut PendingDecision) {
         let status = self.view.status();
-        let is_answered = |value: &str| status.check.as_ref().is_some_and(|check| check.request == value);
+        let recorded = status.check.as_ref().map(|check| &check.request);
+        let is_answered = |value: &str| recorded.into_iter().chain(&self.transient.dropped_check).any(|answered| answered == value);
         let unrecorded = self.transient.check.as_ref().filter(|check| !is_answered(&check.request));
         let requested = desired.requests.check.as_deref().filter(|value| !is_answered(value));
         if decision.effect != NextEffect::Settle || unrecorded.is_none() && requested.is_none() {
@@ -62,10 +63,16 @@ impl<V: View> Reconciliation<V> {
         self.observe(Observation::None)
     }
 
-    /// Drops the result of a check that the status shows.
-    pub(super) fn forget_recorded_check(&mut self) {
-        let recorded = self.view.status().check.as_ref();
-        self.transient.check.take_if(|check| recorded.is_some_and(|recorded| recorded.request == check.request));
+    /// Drops the result of a check that the status shows. A result that was written and is not in the status is dropped too: the resource
+    /// definition lacks the field, so a further write would not change that.
+    pub(super) fn forget_recorded_check(&mut self, decision: &PendingDecision) {
+        let written = decision.status.as_ref().and_then(|status| status.check.as_ref());
+        let shown = self.view.status().check.as_ref();
+        if let Some(check) = written.filter(|check| shown.is_none_or(|shown| shown.request != check.request)) {
+            self.transient.dropped_check = Some(check.request.clone());
+        }
+        let is_over = |check: &Check| [shown, written].iter().flatten().any(|known| known.request == check.request);
+        self.transient.check.take_if(|check| is_over(check));
     }
 }
 

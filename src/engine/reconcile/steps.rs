@@ -143,7 +143,7 @@ impl<V: View> Reconciliation<V> {
             (self.transient.accepted, self.failed_records) = (None, 0);
         }
         self.transient.memory = std::mem::take(&mut decision.memory);
-        self.forget_recorded_check();
+        self.forget_recorded_check(&decision);
         if decision.events.is_empty() || matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
             return self.perform_effect(decision);
         }

@@ -37,6 +37,8 @@ pub struct Transient {
     pub accepted: Option<AcceptedSubmission>,
     /// The result of the latest check, until it is recorded.
     pub check: Option<Arc<Check>>,
+    /// The request of a result that the API server did not keep: its resource definition is of a version without checks.
+    pub dropped_check: Option<String>,
     /// The last refused write of the finalizer or an annotation, until such a write succeeds.
     pub metadata_refused: Option<RefusedMetadata>,
     /// Whether the namespace is being deleted, which is irreversible.

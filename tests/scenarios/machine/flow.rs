@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::world::{UID, World, accepted, at, operation, refresh, request_names, settings};
-use tabular_operator::api::{CHECK_REQUESTED_AT, RUN_REQUESTED_AT, Reason, RunState};
+use super::world::{Revision, UID, World, accepted, at, operation, refresh, request_names, settings};
+use tabular_operator::api::{CHECK_REQUESTED_AT, RUN_REQUESTED_AT, Reason, RunState, Status};
 use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Finish, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking, Transient, View as _,
 };
@@ -299,4 +299,29 @@ fn check_follows_the_last_decision_and_its_result_is_kept() {
     assert_eq!(world.view().status().check.as_ref().map(|check| check.request.as_str()), Some("a"));
     let _ = world.reconcile();
     assert!(request_names(&world).is_empty(), "{:?}", world.requests);
+}
+
+#[test]
+fn result_that_the_definition_drops_is_written_once() {
+    let mut world = running();
+    world.edit(|object| object["metadata"]["annotations"] = json!({(CHECK_REQUESTED_AT): "a"}));
+    let without_field = |world: &mut World, request: &DriverRequest<Revision>| {
+        let DriverRequest::WriteStatus { status, .. } = request else { return None };
+        let status = Status { check: None, ..(**status).clone() };
+        world.edit(|object| object["status"] = serde_json::to_value(status).unwrap());
+        Some(DriverResponse::Written(world.view().clone()))
+    };
+    let outcome = world.reconcile_with(without_field);
+    assert_eq!((request_names(&world), outcome.transient.check), (vec!["check", "status"], None));
+    for _ in 0..3 {
+        let _ = world.reconcile_with(without_field);
+        assert!(request_names(&world).is_empty(), "{:?}", world.requests);
+    }
+    // The next request is tried once as well, and after an upgrade of the definition it has a result.
+    world.edit(|object| object["metadata"]["annotations"] = json!({(CHECK_REQUESTED_AT): "b"}));
+    let _ = world.reconcile_with(without_field);
+    assert_eq!(request_names(&world), ["check", "status"]);
+    world.edit(|object| object["metadata"]["annotations"] = json!({(CHECK_REQUESTED_AT): "c"}));
+    let _ = world.reconcile();
+    assert_eq!(world.view().status().check.as_ref().map(|check| check.request.as_str()), Some("c"));
 }

@@ -55,6 +55,7 @@ impl Fingerprint<'_> {
             reread,
             accepted,
             check,
+            dropped_check,
             metadata_refused,
             namespace_terminating,
             failures,
@@ -63,7 +64,7 @@ impl Fingerprint<'_> {
         } = transient;
         self.memory(memory, clock);
         self.check(check.as_deref());
-        self.write((reread, namespace_terminating, (*failures).min(8), consecutive_failed_writes));
+        self.write((dropped_check, reread, namespace_terminating, (*failures).min(8), consecutive_failed_writes));
         if let Some(AcceptedSubmission { run, attempt, submission, failed_writes }) = accepted {
             self.write((run, attempt, (*failed_writes).min(4)));
             if let Submission::Accepted { id, .. } = submission {
