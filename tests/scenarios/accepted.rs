@@ -2,7 +2,6 @@
 
 use model::script::{World, missing, model, secs};
 use tabular_operator::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RefreshType, RunState, TriggerType};
-use tabular_operator::operation::Phase;
 
 fn set_type(world: &mut World, kind: RefreshType) -> &mut World {
     world.edit(|spec| spec.refresh.as_mut().unwrap().r#type = kind)
@@ -151,28 +150,6 @@ fn accepted_request_outlives_a_suspension() {
         world.edit(|spec| spec.suspend = false).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.run().number, world.service.submits, queued(&world)), (2, 2, None));
     }
-}
-
-#[test]
-fn queued_request_joins_the_next_attempt_or_follows_the_run() {
-    // The second attempt is for everything that was accepted until then.
-    let failing = || {
-        let mut world = World::new(|spec| spec.backoff_limit = 1);
-        world.service.outcomes.push_back(Phase::Failed);
-        world.run_for(secs(10)).is(RunState::Running, Reason::Running);
-        world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(2));
-        replace_manifest(&mut world).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
-        assert_eq!(queued(&world), Some((TriggerType::Request, "noon")));
-        world
-    };
-    let mut world = failing();
-    world.run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().number, world.run().attempt, queued(&world)), (1, 2, None));
-    assert_eq!(world.status().last_handled_request.as_deref(), Some("noon"));
-    // If that attempt is cancelled before it is submitted, a separate run follows.
-    let mut world = failing();
-    world.annotate(tabular_operator::api::CANCEL_REQUESTED_AT, Some("a")).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().number, world.run().trigger.value.as_str(), world.status().history.len()), (2, "noon", 2));
 }
 
 #[test]

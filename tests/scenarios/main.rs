@@ -16,6 +16,7 @@ mod evidence;
 mod exactness;
 mod forbidden;
 mod freshness;
+mod joined;
 mod machine;
 mod missing_model;
 mod names;

@@ -35,8 +35,7 @@ pub(in crate::engine) fn apply(draft: &mut Draft<'_>) -> Next {
     };
     match (run.state, run.operation()) {
         (RunState::Waiting, _) => {
-            // Triggers that came while it waited were part of it, so they are handled too.
-            triggers::mark_handled(draft.desired, &mut draft.status);
+            triggers::mark_joined(draft.desired, &mut draft.status);
             cancelled_before_submission(draft)
         }
         (RunState::Running, Some(id)) if can_be_cancelled => Next::Cancel { cause: CancelCause::Request, id },

@@ -108,12 +108,14 @@ pub(super) fn withdraw(draft: &mut Draft<'_>) -> bool {
 /// A run of the upstream refresh and a scheduled time have a run of their own, so they count as handled with its first record. Changes and
 /// requests join a run until it is submitted, and are handled then.
 pub(super) fn mark_started(desired: &Desired, record: &mut Status, trigger: &Trigger) {
+    // A later request may have been dropped while this one was queued. It stays the one that was handled last.
+    let is_latest_handled = desired.requests.run.is_some() && desired.requests.run == record.last_handled_request;
     match trigger.r#type {
         TriggerType::AfterRefresh => upstream::advance(desired, record, trigger),
         TriggerType::Schedule => schedule::advance(desired, record, trigger),
         // The annotation may change before the submission, and then does not show which value was handled.
-        TriggerType::Request => record.last_handled_request = Some(trigger.value.clone()),
-        TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => {}
+        TriggerType::Request if !is_latest_handled => record.last_handled_request = Some(trigger.value.clone()),
+        TriggerType::Request | TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => {}
     }
     record.queued = record.queued.take().filter(|queued| rank(queued) < rank(trigger));
 }
@@ -129,9 +131,9 @@ pub(super) fn mark_dropped(desired: &Desired, record: &mut Status, occurrence: &
     }
 }
 
-/// Records that an operation is about to be submitted: for all current requests of the spec and the annotations, and for the queued trigger
-/// that joins it.
-pub(super) fn mark_submitted(desired: &Desired, record: &mut Status) {
+/// Records that all triggers that have joined a run are handled, because its operation is about to be submitted, or because the run ends
+/// while it waits: all current requests of the spec and the annotations, and the queued trigger that came during an earlier attempt.
+pub(super) fn mark_joined(desired: &Desired, record: &mut Status) {
     if let Some(Trigger { r#type: TriggerType::Request, value }) = record.queued.take_if(|queued| rank(queued) >= FIRST_JOINING_RANK) {
         record.last_handled_request = Some(value);
     }

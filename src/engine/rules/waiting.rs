@@ -50,8 +50,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
         let refusal = refused.then(|| format!("; the last refusal: {}", run.message));
         let (seconds, refusal) = (desired.policy.wait_deadline.as_secs(), refusal.unwrap_or_default());
         let message = format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}{refusal}");
-        // Triggers that came while it waited were part of it, so they are handled too.
-        triggers::mark_handled(desired, &mut draft.status);
+        triggers::mark_joined(desired, &mut draft.status);
         return completion::end(draft, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
     }
     let until_deadline = deadline.map(|deadline| timing::elapsed(draft.now, deadline));
@@ -207,7 +206,7 @@ pub(super) fn submit(draft: &mut Draft<'_>) -> Next {
     run.failed_objects.clear();
     run.messages.clear();
     run.set_state(RunState::Submitting, Reason::Submitting, BEING_SUBMITTED);
-    triggers::mark_submitted(draft.desired, &mut draft.status);
+    triggers::mark_joined(draft.desired, &mut draft.status);
     // Refusals are counted over all tries, so that the delays grow and each kind of refusal is reported once.
     let DecisionMemory { consecutive_errors, refusals, last_event_reason, .. } = draft.memory;
     draft.memory = DecisionMemory {
@@ -320,7 +319,7 @@ fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, is_own: bool) -> Nex
         |run: &Run| operation.id.eq_ignoring_case(run.operation_id.as_deref().unwrap_or_default()) || run.has_previous(&operation.id);
     let is_own = is_own || draft.status.run.as_ref().is_some_and(is_own_attempt);
     if draft.desired.policy.conflict == ConflictPolicy::Fail && !is_own {
-        triggers::mark_handled(draft.desired, &mut draft.status);
+        triggers::mark_joined(draft.desired, &mut draft.status);
         let message = format!("refresh {} of another client is running, and conflictPolicy is Fail", operation.id);
         return completion::end(draft, RunState::Failed, Reason::Conflict, message);
     }
@@ -350,7 +349,7 @@ const NOT_CANCELLABLE: &str = "by a schedule, a user or the service, which canno
 fn blocked_by_unnamed(draft: &mut Draft<'_>, unnamed: UnnamedOperation) -> Next {
     draft.memory.consecutive_errors = 0;
     if draft.desired.policy.conflict == ConflictPolicy::Fail {
-        triggers::mark_handled(draft.desired, &mut draft.status);
+        triggers::mark_joined(draft.desired, &mut draft.status);
         let message = "a refresh of another client is running, and conflictPolicy is Fail".to_owned();
         return completion::end(draft, RunState::Failed, Reason::Conflict, message);
     }
