@@ -91,8 +91,9 @@ reasons! {
     Running: OnTransition,
     /// The operator requested the cancellation of the operation and waits for its end.
     Cancelling: OnTransition,
-    /// The service or Microsoft Entra ID did not respond to a request. The operator retries it. Meanwhile other resources may use the
-    /// model. If the service limits the requests of the identity, the message states until when the operator waits.
+    /// A request to the service, to Microsoft Entra ID or to the Kubernetes API failed for a cause that usually passes: no response, a
+    /// server error or a throttle. The operator retries it. Meanwhile other resources may use the model. If the service limits the requests
+    /// of the identity, the message states until when the operator waits. A submission that never arrived is repeated with this reason.
     Retrying: WarningOnTransition,
     /// The capacity has exceeded its limits, so the service started nothing. The run waits and is submitted again after 1 minute, then
     /// after twice as long each time up to 15 minutes, until `waitDeadlineSeconds`. It uses up neither an attempt nor a quota, and runs on
@@ -119,7 +120,7 @@ reasons! {
     TotalTimeLimit: WarningOnTransition,
     /// The capacity was paused, or low on memory, during the refresh. `backoffLimit` runs it again when the capacity is available.
     CapacityPaused: WarningOnTransition,
-    /// Refreshes are disabled for the model. Enable them. Until then `backoffLimit` submits nothing.
+    /// Refreshes are disabled for the model. Enable them, then trigger a new run. `backoffLimit` submits nothing.
     RefreshDisabled: WarningOnTransition,
     /// Power BI accepted the request but later did not know it, so it never ran. Power BI drops requests if too many arrive in a short time.
     /// `backoffLimit` submits it again.
@@ -129,8 +130,8 @@ reasons! {
     /// The operation exceeded `activeDeadlineSeconds`, and the operator cancelled it. A sync cannot be cancelled and may continue at the
     /// service.
     DeadlineExceeded: WarningOnTransition,
-    /// The run waited for `waitDeadlineSeconds`: for its turn, for another operation, or for a service that refused each submission. The
-    /// service accepted no submission.
+    /// The run waited for `waitDeadlineSeconds`: for its turn, for another operation, or for a service that refused each submission. No
+    /// operation of this attempt started.
     WaitDeadlineExceeded: WarningOnTransition,
     /// A user or another client cancelled the operation. Find out why, then trigger a new run.
     Cancelled: WarningOnTransition,
@@ -146,12 +147,13 @@ reasons! {
     /// The service is busy with another client's refresh, and `conflictPolicy` is Fail. Trigger a new run when that refresh has ended, or
     /// set `Wait`.
     Conflict: WarningOnTransition,
-    /// The service rejects the request itself. Correct the spec; the change starts a new run.
+    /// The service rejects the request itself, so the run failed. Correct the spec; the change starts a new run.
     RequestRejected: WarningOnTransition,
     /// The service reports that the operation succeeded, but that some of its objects failed. Check the model.
     ContradictoryAnswer: WarningOnTransition,
-    /// The response to a submission was lost, and several operations may be the one that it started. Select the operation with the annotation
-    /// `tabular-operator.dev/adopt`, or exclude all of them with `tabular-operator.dev/resubmit`. The message has both commands.
+    /// The response to a submission was lost, and the list of the service does not prove which operation it started, if any. Select the
+    /// operation with the annotation `tabular-operator.dev/adopt`, or exclude all of them with `tabular-operator.dev/resubmit`. The message
+    /// has both commands.
     SubmissionUnknown: Stalled,
     /// The spec is invalid. Correct the field that the message names.
     InvalidSpec: Stalled,
@@ -180,13 +182,13 @@ reasons! {
     IdentityNotAllowed: Stalled,
     /// The environment of the operator describes its own identity incorrectly. The operator's administrator must correct it.
     OperatorIdentityInvalid: Stalled,
-    /// Microsoft Entra ID rejects the credentials: expired, revoked or mistyped. The message has the error code and the key to check. Put
-    /// the correct value into the Secret.
+    /// Microsoft Entra ID or the metadata service rejects the identity: a credential is expired, revoked or mistyped, or the application is
+    /// not set up for it. The message has the error code. Correct what it names, such as a key of the Secret or a federated credential.
     CredentialsRefused: Stalled,
-    /// The service denies access to the identity: it is not an administrator of the server, or has no access to it. Grant the
-    /// permission that the message names.
+    /// The service denies access to the identity: it is not an administrator of the server, has no access to the semantic model, or the
+    /// firewall of the server blocks the operator. Grant what the message names.
     AccessDenied: Stalled,
-    /// The service does not know the server or the model. Correct the name, or create the model. The operator checks again every minute.
+    /// The service does not know the server or the model. Correct the name, or create the model.
     ModelNotFound: Stalled,
     /// The owner of the semantic model no longer exists in Microsoft Entra ID, so Power BI refuses to refresh it. Take over the semantic
     /// model in its settings in Power BI. The run continues automatically.

@@ -9,6 +9,41 @@ use tabular_operator::api::advice::{Section, advice, fill};
 use crate::chart::read;
 use crate::{cell, page, settle};
 
+/// The introduction of a section, in Markdown; empty if there is none. It holds for each reason of the section.
+fn introduction(section: Section) -> &'static str {
+    match section {
+        Section::Identity => {
+            "The message names what is missing or wrong and, for a missing permission, the command that grants it. The entries state when the \
+             operator checks again."
+        }
+        Section::Service => {
+            "The service refuses a request of the run. Before an operation has started, the run waits and continues automatically when the \
+             cause is removed; the entries state when the operator tries again. If the service refuses each submission, the run ends at \
+             `waitDeadlineSeconds`. If it refuses the polls of a running operation, the operator repeats them at least once a minute."
+        }
+        Section::Resource => {
+            "Something about the resource needs a correction: its spec, an object that it refers to, or what prevents the operator from writing \
+             it. The entries state what happens next. A running operation continues at the service."
+        }
+        Section::Waiting => {
+            "A run that waits continues automatically. A run that ended while it waited, or a trigger without a run, needs another trigger, such \
+             as a request."
+        }
+        Section::Failed => {
+            "The run has ended, and no run starts until the next trigger. After a failure that may be temporary, `backoffLimit` first allows \
+             further attempts; the entries state it."
+        }
+        Section::LostResponse => {
+            "The operator does not submit again until the service's list shows that nothing started, or a user decides so: [exactly \
+             once](../exactly-once.md)."
+        }
+        Section::Released => {
+            "An [uninstall](uninstall.md) or a [deletion](../runs.md#the-resource-is-deleted) ended what the operator did for the resource."
+        }
+        Section::Fine => "",
+    }
+}
+
 #[test]
 fn troubleshooting() {
     let about = "The meaning and the remedy of each value in the column `REASON`, with commands to diagnose it. Conditions and events have the same `reason`; \
@@ -32,8 +67,9 @@ fn troubleshooting() {
     };
     for section in Section::ALL {
         write!(text, "\n## {}\n", section.heading()).unwrap();
-        if !section.introduction().is_empty() {
-            write!(text, "\n{}\n", section.introduction()).unwrap();
+        let introduction = introduction(section);
+        if !introduction.is_empty() {
+            write!(text, "\n{introduction}\n").unwrap();
         }
         let commands: Vec<_> = section.commands().iter().map(|command| fill(command, value)).collect();
         write!(text, "\n```sh\n{}\n```\n", commands.join("\n")).unwrap();
