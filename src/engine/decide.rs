@@ -111,16 +111,16 @@ fn by_state(draft: &mut Draft<'_>, reported: bool) -> Next {
     }
 }
 
-/// Executes the result of a rule. Only [`Next::Wait`] applies a second rule, and that rule never returns it.
+/// Executes the result of a rule. Only [`Next::ApplyWaitingRules`] applies a second rule, and that rule never returns it.
 fn execute(mut draft: Draft<'_>, next: Next) -> Decision {
     let mut next = adapted(&mut draft, next);
-    if matches!(next, Next::Wait) {
+    if matches!(next, Next::ApplyWaitingRules) {
         next = waiting::decide(&mut draft);
     }
     match next {
         Next::Record { effect, requeue } => draft.commit(effect, requeue),
         Next::Unchanged { effect, requeue } => draft.unchanged(effect, requeue),
-        Next::Wait => draft.unchanged(Effect::None, Some(Duration::ZERO)),
+        Next::ApplyWaitingRules => draft.unchanged(Effect::None, Some(Duration::ZERO)),
         Next::Cancel { cause, id } => {
             cancelling::start_cancel(&mut draft, cause, &id);
             draft.commit(Effect::Cancel(id), None)
@@ -148,11 +148,11 @@ fn adapted(draft: &mut Draft<'_>, next: Next) -> Next {
         Next::End { reason, message, .. } | Next::Retry { reason, failure: message } if draft.is_deleting() => {
             Next::RemoveFinalizer { ended: Some((reason, message)) }
         }
-        Next::Wait if draft.is_deleting() => Next::RemoveFinalizer { ended: None },
-        Next::Wait if cancel_request::is_pending(draft) => cancel_request::cancelled_before_submission(draft),
+        Next::ApplyWaitingRules if draft.is_deleting() => Next::RemoveFinalizer { ended: None },
+        Next::ApplyWaitingRules if cancel_request::is_pending(draft) => cancel_request::cancelled_before_submission(draft),
         Next::Record { .. }
         | Next::Unchanged { .. }
-        | Next::Wait
+        | Next::ApplyWaitingRules
         | Next::Cancel { .. }
         | Next::End { .. }
         | Next::Retry { .. }

@@ -26,7 +26,7 @@ pub(super) enum Next {
         requeue: Option<Duration>,
     },
     /// Certainly no operation of this attempt has started. Apply the rules of a waiting run; they may submit immediately.
-    Wait,
+    ApplyWaitingRules,
     /// Cancel the operation.
     Cancel {
         /// Why.

@@ -55,7 +55,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>, reported: bool) -> Next {
         }
     }
     start_run(draft, trigger);
-    Next::Wait
+    Next::ApplyWaitingRules
 }
 
 /// Starts a run in the working copy. It is written when it must wait, or with its intent.

@@ -38,7 +38,9 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         Observation::Submission(Submission::NotStarted(error)) if errors::class(error.kind) == ErrorClass::Permanent => {
             completion::end(draft, RunState::Failed, Reason::RequestRejected, error.message.clone())
         }
-        Observation::Submission(Submission::NotStarted(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => Next::Wait,
+        Observation::Submission(Submission::NotStarted(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => {
+            Next::ApplyWaitingRules
+        }
         Observation::None if user_decisions::is_needed(draft) => await_user_decision(draft),
         // After a restart, or after a lost response.
         Observation::None => {
@@ -153,7 +155,7 @@ fn await_user_decision(draft: &mut Draft<'_>) -> Next {
             // The decision counts with this record; the next decision has another value.
             run.resubmissions = run.resubmissions.saturating_add(1);
         }
-        return Next::Wait;
+        return Next::ApplyWaitingRules;
     }
     Next::record(Effect::None, None)
 }
@@ -212,7 +214,7 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
     match resolution {
         Resolution::Match(operation) => adopt(draft, &operation),
         // Certainly no operation started: the service would show it by now.
-        Resolution::NotStarted => Next::Wait,
+        Resolution::NotStarted => Next::ApplyWaitingRules,
         Resolution::Ambiguous(why) => require_user_decision(draft, &why, &candidates),
         Resolution::Inconclusive(candidate) => {
             let lost = "the response to the submission was lost";
