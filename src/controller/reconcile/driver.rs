@@ -64,7 +64,7 @@ pub(super) async fn drive(
                     None => DriverResponse::TimedOut,
                 }
             }
-            DriverRequest::Reserve { model, id } => DriverResponse::Reserved { claimed: ctx.store.is_claimed(view, &model, &id) },
+            DriverRequest::Reserve { model, id } => DriverResponse::Reserved { claimed: !ctx.store.try_reserve(view, &model, &id) },
             DriverRequest::WriteStatus { status, .. } => {
                 let written = fenced(&mut reporter, Write::Status, view, Box::pin(resources.write_status(view, &status))).await;
                 if written.is_ok() {

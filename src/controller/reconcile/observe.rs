@@ -30,7 +30,7 @@ pub(crate) fn observe(
         blocker,
         upstream,
         drain: ctx.lease.drain(),
-        adopt_claimed: !is_detached && ctx.store.is_adoption_claimed(resource),
+        adopt_claimed: !is_detached && !ctx.store.try_reserve_adoption(resource),
     };
     (observed, credentials)
 }

@@ -123,9 +123,14 @@ impl Index {
         self.state.lock().claims.of_others(own, operations_of, operations, is_tracked)
     }
 
-    /// See [`Claims::reserve`].
-    pub(crate) fn reserve(&self, own: &str, named: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
-        self.state.lock().claims.reserve(own, named, is_tracked)
+    /// See [`Claims::try_reserve`].
+    pub(crate) fn try_reserve(
+        &self,
+        own: &str,
+        named: Option<(OperationKind, &str, &OperationId)>,
+        is_tracked: impl Fn(&str) -> bool,
+    ) -> bool {
+        self.state.lock().claims.try_reserve(own, named, is_tracked)
     }
 
     /// See [`Claims::accept`].

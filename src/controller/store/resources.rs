@@ -119,19 +119,19 @@ impl Store {
         self.index.claimed_by_others(object.uid().as_deref(), (kind, model), operations, |uid| self.detached_index.is_detached(uid))
     }
 
-    /// Reserves the operation that the annotation `adopt` names; returns whether another resource already has it. The reservation lasts
+    /// Reserves the operation that the annotation `adopt` names; returns false if another resource already has it. The reservation lasts
     /// until the next call, so that two concurrent reconciliations do not both adopt the operation.
-    pub(crate) fn is_adoption_claimed(&self, object: &ModelResource) -> bool {
+    pub(crate) fn try_reserve_adoption(&self, object: &ModelResource) -> bool {
         let run = object.status().and_then(|status| status.run.as_ref()).filter(|run| run.state == RunState::Submitting);
         let named = object.annotations().get(ADOPT).and_then(|id| OperationId::parse(id));
         let model = run.map(|run| run.model.key());
         let named = model.as_deref().zip(named.as_ref()).map(|(model, id)| (object.kind().into(), model, id));
-        self.reserve(object, named)
+        self.try_reserve_named(object, named)
     }
 
-    /// Reserves the operation that a run is about to adopt, until its next decision; returns whether another resource already has it.
-    pub(crate) fn is_claimed(&self, object: &ModelResource, model: &str, id: &OperationId) -> bool {
-        self.reserve(object, Some((object.kind().into(), model, id)))
+    /// Reserves the operation that a run is about to adopt, until its next decision; returns false if another resource already has it.
+    pub(crate) fn try_reserve(&self, object: &ModelResource, model: &str, id: &OperationId) -> bool {
+        self.try_reserve_named(object, Some((object.kind().into(), model, id)))
     }
 
     /// Keeps a submission that the service accepted, and claims its operation, until the record names the operation. Other calls return
@@ -145,9 +145,9 @@ impl Store {
         }
     }
 
-    fn reserve(&self, object: &ModelResource, operation: Option<(OperationKind, &str, &OperationId)>) -> bool {
+    fn try_reserve_named(&self, object: &ModelResource, operation: Option<(OperationKind, &str, &OperationId)>) -> bool {
         let uid = object.meta().uid.as_deref().unwrap_or_default();
-        self.index.reserve(uid, operation, |uid| self.detached_index.is_detached(uid))
+        self.index.try_reserve(uid, operation, |uid| self.detached_index.is_detached(uid))
     }
 
     /// Requests a reconciliation of every resource.

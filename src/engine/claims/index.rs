@@ -98,12 +98,17 @@ impl Claims {
         }
     }
 
-    /// Reserves the operation that the resource with this uid is about to adopt, until its next call. Returns whether another resource
+    /// Reserves the operation that the resource with this uid is about to adopt, until its next call. Returns false if another resource
     /// already has it: tracks it, has tracked it, or is about to adopt it. First come, first served. Candidates do not count, because the
     /// user decides which resource started them.
-    pub fn reserve(&mut self, own: &str, claim: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
+    pub fn try_reserve(
+        &mut self,
+        own: &str,
+        claim: Option<(OperationKind, &str, &OperationId)>,
+        is_tracked: impl Fn(&str) -> bool,
+    ) -> bool {
         self.reserved.remove(own);
-        let Some((kind, model, operation)) = claim else { return false };
+        let Some((kind, model, operation)) = claim else { return true };
         let id = id_of(operation.as_str());
         let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
         let owns = |uid: &Arc<str>| {
@@ -112,10 +117,10 @@ impl Claims {
         };
         let is_named = |operations| is_named_by_other(operations, Some(own), (kind, model, &id));
         if claimants.filter(|uid| &***uid != own).any(owns) || is_named(&self.reserved) || is_named(&self.accepted) {
-            return true;
+            return false;
         }
         self.reserved.insert(own.into(), NamedOperation { kind, model: model.to_owned(), id });
-        false
+        true
     }
 
     /// Claims the operation that the service returned for the submission of a resource, until its record names the operation.

@@ -133,7 +133,7 @@ fn named_operation_is_adopted_by_the_first_resource() {
     update(&mut claims, &other);
     let mut claimed = |own: &str, operation: Option<&str>| {
         let operation = operation.and_then(OperationId::parse);
-        claims.reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
+        !claims.try_reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
     };
     assert_eq!(["op-1", "op-3", "OP-4"].map(|id| claimed("u-2", Some(id))), [true; 3], "it tracks it, or has tracked it");
     assert!(!claimed("u-1", Some("op-4")), "its own");
@@ -143,11 +143,11 @@ fn named_operation_is_adopted_by_the_first_resource() {
     assert_eq!(of_others("u-1").candidates, BTreeSet::from(["op-5".to_owned()]));
     let mut claimed = |own: &str, operation: Option<&str>| {
         let operation = operation.and_then(OperationId::parse);
-        claims.reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
+        !claims.try_reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
     };
     assert!(!claimed("u-2", None) && !claimed("u-3", Some("op-5")), "until it has it no more");
     claims.on_deleted(&"u-3".into());
-    assert!(!claims.reserve("u-4", OperationId::parse("op-5").as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false));
+    assert!(claims.try_reserve("u-4", OperationId::parse("op-5").as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false));
 }
 
 #[test]
@@ -160,10 +160,10 @@ fn accepted_operation_is_claimed_before_its_record_names_it() {
     let of_op = (OperationKind::Refresh, "m", &op);
     let active = |claims: &Claims, own| claims.of_others(Some(own), (OperationKind::Refresh, "m"), [&op], |_| false).active.len();
     update(&mut claims, &submitting);
-    assert!(!claims.reserve("u-2", Some(of_op), |_| false), "named by a user before it exists");
+    assert!(claims.try_reserve("u-2", Some(of_op), |_| false), "named by a user before it exists");
     claims.accept("u-1", of_op);
     update(&mut claims, &submitting);
-    assert!(claims.reserve("u-2", Some(of_op), |_| false) && !claims.reserve("u-1", Some(of_op), |_| false));
+    assert!(!claims.try_reserve("u-2", Some(of_op), |_| false) && claims.try_reserve("u-1", Some(of_op), |_| false));
     assert_eq!((active(&claims, "u-2"), active(&claims, "u-1")), (1, 0));
     // From its record on, the record alone counts.
     status["run"]["state"] = "Running".into();

@@ -81,7 +81,7 @@ impl World {
                     None => self.acquire_turn(operator, resource, &model, since),
                 }),
                 DriverRequest::Reserve { model, id } => {
-                    DriverResponse::Reserved { claimed: self.reserve(operator, resource, Some((&model, &id))) }
+                    DriverResponse::Reserved { claimed: !self.try_reserve(operator, resource, Some((&model, &id))) }
                 }
                 DriverRequest::Publish { events, .. } => {
                     if let Some(Ok(mut log)) = self.scenario.scripted.events.as_ref().map(|log| log.lock()) {

@@ -131,19 +131,19 @@ impl World {
         let run = view.status.run.as_ref().filter(|run| run.state == RunState::Submitting);
         let named = view.revision.desired.requests.adopt.as_deref().and_then(OperationId::parse);
         let model = run.map(|run| run.model.key());
-        self.reserve(operator, resource, model.as_deref().zip(named.as_ref()))
+        !self.try_reserve(operator, resource, model.as_deref().zip(named.as_ref()))
     }
 
-    /// Whether another resource has an operation. If none has, it is reserved for this one.
-    pub(super) fn reserve(&mut self, operator: usize, resource: usize, named: Option<(&str, &OperationId)>) -> bool {
+    /// Reserves an operation for this resource; false if another one has it.
+    pub(super) fn try_reserve(&mut self, operator: usize, resource: usize, named: Option<(&str, &OperationId)>) -> bool {
         if self.resources.len() == 1 {
-            return false;
+            return true;
         }
         let kind = self.kind_of(resource);
         let named = named.map(|(model, id)| (kind, model, id));
         let operator = &mut self.operators[operator];
         let is_tracked = |uid: &str| is_detached(&operator.states, uid);
-        Arc::make_mut(&mut operator.claims).reserve(&uid(resource), named, is_tracked)
+        Arc::make_mut(&mut operator.claims).try_reserve(&uid(resource), named, is_tracked)
     }
 
     /// Claims the operation that the service returned for the submission of a resource.
