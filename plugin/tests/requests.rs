@@ -16,7 +16,7 @@ use tabular_operator::api::{CANCEL_REQUESTED_AT, FINALIZER, Kind, ModelRefresh, 
 use tabular_operator::engine::{
     ClaimedOperations, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Settings, Turn, decide,
 };
-use tabular_operator::operation::{CancelResult, Listing, Operation, OperationId, Phase, PollResult, Submission};
+use tabular_operator::operation::{CancelResult, Listing, Operation, OperationId, Phase, PollResult, SubmitResult};
 
 /// The most decisions of one reconciliation, as in the operator.
 const MOST_DECISIONS: usize = 12;
@@ -181,9 +181,9 @@ impl World {
                 Effect::AcquireTurn if self.blocked => Observation::Turn(Turn::Behind("another".to_owned())),
                 Effect::AcquireTurn => Observation::Turn(Turn::Granted),
                 Effect::Submit if std::mem::take(&mut self.refuses) => {
-                    Observation::Submission(Submission::Busy { message: "busy".to_owned() })
+                    Observation::Submitted(SubmitResult::Busy { message: "busy".to_owned() })
                 }
-                Effect::Submit => Observation::Submission(self.submit()),
+                Effect::Submit => Observation::Submitted(self.submit()),
                 Effect::List(kind, _) => Observation::Listed { kind, result: Ok(empty()), claimed: ClaimedOperations::default() },
                 Effect::Poll(_) => Observation::Polled(self.poll()),
                 Effect::Cancel(_) => {
@@ -201,11 +201,11 @@ impl World {
         }
     }
 
-    fn submit(&mut self) -> Submission {
+    fn submit(&mut self) -> SubmitResult {
         self.operations += 1;
         let id = OperationId::parse(&format!("operation-{}", self.operations)).unwrap();
         self.operation = Some((id.clone(), Phase::InProgress));
-        Submission::Accepted { id, location: None, activity_id: None, retry_after: None }
+        SubmitResult::Accepted { id, location: None, activity_id: None, retry_after: None }
     }
 
     fn poll(&self) -> PollResult {

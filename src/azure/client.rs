@@ -24,7 +24,7 @@ use super::session::{Session, Shared};
 use super::settings::{AzureSettings, AzureSettingsError};
 use crate::operation::{
     CallKind, CancelResult, Listing, ModelExistence, ModelIds, ModelLookup, OperationId, OperationKind, OperationRef, PollResult,
-    RefreshRequest, Request, ServiceError, ServiceErrorKind, ServiceKind, Submission,
+    RefreshRequest, Request, ServiceError, ServiceErrorKind, ServiceKind, SubmitResult,
 };
 
 /// The services of one cloud: a shared HTTP client, the tokens, and the limits for calls in flight. Cheap to clone.
@@ -265,28 +265,28 @@ impl Call {
     }
 
     /// Submits the request with one POST. Nothing in this module repeats it.
-    pub async fn submit(self, request: &Request) -> Submission {
+    pub async fn submit(self, request: &Request) -> SubmitResult {
         match request {
             Request::Refresh(request) => match self.model.refreshes_url() {
                 Some(refreshes) => self.submit_refresh(&refreshes, request).await,
-                None => Submission::NotStarted(no_address()),
+                None => SubmitResult::NotStarted(no_address()),
             },
             Request::Sync => match self.model.sync_urls() {
                 Some(SyncUrls::Database(sync)) => sync::submit(&self.session, &sync).await,
                 Some(SyncUrls::ScaleOut { sync, .. }) => scale_out::submit(&self.session, &sync).await,
-                None => Submission::NotStarted(no_address()),
+                None => SubmitResult::NotStarted(no_address()),
             },
         }
     }
 
-    async fn submit_refresh(&self, refreshes: &Url, request: &RefreshRequest) -> Submission {
+    async fn submit_refresh(&self, refreshes: &Url, request: &RefreshRequest) -> SubmitResult {
         let submitted = match self.model.target {
             Target::AnalysisServices { .. } => refreshes::submit(&self.session, refreshes, &analysis_services::refresh_body(request)).await,
             Target::PowerBi { .. } => refreshes::submit(&self.session, refreshes, &power_bi::refresh_body(request)).await,
         };
         match (&self.model.target, submitted) {
             (_, Ok(submission)) => submission,
-            (Target::AnalysisServices { .. }, Err(bad_request)) => Submission::NotStarted(bad_request.error),
+            (Target::AnalysisServices { .. }, Err(bad_request)) => SubmitResult::NotStarted(bad_request.error),
             (Target::PowerBi { .. }, Err(bad_request)) => power_bi::resolve_bad_request(&self.session, refreshes, bad_request).await,
         }
     }

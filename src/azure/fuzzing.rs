@@ -24,7 +24,7 @@ use super::power_bi::{self, scale_out};
 use super::refreshes::{self, ListWindow, Row, Selected, Selection};
 use crate::operation::{
     CancelResult, ClockSkew, Listing, Operation, OperationId, OperationRef, PollResult, ServiceError, ServiceKind, ServiceMessage,
-    Submission,
+    SubmitResult,
 };
 
 /// A response of a service.
@@ -52,7 +52,7 @@ impl ServiceResponse {
 
 /// The response to a POST of a refresh to `called`.
 #[must_use]
-pub fn submission(service: ServiceKind, response: &ServiceResponse, called: &Url) -> Submission {
+pub fn submission(service: ServiceKind, response: &ServiceResponse, called: &Url) -> SubmitResult {
     classify::submission(service, &response.0, called)
 }
 
@@ -144,7 +144,7 @@ pub fn list(
 
 /// The response to a POST of a sync of Analysis Services to `called`.
 #[must_use]
-pub fn sync_submission(response: &ServiceResponse, called: &Url) -> Submission {
+pub fn sync_submission(response: &ServiceResponse, called: &Url) -> SubmitResult {
     classify::submission_with(ServiceKind::AnalysisServices, &response.0, |response| responses::accepted(response, called))
 }
 
@@ -170,7 +170,7 @@ pub fn recorded_location(operation: &OperationRef, sync: &Url) -> Option<Url> {
 
 /// The response to a POST of query scale-out.
 #[must_use]
-pub fn scale_out_submission(response: &ServiceResponse, requested_at: Timestamp) -> Submission {
+pub fn scale_out_submission(response: &ServiceResponse, requested_at: Timestamp) -> SubmitResult {
     classify::submission_with(ServiceKind::PowerBi, &response.0, |response| scale_out::accepted(response, requested_at))
 }
 

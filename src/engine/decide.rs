@@ -12,7 +12,7 @@ use super::rules::{
 };
 use super::{Decision, DecisionInput, Effect, Observation, freshness, timing};
 use crate::api::{Run, RunState};
-use crate::operation::Submission;
+use crate::operation::SubmitResult;
 
 /// Decides what to record and what to do next.
 ///
@@ -36,7 +36,7 @@ pub fn decide(input: &DecisionInput<'_>) -> Decision {
 fn decide_once(input: &DecisionInput<'_>) -> Decision {
     let mut draft = Draft::new(input);
     let is_ours = !draft.is_deleting() || input.desired.has_finalizer;
-    let accepted = matches!(input.observation, Observation::Submission(Submission::Accepted { .. }));
+    let accepted = matches!(input.observation, Observation::Submitted(SubmitResult::Accepted { .. }));
     let restored = is_ours && (restoration::restore_missing(&mut draft) || !accepted && restoration::restore_contradictory(&mut draft));
     if accepted {
         restoration::record_acceptance(&mut draft);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Blocker;
 use crate::operation::{
-    CancelResult, Listing, ModelExistence, ModelLookup, OperationId, OperationKind, PollResult, ServiceError, Submission,
+    CancelResult, Listing, ModelExistence, ModelLookup, OperationId, OperationKind, PollResult, ServiceError, SubmitResult,
 };
 
 /// The result of the last effect. One variant for each effect that has a result, and [`Observation::CallFailed`] and
@@ -20,7 +20,7 @@ pub enum Observation {
     /// The response of the queue of the model.
     Turn(Turn),
     /// The result of a submission.
-    Submission(Submission),
+    Submitted(SubmitResult),
     /// The result of a poll.
     Polled(PollResult),
     /// The service's list.

@@ -19,4 +19,4 @@ pub use listing::{ClockSkew, Listing, UnnamedOperation};
 pub use model_check::ModelCheck;
 pub use observed_operation::{FailureCause, ObjectProgress, Operation, Origin, Phase, REDACTED, ServiceMessage};
 pub use request::{Capabilities, ObjectName, OperationKind, RefreshRequest, Request};
-pub use result::{CancelResult, ModelExistence, ModelIds, ModelLookup, PollResult, Submission};
+pub use result::{CancelResult, ModelExistence, ModelIds, ModelLookup, PollResult, SubmitResult};

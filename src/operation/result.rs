@@ -8,7 +8,7 @@ use super::observed_operation::Operation;
 
 /// Result of a submission (POST).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Submission {
+pub enum SubmitResult {
     /// The service accepted the operation with this id.
     Accepted {
         /// Id of the operation at the service.

@@ -3,7 +3,7 @@
 use model::script::{CallOutcome, SubmitOutcome, World, blocked, secs, service_error};
 use tabular_operator::api::{ADOPT, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::{Blocker, DecisionMemory, Effect, Observation, Remedy};
-use tabular_operator::operation::{CancelResult, ServiceErrorKind, Submission};
+use tabular_operator::operation::{CancelResult, ServiceErrorKind, SubmitResult};
 
 fn running() -> World {
     let mut world = World::new(|_| {});
@@ -76,8 +76,8 @@ fn started_operation_is_recorded_before_it_is_orphaned() {
         world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
         world.run_for(secs(1)).delete();
         let id = tabular_operator::operation::OperationId::parse("op-6").unwrap();
-        let accepted = Submission::Accepted { id, location: None, activity_id: None, retry_after: None };
-        let decision = world.decide(world.status(), &DecisionMemory::default(), Observation::Submission(accepted));
+        let accepted = SubmitResult::Accepted { id, location: None, activity_id: None, retry_after: None };
+        let decision = world.decide(world.status(), &DecisionMemory::default(), Observation::Submitted(accepted));
         assert_eq!((decision.effect, decision.requeue_after), (Effect::None, Some(std::time::Duration::ZERO)));
         assert_eq!(decision.status.run.as_ref().unwrap().operation_id.as_deref(), Some("op-6"));
         let decision = world.decide(&decision.status, &decision.memory, Observation::None);
@@ -206,7 +206,7 @@ fn unanswered_submission_blocks_the_deletion() {
     let mut world = World::new(|_| {});
     world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(1)).delete();
-    let unanswered = Observation::Submission(Submission::Unknown { message: "no answer".to_owned() });
+    let unanswered = Observation::Submitted(SubmitResult::Unknown { message: "no answer".to_owned() });
     let mut recorded = world.status().clone();
     let run = recorded.run.as_mut().unwrap();
     (run.state, run.operation_id) = (RunState::Submitting, None);

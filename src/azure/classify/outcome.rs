@@ -8,10 +8,10 @@ use super::response_kind::{ResponseKind, response_kind};
 use crate::azure::http::location::{self, LocationTarget};
 use crate::azure::http::{BodyFault, ErrorSummary, Response, text};
 use crate::azure::refreshes::{operation, running};
-use crate::operation::{CancelResult, Operation, OperationId, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission};
+use crate::operation::{CancelResult, Operation, OperationId, PollResult, ServiceError, ServiceErrorKind, ServiceKind, SubmitResult};
 
 /// The result of a POST of a refresh to `called`.
-pub(in crate::azure) fn submission(service: ServiceKind, response: &Response, called: &Url) -> Submission {
+pub(in crate::azure) fn submission(service: ServiceKind, response: &Response, called: &Url) -> SubmitResult {
     submission_with(service, response, |response| accepted(service, response, called))
 }
 
@@ -23,21 +23,21 @@ pub(in crate::azure) fn submission(service: ServiceKind, response: &Response, ca
 pub(in crate::azure) fn submission_with(
     service: ServiceKind,
     response: &Response,
-    done: impl FnOnce(&Response) -> Submission,
-) -> Submission {
+    done: impl FnOnce(&Response) -> SubmitResult,
+) -> SubmitResult {
     let summary = response.error_summary();
     let kind = response_kind(response, &summary);
     match kind {
         ResponseKind::Success => done(response),
         ResponseKind::Redirect if !matches!(response.status, 301 | 302 | 307 | 308) => {
-            Submission::Unknown { message: format!("the response to the submission is inconclusive (HTTP {})", response.status) }
+            SubmitResult::Unknown { message: format!("the response to the submission is inconclusive (HTTP {})", response.status) }
         }
         ResponseKind::Inconclusive | ResponseKind::ServerError => {
-            Submission::Unknown { message: error_of(service, kind, response, &summary).message }
+            SubmitResult::Unknown { message: error_of(service, kind, response, &summary).message }
         }
         ResponseKind::Busy => {
             let message = Some(summary.message).filter(|message| !message.is_empty());
-            Submission::Busy { message: message.unwrap_or_else(|| format!("HTTP {}", response.status)) }
+            SubmitResult::Busy { message: message.unwrap_or_else(|| format!("HTTP {}", response.status)) }
         }
         ResponseKind::Redirect
         | ResponseKind::NotFromService
@@ -52,7 +52,7 @@ pub(in crate::azure) fn submission_with(
         | ResponseKind::QuotaExceeded
         | ResponseKind::ScaleOutDisabled
         | ResponseKind::TokenExpired
-        | ResponseKind::Rejected => Submission::NotStarted(error_of(service, kind, response, &summary)),
+        | ResponseKind::Rejected => SubmitResult::NotStarted(error_of(service, kind, response, &summary)),
     }
 }
 
@@ -61,7 +61,7 @@ pub(in crate::azure) fn submission_with(
 ///
 /// A response without an id does no harm, because the list shows the operation. A wrong id does: the operator would not search for the
 /// right one.
-fn accepted(service: ServiceKind, response: &Response, called: &Url) -> Submission {
+fn accepted(service: ServiceKind, response: &Response, called: &Url) -> SubmitResult {
     let named = id_in_location(&response.headers, called).or_else(|| {
         let in_body = if response.is_page() { None } else { body_id(service, response) };
         let usable = !response.is_page() && response.fault.is_none();
@@ -70,18 +70,18 @@ fn accepted(service: ServiceKind, response: &Response, called: &Url) -> Submissi
     let Some(id) = named else {
         return accepted_without_id(response);
     };
-    Submission::Accepted { id, location: None, activity_id: response.activity_id(), retry_after: response.retry_after() }
+    SubmitResult::Accepted { id, location: None, activity_id: response.activity_id(), retry_after: response.retry_after() }
 }
 
 /// An accepted submission without an operation id.
-pub(in crate::azure) fn accepted_without_id(response: &Response) -> Submission {
+pub(in crate::azure) fn accepted_without_id(response: &Response) -> SubmitResult {
     let what = match response.fault {
         Some(BodyFault::Compressed) => COMPRESSED,
         _ if response.is_page() => "is a page that is not from the service",
         Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => "is incomplete",
         None => "does not contain the id of the operation",
     };
-    Submission::Unknown { message: format!("the response to the submission (HTTP {}) {what}", response.status) }
+    SubmitResult::Unknown { message: format!("the response to the submission (HTTP {}) {what}", response.status) }
 }
 
 /// The id in the `Location` of a response, if it is a URL on the called host.

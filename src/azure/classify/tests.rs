@@ -5,7 +5,7 @@ use url::Url;
 
 use super::*;
 use crate::azure::http::{BodyFault, Response};
-use crate::operation::{CancelResult, OperationId, PollResult, ServiceKind, Submission};
+use crate::operation::{CancelResult, OperationId, PollResult, ServiceKind, SubmitResult};
 
 mod limits;
 
@@ -42,12 +42,12 @@ fn complain(code: &str, message: &str) -> String {
 /// A short form of a result, for compact tables.
 fn submitted(response: &Response) -> String {
     match submission(ServiceKind::AnalysisServices, response, &called()) {
-        Submission::Accepted { id, .. } => format!("accepted {id}"),
-        Submission::NothingToDo { message } => format!("completed: {message}"),
-        Submission::NotStarted(error) => format!("refused {:?}", error.kind),
-        Submission::Busy { .. } => "busy".to_owned(),
-        Submission::Deferred { .. } => "deferred".to_owned(),
-        Submission::Unknown { .. } => "unknown".to_owned(),
+        SubmitResult::Accepted { id, .. } => format!("accepted {id}"),
+        SubmitResult::NothingToDo { message } => format!("completed: {message}"),
+        SubmitResult::NotStarted(error) => format!("refused {:?}", error.kind),
+        SubmitResult::Busy { .. } => "busy".to_owned(),
+        SubmitResult::Deferred { .. } => "deferred".to_owned(),
+        SubmitResult::Unknown { .. } => "unknown".to_owned(),
     }
 }
 
@@ -219,7 +219,7 @@ fn response_with_lost_body_is_classified_by_its_head() {
 #[test]
 fn errors_have_a_remedy_and_are_stable() {
     let of = |response: &Response| match submission(ServiceKind::AnalysisServices, response, &called()) {
-        Submission::NotStarted(error) => error,
+        SubmitResult::NotStarted(error) => error,
         other => panic!("{other:?}"),
     };
     let denied = of(&response(400, &[EXTENDED, ("retry-after", "7200")], UNAUTHORIZED));
@@ -271,7 +271,7 @@ proptest::proptest! {
         let _ = poll_result(ServiceKind::PowerBi, &response, &polled_id());
         let _ = (cancel_result(ServiceKind::PowerBi, &response), list_error(ServiceKind::PowerBi, &response));
         if status >= 500 {
-            proptest::prop_assert!(matches!(submission, Submission::Unknown { .. }), "{:?}", submission);
+            proptest::prop_assert!(matches!(submission, SubmitResult::Unknown { .. }), "{:?}", submission);
         }
     }
 }
@@ -330,6 +330,6 @@ fn busy_and_quota_are_distinguished_by_code_then_text() {
 fn details_of_bad_request_are_reported() {
     let body =
         r#"{"error":{"code":"BadRequest","message":"Bad Request","details":[{"message":"Error converting value \"x\"","target":"t"}]}}"#;
-    let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &response(400, &[], body), &called()) else { panic!() };
+    let SubmitResult::NotStarted(error) = submission(ServiceKind::PowerBi, &response(400, &[], body), &called()) else { panic!() };
     assert_eq!(error.message, "the service rejects the request (HTTP 400, BadRequest): Bad Request: Error converting value \"x\"");
 }

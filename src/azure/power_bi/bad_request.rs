@@ -13,7 +13,7 @@ use crate::azure::http::json_array::MalformedArray;
 use crate::azure::http::{REDIRECTS, server_time, text};
 use crate::azure::refreshes::{self, BadRequest, ListWindow, Row};
 use crate::azure::session::Session;
-use crate::operation::{CallKind, OperationKind, ServiceError, ServiceErrorKind, Submission};
+use crate::operation::{CallKind, OperationKind, ServiceError, ServiceErrorKind, SubmitResult};
 
 /// The content of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,24 +49,24 @@ impl ListedRefreshes {
     }
 
     /// The cause of the refusal. In each case, nothing was started.
-    fn outcome(self, bad_request: BadRequest) -> Submission {
+    fn outcome(self, bad_request: BadRequest) -> SubmitResult {
         let BadRequest { error, message, .. } = bad_request;
         if self.busy {
-            return Submission::Busy { message: if message.is_empty() { error.message } else { message } };
+            return SubmitResult::Busy { message: if message.is_empty() { error.message } else { message } };
         }
-        Submission::NotStarted(error)
+        SubmitResult::NotStarted(error)
     }
 }
 
 /// Reads the newest refreshes, and returns the cause of the refusal of a submission.
-pub(in crate::azure) async fn resolve_bad_request(session: &Session, refreshes: &Url, bad_request: BadRequest) -> Submission {
+pub(in crate::azure) async fn resolve_bad_request(session: &Session, refreshes: &Url, bad_request: BadRequest) -> SubmitResult {
     match list_refreshes(session, refreshes, &bad_request).await {
         Ok(listed) => listed.outcome(bad_request),
         // Both are unknown, so the operator retries.
         Err(error) => {
             let bad_request = bad_request.error;
             let message = format!("{}; failed to check whether another refresh is running: {}", bad_request.message, error.message);
-            Submission::NotStarted(ServiceError {
+            SubmitResult::NotStarted(ServiceError {
                 kind: ServiceErrorKind::ServerError,
                 message: text::truncate(&message, 1024),
                 retry_after: error.retry_after,
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::operation::ServiceKind;
 
-    fn outcome(message: &str, rows: &[String]) -> Submission {
+    fn outcome(message: &str, rows: &[String]) -> SubmitResult {
         let mut listed = ListedRefreshes::new("2026-01-02T12:00:00Z".parse().unwrap(), "2026-01-01T06:00:00Z".parse().unwrap());
         for row in rows {
             listed.add(Row::read(ServiceKind::PowerBi, row.as_bytes()));
@@ -120,9 +120,9 @@ mod tests {
         let runs = row("2026-01-02T11:00:00Z", "", "Unknown");
         let never_ends = row("2026-01-01T05:59:59Z", "", "Unknown");
         let just_ended = row("2026-01-02T11:00:00Z", "2026-01-02T12:00:01Z", "Completed");
-        let busy = |message: &str| Submission::Busy { message: message.to_owned() };
-        let kind = |submission: Submission| match submission {
-            Submission::NotStarted(error) => error.kind,
+        let busy = |message: &str| SubmitResult::Busy { message: message.to_owned() };
+        let kind = |submission: SubmitResult| match submission {
+            SubmitResult::NotStarted(error) => error.kind,
             other => panic!("{other:?}"),
         };
         let german = "Ungültige Anforderung. Die Anzahl der Anforderungen hat den Grenzwert überschritten";

@@ -16,20 +16,20 @@ use crate::azure::http::{MAX_SHORT_BODY_BYTES, REDIRECTS, Response, SendError, s
 use crate::azure::refreshes::ListWindow;
 use crate::azure::session::Session;
 use crate::operation::{
-    CallKind, Listing, Operation, OperationId, OperationKind, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission,
+    CallKind, Listing, Operation, OperationId, OperationKind, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, SubmitResult,
 };
 
 /// How long the status may still show the state before a submission. If it shows no sync after this time, none was needed.
 const STATUS_LAG: SignedDuration = SignedDuration::from_secs(30);
 
 /// `POST …/queryScaleOut/sync`.
-pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submission {
+pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> SubmitResult {
     let (submitted_at, sent_at) = (Timestamp::now(), Instant::now());
     let post = session.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
     let mut response = match session.send(CallKind::Submit(OperationKind::Sync), post, session.deadline()).await {
         Ok(incoming) => incoming.read(MAX_SHORT_BODY_BYTES).await,
-        Err(SendError::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
-        Err(SendError::Lost(message)) => return Submission::Unknown { message },
+        Err(SendError::NotSent(message)) => return SubmitResult::NotStarted(classify::unreachable(message)),
+        Err(SendError::Lost(message)) => return SubmitResult::Unknown { message },
     };
     session.record_throttle_and_token(&mut response);
     let window = ListWindow { intent: submitted_at, now: submitted_at };
@@ -67,17 +67,17 @@ pub(in crate::azure) fn listed(response: &Response, since: Timestamp) -> Result<
 }
 
 /// The result of a submission with a 2xx response. `requested_at` is the time of the request, by the clock of the service.
-pub(in crate::azure) fn accepted(response: &Response, requested_at: Timestamp) -> Submission {
-    let unknown = |message: String| Submission::Unknown { message };
+pub(in crate::azure) fn accepted(response: &Response, requested_at: Timestamp) -> SubmitResult {
+    let unknown = |message: String| SubmitResult::Unknown { message };
     match status_in(response) {
         // If the status already shows the new sync, its id is the same as in a list.
         Ok(status) => match (SyncTarget { version: status.commit, requested_at: status.start.max(Some(requested_at)) }).id() {
             Some(id) => {
-                Submission::Accepted { id, location: None, activity_id: response.activity_id(), retry_after: response.retry_after() }
+                SubmitResult::Accepted { id, location: None, activity_id: response.activity_id(), retry_after: response.retry_after() }
             }
             None => unknown("the response to the submission is unusable".to_owned()),
         },
-        Err(error) if error.kind == ServiceErrorKind::ScaleOutDisabled => Submission::NotStarted(error),
+        Err(error) if error.kind == ServiceErrorKind::ScaleOutDisabled => SubmitResult::NotStarted(error),
         // The sync is probably running. The status shows it.
         Err(error) => unknown(error.message),
     }

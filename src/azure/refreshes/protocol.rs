@@ -17,7 +17,7 @@ use crate::azure::http::{Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIREC
 use crate::azure::session::Session;
 use crate::operation::{
     CallKind, CancelResult, Listing, Operation, OperationId, OperationKind, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind,
-    Submission,
+    SubmitResult,
 };
 
 /// Number of rows of a list whose details are read concurrently.
@@ -42,13 +42,13 @@ pub(in crate::azure) struct BadRequest {
 ///
 /// # Errors
 /// A refusal that the list of the service may explain.
-pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &impl Serialize) -> Result<Submission, BadRequest> {
+pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &impl Serialize) -> Result<SubmitResult, BadRequest> {
     let (deadline, submitted_at) = (session.deadline(), Timestamp::now());
     let post = session.request(Method::POST, refreshes.clone()).json(body);
     let incoming = match session.send(CallKind::Submit(OperationKind::Refresh), post, deadline).await {
         Ok(incoming) => incoming,
-        Err(SendError::NotSent(message)) => return Ok(Submission::NotStarted(classify::unreachable(message))),
-        Err(SendError::Lost(message)) => return Ok(Submission::Unknown { message }),
+        Err(SendError::NotSent(message)) => return Ok(SubmitResult::NotStarted(classify::unreachable(message))),
+        Err(SendError::Lost(message)) => return Ok(SubmitResult::Unknown { message }),
     };
     let done = (200..300).contains(&incoming.status());
     let has_id = done && classify::id_in_location(incoming.headers(), refreshes).is_some();
@@ -56,7 +56,7 @@ pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &
         if has_id { incoming.read_within(MAX_SHORT_BODY_BYTES, BODY_TIMEOUT).await } else { incoming.read(MAX_SHORT_BODY_BYTES).await };
     session.record_throttle_and_token(&mut response);
     match classify::submission(session.service, &response, refreshes) {
-        Submission::NotStarted(error) if error.kind == ServiceErrorKind::Rejected && response.status == 400 => {
+        SubmitResult::NotStarted(error) if error.kind == ServiceErrorKind::Rejected && response.status == 400 => {
             Err(BadRequest { error, message: response.error_summary().message, submitted_at, deadline })
         }
         submission => Ok(submission),

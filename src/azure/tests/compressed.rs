@@ -10,7 +10,7 @@ use super::fake_azure::{ENTRA, FakeAzure, POWER_BI, Reply, SERVER, model_of, pow
 use crate::azure::{ListWindow, ModelClient};
 use crate::operation::{
     self, CancelResult, OperationId, OperationKind, OperationRef, Phase, PollResult, RefreshRequest, ServiceError, ServiceErrorKind,
-    ServiceKind, Submission,
+    ServiceKind, SubmitResult,
 };
 
 /// An unsupported coding.
@@ -120,16 +120,16 @@ async fn compressed_submit_response_is_error_or_unknown() {
     for (service, kind) in [(AnalysisServices, Refresh), (PowerBi, Refresh), (AnalysisServices, Sync), (PowerBi, Sync)] {
         for status in [200, 202] {
             let became = submit(service, kind, status, &[BR]).await;
-            assert!(matches!(&became, Submission::Unknown { message } if message.contains(REMEDY)), "{service:?} {kind:?}: {became:?}");
+            assert!(matches!(&became, SubmitResult::Unknown { message } if message.contains(REMEDY)), "{service:?} {kind:?}: {became:?}");
         }
         // The reason of the 400 is unknown, so it does not concern the request.
         let refused = submit(service, kind, 400, &[BR]).await;
         let is_unreadable = |error: &ServiceError| error.kind == ServiceErrorKind::InvalidResponse && error.message.contains(REMEDY);
-        assert!(matches!(&refused, Submission::NotStarted(error) if is_unreadable(error)), "{service:?} {kind:?}: {refused:?}");
+        assert!(matches!(&refused, SubmitResult::NotStarted(error) if is_unreadable(error)), "{service:?} {kind:?}: {refused:?}");
     }
     let located = &[BR, ("location", "/servers/myserver/models/Adventure%20Works/refreshes/2b")];
     let accepted = submit(AnalysisServices, Refresh, 202, located).await;
-    assert!(matches!(&accepted, Submission::Accepted { id, .. } if id.as_str() == "2b"), "{accepted:?}");
+    assert!(matches!(&accepted, SubmitResult::Accepted { id, .. } if id.as_str() == "2b"), "{accepted:?}");
 }
 
 #[tokio::test]

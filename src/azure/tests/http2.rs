@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use super::fake_azure::{azure, model_of, settings, tls};
 use crate::azure::http::MAX_SHORT_BODY_BYTES;
 use crate::azure::{AzureSettings, ModelClient};
-use crate::operation::{self, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest, Submission};
+use crate::operation::{self, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest, SubmitResult};
 
 /// A body, complete or in frames.
 type Body = Either<Full<Bytes>, StreamBody<Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>>;
@@ -110,7 +110,7 @@ async fn response(server: Arc<Server>, request: Request<Incoming>) -> Result<Res
 }
 
 /// Polls, so that there is a connection, and then submits. Returns also the number of POSTs of a refresh that the server received.
-async fn poll_and_submit(end: End) -> (Submission, usize) {
+async fn poll_and_submit(end: End) -> (SubmitResult, usize) {
     let (server, model) = start(end).await;
     let poll = model.prepare().await.unwrap().poll(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
     assert!(matches!(poll, PollResult::Found { .. }), "{poll:?}");
@@ -126,7 +126,7 @@ async fn poll_and_submit(end: End) -> (Submission, usize) {
 async fn submission_on_lost_connection_is_unknown_and_not_repeated() {
     for end in [End::CutAtPost, End::GoodbyeAtPost] {
         let (submission, posts) = poll_and_submit(end).await;
-        assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
+        assert!(matches!(submission, SubmitResult::Unknown { .. }), "{submission:?}");
         assert_eq!(posts, 1);
     }
 }
@@ -134,7 +134,7 @@ async fn submission_on_lost_connection_is_unknown_and_not_repeated() {
 #[tokio::test]
 async fn closed_shared_connection_is_replaced() {
     let (submission, posts) = poll_and_submit(End::GoodbyeAfterGet).await;
-    assert!(matches!(submission, Submission::Accepted { .. }), "{submission:?}");
+    assert!(matches!(submission, SubmitResult::Accepted { .. }), "{submission:?}");
     assert_eq!(posts, 1);
 }
 
@@ -177,7 +177,7 @@ async fn no_library_logs_a_secret_at_any_level() {
     // For the process: with a subscriber for one thread, callsites that other test threads reach first would be missing.
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let (submission, _) = poll_and_submit(End::Never).await;
-    assert!(matches!(submission, Submission::Accepted { .. }), "{submission:?}");
+    assert!(matches!(submission, SubmitResult::Accepted { .. }), "{submission:?}");
     let logged = String::from_utf8_lossy(&lines.0.lock()).into_owned();
     assert!(logged.contains("POST refreshes"), "{logged}");
     for line in logged.lines() {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::fake_azure::{FakeAzure, Reply, SERVER, power_bi_of, reply};
 use crate::azure::ListWindow;
-use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, ServiceError, ServiceErrorKind, Submission};
+use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, ServiceError, ServiceErrorKind, SubmitResult};
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
 
@@ -197,11 +197,11 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
             .await;
             let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
             let result = match call.submit(&Request::Refresh(RefreshRequest::default())).await {
-                Submission::NotStarted(error) => {
+                SubmitResult::NotStarted(error) => {
                     assert!(error.message.contains("Ungültig."), "{}", error.message);
                     format!("{:?}", error.kind)
                 }
-                Submission::Busy { .. } => "busy".to_owned(),
+                SubmitResult::Busy { .. } => "busy".to_owned(),
                 other => panic!("{other:?}"),
             };
             assert_eq!(result, expected, "{}", unreadable.get(..9).unwrap_or(unreadable));

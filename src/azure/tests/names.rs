@@ -3,7 +3,7 @@
 use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, power_bi_named, power_bi_of, reply};
 use crate::azure::identity::{FieldNames, Identity};
 use crate::azure::power_bi::ModelName;
-use crate::operation::{CallKind, ModelExistence, ModelIds, ModelLookup, OperationKind, Request, ServiceErrorKind, Submission};
+use crate::operation::{CallKind, ModelExistence, ModelIds, ModelLookup, OperationKind, Request, ServiceErrorKind, SubmitResult};
 
 const OTHER: &str = "11111111-1111-4111-8111-111111111111";
 
@@ -131,7 +131,7 @@ async fn ids_need_no_resolution_and_names_have_no_url() {
     assert_eq!(power_bi_of(&azure).prepare().await.unwrap().resolve().await, ModelLookup::Found(ids));
     let named = power_bi_named(&azure, ModelName::by_names("Sales", "Orders").unwrap());
     let submission = named.prepare().await.unwrap().submit(&Request::Sync).await;
-    assert!(matches!(submission, Submission::NotStarted(_)), "{submission:?}");
+    assert!(matches!(submission, SubmitResult::NotStarted(_)), "{submission:?}");
     assert_eq!(fake.count("GET ") + fake.count(&format!("POST {POWER_BI}")), 0);
     let mut settings = fake.settings();
     settings.cloud.power_bi = None;

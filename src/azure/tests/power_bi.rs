@@ -9,7 +9,7 @@ use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, 
 use crate::azure::ListWindow;
 use crate::operation::{
     CancelResult, FailureCause, OperationId, OperationKind, OperationRef, Origin, Phase, PollResult, RefreshRequest, Request,
-    ServiceErrorKind, Submission,
+    ServiceErrorKind, SubmitResult,
 };
 
 fn path() -> String {
@@ -25,14 +25,14 @@ pub(super) async fn fake(response: impl Fn(&str, &str) -> Option<Reply> + Send +
     .await
 }
 
-async fn submit(fake: &FakeAzure) -> Submission {
+async fn submit(fake: &FakeAzure) -> SubmitResult {
     let call = power_bi_of(&fake.azure(fake.with_short_timeout())).prepare().await.unwrap();
     call.submit(&Request::Refresh(RefreshRequest::default())).await
 }
 
-fn refused(submission: Submission) -> (ServiceErrorKind, String) {
+fn refused(submission: SubmitResult) -> (ServiceErrorKind, String) {
     match submission {
-        Submission::NotStarted(error) => (error.kind, error.message),
+        SubmitResult::NotStarted(error) => (error.kind, error.message),
         other => panic!("{other:?}"),
     }
 }
@@ -55,8 +55,8 @@ async fn refresh_is_requested_as_documented_and_identified() {
         let Reply::Write(response) = reply(202, &headers, "") else { unreachable!() };
         let fake = fake(move |_, rest| rest.is_empty().then(|| Reply::Write(response.clone()))).await;
         match submit(&fake).await {
-            Submission::Accepted { id, .. } => assert_eq!(Some(id.as_str()), expected),
-            Submission::Unknown { .. } => assert_eq!(None, expected),
+            SubmitResult::Accepted { id, .. } => assert_eq!(Some(id.as_str()), expected),
+            SubmitResult::Unknown { .. } => assert_eq!(None, expected),
             other => panic!("{other:?}"),
         }
         let requests = fake.requests();
@@ -102,8 +102,8 @@ async fn outcome_of_400(code: &str, text: &str, list: String) -> (String, usize)
     let error = serde_json::json!({"error": {"code": code, "message": text}}).to_string();
     let fake = fake(move |method, _| Some(if method == "POST" { reply(400, &[], &error) } else { reply(200, &[], &list) })).await;
     let outcome = match submit(&fake).await {
-        Submission::Busy { .. } => "busy".to_owned(),
-        Submission::NotStarted(error) => format!("{:?}", error.kind),
+        SubmitResult::Busy { .. } => "busy".to_owned(),
+        SubmitResult::NotStarted(error) => format!("{:?}", error.kind),
         other => panic!("{other:?}"),
     };
     assert_eq!(fake.count("POST api"), 1);

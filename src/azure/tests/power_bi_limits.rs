@@ -6,7 +6,7 @@ use super::fake_azure::{DATASET, GROUP, power_bi_named, power_bi_of, reply};
 use super::power_bi::fake;
 use crate::azure::power_bi::ModelName;
 use crate::operation::{
-    CallKind, CancelResult, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest, Request, ServiceErrorKind, Submission,
+    CallKind, CancelResult, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest, Request, ServiceErrorKind, SubmitResult,
 };
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn throttle_delays_only_calls_of_its_kind() {
             let call = power_bi_of(&azure).prepare_for(throttled).await.unwrap();
             let id = OperationId::parse("1a").unwrap();
             match n {
-                0 => assert!(matches!(call.submit(&Request::Refresh(RefreshRequest::default())).await, Submission::NotStarted(_))),
+                0 => assert!(matches!(call.submit(&Request::Refresh(RefreshRequest::default())).await, SubmitResult::NotStarted(_))),
                 1 => assert!(matches!(call.poll(OperationKind::Refresh, &OperationRef::by_id(id)).await, PollResult::Failed(_))),
                 _ => assert!(matches!(call.cancel(&id).await, CancelResult::Failed(_))),
             }

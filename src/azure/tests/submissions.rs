@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::fake_azure::{FakeAzure, OTHER_HOST, Reply, Request, SERVER, model_of, reply};
 use crate::operation::{
-    self, CallKind, CallTarget, IdentityKind, ObjectName, OperationKind, RefreshRequest, ServiceErrorKind, ServiceKind, Submission,
+    self, CallKind, CallTarget, IdentityKind, ObjectName, OperationKind, RefreshRequest, ServiceErrorKind, ServiceKind, SubmitResult,
 };
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
@@ -18,22 +18,22 @@ fn posted(request: &Request) -> bool {
 }
 
 /// The result of a POST with this reply, and the simulated Azure.
-async fn submit(response: impl Fn() -> Reply + Send + Sync + 'static) -> (Submission, FakeAzure) {
+async fn submit(response: impl Fn() -> Reply + Send + Sync + 'static) -> (SubmitResult, FakeAzure) {
     let fake = FakeAzure::new(move |request| posted(request).then(&response)).await;
     let call = model_of(&fake.azure(fake.with_short_timeout())).prepare().await.unwrap();
     (call.submit(&operation::Request::Refresh(RefreshRequest::default())).await, fake)
 }
 
-fn id_of(submission: Submission) -> String {
+fn id_of(submission: SubmitResult) -> String {
     match submission {
-        Submission::Accepted { id, .. } => id.to_string(),
+        SubmitResult::Accepted { id, .. } => id.to_string(),
         other => panic!("{other:?}"),
     }
 }
 
-fn refused(submission: Submission) -> (ServiceErrorKind, String) {
+fn refused(submission: SubmitResult) -> (ServiceErrorKind, String) {
     match submission {
-        Submission::NotStarted(error) => (error.kind, error.message),
+        SubmitResult::NotStarted(error) => (error.kind, error.message),
         other => panic!("{other:?}"),
     }
 }
@@ -55,7 +55,7 @@ async fn refresh_is_requested_as_documented() {
     let request = RefreshRequest { refresh_type: Some("full".to_owned()), objects, ..RefreshRequest::default() };
     let submission = call.submit(&operation::Request::Refresh(request)).await;
 
-    let Submission::Accepted { id, activity_id, retry_after, .. } = submission else { panic!("{submission:?}") };
+    let SubmitResult::Accepted { id, activity_id, retry_after, .. } = submission else { panic!("{submission:?}") };
     assert_eq!((id.as_str(), activity_id.as_deref(), retry_after), ("1a", Some("act"), Some(Duration::from_secs(3))));
     let requests = fake.requests();
     assert_eq!(requests.len(), 2);
@@ -85,16 +85,16 @@ fn reply_text(status: u16, headers: &[(&str, &str)], body: &str) -> String {
 #[tokio::test]
 async fn lost_submit_response_is_unknown_and_not_repeated() {
     let (submission, fake) = submit(|| Reply::Close).await;
-    assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
+    assert!(matches!(submission, SubmitResult::Unknown { .. }), "{submission:?}");
     assert_eq!(fake.count(&format!("POST {SERVER}")), 1);
 
     let (submission, fake) = submit(|| Reply::WriteAndHang(String::new())).await;
     let expected = format!("{SERVER} did not respond in time");
-    assert_eq!(submission, Submission::Unknown { message: expected });
+    assert_eq!(submission, SubmitResult::Unknown { message: expected });
     assert_eq!(fake.count(&format!("POST {SERVER}")), 1);
 
     let (submission, _stage) = submit(|| Reply::Write("HTTP/1.1 20".to_owned())).await;
-    assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
+    assert!(matches!(submission, SubmitResult::Unknown { .. }), "{submission:?}");
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn operation_with_location_is_accepted_without_body() {
 
     let unnamed = "HTTP/1.1 202 X\r\ncontent-length: 50\r\n\r\n{\"operationId\":\"1".to_owned();
     let (submission, _stage) = submit(move || Reply::Write(unnamed.clone())).await;
-    assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
+    assert!(matches!(submission, SubmitResult::Unknown { .. }), "{submission:?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::fake_azure::{DATASET, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, SERVER, power_bi_of, reply};
 use crate::azure::ListWindow;
-use crate::operation::{OperationId, OperationKind, OperationRef, Phase, PollResult, Request, ServiceErrorKind, Submission};
+use crate::operation::{OperationId, OperationKind, OperationRef, Phase, PollResult, Request, ServiceErrorKind, SubmitResult};
 
 const SYNC: &str = "/servers/myserver:rw/models/Adventure%20Works/sync";
 
@@ -52,7 +52,7 @@ async fn sync_is_polled_at_each_next_location() {
     })
     .await;
     let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
-    let Submission::Accepted { id, location, retry_after, .. } = submission else { panic!("{submission:?}") };
+    let SubmitResult::Accepted { id, location, retry_after, .. } = submission else { panic!("{submission:?}") };
     assert_eq!((id.as_str(), retry_after), ("1a", Some(Duration::from_secs(3))));
     assert!(fake.requests()[1].head.to_ascii_lowercase().contains("content-length: 0"), "{}", fake.requests()[1].head);
     let mut operation_ref = OperationRef { id, location };
@@ -82,7 +82,7 @@ async fn no_token_is_sent_to_a_location_on_another_host() {
     })
     .await;
     let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
-    assert!(matches!(&submission, Submission::Accepted { location: None, .. }), "{submission:?}");
+    assert!(matches!(&submission, SubmitResult::Accepted { location: None, .. }), "{submission:?}");
     // A record that another client has edited. The operator polls by id instead.
     for location in [there.as_str(), "http://westus.asazure.windows.net/sync", "//evil.example.com/x", "https://"] {
         let result = poll(&fake, &operation_ref("1a", Some(location))).await;
@@ -110,13 +110,13 @@ async fn responses_are_bounded_and_lost_ones_are_unknown() {
     let listing = fake.model().prepare().await.unwrap().list(OperationKind::Sync, window()).await;
     assert_eq!(listing.unwrap_err().kind, ServiceErrorKind::InvalidResponse);
     let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
-    assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
+    assert!(matches!(submission, SubmitResult::Unknown { .. }), "{submission:?}");
 
     for reply in [Reply::Close, Reply::Write("HTTP/1.1 20".to_owned()), reply(502, &[], "<html>")] {
         let reply = parking_lot::Mutex::new(Some(reply));
         let fake = self::fake(move |method, _| (method == "POST").then(|| reply.lock().take().unwrap_or(Reply::Close))).await;
         let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
-        assert!(matches!(submission, Submission::Unknown { .. }), "{submission:?}");
+        assert!(matches!(submission, SubmitResult::Unknown { .. }), "{submission:?}");
         assert_eq!(fake.count(&format!("POST {SERVER}")), 1);
     }
 }
@@ -141,7 +141,7 @@ async fn running_operation_is_busy() {
     for (status, body) in rows {
         let fake = fake(move |method, _| (method == "POST").then(|| reply(status, &[], body))).await;
         let submission = fake.model().prepare().await.unwrap().submit(&Request::Sync).await;
-        assert!(matches!(submission, Submission::Busy { .. }), "{status} {body}: {submission:?}");
+        assert!(matches!(submission, SubmitResult::Busy { .. }), "{status} {body}: {submission:?}");
     }
 }
 
@@ -165,7 +165,7 @@ async fn query_scale_out_is_requested_and_polled_as_documented() {
     .await;
     let model = power_bi_of(&fake.azure(fake.settings()));
     let submission = model.prepare().await.unwrap().submit(&Request::Sync).await;
-    let Submission::Accepted { id, location: None, .. } = submission else { panic!("{submission:?}") };
+    let SubmitResult::Accepted { id, location: None, .. } = submission else { panic!("{submission:?}") };
     assert!(id.as_str().starts_with("scaleout-7-"), "{id}");
     let mut phases = Vec::new();
     for _ in 0..3 {

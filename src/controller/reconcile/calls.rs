@@ -11,7 +11,7 @@ use crate::azure::{self, ListWindow};
 use crate::controller::credentials::CredentialError;
 use crate::engine::reconcile::{Freshness, PlannedCall};
 use crate::engine::{Blocker, Observation, Remedy, claims};
-use crate::operation::{CallKind, ServiceError, ServiceErrorKind, Submission};
+use crate::operation::{CallKind, ServiceError, ServiceErrorKind, SubmitResult};
 
 /// A prepared call, which has its credentials, its token and a permit for a call in flight.
 pub(crate) struct PreparedCall {
@@ -100,7 +100,7 @@ pub(crate) async fn prepare(
 pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCall, prepared: PreparedCall) -> Observation {
     let PreparedCall { call: service, credentials, identity, model } = prepared;
     let observation = match call {
-        PlannedCall::Submit(request) => Observation::Submission(service.submit(request).await),
+        PlannedCall::Submit(request) => Observation::Submitted(service.submit(request).await),
         PlannedCall::ResolveModel => Observation::ModelResolved(service.resolve().await),
         PlannedCall::Poll(kind, operation) => Observation::Polled(service.poll(*kind, operation).await),
         PlannedCall::List(kind, intent) => {
@@ -131,13 +131,13 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCa
 fn denial_in(observation: &Observation) -> Option<&ServiceError> {
     use crate::operation::{CancelResult, ModelExistence, ModelLookup, PollResult};
     let error = match observation {
-        Observation::Submission(Submission::NotStarted(error))
+        Observation::Submitted(SubmitResult::NotStarted(error))
         | Observation::Polled(PollResult::Failed(error))
         | Observation::Listed { result: Err(error), .. }
         | Observation::CancelRequested(CancelResult::Failed(error))
         | Observation::ModelResolved(ModelLookup::Failed(error))
         | Observation::ModelChecked(ModelExistence::Failed(error)) => error,
-        Observation::Submission(_)
+        Observation::Submitted(_)
         | Observation::Polled(_)
         | Observation::Listed { .. }
         | Observation::CancelRequested(_)

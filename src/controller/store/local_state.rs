@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::api::{Credentials, ModelResource, Status};
 use crate::engine::reconcile::{AcceptedSubmission, Transient, View as _};
-use crate::operation::Submission;
+use crate::operation::SubmitResult;
 
 /// The memory of all resources, by uid.
 #[derive(Debug, Default)]
@@ -109,7 +109,7 @@ impl LocalStates {
     }
 
     /// Keeps an accepted submission before the reconciliation ends, because the watch may show meanwhile that the resource was deleted.
-    pub fn record_accepted(&self, uid: &str, status: &Status, submission: &Submission) {
+    pub fn record_accepted(&self, uid: &str, status: &Status, submission: &SubmitResult) {
         self.states.lock().entry(uid.to_owned()).or_default().transient.accept(status, submission, 0);
     }
 

@@ -7,7 +7,7 @@ use super::pending_decision::NextEffect;
 use super::steps::accepted;
 use super::{DriverRequest, Finish, Observed, PendingDecision, PlannedCall, Reconciliation, Stage, View};
 use crate::api::{Reason, Run, RunState, Time};
-use crate::operation::{ServiceError, ServiceErrorKind, Submission};
+use crate::operation::{ServiceError, ServiceErrorKind, SubmitResult};
 
 impl<V: View> Reconciliation<V> {
     pub(super) fn perform_effect(&mut self, decision: Box<PendingDecision>) -> DriverRequest<V> {
@@ -93,7 +93,7 @@ impl<V: View> Reconciliation<V> {
         }
         match self.submission_timeout(&observed) {
             Ok(left) => self.call(decision, call, Some(left)),
-            Err(message) => self.decide(observed, Observation::Submission(Submission::Deferred { message: message.to_owned() })),
+            Err(message) => self.decide(observed, Observation::Submitted(SubmitResult::Deferred { message: message.to_owned() })),
         }
     }
 
@@ -123,7 +123,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn call_timed_out(&mut self, decision: &PendingDecision) -> DriverRequest<V> {
         if decision.is_intent() {
             let message = "the service did not respond in time".to_owned();
-            return self.observe(Observation::Submission(Submission::Unknown { message }));
+            return self.observe(Observation::Submitted(SubmitResult::Unknown { message }));
         }
         self.timed_out_in_deletion()
     }

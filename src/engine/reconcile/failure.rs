@@ -7,7 +7,7 @@ use super::pending_decision::NextEffect;
 use super::stage::ReadPurpose;
 use super::transient::record_retry_delay;
 use super::{DriverRequest, Finish, PendingDecision, ReadFailed, Reconciliation, Rejection, Stage, View};
-use crate::operation::Submission;
+use crate::operation::SubmitResult;
 
 /// How long a resource whose intent was not recorded waits before it requests its turn again.
 const REREAD_DELAY: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Writes the id of an operation that the service has: a few times immediately, then once in each reconciliation, until it is recorded.
-    fn record_again(&mut self, accepted: Submission, stale: bool) -> DriverRequest<V> {
+    fn record_again(&mut self, accepted: SubmitResult, stale: bool) -> DriverRequest<V> {
         self.failed_records = self.failed_records.saturating_add(1);
         if let Some(known) = &mut self.transient.accepted {
             known.failed_writes = self.failed_records;
@@ -120,7 +120,7 @@ impl<V: View> Reconciliation<V> {
             }
             ReadPurpose::Record(accepted) => {
                 self.decisions = 0;
-                self.observe(Observation::Submission(accepted))
+                self.observe(Observation::Submitted(accepted))
             }
             ReadPurpose::Stale => self.end(Finish::Conflict),
             ReadPurpose::Removal { .. } if !self.view.has_finalizer() => self.end(Finish::Released),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::super::{CheckRequest, Decision, DecisionMemory, Desired, Effect, Event, deletion_timeout};
 use super::{PlannedCall, View};
 use crate::api::{Model, Run, Status};
-use crate::operation::{OperationId, Submission};
+use crate::operation::{OperationId, SubmitResult};
 
 /// One decision while it is executed.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct PendingDecision {
     /// Whether it was made without a write of the finalizer or an annotation, because such writes are refused.
     pub metadata_refused: bool,
     /// The submission that the service has just accepted, if this decision records it.
-    pub accepted: Option<Submission>,
+    pub accepted: Option<SubmitResult>,
     /// The operation that the run adopts, with the key of its model.
     pub adopts: Option<(String, OperationId)>,
 }
@@ -55,7 +55,7 @@ pub enum NextEffect {
 }
 
 impl PendingDecision {
-    pub(super) fn new<V: View>(decision: Decision, view: &V, desired: &Desired, now: Timestamp, accepted: Option<Submission>) -> Self {
+    pub(super) fn new<V: View>(decision: Decision, view: &V, desired: &Desired, now: Timestamp, accepted: Option<SubmitResult>) -> Self {
         let Decision { status, memory, effect, model, events, requeue_after } = decision;
         let kind = desired.operation.request.kind();
         let effect = match effect {

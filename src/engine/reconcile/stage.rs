@@ -2,7 +2,7 @@
 
 use super::super::Observation;
 use super::{PendingDecision, Transient};
-use crate::operation::Submission;
+use crate::operation::SubmitResult;
 
 /// Which response the machine waits for, and the data to continue with.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub enum ReadPurpose {
     /// The previous reconciliation could not learn whether its intent was recorded.
     Reread,
     /// The id of an accepted operation could not be recorded, and is written again.
-    Record(Submission),
+    Record(SubmitResult),
     /// It could not be recorded, and is written again by the next reconciliation.
     DeferRecord,
     /// Another resource has the operation that was about to be adopted.

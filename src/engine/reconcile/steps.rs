@@ -9,7 +9,7 @@ use super::super::{DecisionInput, Event, External, Observation, decide, timing};
 use super::pending_decision::NextEffect;
 use super::stage::ReadPurpose;
 use super::{DriverRequest, Finish, Freshness, Observed, PendingDecision, PlannedCall, Reconciliation, Stage, View};
-use crate::operation::Submission;
+use crate::operation::SubmitResult;
 
 /// Maximum number of decisions of one reconciliation. The next reconciliation continues after [`CONTINUE_DELAY`].
 const MAX_DECISIONS: u8 = 12;
@@ -38,7 +38,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn first_decision(&mut self) -> DriverRequest<V> {
         let Some(accepted) = self.transient.accepted_for(self.view.status()) else { return self.observe(Observation::None) };
         self.failed_records = accepted.failed_writes;
-        let observation = Observation::Submission(accepted.submission.clone());
+        let observation = Observation::Submitted(accepted.submission.clone());
         self.observe(observation)
     }
 
@@ -158,9 +158,9 @@ impl<V: View> Reconciliation<V> {
 }
 
 /// The submission that was just accepted.
-pub(super) fn accepted(observation: &Observation) -> Option<&Submission> {
+pub(super) fn accepted(observation: &Observation) -> Option<&SubmitResult> {
     match observation {
-        Observation::Submission(accepted @ Submission::Accepted { .. }) => Some(accepted),
+        Observation::Submitted(accepted @ SubmitResult::Accepted { .. }) => Some(accepted),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::DecisionMemory;
 use crate::api::{Check, RunState, Status};
-use crate::operation::Submission;
+use crate::operation::SubmitResult;
 
 /// After this many failures in a row a resource counts as stuck, and blocks no other.
 const STUCK_AFTER: u32 = 3;
@@ -59,7 +59,7 @@ pub struct AcceptedSubmission {
     /// The attempt of that run.
     pub attempt: i32,
     /// The response of the service.
-    pub submission: Submission,
+    pub submission: SubmitResult,
     /// How often the write of its id has failed.
     pub failed_writes: u32,
 }
@@ -106,7 +106,7 @@ impl Transient {
     }
 
     /// Keeps the accepted submission of the intent that a status shows.
-    pub fn accept(&mut self, status: &Status, submission: &Submission, failed_writes: u32) {
+    pub fn accept(&mut self, status: &Status, submission: &SubmitResult, failed_writes: u32) {
         if let Some((run, attempt)) = intent(status) {
             self.accepted = Some(AcceptedSubmission { run, attempt, submission: submission.clone(), failed_writes });
         }

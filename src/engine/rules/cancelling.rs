@@ -45,7 +45,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             draft.memory.poll_before_cancel = false;
             poll::observed(draft, &id)
         }
-        Observation::ModelResolved(_) | Observation::Turn(_) | Observation::Submission(_) => {
+        Observation::ModelResolved(_) | Observation::Turn(_) | Observation::Submitted(_) => {
             Next::record(Effect::None, Some(timing::CLUSTER_RECHECK))
         }
     }

@@ -8,7 +8,7 @@ use crate::api::{CancelCause, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Desired, Observation, timing};
-use crate::operation::Submission;
+use crate::operation::SubmitResult;
 
 /// How long the deletion of a namespace waits for a resource, counted from the deletion of the resource, even if the operator cannot see
 /// the end of its operation.
@@ -20,7 +20,7 @@ pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
     // Certainly: the service has refused it, or nothing was sent.
     let cancelled_before_submission = matches!(
         draft.input.observation,
-        Observation::Submission(Submission::NotStarted(_) | Submission::Busy { .. } | Submission::Deferred { .. })
+        Observation::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. })
     );
     match run.state {
         RunState::Running if draft.input.observation == Observation::None => {

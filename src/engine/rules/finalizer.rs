@@ -5,7 +5,7 @@ use crate::api::{self, DeletionPolicy, Reason, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Desired, Effect, Observation, conditions};
-use crate::operation::{PollResult, Submission};
+use crate::operation::{PollResult, SubmitResult};
 
 /// Whether a run in progress lacks the finalizer that it requires: a client has replaced the whole object, and the finalizer with it.
 pub(in crate::engine) fn is_missing(draft: &Draft<'_>) -> bool {
@@ -35,7 +35,7 @@ pub(in crate::engine) fn remove_now(draft: &mut Draft<'_>) -> Option<Next> {
         return removed;
     }
     // An operation that has just started is recorded before it is orphaned, so that it can be named and no resource adopts it.
-    if state == RunState::Submitting && matches!(draft.input.observation, Observation::Submission(Submission::Accepted { .. })) {
+    if state == RunState::Submitting && matches!(draft.input.observation, Observation::Submitted(SubmitResult::Accepted { .. })) {
         return None;
     }
     let what = id.as_ref().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
@@ -67,7 +67,7 @@ pub(in crate::engine) fn remove_now(draft: &mut Draft<'_>) -> Option<Next> {
 fn has_timed_out(draft: &Draft<'_>) -> bool {
     let observed = match &draft.input.observation {
         Observation::Polled(PollResult::Found { operation, .. }) => operation.phase.ended(),
-        Observation::Submission(_) | Observation::Listed { result: Ok(_), .. } => true,
+        Observation::Submitted(_) | Observation::Listed { result: Ok(_), .. } => true,
         Observation::Polled(PollResult::NotFound | PollResult::Failed(_))
         | Observation::Listed { result: Err(_), .. }
         | Observation::None

@@ -46,7 +46,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>, reported: bool) -> Next {
         // The list that this run requested before its first record.
         Observation::Listed { kind: OperationKind::Refresh, .. } if !draft.kind().capabilities().refused_during_refresh => {}
         // A response to a request of the previous run. It does not apply to the next one.
-        Observation::Submission(_)
+        Observation::Submitted(_)
         | Observation::Polled(_)
         | Observation::Listed { .. }
         | Observation::CancelRequested(_)

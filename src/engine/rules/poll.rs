@@ -95,7 +95,7 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
         Observation::None
         | Observation::ModelResolved(_)
         | Observation::Turn(_)
-        | Observation::Submission(_)
+        | Observation::Submitted(_)
         | Observation::CancelRequested(_) => Next::record(Effect::None, Some(timing::CLUSTER_RECHECK)),
     }
 }

@@ -29,7 +29,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         | Observation::ModelChecked(_)
         | Observation::CallFailed(_)
         | Observation::Blocked(_) => poll::observed(draft, &id),
-        Observation::ModelResolved(_) | Observation::Turn(_) | Observation::Submission(_) | Observation::CancelRequested(_) => {
+        Observation::ModelResolved(_) | Observation::Turn(_) | Observation::Submitted(_) | Observation::CancelRequested(_) => {
             Next::record(Effect::None, Some(timing::CLUSTER_RECHECK))
         }
     }

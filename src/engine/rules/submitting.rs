@@ -12,7 +12,7 @@ use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{ClaimedOperations, DecisionMemory, Effect, Observation, text, timing};
-use crate::operation::{Listing, Operation, OperationId, OperationRef, Origin, PollResult, ServiceError, ServiceErrorKind, Submission};
+use crate::operation::{Listing, Operation, OperationId, OperationRef, Origin, PollResult, ServiceError, ServiceErrorKind, SubmitResult};
 
 /// The most candidates that the status shows.
 const MAX_CANDIDATES: usize = 10;
@@ -20,14 +20,14 @@ const MAX_CANDIDATES: usize = 10;
 /// Decides for a run that is recorded as Submitting.
 pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
     match &draft.input.observation {
-        Observation::Submission(Submission::Accepted { id, location, activity_id, retry_after }) => {
+        Observation::Submitted(SubmitResult::Accepted { id, location, activity_id, retry_after }) => {
             accepted(draft, id, location.as_deref(), activity_id.as_deref(), *retry_after)
         }
         // No operation was necessary: the requested state holds.
-        Observation::Submission(Submission::NothingToDo { message }) => {
+        Observation::Submitted(SubmitResult::NothingToDo { message }) => {
             completion::end(draft, RunState::Succeeded, Reason::Succeeded, message.clone())
         }
-        Observation::Submission(Submission::Unknown { message }) => {
+        Observation::Submitted(SubmitResult::Unknown { message }) => {
             if let Some(run) = draft.status.run.as_mut() {
                 let message = format!("the response to the submission was lost, so the operator reads the service's list: {message}");
                 run.set_state(RunState::Submitting, Reason::ResolvingSubmission, message);
@@ -35,10 +35,10 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             let delay = draft.input.settings.poll_min;
             draft.record_and_delay(delay)
         }
-        Observation::Submission(Submission::NotStarted(error)) if errors::class(error.kind) == ErrorClass::Permanent => {
+        Observation::Submitted(SubmitResult::NotStarted(error)) if errors::class(error.kind) == ErrorClass::Permanent => {
             completion::end(draft, RunState::Failed, Reason::RequestRejected, error.message.clone())
         }
-        Observation::Submission(Submission::NotStarted(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => {
+        Observation::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. }) => {
             Next::ApplyWaitingRules
         }
         Observation::None if user_decisions::is_needed(draft) => await_user_decision(draft),

@@ -10,7 +10,7 @@ use crate::api::{ConflictPolicy, Reason, Run, RunState, Time};
 use crate::engine::draft::{self, Draft};
 use crate::engine::next::Next;
 use crate::engine::{Blocker, DecisionMemory, Effect, Observation, QueueState, Remedy, Turn, conditions, queue_state, text, timing};
-use crate::operation::{ModelLookup, Operation, OperationKind, Origin, ServiceError, ServiceErrorKind, Submission, UnnamedOperation};
+use crate::operation::{ModelLookup, Operation, OperationKind, Origin, ServiceError, ServiceErrorKind, SubmitResult, UnnamedOperation};
 
 /// The message of a run whose submission is in progress.
 pub(super) const BEING_SUBMITTED: &str = "being submitted to the service";
@@ -125,7 +125,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             let delay = draft.input.settings.poll_min;
             draft.record_and_delay(delay)
         }
-        Observation::Submission(_) | Observation::Polled(_) | Observation::ModelChecked(_) => {
+        Observation::Submitted(_) | Observation::Polled(_) | Observation::ModelChecked(_) => {
             Next::unchanged(Effect::None, Some(timing::CLUSTER_RECHECK))
         }
     }
@@ -222,11 +222,11 @@ pub(super) fn submit(draft: &mut Draft<'_>) -> Next {
 /// Handles a run whose submission started no operation. `None` if the rules of any waiting run apply.
 fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
     match &draft.input.observation {
-        Observation::Submission(Submission::NotStarted(error)) => {
+        Observation::Submitted(SubmitResult::NotStarted(error)) => {
             model_names::sync_with_spec(draft);
             Some(refusals::call_failed(draft, error, FailedStep::Submission))
         }
-        Observation::Submission(Submission::Deferred { message }) => {
+        Observation::Submitted(SubmitResult::Deferred { message }) => {
             model_names::sync_with_spec(draft);
             if let Some(run) = draft.status.run.as_mut() {
                 run.submitted_time = None;
@@ -234,11 +234,11 @@ fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
             let error = ServiceError::new(ServiceErrorKind::Unreachable, message);
             Some(refusals::call_failed(draft, &error, FailedStep::Submission))
         }
-        Observation::Submission(Submission::Busy { message }) => Some(busy(draft, message)),
+        Observation::Submitted(SubmitResult::Busy { message }) => Some(busy(draft, message)),
         Observation::Listed { .. } => submit_again_after_absence(draft),
         // A user has decided so.
         Observation::None => Some(resubmit(draft)),
-        Observation::Submission(Submission::Accepted { .. } | Submission::NothingToDo { .. } | Submission::Unknown { .. })
+        Observation::Submitted(SubmitResult::Accepted { .. } | SubmitResult::NothingToDo { .. } | SubmitResult::Unknown { .. })
         | Observation::ModelResolved(_)
         | Observation::Turn(_)
         | Observation::Polled(_)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::Status;
 use tabular_operator::azure::fuzzing;
-use tabular_operator::operation::{Operation, OperationId, PollResult, ServiceError, ServiceMessage, Submission};
+use tabular_operator::operation::{Operation, OperationId, PollResult, ServiceError, ServiceMessage, SubmitResult};
 use tabular_operator::text::is_invisible;
 use url::Url;
 
@@ -145,9 +145,9 @@ pub fn poll_result(result: &PollResult, requested: &OperationId, call_url: &Url)
 }
 
 /// The result of a submission has a valid id, `Location` and message.
-pub fn submission(submission: &Submission, call_url: &Url) {
+pub fn submission(submission: &SubmitResult, call_url: &Url) {
     match submission {
-        Submission::Accepted { id: operation_id, location, activity_id, retry_after } => {
+        SubmitResult::Accepted { id: operation_id, location, activity_id, retry_after } => {
             id(operation_id);
             self::retry_after(*retry_after);
             self::activity_id(activity_id.as_deref());
@@ -155,11 +155,11 @@ pub fn submission(submission: &Submission, call_url: &Url) {
                 same_origin(location, call_url);
             }
         }
-        Submission::NotStarted(error) => service_error(error),
-        Submission::NothingToDo { message }
-        | Submission::Busy { message }
-        | Submission::Deferred { message }
-        | Submission::Unknown { message } => sentence(message),
+        SubmitResult::NotStarted(error) => service_error(error),
+        SubmitResult::NothingToDo { message }
+        | SubmitResult::Busy { message }
+        | SubmitResult::Deferred { message }
+        | SubmitResult::Unknown { message } => sentence(message),
     }
 }
 

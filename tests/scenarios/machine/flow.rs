@@ -11,7 +11,7 @@ use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Finish, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking, Transient, View as _,
 };
 use tabular_operator::engine::{Blocker, ClaimedOperations, DrainMode, Observation, QueueState, Remedy};
-use tabular_operator::operation::{ClockSkew, Listing, Phase, Submission};
+use tabular_operator::operation::{ClockSkew, Listing, Phase, SubmitResult};
 
 /// A world in which the run of a refresh is in progress.
 pub(super) fn running() -> World {
@@ -263,9 +263,9 @@ fn accepted_submission_of_deleted_resource_is_polled_by_id() {
 #[test]
 fn question_to_a_user_that_is_gone_is_unresolvable() {
     let mut world = World::new(refresh(|_| {}));
-    let lost = Submission::Unknown { message: "lost".to_owned() };
+    let lost = SubmitResult::Unknown { message: "lost".to_owned() };
     let _ = world.reconcile_with(|_, request| {
-        matches!(request, DriverRequest::Call { .. }).then(|| DriverResponse::Called(Box::new(Observation::Submission(lost.clone()))))
+        matches!(request, DriverRequest::Call { .. }).then(|| DriverResponse::Called(Box::new(Observation::Submitted(lost.clone()))))
     });
     let gone = world.view().changed(|object| {
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z");

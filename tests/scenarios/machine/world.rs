@@ -13,7 +13,7 @@ use tabular_operator::engine::reconcile::{
 };
 use tabular_operator::engine::{CheckReport, ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
 use tabular_operator::operation::{
-    CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, OperationKind, Phase, PollResult, Submission,
+    CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, OperationKind, Phase, PollResult, SubmitResult,
 };
 
 pub(super) const UID: &str = "u-1";
@@ -219,7 +219,7 @@ impl World {
 
     fn call(&self, call: &PlannedCall) -> Observation {
         match call {
-            PlannedCall::Submit(_) => Observation::Submission(accepted()),
+            PlannedCall::Submit(_) => Observation::Submitted(accepted()),
             PlannedCall::ResolveModel => Observation::ModelResolved(ModelLookup::Ambiguous("no such model".to_owned())),
             PlannedCall::Poll(..) => {
                 Observation::Polled(PollResult::Found { operation: Box::new(operation(self.phase)), retry_after: None, location: None })
@@ -244,8 +244,8 @@ pub(super) fn key() -> ResourceKey {
     ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: "sales".to_owned() }
 }
 
-pub(super) fn accepted() -> Submission {
-    Submission::Accepted { id: OperationId::parse("op-1").unwrap(), location: None, activity_id: None, retry_after: None }
+pub(super) fn accepted() -> SubmitResult {
+    SubmitResult::Accepted { id: OperationId::parse("op-1").unwrap(), location: None, activity_id: None, retry_after: None }
 }
 
 pub(super) fn operation(phase: Phase) -> Operation {

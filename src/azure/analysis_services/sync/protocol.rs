@@ -10,18 +10,18 @@ use crate::azure::classify;
 use crate::azure::http::{MAX_SHORT_BODY_BYTES, REDIRECTS, SendError, server_time};
 use crate::azure::refreshes::ListWindow;
 use crate::azure::session::Session;
-use crate::operation::{CallKind, Listing, OperationKind, OperationRef, PollResult, ServiceError, ServiceKind, Submission};
+use crate::operation::{CallKind, Listing, OperationKind, OperationRef, PollResult, ServiceError, ServiceKind, SubmitResult};
 
 /// Redirects that a poll follows. 303 is excluded, because it has the URL of the next poll, after a wait.
 const MOVED: [u16; 4] = [301, 302, 307, 308];
 
 /// `POST sync`.
-pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> Submission {
+pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> SubmitResult {
     let post = session.request(Method::POST, sync.clone()).header(CONTENT_LENGTH, 0);
     let mut response = match session.send(CallKind::Submit(OperationKind::Sync), post, session.deadline()).await {
         Ok(incoming) => incoming.read(MAX_SHORT_BODY_BYTES).await,
-        Err(SendError::NotSent(message)) => return Submission::NotStarted(classify::unreachable(message)),
-        Err(SendError::Lost(message)) => return Submission::Unknown { message },
+        Err(SendError::NotSent(message)) => return SubmitResult::NotStarted(classify::unreachable(message)),
+        Err(SendError::Lost(message)) => return SubmitResult::Unknown { message },
     };
     session.record_throttle_and_token(&mut response);
     classify::submission_with(ServiceKind::AnalysisServices, &response, |response| responses::accepted(response, sync))

@@ -9,7 +9,9 @@ use super::status::Status;
 use crate::azure::classify::{self, ResponseKind};
 use crate::azure::http::location::{self, LocationTarget};
 use crate::azure::http::{Response, text};
-use crate::operation::{Operation, OperationId, OperationRef, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, Submission};
+use crate::operation::{
+    Operation, OperationId, OperationRef, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind, SubmitResult,
+};
 
 /// The wait before the next poll if the response states none, as in Microsoft's own client.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -23,7 +25,7 @@ const CALL_ID_PREFIX: &str = "request-";
 
 /// The result of a submission with a 2xx response: 202 is a sync, and so is any response with an id. Another 2xx means that there is no
 /// replica (seen in Microsoft's own client).
-pub(in crate::azure) fn accepted(response: &Response, called: &Url) -> Submission {
+pub(in crate::azure) fn accepted(response: &Response, called: &Url) -> SubmitResult {
     let next = next(response, called);
     let in_location = next.as_ref().and_then(id_in);
     let in_body = if response.is_page() { None } else { classify::body_id(ServiceKind::AnalysisServices, response) };
@@ -32,7 +34,7 @@ pub(in crate::azure) fn accepted(response: &Response, called: &Url) -> Submissio
         if response.is_page() || response.fault.is_some() || response.location().is_some() || contradicts_success(response) {
             return classify::accepted_without_id(response);
         }
-        return Submission::NothingToDo { message: "the server has no read-only replica, so there is nothing to synchronize".to_owned() };
+        return SubmitResult::NothingToDo { message: "the server has no read-only replica, so there is nothing to synchronize".to_owned() };
     }
     let from_call_id = || {
         let believed = !response.is_page() && response.fault.is_none();
@@ -45,7 +47,7 @@ pub(in crate::azure) fn accepted(response: &Response, called: &Url) -> Submissio
         return classify::accepted_without_id(response);
     };
     let retry_after = response.retry_after().or((response.status == 202).then_some(DEFAULT_WAIT));
-    Submission::Accepted { id, location: next.map(String::from), activity_id: response.activity_id(), retry_after }
+    SubmitResult::Accepted { id, location: next.map(String::from), activity_id: response.activity_id(), retry_after }
 }
 
 /// Whether the body of a success contradicts it: an error, or a sync that has not ended.

@@ -145,7 +145,8 @@ fn throttle_quota_paused_and_capacity_are_distinct() {
 #[test]
 fn capacity_limit_has_remedy_and_text_of_service() {
     let body = format!(r#"{{"error":{}}}"#, complain("CapacityLimitExceeded", CAPACITY));
-    let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &response(429, &[("retry-after", "90")], &body), &called()) else {
+    let SubmitResult::NotStarted(error) = submission(ServiceKind::PowerBi, &response(429, &[("retry-after", "90")], &body), &called())
+    else {
         panic!()
     };
     for part in ["(HTTP 429, CapacityLimitExceeded)", "larger capacity", CAPACITY] {
@@ -216,7 +217,7 @@ fn missing_owner_is_reported_with_its_remedy() {
                 ("refused OwnerNotFound".to_owned(), "OwnerNotFound".to_owned(), "OwnerNotFound".to_owned()),
                 "{status} {body}"
             );
-            let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &response, &called()) else { panic!() };
+            let SubmitResult::NotStarted(error) = submission(ServiceKind::PowerBi, &response, &called()) else { panic!() };
             assert!(error.message.to_lowercase().contains("dmts_usernotfoundinadgrapherror"), "{}", error.message);
             assert!(
                 error.message.contains("take over the semantic model") && !error.message.contains("check the ids"),
@@ -244,7 +245,7 @@ fn throttle_without_header_ends_by_its_text() {
     ];
     for (headers, text, expected) in rows {
         for body in both("TooManyRequests", text) {
-            let Submission::NotStarted(error) = submission(ServiceKind::PowerBi, &response(429, headers, &body), &called()) else {
+            let SubmitResult::NotStarted(error) = submission(ServiceKind::PowerBi, &response(429, headers, &body), &called()) else {
                 panic!()
             };
             assert_eq!(error.retry_after.map(|wait| wait.as_secs()), expected, "{headers:?} {body}");

@@ -35,7 +35,7 @@ const BEFORE: &str = "2026-01-01T11:00:00";
 
 fn id_of(body: &str) -> OperationId {
     match accepted(&response(200, body), at(REQUESTED_AT)) {
-        Submission::Accepted { id, .. } => id,
+        SubmitResult::Accepted { id, .. } => id,
         other => panic!("{other:?}"),
     }
 }
@@ -68,7 +68,7 @@ fn disabled_states_have_their_remedy() {
         let shown = response(200, &format!(r#"{{"scaleOutStatus":"{state}"}}"#));
         let summary = response(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
         for response in [&shown, &summary] {
-            let Submission::NotStarted(error) =
+            let SubmitResult::NotStarted(error) =
                 classify::submission_with(ServiceKind::PowerBi, response, |response| accepted(response, at(REQUESTED_AT)))
             else {
                 panic!("{response:?}")
@@ -91,7 +91,7 @@ fn unreadable_success_is_inconclusive() {
     for response in
         [broken, response(200, "<html>"), response(200, "{}"), response(200, "[]"), response(200, "{"), response(200, r#"{"a":1}"#)]
     {
-        assert!(matches!(accepted(&response, at(REQUESTED_AT)), Submission::Unknown { .. }), "{response:?}");
+        assert!(matches!(accepted(&response, at(REQUESTED_AT)), SubmitResult::Unknown { .. }), "{response:?}");
         assert!(matches!(poll_result(&response, &OperationId::parse("1").unwrap()), PollResult::Failed(_)), "{response:?}");
     }
 }

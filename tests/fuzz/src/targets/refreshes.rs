@@ -8,7 +8,7 @@ use tabular_operator::api::RunState;
 use tabular_operator::azure::fuzzing::{self, ParsedList};
 use tabular_operator::engine::{ClaimedOperations, Observation};
 use tabular_operator::operation::{
-    CancelResult, ClockSkew, Listing, OperationId, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceKind, Submission,
+    CancelResult, ClockSkew, Listing, OperationId, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceKind, SubmitResult,
 };
 use url::Url;
 
@@ -55,16 +55,16 @@ pub fn submission(input: &[u8]) {
         let submission = fuzzing::submission(service, &input.response, &call_url());
         invariants::submission(&submission, &call_url());
         match (&submission, input.status) {
-            (Submission::Accepted { .. }, 200..=299) | (Submission::Unknown { .. }, _) => {}
-            (Submission::Deferred { .. }, _) => panic!("a response to a request that was deferred: {submission:?}"),
-            (Submission::Accepted { .. } | Submission::NothingToDo { .. }, status) => {
+            (SubmitResult::Accepted { .. }, 200..=299) | (SubmitResult::Unknown { .. }, _) => {}
+            (SubmitResult::Deferred { .. }, _) => panic!("a response to a request that was deferred: {submission:?}"),
+            (SubmitResult::Accepted { .. } | SubmitResult::NothingToDo { .. }, status) => {
                 panic!("accepted with status {status}: {submission:?}")
             }
-            (Submission::NotStarted(_) | Submission::Busy { .. }, ..=299 | 303 | 408 | 425) => {
+            (SubmitResult::NotStarted(_) | SubmitResult::Busy { .. }, ..=299 | 303 | 408 | 425) => {
                 panic!("refused by an inconclusive response: {submission:?}")
             }
             // Conclusive only if the service itself reports one of these causes.
-            (Submission::NotStarted(error), 500..) => {
+            (SubmitResult::NotStarted(error), 500..) => {
                 let own = [
                     ServiceErrorKind::Paused,
                     ServiceErrorKind::NotFound,
@@ -74,10 +74,10 @@ pub fn submission(input: &[u8]) {
                 .contains(&error.kind);
                 assert!(own, "refused by an inconclusive response: {error:?}");
             }
-            (Submission::Busy { .. }, 500..) => panic!("busy by an inconclusive response: {submission:?}"),
-            (Submission::NotStarted(_) | Submission::Busy { .. }, 300..=499) => {}
+            (SubmitResult::Busy { .. }, 500..) => panic!("busy by an inconclusive response: {submission:?}"),
+            (SubmitResult::NotStarted(_) | SubmitResult::Busy { .. }, 300..=499) => {}
         }
-        fixtures::decision(submitting, Observation::Submission(submission));
+        fixtures::decision(submitting, Observation::Submitted(submission));
     }
 }
 

@@ -16,7 +16,7 @@ use tabular_operator::engine::{
 };
 use tabular_operator::operation::{
     CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, Phase, PollResult, ServiceError, ServiceErrorKind,
-    Submission,
+    SubmitResult,
 };
 
 use crate::{fixtures, invariants};
@@ -219,11 +219,11 @@ impl Driver<'_> {
         let choice = self.choose(4);
         let service_error = || service_error(ServiceErrorKind::Unreachable);
         match call {
-            PlannedCall::Submit(_) => Observation::Submission(match choice {
-                0 => Submission::Accepted { id: fixtures::operation_id(), location: None, activity_id: None, retry_after: None },
-                1 => Submission::Busy { message: "another refresh is running".to_owned() },
-                2 => Submission::Unknown { message: "no response".to_owned() },
-                _ => Submission::NotStarted(service_error()),
+            PlannedCall::Submit(_) => Observation::Submitted(match choice {
+                0 => SubmitResult::Accepted { id: fixtures::operation_id(), location: None, activity_id: None, retry_after: None },
+                1 => SubmitResult::Busy { message: "another refresh is running".to_owned() },
+                2 => SubmitResult::Unknown { message: "no response".to_owned() },
+                _ => SubmitResult::NotStarted(service_error()),
             }),
             PlannedCall::ResolveModel => Observation::ModelResolved(ModelLookup::Failed(service_error())),
             PlannedCall::Poll(_, operation) => Observation::Polled(match choice {

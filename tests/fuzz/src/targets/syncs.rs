@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tabular_operator::azure::fuzzing;
 use tabular_operator::engine::{ClaimedOperations, Observation};
-use tabular_operator::operation::{ClockSkew, Listing, OperationId, OperationKind, OperationRef, Phase, PollResult, Submission};
+use tabular_operator::operation::{ClockSkew, Listing, OperationId, OperationKind, OperationRef, Phase, PollResult, SubmitResult};
 use url::Url;
 
 use crate::response::ResponseInput;
@@ -49,12 +49,12 @@ pub fn submission(input: &[u8]) {
     let submission = fuzzing::sync_submission(&input.response, &call_url());
     invariants::submission(&submission, &call_url());
     match &submission {
-        Submission::Accepted { .. } | Submission::NothingToDo { .. } => assert!(input.is_success(), "{submission:?}"),
-        Submission::NotStarted(_) | Submission::Busy { .. } => assert!(!input.is_success(), "{submission:?}"),
-        Submission::Deferred { .. } => panic!("a response to a request that was deferred: {submission:?}"),
-        Submission::Unknown { .. } => {}
+        SubmitResult::Accepted { .. } | SubmitResult::NothingToDo { .. } => assert!(input.is_success(), "{submission:?}"),
+        SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } => assert!(!input.is_success(), "{submission:?}"),
+        SubmitResult::Deferred { .. } => panic!("a response to a request that was deferred: {submission:?}"),
+        SubmitResult::Unknown { .. } => {}
     }
-    fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submission(submission));
+    fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submitted(submission));
 }
 
 /// Analysis Services, `GET sync` without an id.
@@ -84,11 +84,11 @@ pub fn scale_out(input: &[u8]) {
     let submission = fuzzing::scale_out_submission(&input.response, since());
     invariants::submission(&submission, &call_url);
     let mut asked = vec![fixtures::operation_id(), OperationId::parse("scaleout-12-1795420800000").unwrap()];
-    if let Submission::Accepted { id, location, .. } = &submission {
+    if let SubmitResult::Accepted { id, location, .. } = &submission {
         assert!(input.is_success() && location.is_none() && id.as_str().starts_with("scaleout-"), "{submission:?}");
         asked.push(id.clone());
     }
-    fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submission(submission));
+    fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submitted(submission));
     for id in asked {
         let result = fuzzing::scale_out_poll_result(&input.response, &id);
         invariants::poll_result(&result, &id, &call_url);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tabular_operator::api::{CancelCause, ConcurrencyPolicy, Reason, Run, RunState, Status, Time, TriggerType};
 use tabular_operator::engine::reconcile::{NextEffect, PendingDecision, PlannedCall, View};
 use tabular_operator::engine::{Effect, Observation};
-use tabular_operator::operation::{CancelResult, Operation, Origin, Phase, PollResult, Submission};
+use tabular_operator::operation::{CancelResult, Operation, Origin, Phase, PollResult, SubmitResult};
 
 use super::accountability::{abandoned_at_deadline, applied_resubmit, cancellable, has, live_or_coming};
 use super::conditions::conditions;
@@ -140,13 +140,13 @@ fn late_responses(world: &World, operator: usize, resource: usize, after: &Statu
         [running, failed].map(|operation| PollResult::Found { operation: Box::new(operation), retry_after: None, location: None })
     });
     let id = world.service.ops.first().map(|op| op.id.clone());
-    let accepted = id.map(|id| Submission::Accepted { id, location: None, activity_id: None, retry_after: None });
+    let accepted = id.map(|id| SubmitResult::Accepted { id, location: None, activity_id: None, retry_after: None });
     let late = polls
         .chain([PollResult::NotFound])
         .map(Observation::Polled)
         .chain([Observation::CancelRequested(CancelResult::Accepted), Observation::CancelRequested(CancelResult::NotRunning)])
-        .chain(accepted.map(Observation::Submission))
-        .chain([Observation::Submission(Submission::Unknown { message: "no response".to_owned() })]);
+        .chain(accepted.map(Observation::Submitted))
+        .chain([Observation::Submitted(SubmitResult::Unknown { message: "no response".to_owned() })]);
     for observation in late {
         let late = format!("{observation:?}");
         let memory = &world.operators[operator].states[resource].transient().memory;

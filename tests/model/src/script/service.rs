@@ -9,7 +9,7 @@ use tabular_operator::engine::reconcile::PlannedCall;
 use tabular_operator::engine::{Blocker, ClaimedOperations, Observation, Remedy};
 use tabular_operator::operation::{
     CancelResult, ClockSkew, FailureCause, Listing, ModelExistence, ObjectName, ObjectProgress, Operation, OperationId, OperationKind,
-    Origin, Phase, PollResult, ServiceError, ServiceErrorKind, Submission, UnnamedOperation,
+    Origin, Phase, PollResult, ServiceError, ServiceErrorKind, SubmitResult, UnnamedOperation,
 };
 
 use crate::world::{self, RequestOutcome};
@@ -221,7 +221,7 @@ impl Service {
 
     /// The outcome of a call in the world below, and the response that replaces its response.
     pub(super) fn outcome_of(&mut self, call: &PlannedCall, now: Timestamp) -> (RequestOutcome, Option<Observation>) {
-        let submission = |submission| (RequestOutcome::Refused(ServiceErrorKind::Throttled), Some(Observation::Submission(submission)));
+        let submission = |submission| (RequestOutcome::Refused(ServiceErrorKind::Throttled), Some(Observation::Submitted(submission)));
         match call {
             PlannedCall::Submit(_) => match self.submit_outcomes.pop_front().unwrap_or(SubmitOutcome::Answered) {
                 SubmitOutcome::Answered => (RequestOutcome::Done, None),
@@ -231,8 +231,8 @@ impl Service {
                     self.arrivals.push(now + pause);
                     (RequestOutcome::Late, None)
                 }
-                SubmitOutcome::Refused(error) => submission(Submission::NotStarted(error)),
-                SubmitOutcome::Deferred => submission(Submission::Deferred { message: "nothing was submitted".to_owned() }),
+                SubmitOutcome::Refused(error) => submission(SubmitResult::NotStarted(error)),
+                SubmitOutcome::Deferred => submission(SubmitResult::Deferred { message: "nothing was submitted".to_owned() }),
             },
             PlannedCall::Poll(..) if self.unknown.is_some() => {
                 (RequestOutcome::LostBefore, Some(Observation::Polled(PollResult::NotFound)))
@@ -287,7 +287,7 @@ impl Service {
     /// Changes a response as the script describes.
     pub(super) fn edit(&self, observation: &mut Observation, now: Timestamp) {
         match observation {
-            Observation::Submission(Submission::Accepted { location, retry_after, .. }) => {
+            Observation::Submitted(SubmitResult::Accepted { location, retry_after, .. }) => {
                 (*location, *retry_after) = (self.location(), self.retry_after);
             }
             Observation::Polled(PollResult::Found { operation, retry_after, location }) => {

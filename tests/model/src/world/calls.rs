@@ -8,7 +8,7 @@ use tabular_operator::engine::reconcile::{DriverResponse, PlannedCall, Reconcili
 use tabular_operator::engine::{Blocker, CheckFailure, CheckReport, Observation, Remedy};
 use tabular_operator::operation::{
     CancelResult, ModelCheck, ModelExistence, ModelIds, ModelLookup, OperationId, OperationKind, PollResult, Request, ServiceError,
-    ServiceErrorKind, Submission,
+    ServiceErrorKind, SubmitResult,
 };
 
 use super::apply::{ids_of, index_of};
@@ -55,11 +55,11 @@ impl World {
         let observation = match call {
             PlannedCall::Submit(request) => {
                 let submission = self.submit((operator, resource), (view, model, request), timeout, outcome)?;
-                if let Some(Submission::Accepted { id, .. }) = &submission {
+                if let Some(SubmitResult::Accepted { id, .. }) = &submission {
                     self.claim_accepted(operator, resource, (&decision.model.key(), id));
                 }
                 return Ok(submission
-                    .map_or(DriverResponse::TimedOut, |submission| DriverResponse::Called(Box::new(Observation::Submission(submission)))));
+                    .map_or(DriverResponse::TimedOut, |submission| DriverResponse::Called(Box::new(Observation::Submitted(submission)))));
             }
             PlannedCall::Poll(..) if self.service.visibility != Visibility::All => Observation::Polled(PollResult::NotFound),
             PlannedCall::List(kind, _) if self.service.visibility != Visibility::All => Observation::Listed {
@@ -137,23 +137,23 @@ impl World {
         (view, model, request): (&Object, u8, &Arc<Request>),
         timeout: Option<Duration>,
         outcome: RequestOutcome,
-    ) -> Result<Option<Submission>, Violation> {
-        let unanswered = || Some(Submission::Unknown { message: "no response".to_owned() });
+    ) -> Result<Option<SubmitResult>, Violation> {
+        let unanswered = || Some(SubmitResult::Unknown { message: "no response".to_owned() });
         let Some(run) = view.status.run.as_ref() else { return Ok(unanswered()) };
         invariants::submission(self, operator, resource, (view, model))?;
         let owner = Owner::Run { resource, number: run.number, attempt: run.attempt };
         Ok(match outcome {
             RequestOutcome::Done if request.kind() == OperationKind::Sync && !self.scenario.replicas => {
-                Some(Submission::NothingToDo { message: "there is no read-only replica to synchronize".to_owned() })
+                Some(SubmitResult::NothingToDo { message: "there is no read-only replica to synchronize".to_owned() })
             }
             RequestOutcome::Done
             | RequestOutcome::NotPrepared
             | RequestOutcome::ShownAs(_)
             | RequestOutcome::Slow(_)
             | RequestOutcome::Rejected(_) => Some(match self.service.accept(model, owner, request, self.now) {
-                Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
-                None if self.service.visibility != Visibility::All => Submission::NotStarted(service_error(ServiceErrorKind::NotFound)),
-                None => Submission::Busy { message: "another refresh is running".to_owned() },
+                Some(id) => SubmitResult::Accepted { id, location: None, activity_id: None, retry_after: None },
+                None if self.service.visibility != Visibility::All => SubmitResult::NotStarted(service_error(ServiceErrorKind::NotFound)),
+                None => SubmitResult::Busy { message: "another refresh is running".to_owned() },
             }),
             RequestOutcome::LostBefore => unanswered(),
             RequestOutcome::LostAfter => {
@@ -165,7 +165,7 @@ impl World {
                 self.service.pending_submissions.push(PendingSubmission { model, owner, request: Arc::clone(request), by });
                 None
             }
-            RequestOutcome::Refused(kind) => Some(Submission::NotStarted(service_error(kind))),
+            RequestOutcome::Refused(kind) => Some(SubmitResult::NotStarted(service_error(kind))),
         })
     }
 

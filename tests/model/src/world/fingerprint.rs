@@ -12,7 +12,7 @@ use std::mem::discriminant;
 use jiff::Timestamp;
 use tabular_operator::api::{Check, ConditionType, Reason, Run, RunState, Status, Time};
 use tabular_operator::engine::{DecisionMemory, Observation, ResolvedModel};
-use tabular_operator::operation::{Operation, PollResult, Submission};
+use tabular_operator::operation::{Operation, PollResult, SubmitResult};
 
 use super::appearance::START_SHIFT;
 use super::apply::index_of;
@@ -360,8 +360,8 @@ impl<'a> Fingerprint<'a> {
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }
-            Observation::Submission(Submission::Accepted { id, .. }) => self.write((0, id)),
-            Observation::Submission(other) => self.write((1, discriminant(other))),
+            Observation::Submitted(SubmitResult::Accepted { id, .. }) => self.write((0, id)),
+            Observation::Submitted(other) => self.write((1, discriminant(other))),
             Observation::None
             | Observation::ModelResolved(_)
             | Observation::ModelChecked(_)

@@ -56,22 +56,22 @@ fn sync_id_is_from_location_then_body_then_header() {
         (200, &[], r#"{"operationId":"2b","syncstate":0}"#, "2b", None),
     ];
     for (status, headers, body, expected, there) in rows {
-        let Submission::Accepted { id, location, .. } = accepted(&response(status, headers, body), &called()) else {
+        let SubmitResult::Accepted { id, location, .. } = accepted(&response(status, headers, body), &called()) else {
             panic!("{status} {headers:?} {body}");
         };
         assert_eq!((id.as_str(), location.as_deref()), (expected, there), "{status} {headers:?} {body}");
     }
     // A URL alone is sufficient for tracking the sync.
-    let Submission::Accepted { id, location, .. } = accepted(&response(202, &[("location", unnamed)], ""), &called()) else { panic!() };
+    let SubmitResult::Accepted { id, location, .. } = accepted(&response(202, &[("location", unnamed)], ""), &called()) else { panic!() };
     assert!(id.as_str().starts_with("request-"), "{id}");
     assert_eq!(location.as_deref(), Some(unnamed));
     let long = format!("{SYNC}?operationId={GUID}&x={}", "y".repeat(MAX_LOCATION_LENGTH));
-    assert!(matches!(accepted(&response(202, &[("location", &long)], body), &called()), Submission::Accepted { location: None, .. }));
+    assert!(matches!(accepted(&response(202, &[("location", &long)], body), &called()), SubmitResult::Accepted { location: None, .. }));
 }
 
 #[test]
 fn success_without_id_means_no_replica() {
-    let completed = |status, body: &str| matches!(accepted(&response(status, &[], body), &called()), Submission::NothingToDo { .. });
+    let completed = |status, body: &str| matches!(accepted(&response(status, &[], body), &called()), SubmitResult::NothingToDo { .. });
     for body in ["", "{}", "null", "true"] {
         assert!(completed(200, body) && completed(204, body) && completed(201, body), "{body}");
         assert!(!completed(202, body), "{body}");
@@ -89,18 +89,18 @@ fn success_without_id_means_no_replica() {
         assert!(!completed(200, body), "{body}");
     }
     let elsewhere = response(200, &[("location", "https://evil.example.com/servers/s:rw/models/m/sync/1a")], "");
-    assert!(matches!(accepted(&elsewhere, &called()), Submission::Unknown { .. }));
+    assert!(matches!(accepted(&elsewhere, &called()), SubmitResult::Unknown { .. }));
     let mut broken = response(200, &[], "{");
     broken.fault = Some(BodyFault::Broken);
     for response in [broken, response(200, &[("x-ms-request-id", "3c")], PAGE), response(202, &[], "")] {
-        assert!(matches!(accepted(&response, &called()), Submission::Unknown { .. }), "{response:?}");
+        assert!(matches!(accepted(&response, &called()), SubmitResult::Unknown { .. }), "{response:?}");
     }
 }
 
 #[test]
 fn wait_is_from_the_response_or_the_default() {
-    let of = |submission: Submission| match submission {
-        Submission::Accepted { retry_after, .. } => retry_after,
+    let of = |submission: SubmitResult| match submission {
+        SubmitResult::Accepted { retry_after, .. } => retry_after,
         other => panic!("{other:?}"),
     };
     let body = r#"{"operationId":"2b"}"#;

@@ -3,7 +3,7 @@
 use std::mem::discriminant;
 
 use tabular_operator::engine::reconcile::{AcceptedSubmission, DriverResponse, NextEffect, PlannedCall, RefusedMetadata, Transient};
-use tabular_operator::operation::Submission;
+use tabular_operator::operation::SubmitResult;
 
 use super::{Fingerprint, MAX_CHECK_AGE};
 use crate::world::{Pending, Seconds, Task, index_of, seconds_of};
@@ -67,7 +67,7 @@ impl Fingerprint<'_> {
         self.write((dropped_check, reread, namespace_terminating, (*failures).min(8), consecutive_failed_writes));
         if let Some(AcceptedSubmission { run, attempt, submission, failed_writes }) = accepted {
             self.write((run, attempt, (*failed_writes).min(4)));
-            if let Submission::Accepted { id, .. } = submission {
+            if let SubmitResult::Accepted { id, .. } = submission {
                 self.write(id);
             }
         }
