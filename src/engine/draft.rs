@@ -146,7 +146,7 @@ impl<'a> Draft<'a> {
         if self.memory.poll_delayed_at.is_some_and(|at| self.now < at) {
             return None;
         }
-        self.memory.poll_not_before.map(|next| timing::elapsed(self.now, next)).filter(|delay| !delay.is_zero())
+        self.memory.poll_not_before.map(|next| timing::remaining(next, self.now)).filter(|delay| !delay.is_zero())
     }
 
     /// The seed that makes delays differ from resource to resource.

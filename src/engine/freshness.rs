@@ -20,7 +20,7 @@ pub fn stale_time(status: &Status, created: Timestamp, stale_after: Duration, no
 
 /// The time of the latest success.
 fn data_time(status: &Status, now: Timestamp) -> Option<Time> {
-    status.last_successful_time.filter(|time| timing::elapsed(now, time.timestamp()) <= timing::CLOCK_STEP)
+    status.last_successful_time.filter(|time| timing::remaining(time.timestamp(), now) <= timing::CLOCK_STEP)
 }
 
 /// Adds the condition to a decision, with an event if the data has become stale, and requeues the resource for that moment.
@@ -45,7 +45,7 @@ pub(super) fn apply(input: &DecisionInput<'_>, mut decision: Decision) -> Decisi
     let left = if recorded_condition.is_some_and(|recorded| was_stale(recorded, deadline, now)) {
         Duration::ZERO
     } else {
-        timing::elapsed(now, deadline.timestamp())
+        timing::remaining(deadline.timestamp(), now)
     };
     let (condition_status, reason) =
         if left.is_zero() { (ConditionStatus::False, Reason::Stale) } else { (ConditionStatus::True, Reason::Fresh) };
@@ -76,7 +76,7 @@ pub(super) fn apply(input: &DecisionInput<'_>, mut decision: Decision) -> Decisi
 /// Whether the data has become stale at this deadline before, by a clock that differed no more from `now` than clocks differ.
 fn was_stale(recorded: &Condition, deadline: Time, now: Timestamp) -> bool {
     let since = recorded.last_transition_time;
-    recorded.status == ConditionStatus::False && since >= deadline && timing::elapsed(now, since.timestamp()) <= timing::MAX_CLOCK_SKEW
+    recorded.status == ConditionStatus::False && since >= deadline && timing::remaining(since.timestamp(), now) <= timing::MAX_CLOCK_SKEW
 }
 
 /// Whether the operator writes this status: not before its first record, not that of a resource being deleted that it no longer holds, and

@@ -127,7 +127,7 @@ fn jitter((uid, now): (&str, Timestamp)) -> f64 {
 /// was set back.
 #[must_use]
 pub(super) fn time_until(at: Timestamp, now: Timestamp) -> Option<Duration> {
-    Some(elapsed(now, at)).filter(|delay| !delay.is_zero() && *delay <= MAX_DELAY)
+    Some(remaining(at, now)).filter(|delay| !delay.is_zero() && *delay <= MAX_DELAY)
 }
 
 /// Whether `delay` has passed since `at`. Also true if the clock was set back, because then it is unknown.
@@ -158,6 +158,12 @@ pub(super) fn retry_after(retry_after: Option<Duration>) -> Duration {
 /// The timeout of a check.
 pub(super) fn check_timeout(settings: &Settings) -> Duration {
     settings.call_timeout.min(MAX_CHECK)
+}
+
+/// How long until a time; zero if it has passed.
+#[must_use]
+pub(super) fn remaining(until: Timestamp, now: Timestamp) -> Duration {
+    elapsed(now, until)
 }
 
 /// The time from `earlier` to `later`; zero if they are the other way round.

@@ -88,7 +88,7 @@ impl<V: View> Reconciliation<V> {
         let NextEffect::Call(call) = &decision.effect else { return self.end(Finish::Failed) };
         let call = call.clone();
         if !decision.is_intent() {
-            let timeout = decision.deadline.map(|deadline| timing::elapsed(observed.now, deadline));
+            let timeout = decision.deadline.map(|deadline| timing::remaining(deadline, observed.now));
             return self.call(decision, call, timeout);
         }
         match self.submission_timeout(&observed) {

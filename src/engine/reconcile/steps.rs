@@ -97,7 +97,7 @@ impl<V: View> Reconciliation<V> {
             }
         };
         let (model, call) = (Box::new(decision.model.clone()), call.clone());
-        let timeout = decision.deadline.map(|deadline| timing::elapsed(now, deadline));
+        let timeout = decision.deadline.map(|deadline| timing::remaining(deadline, now));
         self.stage = Stage::Preparing(decision);
         DriverRequest::Prepare { model, call, freshness, timeout }
     }

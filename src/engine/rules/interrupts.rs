@@ -37,7 +37,7 @@ pub(in crate::engine) fn requeue(desired: &Desired, now: Timestamp, decision: De
     let deadline = running.and_then(|run| timing::timestamp_after(run.submitted_time?, desired.policy.active_deadline));
     let Some(deadline) = deadline else { return decision };
     // After the deadline the cancellation may be blocked, and is not retried immediately.
-    let delay = Some(timing::elapsed(now, deadline)).filter(|delay| !delay.is_zero()).unwrap_or(timing::SERVICE_RECHECK);
+    let delay = Some(timing::remaining(deadline, now)).filter(|delay| !delay.is_zero()).unwrap_or(timing::SERVICE_RECHECK);
     Decision { requeue_after: Some(timing::at_latest(decision.requeue_after, delay)), ..decision }
 }
 

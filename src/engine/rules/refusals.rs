@@ -51,7 +51,7 @@ pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, step: Fai
             (run.waiting_since_time, run.waiting_for) = (None, None);
         }
         let deadline = run.waiting_since_time.and_then(|since| timing::timestamp_after(since, draft.desired.policy.wait_deadline));
-        until_deadline = deadline.map(|deadline| timing::elapsed(draft.now, deadline));
+        until_deadline = deadline.map(|deadline| timing::remaining(deadline, draft.now));
     }
     draft.delay_poll(delay);
     // The wait ends at its deadline, however long the delay is.

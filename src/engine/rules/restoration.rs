@@ -60,7 +60,7 @@ pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
     let newest = newest(&draft.status);
     let entry = draft.status.run.as_ref().and_then(|run| entry(&draft.status, run)).cloned();
     let (now, created) = (draft.now, draft.desired.created.min(draft.now));
-    let is_ahead = |time: &Time| timing::elapsed(now, time.timestamp()) > timing::CLOCK_STEP;
+    let is_ahead = |time: &Time| timing::remaining(time.timestamp(), now) > timing::CLOCK_STEP;
     let Some(run) = draft.status.run.as_mut() else { return false };
     drop_operation_of_earlier_attempt(run);
     let shown = format!("run {} was shown as {:?}", run.number, run.state);

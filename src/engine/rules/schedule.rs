@@ -68,6 +68,6 @@ pub(super) fn skip_late(draft: &mut Draft<'_>) -> bool {
 pub(in crate::engine) fn requeue(desired: &Desired, now: Timestamp, decision: Decision) -> Decision {
     let next = decision.status.next_schedule_time.filter(|_| desired.schedule_trigger.is_some() && desired.deletion.is_none());
     // A time that has passed is due when the run in progress has ended, or is suspended.
-    let Some(delay) = next.map(|next| timing::elapsed(now, next.timestamp())).filter(|delay| !delay.is_zero()) else { return decision };
+    let Some(delay) = next.map(|next| timing::remaining(next.timestamp(), now)).filter(|delay| !delay.is_zero()) else { return decision };
     Decision { requeue_after: Some(timing::at_latest(decision.requeue_after, delay.min(timing::LONGEST_SLEEP))), ..decision }
 }

@@ -53,7 +53,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
         triggers::mark_joined(desired, &mut draft.status);
         return completion::end(draft, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
     }
-    let until_deadline = deadline.map(|deadline| timing::elapsed(draft.now, deadline));
+    let until_deadline = deadline.map(|deadline| timing::remaining(deadline, draft.now));
 
     match &draft.input.observation {
         Observation::None => {
