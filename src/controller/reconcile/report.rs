@@ -43,8 +43,8 @@ impl<'a> Reporter<'a> {
         let response = match () {
             () if error.is_conflict() => DriverResponse::Rejected(Rejection::Conflict),
             () if error.is_not_found() => DriverResponse::Rejected(Rejection::NotFound),
-            () if certain && denied => DriverResponse::Rejected(Rejection::Denied),
-            () if certain => DriverResponse::Rejected(Rejection::Refused),
+            () if certain && denied => DriverResponse::Rejected(Rejection::Permanent),
+            () if certain => DriverResponse::Rejected(Rejection::Temporary),
             () => DriverResponse::Unconfirmed { denied },
         };
         if matches!(response, DriverResponse::Rejected(Rejection::Conflict | Rejection::NotFound)) {

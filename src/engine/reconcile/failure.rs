@@ -20,9 +20,9 @@ impl<V: View> Reconciliation<V> {
             // The process is about to exit, and the next leader resolves the submission from the record.
             (Rejection::NotLeader, _) => self.end(Finish::Conflict),
             (Rejection::Conflict | Rejection::NotFound, Some(accepted)) => self.record_again(accepted, true),
-            (Rejection::Denied | Rejection::Refused, Some(accepted)) => self.record_again(accepted, false),
+            (Rejection::Permanent | Rejection::Temporary, Some(accepted)) => self.record_again(accepted, false),
             (Rejection::Conflict | Rejection::NotFound, None) => self.read(ReadPurpose::Rejected { metadata: false }),
-            (Rejection::Denied | Rejection::Refused, None) => self.end(Finish::Failed),
+            (Rejection::Permanent | Rejection::Temporary, None) => self.end(Finish::Failed),
         }
     }
 
@@ -64,8 +64,8 @@ impl<V: View> Reconciliation<V> {
         match rejection {
             Rejection::NotLeader => self.end(Finish::Conflict),
             Rejection::Conflict | Rejection::NotFound => self.read(ReadPurpose::Rejected { metadata: true }),
-            Rejection::Denied => self.change_denied(decision),
-            Rejection::Refused => self.end(Finish::Failed),
+            Rejection::Permanent => self.change_denied(decision),
+            Rejection::Temporary => self.end(Finish::Failed),
         }
     }
 
@@ -87,11 +87,11 @@ impl<V: View> Reconciliation<V> {
             }
             // Usually the resource is gone. But an admission webhook may deny a write with any status code.
             Rejection::NotFound | Rejection::Conflict => self.read(ReadPurpose::Removal { rejected: true, denied: false }),
-            Rejection::Denied => {
+            Rejection::Permanent => {
                 self.refuse_metadata();
                 self.end(Finish::Failed)
             }
-            Rejection::Refused => self.end(Finish::Failed),
+            Rejection::Temporary => self.end(Finish::Failed),
         }
     }
 

@@ -183,9 +183,9 @@ pub enum Rejection {
     /// Nothing was sent: the process no longer leads.
     NotLeader,
     /// The API server refuses the write permanently: only a change of the cluster helps.
-    Denied,
+    Permanent,
     /// The API server refuses the write temporarily.
-    Refused,
+    Temporary,
 }
 
 /// The API server did not respond to a read.

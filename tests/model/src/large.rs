@@ -132,7 +132,7 @@ pub fn large(rng: &mut Rng) -> Scenario {
         appearances: OURS.to_vec(),
         impairment: Some(impairments[rng.below(8) as usize]),
         late_writes: rng.below(2) == 0,
-        rejections: vec![Rejection::Conflict, Rejection::NotFound, Rejection::Denied, Rejection::Refused],
+        rejections: vec![Rejection::Conflict, Rejection::NotFound, Rejection::Permanent, Rejection::Temporary],
         visibility_changes: vec![Visibility::All, Visibility::Deleted, Visibility::Hidden],
         deletes_namespace: rng.below(8) == 0,
         adopts_orphans: true,

@@ -73,8 +73,8 @@ enum Failure {
     /// As if the resource were gone, which exists.
     DeniedAsGone,
     NotLeader,
-    Denied,
-    Refused,
+    Permanent,
+    Temporary,
     Unconfirmed,
     /// Unconfirmed, and the response shows that only a change of the cluster helps.
     NoEffect,
@@ -93,8 +93,8 @@ fn fail(world: &mut World, failure: Failure) -> DriverResponse<Revision> {
         }
         Failure::DeniedAsGone => DriverResponse::Rejected(Rejection::NotFound),
         Failure::NotLeader => DriverResponse::Rejected(Rejection::NotLeader),
-        Failure::Denied => DriverResponse::Rejected(Rejection::Denied),
-        Failure::Refused => DriverResponse::Rejected(Rejection::Refused),
+        Failure::Permanent => DriverResponse::Rejected(Rejection::Permanent),
+        Failure::Temporary => DriverResponse::Rejected(Rejection::Temporary),
         Failure::Unconfirmed => DriverResponse::Unconfirmed { denied: false },
         Failure::NoEffect => DriverResponse::Unconfirmed { denied: true },
     }
@@ -118,7 +118,7 @@ fn after(kind: &str, world: fn() -> World, failure: Failure) -> (Vec<String>, Fi
 
 #[test]
 fn each_write_that_fails_ends_as_the_table_says() {
-    use Failure::{Changed, Denied, DeniedAsGone, Gone, NoEffect, NotLeader, Refused, Unchanged, Unconfirmed};
+    use Failure::{Changed, Permanent, DeniedAsGone, Gone, NoEffect, NotLeader, Temporary, Unchanged, Unconfirmed};
     let read = |kind: &str| vec![kind.to_owned(), "read".to_owned()];
     for (kind, world) in WRITES {
         let metadata = ["finalizer", "annotation"].contains(&kind);
@@ -135,8 +135,8 @@ fn each_write_that_fails_ends_as_the_table_says() {
             (Gone, read(kind), if removal { Finish::Released } else { Finish::Gone }, "leave", false),
             (DeniedAsGone, read(kind), Finish::Failed, failed, false),
             (NotLeader, only(), Finish::Conflict, conflict, false),
-            (Denied, denied.clone(), Finish::Failed, failed, false),
-            (Refused, only(), Finish::Failed, failed, false),
+            (Permanent, denied.clone(), Finish::Failed, failed, false),
+            (Temporary, only(), Finish::Failed, failed, false),
             (Unconfirmed, unconfirmed.clone(), Finish::Failed, if kind == "intent" { "keep" } else { failed }, kind == "intent"),
             (
                 NoEffect,
@@ -166,7 +166,7 @@ fn waiting() -> World {
 #[test]
 fn waiting_run_whose_intent_fails_leaves_the_queue() {
     let requests = |requests: &[&str]| requests.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    for failure in [Failure::Denied, Failure::Refused] {
+    for failure in [Failure::Permanent, Failure::Temporary] {
         assert_eq!(after("intent", waiting, failure), (requests(&["intent"]), Finish::Failed, "leave", false));
     }
     assert_eq!(after("intent", waiting, Failure::Changed), (requests(&["intent", "read"]), Finish::Conflict, "waits", false));
@@ -175,7 +175,7 @@ fn waiting_run_whose_intent_fails_leaves_the_queue() {
 
 #[test]
 fn id_of_an_accepted_operation_is_written_again_three_times() {
-    use Failure::{Changed, Denied, Gone, NoEffect, NotLeader, Refused, Unchanged, Unconfirmed};
+    use Failure::{Changed, Permanent, Gone, NoEffect, NotLeader, Temporary, Unchanged, Unconfirmed};
     let tries = |reads: &[&str]| {
         let mut requests = vec!["status"];
         for read in reads {
@@ -188,7 +188,7 @@ fn id_of_an_accepted_operation_is_written_again_three_times() {
         requests.push("read".to_owned());
         requests
     };
-    for failure in [Denied, Refused, Unconfirmed, NoEffect] {
+    for failure in [Permanent, Temporary, Unconfirmed, NoEffect] {
         assert_eq!(after("record", fresh, failure), (tries(&quick), Finish::Failed, "holds", false), "{failure:?}");
     }
     for failure in [Changed, Unchanged] {
@@ -269,7 +269,7 @@ fn turn_is_not_kept_for_ever_while_nothing_can_be_read() {
 fn refused_metadata_does_not_delay_the_record_of_a_run() {
     let mut world = ended();
     world.edit(|object| object["metadata"]["annotations"] = json!({(RUN_REQUESTED_AT): ""}));
-    let outcome = world.reconcile_with(|_, request| is_write(request, "annotation").then_some(DriverResponse::Rejected(Rejection::Denied)));
+    let outcome = world.reconcile_with(|_, request| is_write(request, "annotation").then_some(DriverResponse::Rejected(Rejection::Permanent)));
     assert_eq!(request_names(&world), ["annotation", "poll", "status"], "{:?}", world.requests);
     assert_eq!((world.run().state, outcome.finish), (RunState::Succeeded, Finish::Settled { requeue: Some(Duration::from_millis(500)) }));
     assert!(outcome.transient.metadata_refused.is_some());
@@ -308,8 +308,8 @@ fn removal_without_an_answer_is_read() {
 fn turn_is_not_kept_for_ever_while_the_end_is_unwritten() {
     for (write, deleted) in [("removal", true), ("status", false)] {
         for failure in [
-            DriverResponse::Rejected(Rejection::Denied),
-            DriverResponse::Rejected(Rejection::Refused),
+            DriverResponse::Rejected(Rejection::Permanent),
+            DriverResponse::Rejected(Rejection::Temporary),
             DriverResponse::Unconfirmed { denied: false },
         ] {
             let mut world = running();
@@ -349,7 +349,7 @@ fn delays_grow_with_failures_and_end_with_a_success() {
         };
         (0..10).map(|_| delay(world).as_millis()).collect()
     };
-    assert_eq!(delays(&mut world, Failure::Refused), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+    assert_eq!(delays(&mut world, Failure::Temporary), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
     assert_eq!(delays(&mut world, Failure::Changed), [20, 40, 80, 160, 320, 640, 1_280, 2_000, 2_000, 2_000]);
     let outcome = world.reconcile();
     assert_eq!((outcome.transient.failures, outcome.transient.conflicts), (0, 0));

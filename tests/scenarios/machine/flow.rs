@@ -291,7 +291,7 @@ fn check_follows_the_last_decision_and_its_result_is_kept() {
     world.apply(&outcome);
     // The write of the result is rejected, so the next reconciliation writes it without another check.
     let outcome = world.reconcile_with(|_, request| {
-        matches!(request, DriverRequest::WriteStatus { .. }).then_some(DriverResponse::Rejected(Rejection::Refused))
+        matches!(request, DriverRequest::WriteStatus { .. }).then_some(DriverResponse::Rejected(Rejection::Temporary))
     });
     assert_eq!((request_names(&world), outcome.finish), (vec!["check", "status"], Finish::Failed));
     let outcome = world.reconcile();

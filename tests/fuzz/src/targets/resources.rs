@@ -201,8 +201,8 @@ impl Driver<'_> {
             1 => return DriverResponse::Rejected(Rejection::Conflict),
             2 => return DriverResponse::Rejected(Rejection::NotFound),
             3 => return DriverResponse::Rejected(Rejection::NotLeader),
-            4 => return DriverResponse::Rejected(Rejection::Denied),
-            5 => return DriverResponse::Rejected(Rejection::Refused),
+            4 => return DriverResponse::Rejected(Rejection::Permanent),
+            5 => return DriverResponse::Rejected(Rejection::Temporary),
             6 => return DriverResponse::Unconfirmed { denied: false },
             7 => return DriverResponse::Unconfirmed { denied: true },
             _ => {}

@@ -35,7 +35,7 @@ pub(super) fn scenarios(more: u8) -> Vec<Scenario> {
         Scenario {
             budget: Budget { calls: 3, user_actions: 1, crashes: more, ..Budget::default() },
             user_actions: vec![UserAction::Delete],
-            rejections: vec![Rejection::Conflict, Rejection::NotFound, Rejection::Denied, Rejection::Refused],
+            rejections: vec![Rejection::Conflict, Rejection::NotFound, Rejection::Permanent, Rejection::Temporary],
             ..Scenario::base("rejected-writes", "writes are rejected in every way, or lost, while the resource runs and is deleted")
         },
         Scenario {

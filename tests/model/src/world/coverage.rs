@@ -9,7 +9,7 @@ use super::object::Object;
 
 /// The names of the responses to a request.
 const READ: [&str; 3] = ["a version", "gone", "unavailable"];
-const WRITE: [&str; 7] = ["written", "conflict", "not found", "not leader", "denied", "refused", "unconfirmed"];
+const WRITE: [&str; 7] = ["written", "conflict", "not found", "not leader", "permanent", "temporary", "unconfirmed"];
 
 /// Each stage, with the responses that are possible there.
 const PAIRS: [(&str, &[&str]); 21] = [
@@ -28,7 +28,7 @@ const PAIRS: [(&str, &[&str]); 21] = [
     ("publishing", &["published"]),
     ("checking", &["observed"]),
     ("changing", &WRITE),
-    ("removing", &["removed", "conflict", "not found", "not leader", "denied", "refused", "unconfirmed"]),
+    ("removing", &["removed", "conflict", "not found", "not leader", "permanent", "temporary", "unconfirmed"]),
     ("reporting", &["published"]),
     ("acquiring", &["turn"]),
     ("calling", &["called", "timed out"]),
@@ -126,8 +126,8 @@ fn name(response: &DriverResponse<Object>) -> &'static str {
         DriverResponse::Rejected(Rejection::Conflict) => "conflict",
         DriverResponse::Rejected(Rejection::NotFound) => "not found",
         DriverResponse::Rejected(Rejection::NotLeader) => "not leader",
-        DriverResponse::Rejected(Rejection::Denied) => "denied",
-        DriverResponse::Rejected(Rejection::Refused) => "refused",
+        DriverResponse::Rejected(Rejection::Permanent) => "permanent",
+        DriverResponse::Rejected(Rejection::Temporary) => "temporary",
         DriverResponse::Unconfirmed { .. } => "unconfirmed",
         DriverResponse::Turn(_) => "turn",
         DriverResponse::Published => "published",

@@ -19,8 +19,8 @@ impl World {
             return Some(Rejection::NotLeader);
         }
         match self.impairment_of(resource) {
-            Some(Impairment::WritesDenied) => return Some(Rejection::Denied),
-            Some(Impairment::WritesRefused) => return Some(Rejection::Refused),
+            Some(Impairment::WritesDenied) => return Some(Rejection::Permanent),
+            Some(Impairment::WritesRefused) => return Some(Rejection::Temporary),
             _ => {}
         }
         if let RequestOutcome::Rejected(rejection) = outcome {
