@@ -19,7 +19,7 @@ use crate::api::{self, ModelResource, Reason};
 use crate::controller::cluster::resource_api::ResourceApi;
 use crate::controller::store::detached_index::DetachedResource;
 use crate::engine::Event;
-use crate::engine::reconcile::{AcceptedSubmission, Finish, Reconciliation, Transient};
+use crate::engine::reconcile::{AcceptedSubmission, Finish, InMemoryState, Reconciliation};
 
 /// The delay before a retry for which the state machine sets none.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
@@ -100,9 +100,9 @@ enum Completion {
 /// Reconciles in memory until the operation has ended. An accepted submission is polled by its id.
 async fn reconcile_until_end(ctx: &Context, object: ModelResource, accepted: Option<AcceptedSubmission>) -> Completion {
     let (key, uid) = (object.key(), object.uid().unwrap_or_default());
-    let (mut view, mut transient) = (Arc::new(object), Transient { accepted, ..Transient::default() });
+    let (mut view, mut in_memory) = (Arc::new(object), InMemoryState { accepted, ..InMemoryState::default() });
     loop {
-        let mut machine = Reconciliation::detached(view, transient, Arc::clone(&ctx.store.settings));
+        let mut machine = Reconciliation::detached(view, in_memory, Arc::clone(&ctx.store.settings));
         let (outcome, _) = drive(ctx, (&key, &uid), &mut machine).await;
         ctx.store.index.retain_claims(&outcome.view);
         let delay = match outcome.finish {
@@ -112,7 +112,7 @@ async fn reconcile_until_end(ctx: &Context, object: ModelResource, accepted: Opt
             Finish::Released | Finish::Gone | Finish::Conflict => return Completion::Ended,
             Finish::Unresolvable => return Completion::Unresolvable,
         };
-        (view, transient) = (outcome.view, outcome.transient);
+        (view, in_memory) = (outcome.view, outcome.in_memory);
         tokio::time::sleep(delay.max(MIN_DELAY)).await;
     }
 }

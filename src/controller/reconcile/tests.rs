@@ -124,7 +124,7 @@ async fn turn_is_returned_if_reconciliation_times_out() {
             assert_eq!(reconciling.await, Action::requeue(Duration::from_millis(500)), "after five minutes");
         }
         assert!(!ctx.store.queue.lock().holds("u-0") && requests.lock().is_empty());
-        assert_eq!(ctx.store.local_states.transient("u-0").failures, 1);
+        assert_eq!(ctx.store.local_states.in_memory("u-0").failures, 1);
     }
 }
 

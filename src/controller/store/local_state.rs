@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::api::{Credentials, ModelResource, Status};
-use crate::engine::reconcile::{AcceptedSubmission, Transient, View as _};
+use crate::engine::reconcile::{AcceptedSubmission, InMemoryState, View as _};
 use crate::operation::SubmitResult;
 
 /// The memory of all resources, by uid.
@@ -24,7 +24,7 @@ pub struct LocalStates {
 #[derive(Clone, Debug, Default)]
 pub struct LocalState {
     /// The state that a reconciliation keeps for the next one.
-    pub transient: Transient,
+    pub in_memory: InMemoryState,
     /// The object that the last write returned, until the watch shows it: the cache lags behind writes.
     last_write: Option<Arc<ModelResource>>,
     /// The last reported refusal of a write, and when it was reported.
@@ -39,13 +39,13 @@ const REPORT_INTERVAL: Duration = Duration::from_mins(45);
 impl LocalStates {
     /// The state with which a reconciliation of the resource starts.
     #[must_use]
-    pub fn transient(&self, uid: &str) -> Transient {
-        self.states.lock().get(uid).map(|state| state.transient.clone()).unwrap_or_default()
+    pub fn in_memory(&self, uid: &str) -> InMemoryState {
+        self.states.lock().get(uid).map(|state| state.in_memory.clone()).unwrap_or_default()
     }
 
     /// Keeps the state for the next reconciliation.
-    pub fn set_transient(&self, uid: &str, transient: Transient) {
-        self.states.lock().entry(uid.to_owned()).or_default().transient = transient;
+    pub fn set_in_memory(&self, uid: &str, in_memory: InMemoryState) {
+        self.states.lock().entry(uid.to_owned()).or_default().in_memory = in_memory;
     }
 
     /// Keeps the credentials for which an identity was found.
@@ -105,32 +105,32 @@ impl LocalStates {
     /// The submission that the service accepted for the intent in `status`, while the id of its operation is not recorded.
     #[must_use]
     pub fn accepted(&self, uid: &str, status: &Status) -> Option<AcceptedSubmission> {
-        self.states.lock().get(uid)?.transient.accepted_for(status).cloned()
+        self.states.lock().get(uid)?.in_memory.accepted_for(status).cloned()
     }
 
     /// Keeps an accepted submission before the reconciliation ends, because the watch may show meanwhile that the resource was deleted.
     pub fn record_accepted(&self, uid: &str, status: &Status, submission: &SubmitResult) {
-        self.states.lock().entry(uid.to_owned()).or_default().transient.accept(status, submission, 0);
+        self.states.lock().entry(uid.to_owned()).or_default().in_memory.accept(status, submission, 0);
     }
 
     /// The delay after a failure outside a reconciliation. It grows with each failure.
     #[must_use]
     pub fn record_failure(&self, uid: &str) -> Duration {
         let mut states = self.states.lock();
-        let transient = &mut states.entry(uid.to_owned()).or_default().transient;
-        transient.failures = transient.failures.saturating_add(1);
-        transient.after_failure()
+        let in_memory = &mut states.entry(uid.to_owned()).or_default().in_memory;
+        in_memory.failures = in_memory.failures.saturating_add(1);
+        in_memory.after_failure()
     }
 
     /// Whether the namespace of a resource is known to be terminating.
     #[must_use]
     pub fn is_namespace_terminating(&self, uid: &str) -> bool {
-        self.states.lock().get(uid).is_some_and(|state| state.transient.namespace_terminating)
+        self.states.lock().get(uid).is_some_and(|state| state.in_memory.namespace_terminating)
     }
 
     /// Records that the namespace of a resource is terminating.
     pub fn set_namespace_terminating(&self, uid: &str) {
-        self.states.lock().entry(uid.to_owned()).or_default().transient.namespace_terminating = true;
+        self.states.lock().entry(uid.to_owned()).or_default().in_memory.namespace_terminating = true;
     }
 
     /// Whether to report a refusal of a write: it differs from the last one, or was last reported long ago.
@@ -149,7 +149,7 @@ impl LocalStates {
     pub fn record_success(&self, uid: &str) {
         if let Some(state) = self.states.lock().get_mut(uid) {
             // The reconciliation may have succeeded without the refused write.
-            if state.transient.metadata_refused.is_none() {
+            if state.in_memory.metadata_refused.is_none() {
                 state.denial = None;
             }
         }

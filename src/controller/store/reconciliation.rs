@@ -14,7 +14,7 @@ impl Store {
         self.bind_uid(key, uid);
         let view = self.local_states.newest(object);
         self.set_upstream(key, view.upstream_name());
-        Reconciliation::new(view, self.local_states.transient(uid), Arc::clone(&self.settings))
+        Reconciliation::new(view, self.local_states.in_memory(uid), Arc::clone(&self.settings))
     }
 
     /// Applies the outcome of a reconciliation that began with `cached`. Returns the delay before the next reconciliation.
@@ -25,13 +25,13 @@ impl Store {
         outcome: Outcome<Arc<ModelResource>>,
     ) -> Option<Duration> {
         let requeue = outcome.requeue();
-        let Outcome { finish, view, transient, queue, tracking } = outcome;
+        let Outcome { finish, view, in_memory, queue, tracking } = outcome;
         match tracking {
             Tracking::Track => self.detached_index.track(&view, cached),
             Tracking::Untrack => self.detached_index.untrack(uid),
             Tracking::Keep => {}
         }
-        self.local_states.set_transient(uid, transient);
+        self.local_states.set_in_memory(uid, in_memory);
         if matches!(finish, Finish::Settled { .. }) {
             self.local_states.record_success(uid);
         }

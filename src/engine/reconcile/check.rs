@@ -21,8 +21,8 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn plan_check(&self, desired: &Desired, now: Timestamp, decision: &mut PendingDecision) {
         let status = self.view.status();
         let recorded = status.check.as_ref().map(|check| &check.request);
-        let is_answered = |value: &str| recorded.into_iter().chain(&self.transient.dropped_check).any(|answered| answered == value);
-        let unrecorded = self.transient.check.as_ref().filter(|check| !is_answered(&check.request));
+        let is_answered = |value: &str| recorded.into_iter().chain(&self.in_memory.dropped_check).any(|answered| answered == value);
+        let unrecorded = self.in_memory.check.as_ref().filter(|check| !is_answered(&check.request));
         let requested = desired.requests.check.as_deref().filter(|value| !is_answered(value));
         if decision.effect != NextEffect::Settle || unrecorded.is_none() && requested.is_none() {
             return;
@@ -59,7 +59,7 @@ impl<V: View> Reconciliation<V> {
     /// Keeps the result of a check until it is recorded.
     pub(super) fn check_completed(&mut self, decision: &PendingDecision, report: &CheckReport) -> DriverRequest<V> {
         let NextEffect::Check(request) = &decision.effect else { return self.end(Finish::Failed) };
-        self.transient.check = Some(Arc::new(request.completed(report, timing::check_timeout(&self.settings))));
+        self.in_memory.check = Some(Arc::new(request.completed(report, timing::check_timeout(&self.settings))));
         self.observe(Observation::None)
     }
 
@@ -69,10 +69,10 @@ impl<V: View> Reconciliation<V> {
         let written = decision.status.as_ref().and_then(|status| status.check.as_ref());
         let shown = self.view.status().check.as_ref();
         if let Some(check) = written.filter(|check| shown.is_none_or(|shown| shown.request != check.request)) {
-            self.transient.dropped_check = Some(check.request.clone());
+            self.in_memory.dropped_check = Some(check.request.clone());
         }
         let is_over = |check: &Check| [shown, written].iter().flatten().any(|known| known.request == check.request);
-        self.transient.check.take_if(|check| is_over(check));
+        self.in_memory.check.take_if(|check| is_over(check));
     }
 }
 

@@ -31,7 +31,7 @@ impl<V: View> Reconciliation<V> {
                 self.settle_detached(decision.requeue)
             }
             NextEffect::Settle => {
-                let backoff = self.now.and_then(|now| self.transient.metadata_backoff(now));
+                let backoff = self.now.and_then(|now| self.in_memory.metadata_backoff(now));
                 self.end(Finish::Settled { requeue: decision.requeue.into_iter().chain(backoff).min() })
             }
             NextEffect::AcquireTurn => {
@@ -56,7 +56,7 @@ impl<V: View> Reconciliation<V> {
             }
             NextEffect::RemoveFinalizer => {
                 self.released = true;
-                self.transient.begin_write();
+                self.in_memory.begin_write();
                 self.stage = Stage::Removing;
                 DriverRequest::RemoveFinalizer { events: decision.events }
             }
@@ -143,7 +143,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn called(&mut self, observation: Observation) -> DriverRequest<V> {
         if let Some(submission) = accepted(&observation) {
             let submission = submission.clone();
-            self.transient.accept(self.view.status(), &submission, self.failed_records);
+            self.in_memory.accept(self.view.status(), &submission, self.failed_records);
         }
         self.observe(observation)
     }

@@ -26,20 +26,20 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn outcome(&mut self, finish: Finish) -> Outcome<V> {
         // Before the first response nothing has changed.
         if self.now.is_none() {
-            let (view, transient) = (self.view.clone(), self.transient.clone());
-            return Outcome { finish, view, transient, queue: QueueUpdate::Keep, tracking: Tracking::Keep };
+            let (view, in_memory) = (self.view.clone(), self.in_memory.clone());
+            return Outcome { finish, view, in_memory, queue: QueueUpdate::Keep, tracking: Tracking::Keep };
         }
         let queue = self.queue(finish);
-        let transient = &mut self.transient;
-        transient.reread |= self.intent_unconfirmed;
+        let in_memory = &mut self.in_memory;
+        in_memory.reread |= self.intent_unconfirmed;
         match finish {
-            Finish::Settled { .. } | Finish::Released => (transient.failures, transient.conflicts) = (0, 0),
+            Finish::Settled { .. } | Finish::Released => (in_memory.failures, in_memory.conflicts) = (0, 0),
             // The write of another client succeeded.
-            Finish::Conflict => (transient.consecutive_failed_writes, transient.conflicts) = (0, transient.conflicts.saturating_add(1)),
-            Finish::Failed => transient.failures = transient.failures.saturating_add(1),
+            Finish::Conflict => (in_memory.consecutive_failed_writes, in_memory.conflicts) = (0, in_memory.conflicts.saturating_add(1)),
+            Finish::Failed => in_memory.failures = in_memory.failures.saturating_add(1),
             Finish::Gone | Finish::Unresolvable => {}
         }
-        Outcome { finish, view: self.view.clone(), transient: std::mem::take(transient), queue, tracking: self.tracking() }
+        Outcome { finish, view: self.view.clone(), in_memory: std::mem::take(in_memory), queue, tracking: self.tracking() }
     }
 
     fn queue(&self, finish: Finish) -> QueueUpdate {
@@ -48,7 +48,7 @@ impl<V: View> Reconciliation<V> {
             Finish::Settled { .. } | Finish::Conflict | Finish::Failed => {}
         }
         let failed = finish == Finish::Failed;
-        let stuck = finish != Finish::Conflict && self.transient.is_stuck();
+        let stuck = finish != Finish::Conflict && self.in_memory.is_stuck();
         if self.intent_unconfirmed {
             // After an intent without a response nothing was submitted.
             return if stuck { QueueUpdate::Remove } else { QueueUpdate::Keep };

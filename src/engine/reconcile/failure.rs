@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::super::{Observation, QueueState};
+use super::in_memory_state::record_retry_delay;
 use super::pending_decision::NextEffect;
 use super::stage::ReadPurpose;
-use super::transient::record_retry_delay;
 use super::{DriverRequest, Finish, PendingDecision, ReadFailed, Reconciliation, Rejection, Stage, View};
 use crate::operation::SubmitResult;
 
@@ -37,7 +37,7 @@ impl<V: View> Reconciliation<V> {
     /// Writes the id of an operation that the service has: a few times immediately, then once in each reconciliation, until it is recorded.
     fn record_again(&mut self, accepted: SubmitResult, stale: bool) -> DriverRequest<V> {
         self.failed_records = self.failed_records.saturating_add(1);
-        if let Some(known) = &mut self.transient.accepted {
+        if let Some(known) = &mut self.in_memory.accepted {
             known.failed_writes = self.failed_records;
         }
         match record_retry_delay(self.failed_records) {
@@ -51,7 +51,7 @@ impl<V: View> Reconciliation<V> {
     /// Handles a change of the finalizer or an annotation.
     pub(super) fn changed(&mut self, decision: PendingDecision, view: V) -> DriverRequest<V> {
         self.view = view;
-        self.transient.metadata_refused = None;
+        self.in_memory.metadata_refused = None;
         if matches!(decision.effect, NextEffect::RemoveAnnotation(_)) && !decision.events.is_empty() {
             self.stage = Stage::Reporting;
             return self.publish(decision.events);
@@ -100,7 +100,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     fn refuse_metadata(&mut self) {
-        self.transient.refuse_metadata(self.now.unwrap_or_default());
+        self.in_memory.refuse_metadata(self.now.unwrap_or_default());
     }
 
     /// Handles the result of a read bypassing the cache.
@@ -115,7 +115,7 @@ impl<V: View> Reconciliation<V> {
         self.view = view;
         match purpose {
             ReadPurpose::Reread => {
-                (self.intent_unconfirmed, self.transient.reread) = (false, false);
+                (self.intent_unconfirmed, self.in_memory.reread) = (false, false);
                 if self.recorded_queue_state() == QueueState::Holding { self.proceed() } else { self.release_turn(REREAD_DELAY) }
             }
             ReadPurpose::Record(accepted) => {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::{Observation, Settings};
 use super::stage::{MachineState, ReadPurpose, Stage};
-use super::{DriverRequest, DriverResponse, Finish, Outcome, RunRef, Transient, View};
+use super::{DriverRequest, DriverResponse, Finish, InMemoryState, Outcome, RunRef, View};
 use crate::api::Run;
 
 /// One reconciliation of one resource.
@@ -16,7 +16,7 @@ use crate::api::Run;
 #[derive(Clone, Debug)]
 pub struct Reconciliation<V> {
     pub(super) view: V,
-    pub(super) transient: Transient,
+    pub(super) in_memory: InMemoryState,
     pub(super) settings: Arc<Settings>,
     /// Whether the resource no longer exists. Nothing can be written, and its status is kept in memory.
     pub(super) detached: bool,
@@ -35,10 +35,10 @@ pub struct Reconciliation<V> {
 impl<V: View> Reconciliation<V> {
     /// A reconciliation of a resource, as it was last observed.
     #[must_use]
-    pub fn new(view: V, transient: Transient, settings: Arc<Settings>) -> Self {
+    pub fn new(view: V, in_memory: InMemoryState, settings: Arc<Settings>) -> Self {
         Self {
             view,
-            transient,
+            in_memory,
             settings,
             detached: false,
             now: None,
@@ -52,8 +52,8 @@ impl<V: View> Reconciliation<V> {
 
     /// A reconciliation of a resource that was deleted without its finalizer, as if the deletion waited for it.
     #[must_use]
-    pub fn detached(view: V, transient: Transient, settings: Arc<Settings>) -> Self {
-        Self { detached: true, ..Self::new(view, transient, settings) }
+    pub fn detached(view: V, in_memory: InMemoryState, settings: Arc<Settings>) -> Self {
+        Self { detached: true, ..Self::new(view, in_memory, settings) }
     }
 
     /// The resource as it was last observed.
@@ -67,8 +67,8 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// The current in-memory state of the resource.
-    pub fn transient(&self) -> &Transient {
-        &self.transient
+    pub fn in_memory(&self) -> &InMemoryState {
+        &self.in_memory
     }
 
     /// The run that a call is for: the one in progress, or the one that is about to start.
@@ -102,10 +102,10 @@ impl<V: View> Reconciliation<V> {
 
     #[doc(hidden)]
     pub fn state(&self) -> MachineState<'_, V> {
-        let Self { stage, view, transient, decisions, failed_records, intent_unconfirmed, released, .. } = self;
+        let Self { stage, view, in_memory, decisions, failed_records, intent_unconfirmed, released, .. } = self;
         let (decisions, failed_records) = (*decisions, *failed_records);
         let (intent_unconfirmed, released) = (*intent_unconfirmed, *released);
-        MachineState { stage, view, transient, decisions, failed_records, intent_unconfirmed, released }
+        MachineState { stage, view, in_memory, decisions, failed_records, intent_unconfirmed, released }
     }
 
     /// Takes the response to the last request, and returns the next request. A response to another request ends the reconciliation as failed.
@@ -114,7 +114,7 @@ impl<V: View> Reconciliation<V> {
             (Stage::Initial, DriverResponse::Start(now)) => self.start(now),
             (Stage::Reading(purpose), DriverResponse::Read(found)) => self.handle_read(purpose, found),
             (Stage::ReadingNamespace, DriverResponse::Namespace { terminating }) => {
-                self.transient.namespace_terminating |= terminating;
+                self.in_memory.namespace_terminating |= terminating;
                 self.first_decision()
             }
             (Stage::Observing(observation), DriverResponse::Observed(observed)) => self.decide(*observed, *observation),

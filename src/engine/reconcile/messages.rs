@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::{Blocker, CheckReport, DrainMode, Event, Observation, QueueState, Turn, Upstream};
-use super::Transient;
+use super::InMemoryState;
 use crate::api::{Model, Status, Time};
 use crate::operation::{self, OperationId, OperationKind, OperationRef};
 
@@ -219,7 +219,7 @@ pub struct Outcome<V> {
     /// The resource as it was last observed.
     pub view: V,
     /// What is kept in memory until the next reconciliation.
-    pub transient: Transient,
+    pub in_memory: InMemoryState,
     /// The change of the queue of its model.
     pub queue: QueueUpdate,
     /// Whether its operation may be running.
@@ -252,8 +252,8 @@ impl<V> Outcome<V> {
     pub fn requeue(&self) -> Option<Duration> {
         match self.finish {
             Finish::Settled { requeue } => requeue,
-            Finish::Conflict => Some(self.transient.after_conflict()),
-            Finish::Failed => Some(self.transient.after_failure()),
+            Finish::Conflict => Some(self.in_memory.after_conflict()),
+            Finish::Failed => Some(self.in_memory.after_failure()),
             Finish::Released | Finish::Gone | Finish::Unresolvable => None,
         }
     }

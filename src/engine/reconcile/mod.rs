@@ -4,19 +4,19 @@ mod check;
 mod effects;
 mod end;
 mod failure;
+mod in_memory_state;
 mod machine;
 mod messages;
 mod pending_decision;
 mod stage;
 mod steps;
-mod transient;
 mod view;
 
+pub use in_memory_state::{AcceptedSubmission, InMemoryState, RefusedMetadata};
 pub use machine::Reconciliation;
 pub use messages::{
     DriverRequest, DriverResponse, Finish, Freshness, Observed, Outcome, PlannedCall, QueueUpdate, ReadFailed, Rejection, RunRef, Tracking,
 };
 pub use pending_decision::{NextEffect, PendingDecision};
 pub use stage::{MachineState, ReadPurpose, Stage};
-pub use transient::{AcceptedSubmission, RefusedMetadata, Transient};
 pub use view::View;

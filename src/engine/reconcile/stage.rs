@@ -1,7 +1,7 @@
 //! The stage of a reconciliation.
 
 use super::super::Observation;
-use super::{PendingDecision, Transient};
+use super::{InMemoryState, PendingDecision};
 use crate::operation::SubmitResult;
 
 /// Which response the machine waits for, and the data to continue with.
@@ -72,7 +72,7 @@ pub enum ReadPurpose {
 pub struct MachineState<'a, V> {
     pub stage: &'a Stage,
     pub view: &'a V,
-    pub transient: &'a Transient,
+    pub in_memory: &'a InMemoryState,
     pub decisions: u8,
     pub failed_records: u32,
     pub intent_unconfirmed: bool,

@@ -18,7 +18,7 @@ const CONTINUE_DELAY: Duration = Duration::from_millis(200);
 impl<V: View> Reconciliation<V> {
     pub(super) fn start(&mut self, now: Timestamp) -> DriverRequest<V> {
         self.now = Some(now);
-        if self.transient.reread {
+        if self.in_memory.reread {
             self.intent_unconfirmed = true;
             return self.read(ReadPurpose::Reread);
         }
@@ -27,7 +27,7 @@ impl<V: View> Reconciliation<V> {
 
     pub(super) fn proceed(&mut self) -> DriverRequest<V> {
         let runs = || self.view.status().run.as_ref().is_some_and(|run| !run.state.ended());
-        let reads_namespace = !self.detached && !self.transient.namespace_terminating;
+        let reads_namespace = !self.detached && !self.in_memory.namespace_terminating;
         if reads_namespace && self.view.is_deleting() && self.view.has_finalizer() && runs() {
             self.stage = Stage::ReadingNamespace;
             return DriverRequest::ReadNamespace;
@@ -36,7 +36,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     pub(super) fn first_decision(&mut self) -> DriverRequest<V> {
-        let Some(accepted) = self.transient.accepted_for(self.view.status()) else { return self.observe(Observation::None) };
+        let Some(accepted) = self.in_memory.accepted_for(self.view.status()) else { return self.observe(Observation::None) };
         self.failed_records = accepted.failed_writes;
         let observation = Observation::Submitted(accepted.submission.clone());
         self.observe(observation)
@@ -70,15 +70,15 @@ impl<V: View> Reconciliation<V> {
         let accepted = accepted(&observation).cloned();
         let external = External {
             blocker,
-            namespace_terminating: self.transient.namespace_terminating,
+            namespace_terminating: self.in_memory.namespace_terminating,
             upstream,
             // These do not apply to a resource that no longer exists, and nothing of it can be written.
             drain: drain.filter(|_| !self.detached),
             adopt_claimed: adopt_claimed && !self.detached,
-            metadata_refused: self.detached || self.transient.metadata_backoff(now).is_some(),
+            metadata_refused: self.detached || self.in_memory.metadata_backoff(now).is_some(),
         };
         let decision = {
-            let (desired, status, memory) = (self.view.desired(external), self.view.status(), &self.transient.memory);
+            let (desired, status, memory) = (self.view.desired(external), self.view.status(), &self.in_memory.memory);
             let decision = decide(&DecisionInput { desired: &desired, status, memory, observation, now, settings: &self.settings });
             let mut decision = Box::new(PendingDecision::new(decision, &self.view, &desired, now, accepted));
             self.plan_check(&desired, now, &mut decision);
@@ -124,7 +124,7 @@ impl<V: View> Reconciliation<V> {
             Some(status) => {
                 let (status, intent) = (Arc::clone(status), decision.is_intent());
                 self.intent_unconfirmed |= intent;
-                self.transient.begin_write();
+                self.in_memory.begin_write();
                 self.stage = Stage::Writing(decision);
                 DriverRequest::WriteStatus { status, intent }
             }
@@ -133,16 +133,16 @@ impl<V: View> Reconciliation<V> {
 
     pub(super) fn written(&mut self, decision: Box<PendingDecision>, view: V) -> DriverRequest<V> {
         self.view = view;
-        self.transient.consecutive_failed_writes = 0;
+        self.in_memory.consecutive_failed_writes = 0;
         self.intent_unconfirmed &= !decision.is_intent();
         self.recorded(decision)
     }
 
     fn recorded(&mut self, mut decision: Box<PendingDecision>) -> DriverRequest<V> {
         if decision.accepted.is_some() {
-            (self.transient.accepted, self.failed_records) = (None, 0);
+            (self.in_memory.accepted, self.failed_records) = (None, 0);
         }
-        self.transient.memory = std::mem::take(&mut decision.memory);
+        self.in_memory.memory = std::mem::take(&mut decision.memory);
         self.forget_recorded_check(&decision);
         if decision.events.is_empty() || matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
             return self.perform_effect(decision);
@@ -153,7 +153,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     pub(super) fn publish(&self, events: Vec<Event>) -> DriverRequest<V> {
-        DriverRequest::Publish { events, namespace_terminating: self.transient.namespace_terminating }
+        DriverRequest::Publish { events, namespace_terminating: self.in_memory.namespace_terminating }
     }
 }
 

@@ -107,7 +107,7 @@ pub fn run(make: &(impl Fn(&mut Rng) -> Scenario + ?Sized), seed: u64) -> Schedu
         let Some(action) = chosen else { break };
         actions.push(*action);
         if let Action::Reconcile { operator, resource, .. } = *action {
-            records_accepted[operator][resource] = world.operators[operator].states[resource].transient.accepted.is_some();
+            records_accepted[operator][resource] = world.operators[operator].states[resource].in_memory.accepted.is_some();
         }
         let before: Vec<Arc<Status>> = world.resources.iter().map(|resource| Arc::clone(&resource.now().status)).collect();
         if let Err(violation) = world.apply(*action).and_then(|()| check_written(&world, &before, (&actions, &records_accepted))) {
@@ -135,7 +135,7 @@ fn check_written(world: &World, before: &[Arc<Status>], (actions, records_accept
     // The decision that records an earlier accepted submission applies no annotation: the next one does.
     let records_accepted = records_accepted[*operator][*resource];
     let is_slow = actions.iter().rev().take_while(|action| !is_start(action)).any(is_time);
-    let has_failed = state.transient.failures > 0 || state.transient.reread || state.known != it.now().version;
+    let has_failed = state.in_memory.failures > 0 || state.in_memory.reread || state.known != it.now().version;
     if is_slow || has_failed || records_accepted { Ok(()) } else { invariants::settled(world, *operator, *resource, true) }
 }
 

@@ -57,10 +57,10 @@ fn abandoned_reconciliation_leaves_no_turn_without_a_record() {
             match &outcome.queue {
                 QueueUpdate::Set { model, state } => drop(queue.set(model, UID, &key(), *state)),
                 QueueUpdate::Remove => drop(queue.remove(UID)),
-                QueueUpdate::Keep => assert!(outcome.transient.reread, "{what}: kept without a read that ends it"),
+                QueueUpdate::Keep => assert!(outcome.in_memory.reread, "{what}: kept without a read that ends it"),
             }
             let shows = |view: &Revision| queue_state(view.status(), world_now.now, &settings()) == QueueState::Holding;
-            let backed = outcome.transient.reread || shows(&outcome.view);
+            let backed = outcome.in_memory.reread || shows(&outcome.view);
             assert!(backed || !queue.holds(UID), "{what}: it holds a turn that no record shows");
             // And it never gives up one that is recorded, or may be.
             assert!(queue.holds(UID) || !world_now.server.as_ref().is_some_and(shows), "{what}: it has lost its turn");
@@ -104,7 +104,7 @@ fn accepted_operation_is_remembered_wherever_the_driver_stops() {
         let on_record = world.server.as_ref().unwrap().0.status.as_ref().and_then(|status| status.run.as_ref()?.operation_id.clone());
         let accepted_before = known.last().is_some_and(|(_, is_known): &(String, bool)| *is_known);
         let outcome = machine.abandon(world.now);
-        let is_known = outcome.transient.accepted_for(outcome.view.status()).map(|known| known.submission.clone());
+        let is_known = outcome.in_memory.accepted_for(outcome.view.status()).map(|known| known.submission.clone());
         assert!(is_known.is_none() || is_known == Some(accepted()));
         assert!(!accepted_before || is_known.is_some() || on_record.is_some(), "{what}: the id is forgotten");
         known.push((what.to_owned(), is_known.is_some()));
@@ -117,7 +117,7 @@ fn machine_that_was_never_started_changes_nothing() {
     let world = running();
     let before = world.machine();
     let outcome = before.clone().abandon(world.now);
-    assert_eq!((outcome.queue, outcome.tracking, &outcome.transient), (QueueUpdate::Keep, Tracking::Keep, before.transient()));
+    assert_eq!((outcome.queue, outcome.tracking, &outcome.in_memory), (QueueUpdate::Keep, Tracking::Keep, before.in_memory()));
 }
 
 #[test]

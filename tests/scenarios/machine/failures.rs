@@ -113,12 +113,12 @@ fn after(kind: &str, world: fn() -> World, failure: Failure) -> (Vec<String>, Fi
     assert!(world.turn_is_backed(), "{kind}, {failure:?}");
     let requests = request_names(&world)[began.unwrap()..].iter().map(|name| (*name).to_owned()).collect();
     let finish = if let Finish::Settled { .. } = outcome.finish { Finish::Settled { requeue: None } } else { outcome.finish };
-    (requests, finish, turn(&outcome.queue), outcome.transient.reread)
+    (requests, finish, turn(&outcome.queue), outcome.in_memory.reread)
 }
 
 #[test]
 fn each_write_that_fails_ends_as_the_table_says() {
-    use Failure::{Changed, Permanent, DeniedAsGone, Gone, NoEffect, NotLeader, Temporary, Unchanged, Unconfirmed};
+    use Failure::{Changed, DeniedAsGone, Gone, NoEffect, NotLeader, Permanent, Temporary, Unchanged, Unconfirmed};
     let read = |kind: &str| vec![kind.to_owned(), "read".to_owned()];
     for (kind, world) in WRITES {
         let metadata = ["finalizer", "annotation"].contains(&kind);
@@ -175,7 +175,7 @@ fn waiting_run_whose_intent_fails_leaves_the_queue() {
 
 #[test]
 fn id_of_an_accepted_operation_is_written_again_three_times() {
-    use Failure::{Changed, Permanent, Gone, NoEffect, NotLeader, Temporary, Unchanged, Unconfirmed};
+    use Failure::{Changed, Gone, NoEffect, NotLeader, Permanent, Temporary, Unchanged, Unconfirmed};
     let tries = |reads: &[&str]| {
         let mut requests = vec!["status"];
         for read in reads {
@@ -209,8 +209,8 @@ fn id_that_stays_unrecorded_is_tried_once_per_reconciliation() {
     for failures in 2..6 {
         let outcome = world.reconcile_with(fails);
         assert_eq!((request_names(&world), outcome.finish), (vec!["status"], Finish::Failed));
-        assert_eq!(outcome.transient.failures, failures);
-        assert!(outcome.transient.after_failure() <= Duration::from_secs(5));
+        assert_eq!(outcome.in_memory.failures, failures);
+        assert!(outcome.in_memory.after_failure() <= Duration::from_secs(5));
     }
     // After three failures in a row it blocks no other.
     assert!(world.queue.holds(UID), "until its submission can no longer arrive");
@@ -220,7 +220,7 @@ fn id_that_stays_unrecorded_is_tried_once_per_reconciliation() {
     let _ = world.reconcile();
     assert_eq!(request_names(&world)[0], "status", "without a list");
     assert_eq!((world.run().state, world.run().operation_id.as_deref()), (RunState::Running, Some("op-1")));
-    assert!(world.transient.accepted.is_none());
+    assert!(world.in_memory.accepted.is_none());
 }
 
 #[test]
@@ -241,10 +241,10 @@ fn reconciliation_after_unconfirmed_intent_starts_with_a_read() {
             matches!(request, DriverRequest::Read { .. }).then_some(DriverResponse::Read(Err(ReadFailed)))
         };
         let outcome = world.reconcile_with(unread);
-        assert_eq!((outcome.finish, turn(&outcome.queue), outcome.transient.reread), (Finish::Failed, "keep", true));
+        assert_eq!((outcome.finish, turn(&outcome.queue), outcome.in_memory.reread), (Finish::Failed, "keep", true));
         let outcome = world.reconcile();
         assert_eq!(world.requests[0], "read");
-        assert!(!outcome.transient.reread);
+        assert!(!outcome.in_memory.reread);
         if landed {
             assert_eq!(turn(&outcome.queue), "holds");
             assert!(!request_names(&world).contains(&"submit"), "who has recorded it does not know: {:?}", world.requests);
@@ -269,14 +269,15 @@ fn turn_is_not_kept_for_ever_while_nothing_can_be_read() {
 fn refused_metadata_does_not_delay_the_record_of_a_run() {
     let mut world = ended();
     world.edit(|object| object["metadata"]["annotations"] = json!({(RUN_REQUESTED_AT): ""}));
-    let outcome = world.reconcile_with(|_, request| is_write(request, "annotation").then_some(DriverResponse::Rejected(Rejection::Permanent)));
+    let outcome =
+        world.reconcile_with(|_, request| is_write(request, "annotation").then_some(DriverResponse::Rejected(Rejection::Permanent)));
     assert_eq!(request_names(&world), ["annotation", "poll", "status"], "{:?}", world.requests);
     assert_eq!((world.run().state, outcome.finish), (RunState::Succeeded, Finish::Settled { requeue: Some(Duration::from_millis(500)) }));
-    assert!(outcome.transient.metadata_refused.is_some());
+    assert!(outcome.in_memory.metadata_refused.is_some());
     // Once it is removed, the refusal is over.
     world.now = at(240);
     let outcome = world.reconcile();
-    assert_eq!((request_names(&world)[0], outcome.transient.metadata_refused), ("annotation", None));
+    assert_eq!((request_names(&world)[0], outcome.in_memory.metadata_refused), ("annotation", None));
 }
 
 #[test]
@@ -300,7 +301,7 @@ fn removal_without_an_answer_is_read() {
     let mut world = deleted();
     world.edit(|object| object["metadata"]["finalizers"] = json!(["acme.io/hold", FINALIZER]));
     let outcome = world.reconcile_with(|_, request| is_write(request, "removal").then_some(DriverResponse::Unconfirmed { denied: true }));
-    assert_eq!((outcome.finish, outcome.transient.metadata_refused.map(|refused| refused.times)), (Finish::Failed, Some(1)));
+    assert_eq!((outcome.finish, outcome.in_memory.metadata_refused.map(|refused| refused.times)), (Finish::Failed, Some(1)));
 }
 
 /// The service is called in between, and responds. Such a reconciliation writes nothing, and shows nothing about the writes.
@@ -343,8 +344,8 @@ fn delays_grow_with_failures_and_end_with_a_success() {
         let delay = |world: &mut World| {
             let outcome = world.reconcile_with(|world, request| is_write(request, "finalizer").then(|| fail(world, failure)));
             match outcome.finish {
-                Finish::Conflict => outcome.transient.after_conflict(),
-                _ => outcome.transient.after_failure(),
+                Finish::Conflict => outcome.in_memory.after_conflict(),
+                _ => outcome.in_memory.after_failure(),
             }
         };
         (0..10).map(|_| delay(world).as_millis()).collect()
@@ -352,5 +353,5 @@ fn delays_grow_with_failures_and_end_with_a_success() {
     assert_eq!(delays(&mut world, Failure::Temporary), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
     assert_eq!(delays(&mut world, Failure::Changed), [20, 40, 80, 160, 320, 640, 1_280, 2_000, 2_000, 2_000]);
     let outcome = world.reconcile();
-    assert_eq!((outcome.transient.failures, outcome.transient.conflicts), (0, 0));
+    assert_eq!((outcome.in_memory.failures, outcome.in_memory.conflicts), (0, 0));
 }

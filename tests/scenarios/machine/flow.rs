@@ -8,7 +8,7 @@ use serde_json::json;
 use super::world::{Revision, UID, World, accepted, at, operation, refresh, request_names, settings};
 use tabular_operator::api::{CHECK_REQUESTED_AT, RUN_REQUESTED_AT, Reason, RunState, Status};
 use tabular_operator::engine::reconcile::{
-    DriverRequest, DriverResponse, Finish, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking, Transient, View as _,
+    DriverRequest, DriverResponse, Finish, InMemoryState, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking, View as _,
 };
 use tabular_operator::engine::{Blocker, ClaimedOperations, DrainMode, Observation, QueueState, Remedy};
 use tabular_operator::operation::{ClockSkew, Listing, Phase, SubmitResult};
@@ -225,16 +225,16 @@ fn response_to_another_request_ends_it_as_failed() {
 #[test]
 fn detached_operation_is_followed_to_its_end_without_a_write() {
     let mut world = running();
-    let transient = Transient::default();
+    let in_memory = InMemoryState::default();
     let gone = world.view().changed(|object| {
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z");
         object["metadata"]["annotations"] = json!({(RUN_REQUESTED_AT): ""});
     });
-    let machine = Reconciliation::detached(gone, transient, settings());
+    let machine = Reconciliation::detached(gone, in_memory, settings());
     let outcome = world.drive(machine, |_, _| None);
     assert!(request_names(&world).contains(&"cancel"), "{:?}", world.requests);
     (world.now, world.phase) = (at(240), Phase::Cancelled);
-    let machine = Reconciliation::detached(outcome.view, outcome.transient, settings());
+    let machine = Reconciliation::detached(outcome.view, outcome.in_memory, settings());
     let outcome = world.drive(machine, |_, _| None);
     assert_eq!((request_names(&world), outcome.finish), (vec!["poll"], Finish::Released));
 }
@@ -250,13 +250,13 @@ fn accepted_submission_of_deleted_resource_is_polled_by_id() {
         _ => None,
     });
     assert_eq!((outcome.finish, outcome.tracking), (Finish::Gone, Tracking::Track));
-    let known = outcome.transient.accepted_for(outcome.view.status()).map(|known| known.submission.clone());
+    let known = outcome.in_memory.accepted_for(outcome.view.status()).map(|known| known.submission.clone());
     assert_eq!(known, Some(accepted()));
     let gone = outcome.view.changed(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z"));
-    let transient = Transient { accepted: outcome.transient.accepted, ..Transient::default() };
-    let outcome = world.drive(Reconciliation::detached(gone, transient, settings()), |_, _| None);
+    let in_memory = InMemoryState { accepted: outcome.in_memory.accepted, ..InMemoryState::default() };
+    let outcome = world.drive(Reconciliation::detached(gone, in_memory, settings()), |_, _| None);
     assert!(request_names(&world).is_empty(), "{:?}", world.requests);
-    let _ = world.drive(Reconciliation::detached(outcome.view, outcome.transient, settings()), |_, _| None);
+    let _ = world.drive(Reconciliation::detached(outcome.view, outcome.in_memory, settings()), |_, _| None);
     assert!(request_names(&world).contains(&"cancel") && !request_names(&world).contains(&"list"), "{:?}", world.requests);
 }
 
@@ -271,7 +271,7 @@ fn question_to_a_user_that_is_gone_is_unresolvable() {
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z");
         object["status"]["run"]["reason"] = json!("SubmissionUnknown");
     });
-    let outcome = world.drive(Reconciliation::detached(gone, Transient::default(), settings()), |_, _| None);
+    let outcome = world.drive(Reconciliation::detached(gone, InMemoryState::default(), settings()), |_, _| None);
     assert_eq!(outcome.finish, Finish::Unresolvable, "{:?}", world.requests);
 }
 
@@ -287,7 +287,7 @@ fn check_follows_the_last_decision_and_its_result_is_kept() {
         request = machine.handle(response);
     }
     let outcome = machine.abandon(world.now);
-    assert!(outcome.transient.check.is_none());
+    assert!(outcome.in_memory.check.is_none());
     world.apply(&outcome);
     // The write of the result is rejected, so the next reconciliation writes it without another check.
     let outcome = world.reconcile_with(|_, request| {
@@ -295,7 +295,7 @@ fn check_follows_the_last_decision_and_its_result_is_kept() {
     });
     assert_eq!((request_names(&world), outcome.finish), (vec!["check", "status"], Finish::Failed));
     let outcome = world.reconcile();
-    assert_eq!((request_names(&world), outcome.transient.check), (vec!["status"], None));
+    assert_eq!((request_names(&world), outcome.in_memory.check), (vec!["status"], None));
     assert_eq!(world.view().status().check.as_ref().map(|check| check.request.as_str()), Some("a"));
     let _ = world.reconcile();
     assert!(request_names(&world).is_empty(), "{:?}", world.requests);
@@ -312,7 +312,7 @@ fn result_that_the_definition_drops_is_written_once() {
         Some(DriverResponse::Written(world.view().clone()))
     };
     let outcome = world.reconcile_with(without_field);
-    assert_eq!((request_names(&world), outcome.transient.check), (vec!["check", "status"], None));
+    assert_eq!((request_names(&world), outcome.in_memory.check), (vec!["check", "status"], None));
     for _ in 0..3 {
         let _ = world.reconcile_with(without_field);
         assert!(request_names(&world).is_empty(), "{:?}", world.requests);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use tabular_operator::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Status, has_finalizer};
 use tabular_operator::engine::reconcile::{
-    DriverRequest, DriverResponse, Observed, Outcome, PlannedCall, QueueUpdate, Reconciliation, Transient, View,
+    DriverRequest, DriverResponse, InMemoryState, Observed, Outcome, PlannedCall, QueueUpdate, Reconciliation, View,
 };
 use tabular_operator::engine::{CheckReport, ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
 use tabular_operator::operation::{
@@ -92,7 +92,7 @@ pub(super) fn refresh(change: impl FnOnce(&mut Value)) -> Revision {
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) server: Option<Revision>,
-    pub(super) transient: Transient,
+    pub(super) in_memory: InMemoryState,
     pub(super) queue: TurnQueue,
     pub(super) may_submit: bool,
     /// What is polled.
@@ -107,9 +107,9 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(server: Revision) -> Self {
         let queue = TurnQueue::default();
-        let (now, transient) = (at(60), Transient::default());
+        let (now, in_memory) = (at(60), InMemoryState::default());
         let (check_report, requests) = (CheckReport::default(), Vec::new());
-        Self { now, server: Some(server), transient, queue, may_submit: true, phase: Phase::InProgress, events: 0, check_report, requests }
+        Self { now, server: Some(server), in_memory, queue, may_submit: true, phase: Phase::InProgress, events: 0, check_report, requests }
     }
 
     pub(super) fn view(&self) -> &Revision {
@@ -121,7 +121,7 @@ impl World {
     }
 
     pub(super) fn machine(&self) -> Reconciliation<Revision> {
-        Reconciliation::new(self.view().clone(), self.transient.clone(), settings())
+        Reconciliation::new(self.view().clone(), self.in_memory.clone(), settings())
     }
 
     /// Another client changes the resource.
@@ -165,7 +165,7 @@ impl World {
 
     /// What a controller does at the end.
     pub(super) fn apply(&mut self, outcome: &Outcome<Revision>) {
-        self.transient = outcome.transient.clone();
+        self.in_memory = outcome.in_memory.clone();
         match &outcome.queue {
             QueueUpdate::Set { model, state } => drop(self.queue.set(model, UID, &key(), *state)),
             QueueUpdate::Remove => drop(self.queue.remove(UID)),
@@ -236,7 +236,7 @@ impl World {
     pub(super) fn turn_is_backed(&self) -> bool {
         let on_record =
             |server: &Revision| tabular_operator::engine::queue_state(server.status(), self.now, &settings()) == QueueState::Holding;
-        !self.queue.holds(UID) || self.transient.reread || self.server.as_ref().is_some_and(on_record)
+        !self.queue.holds(UID) || self.in_memory.reread || self.server.as_ref().is_some_and(on_record)
     }
 }
 

@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tabular_operator::api::{FINALIZER, Kind, ModelResource, ResourceKey, Status};
 use tabular_operator::controller::fuzzing;
 use tabular_operator::engine::reconcile::{
-    DriverRequest, DriverResponse, Finish, Observed, Outcome, PlannedCall, QueueUpdate, ReadFailed, Reconciliation, Rejection, Transient,
-    View,
+    DriverRequest, DriverResponse, Finish, InMemoryState, Observed, Outcome, PlannedCall, QueueUpdate, ReadFailed, Reconciliation,
+    Rejection, View,
 };
 use tabular_operator::engine::{
     CheckFailure, CheckReport, ClaimedOperations, DrainMode, Observation, QueueState, Turn, TurnQueue, queue_state,
@@ -47,9 +47,9 @@ pub fn resource(input: &[u8]) {
             queue: TurnQueue::default(),
             choices: input[end..].iter().skip(1),
         };
-        let mut transient = Transient::default();
+        let mut in_memory = InMemoryState::default();
         for _ in 0..RECONCILIATIONS {
-            transient = driver.reconcile(transient);
+            in_memory = driver.reconcile(in_memory);
             driver.now = driver.now.checked_add(SignedDuration::from_secs(61)).unwrap();
         }
     }
@@ -73,8 +73,8 @@ impl Driver<'_> {
         self.choices.next().map_or(0, |byte| byte % count)
     }
 
-    fn reconcile(&mut self, transient: Transient) -> Transient {
-        let mut machine = Reconciliation::new(Arc::clone(&self.server), transient, Arc::new(fixtures::settings()));
+    fn reconcile(&mut self, in_memory: InMemoryState) -> InMemoryState {
+        let mut machine = Reconciliation::new(Arc::clone(&self.server), in_memory, Arc::new(fixtures::settings()));
         let mut request = machine.handle(DriverResponse::Start(self.now));
         for _ in 0..MAX_REQUESTS {
             if let DriverRequest::Done(outcome) = request {
@@ -87,17 +87,17 @@ impl Driver<'_> {
         panic!("no end after {MAX_REQUESTS} requests; the next one is {request:?}");
     }
 
-    fn apply(&mut self, machine: &Reconciliation<Arc<ModelResource>>, outcome: Outcome<Arc<ModelResource>>) -> Transient {
+    fn apply(&mut self, machine: &Reconciliation<Arc<ModelResource>>, outcome: Outcome<Arc<ModelResource>>) -> InMemoryState {
         Self::check_turn(&self.queue, machine, &outcome);
         update(&mut self.queue, &outcome.queue);
-        if matches!(outcome.finish, Finish::Gone | Finish::Released) { Transient::default() } else { outcome.transient }
+        if matches!(outcome.finish, Finish::Gone | Finish::Released) { InMemoryState::default() } else { outcome.in_memory }
     }
 
     /// After the driver has stopped, a held turn is backed by the recorded status or by an intent whose write got no response.
     fn check_turn(queue: &TurnQueue, machine: &Reconciliation<Arc<ModelResource>>, outcome: &Outcome<Arc<ModelResource>>) {
         let (mut queue, state) = (queue.clone(), machine.state());
         update(&mut queue, &outcome.queue);
-        if queue.holds(UID) && !outcome.transient.reread && outcome.queue != QueueUpdate::Keep {
+        if queue.holds(UID) && !outcome.in_memory.reread && outcome.queue != QueueUpdate::Keep {
             let turn = queue_state(View::status(&outcome.view), invariants::now(), &fixtures::settings());
             assert!(
                 turn == QueueState::Holding,

@@ -24,7 +24,7 @@ pub fn freshness(world: &World, operator: usize, resource: usize, view: &Object)
         let settings = &world.settings;
         decide(&DecisionInput { desired, status: &view.status, memory, observation: Observation::None, now, settings })
     };
-    for memory in [&world.operators[operator].states[resource].transient().memory, &DecisionMemory::default()] {
+    for memory in [&world.operators[operator].states[resource].in_memory().memory, &DecisionMemory::default()] {
         let (decision, plain) = (decide(&desired, memory), decide(&without, memory));
         holds(is_same(&decision, &plain), FRESH, || {
             format!("resource {resource}: staleAfterSeconds changes the decision {plain:#?} to {decision:#?}")

@@ -37,7 +37,7 @@ pub fn turn(world: &World, operator: usize, resource: usize) -> Result<(), Viola
     let state = &world.operators[operator].states[resource];
     let it = &world.resources[resource];
     // After a stale view it may be held until the next reconciliation, which follows immediately.
-    let is_over = state.task.is_none() && !state.dirty && !state.transient.reread;
+    let is_over = state.task.is_none() && !state.dirty && !state.in_memory.reread;
     if world.resources.len() == 1 || !is_over || !world.operators[operator].holds_turn(resource) {
         return Ok(());
     }

@@ -46,7 +46,7 @@ pub fn settled(world: &World, operator: usize, resource: usize, calls_fail: bool
         return Ok(());
     }
     let status = &it.now().status;
-    for memory in [&state.transient.memory, &DecisionMemory::default()] {
+    for memory in [&state.in_memory.memory, &DecisionMemory::default()] {
         let decision = world.decide((operator, resource), it.now(), memory, Observation::None);
         let is_call = !matches!(
             decision.effect,

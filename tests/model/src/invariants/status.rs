@@ -149,7 +149,7 @@ fn late_responses(world: &World, operator: usize, resource: usize, after: &Statu
         .chain([Observation::Submitted(SubmitResult::Unknown { message: "no response".to_owned() })]);
     for observation in late {
         let late = format!("{observation:?}");
-        let memory = &world.operators[operator].states[resource].transient().memory;
+        let memory = &world.operators[operator].states[resource].in_memory().memory;
         let after = world.decide((operator, resource), &view, memory, observation);
         let same = runs(&view.status, &after.status).is_ok();
         let idle = !matches!(after.effect, Effect::Submit | Effect::Cancel(_));

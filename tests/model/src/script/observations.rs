@@ -78,7 +78,7 @@ impl World {
 
     /// What the operator remembers of its last decision.
     pub fn memory(&self) -> &DecisionMemory {
-        &self.inner.operators[0].states[0].transient().memory
+        &self.inner.operators[0].states[0].in_memory().memory
     }
 
     /// The decision on a status and an observation, outside of any reconciliation.

@@ -108,7 +108,7 @@ impl World {
             return Ended::Done;
         }
         let refused = self.metadata_refused.then(|| RefusedMetadata { times: 8, at: self.now() });
-        self.inner.operators[0].states[0].transient.metadata_refused = refused;
+        self.inner.operators[0].states[0].in_memory.metadata_refused = refused;
         self.apply(Action::Reconcile { operator: 0, resource: 0, age: stale.unwrap_or(0) });
         while let Some(task) = self.inner.operators[0].states[0].task.clone() {
             if self.crash_in == Some(0) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tabular_operator::api::{Reason, Time};
 use tabular_operator::engine::reconcile::{
-    DriverRequest, DriverResponse, Finish, Observed, Outcome, ReadFailed, Reconciliation, Stage, Tracking, Transient, View,
+    DriverRequest, DriverResponse, Finish, InMemoryState, Observed, Outcome, ReadFailed, Reconciliation, Stage, Tracking, View,
 };
 use tabular_operator::engine::{Blocker, Decision, DecisionInput, DecisionMemory, External, Observation, Remedy, Turn, Upstream, decide};
 use tabular_operator::operation::{ServiceError, ServiceErrorKind};
@@ -25,10 +25,10 @@ impl World {
         let state = &mut self.operators[operator].states[resource];
         // After a stale view, the watch shows the newest version soon.
         (state.dirty, state.due) = (age > 0, None);
-        let transient = std::mem::take(&mut state.transient);
+        let in_memory = std::mem::take(&mut state.in_memory);
         let machine = match state.tracked.clone().filter(|_| state.existence == Existence::Detached) {
-            Some(tracked) => Reconciliation::detached(tracked, transient, settings),
-            None => Reconciliation::new(view, transient, settings),
+            Some(tracked) => Reconciliation::detached(tracked, in_memory, settings),
+            None => Reconciliation::new(view, in_memory, settings),
         };
         self.drive(operator, resource, machine, DriverResponse::Start(wall))
     }
@@ -267,11 +267,11 @@ impl World {
 
     /// Applies the outcome of a reconciliation.
     fn apply_outcome(&mut self, operator: usize, resource: usize, outcome: Outcome<Object>) -> Result<(), Violation> {
-        let Outcome { finish, view, transient, queue, tracking } = outcome;
+        let Outcome { finish, view, in_memory, queue, tracking } = outcome;
         let now = self.now;
         let state = &mut self.operators[operator].states[resource];
         state.known = view.version.max(state.known);
-        state.transient = transient;
+        state.in_memory = in_memory;
         let is_detached = state.existence == Existence::Detached;
         match tracking {
             _ if is_detached => state.tracked = Some(view),
@@ -284,8 +284,8 @@ impl World {
             Finish::Settled { requeue } => state.due = requeue.map(|delay| now + whole(delay)),
             // After a conflict it is reconciled immediately, and after a failure soon.
             Finish::Conflict => state.dirty = true,
-            Finish::Failed => state.due = Some(now + whole(state.transient.after_failure())),
-            Finish::Released | Finish::Gone | Finish::Unresolvable => state.transient = Transient::default(),
+            Finish::Failed => state.due = Some(now + whole(state.in_memory.after_failure())),
+            Finish::Released | Finish::Gone | Finish::Unresolvable => state.in_memory = InMemoryState::default(),
         }
         if is_detached {
             if matches!(finish, Finish::Released | Finish::Unresolvable) {

@@ -235,8 +235,8 @@ impl<'a> Fingerprint<'a> {
             let states = self.world.operators.iter().flat_map(|operator| self.order.iter().map(|resource| &operator.states[*resource]));
             for state in states {
                 let listed_at =
-                    state.transient().memory.listed_at.map(|at| (seconds_of(at) - intent).clamp(-MAX_INTENT_DISTANCE, MAX_INTENT_DISTANCE));
-                (listed_at, state.transient().memory.own_intent == run.submitted_time).hash(&mut self.hasher);
+                    state.in_memory().memory.listed_at.map(|at| (seconds_of(at) - intent).clamp(-MAX_INTENT_DISTANCE, MAX_INTENT_DISTANCE));
+                (listed_at, state.in_memory().memory.own_intent == run.submitted_time).hash(&mut self.hasher);
             }
         }
     }
@@ -263,7 +263,7 @@ impl<'a> Fingerprint<'a> {
             }
             let due = state.due.map(|due| (due - self.world.now).max(0));
             self.write((state.dirty, if state.dirty { None } else { due }));
-            self.transient(state.transient(), operator.clock);
+            self.in_memory(state.in_memory(), operator.clock);
             if self.world.budget.stale > 0 {
                 let versions = &self.world.resources[*resource].versions;
                 self.write(versions.iter().filter(|object| object.version >= state.known).count());

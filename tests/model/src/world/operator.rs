@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tabular_operator::engine::claims::Claims;
-use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, PendingDecision, Reconciliation, Stage, Transient};
+use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, InMemoryState, PendingDecision, Reconciliation, Stage};
 use tabular_operator::engine::{DrainMode, TurnQueue};
 
 use super::Seconds;
@@ -72,7 +72,7 @@ pub fn decision(machine: &Reconciliation<Object>) -> Option<&PendingDecision> {
 #[derive(Clone, Debug, Default)]
 pub struct ResourceState {
     /// The state that is kept between two reconciliations.
-    pub transient: Transient,
+    pub in_memory: InMemoryState,
     /// The reconciliation in progress.
     pub task: Option<Arc<Task>>,
     /// When the next one is due.
@@ -106,8 +106,8 @@ impl ResourceState {
 
     /// The current state in memory.
     #[must_use]
-    pub fn transient(&self) -> &Transient {
-        self.task.as_ref().map_or(&self.transient, |task| task.machine.transient())
+    pub fn in_memory(&self) -> &InMemoryState {
+        self.task.as_ref().map_or(&self.in_memory, |task| task.machine.in_memory())
     }
 
     /// Whether a reconciliation is due.
@@ -173,9 +173,9 @@ impl Operator {
     /// Whether a SIGKILL would lose anything.
     #[must_use]
     pub fn has_memory(&self) -> bool {
-        self.states
-            .iter()
-            .any(|state| state.task.is_some() || state.transient != Transient::default() || state.due.is_some() || state.tracked.is_some())
+        self.states.iter().any(|state| {
+            state.task.is_some() || state.in_memory != InMemoryState::default() || state.due.is_some() || state.tracked.is_some()
+        })
     }
 
     /// Whether it still tracks the operation of a deleted resource.

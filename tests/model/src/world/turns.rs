@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tabular_operator::api::{Kind, ResourceKey, Run, RunState, Time};
 use tabular_operator::engine::claims::ClaimSource;
-use tabular_operator::engine::reconcile::{QueueUpdate, Transient, View};
+use tabular_operator::engine::reconcile::{InMemoryState, QueueUpdate, View};
 use tabular_operator::engine::{ClaimedOperations, QueueState, Turn, queue_state};
 use tabular_operator::operation::{OperationId, OperationKind};
 
@@ -71,8 +71,8 @@ impl World {
             }
             state.existence = if state.tracked.is_some() { Existence::Detached } else { Existence::Forgotten };
             state.tracked = state.tracked.take().map(|object| object.deleted(now));
-            let accepted = state.tracked.as_ref().and_then(|object| state.transient.accepted_for(&object.status)).cloned();
-            state.transient = Transient { accepted, ..Transient::default() };
+            let accepted = state.tracked.as_ref().and_then(|object| state.in_memory.accepted_for(&object.status)).cloned();
+            state.in_memory = InMemoryState { accepted, ..InMemoryState::default() };
             (state.dirty, state.due) = (false, state.tracked.as_ref().map(|_| now));
             self.leave_queue(operator, resource);
             self.keep_claims(operator, resource);

@@ -2,7 +2,7 @@
 
 use std::mem::discriminant;
 
-use tabular_operator::engine::reconcile::{AcceptedSubmission, DriverResponse, NextEffect, PlannedCall, RefusedMetadata, Transient};
+use tabular_operator::engine::reconcile::{AcceptedSubmission, DriverResponse, InMemoryState, NextEffect, PlannedCall, RefusedMetadata};
 use tabular_operator::operation::SubmitResult;
 
 use super::{Fingerprint, MAX_CHECK_AGE};
@@ -48,9 +48,9 @@ impl Fingerprint<'_> {
         }
     }
 
-    pub(super) fn transient(&mut self, transient: &Transient, clock: Seconds) {
+    pub(super) fn in_memory(&mut self, in_memory: &InMemoryState, clock: Seconds) {
         // The number of conflicts in a row changes delays by less than a second.
-        let Transient {
+        let InMemoryState {
             memory,
             reread,
             accepted,
@@ -61,7 +61,7 @@ impl Fingerprint<'_> {
             failures,
             consecutive_failed_writes,
             conflicts: _,
-        } = transient;
+        } = in_memory;
         self.memory(memory, clock);
         self.check(check.as_deref());
         self.write((dropped_check, reread, namespace_terminating, (*failures).min(8), consecutive_failed_writes));

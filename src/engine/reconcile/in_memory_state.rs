@@ -28,7 +28,7 @@ const MIN_RECORD_DELAY: Duration = Duration::from_millis(20);
 
 /// The in-memory state of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Transient {
+pub struct InMemoryState {
     /// What the decision remembers.
     pub memory: DecisionMemory,
     /// Whether the next reconciliation starts with a read: only the API server knows whether an intent was recorded.
@@ -73,7 +73,7 @@ pub struct RefusedMetadata {
     pub at: Timestamp,
 }
 
-impl Transient {
+impl InMemoryState {
     /// The accepted submission of the intent that a status shows.
     #[must_use]
     pub fn accepted_for(&self, status: &Status) -> Option<&AcceptedSubmission> {
