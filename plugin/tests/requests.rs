@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, FINALIZER, Kind, ModelRefresh, RUN_REQUESTED_AT, Reason, RunState, Status, TriggerType};
 use tabular_operator::engine::{
-    ClaimedOperations, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Settings, Turn, decide,
+    ClaimedOperations, DecisionInput, DecisionMemory, DesiredState, Effect, External, Observation, Settings, Turn, decide,
 };
 use tabular_operator::operation::{CancelResult, Listing, Operation, OperationId, Phase, PollResult, SubmitResult};
 
@@ -164,7 +164,7 @@ impl World {
         let mut observation = Observation::None;
         for _ in 0..MOST_DECISIONS {
             let refresh: ModelRefresh = serde_json::from_value(self.object.clone()).unwrap();
-            let desired = Desired::of_refresh(&refresh, External::default());
+            let desired = DesiredState::of_refresh(&refresh, External::default());
             let status = refresh.status.clone().unwrap_or_default();
             let input =
                 DecisionInput { desired: &desired, status: &status, memory: &self.memory, observation, now: self.now, settings: &settings };

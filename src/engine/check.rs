@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::rules::errors;
-use super::{Blocker, Desired, UpstreamRef, text};
+use super::{Blocker, DesiredState, UpstreamRef, text};
 use crate::api::{Check, CheckResult, CheckStep, CheckStepName as Step, Model, ModelNames, NO_RESPONSE, Reason, Time};
 use crate::operation::{ModelCheck, OperationKind, ServiceError, ServiceErrorKind};
 
@@ -149,7 +149,7 @@ impl CheckRequest {
 }
 
 /// The fault that keeps the spec from being checked further: its own, or that of its upstream refresh.
-pub(super) fn fault(desired: &Desired) -> Option<&Blocker> {
+pub(super) fn fault(desired: &DesiredState) -> Option<&Blocker> {
     let of_upstream = match &desired.upstream {
         UpstreamRef::Unavailable(_, blocker) => blocker.as_ref(),
         UpstreamRef::None | UpstreamRef::Found(_) => None,

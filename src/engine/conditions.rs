@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Blocker, Desired, Remedy, UpstreamRef, text, timing};
+use super::{Blocker, DesiredState, Remedy, UpstreamRef, text, timing};
 use crate::api::{
     self, ConcurrencyPolicy, Condition, ConditionStatus, ConditionType, EventPolicy, Reason, Run, RunState, Status, Time, Trigger,
     TriggerType,
@@ -31,7 +31,7 @@ impl ConditionOverride {
     /// What blocks the next run while no run is in progress. A fault in the spec counts even if no run is due, and so does a missing
     /// upstream refresh, because then no run will ever be due.
     #[must_use]
-    pub(super) fn blocking(desired: &Desired, due: Option<&Trigger>) -> Option<Self> {
+    pub(super) fn blocking(desired: &DesiredState, due: Option<&Trigger>) -> Option<Self> {
         let shown = |blocker: &&Blocker| {
             blocker.remedy == Remedy::SpecChange || due.is_some() || matches!(desired.upstream, UpstreamRef::Unavailable(_, _))
         };
@@ -61,7 +61,7 @@ impl ConditionOverride {
 
     /// Another run starts now.
     #[must_use]
-    pub(super) fn starting(desired: &Desired, record: &Status, due: &Trigger) -> Self {
+    pub(super) fn starting(desired: &DesiredState, record: &Status, due: &Trigger) -> Self {
         let declared = matches!(due.r#type, TriggerType::Creation | TriggerType::Change);
         if declared && desired.policy.concurrency == ConcurrencyPolicy::Forbid {
             return Self::not_run(record, due);
@@ -155,7 +155,7 @@ impl<'a> RunConditions<'a> {
 pub(super) fn derive(
     record: &mut Status,
     condition_override: Option<&ConditionOverride>,
-    desired: &Desired,
+    desired: &DesiredState,
     grace: Duration,
     now: Timestamp,
 ) -> Option<Duration> {
@@ -187,7 +187,7 @@ pub(super) fn derive(
 }
 
 /// What a deletion waits for, and the command that ends the wait.
-fn blocked_deletion(desired: &Desired, run: &Run) -> String {
+fn blocked_deletion(desired: &DesiredState, run: &Run) -> String {
     let what = match (&run.operation_id, run.state) {
         (_, RunState::Submitting) | (None, _) => "it is known whether the submission started an operation".to_owned(),
         (Some(id), _) => format!("operation {id} has ended"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Desired, Observation, Settings};
+use super::{DesiredState, Observation, Settings};
 use crate::api::{Model, ModelNames, Reason, Run, Status, Time};
 use crate::operation::{ModelIds, OperationId, OperationKind, OperationRef};
 
@@ -14,7 +14,7 @@ use crate::operation::{ModelIds, OperationId, OperationKind, OperationRef};
 #[derive(Clone, Debug)]
 pub struct DecisionInput<'a> {
     /// What the resource requests.
-    pub desired: &'a Desired,
+    pub desired: &'a DesiredState,
     /// The status, as it was read with the resource version that the next write must carry.
     pub status: &'a Status,
     /// What this process remembers since the last decision, if anything.
@@ -40,7 +40,7 @@ pub enum Effect {
     AddFinalizer,
     /// Request a turn from the queue of the model.
     AcquireTurn,
-    /// Submit [`Desired::operation`]. Always together with a recorded intent, and at most [`Settings::call_timeout`] after it.
+    /// Submit [`DesiredState::operation`]. Always together with a recorded intent, and at most [`Settings::call_timeout`] after it.
     Submit,
     /// Resolve the ids of the model by its names ([`crate::api::Model::names`]).
     ResolveModel,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::conditions::{self, ConditionOverride};
 use super::details_url::details_url;
 use super::next::Next;
-use super::{Decision, DecisionInput, DecisionMemory, Desired, Effect, Event, text, timing};
+use super::{Decision, DecisionInput, DecisionMemory, DesiredState, Effect, Event, text, timing};
 use crate::api::{ConditionType, EventPolicy, Model, Reason, Run, RunState, Status};
 use crate::operation::{OperationId, OperationKind, OperationRef};
 
@@ -17,7 +17,7 @@ const MAX_REMEMBERED_OPERATIONS: usize = 12;
 /// The working copy of one decision.
 pub(super) struct Draft<'a> {
     pub(super) input: &'a DecisionInput<'a>,
-    pub(super) desired: &'a Desired,
+    pub(super) desired: &'a DesiredState,
     pub(super) now: Timestamp,
     pub(super) status: Status,
     pub(super) memory: DecisionMemory,

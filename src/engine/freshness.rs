@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Decision, DecisionInput, Desired, Effect, Event, timing};
+use super::{Decision, DecisionInput, DesiredState, Effect, Event, timing};
 use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Status, Time};
 
 /// When the data of a resource becomes stale: `stale_after` after its latest success, or after its creation before the first success.
@@ -81,7 +81,7 @@ fn was_stale(recorded: &Condition, deadline: Time, now: Timestamp) -> bool {
 
 /// Whether the operator writes this status: not before its first record, not that of a resource being deleted that it no longer holds, and
 /// not that of a resource without a run before an uninstall.
-fn may_write(desired: &Desired, status: &Status) -> bool {
+fn may_write(desired: &DesiredState, status: &Status) -> bool {
     let in_progress = status.run.as_ref().is_some_and(|run| !run.state.ended());
     let is_held = desired.deletion.is_none() || desired.has_finalizer;
     status.observed_generation >= 0 && is_held && (desired.drain.is_none() || in_progress)

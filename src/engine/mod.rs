@@ -26,7 +26,7 @@ pub use decide::decide;
 pub use decision::{Decision, DecisionInput, DecisionMemory, Effect, Event, ResolvedModel, TableTimes};
 pub use freshness::stale_time;
 pub use input::{
-    AnnotationRequests, Blocker, Deletion, Desired, DrainMode, External, OperationSpec, Remedy, RunPolicy, Schedule, ScheduleTrigger,
+    AnnotationRequests, Blocker, Deletion, DesiredState, DrainMode, External, OperationSpec, Remedy, RunPolicy, Schedule, ScheduleTrigger,
     Settings, SuccessfulRun, Upstream, UpstreamRef,
 };
 pub use observation::{ClaimedOperations, Observation, Turn};

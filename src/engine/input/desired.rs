@@ -23,7 +23,7 @@ use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 /// The desired state of a resource.
 #[allow(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 #[derive(Clone, Debug)]
-pub struct Desired {
+pub struct DesiredState {
     /// The namespace and the name.
     pub namespace_and_name: (String, String),
     /// The resource's uid: another uid is another resource, even with the same name.
@@ -120,7 +120,7 @@ pub struct RunPolicy {
     pub history_limit: usize,
 }
 
-impl Desired {
+impl DesiredState {
     /// The desired state of a `ModelRefresh`.
     #[must_use]
     pub fn of_refresh(refresh: &ModelRefresh, external: External) -> Self {
@@ -223,7 +223,7 @@ impl Desired {
     }
 }
 
-impl Desired {
+impl DesiredState {
     /// The command that sets an annotation of the resource.
     pub(in crate::engine) fn annotate(&self, annotation: &str, value: &str) -> String {
         let kind = match self.operation.request.kind() {

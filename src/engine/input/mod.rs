@@ -11,7 +11,7 @@ mod settings;
 mod upstream;
 
 pub use annotations::AnnotationRequests;
-pub use desired::{Deletion, Desired, OperationSpec, RunPolicy, UpstreamRef};
+pub use desired::{Deletion, DesiredState, OperationSpec, RunPolicy, UpstreamRef};
 pub use external::{Blocker, DrainMode, External, Remedy};
 pub use schedule::Schedule;
 pub use schedule_trigger::ScheduleTrigger;

@@ -1,10 +1,10 @@
 //! The input that a decision takes from a resource of either kind.
 
-use super::{Desired, External, Upstream};
+use super::{DesiredState, External, Upstream};
 use crate::api::{Kind, ModelResource};
 use crate::operation::OperationKind;
 
-impl Desired {
+impl DesiredState {
     /// The desired state of a resource.
     #[must_use]
     pub fn of(resource: &ModelResource, external: External) -> Self {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{CheckReport, CheckRequest, Desired, Observation, check, timing};
+use super::super::{CheckReport, CheckRequest, DesiredState, Observation, check, timing};
 use super::pending_decision::NextEffect;
 use super::{DriverRequest, Finish, PendingDecision, Reconciliation, View};
 use crate::api::{Check, RunState, Status};
@@ -18,7 +18,7 @@ const SETTLE_DELAY: Duration = Duration::from_secs(1);
 
 impl<V: View> Reconciliation<V> {
     /// Adds a requested check to a decision that has no effect, or the record of its result.
-    pub(super) fn plan_check(&self, desired: &Desired, now: Timestamp, decision: &mut PendingDecision) {
+    pub(super) fn plan_check(&self, desired: &DesiredState, now: Timestamp, decision: &mut PendingDecision) {
         let status = self.view.status();
         let recorded = status.check.as_ref().map(|check| &check.request);
         let is_answered = |value: &str| recorded.into_iter().chain(&self.in_memory.dropped_check).any(|answered| answered == value);
@@ -82,7 +82,7 @@ fn record(status: &Status, check: Check, decision: &mut PendingDecision) {
 
 /// Whether the operator checks a resource with this status: not before its first record, not while its submission may be on its way, and
 /// not at its end.
-fn may_check(desired: &Desired, status: &Status) -> bool {
+fn may_check(desired: &DesiredState, status: &Status) -> bool {
     let submits = status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting);
     status.observed_generation >= 0 && !submits && desired.deletion.is_none() && desired.drain.is_none()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{CheckRequest, Decision, DecisionMemory, Desired, Effect, Event, deletion_timeout};
+use super::super::{CheckRequest, Decision, DecisionMemory, DesiredState, Effect, Event, deletion_timeout};
 use super::{PlannedCall, View};
 use crate::api::{Model, Run, Status};
 use crate::operation::{OperationId, SubmitResult};
@@ -55,7 +55,13 @@ pub enum NextEffect {
 }
 
 impl PendingDecision {
-    pub(super) fn new<V: View>(decision: Decision, view: &V, desired: &Desired, now: Timestamp, accepted: Option<SubmitResult>) -> Self {
+    pub(super) fn new<V: View>(
+        decision: Decision,
+        view: &V,
+        desired: &DesiredState,
+        now: Timestamp,
+        accepted: Option<SubmitResult>,
+    ) -> Self {
         let Decision { status, memory, effect, model, events, requeue_after } = decision;
         let kind = desired.operation.request.kind();
         let effect = match effect {

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use kube::Resource as _;
 
-use super::super::{Desired, External};
+use super::super::{DesiredState, External};
 use crate::api::{ModelResource, Status, has_finalizer};
 
 static NO_STATUS: LazyLock<Status> = LazyLock::new(Status::default);
@@ -25,7 +25,7 @@ pub trait View: Clone {
     fn has_finalizer(&self) -> bool;
 
     /// The desired state of the resource.
-    fn desired(&self, external: External) -> Cow<'_, Desired>;
+    fn desired(&self, external: External) -> Cow<'_, DesiredState>;
 
     /// The same resource with another status. Only for an object that no longer exists, whose status is kept in memory.
     #[must_use]
@@ -55,8 +55,8 @@ impl View for Arc<ModelResource> {
         has_finalizer(self.meta())
     }
 
-    fn desired(&self, external: External) -> Cow<'_, Desired> {
-        Cow::Owned(Desired::of(self, external))
+    fn desired(&self, external: External) -> Cow<'_, DesiredState> {
+        Cow::Owned(DesiredState::of(self, external))
     }
 
     fn with_status(&self, status: &Arc<Status>) -> Self {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::api::{CancelCause, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Desired, Observation, timing};
+use crate::engine::{DesiredState, Observation, timing};
 use crate::operation::SubmitResult;
 
 /// How long the deletion of a namespace waits for a resource, counted from the deletion of the resource, even if the operator cannot see
@@ -41,7 +41,7 @@ pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
 
 /// How long a call for a resource may take while its namespace is being deleted; `None` if it is not.
 #[must_use]
-pub fn deletion_timeout(desired: &Desired, now: Timestamp) -> Option<Duration> {
+pub fn deletion_timeout(desired: &DesiredState, now: Timestamp) -> Option<Duration> {
     let deletion = desired.deletion.as_ref().filter(|deletion| deletion.namespace_terminating)?;
     Some(namespace_time_left(deletion.requested, now))
 }

@@ -4,7 +4,7 @@ use super::deletion;
 use crate::api::{self, DeletionPolicy, Reason, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Desired, Effect, Observation, conditions};
+use crate::engine::{DesiredState, Effect, Observation, conditions};
 use crate::operation::{PollResult, SubmitResult};
 
 /// Whether a run in progress lacks the finalizer that it requires: a client has replaced the whole object, and the finalizer with it.
@@ -20,7 +20,7 @@ pub(in crate::engine) fn is_missing(draft: &Draft<'_>) -> bool {
 
 /// Adds the finalizer before the first operation can exist; `None` if the resource has it. Not before the turn is granted: a write before
 /// the request for the turn would let another resource overtake this one.
-pub(super) fn add_before_submission(desired: &Desired) -> Option<Next> {
+pub(super) fn add_before_submission(desired: &DesiredState) -> Option<Next> {
     (!desired.has_finalizer).then(|| Next::unchanged(Effect::AddFinalizer, None))
 }
 

@@ -9,7 +9,7 @@ use crate::api::{CancelCause, ConcurrencyPolicy, DeletionPolicy, Reason, RunStat
 use crate::engine::conditions::ConditionOverride;
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Decision, Desired, DrainMode, Effect, timing};
+use crate::engine::{Decision, DesiredState, DrainMode, Effect, timing};
 
 /// Why the operation must be cancelled; `None` if it must not. `due` is whether a run is due after it.
 pub(super) fn cancel_cause(draft: &Draft<'_>, due: bool) -> Option<CancelCause> {
@@ -32,7 +32,7 @@ pub(super) fn cancel_cause(draft: &Draft<'_>, due: bool) -> Option<CancelCause> 
 }
 
 /// Requeues the resource for the deadline of its operation, whatever backoff the service requests.
-pub(in crate::engine) fn requeue(desired: &Desired, now: Timestamp, decision: Decision) -> Decision {
+pub(in crate::engine) fn requeue(desired: &DesiredState, now: Timestamp, decision: Decision) -> Decision {
     let running = decision.status.run.as_ref().filter(|run| run.state == RunState::Running && decision.effect == Effect::None);
     let deadline = running.and_then(|run| timing::timestamp_after(run.submitted_time?, desired.policy.active_deadline));
     let Some(deadline) = deadline else { return decision };

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::api::{Reason, Status, Time, Trigger, TriggerType};
 use crate::engine::draft::Draft;
-use crate::engine::{Decision, Desired, timing};
+use crate::engine::{Decision, DesiredState, timing};
 
 /// Sets the cursor if the schedule has changed: on a new resource from its creation, otherwise from now on.
 pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) {
@@ -28,14 +28,14 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) {
 }
 
 /// The scheduled run that is due.
-pub(super) fn due(desired: &Desired, record: &Status, now: Timestamp) -> Option<Trigger> {
+pub(super) fn due(desired: &DesiredState, record: &Status, now: Timestamp) -> Option<Trigger> {
     let schedule_trigger = desired.schedule_trigger.as_ref()?;
     let time = schedule_trigger.latest_due(record, now).filter(|time| !schedule_trigger.is_too_late(*time, now))?;
     Some(Trigger { r#type: TriggerType::Schedule, value: time.to_string() })
 }
 
 /// Moves the cursor behind every time that has passed: one run makes up for them, or none does.
-pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
+pub(super) fn advance(desired: &DesiredState, record: &mut Status, trigger: &Trigger) {
     let Ok(time) = trigger.value.parse::<Timestamp>() else { return };
     record.last_schedule_time = Some(Time::from(time));
     if let Some(schedule_trigger) = &desired.schedule_trigger {
@@ -65,7 +65,7 @@ pub(super) fn skip_late(draft: &mut Draft<'_>) -> bool {
 }
 
 /// Requeues the resource for its next scheduled time.
-pub(in crate::engine) fn requeue(desired: &Desired, now: Timestamp, decision: Decision) -> Decision {
+pub(in crate::engine) fn requeue(desired: &DesiredState, now: Timestamp, decision: Decision) -> Decision {
     let next = decision.status.next_schedule_time.filter(|_| desired.schedule_trigger.is_some() && desired.deletion.is_none());
     // A time that has passed is due when the run in progress has ended, or is suspended.
     let Some(delay) = next.map(|next| timing::remaining(next.timestamp(), now)).filter(|delay| !delay.is_zero()) else { return decision };

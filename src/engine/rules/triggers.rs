@@ -8,29 +8,29 @@ use jiff::Timestamp;
 
 use super::{schedule, upstream};
 use crate::api::{CancelCause, Reason, Status, Trigger, TriggerType};
-use crate::engine::Desired;
+use crate::engine::DesiredState;
 use crate::engine::draft::Draft;
 
 /// The trigger that is due by its source, if any. Several at once start one run, named after the most deliberate one.
 #[must_use]
-fn due(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+fn due(desired: &DesiredState, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     requested(desired, recorded).or_else(|| declared(desired, recorded)).or_else(|| automatic(desired, recorded, now))
 }
 
 /// The occurrence that is due. It occurs at one time, unlike a declared change, which holds until it has run.
 #[must_use]
-pub(super) fn occurrence(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+pub(super) fn occurrence(desired: &DesiredState, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     requested(desired, recorded).or_else(|| automatic(desired, recorded, now))
 }
 
-fn requested(desired: &Desired, recorded: &Status) -> Option<Trigger> {
+fn requested(desired: &DesiredState, recorded: &Status) -> Option<Trigger> {
     let value = desired.requests.run.as_ref().filter(|value| Some(*value) != recorded.last_handled_request.as_ref())?;
     Some(Trigger { r#type: TriggerType::Request, value: value.clone() })
 }
 
 /// The creation, or a change of the spec that has not run.
 #[must_use]
-pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> {
+pub(super) fn declared(desired: &DesiredState, recorded: &Status) -> Option<Trigger> {
     // On a new resource nothing has changed yet: `onChange` decides whether it runs, with or without a token.
     if recorded.last_handled_digest.is_none() {
         let value = desired.token.clone().unwrap_or_default();
@@ -47,7 +47,7 @@ pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> 
 }
 
 /// The run after a refresh, or the scheduled run, that is due. A resource has at most one of the two triggers.
-fn automatic(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+fn automatic(desired: &DesiredState, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     upstream::due(desired, recorded).or_else(|| schedule::due(desired, recorded, now))
 }
 
@@ -65,7 +65,7 @@ const FIRST_JOINING_RANK: u8 = 2;
 
 /// The trigger that the next run is for: the one that was accepted, or one that is due by its source and more deliberate.
 #[must_use]
-pub(super) fn next(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+pub(super) fn next(desired: &DesiredState, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     let due = due(desired, recorded, now);
     match (&recorded.queued, due) {
         (Some(queued), _) if upstream::is_withdrawn(queued) => Some(queued.clone()),
@@ -80,7 +80,7 @@ pub(super) fn next(desired: &Desired, recorded: &Status, now: Timestamp) -> Opti
 }
 
 /// Accepts the trigger that the next run is for.
-pub(super) fn accept(desired: &Desired, record: &mut Status, now: Timestamp) -> Option<Trigger> {
+pub(super) fn accept(desired: &DesiredState, record: &mut Status, now: Timestamp) -> Option<Trigger> {
     let next = next(desired, record, now)?;
     // One run makes up for all scheduled times, so a further time is not worth a write.
     let known = |queued: &Trigger| queued.r#type == TriggerType::Schedule && next.r#type == TriggerType::Schedule;
@@ -107,7 +107,7 @@ pub(super) fn withdraw(draft: &mut Draft<'_>) -> bool {
 ///
 /// A run of the upstream refresh and a scheduled time have a run of their own, so they count as handled with its first record. Changes and
 /// requests join a run until it is submitted, and are handled then.
-pub(super) fn mark_started(desired: &Desired, record: &mut Status, trigger: &Trigger) {
+pub(super) fn mark_started(desired: &DesiredState, record: &mut Status, trigger: &Trigger) {
     // A later request may have been dropped while this one was queued. It stays the one that was handled last.
     let is_latest_handled = desired.requests.run.is_some() && desired.requests.run == record.last_handled_request;
     match trigger.r#type {
@@ -121,7 +121,7 @@ pub(super) fn mark_started(desired: &Desired, record: &mut Status, trigger: &Tri
 }
 
 /// Records that no run starts for an occurrence that is due.
-pub(super) fn mark_dropped(desired: &Desired, record: &mut Status, occurrence: &Trigger) {
+pub(super) fn mark_dropped(desired: &DesiredState, record: &mut Status, occurrence: &Trigger) {
     match occurrence.r#type {
         TriggerType::AfterRefresh => upstream::advance(desired, record, occurrence),
         TriggerType::Schedule => schedule::advance(desired, record, occurrence),
@@ -133,7 +133,7 @@ pub(super) fn mark_dropped(desired: &Desired, record: &mut Status, occurrence: &
 
 /// Records that all triggers that have joined a run are handled, because its operation is about to be submitted, or because the run ends
 /// while it waits: all current requests of the spec and the annotations, and the queued trigger that came during an earlier attempt.
-pub(super) fn mark_joined(desired: &Desired, record: &mut Status) {
+pub(super) fn mark_joined(desired: &DesiredState, record: &mut Status) {
     if let Some(Trigger { r#type: TriggerType::Request, value }) = record.queued.take_if(|queued| rank(queued) >= FIRST_JOINING_RANK) {
         record.last_handled_request = Some(value);
     }
@@ -142,7 +142,7 @@ pub(super) fn mark_joined(desired: &Desired, record: &mut Status) {
 
 /// Records that all current requests of the spec and the annotations are handled: by a run that starts, or because they start none. Runs of
 /// the upstream refresh are handled one by one ([`mark_started`]).
-pub(super) fn mark_handled(desired: &Desired, record: &mut Status) {
+pub(super) fn mark_handled(desired: &DesiredState, record: &mut Status) {
     if !desired.operation.model.is_empty() {
         record.last_handled_digest = Some(desired.operation.digest.clone());
     }

@@ -12,7 +12,7 @@
 
 use crate::api::{self, Reason, Status, Trigger, TriggerType, UpstreamRun};
 use crate::engine::draft::Draft;
-use crate::engine::{Blocker, Desired, Observation, SuccessfulRun, Upstream, UpstreamRef};
+use crate::engine::{Blocker, DesiredState, Observation, SuccessfulRun, Upstream, UpstreamRef};
 
 /// The end of the value of a queued trigger whose refresh is no longer the upstream. No name of a resource contains a space.
 const WITHDRAWN: &str = " (no longer followed)";
@@ -65,7 +65,7 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
 }
 
 /// The current cursor, and why the queued runs of the previous one cannot start a run, if they cannot.
-fn cursor(desired: &Desired, before: Option<UpstreamRun>, is_new: bool) -> (Option<UpstreamRun>, Option<&'static str>) {
+fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, is_new: bool) -> (Option<UpstreamRun>, Option<&'static str>) {
     const NO_LONGER: Option<&str> = Some("is no longer the upstream of this resource");
     match &desired.upstream {
         UpstreamRef::None => (None, NO_LONGER),
@@ -111,14 +111,14 @@ fn is_missing(blocker: &Blocker) -> bool {
 }
 
 /// The next success that starts a run, by the current cursor.
-fn next<'a>(desired: &'a Desired, record: &Status) -> Option<(&'a Upstream, &'a SuccessfulRun)> {
+fn next<'a>(desired: &'a DesiredState, record: &Status) -> Option<(&'a Upstream, &'a SuccessfulRun)> {
     let UpstreamRef::Found(upstream) = &desired.upstream else { return None };
     let cursor = record.last_upstream_run.as_ref().filter(|cursor| cursor.uid == upstream.uid)?;
     upstream.after(cursor.number).next().map(|success| (upstream, success))
 }
 
 /// The trigger of the next success.
-pub(super) fn due(desired: &Desired, record: &Status) -> Option<Trigger> {
+pub(super) fn due(desired: &DesiredState, record: &Status) -> Option<Trigger> {
     let (upstream, success) = next(desired, record)?;
     Some(Trigger { r#type: TriggerType::AfterRefresh, value: format!("{} run {}", upstream.name, success.number) })
 }
@@ -137,7 +137,7 @@ pub(super) fn is_older(queued: &Trigger, due: Option<&Trigger>, record: &Status)
 }
 
 /// Records that a success has started a run, or was dropped.
-pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
+pub(super) fn advance(desired: &DesiredState, record: &mut Status, trigger: &Trigger) {
     let (UpstreamRef::Found(upstream), Some(number)) = (&desired.upstream, number(trigger)) else { return };
     if let Some(cursor) = record.last_upstream_run.as_mut().filter(|cursor| cursor.uid == upstream.uid && number > cursor.number) {
         cursor.number = number;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource};
 use tabular_operator::controller::fuzzing;
-use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, Desired, External, Observation, Settings, decide};
+use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, DesiredState, External, Observation, Settings, decide};
 use tabular_operator::operation::{Operation, OperationId, OperationKind, Phase};
 
 use crate::invariants;
@@ -56,7 +56,7 @@ fn build(kind: OperationKind, state: &str) -> ModelResource {
 
 /// The decision on an observation of a resource. Panics if its status or its events violate an invariant.
 pub fn decision(resource: &ModelResource, observation: Observation) -> Decision {
-    let (desired, settings) = (Desired::of(resource, External::default()), settings());
+    let (desired, settings) = (DesiredState::of(resource, External::default()), settings());
     let status = resource.status().cloned().unwrap_or_default();
     let memory = DecisionMemory::default();
     let decision = decide(&DecisionInput {

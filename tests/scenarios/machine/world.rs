@@ -11,7 +11,7 @@ use tabular_operator::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Sta
 use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, InMemoryState, Observed, Outcome, PlannedCall, QueueUpdate, Reconciliation, View,
 };
-use tabular_operator::engine::{CheckReport, ClaimedOperations, Desired, External, Observation, QueueState, Settings, TurnQueue};
+use tabular_operator::engine::{CheckReport, ClaimedOperations, DesiredState, External, Observation, QueueState, Settings, TurnQueue};
 use tabular_operator::operation::{
     CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, OperationKind, Phase, PollResult, SubmitResult,
 };
@@ -40,8 +40,8 @@ impl View for Revision {
         has_finalizer(&self.0.metadata)
     }
 
-    fn desired(&self, external: External) -> Cow<'_, Desired> {
-        Cow::Owned(Desired::of_refresh(&self.0, external))
+    fn desired(&self, external: External) -> Cow<'_, DesiredState> {
+        Cow::Owned(DesiredState::of_refresh(&self.0, external))
     }
 
     fn with_status(&self, status: &Arc<Status>) -> Self {

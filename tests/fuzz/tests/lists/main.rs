@@ -26,7 +26,9 @@ use tabular_operator::api::{Kind, ModelResource, Reason, RunState, Status, Time}
 use tabular_operator::azure::ListWindow;
 use tabular_operator::azure::fuzzing::{self, ServiceResponse};
 use tabular_operator::controller::fuzzing as resources;
-use tabular_operator::engine::{ClaimedOperations, DecisionInput, DecisionMemory, Desired, Effect, External, Observation, Turn, decide};
+use tabular_operator::engine::{
+    ClaimedOperations, DecisionInput, DecisionMemory, DesiredState, Effect, External, Observation, Turn, decide,
+};
 use tabular_operator::operation::{CancelResult, ClockSkew, Listing, OperationId, ServiceKind};
 
 /// Maximum duration of a history in milliseconds: both deadlines of the spec, the longest operation and the maximum lag of a list.
@@ -250,7 +252,7 @@ impl Case {
 }
 
 /// The status of a run that is being submitted.
-fn submitting(desired: &Desired) -> Status {
+fn submitting(desired: &DesiredState) -> Status {
     let run = json!({
         "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Submitting", "model": desired.operation.model,
         "requestDigest": desired.operation.digest, "requestedTime": intent(), "submittedTime": intent(), "reason": "Submitting", "message": "",
@@ -275,7 +277,7 @@ enum End {
 /// Executes decisions until the submission is resolved or the run ends.
 fn simulate(case: &Case) -> End {
     let (mut ops, resource, settings) = (case.ops(), case.resource(), fixtures::settings());
-    let desired = Desired::of(&resource, External::default());
+    let desired = DesiredState::of(&resource, External::default());
     let mut status = submitting(&desired);
     let mut memory = DecisionMemory { own_intent: case.recorded_here.then(|| Time::from(intent())), ..DecisionMemory::default() };
     let (mut now, mut lists, mut observation) = (300, 0, Observation::None);

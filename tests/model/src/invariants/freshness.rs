@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tabular_operator::api::{Condition, ConditionStatus, ConditionType, Reason, Status, Time};
 use tabular_operator::engine::reconcile::View;
-use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, Desired, Effect, Observation, decide};
+use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, DesiredState, Effect, Observation, decide};
 
 use super::names::{FRESH, holds};
 use crate::world::object::Object;
@@ -20,7 +20,7 @@ pub fn freshness(world: &World, operator: usize, resource: usize, view: &Object)
     let mut without = desired.clone().into_owned();
     without.policy.stale_after = None;
     let now = world.wall(operator);
-    let decide = |desired: &Desired, memory: &DecisionMemory| {
+    let decide = |desired: &DesiredState, memory: &DecisionMemory| {
         let settings = &world.settings;
         decide(&DecisionInput { desired, status: &view.status, memory, observation: Observation::None, now, settings })
     };

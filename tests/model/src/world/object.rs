@@ -7,7 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time as ClusterTime};
 use tabular_operator::api::{FINALIZER, ModelRefreshSpec, ModelResource as Manifest, ModelSyncSpec, Status};
 use tabular_operator::engine::reconcile::View;
-use tabular_operator::engine::{Desired, External};
+use tabular_operator::engine::{DesiredState, External};
 
 use super::{Seconds, timestamp};
 
@@ -26,14 +26,14 @@ pub struct Revision {
     /// The object at the API server, without the status.
     pub manifest: Manifest,
     /// The engine's input, without an upstream.
-    pub desired: Desired,
+    pub desired: DesiredState,
     /// Identifies the content, without the generation.
     pub fingerprint: u64,
 }
 
 impl Revision {
     pub(super) fn of(manifest: Manifest) -> Arc<Self> {
-        let desired = Desired::of(&manifest, External::default());
+        let desired = DesiredState::of(&manifest, External::default());
         let mut hasher = DefaultHasher::new();
         let spec = match &manifest {
             Manifest::ModelRefresh(refresh) => serde_json::to_string(&refresh.spec),
@@ -108,7 +108,7 @@ impl View for Object {
         self.revision.desired.has_finalizer
     }
 
-    fn desired(&self, external: External) -> Cow<'_, Desired> {
+    fn desired(&self, external: External) -> Cow<'_, DesiredState> {
         match &external {
             External {
                 blocker: None,
@@ -118,7 +118,7 @@ impl View for Object {
                 adopt_claimed: false,
                 metadata_refused: false,
             } => Cow::Borrowed(&self.revision.desired),
-            _ => Cow::Owned(Desired::of(&self.revision.manifest, external)),
+            _ => Cow::Owned(DesiredState::of(&self.revision.manifest, external)),
         }
     }
 
