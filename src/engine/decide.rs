@@ -25,7 +25,7 @@ use crate::operation::SubmitResult;
 /// 3. A trigger is handled only if no run is in progress and the operator is not about to be uninstalled.
 #[must_use]
 pub fn decide(input: &DecisionInput<'_>) -> Decision {
-    let mut decision = user_decisions::requeue(input, freshness::apply(input, decide_once(input)));
+    let mut decision = user_decisions::requeue_after_decision(input, freshness::apply(input, decide_once(input)));
     let in_progress = decision.status.run.as_ref().filter(|run| restoration::may_run(run));
     // Most decisions do not change the run, so they share it.
     let same = |run: &Run| input.memory.run_in_progress.as_ref().filter(|known| ***known == *run).cloned();
@@ -91,11 +91,11 @@ fn run(mut draft: Draft<'_>) -> Decision {
     } else {
         by_state(&mut draft, reported)
     };
-    let mut decision = interrupts::requeue(desired, input.now, execute(draft, next));
+    let mut decision = interrupts::requeue_at_deadline(desired, input.now, execute(draft, next));
     if cursor == Cursor::Postponed && decision.effect == Effect::None {
         decision.requeue_after = Some(Duration::ZERO);
     }
-    schedule::requeue(desired, input.now, decision)
+    schedule::requeue_at_next_time(desired, input.now, decision)
 }
 
 /// The rule of the state that the run is recorded in.

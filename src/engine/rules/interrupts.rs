@@ -32,7 +32,7 @@ pub(super) fn cancel_cause(draft: &Draft<'_>, due: bool) -> Option<CancelCause> 
 }
 
 /// Requeues the resource for the deadline of its operation, whatever backoff the service requests.
-pub(in crate::engine) fn requeue(desired: &DesiredState, now: Timestamp, decision: Decision) -> Decision {
+pub(in crate::engine) fn requeue_at_deadline(desired: &DesiredState, now: Timestamp, decision: Decision) -> Decision {
     let running = decision.status.run.as_ref().filter(|run| run.state == RunState::Running && decision.effect == Effect::None);
     let deadline = running.and_then(|run| timing::timestamp_after(run.submitted_time?, desired.policy.active_deadline));
     let Some(deadline) = deadline else { return decision };

@@ -65,7 +65,7 @@ pub(super) fn skip_late(draft: &mut Draft<'_>) -> bool {
 }
 
 /// Requeues the resource for its next scheduled time.
-pub(in crate::engine) fn requeue(desired: &DesiredState, now: Timestamp, decision: Decision) -> Decision {
+pub(in crate::engine) fn requeue_at_next_time(desired: &DesiredState, now: Timestamp, decision: Decision) -> Decision {
     let next = decision.status.next_schedule_time.filter(|_| desired.schedule_trigger.is_some() && desired.deletion.is_none());
     // A time that has passed is due when the run in progress has ended, or is suspended.
     let Some(delay) = next.map(|next| timing::remaining(next.timestamp(), now)).filter(|delay| !delay.is_zero()) else { return decision };

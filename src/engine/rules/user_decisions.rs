@@ -95,7 +95,7 @@ pub(in crate::engine) fn obsolete_annotation(draft: &mut Draft<'_>) -> Option<&'
 }
 
 /// After a decision that changes the record, the next decision immediately checks for leftover annotations.
-pub(in crate::engine) fn requeue(input: &DecisionInput<'_>, decision: Decision) -> Decision {
+pub(in crate::engine) fn requeue_after_decision(input: &DecisionInput<'_>, decision: Decision) -> Decision {
     let AnnotationRequests { adopt, resubmit, .. } = &input.desired.requests;
     let decided = adopt.is_some() || resubmit.is_some();
     let changes = decision.effect == Effect::None && decision.status != *input.status;
