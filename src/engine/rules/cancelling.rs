@@ -61,7 +61,7 @@ fn cancel_failed(draft: &mut Draft<'_>, error: &ServiceError) -> Next {
     let until_next = timing::cancel_delay(draft.memory.cancel_refusals);
     draft.memory.cancelled_at = draft.now.checked_sub(timing::CANCEL_RESEND.saturating_sub(until_next)).ok();
     draft.memory.poll_before_cancel = true;
-    poll::call_failed(draft, error, "cannot be cancelled")
+    poll::failed_while_running(draft, error, "cannot be cancelled")
 }
 
 /// Records the cancellation of the operation.

@@ -80,7 +80,7 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
         },
         Observation::Polled(PollResult::Failed(error))
         | Observation::Listed { result: Err(error), .. }
-        | Observation::CallFailed(error) => call_failed(draft, error, "cannot be polled"),
+        | Observation::CallFailed(error) => failed_while_running(draft, error, "cannot be polled"),
         Observation::Blocked(blocker) => {
             if let Some(run) = draft.status.run.as_mut() {
                 run.set_state(
@@ -187,7 +187,7 @@ fn poll_again(draft: &mut Draft<'_>) -> Next {
 }
 
 /// Handles a failed call. The operation counts as running, and its id stays recorded.
-pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, what: &str) -> Next {
+pub(super) fn failed_while_running(draft: &mut Draft<'_>, error: &ServiceError, what: &str) -> Next {
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
     // `azure::backoff` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
     let mut delay = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).min(timing::SERVICE_RECHECK);

@@ -20,7 +20,7 @@ pub(super) enum FailedStep {
 ///
 /// The wait counts from the first transient refusal, and from any refused submission, so that no `POST` is repeated without end. A
 /// request that fails until a user acts does not count toward the deadline while no `POST` has been repeated.
-pub(super) fn call_failed(draft: &mut Draft<'_>, error: &ServiceError, step: FailedStep) -> Next {
+pub(super) fn failed_before_start(draft: &mut Draft<'_>, error: &ServiceError, step: FailedStep) -> Next {
     let (kind, reason) = (error.kind, errors::reason(error.kind));
     let transient = errors::class(kind) != ErrorClass::ActionRequired;
     let overloaded = kind == ServiceErrorKind::CapacityExceeded;

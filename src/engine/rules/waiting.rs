@@ -118,7 +118,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
         }
         Observation::Listed { kind: OperationKind::Refresh, result: Err(error), .. }
         | Observation::ModelResolved(ModelLookup::Failed(error))
-        | Observation::CallFailed(error) => refusals::call_failed(draft, error, FailedStep::BeforeSubmission),
+        | Observation::CallFailed(error) => refusals::failed_before_start(draft, error, FailedStep::BeforeSubmission),
         Observation::Blocked(blocker) => blocked(draft, blocker),
         // Whether the cancellation of the other client's refresh succeeded or not, only the list shows when it has ended.
         Observation::CancelRequested(_) => {
@@ -224,7 +224,7 @@ fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
     match &draft.input.observation {
         Observation::Submitted(SubmitResult::NotStarted(error)) => {
             model_names::sync_with_spec(draft);
-            Some(refusals::call_failed(draft, error, FailedStep::Submission))
+            Some(refusals::failed_before_start(draft, error, FailedStep::Submission))
         }
         Observation::Submitted(SubmitResult::Deferred { message }) => {
             model_names::sync_with_spec(draft);
@@ -232,7 +232,7 @@ fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
                 run.submitted_time = None;
             }
             let error = ServiceError::new(ServiceErrorKind::Unreachable, message);
-            Some(refusals::call_failed(draft, &error, FailedStep::Submission))
+            Some(refusals::failed_before_start(draft, &error, FailedStep::Submission))
         }
         Observation::Submitted(SubmitResult::Busy { message }) => Some(busy(draft, message)),
         Observation::Listed { .. } => submit_again_after_absence(draft),
@@ -304,7 +304,7 @@ fn resubmit(draft: &mut Draft<'_>) -> Next {
 fn list_inconclusive(draft: &mut Draft<'_>) -> Next {
     let message = "the service's list of refreshes is too long to read completely, or has rows without an id, so it does not show whether one is running";
     let error = ServiceError::new(ServiceErrorKind::InvalidResponse, message);
-    let next = refusals::call_failed(draft, &error, FailedStep::BeforeSubmission);
+    let next = refusals::failed_before_start(draft, &error, FailedStep::BeforeSubmission);
     if let Some(run) = draft.status.run.as_mut() {
         run.waiting_for = Some("a list of refreshes that shows whether one is running".to_owned());
     }
