@@ -19,7 +19,7 @@ use crate::controller::cluster::fair_semaphore::FairSemaphore;
 use crate::controller::cluster::resource_api::request_limiter;
 use crate::controller::credentials::{CredentialResolver, OperatorIdentity};
 use crate::controller::lease::LeaseHandle;
-use crate::controller::manager::wiring;
+use crate::controller::manager::configure;
 use crate::controller::reconcile::context::Context;
 use crate::controller::store::cached::CachedResource;
 use crate::controller::store::resources::Store;
@@ -66,13 +66,13 @@ pub(crate) fn context(count: usize) -> Context {
     let (events, _) = Events::start(client.clone(), Arc::clone(&metrics));
     let (request_limiter, operator_identity) =
         (request_limiter(), OperatorIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
-    let engine_settings = Arc::new(wiring::engine_settings(&settings, &Cloud::public()));
+    let engine_settings = Arc::new(configure::engine_settings(&settings, &Cloud::public()));
     let (store, _, _) = Store::new(engine_settings, (Arc::clone(&metrics), settings.resource_metrics.into()), HashMap::new());
     let ctx = Context {
         credential_resolver: CredentialResolver::new(client.clone(), request_limiter.clone(), operator_identity),
         client,
         request_limiter,
-        azure: wiring::azure(&settings, &metrics, &traces).unwrap(),
+        azure: configure::azure(&settings, &metrics, &traces).unwrap(),
         lease: LeaseHandle::always(),
         metrics,
         traces,

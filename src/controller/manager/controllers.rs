@@ -7,10 +7,10 @@ use futures::stream;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::configure;
 use super::dispatch::Dispatch;
 use super::process::{ManagerContext, RunError};
 use super::watch;
-use super::wiring;
 use crate::api::ResourceKey;
 use crate::azure::identity::Environment;
 use crate::controller::cluster::events::Events;
@@ -37,13 +37,13 @@ const DISPATCH_STALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// If the settings for Azure are invalid.
 pub async fn run_controllers(context: ManagerContext) -> Result<(), RunError> {
     let ManagerContext { settings, client, lease, metrics, traces, health, stop } = context;
-    let azure = wiring::azure(&settings, &metrics, &traces)?;
+    let azure = configure::azure(&settings, &metrics, &traces)?;
     let (watches, handles) = watch::watches(&settings.watch_namespaces);
     let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics));
     let operator_identity =
         OperatorIdentity { environment: Environment::of_process(), namespaces: settings.operator_identity_namespaces.clone() };
     let request_limiter = resource_api::request_limiter();
-    let engine_settings = Arc::new(wiring::engine_settings(&settings, azure.cloud()));
+    let engine_settings = Arc::new(configure::engine_settings(&settings, azure.cloud()));
     let (store, mut triggered, detached) = Store::new(engine_settings, (Arc::clone(&metrics), settings.resource_metrics.into()), handles);
     let ctx = Arc::new(Context {
         credential_resolver: CredentialResolver::new(client.clone(), request_limiter.clone(), operator_identity),

@@ -1,4 +1,4 @@
-//! Connects the settings of the command line to the service clients, and their calls to the metrics and traces.
+//! Configures the service clients and the engine by the settings of the command line.
 
 use std::sync::Arc;
 
