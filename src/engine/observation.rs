@@ -49,7 +49,7 @@ pub struct ClaimedOperations {
     pub active: BTreeSet<String>,
     /// Operations that were orphaned, as far as they are remembered. This operator no longer tracks them, so `conflictPolicy` treats them
     /// as another client's.
-    pub released: BTreeSet<String>,
+    pub orphaned: BTreeSet<String>,
     /// Candidates of other resources. Each of them may also be the operation that this resource started.
     pub candidates: BTreeSet<String>,
     /// The intents of other resources' unresolved submissions on this model. Each of them may have started an operation of this kind that
@@ -60,7 +60,7 @@ pub struct ClaimedOperations {
 impl ClaimedOperations {
     /// Whether another resource tracks an operation, or orphaned it.
     pub(super) fn contains(&self, id: &OperationId) -> bool {
-        self.is_active(id) || self.released.contains(&id.as_str().to_lowercase())
+        self.is_active(id) || self.orphaned.contains(&id.as_str().to_lowercase())
     }
 
     /// Whether an operation is a candidate of another resource.

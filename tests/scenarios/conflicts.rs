@@ -83,7 +83,7 @@ fn conflict_policy_ignores_operations_of_other_resources() {
 fn orphaned_operation_counts_as_another_clients() {
     let released = |policy| {
         let mut world = busy(policy);
-        world.service.claimed.released.insert("op-0".to_owned());
+        world.service.claimed.orphaned.insert("op-0".to_owned());
         world
     };
     let mut world = released(ConflictPolicy::Replace);
@@ -102,7 +102,7 @@ fn orphaned_operation_counts_as_another_clients() {
     world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
     world.run_for(secs(1));
     world.start_other_refresh(20, "full");
-    world.service.claimed.released.insert("op-0".to_owned());
+    world.service.claimed.orphaned.insert("op-0".to_owned());
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-1")));
 }

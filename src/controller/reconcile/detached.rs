@@ -109,7 +109,7 @@ async fn reconcile_until_end(ctx: &Context, object: ModelResource, accepted: Opt
             Finish::Settled { requeue } => requeue.unwrap_or(RETRY_INTERVAL),
             // Unreachable: a detached reconciliation neither reads nor writes.
             Finish::Failed => RETRY_INTERVAL,
-            Finish::Released | Finish::Gone | Finish::Conflict => return Completion::Ended,
+            Finish::FinalizerRemoved | Finish::Gone | Finish::Conflict => return Completion::Ended,
             Finish::Unresolvable => return Completion::Unresolvable,
         };
         (view, in_memory) = (outcome.view, outcome.in_memory);

@@ -41,7 +41,9 @@ pub(crate) async fn reconcile(kind: Kind, cached: Arc<CachedResource>, ctx: Arc<
         Ok(Ok((outcome, error))) => {
             let (finish, requeue) = (outcome.finish, guard.finish(outcome));
             match finish {
-                Finish::Settled { .. } | Finish::Released | Finish::Gone | Finish::Unresolvable => (ReconcileResult::Success, requeue),
+                Finish::Settled { .. } | Finish::FinalizerRemoved | Finish::Gone | Finish::Unresolvable => {
+                    (ReconcileResult::Success, requeue)
+                }
                 Finish::Conflict => (ReconcileResult::Conflict, requeue),
                 Finish::Failed => {
                     let (error, retry_in_seconds) = (error.as_ref().map(tracing::field::display), requeue.map(|delay| delay.as_secs_f64()));

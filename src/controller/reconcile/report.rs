@@ -68,7 +68,7 @@ impl<'a> Reporter<'a> {
 
     /// Records the end of the reconciliation. It is known by now whether the view of a rejected write was stale.
     pub(super) fn ended(&mut self, outcome: &Outcome<Arc<ModelResource>>, last_events: &[Event]) {
-        if outcome.finish == Finish::Released {
+        if outcome.finish == Finish::FinalizerRemoved {
             self.removed(&outcome.view, last_events);
             return self.count_unclassified(WriteResult::Success);
         }

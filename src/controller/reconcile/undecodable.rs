@@ -46,7 +46,7 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, e
         }
         return held.map_or_else(Action::await_change, |_| Action::requeue(time_left.unwrap_or(NAMESPACE_RECHECK)));
     }
-    match release(ctx, kind, cached).await {
+    match remove_finalizer(ctx, kind, cached).await {
         Ok(()) => {
             let what = cached.operation().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
             let why = if release_requested {
@@ -71,7 +71,7 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, e
     }
 }
 
-async fn release(ctx: &Context, kind: Kind, cached: &CachedResource) -> Result<(), ApiError> {
+async fn remove_finalizer(ctx: &Context, kind: Kind, cached: &CachedResource) -> Result<(), ApiError> {
     let namespace = cached.namespace().unwrap_or_default();
     let resources: Api<CachedResource> = Api::namespaced_with(ctx.client.clone(), &namespace, &kind);
     let meta = cached.meta();

@@ -41,7 +41,7 @@ impl Store {
             QueueUpdate::Keep => Vec::new(),
         };
         self.requeue(next);
-        if matches!(finish, Finish::Released | Finish::Gone) {
+        if matches!(finish, Finish::FinalizerRemoved | Finish::Gone) {
             self.remove(key);
         }
         requeue

@@ -157,7 +157,7 @@ impl Claims {
                 let of_it = match claimant.present || is_tracked(uid) {
                     _ if claimant.claim.candidates.contains(&id) => &mut claimed.candidates,
                     true => &mut claimed.active,
-                    false => &mut claimed.released,
+                    false => &mut claimed.orphaned,
                 };
                 of_it.insert(operation.as_str().to_lowercase());
             }

@@ -17,7 +17,7 @@ use crate::operation::{Listing, Operation};
 pub fn exclude_unknown_owners(run: Option<&Run>, listing: &Listing, claimed: &mut ClaimedOperations, unwatched: &str) -> Option<Blocker> {
     let unclaimed = |operation: &&Operation| {
         let id = operation.id.as_str().to_lowercase();
-        !claimed.active.contains(&id) && !claimed.released.contains(&id) && !run.is_some_and(|run| belongs_to_run(run, operation))
+        !claimed.active.contains(&id) && !claimed.orphaned.contains(&id) && !run.is_some_and(|run| belongs_to_run(run, operation))
     };
     let unclaimed: Vec<&Operation> = listing.operations.iter().filter(unclaimed).collect();
     match run {

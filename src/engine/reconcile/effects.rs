@@ -20,7 +20,7 @@ impl<V: View> Reconciliation<V> {
                 let call = call.clone();
                 self.call(decision, call, None)
             }
-            NextEffect::RemoveFinalizer if self.detached => self.end(Finish::Released),
+            NextEffect::RemoveFinalizer if self.detached => self.end(Finish::FinalizerRemoved),
             NextEffect::Settle
             | NextEffect::AcquireTurn
             | NextEffect::AddFinalizer
@@ -55,7 +55,7 @@ impl<V: View> Reconciliation<V> {
                 DriverRequest::RunCheck { model, kind, timeout }
             }
             NextEffect::RemoveFinalizer => {
-                self.released = true;
+                self.removal_sent = true;
                 self.in_memory.begin_write();
                 self.stage = Stage::Removing;
                 DriverRequest::RemoveFinalizer { events: decision.events }

@@ -33,7 +33,7 @@ impl<V: View> Reconciliation<V> {
         let in_memory = &mut self.in_memory;
         in_memory.reread |= self.intent_unconfirmed;
         match finish {
-            Finish::Settled { .. } | Finish::Released => (in_memory.failures, in_memory.conflicts) = (0, 0),
+            Finish::Settled { .. } | Finish::FinalizerRemoved => (in_memory.failures, in_memory.conflicts) = (0, 0),
             // The write of another client succeeded.
             Finish::Conflict => (in_memory.consecutive_failed_writes, in_memory.conflicts) = (0, in_memory.conflicts.saturating_add(1)),
             Finish::Failed => in_memory.failures = in_memory.failures.saturating_add(1),
@@ -44,7 +44,7 @@ impl<V: View> Reconciliation<V> {
 
     fn queue(&self, finish: Finish) -> QueueUpdate {
         match finish {
-            Finish::Released | Finish::Gone | Finish::Unresolvable => return QueueUpdate::Remove,
+            Finish::FinalizerRemoved | Finish::Gone | Finish::Unresolvable => return QueueUpdate::Remove,
             Finish::Settled { .. } | Finish::Conflict | Finish::Failed => {}
         }
         let failed = finish == Finish::Failed;
@@ -76,7 +76,7 @@ impl<V: View> Reconciliation<V> {
 
     fn tracking(&self) -> Tracking {
         let may_run = |run: &Run| !run.state.ended() && run.state != RunState::Waiting;
-        if self.released {
+        if self.removal_sent {
             return Tracking::Untrack;
         }
         match self.view.is_released() {

@@ -82,7 +82,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn removal_rejected(&mut self, rejection: Rejection) -> DriverRequest<V> {
         match rejection {
             Rejection::NotLeader => {
-                self.released = false;
+                self.removal_sent = false;
                 self.end(Finish::Conflict)
             }
             // Usually the resource is gone. But an admission webhook may deny a write with any status code.
@@ -107,7 +107,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn handle_read(&mut self, purpose: ReadPurpose, found: Result<Option<V>, ReadFailed>) -> DriverRequest<V> {
         let view = match found {
             Ok(Some(view)) => view,
-            Ok(None) if matches!(purpose, ReadPurpose::Removal { .. }) => return self.end(Finish::Released),
+            Ok(None) if matches!(purpose, ReadPurpose::Removal { .. }) => return self.end(Finish::FinalizerRemoved),
             Ok(None) => return self.end(Finish::Gone),
             Err(ReadFailed) => return self.end(Finish::Failed),
         };
@@ -123,7 +123,7 @@ impl<V: View> Reconciliation<V> {
                 self.observe(Observation::Submitted(accepted))
             }
             ReadPurpose::Stale => self.end(Finish::Conflict),
-            ReadPurpose::Removal { .. } if !self.view.has_finalizer() => self.end(Finish::Released),
+            ReadPurpose::Removal { .. } if !self.view.has_finalizer() => self.end(Finish::FinalizerRemoved),
             ReadPurpose::Removal { rejected: false, denied } => {
                 if denied {
                     self.refuse_metadata();

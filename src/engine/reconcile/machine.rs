@@ -28,7 +28,7 @@ pub struct Reconciliation<V> {
     /// Whether a write of an intent has no response from the API server yet.
     pub(super) intent_unconfirmed: bool,
     /// Whether the finalizer removal was sent; afterwards the resource may be gone.
-    pub(super) released: bool,
+    pub(super) removal_sent: bool,
     pub(super) stage: Stage,
 }
 
@@ -45,7 +45,7 @@ impl<V: View> Reconciliation<V> {
             decisions: 0,
             failed_records: 0,
             intent_unconfirmed: false,
-            released: false,
+            removal_sent: false,
             stage: Stage::Initial,
         }
     }
@@ -102,10 +102,10 @@ impl<V: View> Reconciliation<V> {
 
     #[doc(hidden)]
     pub fn state(&self) -> MachineState<'_, V> {
-        let Self { stage, view, in_memory, decisions, failed_records, intent_unconfirmed, released, .. } = self;
+        let Self { stage, view, in_memory, decisions, failed_records, intent_unconfirmed, removal_sent, .. } = self;
         let (decisions, failed_records) = (*decisions, *failed_records);
-        let (intent_unconfirmed, released) = (*intent_unconfirmed, *released);
-        MachineState { stage, view, in_memory, decisions, failed_records, intent_unconfirmed, released }
+        let (intent_unconfirmed, removal_sent) = (*intent_unconfirmed, *removal_sent);
+        MachineState { stage, view, in_memory, decisions, failed_records, intent_unconfirmed, removal_sent }
     }
 
     /// Takes the response to the last request, and returns the next request. A response to another request ends the reconciliation as failed.
@@ -132,7 +132,7 @@ impl<V: View> Reconciliation<V> {
             (Stage::Changing(decision), DriverResponse::Written(view)) => self.changed(*decision, view),
             (Stage::Changing(decision), DriverResponse::Rejected(rejection)) => self.change_rejected(&decision, rejection),
             (Stage::Changing(decision), DriverResponse::Unconfirmed { denied }) => self.change_unconfirmed(&decision, denied),
-            (Stage::Removing, DriverResponse::Removed) => self.end(Finish::Released),
+            (Stage::Removing, DriverResponse::Removed) => self.end(Finish::FinalizerRemoved),
             (Stage::Removing, DriverResponse::Rejected(rejection)) => self.removal_rejected(rejection),
             (Stage::Removing, DriverResponse::Unconfirmed { denied }) => self.removal_unconfirmed(denied),
             (Stage::Reporting, DriverResponse::Published) => self.observe(Observation::None),

@@ -239,7 +239,7 @@ pub enum Finish {
     /// A request to the Kubernetes API failed.
     Failed,
     /// The finalizer is removed.
-    Released,
+    FinalizerRemoved,
     /// The resource is gone.
     Gone,
     /// Only a user could have resolved the submission of a resource that is gone.
@@ -254,7 +254,7 @@ impl<V> Outcome<V> {
             Finish::Settled { requeue } => requeue,
             Finish::Conflict => Some(self.in_memory.after_conflict()),
             Finish::Failed => Some(self.in_memory.after_failure()),
-            Finish::Released | Finish::Gone | Finish::Unresolvable => None,
+            Finish::FinalizerRemoved | Finish::Gone | Finish::Unresolvable => None,
         }
     }
 }

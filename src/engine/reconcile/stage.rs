@@ -76,5 +76,5 @@ pub struct MachineState<'a, V> {
     pub decisions: u8,
     pub failed_records: u32,
     pub intent_unconfirmed: bool,
-    pub released: bool,
+    pub removal_sent: bool,
 }

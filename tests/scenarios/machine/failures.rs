@@ -132,7 +132,7 @@ fn each_write_that_fails_ends_as_the_table_says() {
         for (failure, requests, finish, queue, reread) in [
             (Changed, read(kind), Finish::Conflict, conflict, false),
             (Unchanged, read(kind), Finish::Failed, failed, false),
-            (Gone, read(kind), if removal { Finish::Released } else { Finish::Gone }, "leave", false),
+            (Gone, read(kind), if removal { Finish::FinalizerRemoved } else { Finish::Gone }, "leave", false),
             (DeniedAsGone, read(kind), Finish::Failed, failed, false),
             (NotLeader, only(), Finish::Conflict, conflict, false),
             (Permanent, denied.clone(), Finish::Failed, failed, false),
@@ -282,7 +282,7 @@ fn refused_metadata_does_not_delay_the_record_of_a_run() {
 
 #[test]
 fn removal_without_an_answer_is_read() {
-    for (performed, finish) in [(true, Finish::Released), (false, Finish::Failed)] {
+    for (performed, finish) in [(true, Finish::FinalizerRemoved), (false, Finish::Failed)] {
         for keeps in [true, false] {
             let mut world = deleted();
             let outcome = world.reconcile_with(|world, request| {

@@ -45,7 +45,7 @@ fn deletion_polls_cancels_and_removes_the_finalizer() {
     (world.now, world.phase) = (at(180), Phase::Cancelled);
     let outcome = world.reconcile();
     assert_eq!(request_names(&world), ["namespace", "poll", "removal"]);
-    assert_eq!((outcome.finish, outcome.queue, outcome.tracking), (Finish::Released, QueueUpdate::Remove, Tracking::Untrack));
+    assert_eq!((outcome.finish, outcome.queue, outcome.tracking), (Finish::FinalizerRemoved, QueueUpdate::Remove, Tracking::Untrack));
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn detached_operation_is_followed_to_its_end_without_a_write() {
     (world.now, world.phase) = (at(240), Phase::Cancelled);
     let machine = Reconciliation::detached(outcome.view, outcome.in_memory, settings());
     let outcome = world.drive(machine, |_, _| None);
-    assert_eq!((request_names(&world), outcome.finish), (vec!["poll"], Finish::Released));
+    assert_eq!((request_names(&world), outcome.finish), (vec!["poll"], Finish::FinalizerRemoved));
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn orphaned_operations_and_candidates_stay_claimed() {
     keep_removed(&mut claims, &resource(OperationKind::Refresh, "u-4", &serde_json::json!({})));
     let of_others = |own, kind| claims.of_others(Some(own), (kind, &key("elsewhere")), &operations(), |_| false);
     let of_another = of_others("u-2", OperationKind::Refresh);
-    assert_eq!(of_another, ClaimedOperations { released: upstream(), candidates: candidates(), ..ClaimedOperations::default() });
+    assert_eq!(of_another, ClaimedOperations { orphaned: upstream(), candidates: candidates(), ..ClaimedOperations::default() });
     assert_eq!(of_others("u-1", OperationKind::Refresh), ClaimedOperations::default());
     assert_eq!(of_others("u-2", OperationKind::Sync), ClaimedOperations::default());
     assert_eq!((claims.removed.len(), claims.claimants.len()), (1, 1));
@@ -79,7 +79,7 @@ fn orphaned_operations_and_candidates_stay_claimed() {
 fn orphaned_sync_counts_on_its_models_alone() {
     let mut claims = Claims::default();
     keep_removed(&mut claims, &resource(OperationKind::Sync, "u-1", &with_run()));
-    let of_others = |kind, database| claims.of_others(Some("u-2"), (kind, &key(database)), &operations(), |_| false).released;
+    let of_others = |kind, database| claims.of_others(Some("u-2"), (kind, &key(database)), &operations(), |_| false).orphaned;
     for database in ["d", "before"] {
         assert_eq!(of_others(OperationKind::Sync, database), upstream());
         assert!(of_others(OperationKind::Refresh, database).is_empty());
@@ -92,7 +92,7 @@ fn operation_that_is_tracked_without_its_resource_is_watched() {
     let mut claims = Claims::default();
     keep_removed(&mut claims, &resource(OperationKind::Refresh, "u-1", &with_run()));
     let of_others = |tracked: &str| claims.of_others(None, (OperationKind::Refresh, &key("d")), &operations(), |uid| uid == tracked);
-    let claimed = |active, released| ClaimedOperations { active, released, candidates: candidates(), ..ClaimedOperations::default() };
+    let claimed = |active, orphaned| ClaimedOperations { active, orphaned, candidates: candidates(), ..ClaimedOperations::default() };
     // Not on the model on which its submission may have started something.
     assert_eq!(of_others("u-1"), claimed(upstream(), BTreeSet::new()));
     assert_eq!(of_others("u-2"), claimed(BTreeSet::new(), upstream()));
@@ -203,7 +203,7 @@ fn claims_follow_the_record_and_survive_its_deletion() {
     keep_removed(&mut claims, &after);
     assert_eq!(of_others(&claims).active, upstream());
     claims.on_deleted(&after.uid);
-    assert_eq!(of_others(&claims), ClaimedOperations { released: upstream(), candidates: candidates(), ..ClaimedOperations::default() });
+    assert_eq!(of_others(&claims), ClaimedOperations { orphaned: upstream(), candidates: candidates(), ..ClaimedOperations::default() });
     keep_removed(&mut claims, &before);
     assert_eq!((of_others(&claims), claims.removed.len(), claims.by_id.len()), (ClaimedOperations::default(), 0, 0));
 }

@@ -90,7 +90,7 @@ impl Driver<'_> {
     fn apply(&mut self, machine: &Reconciliation<Arc<ModelResource>>, outcome: Outcome<Arc<ModelResource>>) -> InMemoryState {
         Self::check_turn(&self.queue, machine, &outcome);
         update(&mut self.queue, &outcome.queue);
-        if matches!(outcome.finish, Finish::Gone | Finish::Released) { InMemoryState::default() } else { outcome.in_memory }
+        if matches!(outcome.finish, Finish::Gone | Finish::FinalizerRemoved) { InMemoryState::default() } else { outcome.in_memory }
     }
 
     /// After the driver has stopped, a held turn is backed by the recorded status or by an intent whose write got no response.

@@ -195,9 +195,9 @@ fn tracks(world: &World, operator: usize, resource: usize, run: &Run, id: &str, 
         against.push("the service does not show that a client submitted it".to_owned());
     }
     // The operator may still know the operation of a resource that was deleted.
-    if world.claimed_by_others((operator, resource), (op.request.kind(), &run.model.key()), [&op.id]).released.contains(&id.to_lowercase())
+    if world.claimed_by_others((operator, resource), (op.request.kind(), &run.model.key()), [&op.id]).orphaned.contains(&id.to_lowercase())
     {
-        against.push("it was released".to_owned());
+        against.push("it was orphaned".to_owned());
     }
     if let Owner::Run { resource: of, number, .. } = op.owner
         && of == resource

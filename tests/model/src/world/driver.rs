@@ -285,10 +285,10 @@ impl World {
             // After a conflict it is reconciled immediately, and after a failure soon.
             Finish::Conflict => state.dirty = true,
             Finish::Failed => state.due = Some(now + whole(state.in_memory.after_failure())),
-            Finish::Released | Finish::Gone | Finish::Unresolvable => state.in_memory = InMemoryState::default(),
+            Finish::FinalizerRemoved | Finish::Gone | Finish::Unresolvable => state.in_memory = InMemoryState::default(),
         }
         if is_detached {
-            if matches!(finish, Finish::Released | Finish::Unresolvable) {
+            if matches!(finish, Finish::FinalizerRemoved | Finish::Unresolvable) {
                 (state.existence, state.tracked, state.due) = (Existence::Forgotten, None, None);
                 self.resource(resource).reported |= finish == Finish::Unresolvable;
             }

@@ -12,7 +12,7 @@ impl Fingerprint<'_> {
     pub(super) fn task(&mut self, resource: usize, task: &Task) {
         let state = task.machine.state();
         self.write(discriminant(state.stage));
-        self.write((state.decisions, state.failed_records.min(4), state.intent_unconfirmed, state.released));
+        self.write((state.decisions, state.failed_records.min(4), state.intent_unconfirmed, state.removal_sent));
         self.view(resource, state.view);
         if let Some(decision) = task.decision() {
             match &decision.effect {
