@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, FINALIZER, Kind, ModelRefresh, RUN_REQUESTED_AT, Reason, RunState, Status, TriggerType};
 use tabular_operator::engine::{
-    ClaimedOperations, DecisionInput, DecisionMemory, DesiredState, Effect, External, Observation, Settings, Turn, decide,
+    ClaimedOperations, DecisionInput, DecisionMemory, DesiredState, Effect, EffectResult, External, Settings, Turn, decide,
 };
 use tabular_operator::operation::{CancelResult, Listing, Operation, OperationId, Phase, PollResult, SubmitResult};
 
@@ -161,13 +161,19 @@ impl World {
             reference_grace: Duration::from_mins(1),
             power_bi_portal: None,
         };
-        let mut observation = Observation::None;
+        let mut effect_result = EffectResult::None;
         for _ in 0..MOST_DECISIONS {
             let refresh: ModelRefresh = serde_json::from_value(self.object.clone()).unwrap();
             let desired = DesiredState::of_refresh(&refresh, External::default());
             let status = refresh.status.clone().unwrap_or_default();
-            let input =
-                DecisionInput { desired: &desired, status: &status, memory: &self.memory, observation, now: self.now, settings: &settings };
+            let input = DecisionInput {
+                desired: &desired,
+                status: &status,
+                memory: &self.memory,
+                effect_result,
+                now: self.now,
+                settings: &settings,
+            };
             let decision = decide(&input);
             if decision.status != status {
                 let dropped = decision.events.iter().any(|event| event.reason == Reason::TriggerDropped);
@@ -175,22 +181,22 @@ impl World {
             }
             self.memory = decision.memory;
             self.now += Duration::from_secs(1);
-            observation = match decision.effect {
-                Effect::None if decision.requeue_after == Some(Duration::ZERO) => Observation::None,
+            effect_result = match decision.effect {
+                Effect::None if decision.requeue_after == Some(Duration::ZERO) => EffectResult::None,
                 Effect::None => return,
-                Effect::AcquireTurn if self.blocked => Observation::Turn(Turn::Behind("another".to_owned())),
-                Effect::AcquireTurn => Observation::Turn(Turn::Granted),
+                Effect::AcquireTurn if self.blocked => EffectResult::Turn(Turn::Behind("another".to_owned())),
+                Effect::AcquireTurn => EffectResult::Turn(Turn::Granted),
                 Effect::Submit if std::mem::take(&mut self.refuses) => {
-                    Observation::Submitted(SubmitResult::Busy { message: "busy".to_owned() })
+                    EffectResult::Submitted(SubmitResult::Busy { message: "busy".to_owned() })
                 }
-                Effect::Submit => Observation::Submitted(self.submit()),
-                Effect::List(kind, _) => Observation::Listed { kind, result: Ok(empty()), claimed: ClaimedOperations::default() },
-                Effect::Poll(_) => Observation::Polled(self.poll()),
+                Effect::Submit => EffectResult::Submitted(self.submit()),
+                Effect::List(kind, _) => EffectResult::Listed { kind, result: Ok(empty()), claimed: ClaimedOperations::default() },
+                Effect::Poll(_) => EffectResult::Polled(self.poll()),
                 Effect::Cancel(_) => {
                     if let Some((_, phase)) = self.operation.as_mut().filter(|(_, phase)| !phase.ended()) {
                         *phase = Phase::Cancelled;
                     }
-                    Observation::CancelRequested(CancelResult::Accepted)
+                    EffectResult::CancelRequested(CancelResult::Accepted)
                 }
                 effect @ (Effect::AddFinalizer
                 | Effect::ResolveModel

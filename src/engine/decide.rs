@@ -10,7 +10,7 @@ use super::rules::{
     cancel_request, cancelling, completion, deletion, finalizer, idle, interrupts, restoration, running, schedule, submitting, upstream,
     user_decisions, waiting,
 };
-use super::{Decision, DecisionInput, Effect, Observation, freshness, timing};
+use super::{Decision, DecisionInput, Effect, EffectResult, freshness, timing};
 use crate::api::{Run, RunState};
 use crate::operation::SubmitResult;
 
@@ -18,7 +18,7 @@ use crate::operation::SubmitResult;
 ///
 /// The caller writes [`Decision::status`] with the resource version of [`DecisionInput::status`], before it performs
 /// [`Decision::effect`]. If that write is refused, the view was stale and the whole decision is void. The result of the effect
-/// is the [`DecisionInput::observation`] of the next decision.
+/// is the [`DecisionInput::effect_result`] of the next decision.
 ///
 /// 1. A resource that is being deleted starts no run, and keeps its finalizer until no operation of it is running.
 /// 2. A run in progress is tracked by its record, even if the spec has changed.
@@ -36,7 +36,7 @@ pub fn decide(input: &DecisionInput<'_>) -> Decision {
 fn decide_once(input: &DecisionInput<'_>) -> Decision {
     let mut draft = Draft::new(input);
     let is_ours = !draft.is_deleting() || input.desired.has_finalizer;
-    let accepted = matches!(input.observation, Observation::Submitted(SubmitResult::Accepted { .. }));
+    let accepted = matches!(input.effect_result, EffectResult::Submitted(SubmitResult::Accepted { .. }));
     let restored = is_ours && (restoration::restore_missing(&mut draft) || !accepted && restoration::restore_contradictory(&mut draft));
     if accepted {
         restoration::record_acceptance(&mut draft);
@@ -46,7 +46,7 @@ fn decide_once(input: &DecisionInput<'_>) -> Decision {
     if !is_ours {
         return draft.without_write();
     }
-    if input.observation == Observation::None
+    if input.effect_result == EffectResult::None
         && !draft.skips_metadata()
         && let Some(annotation) = user_decisions::obsolete_annotation(&mut draft)
     {

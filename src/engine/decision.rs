@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{DesiredState, Observation, Settings};
+use super::{DesiredState, EffectResult, Settings};
 use crate::api::{Model, ModelNames, Reason, Run, Status, Time};
 use crate::operation::{ModelIds, OperationId, OperationKind, OperationRef};
 
@@ -20,8 +20,8 @@ pub struct DecisionInput<'a> {
     /// What this process remembers since the last decision, if anything.
     pub memory: &'a DecisionMemory,
     /// The result of the last effect.
-    pub observation: Observation,
-    /// The time, taken after `observation` was obtained.
+    pub effect_result: EffectResult,
+    /// The time, taken after `effect_result` was obtained.
     pub now: Timestamp,
     /// The operator's settings.
     pub settings: &'a Settings,

@@ -1,4 +1,4 @@
-//! The decision: from the desired state, the status, the latest observation and the time to a new status and one effect.
+//! The decision: from the desired state, the status, the result of the last effect and the time to a new status and one effect.
 //!
 //! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. [`decide()`] and the rules of each state implement the guarantees: each
 //! run is submitted exactly once, and no operation is left running without being tracked.
@@ -10,10 +10,10 @@ mod decide;
 mod decision;
 mod details_url;
 mod draft;
+mod effect_result;
 mod freshness;
 mod input;
 mod next;
-mod observation;
 mod queue_state;
 pub mod reconcile;
 mod rules;
@@ -24,12 +24,12 @@ mod turns;
 pub use check::{CheckFailure, CheckReport, CheckRequest};
 pub use decide::decide;
 pub use decision::{Decision, DecisionInput, DecisionMemory, Effect, Event, ResolvedModel, TableTimes};
+pub use effect_result::{ClaimedOperations, EffectResult, Turn};
 pub use freshness::stale_time;
 pub use input::{
     AnnotationRequests, Blocker, Deletion, DesiredState, DrainMode, External, OperationSpec, Remedy, RunPolicy, Schedule, ScheduleTrigger,
     Settings, SuccessfulRun, Upstream, UpstreamRef,
 };
-pub use observation::{ClaimedOperations, Observation, Turn};
 pub use queue_state::{QueueState, queue_state, queue_state_if_unwritable, unresolved_since};
 pub use rules::{deletion_timeout, namespace_time_left, resubmit_value, was_replaced};
 pub use text::{sentence, token};

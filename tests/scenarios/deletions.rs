@@ -2,7 +2,7 @@
 
 use model::script::{CallOutcome, SubmitOutcome, World, blocked, secs, service_error};
 use tabular_operator::api::{ADOPT, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::engine::{Blocker, DecisionMemory, Effect, Observation, Remedy};
+use tabular_operator::engine::{Blocker, DecisionMemory, Effect, EffectResult, Remedy};
 use tabular_operator::operation::{CancelResult, ServiceErrorKind, SubmitResult};
 
 fn running() -> World {
@@ -77,10 +77,10 @@ fn started_operation_is_recorded_before_it_is_orphaned() {
         world.run_for(secs(1)).delete();
         let id = tabular_operator::operation::OperationId::parse("op-6").unwrap();
         let accepted = SubmitResult::Accepted { id, location: None, activity_id: None, retry_after: None };
-        let decision = world.decide(world.status(), &DecisionMemory::default(), Observation::Submitted(accepted));
+        let decision = world.decide(world.status(), &DecisionMemory::default(), EffectResult::Submitted(accepted));
         assert_eq!((decision.effect, decision.requeue_after), (Effect::None, Some(std::time::Duration::ZERO)));
         assert_eq!(decision.status.run.as_ref().unwrap().operation_id.as_deref(), Some("op-6"));
-        let decision = world.decide(&decision.status, &decision.memory, Observation::None);
+        let decision = world.decide(&decision.status, &decision.memory, EffectResult::None);
         assert_eq!(decision.effect, Effect::RemoveFinalizer);
         assert!(decision.events[0].message.contains("op-6"), "{:?}", decision.events);
     }
@@ -206,7 +206,7 @@ fn unanswered_submission_blocks_the_deletion() {
     let mut world = World::new(|_| {});
     world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
     world.run_for(secs(1)).delete();
-    let unanswered = Observation::Submitted(SubmitResult::Unknown { message: "no answer".to_owned() });
+    let unanswered = EffectResult::Submitted(SubmitResult::Unknown { message: "no answer".to_owned() });
     let mut recorded = world.status().clone();
     let run = recorded.run.as_mut().unwrap();
     (run.state, run.operation_id) = (RunState::Submitting, None);
@@ -278,7 +278,7 @@ fn blocked_deletion_names_its_cause_and_the_command() {
     world.edit_metadata(|metadata| metadata.namespace = Some("b".repeat(63)));
     world.edit_metadata(|metadata| metadata.name = Some("s".repeat(253)));
     let blocker = Blocker { reason: Reason::SecretNotFound, message: "Secret aas-sp is gone ".repeat(60), remedy: Remedy::ClusterChange };
-    world.preparation_failure = Some(Observation::Blocked(blocker));
+    world.preparation_failure = Some(EffectResult::Blocked(blocker));
     world.delete().run_for(secs(60));
     assert!(shown(&world).contains("Secret aas-sp is gone"), "{}", shown(&world));
     let command = format!("kubectl annotate mref {} --namespace {} tabular-operator.dev/release=true", "s".repeat(253), "b".repeat(63));

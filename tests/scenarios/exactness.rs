@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use model::script::{World, secs};
 use tabular_operator::api::{CommitMode, ConcurrencyPolicy, Model, Reason, RefreshParameters, RunState, Status, TriggerType};
-use tabular_operator::engine::{Observation, Turn};
+use tabular_operator::engine::{EffectResult, Turn};
 use tabular_operator::operation::Phase;
 
 type Edit = fn(&mut RefreshParameters);
@@ -107,8 +107,8 @@ fn deadline_is_not_shortened_by_a_time_in_whole_seconds() {
     let mut world = World::new(|spec| (spec.active_deadline_seconds, spec.wait_deadline_seconds) = (60, 60));
     world.service.length = secs(1_000);
     // Requested and submitted at the end of the second in which they are recorded, so 60 s later is in the second after that.
-    let at = |world: &World, millis, observation| world.decide_at(world.now() + SignedDuration::from_millis(millis), observation);
-    let behind = Observation::Turn(Turn::Behind("bi/other".to_owned()));
+    let at = |world: &World, millis, effect_result| world.decide_at(world.now() + SignedDuration::from_millis(millis), effect_result);
+    let behind = EffectResult::Turn(Turn::Behind("bi/other".to_owned()));
     let start = world.now();
     world.ahead = Some("bi/other".to_owned());
     world.reconcile_once(None);
@@ -118,8 +118,8 @@ fn deadline_is_not_shortened_by_a_time_in_whole_seconds() {
     world.ahead = None;
     world.changed().reconcile_once(None);
     assert_eq!((world.run().state, world.run().submitted_time.unwrap().timestamp()), (RunState::Running, start));
-    assert_eq!(at(&world, 60_900, Observation::None).status.run.unwrap().state, RunState::Running);
-    assert_eq!(at(&world, 61_000, Observation::None).status.run.unwrap().state, RunState::Cancelling);
+    assert_eq!(at(&world, 60_900, EffectResult::None).status.run.unwrap().state, RunState::Running);
+    assert_eq!(at(&world, 61_000, EffectResult::None).status.run.unwrap().state, RunState::Cancelling);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tabular_operator::api::{
     CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, ModelRefreshSpec, RUN_REQUESTED_AT, Reason, RefreshType,
     RunState, Status, TriggerType,
 };
-use tabular_operator::engine::Observation;
+use tabular_operator::engine::EffectResult;
 use tabular_operator::operation::{Phase, PollResult, ServiceErrorKind};
 
 fn running() -> World {
@@ -139,7 +139,7 @@ fn a_stalled_run_is_reported_before_the_change() {
     world.edit(|spec| token(spec, "v2")).run_for(secs(5));
     not_run(&world);
     let error = model::script::service_error(ServiceErrorKind::AccessDenied);
-    world.preparation_failure = Some(Observation::Polled(PollResult::Failed(error)));
+    world.preparation_failure = Some(EffectResult::Polled(PollResult::Failed(error)));
     world.run_for(secs(100));
     let ready = world.condition(ConditionType::Ready).unwrap();
     assert_eq!(ready.reason, Reason::AccessDenied.as_str());

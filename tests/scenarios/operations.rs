@@ -2,7 +2,7 @@
 
 use model::script::{CallOutcome, World, blocked, operation, polled, secs, service_error, unreachable};
 use tabular_operator::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::engine::{ClaimedOperations, Decision, DecisionMemory, Effect, Observation};
+use tabular_operator::engine::{ClaimedOperations, Decision, DecisionMemory, Effect, EffectResult};
 use tabular_operator::operation::{
     CancelResult, ObjectName, ObjectProgress, Operation, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceMessage,
 };
@@ -14,7 +14,7 @@ fn running(length: u64) -> World {
     world
 }
 
-fn decide_on(world: &World, memory: &DecisionMemory, seen: Observation) -> Decision {
+fn decide_on(world: &World, memory: &DecisionMemory, seen: EffectResult) -> Decision {
     world.decide(world.status(), memory, seen)
 }
 
@@ -168,11 +168,11 @@ fn unknown_operation_is_lost_only_after_a_list() {
 fn list_with_operation_outweighs_an_empty_poll() {
     let mut old = running(1_000);
     old.advance(secs(300));
-    let decision = decide_on(&old, &DecisionMemory::default(), Observation::Polled(PollResult::NotFound));
+    let decision = decide_on(&old, &DecisionMemory::default(), EffectResult::Polled(PollResult::NotFound));
     assert!(matches!(decision.effect, Effect::List(..)));
     let listing = tabular_operator::operation::Listing { operations: vec![operation("OP-0", Phase::InProgress)], ..Default::default() };
     let claimed = ClaimedOperations { active: ["op-0".to_owned()].into(), ..ClaimedOperations::default() };
-    let decision = decide_on(&old, &decision.memory, Observation::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed });
+    let decision = decide_on(&old, &decision.memory, EffectResult::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed });
     assert_eq!(decision.status.run.unwrap().state, RunState::Running);
 }
 
@@ -273,7 +273,7 @@ fn clock_set_back_stops_no_run() {
     world.step_clock(-3_600).restart();
     let (poll_not_before, poll_delayed_at) = (Some(world.now() + secs(3_610)), Some(world.now() + secs(3_600)));
     let memory = DecisionMemory { poll_not_before, poll_delayed_at, ..DecisionMemory::default() };
-    assert!(matches!(decide_on(&world, &memory, Observation::None).effect, Effect::Poll(_)));
+    assert!(matches!(decide_on(&world, &memory, EffectResult::None).effect, Effect::Poll(_)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::engine::Observation;
+use tabular_operator::engine::EffectResult;
 use tabular_operator::engine::reconcile::PlannedCall;
 use tabular_operator::operation::{ServiceError, ServiceErrorKind};
 
@@ -172,13 +172,13 @@ fn throttle_is_recorded_once_for_each_end_that_it_has() {
     let mut world = World::new(|_| {});
     world.service.length = secs(20_000);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
-    world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
+    world.preparation_failure = Some(EffectResult::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(600)).is(RunState::Running, Reason::Retrying);
     assert!(world.run().message.contains("until 2026-01-01T12:56:42Z"), "{}", world.run().message);
     let writes = world.writes;
     world.run_for(secs(2_400));
     assert_eq!(world.writes, writes, "one write for the whole pause");
-    world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T13:50:00Z", 3_392)));
+    world.preparation_failure = Some(EffectResult::CallFailed(throttled("2026-01-01T13:50:00Z", 3_392)));
     world.run_for(secs(2_400));
     assert!(world.run().message.contains("until 2026-01-01T13:50:00Z"), "{}", world.run().message);
     assert_eq!(world.writes, writes + 1);
@@ -192,7 +192,7 @@ fn throttle_of_polls_delays_neither_deadline_nor_cancellation() {
     world.service.length = secs(20_000);
     world.run_for(secs(10));
     world.fails_preparation_of = |call| matches!(call, PlannedCall::Poll(..));
-    world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
+    world.preparation_failure = Some(EffectResult::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(660));
     assert_eq!((world.run().state, !world.service.cancels.is_empty()), (RunState::Cancelling, true));
 }
@@ -205,7 +205,7 @@ fn throttle_of_cancellations_does_not_hide_the_end() {
     world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(5));
     assert_eq!(world.run().state, RunState::Cancelling);
     world.fails_preparation_of = |call| matches!(call, PlannedCall::Cancel(_));
-    world.preparation_failure = Some(Observation::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
+    world.preparation_failure = Some(EffectResult::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(420));
     assert!(world.run().state.ended(), "{:?}", world.run());
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use model::script::{SubmitOutcome, World, blocked, operation, polled, secs, service_error};
 use tabular_operator::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, Status, TriggerType};
-use tabular_operator::engine::{Decision, DecisionMemory, Effect, Observation};
+use tabular_operator::engine::{Decision, DecisionMemory, Effect, EffectResult};
 use tabular_operator::operation::{Operation, OperationId, Phase, ServiceErrorKind, SubmitResult};
 
 fn running(length: u64) -> World {
@@ -17,7 +17,7 @@ fn running(length: u64) -> World {
 /// Decides on an accepted submission.
 fn decide_on_accepted(world: &World, status: &Status, id: OperationId, location: Option<String>) -> Decision {
     let accepted = SubmitResult::Accepted { id, location, activity_id: None, retry_after: None };
-    world.decide(status, &DecisionMemory::default(), Observation::Submitted(accepted))
+    world.decide(status, &DecisionMemory::default(), EffectResult::Submitted(accepted))
 }
 
 #[test]

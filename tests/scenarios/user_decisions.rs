@@ -2,7 +2,7 @@
 
 use model::script::{CallOutcome, SubmitOutcome, World, secs, unreachable};
 use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, Time};
-use tabular_operator::engine::{Effect, Observation, resubmit_value};
+use tabular_operator::engine::{Effect, EffectResult, resubmit_value};
 use tabular_operator::operation::{OperationKind, PollResult};
 
 /// A submission that a user has to decide about, of both kinds: it is in a list that is cut short.
@@ -252,7 +252,7 @@ fn list_for_adopted_operation_reaches_back_to_its_start() {
     // Within the difference of the clocks that `adopt` accepts.
     for (started, since) in [(submitted - secs(240), submitted - secs(240)), (submitted + secs(2), submitted)] {
         world.edit_status(|status| status.run.as_mut().unwrap().started_time = Some(Time::from(started)));
-        let decision = world.decide_at(submitted + secs(3_600), Observation::Polled(PollResult::NotFound));
+        let decision = world.decide_at(submitted + secs(3_600), EffectResult::Polled(PollResult::NotFound));
         assert_eq!(decision.effect, Effect::List(OperationKind::Refresh, since));
     }
 }

@@ -10,7 +10,7 @@ use crate::azure::identity::{Fingerprint, Identity};
 use crate::azure::{self, ListWindow};
 use crate::controller::credentials::CredentialError;
 use crate::engine::reconcile::{Freshness, PlannedCall};
-use crate::engine::{Blocker, Observation, Remedy, claims};
+use crate::engine::{Blocker, EffectResult, Remedy, claims};
 use crate::operation::{CallKind, ServiceError, ServiceErrorKind, SubmitResult};
 
 /// A prepared call, which has its credentials, its token and a permit for a call in flight.
@@ -65,20 +65,20 @@ pub(crate) async fn prepare(
     model: &Model,
     call: &PlannedCall,
     freshness: Freshness,
-) -> Result<PreparedCall, Box<Observation>> {
-    let ours = |reason, message| Box::new(Observation::Blocked(Blocker { reason, message, remedy: Remedy::SpecChange }));
+) -> Result<PreparedCall, Box<EffectResult>> {
+    let ours = |reason, message| Box::new(EffectResult::Blocked(Blocker { reason, message, remedy: Remedy::SpecChange }));
     let target = ModelTarget::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
-    let credentials = credentials.map_err(|blocker| Box::new(Observation::Blocked(blocker)))?;
+    let credentials = credentials.map_err(|blocker| Box::new(EffectResult::Blocked(blocker)))?;
     let namespace = object.namespace().unwrap_or_default();
     let (identity, credentials) = match identity(ctx, object, credentials, freshness).await {
         Ok(found) => found,
-        Err(CredentialError::Blocker(blocker)) => return Err(Box::new(Observation::Blocked(blocker))),
-        Err(CredentialError::Unavailable(error)) => return Err(Box::new(Observation::CallFailed(error))),
+        Err(CredentialError::Blocker(blocker)) => return Err(Box::new(EffectResult::Blocked(blocker))),
+        Err(CredentialError::Unavailable(error)) => return Err(Box::new(EffectResult::CallFailed(error))),
     };
     let key = model.key();
     if let Some(error) = ctx.denials.get(&identity, &key) {
         ctx.credential_resolver.expire(&namespace, credentials.as_ref());
-        return Err(Box::new(Observation::CallFailed(error)));
+        return Err(Box::new(EffectResult::CallFailed(error)));
     }
     let fingerprint = identity.fingerprint();
     let client = target.client(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
@@ -91,18 +91,18 @@ pub(crate) async fn prepare(
             if matches!(error.kind, ServiceErrorKind::CredentialsRefused | ServiceErrorKind::AssertionRefused) {
                 ctx.credential_resolver.expire(&namespace, credentials.as_ref());
             }
-            Err(Box::new(Observation::CallFailed(error)))
+            Err(Box::new(EffectResult::CallFailed(error)))
         }
     }
 }
 
 /// Performs a prepared call.
-pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCall, prepared: PreparedCall) -> Observation {
+pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCall, prepared: PreparedCall) -> EffectResult {
     let PreparedCall { call: service, credentials, identity, model } = prepared;
-    let observation = match call {
-        PlannedCall::Submit(request) => Observation::Submitted(service.submit(request).await),
-        PlannedCall::ResolveModel => Observation::ModelResolved(service.resolve().await),
-        PlannedCall::Poll(kind, operation) => Observation::Polled(service.poll(*kind, operation).await),
+    let effect_result = match call {
+        PlannedCall::Submit(request) => EffectResult::Submitted(service.submit(request).await),
+        PlannedCall::ResolveModel => EffectResult::ModelResolved(service.resolve().await),
+        PlannedCall::Poll(kind, operation) => EffectResult::Polled(service.poll(*kind, operation).await),
         PlannedCall::List(kind, intent) => {
             let result = service.list(*kind, ListWindow { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
@@ -113,40 +113,40 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCa
                 .zip(result.as_ref().ok())
                 .and_then(|(unseen, listing)| claims::exclude_unknown_owners(run, listing, &mut claimed, &unseen))
             {
-                Some(blocker) => Observation::Blocked(blocker),
-                None => Observation::Listed { kind: *kind, result, claimed },
+                Some(blocker) => EffectResult::Blocked(blocker),
+                None => EffectResult::Listed { kind: *kind, result, claimed },
             }
         }
-        PlannedCall::FindModel => Observation::ModelChecked(service.find_model().await),
-        PlannedCall::Cancel(id) => Observation::CancelRequested(service.cancel(id).await),
+        PlannedCall::FindModel => EffectResult::ModelChecked(service.find_model().await),
+        PlannedCall::Cancel(id) => EffectResult::CancelRequested(service.cancel(id).await),
     };
-    if let Some(error) = denial_in(&observation) {
+    if let Some(error) = denial_in(&effect_result) {
         ctx.denials.record(identity, &model, error);
         ctx.credential_resolver.expire(&object.namespace().unwrap_or_default(), credentials.as_ref());
     }
-    observation
+    effect_result
 }
 
 /// The error by which the service refused the identity, if it did.
-fn denial_in(observation: &Observation) -> Option<&ServiceError> {
+fn denial_in(effect_result: &EffectResult) -> Option<&ServiceError> {
     use crate::operation::{CancelResult, ModelExistence, ModelLookup, PollResult};
-    let error = match observation {
-        Observation::Submitted(SubmitResult::NotStarted(error))
-        | Observation::Polled(PollResult::Failed(error))
-        | Observation::Listed { result: Err(error), .. }
-        | Observation::CancelRequested(CancelResult::Failed(error))
-        | Observation::ModelResolved(ModelLookup::Failed(error))
-        | Observation::ModelChecked(ModelExistence::Failed(error)) => error,
-        Observation::Submitted(_)
-        | Observation::Polled(_)
-        | Observation::Listed { .. }
-        | Observation::CancelRequested(_)
-        | Observation::None
-        | Observation::ModelResolved(_)
-        | Observation::ModelChecked(_)
-        | Observation::Turn(_)
-        | Observation::CallFailed(_)
-        | Observation::Blocked(_) => return None,
+    let error = match effect_result {
+        EffectResult::Submitted(SubmitResult::NotStarted(error))
+        | EffectResult::Polled(PollResult::Failed(error))
+        | EffectResult::Listed { result: Err(error), .. }
+        | EffectResult::CancelRequested(CancelResult::Failed(error))
+        | EffectResult::ModelResolved(ModelLookup::Failed(error))
+        | EffectResult::ModelChecked(ModelExistence::Failed(error)) => error,
+        EffectResult::Submitted(_)
+        | EffectResult::Polled(_)
+        | EffectResult::Listed { .. }
+        | EffectResult::CancelRequested(_)
+        | EffectResult::None
+        | EffectResult::ModelResolved(_)
+        | EffectResult::ModelChecked(_)
+        | EffectResult::Turn(_)
+        | EffectResult::CallFailed(_)
+        | EffectResult::Blocked(_) => return None,
     };
     (error.kind == ServiceErrorKind::AccessDenied).then_some(error)
 }

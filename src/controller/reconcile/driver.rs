@@ -60,7 +60,7 @@ pub(super) async fn drive(
                         prepared = Some(call);
                         DriverResponse::Prepared
                     }
-                    Some(Err(observation)) => DriverResponse::NotPrepared(observation),
+                    Some(Err(effect_result)) => DriverResponse::NotPrepared(effect_result),
                     None => DriverResponse::TimedOut,
                 }
             }
@@ -104,10 +104,10 @@ pub(super) async fn drive(
                     }
                     let work = Box::pin(calls::call(ctx, view, &call, prepared));
                     let called = within_limit(timeout, ctx.traces.in_run(|| reporter.run_span(machine.run()), work)).await;
-                    if let Some(observation) = &called {
-                        ctx.store.record_accepted(view, observation);
+                    if let Some(effect_result) = &called {
+                        ctx.store.record_accepted(view, effect_result);
                     }
-                    called.map_or(DriverResponse::TimedOut, |observation| DriverResponse::Called(Box::new(observation)))
+                    called.map_or(DriverResponse::TimedOut, |effect_result| DriverResponse::Called(Box::new(effect_result)))
                 }
                 // Unreachable: a call follows its preparation. The machine ends on an unexpected response.
                 None => DriverResponse::Prepared,

@@ -18,7 +18,7 @@ use super::index::{Index, VersionChange};
 use super::local_state::LocalStates;
 use super::scope::{WatchHandle, WatchScope};
 use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, RunState};
-use crate::engine::{ClaimedOperations, Observation, QueueState, Settings, TurnQueue, Upstream, queue_state};
+use crate::engine::{ClaimedOperations, EffectResult, QueueState, Settings, TurnQueue, Upstream, queue_state};
 use crate::operation::{OperationId, OperationKind, SubmitResult};
 use crate::telemetry::metrics::Metrics;
 
@@ -136,8 +136,8 @@ impl Store {
 
     /// Keeps a submission that the service accepted, and claims its operation, until the record names the operation. Other calls return
     /// nothing to keep.
-    pub(crate) fn record_accepted(&self, object: &ModelResource, observation: &Observation) {
-        let Observation::Submitted(submission @ SubmitResult::Accepted { id, .. }) = observation else { return };
+    pub(crate) fn record_accepted(&self, object: &ModelResource, effect_result: &EffectResult) {
+        let EffectResult::Submitted(submission @ SubmitResult::Accepted { id, .. }) = effect_result else { return };
         let (Some(uid), Some(status)) = (object.meta().uid.as_deref(), object.status()) else { return };
         self.local_states.record_accepted(uid, status, submission);
         if let Some(run) = &status.run {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{CheckReport, CheckRequest, DesiredState, Observation, check, timing};
+use super::super::{CheckReport, CheckRequest, DesiredState, EffectResult, check, timing};
 use super::pending_decision::NextEffect;
 use super::{DriverRequest, Finish, PendingDecision, Reconciliation, View};
 use crate::api::{Check, RunState, Status};
@@ -60,7 +60,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn check_completed(&mut self, decision: &PendingDecision, report: &CheckReport) -> DriverRequest<V> {
         let NextEffect::Check(request) = &decision.effect else { return self.end(Finish::Failed) };
         self.in_memory.check = Some(Arc::new(request.completed(report, timing::check_timeout(&self.settings))));
-        self.observe(Observation::None)
+        self.observe(EffectResult::None)
     }
 
     /// Drops the result of a check that the status shows. A result that was written and is not in the status is dropped too: the resource

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Observation, timing};
+use super::super::{EffectResult, timing};
 use super::pending_decision::NextEffect;
 use super::steps::accepted;
 use super::{DriverRequest, Finish, Observed, PendingDecision, PlannedCall, Reconciliation, Stage, View};
@@ -13,7 +13,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn perform_effect(&mut self, decision: Box<PendingDecision>) -> DriverRequest<V> {
         match &decision.effect {
             // Only the reconciliation that recorded the intent submits.
-            NextEffect::Call(PlannedCall::Submit(_)) if decision.status.is_none() || self.detached => self.observe(Observation::None),
+            NextEffect::Call(PlannedCall::Submit(_)) if decision.status.is_none() || self.detached => self.observe(EffectResult::None),
             NextEffect::Call(PlannedCall::Submit(_)) => self.observe_before_call(decision),
             NextEffect::Call(_) if decision.deadline.is_some() => self.observe_before_call(decision),
             NextEffect::Call(call) => {
@@ -93,7 +93,7 @@ impl<V: View> Reconciliation<V> {
         }
         match self.submission_timeout(&observed) {
             Ok(left) => self.call(decision, call, Some(left)),
-            Err(message) => self.decide(observed, Observation::Submitted(SubmitResult::Deferred { message: message.to_owned() })),
+            Err(message) => self.decide(observed, EffectResult::Submitted(SubmitResult::Deferred { message: message.to_owned() })),
         }
     }
 
@@ -123,7 +123,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn call_timed_out(&mut self, decision: &PendingDecision) -> DriverRequest<V> {
         if decision.is_intent() {
             let message = "the service did not respond in time".to_owned();
-            return self.observe(Observation::Submitted(SubmitResult::Unknown { message }));
+            return self.observe(EffectResult::Submitted(SubmitResult::Unknown { message }));
         }
         self.timed_out_in_deletion()
     }
@@ -132,7 +132,7 @@ impl<V: View> Reconciliation<V> {
     /// the deletion of a namespace limits them: `NAMESPACE_TIMEOUT`.
     pub(super) fn timed_out_in_deletion(&mut self) -> DriverRequest<V> {
         let message = "no response within two minutes: the deletion of the namespace waits no longer".to_owned();
-        self.observe(Observation::CallFailed(ServiceError {
+        self.observe(EffectResult::CallFailed(ServiceError {
             kind: ServiceErrorKind::Unreachable,
             message,
             retry_after: None,
@@ -140,11 +140,11 @@ impl<V: View> Reconciliation<V> {
         }))
     }
 
-    pub(super) fn called(&mut self, observation: Observation) -> DriverRequest<V> {
-        if let Some(submission) = accepted(&observation) {
+    pub(super) fn called(&mut self, effect_result: EffectResult) -> DriverRequest<V> {
+        if let Some(submission) = accepted(&effect_result) {
             let submission = submission.clone();
             self.in_memory.accept(self.view.status(), &submission, self.failed_records);
         }
-        self.observe(observation)
+        self.observe(effect_result)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Observation, QueueState};
+use super::super::{EffectResult, QueueState};
 use super::in_memory_state::record_retry_delay;
 use super::pending_decision::NextEffect;
 use super::stage::ReadPurpose;
@@ -56,7 +56,7 @@ impl<V: View> Reconciliation<V> {
             self.stage = Stage::Reporting;
             return self.publish(decision.events);
         }
-        self.observe(Observation::None)
+        self.observe(EffectResult::None)
     }
 
     /// Handles a rejected change of the finalizer or an annotation.
@@ -76,7 +76,7 @@ impl<V: View> Reconciliation<V> {
     /// Decides again without a change of the metadata, unless this decision already was.
     fn change_denied(&mut self, decision: &PendingDecision) -> DriverRequest<V> {
         self.refuse_metadata();
-        if decision.metadata_refused { self.end(Finish::Failed) } else { self.observe(Observation::None) }
+        if decision.metadata_refused { self.end(Finish::Failed) } else { self.observe(EffectResult::None) }
     }
 
     pub(super) fn removal_rejected(&mut self, rejection: Rejection) -> DriverRequest<V> {
@@ -120,7 +120,7 @@ impl<V: View> Reconciliation<V> {
             }
             ReadPurpose::Record(accepted) => {
                 self.decisions = 0;
-                self.observe(Observation::Submitted(accepted))
+                self.observe(EffectResult::Submitted(accepted))
             }
             ReadPurpose::Stale => self.end(Finish::Conflict),
             ReadPurpose::Removal { .. } if !self.view.has_finalizer() => self.end(Finish::FinalizerRemoved),

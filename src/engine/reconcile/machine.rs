@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::{Observation, Settings};
+use super::super::{EffectResult, Settings};
 use super::stage::{MachineState, ReadPurpose, Stage};
 use super::{DriverRequest, DriverResponse, Finish, InMemoryState, Outcome, RunRef, View};
 use crate::api::Run;
@@ -117,10 +117,10 @@ impl<V: View> Reconciliation<V> {
                 self.in_memory.namespace_terminating |= terminating;
                 self.first_decision()
             }
-            (Stage::Observing(observation), DriverResponse::Observed(observed)) => self.decide(*observed, *observation),
+            (Stage::Observing(effect_result), DriverResponse::Observed(observed)) => self.decide(*observed, *effect_result),
             (Stage::Preparing(decision), DriverResponse::Prepared) => self.prepared(decision),
             // The decision is discarded. The next one is made on what prevented it.
-            (Stage::Preparing(_), DriverResponse::NotPrepared(observation)) => self.observe(*observation),
+            (Stage::Preparing(_), DriverResponse::NotPrepared(effect_result)) => self.observe(*effect_result),
             (Stage::Preparing(_), DriverResponse::TimedOut) => self.timed_out_in_deletion(),
             (Stage::Reserving(decision), DriverResponse::Reserved { claimed: false }) => self.record(decision),
             (Stage::Reserving(_), DriverResponse::Reserved { claimed: true }) => self.read(ReadPurpose::Stale),
@@ -135,9 +135,9 @@ impl<V: View> Reconciliation<V> {
             (Stage::Removing, DriverResponse::Removed) => self.end(Finish::FinalizerRemoved),
             (Stage::Removing, DriverResponse::Rejected(rejection)) => self.removal_rejected(rejection),
             (Stage::Removing, DriverResponse::Unconfirmed { denied }) => self.removal_unconfirmed(denied),
-            (Stage::Reporting, DriverResponse::Published) => self.observe(Observation::None),
-            (Stage::Acquiring, DriverResponse::Turn(turn)) => self.observe(Observation::Turn(turn)),
-            (Stage::Calling(_), DriverResponse::Called(observation)) => self.called(*observation),
+            (Stage::Reporting, DriverResponse::Published) => self.observe(EffectResult::None),
+            (Stage::Acquiring, DriverResponse::Turn(turn)) => self.observe(EffectResult::Turn(turn)),
+            (Stage::Calling(_), DriverResponse::Called(effect_result)) => self.called(*effect_result),
             (Stage::Calling(decision), DriverResponse::TimedOut) => self.call_timed_out(&decision),
             (Stage::RunningCheck(decision), DriverResponse::CheckCompleted(report)) => self.check_completed(&decision, &report),
             (_, _) => self.end(Finish::Failed),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{Blocker, CheckReport, DrainMode, Event, Observation, QueueState, Turn, Upstream};
+use super::super::{Blocker, CheckReport, DrainMode, EffectResult, Event, QueueState, Turn, Upstream};
 use super::InMemoryState;
 use crate::api::{Model, Status, Time};
 use crate::operation::{self, OperationId, OperationKind, OperationRef};
@@ -144,7 +144,7 @@ pub enum DriverResponse<V> {
     /// The call is prepared.
     Prepared,
     /// The call cannot be prepared, and why.
-    NotPrepared(Box<Observation>),
+    NotPrepared(Box<EffectResult>),
     /// The timeout passed first.
     TimedOut,
     /// Whether another resource has the operation.
@@ -168,7 +168,7 @@ pub enum DriverResponse<V> {
     /// The events are published.
     Published,
     /// The result of the call.
-    Called(Box<Observation>),
+    Called(Box<EffectResult>),
     /// What the check found.
     CheckCompleted(Box<CheckReport>),
 }

@@ -1,6 +1,6 @@
 //! The stage of a reconciliation.
 
-use super::super::Observation;
+use super::super::EffectResult;
 use super::{InMemoryState, PendingDecision};
 use crate::operation::SubmitResult;
 
@@ -14,7 +14,7 @@ pub enum Stage {
     /// A read of the namespace.
     ReadingNamespace,
     /// An observation, before the next decision.
-    Observing(Box<Observation>),
+    Observing(Box<EffectResult>),
     /// The preparation of a call.
     Preparing(Box<PendingDecision>),
     /// The reservation of the operation that the decision adopts.

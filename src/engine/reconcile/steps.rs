@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{DecisionInput, Event, External, Observation, decide, timing};
+use super::super::{DecisionInput, EffectResult, Event, External, decide, timing};
 use super::pending_decision::NextEffect;
 use super::stage::ReadPurpose;
 use super::{DriverRequest, Finish, Freshness, Observed, PendingDecision, PlannedCall, Reconciliation, Stage, View};
@@ -36,14 +36,14 @@ impl<V: View> Reconciliation<V> {
     }
 
     pub(super) fn first_decision(&mut self) -> DriverRequest<V> {
-        let Some(accepted) = self.in_memory.accepted_for(self.view.status()) else { return self.observe(Observation::None) };
+        let Some(accepted) = self.in_memory.accepted_for(self.view.status()) else { return self.observe(EffectResult::None) };
         self.failed_records = accepted.failed_writes;
-        let observation = Observation::Submitted(accepted.submission.clone());
-        self.observe(observation)
+        let effect_result = EffectResult::Submitted(accepted.submission.clone());
+        self.observe(effect_result)
     }
 
-    pub(super) fn observe(&mut self, observation: Observation) -> DriverRequest<V> {
-        self.stage = Stage::Observing(Box::new(observation));
+    pub(super) fn observe(&mut self, effect_result: EffectResult) -> DriverRequest<V> {
+        self.stage = Stage::Observing(Box::new(effect_result));
         DriverRequest::Observe
     }
 
@@ -56,7 +56,7 @@ impl<V: View> Reconciliation<V> {
         DriverRequest::Read { after }
     }
 
-    pub(super) fn decide(&mut self, observed: Observed, observation: Observation) -> DriverRequest<V> {
+    pub(super) fn decide(&mut self, observed: Observed, effect_result: EffectResult) -> DriverRequest<V> {
         let Observed { now, is_leader, may_submit: _, blocker, upstream, drain, adopt_claimed } = observed;
         self.now = Some(now);
         // A status in memory is changed only while leading, like a written one.
@@ -67,7 +67,7 @@ impl<V: View> Reconciliation<V> {
             return self.end(Finish::Settled { requeue: Some(CONTINUE_DELAY) });
         }
         self.decisions += 1;
-        let accepted = accepted(&observation).cloned();
+        let accepted = accepted(&effect_result).cloned();
         let external = External {
             blocker,
             namespace_terminating: self.in_memory.namespace_terminating,
@@ -79,7 +79,7 @@ impl<V: View> Reconciliation<V> {
         };
         let decision = {
             let (desired, status, memory) = (self.view.desired(external), self.view.status(), &self.in_memory.memory);
-            let decision = decide(&DecisionInput { desired: &desired, status, memory, observation, now, settings: &self.settings });
+            let decision = decide(&DecisionInput { desired: &desired, status, memory, effect_result, now, settings: &self.settings });
             let mut decision = Box::new(PendingDecision::new(decision, &self.view, &desired, now, accepted));
             self.plan_check(&desired, now, &mut decision);
             decision
@@ -158,9 +158,9 @@ impl<V: View> Reconciliation<V> {
 }
 
 /// The submission that was just accepted.
-pub(super) fn accepted(observation: &Observation) -> Option<&SubmitResult> {
-    match observation {
-        Observation::Submitted(accepted @ SubmitResult::Accepted { .. }) => Some(accepted),
+pub(super) fn accepted(effect_result: &EffectResult) -> Option<&SubmitResult> {
+    match effect_result {
+        EffectResult::Submitted(accepted @ SubmitResult::Accepted { .. }) => Some(accepted),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use super::{completion, triggers};
 use crate::api::{CancelCause, Reason, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Effect, Observation};
+use crate::engine::{Effect, EffectResult};
 
 /// Whether the annotation has a value that was not handled.
 fn is_new(draft: &Draft<'_>) -> bool {
@@ -19,7 +19,7 @@ fn is_new(draft: &Draft<'_>) -> bool {
 /// Whether the run in progress must be cancelled now. A result that was just observed is recorded first: the next decision reads
 /// the value again.
 pub(in crate::engine) fn is_requested(draft: &Draft<'_>) -> bool {
-    draft.input.observation == Observation::None && is_new(draft)
+    draft.input.effect_result == EffectResult::None && is_new(draft)
 }
 
 fn mark_handled(draft: &mut Draft<'_>) {

@@ -4,7 +4,7 @@ use super::{errors, interrupts, poll};
 use crate::api::{CancelCause, Reason, Run, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{DecisionMemory, Effect, Observation, timing};
+use crate::engine::{DecisionMemory, Effect, EffectResult, timing};
 use crate::operation::{CancelResult, OperationId, ServiceError, ServiceErrorKind};
 
 /// Decides for a run that is recorded as Cancelling.
@@ -13,15 +13,15 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         return poll::missing_id(draft);
     };
     interrupts::apply_triggers(draft);
-    match &draft.input.observation {
+    match &draft.input.effect_result {
         // The cancellation may have been lost, and repeating it is harmless.
-        Observation::None => match draft.poll_due_in() {
+        EffectResult::None => match draft.poll_due_in() {
             Some(delay) => Next::record(Effect::None, Some(delay)),
             None if !draft.memory.poll_before_cancel && draft.cancel_is_due() => Next::record(Effect::Cancel(id), None),
             None => poll::poll(draft, id),
         },
         // Neither an accepted cancellation nor "nothing to cancel" is an end: only a poll shows it.
-        Observation::CancelRequested(CancelResult::Accepted | CancelResult::NotRunning) => {
+        EffectResult::CancelRequested(CancelResult::Accepted | CancelResult::NotRunning) => {
             (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
             draft.memory.cancel_refusals = 0;
             draft.memory.consecutive_errors = 0;
@@ -29,23 +29,23 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             draft.record_and_delay(delay)
         }
         // If the model is not visible, there may be nothing left to cancel: a poll shows it.
-        Observation::CancelRequested(CancelResult::Failed(ServiceError { kind: ServiceErrorKind::NotFound, .. })) => {
+        EffectResult::CancelRequested(CancelResult::Failed(ServiceError { kind: ServiceErrorKind::NotFound, .. })) => {
             (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
             let delay = timing::cancel_poll_interval(draft.input.settings);
             draft.record_and_delay(delay)
         }
-        Observation::CancelRequested(CancelResult::Failed(error)) => cancel_failed(draft, error),
+        EffectResult::CancelRequested(CancelResult::Failed(error)) => cancel_failed(draft, error),
         // The cancellation was not sent.
-        Observation::CallFailed(error) if !draft.memory.poll_before_cancel && draft.cancel_is_due() => cancel_failed(draft, error),
-        Observation::Polled(_)
-        | Observation::Listed { .. }
-        | Observation::ModelChecked(_)
-        | Observation::CallFailed(_)
-        | Observation::Blocked(_) => {
+        EffectResult::CallFailed(error) if !draft.memory.poll_before_cancel && draft.cancel_is_due() => cancel_failed(draft, error),
+        EffectResult::Polled(_)
+        | EffectResult::Listed { .. }
+        | EffectResult::ModelChecked(_)
+        | EffectResult::CallFailed(_)
+        | EffectResult::Blocked(_) => {
             draft.memory.poll_before_cancel = false;
             poll::observed(draft, &id)
         }
-        Observation::ModelResolved(_) | Observation::Turn(_) | Observation::Submitted(_) => {
+        EffectResult::ModelResolved(_) | EffectResult::Turn(_) | EffectResult::Submitted(_) => {
             Next::record(Effect::None, Some(timing::CLUSTER_RECHECK))
         }
     }

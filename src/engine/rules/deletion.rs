@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::api::{CancelCause, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{DesiredState, Observation, timing};
+use crate::engine::{DesiredState, EffectResult, timing};
 use crate::operation::SubmitResult;
 
 /// How long the deletion of a namespace waits for a resource, counted from the deletion of the resource, even if the operator cannot see
@@ -19,11 +19,11 @@ pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
     let run = draft.status.run.as_ref()?;
     // Certainly: the service has refused it, or nothing was sent.
     let cancelled_before_submission = matches!(
-        draft.input.observation,
-        Observation::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. })
+        draft.input.effect_result,
+        EffectResult::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. })
     );
     match run.state {
-        RunState::Running if draft.input.observation == Observation::None => {
+        RunState::Running if draft.input.effect_result == EffectResult::None => {
             run.operation().map(|id| Next::Cancel { cause: CancelCause::Deletion, id })
         }
         RunState::Submitting if cancelled_before_submission => Some(Next::RemoveFinalizer { ended: None }),

@@ -4,7 +4,7 @@ use super::deletion;
 use crate::api::{self, DeletionPolicy, Reason, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{DesiredState, Effect, Observation, conditions};
+use crate::engine::{DesiredState, Effect, EffectResult, conditions};
 use crate::operation::{PollResult, SubmitResult};
 
 /// Whether a run in progress lacks the finalizer that it requires: a client has replaced the whole object, and the finalizer with it.
@@ -15,7 +15,7 @@ pub(in crate::engine) fn is_missing(draft: &Draft<'_>) -> bool {
     let may_lack_finalizer =
         desired.policy.deletion == DeletionPolicy::Orphan || input.status.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
     let not_required = desired.drain.is_some() && may_lack_finalizer;
-    in_progress && !desired.has_finalizer && input.observation == Observation::None && !not_required && !draft.skips_metadata()
+    in_progress && !desired.has_finalizer && input.effect_result == EffectResult::None && !not_required && !draft.skips_metadata()
 }
 
 /// Adds the finalizer before the first operation can exist; `None` if the resource has it. Not before the turn is granted: a write before
@@ -35,7 +35,7 @@ pub(in crate::engine) fn remove_now(draft: &mut Draft<'_>) -> Option<Next> {
         return removed;
     }
     // An operation that has just started is recorded before it is orphaned, so that it can be named and no resource adopts it.
-    if state == RunState::Submitting && matches!(draft.input.observation, Observation::Submitted(SubmitResult::Accepted { .. })) {
+    if state == RunState::Submitting && matches!(draft.input.effect_result, EffectResult::Submitted(SubmitResult::Accepted { .. })) {
         return None;
     }
     let what = id.as_ref().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
@@ -65,18 +65,18 @@ pub(in crate::engine) fn remove_now(draft: &mut Draft<'_>) -> Option<Next> {
 
 /// Whether the deletion of the namespace has waited for its time limit. An end that was just observed counts first.
 fn has_timed_out(draft: &Draft<'_>) -> bool {
-    let observed = match &draft.input.observation {
-        Observation::Polled(PollResult::Found { operation, .. }) => operation.phase.ended(),
-        Observation::Submitted(_) | Observation::Listed { result: Ok(_), .. } => true,
-        Observation::Polled(PollResult::NotFound | PollResult::Failed(_))
-        | Observation::Listed { result: Err(_), .. }
-        | Observation::None
-        | Observation::ModelResolved(_)
-        | Observation::Turn(_)
-        | Observation::CancelRequested(_)
-        | Observation::ModelChecked(_)
-        | Observation::CallFailed(_)
-        | Observation::Blocked(_) => false,
+    let observed = match &draft.input.effect_result {
+        EffectResult::Polled(PollResult::Found { operation, .. }) => operation.phase.ended(),
+        EffectResult::Submitted(_) | EffectResult::Listed { result: Ok(_), .. } => true,
+        EffectResult::Polled(PollResult::NotFound | PollResult::Failed(_))
+        | EffectResult::Listed { result: Err(_), .. }
+        | EffectResult::None
+        | EffectResult::ModelResolved(_)
+        | EffectResult::Turn(_)
+        | EffectResult::CancelRequested(_)
+        | EffectResult::ModelChecked(_)
+        | EffectResult::CallFailed(_)
+        | EffectResult::Blocked(_) => false,
     };
     !observed && deletion::time_left(draft).is_some_and(|delay| delay.is_zero())
 }

@@ -7,7 +7,7 @@ use crate::api::{Reason, Run, RunState, Time, Trigger};
 use crate::engine::conditions::ConditionOverride;
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{DecisionMemory, Effect, Observation, timing};
+use crate::engine::{DecisionMemory, Effect, EffectResult, timing};
 use crate::operation::OperationKind;
 
 /// Decides whether a run is due while none is in progress.
@@ -40,17 +40,20 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>, reported: bool) -> Next {
         draft.override_conditions(ConditionOverride::starting(desired, &draft.status, &trigger));
         return Next::record(Effect::None, Some(Duration::ZERO));
     }
-    match draft.input.observation {
-        Observation::None | Observation::ModelResolved(_) | Observation::Turn(_) | Observation::CallFailed(_) | Observation::Blocked(_) => {
-        }
+    match draft.input.effect_result {
+        EffectResult::None
+        | EffectResult::ModelResolved(_)
+        | EffectResult::Turn(_)
+        | EffectResult::CallFailed(_)
+        | EffectResult::Blocked(_) => {}
         // The list that this run requested before its first record.
-        Observation::Listed { kind: OperationKind::Refresh, .. } if !draft.kind().capabilities().refused_during_refresh => {}
+        EffectResult::Listed { kind: OperationKind::Refresh, .. } if !draft.kind().capabilities().refused_during_refresh => {}
         // A response to a request of the previous run. It does not apply to the next one.
-        Observation::Submitted(_)
-        | Observation::Polled(_)
-        | Observation::Listed { .. }
-        | Observation::CancelRequested(_)
-        | Observation::ModelChecked(_) => {
+        EffectResult::Submitted(_)
+        | EffectResult::Polled(_)
+        | EffectResult::Listed { .. }
+        | EffectResult::CancelRequested(_)
+        | EffectResult::ModelChecked(_) => {
             return Next::unchanged(Effect::None, Some(Duration::ZERO));
         }
     }

@@ -9,7 +9,7 @@ use super::{completion, missing_model, progress};
 use crate::api::{Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Effect, Observation, text, timing};
+use crate::engine::{Effect, EffectResult, text, timing};
 use crate::operation::{Operation, OperationId, PollResult, ServiceError, ServiceErrorKind};
 
 /// Truncated lists in a row before an operation that the service does not show counts as lost.
@@ -36,20 +36,20 @@ pub(super) fn missing_id(draft: &mut Draft<'_>) -> Next {
 
 /// Handles the result of a poll, or of the list after a poll that found nothing.
 pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
-    match &draft.input.observation {
-        Observation::Polled(PollResult::Found { operation, .. }) if !id.eq_ignoring_case(operation.id.as_str()) => {
+    match &draft.input.effect_result {
+        EffectResult::Polled(PollResult::Found { operation, .. }) if !id.eq_ignoring_case(operation.id.as_str()) => {
             // It is not this run's operation, so it must not end the run.
             poll_again(draft)
         }
-        Observation::Polled(PollResult::Found { operation, retry_after, location }) => {
+        EffectResult::Polled(PollResult::Found { operation, retry_after, location }) => {
             // A `Location` that is too long leaves the previous one.
             if let Some(newer) = location.as_deref().and_then(text::location) {
                 draft.memory.location = Some(newer);
             }
             operation_found(draft, operation, *retry_after)
         }
-        Observation::Polled(PollResult::NotFound) => operation_not_visible(draft),
-        Observation::Listed { result: Ok(listing), claimed, .. } => {
+        EffectResult::Polled(PollResult::NotFound) => operation_not_visible(draft),
+        EffectResult::Listed { result: Ok(listing), claimed, .. } => {
             match listing.operations.iter().find(|operation| id.eq_ignoring_case(operation.id.as_str())) {
                 Some(operation) => operation_found(draft, operation, None),
                 // A truncated list proves nothing. But a service that has lost the operation will not show it later either.
@@ -69,19 +69,19 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
                 }
             }
         }
-        Observation::Polled(PollResult::Failed(error)) | Observation::Listed { result: Err(error), .. }
+        EffectResult::Polled(PollResult::Failed(error)) | EffectResult::Listed { result: Err(error), .. }
             if missing_model::is_uncertain(draft, error) =>
         {
             missing_model::check_model()
         }
-        Observation::ModelChecked(existence) => match missing_model::error_of(draft, existence) {
+        EffectResult::ModelChecked(existence) => match missing_model::error_of(draft, existence) {
             Some(error) => model_unknown(draft, &error),
             None => missing_model::decide(draft),
         },
-        Observation::Polled(PollResult::Failed(error))
-        | Observation::Listed { result: Err(error), .. }
-        | Observation::CallFailed(error) => failed_while_running(draft, error, "cannot be polled"),
-        Observation::Blocked(blocker) => {
+        EffectResult::Polled(PollResult::Failed(error))
+        | EffectResult::Listed { result: Err(error), .. }
+        | EffectResult::CallFailed(error) => failed_while_running(draft, error, "cannot be polled"),
+        EffectResult::Blocked(blocker) => {
             if let Some(run) = draft.status.run.as_mut() {
                 run.set_state(
                     run.state,
@@ -92,11 +92,11 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
             let delay = timing::cluster_recheck(draft.blocked_for());
             draft.record_and_delay(delay)
         }
-        Observation::None
-        | Observation::ModelResolved(_)
-        | Observation::Turn(_)
-        | Observation::Submitted(_)
-        | Observation::CancelRequested(_) => Next::record(Effect::None, Some(timing::CLUSTER_RECHECK)),
+        EffectResult::None
+        | EffectResult::ModelResolved(_)
+        | EffectResult::Turn(_)
+        | EffectResult::Submitted(_)
+        | EffectResult::CancelRequested(_) => Next::record(Effect::None, Some(timing::CLUSTER_RECHECK)),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{completion, interrupts, poll};
 use crate::api::Run;
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Effect, Observation, timing};
+use crate::engine::{Effect, EffectResult, timing};
 
 /// Decides for a run that is recorded as Running.
 pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
@@ -13,8 +13,8 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
     };
     // A trigger that waits, or was dropped, is recorded before it can be read again.
     let due = interrupts::apply_triggers(draft);
-    match &draft.input.observation {
-        Observation::None => {
+    match &draft.input.effect_result {
+        EffectResult::None => {
             if let Some(cause) = interrupts::cancel_cause(draft, due) {
                 let can_be_cancelled = draft.kind().capabilities().cancel;
                 return if can_be_cancelled { Next::Cancel { cause, id } } else { completion::abandon_at_deadline(draft, &id) };
@@ -24,12 +24,12 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
                 None => poll::poll(draft, id),
             }
         }
-        Observation::Polled(_)
-        | Observation::Listed { .. }
-        | Observation::ModelChecked(_)
-        | Observation::CallFailed(_)
-        | Observation::Blocked(_) => poll::observed(draft, &id),
-        Observation::ModelResolved(_) | Observation::Turn(_) | Observation::Submitted(_) | Observation::CancelRequested(_) => {
+        EffectResult::Polled(_)
+        | EffectResult::Listed { .. }
+        | EffectResult::ModelChecked(_)
+        | EffectResult::CallFailed(_)
+        | EffectResult::Blocked(_) => poll::observed(draft, &id),
+        EffectResult::ModelResolved(_) | EffectResult::Turn(_) | EffectResult::Submitted(_) | EffectResult::CancelRequested(_) => {
             Next::record(Effect::None, Some(timing::CLUSTER_RECHECK))
         }
     }

@@ -11,7 +11,7 @@ use super::{cancel_request, completion, interrupts, missing_model, user_decision
 use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{ClaimedOperations, DecisionMemory, Effect, Observation, text, timing};
+use crate::engine::{ClaimedOperations, DecisionMemory, Effect, EffectResult, text, timing};
 use crate::operation::{Listing, Operation, OperationId, OperationRef, Origin, PollResult, ServiceError, ServiceErrorKind, SubmitResult};
 
 /// The most candidates that the status shows.
@@ -19,15 +19,15 @@ const MAX_CANDIDATES: usize = 10;
 
 /// Decides for a run that is recorded as Submitting.
 pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
-    match &draft.input.observation {
-        Observation::Submitted(SubmitResult::Accepted { id, location, activity_id, retry_after }) => {
+    match &draft.input.effect_result {
+        EffectResult::Submitted(SubmitResult::Accepted { id, location, activity_id, retry_after }) => {
             accepted(draft, id, location.as_deref(), activity_id.as_deref(), *retry_after)
         }
         // No operation was necessary: the requested state holds.
-        Observation::Submitted(SubmitResult::NothingToDo { message }) => {
+        EffectResult::Submitted(SubmitResult::NothingToDo { message }) => {
             completion::end(draft, RunState::Succeeded, Reason::Succeeded, message.clone())
         }
-        Observation::Submitted(SubmitResult::Unknown { message }) => {
+        EffectResult::Submitted(SubmitResult::Unknown { message }) => {
             if let Some(run) = draft.status.run.as_mut() {
                 let message = format!("the response to the submission was lost, so the operator reads the service's list: {message}");
                 run.set_state(RunState::Submitting, Reason::ResolvingSubmission, message);
@@ -35,15 +35,15 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             let delay = draft.input.settings.poll_min;
             draft.record_and_delay(delay)
         }
-        Observation::Submitted(SubmitResult::NotStarted(error)) if errors::class(error.kind) == ErrorClass::Permanent => {
+        EffectResult::Submitted(SubmitResult::NotStarted(error)) if errors::class(error.kind) == ErrorClass::Permanent => {
             completion::end(draft, RunState::Failed, Reason::RequestRejected, error.message.clone())
         }
-        Observation::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. }) => {
+        EffectResult::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. }) => {
             Next::ApplyWaitingRules
         }
-        Observation::None if user_decisions::is_needed(draft) => await_user_decision(draft),
+        EffectResult::None if user_decisions::is_needed(draft) => await_user_decision(draft),
         // After a restart, or after a lost response.
-        Observation::None => {
+        EffectResult::None => {
             if let Some(delay) = draft.poll_due_in() {
                 Next::record(Effect::None, Some(delay))
             } else {
@@ -52,8 +52,8 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
                 Next::unchanged(Effect::List(kind, since), None)
             }
         }
-        Observation::Listed { kind, result: Ok(listing), claimed } if *kind == draft.kind() => resolve_by_list(draft, listing, claimed),
-        Observation::Polled(PollResult::Found { operation, .. })
+        EffectResult::Listed { kind, result: Ok(listing), claimed } if *kind == draft.kind() => resolve_by_list(draft, listing, claimed),
+        EffectResult::Polled(PollResult::Found { operation, .. })
             if user_decisions::operation_to_adopt(draft).is_some_and(|id| id.eq_ignoring_case(operation.id.as_str())) =>
         {
             if evidence::started_before(operation, draft.intent()) {
@@ -61,32 +61,32 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             }
             adopt(draft, operation)
         }
-        Observation::Polled(PollResult::NotFound) if user_decisions::operation_to_adopt(draft).is_some() => {
+        EffectResult::Polled(PollResult::NotFound) if user_decisions::operation_to_adopt(draft).is_some() => {
             reject_adopt(draft, "the service does not show the operation")
         }
-        Observation::Listed { result: Err(error), .. }
+        EffectResult::Listed { result: Err(error), .. }
             if !user_decisions::is_needed(draft) && missing_model::is_uncertain(draft, error) =>
         {
             missing_model::check_model()
         }
-        Observation::ModelChecked(existence) => match missing_model::error_of(draft, existence) {
+        EffectResult::ModelChecked(existence) => match missing_model::error_of(draft, existence) {
             Some(error) => list_failed(draft, &error, timing::SERVICE_RECHECK),
             None => missing_model::decide(draft),
         },
-        Observation::Listed { result: Err(error), .. }
-        | Observation::Polled(PollResult::Failed(error))
-        | Observation::CallFailed(error) => list_failed(draft, error, Duration::ZERO),
-        Observation::Blocked(blocker) => {
+        EffectResult::Listed { result: Err(error), .. }
+        | EffectResult::Polled(PollResult::Failed(error))
+        | EffectResult::CallFailed(error) => list_failed(draft, error, Duration::ZERO),
+        EffectResult::Blocked(blocker) => {
             let message = format!("the response to the submission was lost, and the submission cannot be resolved: {}", blocker.message);
             record_unresolved(draft, blocker.reason, &message, &blocker.message);
             let delay = timing::cluster_recheck(timing::elapsed(draft.intent(), draft.now));
             draft.record_and_delay(delay)
         }
-        Observation::ModelResolved(_)
-        | Observation::Listed { .. }
-        | Observation::Turn(_)
-        | Observation::Polled(PollResult::Found { .. } | PollResult::NotFound)
-        | Observation::CancelRequested(_) => Next::unchanged(Effect::None, Some(timing::CLUSTER_RECHECK)),
+        EffectResult::ModelResolved(_)
+        | EffectResult::Listed { .. }
+        | EffectResult::Turn(_)
+        | EffectResult::Polled(PollResult::Found { .. } | PollResult::NotFound)
+        | EffectResult::CancelRequested(_) => Next::unchanged(Effect::None, Some(timing::CLUSTER_RECHECK)),
     }
 }
 

@@ -12,7 +12,7 @@
 
 use crate::api::{self, Reason, Status, Trigger, TriggerType, UpstreamRun};
 use crate::engine::draft::Draft;
-use crate::engine::{Blocker, DesiredState, Observation, SuccessfulRun, Upstream, UpstreamRef};
+use crate::engine::{Blocker, DesiredState, EffectResult, SuccessfulRun, Upstream, UpstreamRef};
 
 /// The end of the value of a queued trigger whose refresh is no longer the upstream. No name of a resource contains a space.
 const WITHDRAWN: &str = " (no longer followed)";
@@ -41,7 +41,7 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
     };
     // An operator that is about to be uninstalled reports nothing.
     let is_draining = draft.desired.drain.is_some();
-    if is_draining || draft.input.observation != Observation::None {
+    if is_draining || draft.input.effect_result != EffectResult::None {
         draft.status.last_upstream_run = before;
         return if is_draining { Cursor::Current } else { Cursor::Postponed };
     }

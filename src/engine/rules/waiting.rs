@@ -9,7 +9,7 @@ use super::{completion, evidence, finalizer, model_names, refusals, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time};
 use crate::engine::draft::{self, Draft};
 use crate::engine::next::Next;
-use crate::engine::{Blocker, DecisionMemory, Effect, Observation, QueueState, Remedy, Turn, conditions, queue_state, text, timing};
+use crate::engine::{Blocker, DecisionMemory, Effect, EffectResult, QueueState, Remedy, Turn, conditions, queue_state, text, timing};
 use crate::operation::{ModelLookup, Operation, OperationKind, Origin, ServiceError, ServiceErrorKind, SubmitResult, UnnamedOperation};
 
 /// The message of a run whose submission is in progress.
@@ -55,8 +55,8 @@ fn wait(draft: &mut Draft<'_>) -> Next {
     }
     let until_deadline = deadline.map(|deadline| timing::remaining(deadline, draft.now));
 
-    match &draft.input.observation {
-        Observation::None => {
+    match &draft.input.effect_result {
+        EffectResult::None => {
             let until_attempt = run.next_attempt_time.and_then(|time| timing::time_until(time.timestamp(), draft.now));
             if let Some(delay) = until_attempt.or_else(|| draft.poll_due_in()) {
                 return Next::record(Effect::None, Some(until_deadline.map_or(delay, |deadline| deadline.min(delay))));
@@ -66,22 +66,22 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             }
             acquire_turn(draft)
         }
-        Observation::ModelResolved(ModelLookup::Found(ids)) => {
+        EffectResult::ModelResolved(ModelLookup::Found(ids)) => {
             model_names::found(draft, ids);
             acquire_turn(draft)
         }
-        Observation::ModelResolved(ModelLookup::Ambiguous(message)) => unresolved(draft, message),
+        EffectResult::ModelResolved(ModelLookup::Ambiguous(message)) => unresolved(draft, message),
         // The resolved ids were lost in between.
-        Observation::Turn(_) | Observation::Listed { .. } if model_names::unknown(run) => {
+        EffectResult::Turn(_) | EffectResult::Listed { .. } if model_names::unknown(run) => {
             Next::unchanged(Effect::None, Some(Duration::ZERO))
         }
         // The result is of the model that the spec named before.
-        Observation::Turn(_) | Observation::Listed { .. } | Observation::CallFailed(_) | Observation::Blocked(_) if moved => {
+        EffectResult::Turn(_) | EffectResult::Listed { .. } | EffectResult::CallFailed(_) | EffectResult::Blocked(_) if moved => {
             run.set_state(RunState::Waiting, Reason::Submitting, "about to be submitted");
             draft.memory = DecisionMemory::default();
             Next::record(Effect::None, Some(Duration::ZERO))
         }
-        Observation::Turn(Turn::Behind(ahead)) => {
+        EffectResult::Turn(Turn::Behind(ahead)) => {
             run.waiting_since_time.get_or_insert_with(|| Time::from(draft.now));
             run.waiting_for = Some(text::bounded(ahead, text::NAME));
             run.set_state(RunState::Waiting, Reason::WaitingForTurn, format!("waits for its turn on the model, behind {ahead}"));
@@ -90,7 +90,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             draft.memory.poll_not_before = None;
             Next::record(Effect::None, Some(delay))
         }
-        Observation::Turn(Turn::Granted) => {
+        EffectResult::Turn(Turn::Granted) => {
             if lists_before_submit(run, kind) {
                 if let Some(next) = finalizer::add_before_submission(desired) {
                     return next;
@@ -102,8 +102,8 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             submit(draft)
         }
         // This list was read for a lost submission. It does not show which refreshes are running.
-        Observation::Listed { kind: OperationKind::Sync, .. } => Next::record(Effect::None, Some(Duration::ZERO)),
-        Observation::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed } => {
+        EffectResult::Listed { kind: OperationKind::Sync, .. } => Next::record(Effect::None, Some(Duration::ZERO)),
+        EffectResult::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed } => {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
             match blocking {
                 None if let Some(unnamed) = listing.unnamed => blocked_by_unnamed(draft, unnamed),
@@ -116,16 +116,16 @@ fn wait(draft: &mut Draft<'_>) -> Next {
                 }
             }
         }
-        Observation::Listed { kind: OperationKind::Refresh, result: Err(error), .. }
-        | Observation::ModelResolved(ModelLookup::Failed(error))
-        | Observation::CallFailed(error) => refusals::failed_before_start(draft, error, FailedStep::BeforeSubmission),
-        Observation::Blocked(blocker) => blocked(draft, blocker),
+        EffectResult::Listed { kind: OperationKind::Refresh, result: Err(error), .. }
+        | EffectResult::ModelResolved(ModelLookup::Failed(error))
+        | EffectResult::CallFailed(error) => refusals::failed_before_start(draft, error, FailedStep::BeforeSubmission),
+        EffectResult::Blocked(blocker) => blocked(draft, blocker),
         // Whether the cancellation of the other client's refresh succeeded or not, only the list shows when it has ended.
-        Observation::CancelRequested(_) => {
+        EffectResult::CancelRequested(_) => {
             let delay = draft.input.settings.poll_min;
             draft.record_and_delay(delay)
         }
-        Observation::Submitted(_) | Observation::Polled(_) | Observation::ModelChecked(_) => {
+        EffectResult::Submitted(_) | EffectResult::Polled(_) | EffectResult::ModelChecked(_) => {
             Next::unchanged(Effect::None, Some(timing::CLUSTER_RECHECK))
         }
     }
@@ -221,12 +221,12 @@ pub(super) fn submit(draft: &mut Draft<'_>) -> Next {
 
 /// Handles a run whose submission started no operation. `None` if the rules of any waiting run apply.
 fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
-    match &draft.input.observation {
-        Observation::Submitted(SubmitResult::NotStarted(error)) => {
+    match &draft.input.effect_result {
+        EffectResult::Submitted(SubmitResult::NotStarted(error)) => {
             model_names::sync_with_spec(draft);
             Some(refusals::failed_before_start(draft, error, FailedStep::Submission))
         }
-        Observation::Submitted(SubmitResult::Deferred { message }) => {
+        EffectResult::Submitted(SubmitResult::Deferred { message }) => {
             model_names::sync_with_spec(draft);
             if let Some(run) = draft.status.run.as_mut() {
                 run.submitted_time = None;
@@ -234,18 +234,18 @@ fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
             let error = ServiceError::new(ServiceErrorKind::Unreachable, message);
             Some(refusals::failed_before_start(draft, &error, FailedStep::Submission))
         }
-        Observation::Submitted(SubmitResult::Busy { message }) => Some(busy(draft, message)),
-        Observation::Listed { .. } => submit_again_after_absence(draft),
+        EffectResult::Submitted(SubmitResult::Busy { message }) => Some(busy(draft, message)),
+        EffectResult::Listed { .. } => submit_again_after_absence(draft),
         // A user has decided so.
-        Observation::None => Some(resubmit(draft)),
-        Observation::Submitted(SubmitResult::Accepted { .. } | SubmitResult::NothingToDo { .. } | SubmitResult::Unknown { .. })
-        | Observation::ModelResolved(_)
-        | Observation::Turn(_)
-        | Observation::Polled(_)
-        | Observation::CancelRequested(_)
-        | Observation::ModelChecked(_)
-        | Observation::CallFailed(_)
-        | Observation::Blocked(_) => Some(Next::unchanged(Effect::None, None)),
+        EffectResult::None => Some(resubmit(draft)),
+        EffectResult::Submitted(SubmitResult::Accepted { .. } | SubmitResult::NothingToDo { .. } | SubmitResult::Unknown { .. })
+        | EffectResult::ModelResolved(_)
+        | EffectResult::Turn(_)
+        | EffectResult::Polled(_)
+        | EffectResult::CancelRequested(_)
+        | EffectResult::ModelChecked(_)
+        | EffectResult::CallFailed(_)
+        | EffectResult::Blocked(_) => Some(Next::unchanged(Effect::None, None)),
     }
 }
 

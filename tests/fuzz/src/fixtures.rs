@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource};
 use tabular_operator::controller::fuzzing;
-use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, DesiredState, External, Observation, Settings, decide};
+use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, DesiredState, EffectResult, External, Settings, decide};
 use tabular_operator::operation::{Operation, OperationId, OperationKind, Phase};
 
 use crate::invariants;
@@ -54,8 +54,8 @@ fn build(kind: OperationKind, state: &str) -> ModelResource {
     fuzzing::resource(kind, object.to_string().as_bytes()).unwrap()
 }
 
-/// The decision on an observation of a resource. Panics if its status or its events violate an invariant.
-pub fn decision(resource: &ModelResource, observation: Observation) -> Decision {
+/// The decision on the result of an effect for a resource. Panics if its status or its events violate an invariant.
+pub fn decision(resource: &ModelResource, effect_result: EffectResult) -> Decision {
     let (desired, settings) = (DesiredState::of(resource, External::default()), settings());
     let status = resource.status().cloned().unwrap_or_default();
     let memory = DecisionMemory::default();
@@ -63,7 +63,7 @@ pub fn decision(resource: &ModelResource, observation: Observation) -> Decision 
         desired: &desired,
         status: &status,
         memory: &memory,
-        observation,
+        effect_result,
         now: invariants::now(),
         settings: &settings,
     });

@@ -10,7 +10,7 @@ use tabular_operator::api::{CHECK_REQUESTED_AT, RUN_REQUESTED_AT, Reason, RunSta
 use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Finish, InMemoryState, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking, View as _,
 };
-use tabular_operator::engine::{Blocker, ClaimedOperations, DrainMode, Observation, QueueState, Remedy};
+use tabular_operator::engine::{Blocker, ClaimedOperations, DrainMode, EffectResult, QueueState, Remedy};
 use tabular_operator::operation::{ClockSkew, Listing, Phase, SubmitResult};
 
 /// A world in which the run of a refresh is in progress.
@@ -152,7 +152,7 @@ fn decisions_of_one_reconciliation_are_bounded() {
     let outcome = world.reconcile_with(|_, request| {
         matches!(request, DriverRequest::Prepare { .. }).then(|| {
             prepared += 1;
-            DriverResponse::NotPrepared(Box::new(Observation::None))
+            DriverResponse::NotPrepared(Box::new(EffectResult::None))
         })
     });
     assert_eq!(world.requests.iter().filter(|name| *name == "observe").count(), 13, "{:?}", world.requests);
@@ -164,7 +164,7 @@ fn call_that_cannot_be_prepared_voids_the_decision() {
     let mut world = World::new(refresh(|_| {}));
     let blocker = || {
         let message = "Secret aas-sp is not in this namespace".to_owned();
-        Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
+        EffectResult::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
     };
     let outcome = world.reconcile_with(|_, request| {
         matches!(request, DriverRequest::Prepare { .. }).then(|| DriverResponse::NotPrepared(Box::new(blocker())))
@@ -184,7 +184,7 @@ fn operation_of_another_resource_is_not_adopted() {
             DriverRequest::Call { call: PlannedCall::List(kind, _), .. } => {
                 let clock_skew = Some(ClockSkew { min: SignedDuration::ZERO, max: SignedDuration::ZERO });
                 let result = Ok(Listing { operations: vec![operation(Phase::InProgress)], clock_skew, ..Listing::default() });
-                Some(DriverResponse::Called(Box::new(Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() })))
+                Some(DriverResponse::Called(Box::new(EffectResult::Listed { kind: *kind, result, claimed: ClaimedOperations::default() })))
             }
             DriverRequest::Reserve { .. } => Some(DriverResponse::Reserved { claimed }),
             _ => None,
@@ -265,7 +265,7 @@ fn question_to_a_user_that_is_gone_is_unresolvable() {
     let mut world = World::new(refresh(|_| {}));
     let lost = SubmitResult::Unknown { message: "lost".to_owned() };
     let _ = world.reconcile_with(|_, request| {
-        matches!(request, DriverRequest::Call { .. }).then(|| DriverResponse::Called(Box::new(Observation::Submitted(lost.clone()))))
+        matches!(request, DriverRequest::Call { .. }).then(|| DriverResponse::Called(Box::new(EffectResult::Submitted(lost.clone()))))
     });
     let gone = world.view().changed(|object| {
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z");

@@ -11,7 +11,7 @@ use tabular_operator::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Sta
 use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, InMemoryState, Observed, Outcome, PlannedCall, QueueUpdate, Reconciliation, View,
 };
-use tabular_operator::engine::{CheckReport, ClaimedOperations, DesiredState, External, Observation, QueueState, Settings, TurnQueue};
+use tabular_operator::engine::{CheckReport, ClaimedOperations, DesiredState, EffectResult, External, QueueState, Settings, TurnQueue};
 use tabular_operator::operation::{
     CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, OperationKind, Phase, PollResult, SubmitResult,
 };
@@ -217,18 +217,18 @@ impl World {
         DriverResponse::Written(self.view().clone())
     }
 
-    fn call(&self, call: &PlannedCall) -> Observation {
+    fn call(&self, call: &PlannedCall) -> EffectResult {
         match call {
-            PlannedCall::Submit(_) => Observation::Submitted(accepted()),
-            PlannedCall::ResolveModel => Observation::ModelResolved(ModelLookup::Ambiguous("no such model".to_owned())),
+            PlannedCall::Submit(_) => EffectResult::Submitted(accepted()),
+            PlannedCall::ResolveModel => EffectResult::ModelResolved(ModelLookup::Ambiguous("no such model".to_owned())),
             PlannedCall::Poll(..) => {
-                Observation::Polled(PollResult::Found { operation: Box::new(operation(self.phase)), retry_after: None, location: None })
+                EffectResult::Polled(PollResult::Found { operation: Box::new(operation(self.phase)), retry_after: None, location: None })
             }
             PlannedCall::List(kind, _) => {
-                Observation::Listed { kind: *kind, result: Ok(Listing::default()), claimed: ClaimedOperations::default() }
+                EffectResult::Listed { kind: *kind, result: Ok(Listing::default()), claimed: ClaimedOperations::default() }
             }
-            PlannedCall::FindModel => Observation::ModelChecked(ModelExistence::Exists),
-            PlannedCall::Cancel(_) => Observation::CancelRequested(CancelResult::Accepted),
+            PlannedCall::FindModel => EffectResult::ModelChecked(ModelExistence::Exists),
+            PlannedCall::Cancel(_) => EffectResult::CancelRequested(CancelResult::Accepted),
         }
     }
 

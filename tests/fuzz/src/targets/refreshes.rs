@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::RunState;
 use tabular_operator::azure::fuzzing::{self, ParsedList};
-use tabular_operator::engine::{ClaimedOperations, Observation};
+use tabular_operator::engine::{ClaimedOperations, EffectResult};
 use tabular_operator::operation::{
     CancelResult, ClockSkew, Listing, OperationId, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceKind, SubmitResult,
 };
@@ -35,7 +35,7 @@ pub fn poll(input: &[u8]) {
                 "a success that the response does not report"
             );
         }
-        let decision = fixtures::decision(running, Observation::Polled(result));
+        let decision = fixtures::decision(running, EffectResult::Polled(result));
         let state = decision.status.run.map(|run| run.state);
         assert!(has_succeeded || state != Some(RunState::Succeeded), "a run that succeeded without a successful operation");
     }
@@ -77,7 +77,7 @@ pub fn submission(input: &[u8]) {
             (SubmitResult::Busy { .. }, 500..) => panic!("busy by an inconclusive response: {submission:?}"),
             (SubmitResult::NotStarted(_) | SubmitResult::Busy { .. }, 300..=499) => {}
         }
-        fixtures::decision(submitting, Observation::Submitted(submission));
+        fixtures::decision(submitting, EffectResult::Submitted(submission));
     }
 }
 
@@ -93,7 +93,7 @@ pub fn cancellation(input: &[u8]) {
             CancelResult::Failed(error) => invariants::service_error(error),
         }
         invariants::service_error(&fuzzing::list_error(service, &input.response));
-        let decision = fixtures::decision(cancelling, Observation::CancelRequested(result));
+        let decision = fixtures::decision(cancelling, EffectResult::CancelRequested(result));
         assert!(!decision.status.run.unwrap().state.ended(), "a cancel response ended the run");
     }
 }
@@ -133,7 +133,7 @@ fn list_of(service: ServiceKind, input: &[u8], since: Timestamp) {
     let submitting = fixtures::resource(OperationKind::Refresh, "Submitting");
     fixtures::decision(
         submitting,
-        Observation::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed: ClaimedOperations::default() },
+        EffectResult::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed: ClaimedOperations::default() },
     );
 }
 

@@ -12,7 +12,7 @@ use tabular_operator::engine::reconcile::{
     Rejection, View,
 };
 use tabular_operator::engine::{
-    CheckFailure, CheckReport, ClaimedOperations, DrainMode, Observation, QueueState, Turn, TurnQueue, queue_state,
+    CheckFailure, CheckReport, ClaimedOperations, DrainMode, EffectResult, QueueState, Turn, TurnQueue, queue_state,
 };
 use tabular_operator::operation::{
     CancelResult, Listing, ModelExistence, ModelLookup, Operation, OperationId, Phase, PollResult, ServiceError, ServiceErrorKind,
@@ -133,7 +133,7 @@ impl Driver<'_> {
             }),
             DriverRequest::ReadNamespace => DriverResponse::Namespace { terminating: self.choose(2) == 1 },
             DriverRequest::Prepare { timeout, .. } => match self.choose(4) {
-                1 => DriverResponse::NotPrepared(Box::new(Observation::CallFailed(service_error(ServiceErrorKind::CredentialsRefused)))),
+                1 => DriverResponse::NotPrepared(Box::new(EffectResult::CallFailed(service_error(ServiceErrorKind::CredentialsRefused)))),
                 2 if timeout.is_some() => DriverResponse::TimedOut,
                 _ => DriverResponse::Prepared,
             },
@@ -214,19 +214,19 @@ impl Driver<'_> {
         if choice == 8 { DriverResponse::Unconfirmed { denied: false } } else { DriverResponse::Written(Arc::clone(&self.server)) }
     }
 
-    /// The observation that a call results in.
-    fn call(&mut self, call: &PlannedCall) -> Observation {
+    /// The result of a call.
+    fn call(&mut self, call: &PlannedCall) -> EffectResult {
         let choice = self.choose(4);
         let service_error = || service_error(ServiceErrorKind::Unreachable);
         match call {
-            PlannedCall::Submit(_) => Observation::Submitted(match choice {
+            PlannedCall::Submit(_) => EffectResult::Submitted(match choice {
                 0 => SubmitResult::Accepted { id: fixtures::operation_id(), location: None, activity_id: None, retry_after: None },
                 1 => SubmitResult::Busy { message: "another refresh is running".to_owned() },
                 2 => SubmitResult::Unknown { message: "no response".to_owned() },
                 _ => SubmitResult::NotStarted(service_error()),
             }),
-            PlannedCall::ResolveModel => Observation::ModelResolved(ModelLookup::Failed(service_error())),
-            PlannedCall::Poll(_, operation) => Observation::Polled(match choice {
+            PlannedCall::ResolveModel => EffectResult::ModelResolved(ModelLookup::Failed(service_error())),
+            PlannedCall::Poll(_, operation) => EffectResult::Polled(match choice {
                 0 => PollResult::Found { operation: Box::new(self.operation(&operation.id)), retry_after: None, location: None },
                 1 => PollResult::NotFound,
                 _ => PollResult::Failed(service_error()),
@@ -234,10 +234,10 @@ impl Driver<'_> {
             PlannedCall::List(kind, _) => {
                 let operations = (choice < 2).then(|| self.operation(&fixtures::operation_id())).into_iter().collect();
                 let result = if choice == 3 { Err(service_error()) } else { Ok(Listing { operations, ..Listing::default() }) };
-                Observation::Listed { kind: *kind, result, claimed: ClaimedOperations::default() }
+                EffectResult::Listed { kind: *kind, result, claimed: ClaimedOperations::default() }
             }
-            PlannedCall::FindModel => Observation::ModelChecked(if choice == 1 { ModelExistence::Absent } else { ModelExistence::Exists }),
-            PlannedCall::Cancel(_) => Observation::CancelRequested(match choice {
+            PlannedCall::FindModel => EffectResult::ModelChecked(if choice == 1 { ModelExistence::Absent } else { ModelExistence::Exists }),
+            PlannedCall::Cancel(_) => EffectResult::CancelRequested(match choice {
                 0 => CancelResult::Accepted,
                 1 => CancelResult::NotRunning,
                 _ => CancelResult::Failed(service_error()),

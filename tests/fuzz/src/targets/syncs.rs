@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tabular_operator::azure::fuzzing;
-use tabular_operator::engine::{ClaimedOperations, Observation};
+use tabular_operator::engine::{ClaimedOperations, EffectResult};
 use tabular_operator::operation::{ClockSkew, Listing, OperationId, OperationKind, OperationRef, Phase, PollResult, SubmitResult};
 use url::Url;
 
@@ -38,7 +38,7 @@ pub fn poll(input: &[u8]) {
             );
         }
         if asked == fixtures::operation_id() {
-            fixtures::decision(running, Observation::Polled(result));
+            fixtures::decision(running, EffectResult::Polled(result));
         }
     }
 }
@@ -54,7 +54,7 @@ pub fn submission(input: &[u8]) {
         SubmitResult::Deferred { .. } => panic!("a response to a request that was deferred: {submission:?}"),
         SubmitResult::Unknown { .. } => {}
     }
-    fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submitted(submission));
+    fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), EffectResult::Submitted(submission));
 }
 
 /// Analysis Services, `GET sync` without an id.
@@ -74,7 +74,7 @@ pub fn list(input: &[u8]) {
         }
     };
     let submitting = fixtures::resource(OperationKind::Sync, "Submitting");
-    fixtures::decision(submitting, Observation::Listed { kind: OperationKind::Sync, result, claimed: ClaimedOperations::default() });
+    fixtures::decision(submitting, EffectResult::Listed { kind: OperationKind::Sync, result, claimed: ClaimedOperations::default() });
 }
 
 /// Power BI, the responses about query scale-out. An accepted sync can be polled by the id that the operator generated for it.
@@ -88,7 +88,7 @@ pub fn scale_out(input: &[u8]) {
         assert!(input.is_success() && location.is_none() && id.as_str().starts_with("scaleout-"), "{submission:?}");
         asked.push(id.clone());
     }
-    fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), Observation::Submitted(submission));
+    fixtures::decision(fixtures::resource(OperationKind::Sync, "Submitting"), EffectResult::Submitted(submission));
     for id in asked {
         let result = fuzzing::scale_out_poll_result(&input.response, &id);
         invariants::poll_result(&result, &id, &call_url);
@@ -96,7 +96,7 @@ pub fn scale_out(input: &[u8]) {
             assert!(operation.phase != Phase::Succeeded || input.is_success(), "a success that the response does not report");
         }
         if id == fixtures::operation_id() {
-            fixtures::decision(fixtures::resource(OperationKind::Sync, "Running"), Observation::Polled(result));
+            fixtures::decision(fixtures::resource(OperationKind::Sync, "Running"), EffectResult::Polled(result));
         }
     }
     match fuzzing::scale_out_list(&input.response, since()) {

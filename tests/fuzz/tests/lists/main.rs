@@ -27,7 +27,7 @@ use tabular_operator::azure::ListWindow;
 use tabular_operator::azure::fuzzing::{self, ServiceResponse};
 use tabular_operator::controller::fuzzing as resources;
 use tabular_operator::engine::{
-    ClaimedOperations, DecisionInput, DecisionMemory, DesiredState, Effect, External, Observation, Turn, decide,
+    ClaimedOperations, DecisionInput, DecisionMemory, DesiredState, Effect, EffectResult, External, Turn, decide,
 };
 use tabular_operator::operation::{CancelResult, ClockSkew, Listing, OperationId, ServiceKind};
 
@@ -280,10 +280,16 @@ fn simulate(case: &Case) -> End {
     let desired = DesiredState::of(&resource, External::default());
     let mut status = submitting(&desired);
     let mut memory = DecisionMemory { own_intent: case.recorded_here.then(|| Time::from(intent())), ..DecisionMemory::default() };
-    let (mut now, mut lists, mut observation) = (300, 0, Observation::None);
+    let (mut now, mut lists, mut effect_result) = (300, 0, EffectResult::None);
     while now < MAX_DURATION {
-        let decision =
-            decide(&DecisionInput { desired: &desired, status: &status, memory: &memory, observation, now: at(now), settings: &settings });
+        let decision = decide(&DecisionInput {
+            desired: &desired,
+            status: &status,
+            memory: &memory,
+            effect_result,
+            now: at(now),
+            settings: &settings,
+        });
         invariants::status(&decision.status);
         (status, memory) = (decision.status, decision.memory);
         let run = status.run.as_ref().unwrap();
@@ -298,27 +304,27 @@ fn simulate(case: &Case) -> End {
             assert_eq!((run.state, run.reason.as_str()), (RunState::TimedOut, Reason::WaitDeadlineExceeded.as_str()));
             return End::Deadline;
         }
-        observation = match decision.effect {
+        effect_result = match decision.effect {
             Effect::Submit => return End::Submitted,
             Effect::List(kind, since) => {
                 let listing = case.list(&ops, since, now, lists);
                 lists += 1;
                 now += case.elapsed;
-                Observation::Listed { kind, result: Ok(listing), claimed: ClaimedOperations::default() }
+                EffectResult::Listed { kind, result: Ok(listing), claimed: ClaimedOperations::default() }
             }
-            Effect::AcquireTurn => Observation::Turn(Turn::Granted),
+            Effect::AcquireTurn => EffectResult::Turn(Turn::Granted),
             Effect::Cancel(id) => {
                 // An edit may have changed the id.
                 let op = ops.iter_mut().find(|op| id.eq_ignoring_case(op.id));
                 assert!(case.replace && op.as_ref().is_none_or(|op| !op.ours && op.submitter == Submitter::Client), "cancelled {id}");
-                Observation::CancelRequested(op.map_or(CancelResult::NotRunning, |op| {
+                EffectResult::CancelRequested(op.map_or(CancelResult::NotRunning, |op| {
                     (op.end, op.never_ends) = (op.end.min(now + 1_000), false);
                     CancelResult::Accepted
                 }))
             }
             Effect::None => {
                 now += i64::try_from(decision.requeue_after.expect("neither effect nor requeue").as_millis()).unwrap().max(1);
-                Observation::None
+                EffectResult::None
             }
             Effect::AddFinalizer
             | Effect::ResolveModel

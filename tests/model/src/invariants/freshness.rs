@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tabular_operator::api::{Condition, ConditionStatus, ConditionType, Reason, Status, Time};
 use tabular_operator::engine::reconcile::View;
-use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, DesiredState, Effect, Observation, decide};
+use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, DesiredState, Effect, EffectResult, decide};
 
 use super::names::{FRESH, holds};
 use crate::world::object::Object;
@@ -22,7 +22,7 @@ pub fn freshness(world: &World, operator: usize, resource: usize, view: &Object)
     let now = world.wall(operator);
     let decide = |desired: &DesiredState, memory: &DecisionMemory| {
         let settings = &world.settings;
-        decide(&DecisionInput { desired, status: &view.status, memory, observation: Observation::None, now, settings })
+        decide(&DecisionInput { desired, status: &view.status, memory, effect_result: EffectResult::None, now, settings })
     };
     for memory in [&world.operators[operator].states[resource].in_memory().memory, &DecisionMemory::default()] {
         let (decision, plain) = (decide(&desired, memory), decide(&without, memory));

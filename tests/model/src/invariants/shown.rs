@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tabular_operator::api::{Condition, ConditionType, EventPolicy, Reason, Status, Time};
-use tabular_operator::engine::{DecisionMemory, Effect, Observation, Settings};
+use tabular_operator::engine::{DecisionMemory, Effect, EffectResult, Settings};
 
 use super::names::{QUIESCENCE, SHOWN, holds};
 use crate::world::object::Object;
@@ -47,7 +47,7 @@ pub fn settled(world: &World, operator: usize, resource: usize, calls_fail: bool
     }
     let status = &it.now().status;
     for memory in [&state.in_memory.memory, &DecisionMemory::default()] {
-        let decision = world.decide((operator, resource), it.now(), memory, Observation::None);
+        let decision = world.decide((operator, resource), it.now(), memory, EffectResult::None);
         let is_call = !matches!(
             decision.effect,
             Effect::None | Effect::AcquireTurn | Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::RemoveFinalizer

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tabular_operator::api::{CancelCause, ConcurrencyPolicy, Reason, Run, RunState, Status, Time, TriggerType};
 use tabular_operator::engine::reconcile::{NextEffect, PendingDecision, PlannedCall, View};
-use tabular_operator::engine::{Effect, Observation};
+use tabular_operator::engine::{Effect, EffectResult};
 use tabular_operator::operation::{CancelResult, Operation, Origin, Phase, PollResult, SubmitResult};
 
 use super::accountability::{abandoned_at_deadline, applied_resubmit, cancellable, has, live_or_coming};
@@ -143,14 +143,14 @@ fn late_responses(world: &World, operator: usize, resource: usize, after: &Statu
     let accepted = id.map(|id| SubmitResult::Accepted { id, location: None, activity_id: None, retry_after: None });
     let late = polls
         .chain([PollResult::NotFound])
-        .map(Observation::Polled)
-        .chain([Observation::CancelRequested(CancelResult::Accepted), Observation::CancelRequested(CancelResult::NotRunning)])
-        .chain(accepted.map(Observation::Submitted))
-        .chain([Observation::Submitted(SubmitResult::Unknown { message: "no response".to_owned() })]);
-    for observation in late {
-        let late = format!("{observation:?}");
+        .map(EffectResult::Polled)
+        .chain([EffectResult::CancelRequested(CancelResult::Accepted), EffectResult::CancelRequested(CancelResult::NotRunning)])
+        .chain(accepted.map(EffectResult::Submitted))
+        .chain([EffectResult::Submitted(SubmitResult::Unknown { message: "no response".to_owned() })]);
+    for effect_result in late {
+        let late = format!("{effect_result:?}");
         let memory = &world.operators[operator].states[resource].in_memory().memory;
-        let after = world.decide((operator, resource), &view, memory, observation);
+        let after = world.decide((operator, resource), &view, memory, effect_result);
         let same = runs(&view.status, &after.status).is_ok();
         let idle = !matches!(after.effect, Effect::Submit | Effect::Cancel(_));
         holds(same && idle, FINISHED, || {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tabular_operator::api::{Condition, ConditionStatus, ConditionType, ModelRefreshSpec, Reason, Run, RunState, Status};
 use tabular_operator::engine::reconcile::View;
-use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, Observation, QueueState, Upstream, decide, queue_state};
+use tabular_operator::engine::{Decision, DecisionInput, DecisionMemory, EffectResult, QueueState, Upstream, decide, queue_state};
 
 use super::world::World;
 use crate::world::object::metadata;
@@ -81,20 +81,20 @@ impl World {
         &self.inner.operators[0].states[0].in_memory().memory
     }
 
-    /// The decision on a status and an observation, outside of any reconciliation.
-    pub fn decide(&self, status: &Status, memory: &DecisionMemory, observation: Observation) -> Decision {
-        self.decision(status, memory, observation, self.now())
+    /// The decision on a status and the result of an effect, outside of any reconciliation.
+    pub fn decide(&self, status: &Status, memory: &DecisionMemory, effect_result: EffectResult) -> Decision {
+        self.decision(status, memory, effect_result, self.now())
     }
 
-    /// The decision on the record and an observation at this time, outside of any reconciliation.
-    pub fn decide_at(&self, now: Timestamp, observation: Observation) -> Decision {
-        self.decision(self.status(), self.memory(), observation, now)
+    /// The decision on the record and the result of an effect at this time, outside of any reconciliation.
+    pub fn decide_at(&self, now: Timestamp, effect_result: EffectResult) -> Decision {
+        self.decision(self.status(), self.memory(), effect_result, now)
     }
 
-    fn decision(&self, status: &Status, memory: &DecisionMemory, observation: Observation, now: Timestamp) -> Decision {
+    fn decision(&self, status: &Status, memory: &DecisionMemory, effect_result: EffectResult, now: Timestamp) -> Decision {
         let view = self.inner.resources[0].now();
         let (desired, settings) = (view.desired(self.inner.external(0, 0, view)), &self.inner.settings);
-        decide(&DecisionInput { desired: &desired, status, memory, observation, now, settings })
+        decide(&DecisionInput { desired: &desired, status, memory, effect_result, now, settings })
     }
 
     /// The number of events with this reason.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tabular_operator::api::Reason;
 use tabular_operator::engine::reconcile::PlannedCall;
-use tabular_operator::engine::{Blocker, ClaimedOperations, Observation, Remedy};
+use tabular_operator::engine::{Blocker, ClaimedOperations, EffectResult, Remedy};
 use tabular_operator::operation::{
     CancelResult, ClockSkew, FailureCause, Listing, ModelExistence, ObjectName, ObjectProgress, Operation, OperationId, OperationKind,
     Origin, Phase, PollResult, ServiceError, ServiceErrorKind, SubmitResult, UnnamedOperation,
@@ -179,13 +179,13 @@ pub fn missing(reason: Reason) -> Blocker {
 }
 
 /// The preparation of a call finds such a fault.
-pub fn blocked(reason: Reason) -> Option<Observation> {
-    Some(Observation::Blocked(missing(reason)))
+pub fn blocked(reason: Reason) -> Option<EffectResult> {
+    Some(EffectResult::Blocked(missing(reason)))
 }
 
 /// The preparation of a call fails with an error of this kind.
-pub fn failed(kind: ServiceErrorKind) -> Option<Observation> {
-    Some(Observation::CallFailed(service_error(kind)))
+pub fn failed(kind: ServiceErrorKind) -> Option<EffectResult> {
+    Some(EffectResult::CallFailed(service_error(kind)))
 }
 
 /// An operation of a client.
@@ -194,8 +194,8 @@ pub fn operation(id: &str, phase: Phase) -> Operation {
 }
 
 /// The response to a poll that shows this operation.
-pub fn polled(operation: Operation) -> Observation {
-    Observation::Polled(PollResult::Found { operation: Box::new(operation), retry_after: None, location: None })
+pub fn polled(operation: Operation) -> EffectResult {
+    EffectResult::Polled(PollResult::Found { operation: Box::new(operation), retry_after: None, location: None })
 }
 
 impl Service {
@@ -220,8 +220,8 @@ impl Service {
     }
 
     /// The outcome of a call in the world below, and the response that replaces its response.
-    pub(super) fn outcome_of(&mut self, call: &PlannedCall, now: Timestamp) -> (RequestOutcome, Option<Observation>) {
-        let submission = |submission| (RequestOutcome::Refused(ServiceErrorKind::Throttled), Some(Observation::Submitted(submission)));
+    pub(super) fn outcome_of(&mut self, call: &PlannedCall, now: Timestamp) -> (RequestOutcome, Option<EffectResult>) {
+        let submission = |submission| (RequestOutcome::Refused(ServiceErrorKind::Throttled), Some(EffectResult::Submitted(submission)));
         match call {
             PlannedCall::Submit(_) => match self.submit_outcomes.pop_front().unwrap_or(SubmitOutcome::Answered) {
                 SubmitOutcome::Answered => (RequestOutcome::Done, None),
@@ -235,30 +235,32 @@ impl Service {
                 SubmitOutcome::Deferred => submission(SubmitResult::Deferred { message: "nothing was submitted".to_owned() }),
             },
             PlannedCall::Poll(..) if self.unknown.is_some() => {
-                (RequestOutcome::LostBefore, Some(Observation::Polled(PollResult::NotFound)))
+                (RequestOutcome::LostBefore, Some(EffectResult::Polled(PollResult::NotFound)))
             }
             PlannedCall::Cancel(_) if self.unknown.is_some() => {
-                (RequestOutcome::LostBefore, Some(Observation::CancelRequested(CancelResult::NotRunning)))
+                (RequestOutcome::LostBefore, Some(EffectResult::CancelRequested(CancelResult::NotRunning)))
             }
             PlannedCall::List(kind, _) if self.unknown.is_some() => self.unlisted(*kind, service_error(ServiceErrorKind::NotFound)),
-            PlannedCall::FindModel => (RequestOutcome::Done, self.unknown.clone().map(Observation::ModelChecked)),
+            PlannedCall::FindModel => (RequestOutcome::Done, self.unknown.clone().map(EffectResult::ModelChecked)),
             PlannedCall::ResolveModel => (RequestOutcome::Done, None),
             PlannedCall::Poll(..) | PlannedCall::List(..) | PlannedCall::Cancel(_) => match (self.call_outcomes.pop_front(), call) {
                 (Some(CallOutcome::Failed(error)), PlannedCall::List(kind, _)) => self.unlisted(*kind, error),
                 (Some(CallOutcome::Failed(error)), PlannedCall::Cancel(_)) => {
-                    (RequestOutcome::LostBefore, Some(Observation::CancelRequested(CancelResult::Failed(error))))
+                    (RequestOutcome::LostBefore, Some(EffectResult::CancelRequested(CancelResult::Failed(error))))
                 }
-                (Some(CallOutcome::Failed(error)), _) => (RequestOutcome::LostBefore, Some(Observation::Polled(PollResult::Failed(error)))),
+                (Some(CallOutcome::Failed(error)), _) => {
+                    (RequestOutcome::LostBefore, Some(EffectResult::Polled(PollResult::Failed(error))))
+                }
                 (Some(CallOutcome::LostAfter), PlannedCall::Cancel(_)) => {
-                    (RequestOutcome::LostAfter, Some(Observation::CancelRequested(CancelResult::Failed(unreachable()))))
+                    (RequestOutcome::LostAfter, Some(EffectResult::CancelRequested(CancelResult::Failed(unreachable()))))
                 }
                 (Some(CallOutcome::Answered | CallOutcome::LostAfter) | None, _) => (RequestOutcome::Done, None),
             },
         }
     }
 
-    fn unlisted(&self, kind: OperationKind, error: ServiceError) -> (RequestOutcome, Option<Observation>) {
-        (RequestOutcome::LostBefore, Some(Observation::Listed { kind, result: Err(error), claimed: self.claimed.clone() }))
+    fn unlisted(&self, kind: OperationKind, error: ServiceError) -> (RequestOutcome, Option<EffectResult>) {
+        (RequestOutcome::LostBefore, Some(EffectResult::Listed { kind, result: Err(error), claimed: self.claimed.clone() }))
     }
 
     /// Counts a call that was made.
@@ -285,16 +287,16 @@ impl Service {
     }
 
     /// Changes a response as the script describes.
-    pub(super) fn edit(&self, observation: &mut Observation, now: Timestamp) {
-        match observation {
-            Observation::Submitted(SubmitResult::Accepted { location, retry_after, .. }) => {
+    pub(super) fn edit(&self, effect_result: &mut EffectResult, now: Timestamp) {
+        match effect_result {
+            EffectResult::Submitted(SubmitResult::Accepted { location, retry_after, .. }) => {
                 (*location, *retry_after) = (self.location(), self.retry_after);
             }
-            Observation::Polled(PollResult::Found { operation, retry_after, location }) => {
+            EffectResult::Polled(PollResult::Found { operation, retry_after, location }) => {
                 self.show(operation);
                 (*location, *retry_after) = (self.location(), self.retry_after);
             }
-            Observation::Listed { result, claimed, .. } => {
+            EffectResult::Listed { result, claimed, .. } => {
                 claimed.clone_from(&self.claimed);
                 let Ok(Listing { operations, truncated, may_hide_running, unnamed, clock_skew }) = result else { return };
                 for operation in operations.iter_mut() {
@@ -304,7 +306,7 @@ impl Service {
                 (*truncated, *may_hide_running, *unnamed) = (self.truncated, self.hides_running, self.unnamed);
                 *clock_skew = self.reports_time.then(|| ClockSkew::of(now + self.skew, (now, now + self.hesitates)));
             }
-            Observation::CancelRequested(result @ (CancelResult::Accepted | CancelResult::NotRunning)) => {
+            EffectResult::CancelRequested(result @ (CancelResult::Accepted | CancelResult::NotRunning)) => {
                 if let Some(answer) = &self.cancel_answer {
                     result.clone_from(answer);
                 }

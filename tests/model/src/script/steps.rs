@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tabular_operator::api::{RunState, TriggerType};
 use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, NextEffect, PlannedCall, RefusedMetadata};
-use tabular_operator::engine::{Blocker, External, Observation, Upstream};
+use tabular_operator::engine::{Blocker, EffectResult, External, Upstream};
 use tabular_operator::operation::{CancelResult, OperationId, OperationKind, RefreshRequest, Request as Operation};
 
 use super::world::{World, secs};
@@ -168,19 +168,19 @@ impl World {
         let Some(response) = self.inner.response(0, 0).cloned() else { return };
         self.service.count(call);
         self.find_started();
-        let DriverResponse::Called(mut observation) = response else { return };
-        if let (PlannedCall::Cancel(id), Observation::CancelRequested(result)) = (call, &*observation)
+        let DriverResponse::Called(mut effect_result) = response else { return };
+        if let (PlannedCall::Cancel(id), EffectResult::CancelRequested(result)) = (call, &*effect_result)
             && (*result == CancelResult::Accepted || outcome == RequestOutcome::LostAfter)
         {
             self.service.cancelling(id, now);
         }
         if matches!(call, PlannedCall::ResolveModel) {
             self.resolves += 1;
-            *observation = Observation::ModelResolved(self.resolution.clone());
+            *effect_result = EffectResult::ModelResolved(self.resolution.clone());
         }
-        *observation = replacement.unwrap_or(*observation);
-        self.service.edit(&mut observation, now);
-        *self.inner.response(0, 0).unwrap() = DriverResponse::Called(observation);
+        *effect_result = replacement.unwrap_or(*effect_result);
+        self.service.edit(&mut effect_result, now);
+        *self.inner.response(0, 0).unwrap() = DriverResponse::Called(effect_result);
         if matches!(call, PlannedCall::Submit(_))
             && let Some(edit) = self.edit_during_submission.take()
         {

@@ -9,7 +9,7 @@ use tabular_operator::api::{
     AnalysisServicesModel, Model, ModelRefresh, ModelRefreshSpec, ModelResource as Manifest, ModelSyncSpec, PowerBiModel, RESUBMIT, Status,
 };
 use tabular_operator::engine::reconcile::PlannedCall;
-use tabular_operator::engine::{Blocker, CheckReport, DrainMode, Event, Observation, Settings, resubmit_value};
+use tabular_operator::engine::{Blocker, CheckReport, DrainMode, EffectResult, Event, Settings, resubmit_value};
 use tabular_operator::operation::ModelLookup;
 
 use super::service::Service;
@@ -38,7 +38,7 @@ pub struct World {
     /// A fault in the spec, or in what it refers to.
     pub spec_blocker: Option<Blocker>,
     /// What the preparation of a call results in, if it fails.
-    pub preparation_failure: Option<Observation>,
+    pub preparation_failure: Option<EffectResult>,
     /// What a check finds, if it does not succeed.
     pub check_report: Option<CheckReport>,
     /// How many checks were performed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tabular_operator::api::{Model, Reason};
 use tabular_operator::engine::reconcile::{DriverResponse, PlannedCall, Reconciliation};
-use tabular_operator::engine::{Blocker, CheckFailure, CheckReport, Observation, Remedy};
+use tabular_operator::engine::{Blocker, CheckFailure, CheckReport, EffectResult, Remedy};
 use tabular_operator::operation::{
     CancelResult, ModelCheck, ModelExistence, ModelIds, ModelLookup, OperationId, OperationKind, PollResult, Request, ServiceError,
     ServiceErrorKind, SubmitResult,
@@ -52,29 +52,29 @@ impl World {
         } else {
             Appearance::Plain
         };
-        let observation = match call {
+        let effect_result = match call {
             PlannedCall::Submit(request) => {
                 let submission = self.submit((operator, resource), (view, model, request), timeout, outcome)?;
                 if let Some(SubmitResult::Accepted { id, .. }) = &submission {
                     self.claim_accepted(operator, resource, (&decision.model.key(), id));
                 }
                 return Ok(submission
-                    .map_or(DriverResponse::TimedOut, |submission| DriverResponse::Called(Box::new(Observation::Submitted(submission)))));
+                    .map_or(DriverResponse::TimedOut, |submission| DriverResponse::Called(Box::new(EffectResult::Submitted(submission)))));
             }
-            PlannedCall::Poll(..) if self.service.visibility != Visibility::All => Observation::Polled(PollResult::NotFound),
-            PlannedCall::List(kind, _) if self.service.visibility != Visibility::All => Observation::Listed {
+            PlannedCall::Poll(..) if self.service.visibility != Visibility::All => EffectResult::Polled(PollResult::NotFound),
+            PlannedCall::List(kind, _) if self.service.visibility != Visibility::All => EffectResult::Listed {
                 kind: *kind,
                 result: Err(service_error(ServiceErrorKind::NotFound)),
                 claimed: self.claimed_by_others((operator, resource), (*kind, &decision.model.key()), []),
             },
-            PlannedCall::FindModel if lost => Observation::ModelChecked(ModelExistence::Failed(service_error(SERVICE_ERROR))),
-            PlannedCall::FindModel => Observation::ModelChecked(match self.service.visibility {
+            PlannedCall::FindModel if lost => EffectResult::ModelChecked(ModelExistence::Failed(service_error(SERVICE_ERROR))),
+            PlannedCall::FindModel => EffectResult::ModelChecked(match self.service.visibility {
                 Visibility::All => ModelExistence::Exists,
                 Visibility::Deleted => ModelExistence::Absent,
                 Visibility::Hidden => ModelExistence::Failed(service_error(ServiceErrorKind::NotFound)),
             }),
-            PlannedCall::Poll(..) if lost => Observation::Polled(PollResult::Failed(service_error(SERVICE_ERROR))),
-            PlannedCall::Poll(kind, operation) => Observation::Polled(self.poll(&operation.id, (model, *kind), ours)),
+            PlannedCall::Poll(..) if lost => EffectResult::Polled(PollResult::Failed(service_error(SERVICE_ERROR))),
+            PlannedCall::Poll(kind, operation) => EffectResult::Polled(self.poll(&operation.id, (model, *kind), ours)),
             PlannedCall::List(kind, since) => {
                 let listing = || self.service.list((model, *kind), *since, (self.now, self.operators[operator].clock), ours);
                 let mut result = if lost { Err(service_error(SERVICE_ERROR)) } else { Ok(listing()) };
@@ -85,19 +85,19 @@ impl World {
                 }
                 let ids = result.iter().flat_map(|listing| listing.operations.iter().map(|operation| &operation.id));
                 let claimed = self.claimed_by_others((operator, resource), (*kind, &decision.model.key()), ids);
-                Observation::Listed { kind: *kind, result, claimed }
+                EffectResult::Listed { kind: *kind, result, claimed }
             }
             PlannedCall::Cancel(id) => self.cancel(resource, (view, model), id, outcome)?,
-            PlannedCall::ResolveModel if lost => Observation::ModelResolved(ModelLookup::Failed(service_error(SERVICE_ERROR))),
+            PlannedCall::ResolveModel if lost => EffectResult::ModelResolved(ModelLookup::Failed(service_error(SERVICE_ERROR))),
             PlannedCall::ResolveModel if self.impairment_of(resource) == Some(Impairment::UnmatchedNames) => {
-                Observation::ModelResolved(ModelLookup::Ambiguous("no dataset is named Sales".to_owned()))
+                EffectResult::ModelResolved(ModelLookup::Ambiguous("no dataset is named Sales".to_owned()))
             }
             PlannedCall::ResolveModel => {
                 let (group_id, dataset_id) = ids_of(self.service.named_model);
-                Observation::ModelResolved(ModelLookup::Found(ModelIds { group_id, dataset_id }))
+                EffectResult::ModelResolved(ModelLookup::Found(ModelIds { group_id, dataset_id }))
             }
         };
-        Ok(DriverResponse::Called(Box::new(observation)))
+        Ok(DriverResponse::Called(Box::new(effect_result)))
     }
 
     /// What a check finds. It changes nothing.
@@ -183,12 +183,12 @@ impl World {
         (view, model): (&Object, u8),
         id: &OperationId,
         outcome: RequestOutcome,
-    ) -> Result<Observation, Violation> {
+    ) -> Result<EffectResult, Violation> {
         invariants::cancellation(self, resource, view, id)?;
         let lost = || CancelResult::Failed(service_error(SERVICE_ERROR));
         let shown = self.service.find_visible(id, OperationKind::Refresh, model).filter(|_| self.service.visibility == Visibility::All);
         let op = shown.filter(|op| self.service.ops[*op].live());
-        Ok(Observation::CancelRequested(match (outcome, op) {
+        Ok(EffectResult::CancelRequested(match (outcome, op) {
             (RequestOutcome::LostBefore, _) => lost(),
             (_, None) => CancelResult::NotRunning,
             (_, Some(op)) => {

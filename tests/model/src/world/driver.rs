@@ -8,7 +8,7 @@ use tabular_operator::api::{Reason, Time};
 use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Finish, InMemoryState, Observed, Outcome, ReadFailed, Reconciliation, Stage, Tracking, View,
 };
-use tabular_operator::engine::{Blocker, Decision, DecisionInput, DecisionMemory, External, Observation, Remedy, Turn, Upstream, decide};
+use tabular_operator::engine::{Blocker, Decision, DecisionInput, DecisionMemory, EffectResult, External, Remedy, Turn, Upstream, decide};
 use tabular_operator::operation::{ServiceError, ServiceErrorKind};
 
 use super::object::Object;
@@ -158,13 +158,13 @@ impl World {
         (operator, resource): (usize, usize),
         view: &Object,
         memory: &DecisionMemory,
-        observation: Observation,
+        effect_result: EffectResult,
     ) -> Decision {
         decide(&DecisionInput {
             desired: &view.desired(self.external(operator, resource, view)),
             status: &view.status,
             memory,
-            observation,
+            effect_result,
             now: self.wall(operator),
             settings: &self.settings,
         })
@@ -248,10 +248,10 @@ impl World {
     fn prepare(&mut self, resource: usize, outcome: RequestOutcome) -> DriverResponse<Object> {
         let secret = || {
             let message = "Secret aas-sp is not in this namespace".to_owned();
-            Observation::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
+            EffectResult::Blocked(Blocker { reason: Reason::SecretNotFound, message, remedy: Remedy::ClusterChange })
         };
-        let service_error = |kind| Observation::CallFailed(ServiceError::new(kind, format!("{kind:?}")));
-        let observation = match (self.impairment_of(resource), outcome) {
+        let service_error = |kind| EffectResult::CallFailed(ServiceError::new(kind, format!("{kind:?}")));
+        let effect_result = match (self.impairment_of(resource), outcome) {
             (Some(Impairment::Throttled), _) => service_error(ServiceErrorKind::Throttled),
             (Some(Impairment::Refused), _) => service_error(ServiceErrorKind::CredentialsRefused),
             (Some(Impairment::SecretDeleted), _) | (_, RequestOutcome::NotPrepared) => secret(),
@@ -262,7 +262,7 @@ impl World {
             }
             _ => return DriverResponse::Prepared,
         };
-        DriverResponse::NotPrepared(Box::new(observation))
+        DriverResponse::NotPrepared(Box::new(effect_result))
     }
 
     /// Applies the outcome of a reconciliation.

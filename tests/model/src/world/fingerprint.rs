@@ -11,7 +11,7 @@ use std::mem::discriminant;
 
 use jiff::Timestamp;
 use tabular_operator::api::{Check, ConditionType, Reason, Run, RunState, Status, Time};
-use tabular_operator::engine::{DecisionMemory, Observation, ResolvedModel};
+use tabular_operator::engine::{DecisionMemory, EffectResult, ResolvedModel};
 use tabular_operator::operation::{Operation, PollResult, SubmitResult};
 
 use super::appearance::START_SHIFT;
@@ -346,13 +346,13 @@ impl<'a> Fingerprint<'a> {
         ));
     }
 
-    fn observation(&mut self, observation: &Observation) {
-        self.write(discriminant(observation));
-        match observation {
-            Observation::Polled(PollResult::Found { operation, .. }) => self.operation(operation),
-            Observation::Polled(PollResult::NotFound) => self.write(1),
-            Observation::Polled(PollResult::Failed(error)) => self.write(error),
-            Observation::Listed { kind, result, claimed } => {
+    fn effect_result(&mut self, effect_result: &EffectResult) {
+        self.write(discriminant(effect_result));
+        match effect_result {
+            EffectResult::Polled(PollResult::Found { operation, .. }) => self.operation(operation),
+            EffectResult::Polled(PollResult::NotFound) => self.write(1),
+            EffectResult::Polled(PollResult::Failed(error)) => self.write(error),
+            EffectResult::Listed { kind, result, claimed } => {
                 self.write((kind, claimed));
                 if let Ok(listing) = result {
                     self.write((listing.truncated, listing.may_hide_running, listing.clock_skew));
@@ -360,15 +360,15 @@ impl<'a> Fingerprint<'a> {
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }
-            Observation::Submitted(SubmitResult::Accepted { id, .. }) => self.write((0, id)),
-            Observation::Submitted(other) => self.write((1, discriminant(other))),
-            Observation::None
-            | Observation::ModelResolved(_)
-            | Observation::ModelChecked(_)
-            | Observation::Turn(_)
-            | Observation::CancelRequested(_)
-            | Observation::CallFailed(_)
-            | Observation::Blocked(_) => self.write(observation),
+            EffectResult::Submitted(SubmitResult::Accepted { id, .. }) => self.write((0, id)),
+            EffectResult::Submitted(other) => self.write((1, discriminant(other))),
+            EffectResult::None
+            | EffectResult::ModelResolved(_)
+            | EffectResult::ModelChecked(_)
+            | EffectResult::Turn(_)
+            | EffectResult::CancelRequested(_)
+            | EffectResult::CallFailed(_)
+            | EffectResult::Blocked(_) => self.write(effect_result),
         }
     }
 

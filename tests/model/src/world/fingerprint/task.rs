@@ -28,7 +28,7 @@ impl Fingerprint<'_> {
             Pending::Response(response) => {
                 self.write(discriminant(response));
                 match response {
-                    DriverResponse::Called(observation) | DriverResponse::NotPrepared(observation) => self.observation(observation),
+                    DriverResponse::Called(effect_result) | DriverResponse::NotPrepared(effect_result) => self.effect_result(effect_result),
                     DriverResponse::Written(view) | DriverResponse::Read(Ok(Some(view))) => self.view(resource, view),
                     DriverResponse::Rejected(rejection) => self.write(rejection),
                     DriverResponse::Read(found) => self.write(found.is_ok()),

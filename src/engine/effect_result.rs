@@ -9,10 +9,10 @@ use crate::operation::{
     CancelResult, Listing, ModelExistence, ModelLookup, OperationId, OperationKind, PollResult, ServiceError, SubmitResult,
 };
 
-/// The result of the last effect. One variant for each effect that has a result, and [`Observation::CallFailed`] and
-/// [`Observation::Blocked`] for a call that could not be prepared or timed out.
+/// The result of the last effect. One variant for each effect that has a result, and [`EffectResult::CallFailed`] and
+/// [`EffectResult::Blocked`] for a call that could not be prepared or timed out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Observation {
+pub enum EffectResult {
     /// Nothing yet: this is the first decision of a reconciliation.
     None,
     /// The ids that the names of the model were resolved to.
