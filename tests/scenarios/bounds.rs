@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use model::script::{World, polled, secs};
-use tabular_operator::api::{Check, CheckResult, CheckStep, CheckStepName, ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::api::{Check, CheckResult, CheckStep, CheckStepName, ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState, Status};
 use tabular_operator::engine::{Blocker, DecisionMemory, Remedy};
 use tabular_operator::operation::{ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
 
@@ -106,4 +106,14 @@ proptest! {
             prop_assert!(size(&world) + DETAILS_URL <= 64 * 1024, "{} bytes", size(&world));
         }
     }
+}
+
+#[test]
+fn empty_status_is_read_as_unobserved() {
+    assert_eq!(serde_json::from_str::<Status>("{}").unwrap(), Status::default());
+    assert_eq!(Status::default().observed_generation, -1);
+    let mut world = World::new(|_| {});
+    world.run_for(secs(300));
+    let text = serde_json::to_string(world.status()).unwrap();
+    assert!(!text.contains("null"), "{text}");
 }

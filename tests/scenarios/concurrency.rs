@@ -1,7 +1,7 @@
 //! A new trigger during a run: Queue, Replace, Forbid. And attempts.
 
 use model::script::{World, model, secs};
-use tabular_operator::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
+use tabular_operator::api::{CANCEL_REQUESTED_AT, ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
 use tabular_operator::operation::Phase;
 
 fn running(policy: ConcurrencyPolicy) -> World {
@@ -91,4 +91,27 @@ fn cancelled_or_lost_operation_is_not_retried() {
     world.service.ops[0].lost = true;
     world.run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
     assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn attempt_has_no_operation_before_it_is_submitted() {
+    let mut world = World::new(|spec| spec.backoff_limit = 2);
+    world.service.length = secs(3);
+    world.service.outcomes.extend([Phase::Failed, Phase::Failed]);
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    let mut operations: Vec<(i32, &str)> = Vec::new();
+    for run in world.statuses.iter().filter_map(|status| status.run.as_ref()) {
+        let Some(id) = run.operation_id.as_deref() else { continue };
+        if operations.last() != Some(&(run.attempt, id)) {
+            operations.push((run.attempt, id));
+        }
+    }
+    assert_eq!(operations, [(1, "op-0"), (2, "op-1"), (3, "op-2")]);
+    // A run that ends before its next attempt names the last operation.
+    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    world.service.outcomes.push_back(Phase::Failed);
+    world.run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
+    assert_eq!((world.run().attempt, world.run().operation_id.as_deref()), (2, None));
+    world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    assert_eq!(world.status().history[0].operation_id.as_deref(), Some("op-0"));
 }

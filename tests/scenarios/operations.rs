@@ -1,8 +1,10 @@
 //! A tracked operation: its end, its deadline, its disappearance, and empty or contradictory responses.
 
+use jiff::SignedDuration;
+
 use model::script::{CallOutcome, World, blocked, operation, polled, secs, service_error, unreachable};
 use tabular_operator::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::engine::{ClaimedOperations, Decision, DecisionMemory, Effect, EffectResult};
+use tabular_operator::engine::{ClaimedOperations, Decision, DecisionMemory, Effect, EffectResult, Turn};
 use tabular_operator::operation::{
     CancelResult, ObjectName, ObjectProgress, Operation, OperationKind, Phase, PollResult, ServiceErrorKind, ServiceMessage,
 };
@@ -283,4 +285,24 @@ fn submission_accepted_late_may_stay_invisible_for_the_lag() {
     world.service.lag = secs(140);
     world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn deadline_is_not_shortened_by_a_time_in_whole_seconds() {
+    let mut world = World::new(|spec| (spec.active_deadline_seconds, spec.wait_deadline_seconds) = (60, 60));
+    world.service.length = secs(1_000);
+    // Requested and submitted at the end of the second in which they are recorded, so 60 s later is in the second after that.
+    let at = |world: &World, millis, effect_result| world.decide_at(world.now() + SignedDuration::from_millis(millis), effect_result);
+    let behind = EffectResult::Turn(Turn::Behind("bi/other".to_owned()));
+    let start = world.now();
+    world.ahead = Some("bi/other".to_owned());
+    world.reconcile_once(None);
+    assert_eq!((world.run().state, world.run().requested_time.timestamp()), (RunState::Waiting, start));
+    assert_eq!(at(&world, 60_900, behind.clone()).status.run.unwrap().state, RunState::Waiting);
+    assert_eq!(at(&world, 61_000, behind).status.run.unwrap().reason, Reason::WaitDeadlineExceeded.as_str());
+    world.ahead = None;
+    world.changed().reconcile_once(None);
+    assert_eq!((world.run().state, world.run().submitted_time.unwrap().timestamp()), (RunState::Running, start));
+    assert_eq!(at(&world, 60_900, EffectResult::None).status.run.unwrap().state, RunState::Running);
+    assert_eq!(at(&world, 61_000, EffectResult::None).status.run.unwrap().state, RunState::Cancelling);
 }

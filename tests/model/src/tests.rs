@@ -59,7 +59,7 @@ fn scenario_names_are_unique() {
 
 #[test]
 fn adoption_table_names_existing_tests() {
-    let tests = ["adoption", "evidence", "rivals"].map(|file| read(&format!("tests/scenarios/{file}.rs"))).concat();
+    let tests = ["adoption", "evidence", "competing_submissions"].map(|file| read(&format!("tests/scenarios/{file}.rs"))).concat();
     let document = read("docs/exactly-once.md");
     let rows =
         document.lines().skip_while(|line| !line.contains("tests/scenarios/adoption.rs")).skip(2).take_while(|line| line.starts_with('|'));
