@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::author::Author;
-use crate::commands::check::{self, CheckArgs};
-use crate::commands::decide::Decide;
-use crate::commands::explain::Explain;
-use crate::commands::request::Request;
-use crate::commands::show::Show;
-use crate::commands::tools::Tools;
+use crate::commands::about::AboutCommand;
+use crate::commands::decision::DecisionCommand;
+use crate::commands::explain::ExplainCommand;
+use crate::commands::manifest::ManifestCommand;
+use crate::commands::request::RequestCommand;
+use crate::commands::show::ShowCommand;
 use crate::exit;
 
 /// Shows and controls the refreshes and syncs of tabular models.
@@ -37,25 +36,22 @@ pub struct Cli {
 pub enum Command {
     /// Commands that show resources and change nothing.
     #[command(flatten)]
-    Show(Show),
+    Show(ShowCommand),
     /// Commands that explain the state of a resource.
     #[command(flatten)]
-    Explain(Explain),
+    Explain(ExplainCommand),
     /// Commands that request something of the operator.
     #[command(flatten)]
-    Request(Request),
+    Request(RequestCommand),
     /// Commands that record a decision.
     #[command(flatten)]
-    Decide(Decide),
+    Decision(DecisionCommand),
     /// Commands that write and check manifests.
     #[command(flatten)]
-    Author(Author),
+    Manifest(ManifestCommand),
     /// Commands about the plugin.
     #[command(flatten)]
-    Tools(Tools),
-    /// Check whether the operator can reach the model of a refresh or sync.
-    #[command(after_help = check::EXAMPLES)]
-    Check(CheckArgs),
+    About(AboutCommand),
 }
 
 /// A duration of the command line, such as `10s`, `2m` or `1h30m`; a bare number counts seconds, as in kubectl.

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use screen::{Line, Screen};
 use tokio::time::{Duration, Instant};
 
+use crate::connect::ConnectionArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::View;
@@ -57,6 +58,16 @@ pub struct OutputArgs {
     pub utc: bool,
 }
 
+/// The flags of each command that calls the API server.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub struct CommonArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
 /// The output of a command: data to standard output, everything else to standard error.
 pub struct Session {
     screen: Screen,
@@ -69,7 +80,7 @@ pub struct Session {
 impl Session {
     /// The output with these flags.
     #[must_use]
-    pub fn new(args: &OutputArgs) -> Self {
+    pub fn new(args: OutputArgs) -> Self {
         let screen = Screen::new(std::io::stdout().is_terminal());
         let screen = match args.color {
             Color::Auto => screen,

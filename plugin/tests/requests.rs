@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kubectl_tabular::facts::{CancelRequest, Fate, RunRequest};
+use kubectl_tabular::facts::{CancelRequest, RequestOutcome, RunRequest};
 use kubectl_tabular::objects::Object;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -264,27 +264,32 @@ fn empty() -> Listing {
 }
 
 /// What the plugin reports at the end, from those of the versions `from` this one that are shown.
-fn reported(world: &World, mut request: RunRequest, from: usize, shows: impl Fn(usize) -> bool) -> Fate {
-    let mut fate = Fate::Unhandled;
+fn reported(world: &World, mut request: RunRequest, from: usize, shows: impl Fn(usize) -> bool) -> RequestOutcome {
+    let mut outcome = RequestOutcome::Pending;
     let last = world.versions.len() - 1;
     for (at, (object, _)) in world.versions.iter().enumerate().skip(from) {
-        if !matches!(fate, Fate::Unhandled | Fate::Accepted | Fate::InProgress(_)) {
-            return fate;
+        if !matches!(outcome, RequestOutcome::Pending | RequestOutcome::Accepted | RequestOutcome::InProgress(_)) {
+            return outcome;
         }
         if at == last || shows(at) {
-            fate = request.observe(Some(object));
+            outcome = request.observe(Some(object));
         }
     }
-    fate
+    outcome
 }
 
-fn brief(fate: &Fate) -> Option<(i32, bool)> {
-    match fate {
-        Fate::Ended(ending) => Some((ending.number, false)),
-        Fate::Dropped(number) => Some((*number, true)),
-        Fate::Withdrawn => None,
-        Fate::Unhandled | Fate::Accepted | Fate::InProgress(_) | Fate::Forgotten(_) | Fate::NotCancellable(_) | Fate::Deleted => {
-            panic!("{fate:?}")
+fn brief(outcome: &RequestOutcome) -> Option<(i32, bool)> {
+    match outcome {
+        RequestOutcome::Ended(ending) => Some((ending.number, false)),
+        RequestOutcome::Dropped(number) => Some((*number, true)),
+        RequestOutcome::Removed => None,
+        RequestOutcome::Pending
+        | RequestOutcome::Accepted
+        | RequestOutcome::InProgress(_)
+        | RequestOutcome::NotInHistory(_)
+        | RequestOutcome::NotCancellable(_)
+        | RequestOutcome::Deleted => {
+            panic!("{outcome:?}")
         }
     }
 }
@@ -335,8 +340,8 @@ proptest! {
             let number = |object: &Object| object.run().map(|run| run.number);
             prop_assert_eq!(number(after), number(before), "cancellation {} of {:?} is about another run", index, actions);
             if let Some(request) = CancelRequest::new(value.clone(), before.clone()) {
-                let fate = request.observe(world.versions.last().map(|(object, _)| object));
-                prop_assert_eq!(brief(&fate).map(|(number, _)| number), number(before));
+                let outcome = request.observe(world.versions.last().map(|(object, _)| object));
+                prop_assert_eq!(brief(&outcome).map(|(number, _)| number), number(before));
             }
         }
     }

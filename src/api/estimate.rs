@@ -1,7 +1,7 @@
 //! How long a run usually takes and about how long it still takes, from the history. An estimate is for display only: the operator decides
 //! nothing by it, and it is not in the status.
 
-use super::{Run, RunState, Status, Time};
+use super::{RunState, Status};
 
 /// The fewest successful runs that an estimate needs.
 const MIN_RUNS: usize = 3;
@@ -91,12 +91,6 @@ impl Estimate {
     }
 }
 
-/// How many seconds the operation of a run has run; `None` if it has not started. Never negative, even if the service's clock is ahead.
-#[must_use]
-pub fn elapsed(run: &Run, now: Time) -> Option<i64> {
-    run.started_time.map(|started| run.ended_time.unwrap_or(now).seconds_since(started).max(0))
-}
-
 /// After how many seconds a turn comes: the sum of what the runs ahead still take. `None` if one of them has no estimate.
 #[must_use]
 pub fn until_turn(ahead: impl IntoIterator<Item = Option<Remaining>>) -> Option<i64> {
@@ -175,23 +169,6 @@ mod tests {
         assert_eq!(until_turn([Some(Remaining::About(60)), Some(Remaining::About(5))]), Some(65));
         assert_eq!(until_turn([Some(Remaining::About(60)), None]), None);
         assert_eq!(until_turn([Some(Remaining::LongerThanAll)]), None);
-    }
-
-    #[test]
-    fn elapsed_time_is_never_negative() {
-        let run = |more: serde_json::Value| -> Run {
-            let mut run = json!({
-                "number": 1, "trigger": {"type": "Creation"}, "attempt": 1, "state": "Running", "requestDigest": "d", "model": {},
-                "requestedTime": "2026-01-01T00:00:00Z",
-            });
-            run.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            serde_json::from_value(run).unwrap()
-        };
-        let now = Time::from("2026-01-01T01:00:00Z".parse::<jiff::Timestamp>().unwrap());
-        assert_eq!(elapsed(&run(json!({})), now), None);
-        assert_eq!(elapsed(&run(json!({"startedTime": "2026-01-01T00:59:00Z"})), now), Some(60));
-        assert_eq!(elapsed(&run(json!({"startedTime": "2026-01-01T01:05:00Z"})), now), Some(0));
-        assert_eq!(elapsed(&run(json!({"startedTime": "2026-01-01T00:00:00Z", "endedTime": "2026-01-01T00:02:00Z"})), now), Some(120));
     }
 
     proptest! {

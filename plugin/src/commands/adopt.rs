@@ -1,7 +1,7 @@
 //! `adopt`: selects the operation that a submission with a lost response started.
 
 use super::carry_out::{Decided, carry_out, confirmed, declined, no_change};
-use super::decide::AdoptArgs;
+use super::decision::AdoptArgs;
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::facts::decision::{Decision, candidate, operation, unresolved};

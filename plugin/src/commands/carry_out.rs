@@ -5,10 +5,10 @@ use std::time::Duration;
 use kube::Resource as _;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::decide::ConfirmArgs;
+use super::decision::ConfirmArgs;
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::facts::decision::{Decision, Effect, effect};
+use crate::facts::decision::{Decision, DecisionOutcome, decision_outcome};
 use crate::failure::{Cause, Failure};
 use crate::objects::Object;
 use crate::patch::annotation;
@@ -46,7 +46,7 @@ pub(super) fn confirmed(session: &mut Session, object: &Object, decision: &Decis
 /// A decision that was carried out.
 pub(super) struct Decided {
     /// What became of it.
-    pub effect: Effect,
+    pub outcome: DecisionOutcome,
     pub exit: Exit,
     /// The value of the annotation.
     pub value: String,
@@ -73,25 +73,25 @@ pub(super) async fn carry_out(
         Cause::Forbidden | Cause::NotFound | Cause::NotInstalled | Cause::Other => failure,
     })?;
     let current = handled(connection, target, (object, &patched), decision, session).await;
-    let effect = effect(decision, object, current.as_ref());
-    let sentence = screens::outcome(&target.to_string(), decision, effect, current.as_ref());
-    let exit = match effect {
-        Effect::Applied => Exit::Success,
-        Effect::Deleted if *decision == Decision::Release => Exit::Success,
-        Effect::Deleted => Exit::Failure,
-        Effect::Ignored => Exit::Negative,
-        Effect::Pending => Exit::Timeout,
+    let outcome = decision_outcome(decision, object, current.as_ref());
+    let sentence = screens::decision_outcome(&target.to_string(), decision, outcome, current.as_ref());
+    let exit = match outcome {
+        DecisionOutcome::Applied => Exit::Success,
+        DecisionOutcome::Deleted if *decision == Decision::Release => Exit::Success,
+        DecisionOutcome::Deleted => Exit::Failure,
+        DecisionOutcome::Ignored => Exit::Negative,
+        DecisionOutcome::Pending => Exit::Timeout,
     };
     let value = decision.value().to_owned();
     if exit == Exit::Success {
-        return Ok(Decided { effect, exit, value, sentence });
+        return Ok(Decided { outcome, exit, value, sentence });
     }
     let why = match &current {
-        Some(current) if effect == Effect::Ignored => ignored(connection, current, decision).await,
+        Some(current) if outcome == DecisionOutcome::Ignored => ignored(connection, current, decision).await,
         Some(_) | None => None,
     };
     let sentence = format!("{sentence}: {}", why.unwrap_or_else(|| format!("check with `{check}`")));
-    Ok(Decided { effect, exit, value, sentence })
+    Ok(Decided { outcome, exit, value, sentence })
 }
 
 /// Waits until the operator has handled a decision, and returns the resource if it still exists. `versions` are those before and after the
@@ -106,7 +106,7 @@ async fn handled(
     let (before, patched) = versions;
     let (key, deadline) = (patched.key(), Instant::now() + LIMIT);
     let mut watch = Watch::of_one(connection, target, patched.clone());
-    while effect(decision, before, watch.get(&key)) == Effect::Pending {
+    while decision_outcome(decision, before, watch.get(&key)) == DecisionOutcome::Pending {
         tokio::select! {
             change = watch.next() => if let Change::Lost(cause) = change {
                 session.note_lost(&cause);

@@ -1,55 +1,21 @@
 //! `check`: lets the operator check whether it can reach the model of a resource, and shows the result of each step.
 
-#![allow(clippy::doc_markdown, reason = "the help is not markdown")]
-
-use std::time::Duration;
-
-use clap::Args;
 use jiff::Timestamp;
 use tabular_operator::api::{CHECK_REQUESTED_AT, Check, CheckResult};
 use tokio::time::Instant;
 
-use crate::connect::{Connection, ConnectionArgs, connect};
+use super::explain::CheckArgs;
+use crate::connect::{Connection, connect};
 use crate::exit::Exit;
-use crate::facts::check_answer;
+use crate::facts::check_result;
 use crate::failure::{Cause, Failure};
 use crate::objects::Object;
 use crate::patch::annotation;
 use crate::report::{CheckReport, Report};
 use crate::request_value::new_value;
 use crate::screens;
-use crate::session::{OutputArgs, Session, deadline, expired};
-use crate::target::Target;
+use crate::session::{Session, deadline, expired};
 use crate::watch::{Change, Watch};
-
-/// The help below the arguments.
-pub const EXAMPLES: &str = "\
-The operator checks with the credentials of the resource: it gets a token, finds the model, lists its operations.
-It starts and cancels nothing, also while a run is in progress or the resource is suspended.
-On Power BI, a passed check does not prove that the identity can refresh: the list needs less permission.
-Exit code 0 is a passed check, 3 a failed one, and 4 no result within --timeout.
-
-Examples:
-  kubectl tabular check sales-orders -n bi
-      Check the credentials, the token, the host, the model and the access, and show which step failed.
-
-  kubectl tabular check msync/replicas --timeout 30s -o json
-      The same for a sync, as a report for scripts.";
-
-/// The arguments of `check`.
-#[derive(Args, Debug)]
-pub struct CheckArgs {
-    /// A ModelRefresh by name, or msync/NAME, mref/NAME.
-    #[arg(value_name = "NAME")]
-    pub name: Target,
-    /// How long to wait for the result, such as 30s or 5m.
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = crate::cli::timeout)]
-    pub timeout: Duration,
-    #[command(flatten)]
-    output: OutputArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
-}
 
 /// How the wait for the result ended.
 enum Waited {
@@ -59,18 +25,9 @@ enum Waited {
     Interrupted,
 }
 
-impl CheckArgs {
-    /// Runs the command.
-    pub async fn run(self) -> Exit {
-        let mut session = Session::new(&self.output);
-        let ended = check(&self, &mut session).await;
-        ended.unwrap_or_else(|failure| session.fail(&failure))
-    }
-}
-
-async fn check(args: &CheckArgs, session: &mut Session) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &CheckArgs, session: &mut Session) -> Result<Exit, Failure> {
     let deadline = deadline(Some(args.timeout));
-    let connection = connect(&args.connection)?;
+    let connection = connect(&args.common.connection)?;
     let object = connection.get(&args.name).await?;
     if object.is_deleting() {
         session.note(&format!("{} is being deleted, so the operator does not check it", args.name));
@@ -110,7 +67,7 @@ async fn answer(
             Some(current) => object = current.clone(),
             None => return Err(Failure::new(format!("{} was deleted during the check", args.name))),
         }
-        if let Some(check) = check_answer(&object, value) {
+        if let Some(check) = check_result(&object, value) {
             return Ok(Waited::Answered(Box::new(check.clone())));
         }
         if object.is_deleting() || object.annotation(CHECK_REQUESTED_AT).is_none() {

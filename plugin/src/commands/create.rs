@@ -32,7 +32,7 @@ Examples:
 
 /// What to create.
 #[derive(Debug, Subcommand)]
-pub enum Create {
+pub enum CreateCommand {
     /// Print the manifest of a ModelRefresh.
     #[command(after_help = REFRESH_EXAMPLES)]
     Refresh(RefreshArgs),
@@ -45,7 +45,7 @@ pub enum Create {
 #[derive(Args, Debug)]
 pub struct RefreshArgs {
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(super) common: ManifestArgs,
     /// Processing of the model or its tables.
     #[arg(long = "type", value_name = "TYPE", default_value = "full", value_parser = types())]
     pub r#type: RefreshType,
@@ -64,13 +64,13 @@ pub struct RefreshArgs {
 #[derive(Args, Debug)]
 pub struct SyncArgs {
     #[command(flatten)]
-    pub(super) common: CommonArgs,
+    pub(super) common: ManifestArgs,
 }
 
 /// The arguments for both kinds.
 #[derive(Args, Debug)]
 #[group(skip)]
-pub struct CommonArgs {
+pub struct ManifestArgs {
     /// Name of the resource.
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -130,7 +130,7 @@ pub struct CommonArgs {
     pub suspend: bool,
 }
 
-impl Create {
+impl CreateCommand {
     /// Prints the manifest.
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
         let bug = |error: String| Failure::new(format!("failed to write the manifest: {error}"));
@@ -152,7 +152,7 @@ impl Create {
         Ok(Exit::Success)
     }
 
-    fn template(self) -> Result<(CommonArgs, Template), Failure> {
+    fn template(self) -> Result<(ManifestArgs, Template), Failure> {
         let (kind, common, refresh) = match self {
             Self::Refresh(RefreshArgs { common, r#type, tables, partitions, stale_after }) => {
                 let tables = tables.into_iter().map(|table| RefreshObject { table, partition: None });
@@ -194,7 +194,7 @@ fn usage(sentence: impl Into<String>) -> Failure {
     Failure::with_exit(Exit::Usage, sentence)
 }
 
-fn model(args: &CommonArgs) -> Result<Option<Model>, Failure> {
+fn model(args: &ManifestArgs) -> Result<Option<Model>, Failure> {
     if let (Some(server), Some(database)) = (&args.server, &args.database) {
         let analysis_services = AnalysisServicesModel { server: server.clone(), database: database.clone() };
         return Ok(Some(Model { analysis_services: Some(analysis_services), power_bi: None }));
@@ -221,7 +221,7 @@ fn by_id(group: &str, dataset: &str) -> PowerBiModel {
     PowerBiModel { group_id: Some(group.to_owned()), dataset_id: Some(dataset.to_owned()), workspace: None, dataset: None }
 }
 
-fn identity(args: &CommonArgs) -> Option<Identity> {
+fn identity(args: &ManifestArgs) -> Option<Identity> {
     let secret = args.secret.clone().map(Identity::Secret);
     let account = || args.service_account.clone().map(Identity::ServiceAccount);
     let managed = || args.managed_identity.clone().map(|id| Identity::Managed(Some(id).filter(|id| !id.is_empty())));

@@ -9,9 +9,8 @@ pub async fn run(command: Command) -> Exit {
         Command::Show(show) => show.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Request(request) => request.run().await,
-        Command::Decide(decide) => decide.run().await,
-        Command::Author(author) => author.run().await,
-        Command::Tools(tools) => tools.run().await,
-        Command::Check(args) => args.run().await,
+        Command::Decision(decision) => decision.run().await,
+        Command::Manifest(manifest) => manifest.run().await,
+        Command::About(about) => about.run().await,
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::watching::neighbors;
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::facts::{Fate, Request};
+use crate::facts::{Request, RequestOutcome};
 use crate::failure::{Cause, Failure};
 use crate::objects::{Listed, Object, Scope};
 use crate::screens;
@@ -28,7 +28,7 @@ pub(super) struct Followed {
     pub target: Target,
     pub request: Request,
     /// What has become of it so far.
-    pub fate: Fate,
+    pub outcome: RequestOutcome,
     /// The latest version of its resource.
     pub object: Option<Object>,
     is_announced: bool,
@@ -40,28 +40,28 @@ pub(super) struct Followed {
 impl Followed {
     pub(super) fn new(target: Target, mut request: Request) -> Self {
         let object = request.before().clone();
-        let fate = request.observe(Some(&object));
-        Self { target, request, fate, object: Some(object), is_announced: false, is_explained: false, line: String::new() }
+        let outcome = request.observe(Some(&object));
+        Self { target, request, outcome, object: Some(object), is_announced: false, is_explained: false, line: String::new() }
     }
 
     /// Its exit code if that is determined.
     pub(super) fn exit(&self, wait: bool) -> Option<Exit> {
-        self.request.exit(&self.fate, wait)
+        self.request.exit(&self.outcome, wait)
     }
 
     /// What has become of it, in one line.
     pub(super) fn text(&self) -> String {
-        screens::progress(&self.request, &self.fate, self.object.as_ref())
+        screens::progress(&self.request, &self.outcome, self.object.as_ref())
     }
 
     /// The line with the name.
     pub(super) fn sentence(&self) -> String {
-        screens::requested(&self.request, &self.fate, self.object.as_ref())
+        screens::requested(&self.request, &self.outcome, self.object.as_ref())
     }
 
     /// Takes a version of the resource into account.
     fn observe(&mut self, object: Option<&Object>) {
-        self.fate = self.request.observe(object);
+        self.outcome = self.request.observe(object);
         if let Some(object) = object {
             self.object = Some(object.clone());
         }
@@ -70,8 +70,8 @@ impl Followed {
     /// Reports what changed to a user who waits.
     fn report(&mut self, session: &mut Session, is_drawn: bool, several: bool, elapsed: Duration) {
         let text = self.text();
-        let has_ended = matches!(self.fate, Fate::Ended(_));
-        if !self.is_announced && !has_ended && (self.fate != Fate::Unhandled || elapsed >= SETTLE) {
+        let has_ended = matches!(self.outcome, RequestOutcome::Ended(_));
+        if !self.is_announced && !has_ended && (self.outcome != RequestOutcome::Pending || elapsed >= SETTLE) {
             session.note(&self.sentence());
             (self.is_announced, self.line) = (true, text);
         } else if self.is_announced && text != self.line && (!is_drawn || self.exit(true).is_some()) && !has_ended {
@@ -79,7 +79,7 @@ impl Followed {
             session.note(&screens::change_line(session.view().now, name.as_deref(), &text));
             self.line = text;
         }
-        let object = self.object.as_ref().filter(|_| self.fate == Fate::Unhandled && elapsed >= EXPLAIN && !self.is_explained);
+        let object = self.object.as_ref().filter(|_| self.outcome == RequestOutcome::Pending && elapsed >= EXPLAIN && !self.is_explained);
         if let Some(object) = object {
             session.note(&screens::unhandled(&self.request, object));
             self.is_explained = true;

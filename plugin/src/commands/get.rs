@@ -7,7 +7,7 @@ use super::show::GetArgs;
 use super::watching::{Watching, until_interrupted};
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
-use crate::facts::{Freshness, Standing, freshness, order, queues, standing};
+use crate::facts::{Freshness, ResourceStatus, freshness, order, queues, resource_status};
 use crate::failure::{Cause, Failure};
 use crate::objects::{Listed, Object, Scope};
 use crate::output::View;
@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::watch::Watch;
 
 pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, Failure> {
-    let connection = connect(&args.connection)?;
+    let connection = connect(&args.common.connection)?;
     let scope = Scope { namespace: (!args.all_namespaces).then(|| connection.namespace.clone()), selector: args.selector.clone() };
     let (listed, exit) = read(args, &connection, &scope, session).await?;
     for undecodable in &listed.undecodable {
@@ -83,10 +83,10 @@ fn is_selected(args: &GetArgs, object: &Object, view: &View) -> bool {
     }
     let stale = freshness(object, view.now).is_some_and(Freshness::is_stale);
     let unsuccessful = object.run().is_some_and(|run| run.state.ended() && run.state != RunState::Succeeded);
-    let (standing, none) = (standing(object), !(args.stale || args.failed || args.running));
+    let (status, none) = (resource_status(object), !(args.stale || args.failed || args.running));
     none || args.stale && stale
-        || args.failed && (unsuccessful || standing == Standing::NeedsAction)
-        || args.running && matches!(standing, Standing::Running | Standing::Waiting)
+        || args.failed && (unsuccessful || status == ResourceStatus::NeedsAction)
+        || args.running && matches!(status, ResourceStatus::Running | ResourceStatus::Waiting)
 }
 
 fn block(args: &GetArgs, objects: &[Object], view: &View) -> Vec<Line> {

@@ -9,7 +9,7 @@ use crate::screens;
 use crate::session::Session;
 
 pub(super) async fn run(args: &HistoryArgs, session: &mut Session) -> Result<Exit, Failure> {
-    let object = connect(&args.connection)?.get(&args.name).await?;
+    let object = connect(&args.common.connection)?.get(&args.name).await?;
     let view = session.view();
     let unknown = |number: i32| {
         Failure::new(format!("the history of {} has no run {number}: spec.historyLimit determines how many it keeps", args.name))
@@ -23,8 +23,8 @@ pub(super) async fn run(args: &HistoryArgs, session: &mut Session) -> Result<Exi
                 return Err(unknown(number));
             }
         }
-        let usual = UsualReport::of(&object, view.now);
-        let report = HistoryReport { kind: key.kind.as_str().to_owned(), namespace: key.namespace, name: key.name, usual, runs };
+        let usual_duration = UsualReport::of(&object, view.now);
+        let report = HistoryReport { kind: key.kind.as_str().to_owned(), namespace: key.namespace, name: key.name, usual_duration, runs };
         session.report(&Report::History(report))?;
     } else if let Some(number) = args.run {
         session.print(&screens::history_run(&object, number, &view).ok_or_else(|| unknown(number))?);

@@ -1,16 +1,17 @@
 //! The commands: they read the cluster, and print what the screens render.
 
+pub mod about;
 mod adopt;
-pub mod author;
 mod carry_out;
-pub mod check;
+mod check;
 pub mod create;
-pub mod decide;
+pub mod decision;
 mod dispatch;
 pub mod explain;
 mod follow;
 mod get;
 mod history;
+pub mod manifest;
 mod queue;
 mod release;
 pub mod request;
@@ -19,7 +20,6 @@ pub mod show;
 mod status;
 mod submit;
 mod suspend;
-pub mod tools;
 mod validate;
 mod version;
 mod watching;

@@ -11,7 +11,7 @@ use crate::screens;
 use crate::session::Session;
 
 pub(super) async fn run(args: &QueueArgs, session: &mut Session) -> Result<Exit, Failure> {
-    let connection = connect(&args.connection)?;
+    let connection = connect(&args.common.connection)?;
     // A model is shared by all namespaces.
     let (listed, all_namespaces) = connection.list_widely().await?;
     for undecodable in &listed.undecodable {

@@ -1,7 +1,7 @@
 //! `release`: deletes a resource now, and leaves its operation running.
 
 use super::carry_out::{Decided, carry_out, declined, no_change};
-use super::decide::DecideArgs;
+use super::decision::DecisionArgs;
 use crate::connect::Connection;
 use crate::facts::decision::{Decision, cannot_release};
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use crate::prompt;
 use crate::screens;
 use crate::session::Session;
 
-pub(super) async fn run(args: &DecideArgs, connection: &Connection, session: &mut Session) -> Result<Decided, Failure> {
+pub(super) async fn run(args: &DecisionArgs, connection: &Connection, session: &mut Session) -> Result<Decided, Failure> {
     let object = connection.get(&args.name).await?;
     if let Some(sentence) = cannot_release(&object) {
         return Err(no_change(sentence));

@@ -8,14 +8,14 @@ use clap::{Args, Subcommand};
 
 use super::submit::Annotate;
 use super::{submit, suspend};
-use crate::connect::ConnectionArgs;
 use crate::exit::Exit;
 use crate::request_value::reason;
-use crate::session::{OutputArgs, Session};
+use crate::session::{CommonArgs, Session};
 use crate::target::Target;
 
 const RUN_EXAMPLES: &str = "\
 The run starts when the model is free. spec.concurrencyPolicy determines what a request during a run does.
+
 Without --wait, the command ends as soon as the operator has accepted the request, or after 5 seconds.
 
 Examples:
@@ -30,6 +30,7 @@ Examples:
 
 const CANCEL_EXAMPLES: &str = "\
 The resource remains, and its next trigger starts a run. The services cannot cancel a sync that has started.
+
 Without --wait, the command ends as soon as the operator has handled the request, or after 5 seconds.
 
 Examples:
@@ -44,7 +45,10 @@ A run in progress continues. A GitOps tool that applies the resource from Git ma
 
 Examples:
   kubectl tabular suspend sales-orders inventory -n bi
-      Start no further runs of two resources.";
+      Start no further runs of two resources.
+
+  kubectl tabular get -n bi -o name | xargs kubectl tabular suspend -n bi
+      Start no further runs of a namespace.";
 
 const RESUME_EXAMPLES: &str = "\
 One run covers everything that was triggered meanwhile.
@@ -55,7 +59,7 @@ Examples:
 
 /// The commands that request something.
 #[derive(Debug, Subcommand)]
-pub enum Request {
+pub enum RequestCommand {
     /// Request a run, and optionally wait for its end.
     #[command(after_help = RUN_EXAMPLES)]
     Run(AnnotateArgs),
@@ -73,7 +77,7 @@ pub enum Request {
 /// The arguments of `run` and `cancel`.
 #[derive(Args, Debug)]
 pub struct AnnotateArgs {
-    /// Resources: ModelRefreshes by name, or msync/NAME, mref/NAME.
+    /// Names of ModelRefreshes, or msync/NAME for a ModelSync.
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<Target>,
     /// Why, in one line of at most 200 bytes. It is recorded with the time of the request.
@@ -86,31 +90,27 @@ pub struct AnnotateArgs {
     #[arg(long, value_name = "DURATION", requires = "wait", value_parser = crate::cli::timeout)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// The arguments of `suspend` and `resume`.
 #[derive(Args, Debug)]
 pub struct SuspendArgs {
-    /// Resources: ModelRefreshes by name, or msync/NAME, mref/NAME.
+    /// Names of ModelRefreshes, or msync/NAME for a ModelSync.
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<Target>,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
-impl Request {
+impl RequestCommand {
     /// Runs the command.
     pub async fn run(self) -> Exit {
-        let output = match &self {
-            Self::Run(args) | Self::Cancel(args) => args.output,
-            Self::Suspend(args) | Self::Resume(args) => args.output,
+        let common = match &self {
+            Self::Run(args) | Self::Cancel(args) => &args.common,
+            Self::Suspend(args) | Self::Resume(args) => &args.common,
         };
-        let mut session = Session::new(&output);
+        let mut session = Session::new(common.output);
         let ended = match self {
             Self::Run(args) => submit::run(&args, Annotate::Run, &mut session).await,
             Self::Cancel(args) => submit::run(&args, Annotate::Cancel, &mut session).await,

@@ -1,14 +1,14 @@
 //! `resubmit`: submits a run again whose submission with a lost response started nothing.
 
 use super::carry_out::{Decided, carry_out, confirmed, declined, no_change};
-use super::decide::DecideArgs;
+use super::decision::DecisionArgs;
 use crate::connect::Connection;
 use crate::facts::decision::{Decision, unresolved};
 use crate::failure::Failure;
 use crate::screens;
 use crate::session::Session;
 
-pub(super) async fn run(args: &DecideArgs, connection: &Connection, session: &mut Session) -> Result<Decided, Failure> {
+pub(super) async fn run(args: &DecisionArgs, connection: &Connection, session: &mut Session) -> Result<Decided, Failure> {
     let object = connection.get(&args.name).await?;
     let run = unresolved(&object).map_err(no_change)?;
     if object.is_deleting() {

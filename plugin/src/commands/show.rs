@@ -7,14 +7,16 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{get, history, queue, status};
-use crate::connect::ConnectionArgs;
 use crate::exit::Exit;
-use crate::session::{OutputArgs, Session};
+use crate::session::{CommonArgs, Session};
 use crate::target::Target;
 
 const GET_EXAMPLES: &str = "\
-Signs: ! needs action, ▶ runs, … waits, ✓ ended, ‖ suspended.
+Signs: ! needs action, ▶ runs, … waits, ✓ succeeded, ‖ suspended.
+
 Order: what needs action, what is stale (most overdue first), what runs, what waits, then the rest by name.
+
+A model has one queue for all namespaces. The position in it is left out if you may not list all of them.
 
 Examples:
   kubectl tabular get -A
@@ -30,7 +32,7 @@ Examples:
       The same as a report for scripts.";
 
 const STATUS_EXAMPLES: &str = "\
-The time left is an estimate from the last successful runs with the same parameters, and no guarantee.
+The remaining time is an estimate from the last successful runs with the same parameters, and no guarantee.
 
 Examples:
   kubectl tabular status adventureworks -n bi
@@ -53,8 +55,8 @@ Examples:
       One run in full.";
 
 const QUEUE_EXAMPLES: &str = "\
-The operator runs one operation on a model at a time, first come, first served, in all namespaces.
-If you may list one namespace only, the others are not visible.
+The operator runs one operation on a model at a time, first come, first served, in all namespaces. If you may list one \
+namespace only, the others are not visible, and no position is shown.
 
 Examples:
   kubectl tabular queue -n bi
@@ -65,7 +67,7 @@ Examples:
 
 /// The commands that show resources.
 #[derive(Debug, Subcommand)]
-pub enum Show {
+pub enum ShowCommand {
     /// List the refreshes and syncs, what needs action first.
     #[command(after_help = GET_EXAMPLES)]
     Get(GetArgs),
@@ -84,7 +86,7 @@ pub enum Show {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Args, Debug)]
 pub struct GetArgs {
-    /// Resources: ModelRefreshes by name, or msync/NAME, mref/NAME. Default: all of the namespace.
+    /// Names of ModelRefreshes, or msync/NAME for a ModelSync. Default: all of the namespace.
     #[arg(value_name = "NAME", conflicts_with_all = ["all_namespaces", "selector"])]
     pub names: Vec<Target>,
     /// Include all namespaces.
@@ -102,46 +104,40 @@ pub struct GetArgs {
     /// Only resources with a run in progress or waiting.
     #[arg(long)]
     pub running: bool,
-    /// Continue until Ctrl-C.
+    /// Show changes until Ctrl-C.
     #[arg(short, long, conflicts_with = "output")]
     pub watch: bool,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// The arguments of `status`.
 #[derive(Args, Debug)]
 pub struct StatusArgs {
-    /// A ModelRefresh by name, or msync/NAME, mref/NAME.
+    /// Name of a ModelRefresh, or msync/NAME for a ModelSync.
     #[arg(value_name = "NAME")]
     pub name: Target,
-    /// Continue until Ctrl-C.
+    /// Show changes until Ctrl-C.
     #[arg(short, long, conflicts_with = "output")]
     pub watch: bool,
     /// How long to watch, such as 30m. Then the exit code is 4.
     #[arg(long, value_name = "DURATION", requires = "watch", value_parser = crate::cli::timeout)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// The arguments of `history`.
 #[derive(Args, Debug)]
 pub struct HistoryArgs {
-    /// A ModelRefresh by name, or msync/NAME, mref/NAME.
+    /// Name of a ModelRefresh, or msync/NAME for a ModelSync.
     #[arg(value_name = "NAME")]
     pub name: Target,
     /// Show one run in full, by its number.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..))]
     pub run: Option<i32>,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// The arguments of `queue`.
@@ -154,21 +150,19 @@ pub struct QueueArgs {
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
-impl Show {
+impl ShowCommand {
     /// Runs the command.
     pub async fn run(self) -> Exit {
-        let output = match &self {
-            Self::Get(args) => args.output,
-            Self::Status(args) => args.output,
-            Self::History(args) => args.output,
-            Self::Queue(args) => args.output,
+        let common = match &self {
+            Self::Get(args) => &args.common,
+            Self::Status(args) => &args.common,
+            Self::History(args) => &args.common,
+            Self::Queue(args) => &args.common,
         };
-        let mut session = Session::new(&output);
+        let mut session = Session::new(common.output);
         let ended = match self {
             Self::Get(args) => get::run(&args, &mut session).await,
             Self::Status(args) => status::run(&args, &mut session).await,

@@ -17,7 +17,7 @@ use crate::watch::Watch;
 
 pub(super) async fn run(args: &StatusArgs, session: &mut Session) -> Result<Exit, Failure> {
     let deadline = deadline(args.timeout);
-    let connection = connect(&args.connection)?;
+    let connection = connect(&args.common.connection)?;
     let object = connection.get(&args.name).await?;
     let key = object.key();
     // The queue and the chain are in all namespaces.

@@ -10,12 +10,11 @@ use super::follow::{Followed, Until, follow};
 use super::request::AnnotateArgs;
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
-use crate::facts::{CancelRequest, Fate, Request, RunRequest};
+use crate::facts::{CancelRequest, Request, RequestOutcome, RunRequest};
 use crate::failure::{Cause, Failure};
 use crate::objects::Object;
 use crate::patch::annotation;
-use crate::report::Report;
-use crate::report_requests::{RequestReport, RequestsReport};
+use crate::report::{Report, RequestReport, RequestsReport};
 use crate::request_value::new_value;
 use crate::screens;
 use crate::session::{Session, deadline};
@@ -79,7 +78,7 @@ struct Progress {
 
 pub(super) async fn run(args: &AnnotateArgs, what: Annotate, session: &mut Session) -> Result<Exit, Failure> {
     let until = Until { wait: args.wait, deadline: deadline(args.timeout) };
-    let connection = connect(&args.connection)?;
+    let connection = connect(&args.common.connection)?;
     let mut done = Progress::default();
     let failure = {
         let work = request_all(args, what, &connection, until, session, &mut done);
@@ -206,9 +205,9 @@ fn conclude(entry: &Entry, what: Annotate, namespace: &str, wait: bool, open: Ex
         Entry::Ended { target, result, message, .. } => RequestReport::new(what.command(), target.key(namespace), result, exit, message),
         Entry::Followed(followed) => {
             if followed.exit(wait).is_none() && open != Exit::Success {
-                session.note(&screens::continues(&followed.request, &followed.fate));
+                session.note(&screens::continues(&followed.request, &followed.outcome));
             }
-            RequestReport::of(what.command(), &followed.request, &followed.fate, exit, followed.text())
+            RequestReport::of(what.command(), &followed.request, &followed.outcome, exit, followed.text())
         }
     }
 }
@@ -218,14 +217,16 @@ fn print(entries: &[Entry], wait: bool, session: &mut Session) {
     let followed: Vec<&Followed> =
         entries.iter().filter_map(|entry| if let Entry::Followed(one) = entry { Some(&**one) } else { None }).collect();
     for one in &followed {
-        match (&one.fate, wait) {
-            (Fate::Ended(ending), true) => {
+        match (&one.outcome, wait) {
+            (RequestOutcome::Ended(end), true) => {
                 let name = (entries.len() > 1).then(|| one.target.to_string());
-                session.print(&[screens::ended(&one.request, ending, name.as_deref())]);
+                session.print(&[screens::ended(&one.request, end, name.as_deref())]);
             }
             // The user has followed it.
             (_, true) => {}
-            (Fate::Dropped(_) | Fate::NotCancellable(_) | Fate::Withdrawn | Fate::Deleted, false) => session.note(&one.sentence()),
+            (RequestOutcome::Dropped(_) | RequestOutcome::NotCancellable(_) | RequestOutcome::Removed | RequestOutcome::Deleted, false) => {
+                session.note(&one.sentence())
+            }
             (_, false) => session.print(&[vec![(screen::Style::Plain, one.sentence())]]),
         }
     }

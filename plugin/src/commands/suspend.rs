@@ -7,14 +7,13 @@ use crate::connect::{Connection, connect};
 use crate::exit::Exit;
 use crate::facts::manager;
 use crate::failure::{Cause, Failure};
-use crate::report::Report;
-use crate::report_requests::{RequestReport, RequestsReport};
+use crate::report::{Report, RequestReport, RequestsReport};
 use crate::screens;
 use crate::session::Session;
 use crate::target::{Target, distinct};
 
 pub(super) async fn run(args: &SuspendArgs, suspend: bool, session: &mut Session) -> Result<Exit, Failure> {
-    let connection = connect(&args.connection)?;
+    let connection = connect(&args.common.connection)?;
     let command = if suspend { "suspend" } else { "resume" };
     let (mut requests, mut exit) = (Vec::new(), Exit::Success);
     for target in distinct(&args.names) {

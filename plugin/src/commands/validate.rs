@@ -3,13 +3,12 @@
 use serde_json::Value;
 use tabular_operator::api::Kind;
 
-use super::author::ValidateArgs;
+use super::manifest::ValidateArgs;
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::manifests::{Checker, Document, Finding, Subject, read, subject};
-use crate::report::Report;
-use crate::report_manifests::{FindingReport, ManifestReport, ManifestsReport};
+use crate::report::{FindingReport, ManifestReport, ManifestsReport, Report};
 use crate::session::Session;
 use crate::sources::{Source, sources};
 
@@ -22,7 +21,7 @@ struct Judge {
 
 pub(super) async fn run(args: &ValidateArgs, session: &mut Session) -> Result<Exit, Failure> {
     let checker = Checker::new(Kind::ALL).map_err(|error| Failure::new(format!("failed to compile the definitions: {error}")))?;
-    let server = if args.server { Some(connect(&args.connection)?) } else { None };
+    let server = if args.server { Some(connect(&args.common.connection)?) } else { None };
     let judge = Judge { checker, server };
     let (mut report, mut exit) = (ManifestsReport::default(), Exit::Success);
     for source in sources(&args.files, args.recursive) {

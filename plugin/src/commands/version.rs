@@ -7,12 +7,11 @@ use kube::{Api, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 use tabular_operator::api::crds;
 
-use super::tools::VersionArgs;
+use super::about::VersionArgs;
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
 use crate::failure::{Cause, Failure, Request};
-use crate::report::Report;
-use crate::report_version::{DefinitionReport, VersionReport};
+use crate::report::{DefinitionReport, Report, VersionReport};
 use crate::session::Session;
 
 const GROUP: &str = "tabular-operator.dev";
@@ -40,7 +39,7 @@ pub(super) async fn run(args: &VersionArgs, session: &mut Session) -> Result<Exi
 }
 
 async fn read(args: &VersionArgs, report: &mut VersionReport) -> Result<(), Failure> {
-    let connection = connect(&args.connection)?;
+    let connection = connect(&args.common.connection)?;
     let request = Request { verb: "get", resource: GROUP, namespace: None, name: None };
     let path = HttpRequest::get(format!("/apis/{GROUP}")).body(Vec::new()).map_err(|error| Failure::new(error.to_string()))?;
     let group: APIGroup = connection.call(request, connection.client.request(path)).await?;

@@ -6,13 +6,12 @@ use crate::connect::connect;
 use crate::exit::Exit;
 use crate::facts::{Verdict, diagnosis};
 use crate::failure::Failure;
-use crate::report::Report;
-use crate::report_why::WhyReport;
+use crate::report::{Report, WhyReport};
 use crate::screens;
 use crate::session::Session;
 
 pub(super) async fn run(args: &WhyArgs, session: &mut Session) -> Result<Exit, Failure> {
-    let connection = connect(&args.connection)?;
+    let connection = connect(&args.common.connection)?;
     let object = connection.get(&args.name).await?;
     // The queue and the chain are in all namespaces.
     let (listed, evidence) =

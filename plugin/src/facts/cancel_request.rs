@@ -6,8 +6,8 @@
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RunState};
 use tabular_operator::engine::token;
 
-use super::Fate;
-use super::fate::{fate_of_run, is_outdated, same_resource};
+use super::RequestOutcome;
+use super::request_outcome::{is_outdated, outcome_of_run, same_resource};
 use crate::objects::Object;
 
 /// A request to cancel a run.
@@ -62,22 +62,22 @@ impl CancelRequest {
 
     /// What has become of the request by this version of the resource; `None` if the resource does not exist.
     #[must_use]
-    pub fn observe(&self, object: Option<&Object>) -> Fate {
-        let Some(object) = same_resource(&self.before, object) else { return Fate::Deleted };
+    pub fn observe(&self, object: Option<&Object>) -> RequestOutcome {
+        let Some(object) = same_resource(&self.before, object) else { return RequestOutcome::Deleted };
         if is_outdated((&self.before, self.is_earlier), object) {
-            return Fate::Unhandled;
+            return RequestOutcome::Pending;
         }
-        let fate = fate_of_run(object, self.number);
-        let Some(run) = object.run().filter(|_| fate == Fate::InProgress(self.number)) else { return fate };
+        let outcome = outcome_of_run(object, self.number);
+        let Some(run) = object.run().filter(|_| outcome == RequestOutcome::InProgress(self.number)) else { return outcome };
         if run.state == RunState::Cancelling || run.cancel_cause.is_some() {
-            return fate;
+            return outcome;
         }
         let handled = object.status().last_handled_cancel_request.as_deref();
         if handled != self.before.status().last_handled_cancel_request.as_deref() {
-            return Fate::NotCancellable(self.number);
+            return RequestOutcome::NotCancellable(self.number);
         }
         let current = object.annotation(CANCEL_REQUESTED_AT).filter(|value| !value.is_empty());
         let is_request = current.is_some_and(|value| handled != Some(token(value).as_str()));
-        if is_request { Fate::Unhandled } else { Fate::Withdrawn }
+        if is_request { RequestOutcome::Pending } else { RequestOutcome::Removed }
     }
 }

@@ -6,7 +6,7 @@ use crate::objects::Object;
 
 /// The result of the request with this value, or of a later one that has replaced it.
 #[must_use]
-pub fn check_answer<'a>(object: &'a Object, value: &str) -> Option<&'a Check> {
+pub fn check_result<'a>(object: &'a Object, value: &str) -> Option<&'a Check> {
     let check = object.status().check.as_ref()?;
     let is_later = object.annotation(CHECK_REQUESTED_AT).is_some_and(|present| present != value && check.request == present);
     (check.request == value || is_later).then_some(check)
@@ -35,8 +35,8 @@ mod tests {
             let check = json!({"request": recorded, "time": "2026-11-29T21:00:00Z", "result": "Passed"});
             let mut object = refresh("orders", "Orders", json!({}), json!({"check": check}));
             object.resource.meta_mut().annotations = present.map(|value| [(CHECK_REQUESTED_AT.to_owned(), value.to_owned())].into());
-            assert_eq!(check_answer(&object, "b").is_some(), answered, "{present:?} {recorded}");
+            assert_eq!(check_result(&object, "b").is_some(), answered, "{present:?} {recorded}");
         }
-        assert!(check_answer(&refresh("orders", "Orders", json!({}), json!({})), "b").is_none());
+        assert!(check_result(&refresh("orders", "Orders", json!({}), json!({})), "b").is_none());
     }
 }

@@ -99,18 +99,18 @@ pub fn cannot_release(object: &Object) -> Option<String> {
 
 /// What became of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum DecisionOutcome {
     /// The operator has not handled it.
     Pending,
     /// The operator acted on it.
     Applied,
-    /// The operator removed it without an effect, and an event states why.
+    /// The operator removed it without an outcome, and an event states why.
     Ignored,
     /// The resource no longer exists, or another one has its name.
     Deleted,
 }
 
-impl Effect {
+impl DecisionOutcome {
     /// The name in reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -125,20 +125,20 @@ impl Effect {
 
 /// What became of a decision on `before`, by the current version of the resource.
 #[must_use]
-pub fn effect(decision: &Decision, before: &Object, current: Option<&Object>) -> Effect {
+pub fn decision_outcome(decision: &Decision, before: &Object, current: Option<&Object>) -> DecisionOutcome {
     let Some(current) = current.filter(|current| current.resource.meta().uid == before.resource.meta().uid) else {
-        return Effect::Deleted;
+        return DecisionOutcome::Deleted;
     };
     match decision {
-        Decision::Release if current.resource.is_released() => Effect::Applied,
-        Decision::Release => Effect::Pending,
-        Decision::Adopt(_) | Decision::Resubmit(_) if annotated(current, decision.annotation()) => Effect::Pending,
+        Decision::Release if current.resource.is_released() => DecisionOutcome::Applied,
+        Decision::Release => DecisionOutcome::Pending,
+        Decision::Adopt(_) | Decision::Resubmit(_) if annotated(current, decision.annotation()) => DecisionOutcome::Pending,
         Decision::Adopt(_) | Decision::Resubmit(_) => {
             let submission = |object: &Object| unresolved(object).ok().map(resubmit_value);
             if submission(current).is_some_and(|submission| Some(submission) == submission_of(before)) {
-                Effect::Ignored
+                DecisionOutcome::Ignored
             } else {
-                Effect::Applied
+                DecisionOutcome::Applied
             }
         }
     }
@@ -225,21 +225,21 @@ mod tests {
         let running = held(&json!({"state": "Running", "reason": "Running"}));
         let again = held(&json!({"resubmissions": 1}));
         let rows = vec![
-            (&adopt, Some(with(before.clone(), ADOPT)), Effect::Pending),
-            (&adopt, Some(with(running.clone(), ADOPT)), Effect::Pending),
-            (&adopt, Some(running), Effect::Applied),
-            (&adopt, Some(before.clone()), Effect::Ignored),
-            (&resubmit, Some(before.clone()), Effect::Ignored),
-            (&resubmit, Some(again), Effect::Applied),
-            (&adopt, None, Effect::Deleted),
-            (&Decision::Release, Some(deleting(before.clone(), &["tabular-operator.dev/operation"])), Effect::Pending),
-            (&Decision::Release, Some(deleting(before.clone(), &["other.example/x"])), Effect::Applied),
+            (&adopt, Some(with(before.clone(), ADOPT)), DecisionOutcome::Pending),
+            (&adopt, Some(with(running.clone(), ADOPT)), DecisionOutcome::Pending),
+            (&adopt, Some(running), DecisionOutcome::Applied),
+            (&adopt, Some(before.clone()), DecisionOutcome::Ignored),
+            (&resubmit, Some(before.clone()), DecisionOutcome::Ignored),
+            (&resubmit, Some(again), DecisionOutcome::Applied),
+            (&adopt, None, DecisionOutcome::Deleted),
+            (&Decision::Release, Some(deleting(before.clone(), &["tabular-operator.dev/operation"])), DecisionOutcome::Pending),
+            (&Decision::Release, Some(deleting(before.clone(), &["other.example/x"])), DecisionOutcome::Applied),
         ];
         for (decision, current, expected) in rows {
-            assert_eq!(effect(decision, &before, current.as_ref()), expected, "{decision:?} {current:?}");
+            assert_eq!(decision_outcome(decision, &before, current.as_ref()), expected, "{decision:?} {current:?}");
         }
         let mut other = before.clone();
         other.resource.meta_mut().uid = Some("other".to_owned());
-        assert_eq!(effect(&adopt, &before, Some(&other)), Effect::Deleted);
+        assert_eq!(decision_outcome(&adopt, &before, Some(&other)), DecisionOutcome::Deleted);
     }
 }

@@ -5,7 +5,7 @@ use tabular_operator::api::advice::{Advice, NO_FURTHER_RUN, Section, advice, anc
 use tabular_operator::api::{ConditionType, EventPolicy, Reason, RunState};
 
 use super::commands::filled;
-use super::{Freshness, Standing, Unobserved, freshness, occupied, reason, standing, unobserved};
+use super::{Freshness, ResourceStatus, Unobserved, elapsed, freshness, reason, resource_status, unobserved};
 use crate::evidence::{Evidence, ResourceEvent};
 use crate::objects::Object;
 use crate::output::shown;
@@ -182,11 +182,15 @@ fn subject(object: &Object, evidence: &Evidence, unobserved: &[Unobserved], now:
     }
     let Some(known) = Reason::parse(&reason) else { return Subject::Newer(reason) };
     let is_stale = freshness(object, now).is_some_and(Freshness::is_stale);
-    match standing(object) {
-        Standing::Suspended | Standing::Done | Standing::Idle if is_stale => Subject::Known(Reason::Stale),
+    match resource_status(object) {
+        ResourceStatus::Suspended | ResourceStatus::Succeeded | ResourceStatus::Idle if is_stale => Subject::Known(Reason::Stale),
         // The end of the latest run does not matter.
-        Standing::Suspended => Subject::Known(Reason::Suspended),
-        Standing::NeedsAction | Standing::Running | Standing::Waiting | Standing::Done | Standing::Idle => Subject::Known(known),
+        ResourceStatus::Suspended => Subject::Known(Reason::Suspended),
+        ResourceStatus::NeedsAction
+        | ResourceStatus::Running
+        | ResourceStatus::Waiting
+        | ResourceStatus::Succeeded
+        | ResourceStatus::Idle => Subject::Known(known),
     }
 }
 
@@ -204,7 +208,7 @@ fn unwritable(object: &Object, events: &[ResourceEvent]) -> Option<Reason> {
 
 fn verdict(object: &Object, subject: &Subject) -> Verdict {
     let known = match subject {
-        _ if standing(object) == Standing::NeedsAction => return Verdict::NeedsAction,
+        _ if resource_status(object) == ResourceStatus::NeedsAction => return Verdict::NeedsAction,
         Subject::Unobserved(change) if change.seconds.is_some_and(|seconds| seconds >= UNOBSERVED_LIMIT) => return Verdict::NeedsAction,
         Subject::Unobserved(_) | Subject::Newer(_) => return Verdict::Proceeds,
         Subject::Known(reason) => *reason,
@@ -240,14 +244,14 @@ fn since(object: &Object, subject: &Subject, now: Timestamp) -> Option<Since> {
         .map(|time| Since::Ago(seconds(time)))
         .or_else(|| missing.map(|time| Since::For(seconds(time))))
         .or_else(|| transition(ConditionType::Stalled))
-        .or_else(|| occupied(object, now).filter(|_| !waits || is_of_run).map(Since::For))
+        .or_else(|| elapsed(object, now).filter(|_| !waits || is_of_run).map(Since::For))
         .or_else(|| transition(ConditionType::Ready))
 }
 
 /// What happens next.
 fn next(object: &Object, reason: Reason, advice: &Advice) -> String {
     let ended = object.run().is_some_and(|run| run.state.ended() && run.reason == reason.as_str());
-    prose(if object.is_suspended() && standing(object) != Standing::Running {
+    prose(if object.is_suspended() && resource_status(object) != ResourceStatus::Running {
         self::advice(Reason::Suspended).next
     } else if ended && advice.section == Section::Failed {
         // No further attempt is left.

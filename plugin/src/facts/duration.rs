@@ -9,7 +9,7 @@ use crate::output::{about, count};
 
 /// How long the operation of a run has been running, in seconds; `None` unless one is running.
 #[must_use]
-pub fn elapsed(run: &Run, now: Timestamp) -> Option<i64> {
+pub fn running_seconds(run: &Run, now: Timestamp) -> Option<i64> {
     let since = match run.state {
         RunState::Running | RunState::Cancelling => run.started_time.or(run.submitted_time)?,
         RunState::Submitting => run.submitted_time?,
@@ -25,7 +25,7 @@ pub fn elapsed(run: &Run, now: Timestamp) -> Option<i64> {
 
 /// The durations of the ended runs, the oldest first; `None` for a run that did not succeed.
 #[must_use]
-pub fn outcomes(history: &[HistoryEntry]) -> Vec<Option<i64>> {
+pub fn success_durations(history: &[HistoryEntry]) -> Vec<Option<i64>> {
     let outcome = |entry: &HistoryEntry| entry.duration_seconds.filter(|_| entry.state == RunState::Succeeded);
     history.iter().rev().map(outcome).collect()
 }
@@ -52,7 +52,7 @@ pub fn typical(object: &Object, now: Timestamp) -> Option<Typical> {
     let (status, run) = (object.status(), object.run());
     let digest = run.map(|run| run.request_digest.as_str()).or(status.last_handled_digest.as_deref()).unwrap_or_default();
     let running = run.filter(|run| matches!(run.state, RunState::Running | RunState::Cancelling));
-    Some(Typical { estimate: Estimate::of(status, digest)?, elapsed: running.and_then(|run| elapsed(run, now)) })
+    Some(Typical { estimate: Estimate::of(status, digest)?, elapsed: running.and_then(|run| running_seconds(run, now)) })
 }
 
 impl Typical {
@@ -78,7 +78,7 @@ impl Typical {
         let runs = estimate.runs();
         let scope = match estimate.scope() {
             Scope::Same => "",
-            Scope::Any => " of any scope",
+            Scope::Any => " with any parameters",
         };
         let usual =
             format!("usually {} ({}{scope}: {} to {})", about(estimate.usual()), count(runs, "run"), about(shortest), about(longest));
@@ -108,6 +108,6 @@ mod tests {
     fn run_in_progress_is_compared_with_earlier_runs() {
         assert_eq!(sentence("2026-11-29T20:55:00Z", "d"), "usually 12m (3 runs: 10m to 14m), about 7m left");
         assert_eq!(sentence("2026-11-29T20:47:00Z", "d"), "usually 12m (3 runs: 10m to 14m), slower than 2 of its last 3, about 1m left");
-        assert_eq!(sentence("2026-11-29T20:40:00Z", "other"), "longer than each of its last 3 runs of any scope (longest 14m)");
+        assert_eq!(sentence("2026-11-29T20:40:00Z", "other"), "longer than each of its last 3 runs with any parameters (longest 14m)");
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tabular_operator::api::estimate::{Remaining, until_turn};
 use tabular_operator::api::{EventPolicy, Reason, Run, RunState};
 
-use super::{elapsed, typical};
+use super::{running_seconds, typical};
 use crate::objects::Object;
 
 /// The queue of a model.
@@ -98,8 +98,8 @@ pub(super) fn ahead<'a>(object: &Object, queues: &[ModelQueue<'a>]) -> Option<&'
 
 /// For how many seconds a resource has been running or waiting.
 #[must_use]
-pub fn occupied(object: &Object, now: Timestamp) -> Option<i64> {
+pub fn elapsed(object: &Object, now: Timestamp) -> Option<i64> {
     let run = object.run()?;
     let waited = || (run.state == RunState::Waiting).then(|| run.waiting_since_time.unwrap_or(run.requested_time).timestamp());
-    elapsed(run, now).or_else(|| Some(now.duration_since(waited()?).as_secs().max(0)))
+    running_seconds(run, now).or_else(|| Some(now.duration_since(waited()?).as_secs().max(0)))
 }

@@ -2,7 +2,7 @@
 
 use tabular_operator::api::RunState;
 
-use super::{CancelRequest, Fate, RunRequest};
+use super::{CancelRequest, RequestOutcome, RunRequest};
 use crate::exit::Exit;
 use crate::objects::Object;
 
@@ -53,7 +53,7 @@ impl Request {
     }
 
     /// What has become of it by this version of the resource; `None` if the resource does not exist.
-    pub fn observe(&mut self, object: Option<&Object>) -> Fate {
+    pub fn observe(&mut self, object: Option<&Object>) -> RequestOutcome {
         match self {
             Self::Run(request) => request.observe(object),
             Self::Cancel(request) => request.observe(object),
@@ -62,19 +62,21 @@ impl Request {
 
     /// The exit code of a command once it is determined. With `wait`, that is when the run has ended.
     #[must_use]
-    pub fn exit(&self, fate: &Fate, wait: bool) -> Option<Exit> {
-        match fate {
-            Fate::Unhandled => None,
-            Fate::Accepted | Fate::InProgress(_) if wait => None,
-            Fate::Ended(ending) if wait => Some(match (self, ending.state) {
+    pub fn exit(&self, outcome: &RequestOutcome, wait: bool) -> Option<Exit> {
+        match outcome {
+            RequestOutcome::Pending => None,
+            RequestOutcome::Accepted | RequestOutcome::InProgress(_) if wait => None,
+            RequestOutcome::Ended(end) if wait => Some(match (self, end.state) {
                 // The run has ended, as requested.
                 (_, RunState::Succeeded) | (Self::Cancel(_), RunState::Cancelled) => Exit::Success,
                 (Self::Run(_) | Self::Cancel(_), _) => Exit::Negative,
             }),
-            Fate::Forgotten(_) if wait => Some(Exit::Failure),
-            Fate::Accepted | Fate::InProgress(_) | Fate::Ended(_) | Fate::Forgotten(_) => Some(Exit::Success),
-            Fate::Dropped(_) | Fate::NotCancellable(_) | Fate::Withdrawn => Some(Exit::NoChange),
-            Fate::Deleted => Some(Exit::Failure),
+            RequestOutcome::NotInHistory(_) if wait => Some(Exit::Failure),
+            RequestOutcome::Accepted | RequestOutcome::InProgress(_) | RequestOutcome::Ended(_) | RequestOutcome::NotInHistory(_) => {
+                Some(Exit::Success)
+            }
+            RequestOutcome::Dropped(_) | RequestOutcome::NotCancellable(_) | RequestOutcome::Removed => Some(Exit::NoChange),
+            RequestOutcome::Deleted => Some(Exit::Failure),
         }
     }
 }

@@ -53,13 +53,18 @@ fn follow(before: Object, versions: &[(Object, &str)]) -> RunRequest {
     request
 }
 
-fn brief(fate: &Fate) -> String {
-    match fate {
-        Fate::Ended(ending) => format!("{:?} {}", ending.state, ending.number),
-        Fate::InProgress(number) | Fate::Forgotten(number) | Fate::Dropped(number) | Fate::NotCancellable(number) => {
-            format!("{} {number}", fate.as_str())
+fn brief(outcome: &RequestOutcome) -> String {
+    match outcome {
+        RequestOutcome::Ended(end) => format!("{:?} {}", end.state, end.number),
+        RequestOutcome::InProgress(number)
+        | RequestOutcome::NotInHistory(number)
+        | RequestOutcome::Dropped(number)
+        | RequestOutcome::NotCancellable(number) => {
+            format!("{} {number}", outcome.as_str())
         }
-        Fate::Unhandled | Fate::Accepted | Fate::Withdrawn | Fate::Deleted => fate.as_str().to_owned(),
+        RequestOutcome::Pending | RequestOutcome::Accepted | RequestOutcome::Removed | RequestOutcome::Deleted => {
+            outcome.as_str().to_owned()
+        }
     }
 }
 
@@ -67,7 +72,7 @@ fn brief(fate: &Fate) -> String {
 fn request_for_idle_resource_starts_its_own_run() {
     let idle = json!({"run": scheduled(1, "Succeeded"), "lastHandledRequest": "u"});
     let versions = [
-        (with("v", idle.clone()), "Unhandled"),
+        (with("v", idle.clone()), "Pending"),
         (with("v", json!({"run": on_request(2, "Waiting", "v"), "lastHandledRequest": "v"})), "InProgress 2"),
         (with("v", json!({"run": on_request(2, "Running", "v"), "lastHandledRequest": "v"})), "InProgress 2"),
         (with("v", json!({"run": on_request(2, "Failed", "v"), "lastHandledRequest": "v"})), "Failed 2"),
@@ -95,7 +100,7 @@ fn request_during_run_is_queued_behind_it() {
 fn request_joins_run_until_its_submission() {
     let waiting = with("v", json!({"run": scheduled(1, "Waiting")}));
     let submitted = with("v", json!({"run": scheduled(1, "Submitting"), "lastHandledRequest": "v"}));
-    follow(waiting.clone(), &[(waiting.clone(), "Unhandled"), (submitted, "InProgress 1")]);
+    follow(waiting.clone(), &[(waiting.clone(), "Pending"), (submitted, "InProgress 1")]);
     // The versions in between were missed.
     let later = with("v", json!({"run": scheduled(2, "Running"), "history": [entry(1, "other", 1)], "lastHandledRequest": "v"}));
     follow(waiting, &[(later, "Succeeded 1")]);
@@ -111,7 +116,7 @@ fn request_joins_later_attempt_of_run() {
     let before = json!({"run": scheduled(1, "Running")});
     follow(with("v", before.clone()), &[(with("v", second("Running")), "InProgress 1")]);
     let backing_off = json!({"run": scheduled(1, "Waiting")});
-    let versions = [(forbidding("v", backing_off), "Unhandled"), (forbidding("v", second("Submitting")), "InProgress 1")];
+    let versions = [(forbidding("v", backing_off), "Pending"), (forbidding("v", second("Submitting")), "InProgress 1")];
     follow(forbidding("v", before.clone()), &versions);
     // If a version was missed, the request may have been dropped during the earlier attempt.
     follow(forbidding("v", before.clone()), &[(forbidding("v", second("Submitting")), "Dropped 1")]);
@@ -123,7 +128,7 @@ fn request_joins_later_attempt_of_run() {
 fn forbid_drops_request_during_run() {
     let before = json!({"run": scheduled(1, "Running")});
     let dropped = json!({"run": scheduled(1, "Running"), "lastHandledRequest": "v"});
-    follow(forbidding("v", before.clone()), &[(forbidding("v", before.clone()), "Unhandled"), (forbidding("v", dropped), "Dropped 1")]);
+    follow(forbidding("v", before.clone()), &[(forbidding("v", before.clone()), "Pending"), (forbidding("v", dropped), "Dropped 1")]);
     // The run ended before the operator read the request.
     let own = json!({"run": on_request(2, "Running", "v"), "lastHandledRequest": "v"});
     follow(forbidding("v", before.clone()), &[(forbidding("v", own), "InProgress 2")]);
@@ -136,7 +141,7 @@ fn forbid_drops_request_during_run() {
 fn superseded_request_shares_run_of_later_one() {
     let idle = json!({"run": scheduled(1, "Succeeded")});
     let shared = json!({"run": on_request(2, "Running", "w"), "lastHandledRequest": "w"});
-    let request = follow(with("v", idle.clone()), &[(with("w", idle.clone()), "Unhandled"), (with("w", shared), "InProgress 2")]);
+    let request = follow(with("v", idle.clone()), &[(with("w", idle.clone()), "Pending"), (with("w", shared), "InProgress 2")]);
     assert!(request.is_superseded());
     // During a run, and of three requests.
     let versions = [
@@ -151,14 +156,14 @@ fn superseded_request_shares_run_of_later_one() {
     // Nothing was dropped: the operator had not read the request before the later one.
     let before = json!({"run": scheduled(1, "Running")});
     let after = json!({"run": on_request(2, "Running", "w"), "history": [entry(1, "other", 1)], "lastHandledRequest": "w"});
-    follow(forbidding("v", before.clone()), &[(forbidding("w", before), "Unhandled"), (forbidding("w", after), "InProgress 2")]);
+    follow(forbidding("v", before.clone()), &[(forbidding("w", before), "Pending"), (forbidding("w", after), "InProgress 2")]);
 }
 
 #[test]
 fn annotation_removed_before_operator_read_it_is_withdrawn() {
     let idle = json!({"run": scheduled(1, "Succeeded"), "lastHandledRequest": "u"});
     for value in [None, Some((RUN_REQUESTED_AT, "u")), Some((RUN_REQUESTED_AT, ""))] {
-        follow(with("v", idle.clone()), &[(version(value, json!({}), idle.clone()), "Withdrawn")]);
+        follow(with("v", idle.clone()), &[(version(value, json!({}), idle.clone()), "Removed")]);
     }
 }
 
@@ -175,14 +180,14 @@ fn deletion_ends_request() {
     other.resource.meta_mut().uid = Some("another".to_owned());
     follow(before.clone(), &[(deleting(&before), "Deleted")]);
     let mut request = follow(before, &[(deleting(&running), "InProgress 2"), (other, "Deleted")]);
-    assert_eq!(request.observe(None), Fate::Deleted);
+    assert_eq!(request.observe(None), RequestOutcome::Deleted);
 }
 
 #[test]
 fn ended_run_without_history_is_forgotten() {
     let versions = [
         (with("v", json!({"run": on_request(2, "Running", "v"), "lastHandledRequest": "v"})), "InProgress 2"),
-        (with("v", json!({"run": scheduled(3, "Running"), "lastHandledRequest": "v"})), "Forgotten 2"),
+        (with("v", json!({"run": scheduled(3, "Running"), "lastHandledRequest": "v"})), "NotInHistory 2"),
     ];
     follow(with("v", json!({"run": scheduled(1, "Succeeded")})), &versions);
 }
@@ -190,10 +195,10 @@ fn ended_run_without_history_is_forgotten() {
 #[test]
 fn older_versions_and_older_operators_are_tolerated() {
     let (before, old) = (with("v", json!({})), version(None, json!({}), json!({})));
-    follow(at("10", &before), &[(at("9", &old), "Unhandled"), (at("11", &old), "Withdrawn")]);
+    follow(at("10", &before), &[(at("9", &old), "Pending"), (at("11", &old), "Removed")]);
     // Without lastHandledRequest and queued.
     let running = with("v", json!({"run": scheduled(1, "Running")}));
-    follow(running.clone(), &[(running, "Unhandled"), (with("v", json!({"run": on_request(2, "Running", "v")})), "InProgress 2")]);
+    follow(running.clone(), &[(running, "Pending"), (with("v", json!({"run": on_request(2, "Running", "v")})), "InProgress 2")]);
 }
 
 /// A version of the resource.
@@ -218,7 +223,7 @@ fn request_after_lost_response_is_recovered_if_versions_show_it() {
     // The first version that is observed may be the one from before the request.
     let (found, read) = (at("10", &with("u", json!({"run": scheduled(1, "Succeeded")}))), at("12", &own));
     let mut request = RunRequest::recovered("v".to_owned(), found.clone(), read.clone()).unwrap();
-    assert_eq!([&found, &read].map(|object| brief(&request.observe(Some(object)))), ["Unhandled", "InProgress 2"]);
+    assert_eq!([&found, &read].map(|object| brief(&request.observe(Some(object)))), ["Pending", "InProgress 2"]);
 }
 
 fn cancelling(value: Option<&str>, status: Value) -> Object {
@@ -237,7 +242,7 @@ fn cancellation_is_followed_to_end_of_its_run() {
         cancelling(Some("c"), json!({"run": run, "lastHandledCancelRequest": handled}))
     };
     let rows = vec![
-        (state("Running", None, None), "Unhandled"),
+        (state("Running", None, None), "Pending"),
         (state("Cancelling", Some("Request"), Some("c")), "InProgress 4"),
         (state("Submitting", Some("Request"), Some("c")), "InProgress 4"),
         (state("Cancelling", Some("Replacement"), None), "InProgress 4"),
@@ -245,15 +250,15 @@ fn cancellation_is_followed_to_end_of_its_run() {
         (state("Cancelled", Some("Request"), Some("c")), "Cancelled 4"),
         (state("Succeeded", None, None), "Succeeded 4"),
         // Another user's request cancels the same run.
-        (cancelling(Some("d"), json!({"run": scheduled(4, "Running")})), "Unhandled"),
-        (cancelling(None, json!({"run": scheduled(4, "Running")})), "Withdrawn"),
+        (cancelling(Some("d"), json!({"run": scheduled(4, "Running")})), "Pending"),
+        (cancelling(None, json!({"run": scheduled(4, "Running")})), "Removed"),
         (cancelling(Some("c"), json!({"run": scheduled(5, "Running"), "history": [entry(4, "r", 1)]})), "Succeeded 4"),
-        (cancelling(Some("c"), json!({"run": scheduled(5, "Running")})), "Forgotten 4"),
+        (cancelling(Some("c"), json!({"run": scheduled(5, "Running")})), "NotInHistory 4"),
     ];
     for (object, expected) in rows {
         assert_eq!(brief(&request.observe(Some(&object))), expected);
     }
-    assert_eq!(request.observe(None), Fate::Deleted);
+    assert_eq!(request.observe(None), RequestOutcome::Deleted);
     let over = cancelling(Some("c"), json!({"run": scheduled(4, "Succeeded")}));
     assert!(CancelRequest::new("c".to_owned(), over.clone()).is_none());
     assert!(CancelRequest::recovered("c".to_owned(), before.clone(), before.clone()).is_some());
@@ -263,36 +268,36 @@ fn cancellation_is_followed_to_end_of_its_run() {
     let found = at("10", &cancelling(None, json!({"run": scheduled(4, "Running")})));
     let read = at("12", &state("Cancelling", Some("Request"), Some("c")));
     let request = CancelRequest::recovered("c".to_owned(), found.clone(), read.clone()).unwrap();
-    assert_eq!([&found, &read].map(|object| brief(&request.observe(Some(object)))), ["Unhandled", "InProgress 4"]);
+    assert_eq!([&found, &read].map(|object| brief(&request.observe(Some(object)))), ["Pending", "InProgress 4"]);
 }
 
 #[test]
 fn exit_codes_follow_from_fate() {
     let mut runs = Request::Run(RunRequest::new("v".to_owned(), with("v", json!({}))));
     let cancel = CancelRequest::new("c".to_owned(), cancelling(Some("c"), json!({"run": scheduled(1, "Running")}))).unwrap();
-    let mut ending = |state: &str| {
+    let mut end = |state: &str| {
         let mut run = on_request(1, state, "v");
         run["endedTime"] = "2026-11-29T21:05:00Z".into();
         runs.observe(Some(&with("v", json!({"run": run, "lastHandledRequest": "v"}))))
     };
-    let fates = [
-        (Fate::Unhandled, None, None, None),
-        (Fate::Accepted, None, Some(Exit::Success), None),
-        (Fate::InProgress(1), None, Some(Exit::Success), None),
-        (ending("Succeeded"), Some(Exit::Success), Some(Exit::Success), Some(Exit::Success)),
-        (ending("Failed"), Some(Exit::Negative), Some(Exit::Success), Some(Exit::Negative)),
-        (ending("TimedOut"), Some(Exit::Negative), Some(Exit::Success), Some(Exit::Negative)),
-        (ending("Cancelled"), Some(Exit::Negative), Some(Exit::Success), Some(Exit::Success)),
-        (ending("Exploded"), Some(Exit::Negative), Some(Exit::Success), Some(Exit::Negative)),
-        (Fate::Forgotten(1), Some(Exit::Failure), Some(Exit::Success), Some(Exit::Failure)),
-        (Fate::Dropped(1), Some(Exit::NoChange), Some(Exit::NoChange), Some(Exit::NoChange)),
-        (Fate::NotCancellable(1), Some(Exit::NoChange), Some(Exit::NoChange), Some(Exit::NoChange)),
-        (Fate::Withdrawn, Some(Exit::NoChange), Some(Exit::NoChange), Some(Exit::NoChange)),
-        (Fate::Deleted, Some(Exit::Failure), Some(Exit::Failure), Some(Exit::Failure)),
+    let outcomes = [
+        (RequestOutcome::Pending, None, None, None),
+        (RequestOutcome::Accepted, None, Some(Exit::Success), None),
+        (RequestOutcome::InProgress(1), None, Some(Exit::Success), None),
+        (end("Succeeded"), Some(Exit::Success), Some(Exit::Success), Some(Exit::Success)),
+        (end("Failed"), Some(Exit::Negative), Some(Exit::Success), Some(Exit::Negative)),
+        (end("TimedOut"), Some(Exit::Negative), Some(Exit::Success), Some(Exit::Negative)),
+        (end("Cancelled"), Some(Exit::Negative), Some(Exit::Success), Some(Exit::Success)),
+        (end("Exploded"), Some(Exit::Negative), Some(Exit::Success), Some(Exit::Negative)),
+        (RequestOutcome::NotInHistory(1), Some(Exit::Failure), Some(Exit::Success), Some(Exit::Failure)),
+        (RequestOutcome::Dropped(1), Some(Exit::NoChange), Some(Exit::NoChange), Some(Exit::NoChange)),
+        (RequestOutcome::NotCancellable(1), Some(Exit::NoChange), Some(Exit::NoChange), Some(Exit::NoChange)),
+        (RequestOutcome::Removed, Some(Exit::NoChange), Some(Exit::NoChange), Some(Exit::NoChange)),
+        (RequestOutcome::Deleted, Some(Exit::Failure), Some(Exit::Failure), Some(Exit::Failure)),
     ];
     let cancel = Request::Cancel(cancel);
-    for (fate, waiting, at_once, cancelling) in fates {
-        let exits = (runs.exit(&fate, true), runs.exit(&fate, false), cancel.exit(&fate, true));
-        assert_eq!(exits, (waiting, at_once, cancelling), "{fate:?}");
+    for (outcome, waiting, at_once, cancelling) in outcomes {
+        let exits = (runs.exit(&outcome, true), runs.exit(&outcome, false), cancel.exit(&outcome, true));
+        assert_eq!(exits, (waiting, at_once, cancelling), "{outcome:?}");
     }
 }

@@ -6,8 +6,8 @@
 use tabular_operator::api::{ConcurrencyPolicy, ModelResource, RUN_REQUESTED_AT, Run, RunState, Status, Trigger, TriggerType};
 use tabular_operator::engine::token;
 
-use super::Fate;
-use super::fate::{fate_of_run, is_outdated, same_resource};
+use super::RequestOutcome;
+use super::request_outcome::{is_outdated, outcome_of_run, same_resource};
 use crate::objects::Object;
 
 /// A request for a run.
@@ -69,28 +69,28 @@ impl RunRequest {
     }
 
     /// What has become of the request by this version of the resource; `None` if the resource does not exist.
-    pub fn observe(&mut self, object: Option<&Object>) -> Fate {
-        let Some(object) = same_resource(&self.before, object) else { return Fate::Deleted };
+    pub fn observe(&mut self, object: Option<&Object>) -> RequestOutcome {
+        let Some(object) = same_resource(&self.before, object) else { return RequestOutcome::Deleted };
         if is_outdated((&self.before, self.is_earlier), object) {
-            return Fate::Unhandled;
+            return RequestOutcome::Pending;
         }
         let number = match self.number {
             Some(number) => number,
             None => match self.find(object) {
                 Ok(number) => *self.number.insert(number),
-                Err(fate) => {
-                    if matches!(fate, Fate::Unhandled | Fate::Accepted) {
+                Err(outcome) => {
+                    if matches!(outcome, RequestOutcome::Pending | RequestOutcome::Accepted) {
                         (self.before, self.is_earlier) = (object.clone(), false);
                     }
-                    return fate;
+                    return outcome;
                 }
             },
         };
-        fate_of_run(object, number)
+        outcome_of_run(object, number)
     }
 
     /// The run that serves the request, or what has become of the request if there is none.
-    fn find(&mut self, object: &Object) -> Result<i32, Fate> {
+    fn find(&mut self, object: &Object) -> Result<i32, RequestOutcome> {
         let status = object.status();
         let own = run_on_request(status, &self.value);
         if let Some(number) = own.or_else(|| run_on_request(status, self.later.as_deref()?)) {
@@ -98,7 +98,7 @@ impl RunRequest {
         }
         let queued = status.queued.as_ref().filter(|queued| queued.r#type == TriggerType::Request);
         if queued.is_some_and(|queued| queued.value == self.value) {
-            return Err(if object.is_deleting() { Fate::Deleted } else { Fate::Accepted });
+            return Err(if object.is_deleting() { RequestOutcome::Deleted } else { RequestOutcome::Accepted });
         }
         let handled = status.last_handled_request.as_deref();
         if handled != self.before.status().last_handled_request.as_deref() {
@@ -106,7 +106,7 @@ impl RunRequest {
             return self.served_by(object);
         }
         if object.is_deleting() {
-            return Err(Fate::Deleted);
+            return Err(RequestOutcome::Deleted);
         }
         let current = object.annotation(RUN_REQUESTED_AT).filter(|value| !value.is_empty());
         let is_request = current.is_some_and(|value| handled != Some(token(value).as_str()));
@@ -115,14 +115,14 @@ impl RunRequest {
             self.later = current.filter(|_| is_request).map(str::to_owned);
         }
         Err(match queued {
-            Some(_) => Fate::Accepted,
-            None if is_request => Fate::Unhandled,
-            None => Fate::Withdrawn,
+            Some(_) => RequestOutcome::Accepted,
+            None if is_request => RequestOutcome::Pending,
+            None => RequestOutcome::Removed,
         })
     }
 
     /// The run that serves the request once the operator has handled it. Another trigger may have started that run.
-    fn served_by(&self, object: &Object) -> Result<i32, Fate> {
+    fn served_by(&self, object: &Object) -> Result<i32, RequestOutcome> {
         let Some(before) = self.before.run() else { return Ok(next_run(object.status(), 0)) };
         if before.state == RunState::Waiting {
             // Requests join a run until it is submitted.
@@ -132,7 +132,7 @@ impl RunRequest {
             return Ok(next_run(object.status(), before.number));
         }
         if concurrency_policy(object) == ConcurrencyPolicy::Forbid {
-            return Err(Fate::Dropped(before.number));
+            return Err(RequestOutcome::Dropped(before.number));
         }
         match object.run().filter(|run| run.number == before.number) {
             // A later attempt of the same run.

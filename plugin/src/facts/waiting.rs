@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tabular_operator::api::{Reason, RunState};
 
 use super::model_queue::ahead;
-use super::standing::state_name;
+use super::resource_status::state_name;
 use super::{ModelQueue, typical};
 use crate::objects::Object;
 use crate::output::{about, shown};

@@ -39,7 +39,7 @@ pub(super) fn ago(time: Timestamp, view: &View) -> String {
 }
 
 /// `stale (26h)` or `ok (26h)`; empty without a target.
-pub(super) fn data(object: &Object, now: Timestamp) -> String {
+pub(super) fn fresh(object: &Object, now: Timestamp) -> String {
     freshness(object, now).map_or_else(String::new, |freshness| {
         format!("{} ({})", if freshness.is_stale() { "stale" } else { "ok" }, target(freshness.target))
     })

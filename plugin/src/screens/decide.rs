@@ -5,7 +5,7 @@ use kube::Resource as _;
 use tabular_operator::api::{Kind, Run, RunState};
 
 use super::cells;
-use crate::facts::decision::{Decision, Effect, operation};
+use crate::facts::decision::{Decision, DecisionOutcome, operation};
 use crate::facts::{reason, state};
 use crate::objects::Object;
 use crate::output::{View, shown};
@@ -113,20 +113,20 @@ fn number(object: &Object) -> i32 {
 
 /// What became of a decision, in one sentence.
 #[must_use]
-pub fn outcome(name: &str, decision: &Decision, effect: Effect, current: Option<&Object>) -> String {
+pub fn decision_outcome(name: &str, decision: &Decision, outcome: DecisionOutcome, current: Option<&Object>) -> String {
     let state = current.map(|object| {
         let (state, reason) = (state(object), reason(object));
         if reason.is_empty() || reason == state { state } else { format!("{state} ({reason})") }
     });
     let now = state.map(|state| format!(": it is {state}")).unwrap_or_default();
-    match (effect, decision) {
-        (Effect::Applied, Decision::Adopt(id)) => format!("{name} tracks operation {id}{now}"),
-        (Effect::Applied, Decision::Resubmit(_)) => format!("{name} is submitted again{now}"),
-        (Effect::Applied, Decision::Release) => format!("released {name}, whose deletion waits for the finalizers of others"),
-        (Effect::Deleted, Decision::Release) => format!("released {name}, which is deleted"),
-        (Effect::Deleted, Decision::Adopt(_) | Decision::Resubmit(_)) => format!("{name} was deleted meanwhile"),
-        (Effect::Ignored, _) => format!("the operator did not accept the decision on {name}{now}"),
-        (Effect::Pending, _) => format!("the decision on {name} is recorded, but the operator has not handled it yet{now}"),
+    match (outcome, decision) {
+        (DecisionOutcome::Applied, Decision::Adopt(id)) => format!("{name} tracks operation {id}{now}"),
+        (DecisionOutcome::Applied, Decision::Resubmit(_)) => format!("{name} is submitted again{now}"),
+        (DecisionOutcome::Applied, Decision::Release) => format!("released {name}, whose deletion waits for the finalizers of others"),
+        (DecisionOutcome::Deleted, Decision::Release) => format!("released {name}, which is deleted"),
+        (DecisionOutcome::Deleted, Decision::Adopt(_) | Decision::Resubmit(_)) => format!("{name} was deleted meanwhile"),
+        (DecisionOutcome::Ignored, _) => format!("the operator did not accept the decision on {name}{now}"),
+        (DecisionOutcome::Pending, _) => format!("the decision on {name} is recorded, but the operator has not handled it yet{now}"),
     }
 }
 
@@ -168,7 +168,7 @@ pub(super) mod tests {
         let running = json!({"run": self::run("Orders", json!({"state": "Running", "reason": "Running"}))});
         let after = refresh("orders", "Orders", json!({}), running);
         let asked = [candidates(run, &view(None)).join("\n"), format!("{} 1", question(run, true))];
-        [asked.join("\n"), outcome("orders", &adopt, Effect::Applied, Some(&after))].join("\n")
+        [asked.join("\n"), decision_outcome("orders", &adopt, DecisionOutcome::Applied, Some(&after))].join("\n")
     }
 
     #[test]
@@ -238,7 +238,10 @@ The response to the submission at 22:00:03 was lost. Which of these operations d
         let running = json!({"run": run("Orders", json!({"state": "Running", "reason": "Running"}))});
         let object = refresh("orders", "Orders", json!({}), running);
         let adopt = Decision::Adopt(OperationId::parse(FIRST).unwrap());
-        assert_eq!(outcome("orders", &adopt, Effect::Applied, Some(&object)), format!("orders tracks operation {FIRST}: it is Running"));
-        assert_eq!(outcome("orders", &Decision::Release, Effect::Deleted, None), "released orders, which is deleted");
+        assert_eq!(
+            decision_outcome("orders", &adopt, DecisionOutcome::Applied, Some(&object)),
+            format!("orders tracks operation {FIRST}: it is Running")
+        );
+        assert_eq!(decision_outcome("orders", &Decision::Release, DecisionOutcome::Deleted, None), "released orders, which is deleted");
     }
 }

@@ -4,7 +4,7 @@ use screen::{Line, Style};
 use tabular_operator::api::ConditionType;
 
 use super::cells;
-use crate::facts::{Freshness, Standing, freshness, order, queues, reason, standing, state};
+use crate::facts::{Freshness, ResourceStatus, freshness, order, queues, reason, resource_status, state};
 use crate::objects::Object;
 use crate::output::{Cell, Column, View, shown, table};
 
@@ -17,21 +17,21 @@ pub fn get(all: &[Object], shown_objects: &[Object], with_namespace: bool, view:
     let rows: Vec<Vec<Cell>> = objects
         .iter()
         .map(|object| {
-            let standing = standing(object);
+            let status = resource_status(object);
             let stale = freshness(object, view.now).is_some_and(Freshness::is_stale);
             let plain = |text: String| (Style::Plain, text);
-            let mut row = vec![(standing.style(), standing.sign().to_owned())];
+            let mut row = vec![(status.style(), status.sign().to_owned())];
             if with_namespace {
                 row.push(plain(shown(object.namespace())));
             }
             row.extend([
                 (Style::Bold, object.name()),
                 plain(object.model()),
-                (standing.style(), state(object)),
+                (status.style(), state(object)),
                 plain(reason(object)),
                 plain(cells::progress(object, &queues, view.now)),
                 plain(cells::last_success(object, view)),
-                (if stale { Style::Red } else { Style::Plain }, cells::data(object, view.now)),
+                (if stale { Style::Red } else { Style::Plain }, cells::fresh(object, view.now)),
                 plain(cells::next(object, view)),
             ]);
             if view.wide {
@@ -53,7 +53,7 @@ fn columns(with_namespace: bool, wide: bool) -> Vec<Column> {
     columns.extend(["NAME", "MODEL"].map(Column::of));
     columns.push(Column::fixed("STATE"));
     columns.extend(["REASON", "PROGRESS"].map(Column::of));
-    columns.extend(["LAST SUCCESS", "DATA", "NEXT"].map(Column::fixed));
+    columns.extend(["LAST SUCCESS", "FRESH", "NEXT"].map(Column::fixed));
     if wide {
         columns.extend(["OPERATION", "MESSAGE"].map(Column::of));
     }
@@ -63,7 +63,7 @@ fn columns(with_namespace: bool, wide: bool) -> Vec<Column> {
 /// How many resources need action, and the command for the first one; `None` if none does.
 #[must_use]
 pub fn needs_action(objects: &[Object], view: &View) -> Option<String> {
-    let mut stuck: Vec<Object> = objects.iter().filter(|object| standing(object) == Standing::NeedsAction).cloned().collect();
+    let mut stuck: Vec<Object> = objects.iter().filter(|object| resource_status(object) == ResourceStatus::NeedsAction).cloned().collect();
     order(&mut stuck, view.now);
     let first = stuck.first()?;
     let needs = if stuck.len() == 1 { "1 needs action".to_owned() } else { format!("{} need action", stuck.len()) };

@@ -5,7 +5,7 @@ use tabular_operator::api::{HistoryEntry, RunState, TriggerType};
 
 use super::cells;
 use super::status::failed_object;
-use crate::facts::{outcomes, state_name, typical, waited};
+use crate::facts::{state_name, success_durations, typical, waited};
 use crate::objects::Object;
 use crate::output::{Cell, Column, View, day_clock, duration, listed, rough, shown, sparkline, table};
 
@@ -20,11 +20,11 @@ pub fn history(object: &Object, view: &View) -> Vec<Line> {
     let columns = [
         Column::fixed("RUN"),
         Column::fixed("ENDED"),
-        Column::fixed("END"),
-        Column::fixed("TOOK"),
+        Column::fixed("RESULT"),
+        Column::fixed("DURATION"),
         Column::fixed("WAITED"),
-        Column::of("BY"),
-        Column::of("WHY"),
+        Column::of("TRIGGER"),
+        Column::of("REASON"),
     ];
     let mut lines = table(&columns, &rows, view.width);
     lines.push(summary(object, view));
@@ -37,15 +37,15 @@ fn row(entry: &HistoryEntry, view: &View) -> Vec<Cell> {
     vec![
         plain(format!("{:>3}", entry.number)),
         plain(ended.unwrap_or_default()),
-        end(entry.state),
+        result(entry.state),
         plain(entry.duration_seconds.map(duration).unwrap_or_default()),
         plain(waited(entry.requested_time, entry.started_time).map(rough).unwrap_or_default()),
         plain(trigger_name(entry.trigger.r#type)),
-        plain(why(entry)),
+        plain(cause(entry)),
     ]
 }
 
-fn end(state: RunState) -> Cell {
+fn result(state: RunState) -> Cell {
     match state {
         RunState::Succeeded => (Style::Green, "✓".to_owned()),
         state => (Style::Red, format!("✗ {}", shown(&state_name(state)))),
@@ -57,7 +57,7 @@ fn trigger_name(trigger: TriggerType) -> String {
 }
 
 /// Why a run did not succeed. The message of a success repeats what the other columns show.
-fn why(entry: &HistoryEntry) -> String {
+fn cause(entry: &HistoryEntry) -> String {
     if entry.state == RunState::Succeeded {
         return String::new();
     }
@@ -67,7 +67,7 @@ fn why(entry: &HistoryEntry) -> String {
 
 /// `▆▅✗  usually 7m (8 runs: 6m to 9m) · failed in run 12: FactStock/2026-11, DimItem`.
 fn summary(object: &Object, view: &View) -> Line {
-    let outcomes = outcomes(&object.status().history);
+    let durations = success_durations(&object.status().history);
     let mut parts = Vec::new();
     parts.extend(typical(object, view.now).map(|typical| typical.sentence()));
     if let Some(run) = object.run().filter(|run| run.state.ended() && !run.failed_objects.is_empty()) {
@@ -75,23 +75,23 @@ fn summary(object: &Object, view: &View) -> Line {
             run.failed_objects.iter().map(|failed| failed_object(&failed.table, failed.partition.as_deref())).collect();
         parts.push(format!("failed in run {}: {}", run.number, listed(&objects, MOST_OBJECTS)));
     }
-    if outcomes.is_empty() {
+    if durations.is_empty() {
         return vec![(Style::Faint, "no run has ended yet".to_owned())];
     }
-    vec![(Style::Plain, format!("{}  {}", sparkline(&outcomes), parts.join(" · ")))]
+    vec![(Style::Plain, format!("{}  {}", sparkline(&durations), parts.join(" · ")))]
 }
 
 /// One ended run in full; `None` if the history does not contain it.
 #[must_use]
 pub fn history_run(object: &Object, number: i32, view: &View) -> Option<Vec<Line>> {
     let entry = object.status().history.iter().find(|entry| entry.number == number)?;
-    let mut rows = vec![("run", number.to_string()), ("end", end(entry.state).1), ("by", cells::trigger(&entry.trigger, view))];
+    let mut rows = vec![("run", number.to_string()), ("result", result(entry.state).1), ("trigger", cells::trigger(&entry.trigger, view))];
     let times = [("started", entry.started_time), ("ended", entry.ended_time), ("recorded", entry.recorded_time)];
     rows.extend(times.into_iter().filter_map(|(label, time)| {
         let time = time?.timestamp();
         Some((label, format!("{} ({})", day_clock(time, view), cells::ago(time, view))))
     }));
-    rows.extend(entry.duration_seconds.map(|seconds| ("took", duration(seconds))));
+    rows.extend(entry.duration_seconds.map(|seconds| ("duration", duration(seconds))));
     rows.extend(waited(entry.requested_time, entry.started_time).map(|seconds| ("waited", duration(seconds))));
     rows.push(("attempts", entry.attempts.to_string()));
     rows.extend(entry.operation_id.as_deref().map(|id| ("operation", shown(id))));

@@ -13,7 +13,7 @@ mod tree;
 mod why;
 
 pub use check::{check, check_unanswered};
-pub use decide::{Answer, answer, candidates, consequence, outcome, question};
+pub use decide::{Answer, answer, candidates, consequence, decision_outcome, question};
 pub use get::{get, needs_action};
 pub use history::{history, history_run};
 pub use lines::{change_line, change_text};

@@ -3,7 +3,7 @@
 use screen::{Line, Style};
 use tabular_operator::api::RunState;
 
-use crate::facts::{ModelQueue, occupied, standing, state, typical};
+use crate::facts::{ModelQueue, elapsed, resource_status, state, typical};
 use crate::objects::Object;
 use crate::output::{Cell, Column, View, about, duration, rough, table};
 
@@ -34,18 +34,18 @@ pub fn queue(queues: &[ModelQueue<'_>], all_namespaces: bool, with_namespace: bo
         Column::fixed("TURN"),
         Column::of("RESOURCE"),
         Column::fixed("STATE"),
-        Column::fixed("FOR"),
-        Column::fixed("ABOUT"),
+        Column::fixed("ELAPSED"),
+        Column::fixed("DETAIL"),
     ];
     table(&columns, &rows, view.width)
 }
 
 /// The first cell is that of the model, which only the first row of a model has.
-fn row(turn: String, object: &Object, with_namespace: bool, about: Option<String>, view: &View) -> Vec<Cell> {
+fn row(turn: String, object: &Object, with_namespace: bool, detail: Option<String>, view: &View) -> Vec<Cell> {
     let name = if with_namespace { format!("{}/{}", object.namespace(), object.name()) } else { object.name() };
-    let style = standing(object).style();
+    let style = resource_status(object).style();
     let is_waiting = object.run().is_some_and(|run| run.state == RunState::Waiting);
-    let since = occupied(object, view.now).map(|seconds| if is_waiting { rough(seconds) } else { duration(seconds) });
+    let since = elapsed(object, view.now).map(|seconds| if is_waiting { rough(seconds) } else { duration(seconds) });
     let plain = |text: String| (Style::Plain, text);
     vec![
         plain(String::new()),
@@ -53,6 +53,6 @@ fn row(turn: String, object: &Object, with_namespace: bool, about: Option<String
         plain(name),
         (style, state(object)),
         plain(since.unwrap_or_default()),
-        plain(about.unwrap_or_default()),
+        plain(detail.unwrap_or_default()),
     ]
 }

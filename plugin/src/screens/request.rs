@@ -5,7 +5,7 @@ use tabular_operator::api::{ConditionType, Kind, Reason, Run, RunState};
 
 use super::cells;
 use super::lines::change_text;
-use crate::facts::{Ending, Fate, Request, reason, state_name};
+use crate::facts::{Request, RequestOutcome, RunEnd, reason, state_name};
 use crate::objects::Object;
 use crate::output::{View, count, duration, shown};
 
@@ -70,41 +70,41 @@ pub fn suspension(object: &Object, view: &View) -> String {
 
 /// The first line about a request: `requested a run of orders: run 88, queued behind adventureworks on the model`.
 #[must_use]
-pub fn requested(request: &Request, fate: &Fate, object: Option<&Object>) -> String {
+pub fn requested(request: &Request, outcome: &RequestOutcome, object: Option<&Object>) -> String {
     let name = request.before().name();
     let shared = if request.is_superseded() { ", which also serves a later request" } else { "" };
     match request {
-        Request::Run(_) => format!("requested a run of {name}: {}{shared}", fate_text(request, fate, object)),
+        Request::Run(_) => format!("requested a run of {name}: {}{shared}", outcome_text(request, outcome, object)),
         Request::Cancel(cancel) => {
-            format!("requested the cancellation of run {} of {name}: {}", cancel.run(), fate_text(request, fate, object))
+            format!("requested the cancellation of run {} of {name}: {}", cancel.run(), outcome_text(request, outcome, object))
         }
     }
 }
 
 /// What has become of a request, without the time. An equal text is no change.
 #[must_use]
-pub fn progress(request: &Request, fate: &Fate, object: Option<&Object>) -> String {
-    match (fate, object) {
-        (Fate::InProgress(_), Some(object)) => change_text(object),
-        _ => fate_text(request, fate, object),
+pub fn progress(request: &Request, outcome: &RequestOutcome, object: Option<&Object>) -> String {
+    match (outcome, object) {
+        (RequestOutcome::InProgress(_), Some(object)) => change_text(object),
+        _ => outcome_text(request, outcome, object),
     }
 }
 
-fn fate_text(request: &Request, fate: &Fate, object: Option<&Object>) -> String {
+fn outcome_text(request: &Request, outcome: &RequestOutcome, object: Option<&Object>) -> String {
     let before = object.unwrap_or_else(|| request.before());
-    match (fate, request) {
-        (Fate::Unhandled | Fate::Accepted, Request::Run(_)) => pending(before, *fate == Fate::Accepted),
-        (Fate::Unhandled | Fate::Accepted, Request::Cancel(_)) => "not handled yet".to_owned(),
-        (Fate::InProgress(number), Request::Run(_)) => {
+    match (outcome, request) {
+        (RequestOutcome::Pending | RequestOutcome::Accepted, Request::Run(_)) => pending(before, *outcome == RequestOutcome::Accepted),
+        (RequestOutcome::Pending | RequestOutcome::Accepted, Request::Cancel(_)) => "not handled yet".to_owned(),
+        (RequestOutcome::InProgress(number), Request::Run(_)) => {
             format!("run {number}, {}", object.and_then(Object::run).map_or_else(String::new, at))
         }
-        (Fate::InProgress(_), Request::Cancel(_)) => change_text(before),
-        (Fate::Ended(ending), _) => outcome(request, ending),
-        (Fate::Forgotten(number), _) => format!("run {number} has ended, and its result is no longer in the history"),
-        (Fate::Dropped(number), _) => format!("dropped because of run {number}: spec.concurrencyPolicy is Forbid"),
-        (Fate::NotCancellable(number), _) => format!("run {number} continues: its operation cannot be cancelled"),
-        (Fate::Withdrawn, _) => "withdrawn: the annotation was removed before the operator read it".to_owned(),
-        (Fate::Deleted, _) => match request.run() {
+        (RequestOutcome::InProgress(_), Request::Cancel(_)) => change_text(before),
+        (RequestOutcome::Ended(end), _) => run_result(request, end),
+        (RequestOutcome::NotInHistory(number), _) => format!("run {number} has ended, and its result is no longer in the history"),
+        (RequestOutcome::Dropped(number), _) => format!("dropped because of run {number}: spec.concurrencyPolicy is Forbid"),
+        (RequestOutcome::NotCancellable(number), _) => format!("run {number} continues: its operation cannot be cancelled"),
+        (RequestOutcome::Removed, _) => "not handled: the annotation was removed before the operator read it".to_owned(),
+        (RequestOutcome::Deleted, _) => match request.run() {
             Some(number) => format!("the resource was deleted during run {number}"),
             None => "the resource was deleted, so no run starts".to_owned(),
         },
@@ -161,19 +161,18 @@ pub fn unhandled(request: &Request, object: &Object) -> String {
 
 /// How the run ended: `✓ run 88 succeeded after 4m02s (waited 3m), with 2 warnings`. `name` if there are several.
 #[must_use]
-pub fn ended(request: &Request, ending: &Ending, name: Option<&str>) -> Line {
-    let is_good = ending.state == RunState::Succeeded || matches!(request, Request::Cancel(_)) && ending.state == RunState::Cancelled;
+pub fn ended(request: &Request, end: &RunEnd, name: Option<&str>) -> Line {
+    let is_good = end.state == RunState::Succeeded || matches!(request, Request::Cancel(_)) && end.state == RunState::Cancelled;
     let (style, sign) = if is_good { (Style::Green, "✓ ") } else { (Style::Red, "✗ ") };
     let name = name.map(|name| format!("{name}: ")).unwrap_or_default();
     let shared = if request.is_superseded() { "; it also served a later request" } else { "" };
-    vec![(style, sign.to_owned()), (Style::Plain, format!("{name}{}{shared}", outcome(request, ending)))]
+    vec![(style, sign.to_owned()), (Style::Plain, format!("{name}{}{shared}", run_result(request, end)))]
 }
 
-fn outcome(request: &Request, ending: &Ending) -> String {
-    let took = ending.took.map(|seconds| format!(" after {}", duration(seconds))).unwrap_or_default();
-    let waited =
-        ending.waited.filter(|seconds| *seconds >= 1).map(|seconds| format!(" (waited {})", duration(seconds))).unwrap_or_default();
-    let verb = match ending.state {
+fn run_result(request: &Request, end: &RunEnd) -> String {
+    let took = end.duration.map(|seconds| format!(" after {}", duration(seconds))).unwrap_or_default();
+    let waited = end.waited.filter(|seconds| *seconds >= 1).map(|seconds| format!(" (waited {})", duration(seconds))).unwrap_or_default();
+    let verb = match end.state {
         RunState::Succeeded => "succeeded".to_owned(),
         RunState::Failed => "failed".to_owned(),
         RunState::TimedOut => "timed out".to_owned(),
@@ -181,26 +180,26 @@ fn outcome(request: &Request, ending: &Ending) -> String {
         state => format!("ended as {}", shown(&state_name(state))),
     };
     let early = match request {
-        Request::Cancel(_) if ending.state != RunState::Cancelled => " before it was cancelled",
+        Request::Cancel(_) if end.state != RunState::Cancelled => " before it was cancelled",
         Request::Cancel(_) | Request::Run(_) => "",
     };
-    let detail = match ending.state {
-        RunState::Succeeded if ending.warnings > 0 => format!(", with {}", count(ending.warnings, "warning")),
+    let detail = match end.state {
+        RunState::Succeeded if end.warnings > 0 => format!(", with {}", count(end.warnings, "warning")),
         RunState::Succeeded => String::new(),
         RunState::Cancelled if matches!(request, Request::Cancel(_)) => String::new(),
-        _ => format!(": {}: {}", shown(&ending.reason), shown(&ending.message)),
+        _ => format!(": {}: {}", shown(&end.reason), shown(&end.message)),
     };
-    format!("run {} {verb}{took}{waited}{early}{detail}", ending.number)
+    format!("run {} {verb}{took}{waited}{early}{detail}", end.number)
 }
 
 /// What continues after Ctrl-C or `--timeout`, and how to stop it.
 #[must_use]
-pub fn continues(request: &Request, fate: &Fate) -> String {
+pub fn continues(request: &Request, outcome: &RequestOutcome) -> String {
     let before = request.before();
     let name = before.name();
-    match (request, fate) {
+    match (request, outcome) {
         (Request::Cancel(cancel), _) => format!("the cancellation of run {} of {name} continues", cancel.run()),
-        (Request::Run(_), Fate::InProgress(number)) => {
+        (Request::Run(_), RequestOutcome::InProgress(number)) => {
             format!("run {number} of {name} continues: to cancel it, run `{}`", command("cancel", before))
         }
         (Request::Run(_), _) => {

@@ -4,7 +4,7 @@ use screen::text_of;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::facts::{CancelRequest, Fate, Request, RunRequest};
+use crate::facts::{CancelRequest, Request, RequestOutcome, RunRequest};
 use crate::fixture::{condition, object, refresh, run, view};
 use crate::objects::Object;
 use tabular_operator::api::Kind;
@@ -23,8 +23,8 @@ fn line(spec: Value, status: Value) -> String {
     let mut current = orders(spec, status);
     kube::Resource::meta_mut(&mut current.resource).annotations =
         Some([(tabular_operator::api::RUN_REQUESTED_AT.to_owned(), "v".to_owned())].into());
-    let fate = request.observe(Some(&current));
-    requested(&request, &fate, Some(&current)).trim_start_matches("requested a run of orders: ").to_owned()
+    let outcome = request.observe(Some(&current));
+    requested(&request, &outcome, Some(&current)).trim_start_matches("requested a run of orders: ").to_owned()
 }
 
 fn own(fields: Value) -> Value {
@@ -61,8 +61,8 @@ fn first_line_shows_what_run_waits_for() {
 /// The last line about a request for a run.
 fn last(mut request: Request, run: &Value, several: bool) -> String {
     let object = orders(json!({}), json!({"run": run, "lastHandledRequest": "v"}));
-    let Fate::Ended(ending) = request.observe(Some(&object)) else { panic!("the run has not ended") };
-    text_of(&ended(&request, &ending, several.then_some("orders")))
+    let RequestOutcome::Ended(end) = request.observe(Some(&object)) else { panic!("the run has not ended") };
+    text_of(&ended(&request, &end, several.then_some("orders")))
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn last_line_shows_result_of_run() {
     };
     assert_eq!(last(cancel(), &cancelled, false), "✓ run 88 was cancelled");
     assert_eq!(last(cancel(), &succeeded, false), "✓ run 88 succeeded after 4m02s (waited 3m00s) before it was cancelled, with 2 warnings");
-    let continuing = continues(&request(), &Fate::InProgress(88));
+    let continuing = continues(&request(), &RequestOutcome::InProgress(88));
     assert_eq!(continuing, "run 88 of orders continues: to cancel it, run `kubectl tabular cancel orders -n bi`");
 }
 

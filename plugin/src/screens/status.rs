@@ -5,7 +5,9 @@ use tabular_operator::api::{HistoryEntry, ModelResource, Run, RunState, TablePro
 
 use super::cells;
 use super::tree::{Row, tree};
-use crate::facts::{chain, elapsed, freshness, occupied, outcomes, queues, reason, standing, state, state_name, typical};
+use crate::facts::{
+    chain, elapsed, freshness, queues, reason, resource_status, running_seconds, state, state_name, success_durations, typical,
+};
 use crate::objects::Object;
 use crate::output::{View, bar, clock, day_clock, duration, listed, rough, shown, sparkline};
 
@@ -49,15 +51,15 @@ fn title(object: &Object) -> Line {
 }
 
 fn headline(object: &Object, view: &View) -> Line {
-    let standing = standing(object);
+    let status = resource_status(object);
     let state = state(object);
     let ended = object.run().filter(|run| run.state.ended()).and_then(|run| run.ended_time.or(run.recorded_time));
-    let mut text = match (occupied(object, view.now), ended) {
+    let mut text = match (elapsed(object, view.now), ended) {
         (Some(seconds), _) => format!("{state} for {}", duration(seconds)),
         (None, Some(time)) => format!("{state} {}", cells::ago(time.timestamp(), view)),
         (None, None) => state.clone(),
     };
-    if let Some(progress) = object.run().filter(|run| elapsed(run, view.now).is_some()).and_then(|run| run.progress.as_ref()) {
+    if let Some(progress) = object.run().filter(|run| running_seconds(run, view.now).is_some()).and_then(|run| run.progress.as_ref()) {
         text = format!("{text}, {} of {} objects", progress.completed, progress.total);
     }
     let reason = reason(object);
@@ -67,7 +69,7 @@ fn headline(object: &Object, view: &View) -> Line {
     if let Some(typical) = typical(object, view.now).filter(|typical| typical.elapsed.is_some()) {
         text = format!("{text}. {}", capitalized(&typical.sentence()));
     }
-    vec![(standing.style(), format!("{} ", standing.sign())), (Style::Plain, text)]
+    vec![(status.style(), format!("{} ", status.sign())), (Style::Plain, text)]
 }
 
 fn capitalized(sentence: &str) -> String {
@@ -206,7 +208,7 @@ fn waiting(object: &Object, all: &[Object], view: &View) -> Option<Row> {
     let behind = queue.waiting.iter().map(|waiting| {
         let name =
             if waiting.namespace() == key.namespace { waiting.name() } else { format!("{}/{}", waiting.namespace(), waiting.name()) };
-        occupied(waiting, view.now).map_or_else(|| name.clone(), |seconds| format!("{name} ({})", rough(seconds)))
+        elapsed(waiting, view.now).map_or_else(|| name.clone(), |seconds| format!("{name} ({})", rough(seconds)))
     });
     let behind: Vec<String> = behind.collect();
     (!behind.is_empty()).then(|| Row::new("waiting", listed(&behind, MOST_ITEMS)))
@@ -258,11 +260,11 @@ fn ended(entry: &HistoryEntry, view: &View) -> String {
 }
 
 fn history(object: &Object) -> Option<Row> {
-    let outcomes = outcomes(&object.status().history);
-    if outcomes.is_empty() {
+    let durations = success_durations(&object.status().history);
+    if durations.is_empty() {
         return None;
     }
     let succeeded = object.status().history.iter().filter(|entry| entry.state == RunState::Succeeded).count();
-    let text = format!("{succeeded} of {} succeeded", outcomes.len());
-    Some(Row::new("history", format!("{} {text}", sparkline(&outcomes))))
+    let text = format!("{succeeded} of {} succeeded", durations.len());
+    Some(Row::new("history", format!("{} {text}", sparkline(&durations))))
 }

@@ -131,7 +131,7 @@ pub(super) fn all() -> Vec<Object> {
 fn get_lists_what_needs_action_first() {
     let objects = all();
     let expected = "
-   NAMESPACE  NAME                      MODEL                    STATE      REASON          PROGRESS          LAST SUCCESS  DATA         NEXT
+   NAMESPACE  NAME                      MODEL                    STATE      REASON          PROGRESS          LAST SUCCESS  FRESH        NEXT
 !  bi         inventory                 myserver/Inventory       Failed     RefreshFailed                     2d3h ago      stale (26h)  05:00 (in 6h)
 !  bi         forecast                  myserver/Forecast        Waiting    SecretNotFound                    never         ok (30d)
 ▶  bi         adventureworks            myserver/AdventureWorks  Running    Running         6/12, ~3m left    1d ago        ok (26h)     22:00 (in 23h)
@@ -214,11 +214,11 @@ ModelRefresh bi/inventory   myserver/Inventory (Analysis Services)
 #[test]
 fn history_shows_ends_and_causes() {
     let expected = "\
-RUN  ENDED             END       TOOK   WAITED  BY        WHY
- 12  today 05:07       ✗ Failed  7m10s  2s      Schedule  RefreshFailed: operation 5c1e failed: Login failed for user
- 11  yesterday 05:06   ✓         6m58s          Schedule
- 10  2026-11-27 05:06  ✓         7m00s          Schedule
-  9  2026-11-26 05:06  ✓         6m40s          Schedule
+RUN  ENDED             RESULT    DURATION  WAITED  TRIGGER   REASON
+ 12  today 05:07       ✗ Failed  7m10s     2s      Schedule  RefreshFailed: operation 5c1e failed: Login failed for user
+ 11  yesterday 05:06   ✓         6m58s             Schedule
+ 10  2026-11-27 05:06  ✓         7m00s             Schedule
+  9  2026-11-26 05:06  ✓         6m40s             Schedule
 ▇█▇✗  usually 7m (3 runs: 7m to 7m) · failed in run 12: FactStock/2026-11, DimItem";
     assert_eq!(text(&history(&failed(), &view(None))), expected);
     let one = text(&history_run(&failed(), 12, &view(None)).unwrap());
@@ -231,12 +231,12 @@ fn queue_shows_turns_and_what_is_not_visible() {
     let objects = all();
     let shown = |visible| text(&queue(&queues(&objects), visible, false, &view(None)));
     let expected = "\
-MODEL                    TURN  RESOURCE                  STATE    FOR    ABOUT
-myserver/AdventureWorks  ▶     adventureworks            Running  9m12s  3m left
-                         1     adventureworks-calculate  Waiting  3m     starts in 3m
+MODEL                    TURN  RESOURCE                  STATE    ELAPSED  DETAIL
+myserver/AdventureWorks  ▶     adventureworks            Running  9m12s    3m left
+                         1     adventureworks-calculate  Waiting  3m       starts in 3m
                          2     msync/adventureworks      Waiting  1m";
     assert_eq!(shown(true), expected);
-    let hidden = "                         ?     (other namespaces)                        not visible to you";
+    let hidden = "                         ?     (other namespaces)                          not visible to you";
     assert_eq!(shown(false), format!("{expected}\n{hidden}"));
 }
 

@@ -7,7 +7,7 @@ use tabular_operator::api::{ConditionType, RunState};
 use super::cells;
 use super::status::{MOST_ITEMS, failed_object, service_message};
 use crate::evidence::{Evidence, Liveness, ResourceEvent};
-use crate::facts::{Diagnosis, Since, Standing, Unobserved, Verdict, chain, freshness, place, queues, standing, state_name};
+use crate::facts::{Diagnosis, ResourceStatus, Since, Unobserved, Verdict, chain, freshness, place, queues, resource_status, state_name};
 use crate::objects::Object;
 use crate::output::{View, about, clock, duration, listed, ordinal, rough, shown, wrapped};
 
@@ -90,12 +90,14 @@ pub fn headline(object: &Object, diagnosis: &Diagnosis) -> String {
 
 /// The state as a part of a sentence.
 fn phrase(object: &Object) -> String {
-    let phrase = match (standing(object), object.run().map(|run| run.state)) {
+    let phrase = match (resource_status(object), object.run().map(|run| run.state)) {
         _ if object.is_deleting() => "is being deleted",
         (_, None) if object.status().conditions.is_empty() => "has not been observed by the operator",
-        (Standing::Suspended, _) => "is suspended",
-        (Standing::Waiting, _) | (Standing::NeedsAction | Standing::Running, None) | (_, Some(RunState::Waiting)) => "is waiting",
-        (Standing::Done | Standing::Idle, None) => "is idle",
+        (ResourceStatus::Suspended, _) => "is suspended",
+        (ResourceStatus::Waiting, _) | (ResourceStatus::NeedsAction | ResourceStatus::Running, None) | (_, Some(RunState::Waiting)) => {
+            "is waiting"
+        }
+        (ResourceStatus::Succeeded | ResourceStatus::Idle, None) => "is idle",
         (_, Some(RunState::Submitting)) => "is being submitted",
         (_, Some(RunState::Running)) => "is running",
         (_, Some(RunState::Cancelling)) => "is being cancelled",

@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::{Cli, Command};
-use crate::commands::author::Author;
+use crate::commands::manifest::ManifestCommand;
 
 const AAS: &str = "--server asazure://westus.asazure.windows.net/myserver --database AdventureWorks";
 const GUIDS: [&str; 2] = ["f089354e-8366-4e18-aea3-4cb4a3a50b48", "cfafbeb1-8037-4d0c-896e-a46fb27ff229"];
 
 /// The template of a command line, split at blanks; `_` stands for a blank.
-fn parse(line: &str) -> Result<(CommonArgs, Template), String> {
+fn parse(line: &str) -> Result<(ManifestArgs, Template), String> {
     let words =
         ["kubectl-tabular", "create"].into_iter().map(str::to_owned).chain(line.split_whitespace().map(|word| word.replace('_', " ")));
     let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
     match cli.command {
-        Command::Author(Author::Create(create)) => create.template().map_err(|failure| failure.sentence),
+        Command::Manifest(ManifestCommand::Create(create)) => create.template().map_err(|failure| failure.sentence),
         other => panic!("{other:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Where a resource stands: what needs a user comes first.
+//! The status of a resource in one word: what needs action comes first.
 
 use std::cmp::Reverse;
 
@@ -10,9 +10,9 @@ use super::freshness;
 use crate::objects::Object;
 use crate::output::shown;
 
-/// Where a resource stands, in the order in which people need to know it.
+/// The status of a resource, in the order in which users need to know it. The label `status` of the operator's metrics has fewer values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum ResourceStatus {
     /// Nothing proceeds until a user acts.
     NeedsAction,
     /// An operation is running, or about to run or to be cancelled.
@@ -21,13 +21,13 @@ pub enum Standing {
     Waiting,
     /// No run starts, because `spec.suspend` is set.
     Suspended,
-    /// The latest run ended, and nothing needs to be done.
-    Done,
-    /// No run has started yet.
+    /// The latest run succeeded.
+    Succeeded,
+    /// No run has started yet, or the latest one did not succeed and nothing needs to be corrected.
     Idle,
 }
 
-impl Standing {
+impl ResourceStatus {
     /// The sign, which accompanies a word: color is never the only indicator.
     #[must_use]
     pub fn sign(self) -> &'static str {
@@ -36,7 +36,7 @@ impl Standing {
             Self::Running => "▶",
             Self::Waiting => "…",
             Self::Suspended => "‖",
-            Self::Done => "✓",
+            Self::Succeeded => "✓",
             Self::Idle => " ",
         }
     }
@@ -49,7 +49,7 @@ impl Standing {
             Self::Running => Style::Blue,
             Self::Waiting => Style::Yellow,
             Self::Suspended => Style::Magenta,
-            Self::Done => Style::Green,
+            Self::Succeeded => Style::Green,
             Self::Idle => Style::Faint,
         }
     }
@@ -62,28 +62,28 @@ impl Standing {
             Self::Running => "Running",
             Self::Waiting => "Waiting",
             Self::Suspended => "Suspended",
-            Self::Done => "Done",
+            Self::Succeeded => "Succeeded",
             Self::Idle => "Idle",
         }
     }
 }
 
-/// Where a resource stands.
+/// The status of a resource.
 #[must_use]
-pub fn standing(object: &Object) -> Standing {
+pub fn resource_status(object: &Object) -> ResourceStatus {
     if object.is(ConditionType::Stalled) {
-        return Standing::NeedsAction;
+        return ResourceStatus::NeedsAction;
     }
     match object.run().map(|run| run.state) {
-        Some(RunState::Submitting | RunState::Running | RunState::Cancelling) => Standing::Running,
-        Some(_) | None if object.is_suspended() => Standing::Suspended,
-        Some(RunState::Waiting) => Standing::Waiting,
+        Some(RunState::Submitting | RunState::Running | RunState::Cancelling) => ResourceStatus::Running,
+        Some(_) | None if object.is_suspended() => ResourceStatus::Suspended,
+        Some(RunState::Waiting) => ResourceStatus::Waiting,
         Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_)) => {
             // Its next run is about to start.
-            if object.is(ConditionType::Reconciling) { Standing::Waiting } else { Standing::Done }
+            if object.is(ConditionType::Reconciling) { ResourceStatus::Waiting } else { ResourceStatus::Succeeded }
         }
-        None if object.is(ConditionType::Reconciling) || object.status().conditions.is_empty() => Standing::Waiting,
-        None => Standing::Idle,
+        None if object.is(ConditionType::Reconciling) || object.status().conditions.is_empty() => ResourceStatus::Waiting,
+        None => ResourceStatus::Idle,
     }
 }
 
@@ -93,12 +93,12 @@ pub fn state(object: &Object) -> String {
     if object.is_deleting() {
         return "Deleting".to_owned();
     }
-    match (standing(object), object.run()) {
-        (Standing::Suspended, _) => "Suspended".to_owned(),
+    match (resource_status(object), object.run()) {
+        (ResourceStatus::Suspended, _) => "Suspended".to_owned(),
         (_, Some(run)) => shown(&state_name(run.state)),
         // No run can start: it waits for a user.
-        (Standing::NeedsAction | Standing::Waiting | Standing::Running, None) => "Waiting".to_owned(),
-        (Standing::Done | Standing::Idle, None) => "Idle".to_owned(),
+        (ResourceStatus::NeedsAction | ResourceStatus::Waiting | ResourceStatus::Running, None) => "Waiting".to_owned(),
+        (ResourceStatus::Succeeded | ResourceStatus::Idle, None) => "Idle".to_owned(),
     }
 }
 
@@ -128,14 +128,14 @@ pub fn reason(object: &Object) -> String {
 /// those that wait; then the rest, by name.
 pub fn order(objects: &mut [Object], now: Timestamp) {
     objects.sort_by_cached_key(|object| {
-        let standing = standing(object);
+        let status = resource_status(object);
         let overdue = freshness(object, now).map_or(0, |freshness| freshness.overdue.max(0));
-        let rank = match standing {
-            Standing::NeedsAction => 0,
+        let rank = match status {
+            ResourceStatus::NeedsAction => 0,
             _ if overdue > 0 => 1,
-            Standing::Running => 2,
-            Standing::Waiting => 3,
-            Standing::Suspended | Standing::Done | Standing::Idle => 4,
+            ResourceStatus::Running => 2,
+            ResourceStatus::Waiting => 3,
+            ResourceStatus::Suspended | ResourceStatus::Succeeded | ResourceStatus::Idle => 4,
         };
         let key = object.key();
         (rank, Reverse(if rank < 2 { overdue } else { 0 }), key.namespace, key.name, key.kind)

@@ -1,5 +1,4 @@
-//! The reports of `-o json` and `-o yaml`. Their schema is `plugin/report.schema.json`. Reports only gain fields: no field is removed, and
-//! none changes its meaning.
+//! The reports of the commands that show resources, and of `check`.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -9,35 +8,6 @@ use tabular_operator::api::{Check, ConditionType, HistoryEntry, Run, Time};
 
 use crate::facts::{self, ModelQueue};
 use crate::objects::Object;
-use crate::report_manifests::ManifestsReport;
-use crate::report_requests::RequestsReport;
-use crate::report_version::VersionReport;
-use crate::report_why::WhyReport;
-use crate::target::full_name;
-
-/// What a command reports.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(tag = "report")]
-pub enum Report {
-    /// Of `get`.
-    Resources(ResourcesReport),
-    /// Of `status`.
-    Status(Box<StatusReport>),
-    /// Of `history`.
-    History(HistoryReport),
-    /// Of `queue`.
-    Queue(QueueReport),
-    /// Of `why`.
-    Why(Box<WhyReport>),
-    /// Of `run`, `cancel`, `suspend`, `resume`, `adopt`, `resubmit` and `release`.
-    Requests(RequestsReport),
-    /// Of `validate`.
-    Manifests(ManifestsReport),
-    /// Of `version`.
-    Version(VersionReport),
-    /// Of `check`.
-    Check(CheckReport),
-}
 
 /// The resources, in the order of the table.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -59,8 +29,8 @@ pub struct ResourceReport {
     pub name: String,
     /// Short name of the model.
     pub model: String,
-    /// Where it stands: `NeedsAction`, `Running`, `Waiting`, `Suspended`, `Done` or `Idle`.
-    pub standing: String,
+    /// The status in one word: `NeedsAction`, `Running`, `Waiting`, `Suspended`, `Succeeded` or `Idle`.
+    pub status: String,
     /// State of the latest run, or `Idle`, `Suspended`, `Deleting`.
     pub state: String,
     /// Reason of the condition Ready.
@@ -81,10 +51,10 @@ pub struct ResourceReport {
     pub total: Option<i32>,
     /// For how many seconds it has been running or waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub occupied_seconds: Option<i64>,
+    pub elapsed_seconds: Option<i64>,
     /// How long its runs usually take.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub usual: Option<UsualReport>,
+    pub usual_duration: Option<UsualReport>,
     /// Its place in the queue of the model, from 1, among the resources that are visible.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<usize>,
@@ -96,7 +66,7 @@ pub struct ResourceReport {
     pub next_schedule_time: Option<Time>,
     /// The age of the data and its target, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<DataReport>,
+    pub freshness: Option<FreshnessReport>,
 }
 
 /// How long runs usually take. The basis is the latest successful runs with the same parameters.
@@ -112,16 +82,16 @@ pub struct UsualReport {
     /// The number of runs.
     pub runs: usize,
     /// Whether runs with other parameters are included.
-    pub any_scope: bool,
-    /// The time that is probably left, in seconds, if a run is in progress that does not take longer than each of them.
+    pub any_parameters: bool,
+    /// The time that the run in progress probably still takes, in seconds. Absent if it takes longer than each of the earlier runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub left_seconds: Option<i64>,
+    pub remaining_seconds: Option<i64>,
 }
 
 /// The age of the data.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct DataReport {
+pub struct FreshnessReport {
     /// In seconds, from the latest success, or from the creation of the resource.
     pub age_seconds: i64,
     /// The target, `spec.staleAfterSeconds`.
@@ -159,7 +129,7 @@ pub struct HistoryReport {
     pub name: String,
     /// How long its runs usually take.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub usual: Option<UsualReport>,
+    pub usual_duration: Option<UsualReport>,
     /// The runs, newest first, as in the status of the resource.
     pub runs: Vec<HistoryEntry>,
 }
@@ -200,33 +170,6 @@ pub struct CheckReport {
     pub check: Check,
 }
 
-impl Report {
-    /// The full names of its resources.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        let name = |resource: &ResourceReport| lower(&resource.kind, &resource.name);
-        match self {
-            Self::Resources(report) => report.resources.iter().map(name).collect(),
-            Self::Status(report) => vec![name(&report.resource)],
-            Self::Why(report) => vec![name(&report.resource)],
-            Self::History(report) => vec![lower(&report.kind, &report.name)],
-            Self::Requests(report) => report.requests.iter().map(|request| lower(&request.kind, &request.name)).collect(),
-            Self::Check(report) => vec![lower(&report.kind, &report.name)],
-            Self::Queue(report) => report.models.iter().flat_map(|model| model.running.iter().chain(&model.waiting)).map(name).collect(),
-            Self::Manifests(report) => {
-                let invalid = report.manifests.iter().filter(|manifest| !manifest.valid);
-                invalid.filter_map(|manifest| Some(lower(manifest.kind.as_ref()?, manifest.name.as_ref()?))).collect()
-            }
-            Self::Version(_) => Vec::new(),
-        }
-    }
-}
-
-fn lower(kind: &str, name: &str) -> String {
-    let kind = tabular_operator::api::Kind::ALL.iter().find(|known| known.as_str() == kind);
-    kind.map(|kind| full_name(*kind, name)).unwrap_or_default()
-}
-
 impl ResourceReport {
     /// A resource, with its place in one of the queues.
     #[must_use]
@@ -238,7 +181,7 @@ impl ResourceReport {
             namespace: key.namespace,
             name: key.name,
             model: status.model.clone().unwrap_or_else(|| object.model()),
-            standing: facts::standing(object).as_str().to_owned(),
+            status: facts::resource_status(object).as_str().to_owned(),
             state: facts::state(object),
             reason: facts::reason(object),
             message: object.condition(ConditionType::Ready).map(|ready| ready.message.clone()).unwrap_or_default(),
@@ -246,12 +189,12 @@ impl ResourceReport {
             operation_id: run.and_then(|run| run.operation_id.clone()),
             completed: progress.map(|progress| progress.completed),
             total: progress.map(|progress| progress.total),
-            occupied_seconds: facts::occupied(object, now),
-            usual: UsualReport::of(object, now),
+            elapsed_seconds: facts::elapsed(object, now),
+            usual_duration: UsualReport::of(object, now),
             position: facts::place(object, queues, now).map(|place| place.position),
             last_successful_time: status.last_successful_time,
             next_schedule_time: status.next_schedule_time,
-            data: facts::freshness(object, now).map(|freshness| DataReport {
+            freshness: facts::freshness(object, now).map(|freshness| FreshnessReport {
                 age_seconds: freshness.age,
                 stale_after_seconds: freshness.target,
                 stale: freshness.is_stale(),
@@ -271,8 +214,8 @@ impl UsualReport {
             shortest_seconds,
             longest_seconds,
             runs: typical.estimate.runs(),
-            any_scope: typical.estimate.scope() == Scope::Any,
-            left_seconds: typical.left(),
+            any_parameters: typical.estimate.scope() == Scope::Any,
+            remaining_seconds: typical.left(),
         })
     }
 }

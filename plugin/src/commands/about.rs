@@ -8,9 +8,8 @@ use clap::{Args, Subcommand};
 
 use super::version;
 use crate::completion::{complete, render};
-use crate::connect::ConnectionArgs;
 use crate::exit::Exit;
-use crate::session::{OutputArgs, Session};
+use crate::session::{CommonArgs, OutputArgs, Session};
 
 /// The script that kubectl runs to complete the command line of this plugin.
 const SCRIPT: &str = include_str!("../../kubectl_complete-tabular");
@@ -33,7 +32,7 @@ Examples:
 
 /// The commands about the plugin.
 #[derive(Debug, Subcommand)]
-pub enum Tools {
+pub enum AboutCommand {
     /// Print the script for the completion by kubectl.
     #[command(after_help = COMPLETION_EXAMPLES)]
     Completion,
@@ -52,9 +51,7 @@ pub struct VersionArgs {
     #[arg(long)]
     pub client: bool,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// The arguments of `__complete`.
@@ -65,14 +62,14 @@ pub struct CompleteArgs {
     pub words: Vec<OsString>,
 }
 
-impl Tools {
+impl AboutCommand {
     /// Runs the command.
     pub async fn run(self) -> Exit {
         let output = match &self {
             Self::Completion | Self::Complete(_) => OutputArgs::default(),
-            Self::Version(args) => args.output,
+            Self::Version(args) => args.common.output,
         };
-        let mut session = Session::new(&output);
+        let mut session = Session::new(output);
         match self {
             Self::Completion => {
                 session.print_text(SCRIPT);

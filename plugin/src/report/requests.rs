@@ -5,7 +5,7 @@ use serde::Serialize;
 use tabular_operator::api::ResourceKey;
 
 use crate::exit::Exit;
-use crate::facts::{Fate, Request, state_name};
+use crate::facts::{Request, RequestOutcome, state_name};
 
 /// What has become of the requests, in the order of the names.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -77,17 +77,17 @@ impl RequestReport {
 
     /// The entry of a request.
     #[must_use]
-    pub fn of(command: &str, request: &Request, fate: &Fate, exit: Exit, message: impl Into<String>) -> Self {
-        let ending = if let Fate::Ended(ending) = fate { Some(ending) } else { None };
+    pub fn of(command: &str, request: &Request, outcome: &RequestOutcome, exit: Exit, message: impl Into<String>) -> Self {
+        let end = if let RequestOutcome::Ended(end) = outcome { Some(end) } else { None };
         Self {
             value: Some(request.value().to_owned()),
             run: request.run(),
             superseded: Some(request.is_superseded()),
-            state: ending.map(|ending| state_name(ending.state)),
-            reason: ending.map(|ending| ending.reason.clone()),
-            duration_seconds: ending.and_then(|ending| ending.took),
-            waited_seconds: ending.and_then(|ending| ending.waited),
-            ..Self::new(command, request.before().key(), fate.as_str(), exit, message)
+            state: end.map(|end| state_name(end.state)),
+            reason: end.map(|end| end.reason.clone()),
+            duration_seconds: end.and_then(|end| end.duration),
+            waited_seconds: end.and_then(|end| end.waited),
+            ..Self::new(command, request.before().key(), outcome.as_str(), exit, message)
         }
     }
 }

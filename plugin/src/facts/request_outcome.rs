@@ -7,40 +7,40 @@ use crate::objects::Object;
 
 /// What has become of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum RequestOutcome {
     /// The operator has not accepted it.
-    Unhandled,
+    Pending,
     /// The operator accepted it. Its run starts as soon as nothing blocks it.
     Accepted,
     /// Its run has not ended. For a cancellation: the run is being cancelled.
     InProgress(i32),
     /// Its run ended.
-    Ended(Box<Ending>),
+    Ended(Box<RunEnd>),
     /// Its run ended, and the history does not contain it.
-    Forgotten(i32),
+    NotInHistory(i32),
     /// `concurrencyPolicy: Forbid` dropped it, because of this run.
     Dropped(i32),
     /// The operation of this run cannot be cancelled.
     NotCancellable(i32),
     /// Its annotation was removed before the operator read it.
-    Withdrawn,
+    Removed,
     /// The resource was deleted.
     Deleted,
 }
 
-impl Fate {
+impl RequestOutcome {
     /// The name in reports.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Unhandled => "Unhandled",
+            Self::Pending => "Pending",
             Self::Accepted => "Accepted",
             Self::InProgress(_) => "InProgress",
             Self::Ended(_) => "Ended",
-            Self::Forgotten(_) => "Forgotten",
+            Self::NotInHistory(_) => "NotInHistory",
             Self::Dropped(_) => "Dropped",
             Self::NotCancellable(_) => "NotCancellable",
-            Self::Withdrawn => "Withdrawn",
+            Self::Removed => "Removed",
             Self::Deleted => "Deleted",
         }
     }
@@ -48,7 +48,7 @@ impl Fate {
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct RunEnd {
     /// The number of the run.
     pub number: i32,
     /// The state at the end.
@@ -58,22 +58,22 @@ pub struct Ending {
     /// The message.
     pub message: String,
     /// The duration of the operation, in seconds.
-    pub took: Option<i64>,
+    pub duration: Option<i64>,
     /// From the request of the run to the start of its operation, in seconds.
     pub waited: Option<i64>,
     /// The number of warnings.
     pub warnings: usize,
 }
 
-impl Ending {
+impl RunEnd {
     fn of_run(run: &Run) -> Self {
-        let took = run.started_time.zip(run.ended_time).map(|(start, end): (Time, Time)| end.seconds_since(start).max(0));
+        let duration = run.started_time.zip(run.ended_time).map(|(start, end): (Time, Time)| end.seconds_since(start).max(0));
         Self {
             number: run.number,
             state: run.state,
             reason: run.reason.clone(),
             message: run.message.clone(),
-            took,
+            duration,
             waited: waited(Some(run.requested_time), run.started_time),
             warnings: warnings(run),
         }
@@ -85,7 +85,7 @@ impl Ending {
             state: entry.state,
             reason: entry.reason.clone(),
             message: entry.message.clone(),
-            took: entry.duration_seconds,
+            duration: entry.duration_seconds,
             waited: waited(entry.requested_time, entry.started_time),
             warnings: 0,
         }
@@ -99,15 +99,15 @@ pub fn warnings(run: &Run) -> usize {
 }
 
 /// What has become of a run of a resource.
-pub(super) fn fate_of_run(object: &Object, number: i32) -> Fate {
+pub(super) fn outcome_of_run(object: &Object, number: i32) -> RequestOutcome {
     let latest = object.run();
     if let Some(run) = latest.filter(|run| run.number == number) {
-        return if run.state.ended() { Fate::Ended(Box::new(Ending::of_run(run))) } else { Fate::InProgress(number) };
+        return if run.state.ended() { RequestOutcome::Ended(Box::new(RunEnd::of_run(run))) } else { RequestOutcome::InProgress(number) };
     }
     match object.status().history.iter().find(|entry| entry.number == number) {
-        Some(entry) => Fate::Ended(Box::new(Ending::of_entry(entry))),
-        None if latest.is_some_and(|run| run.number > number) => Fate::Forgotten(number),
-        None => Fate::InProgress(number),
+        Some(entry) => RequestOutcome::Ended(Box::new(RunEnd::of_entry(entry))),
+        None if latest.is_some_and(|run| run.number > number) => RequestOutcome::NotInHistory(number),
+        None => RequestOutcome::InProgress(number),
     }
 }
 

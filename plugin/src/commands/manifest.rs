@@ -6,22 +6,25 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::create::Create;
+use super::create::CreateCommand;
 use super::validate;
-use crate::connect::ConnectionArgs;
 use crate::exit::Exit;
-use crate::session::{OutputArgs, Session};
+use crate::session::{CommonArgs, OutputArgs, Session};
 
 const CREATE_EXAMPLES: &str = "\
-Nothing is applied: the manifest goes to standard output.
+Nothing is applied: the manifest goes to standard output. The help of each subcommand lists its flags.
 
 Examples:
-  kubectl tabular create refresh --help
-  kubectl tabular create sync --help";
+  kubectl tabular create refresh sales --workspace Sales --dataset Orders --secret pbi-sp > sales.yaml
+      A refresh of a semantic model, by its names.
+
+  kubectl tabular create sync sales-replicas --after sales | kubectl apply -n bi -f -
+      A sync of its replicas, after each of its runs.";
 
 const VALIDATE_EXAMPLES: &str = "\
-Checks ModelRefreshes and ModelSyncs without a cluster: unknown fields, types, bounds, the rules of the definitions, and what
-only the operator rejects, such as a schedule that never occurs. Other kinds are skipped and counted. A file has at most 8 MiB.
+Checks ModelRefreshes and ModelSyncs without a cluster: unknown fields, types, bounds, the rules of the definitions, \
+and what only the operator rejects, such as a schedule that never occurs. Other kinds are skipped and counted. A file has at most 8 MiB.
+
 With --server, the API server checks structure and rules by its own definitions, in a dry run that creates nothing.
 
 Examples:
@@ -36,10 +39,10 @@ Examples:
 
 /// The commands that write and check manifests.
 #[derive(Debug, Subcommand)]
-pub enum Author {
+pub enum ManifestCommand {
     /// Print the manifest of a new refresh or sync.
     #[command(subcommand, after_help = CREATE_EXAMPLES)]
-    Create(Box<Create>),
+    Create(Box<CreateCommand>),
     /// Check manifests before they are applied.
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(Box<ValidateArgs>),
@@ -58,19 +61,17 @@ pub struct ValidateArgs {
     #[arg(long)]
     pub server: bool,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
-impl Author {
+impl ManifestCommand {
     /// Runs the command.
     pub async fn run(self) -> Exit {
         let output = match &self {
             Self::Create(_) => OutputArgs::default(),
-            Self::Validate(args) => args.output,
+            Self::Validate(args) => args.common.output,
         };
-        let mut session = Session::new(&output);
+        let mut session = Session::new(output);
         let ended = match self {
             Self::Create(create) => create.run(&mut session),
             Self::Validate(args) => validate::run(&args, &mut session).await,

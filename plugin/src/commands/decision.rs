@@ -8,15 +8,15 @@ use screen::Style;
 
 use super::carry_out::Decided;
 use super::{adopt, release, resubmit};
-use crate::connect::{ConnectionArgs, connect};
+use crate::connect::connect;
 use crate::exit::Exit;
-use crate::report::Report;
-use crate::report_requests::{RequestReport, RequestsReport};
-use crate::session::{OutputArgs, Session};
+use crate::report::{Report, RequestReport, RequestsReport};
+use crate::session::{CommonArgs, Session};
 use crate::target::Target;
 
 const ADOPT_EXAMPLES: &str = "\
 Only for a resource with the reason SubmissionUnknown. The operator submits nothing for it until you decide.
+
 The command changes the version of the resource that it showed. If it changed meanwhile, nothing is written: exit code 5.
 
 Examples:
@@ -27,64 +27,66 @@ Examples:
       Track this operation, without a question.";
 
 const RESUBMIT_EXAMPLES: &str = "\
-Only for a resource with the reason SubmissionUnknown. If one of the operations is that of the run after all, the model is
+Only for a resource with the reason SubmissionUnknown. If one of the operations is that of the run after all, the model is \
 refreshed twice. Check the operations first, for example in SQL Server Management Studio or the Power BI portal.
 
 Examples:
   kubectl tabular resubmit orders -n bi
-      Show the operations that the submission may have started, and submit the run again if none of them is its own.";
+      Show the operations that the submission may have started, ask, and submit the run again.
+
+  kubectl tabular resubmit orders -n bi --yes
+      Submit the run again without a question.";
 
 const RELEASE_EXAMPLES: &str = "\
-Only for a resource that is being deleted, if its deletion waits for an operation. The operation may continue, and nothing
+Only for a resource that is being deleted, if its deletion waits for an operation. The operation may continue, and nothing \
 watches it. You confirm by typing the name of the resource.
 
 Examples:
   kubectl tabular release orders -n bi
-      Delete the resource now.";
+      Ask for the name, and delete the resource now.
+
+  kubectl tabular release orders -n bi --yes
+      Delete the resource now without a question.";
 
 /// The commands that record a decision.
 #[derive(Debug, Subcommand)]
-pub enum Decide {
+pub enum DecisionCommand {
     /// Select the operation that a submission with a lost response started.
     #[command(after_help = ADOPT_EXAMPLES)]
     Adopt(AdoptArgs),
     /// Submit a run again whose submission with a lost response started nothing.
     #[command(after_help = RESUBMIT_EXAMPLES)]
-    Resubmit(DecideArgs),
+    Resubmit(DecisionArgs),
     /// Delete a resource now, and leave its operation running.
     #[command(after_help = RELEASE_EXAMPLES)]
-    Release(DecideArgs),
+    Release(DecisionArgs),
 }
 
 /// The arguments of `adopt`.
 #[derive(Args, Debug)]
 pub struct AdoptArgs {
-    /// A ModelRefresh by name, or msync/NAME, mref/NAME.
+    /// Name of a ModelRefresh, or msync/NAME for a ModelSync.
     #[arg(value_name = "NAME")]
     pub name: Target,
-    /// The id of one of the candidates. Default: the command asks.
+    /// Id of one of the candidates. Default: the command asks.
     #[arg(value_name = "OPERATION")]
     pub operation: Option<String>,
     #[command(flatten)]
     pub(super) confirm: ConfirmArgs,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// The arguments of `resubmit` and `release`.
 #[derive(Args, Debug)]
-pub struct DecideArgs {
-    /// A ModelRefresh by name, or msync/NAME, mref/NAME.
+pub struct DecisionArgs {
+    /// Name of a ModelRefresh, or msync/NAME for a ModelSync.
     #[arg(value_name = "NAME")]
     pub name: Target,
     #[command(flatten)]
     pub(super) confirm: ConfirmArgs,
     #[command(flatten)]
-    pub(super) output: OutputArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// Whether to ask.
@@ -95,16 +97,16 @@ pub struct ConfirmArgs {
     pub yes: bool,
 }
 
-impl Decide {
+impl DecisionCommand {
     /// Runs the command.
     pub async fn run(self) -> Exit {
-        let (command, target, output, flags) = match &self {
-            Self::Adopt(args) => ("adopt", &args.name, &args.output, &args.connection),
-            Self::Resubmit(args) => ("resubmit", &args.name, &args.output, &args.connection),
-            Self::Release(args) => ("release", &args.name, &args.output, &args.connection),
+        let (command, target, common) = match &self {
+            Self::Adopt(args) => ("adopt", &args.name, &args.common),
+            Self::Resubmit(args) => ("resubmit", &args.name, &args.common),
+            Self::Release(args) => ("release", &args.name, &args.common),
         };
-        let mut session = Session::new(output);
-        let connection = match connect(flags) {
+        let mut session = Session::new(common.output);
+        let connection = match connect(&common.connection) {
             Ok(connection) => connection,
             Err(failure) => return session.fail(&failure),
         };
@@ -114,13 +116,13 @@ impl Decide {
             Self::Release(args) => release::run(args, &connection, &mut session).await,
         };
         let (result, exit, value, message) = match ended {
-            Ok(Decided { effect, exit, value, sentence }) => {
+            Ok(Decided { outcome, exit, value, sentence }) => {
                 if exit == Exit::Success && session.is_text() {
                     session.print(&[vec![(Style::Plain, sentence.clone())]]);
                 } else if exit != Exit::Success {
                     session.note(&sentence);
                 }
-                (effect.as_str(), exit, Some(value), sentence)
+                (outcome.as_str(), exit, Some(value), sentence)
             }
             Err(failure) => {
                 let exit = session.fail(&failure);
