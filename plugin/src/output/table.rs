@@ -1,8 +1,8 @@
-//! Tables whose rows never wrap: in a narrow terminal, the widest cells are truncated.
+//! Tables whose rows never wrap: in a narrow terminal, the widest cells are truncated, last those of fixed columns.
 
 use screen::{Line, Style, fit, width_of};
 
-/// The narrowest column that truncation leaves.
+/// The narrowest column that truncation leaves while others can be truncated.
 const LEAST: usize = 6;
 /// The blanks between two columns.
 const GAP: usize = 2;
@@ -20,7 +20,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column that is always complete.
+    /// A column that is complete unless the terminal is too narrow for all others.
     #[must_use]
     pub const fn fixed(title: &'static str) -> Self {
         Self { title, shrinks: false }
@@ -50,13 +50,15 @@ pub fn table(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>) -> Ve
     std::iter::once(&heading).chain(rows).map(|row| line(row, &widths)).collect()
 }
 
-/// Makes the widest columns narrower until a row fits, or no column can be narrower.
+/// Makes the widest columns narrower until a row fits: those that may be truncated, then the fixed ones, then all as far as needed.
 fn shrink(columns: &[Column], widths: &mut [usize], available: usize) {
-    let gaps = GAP * columns.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > available {
-        let widest = columns.iter().zip(widths.iter_mut()).filter(|(column, width)| column.shrinks && **width > LEAST);
-        let Some((_, width)) = widest.max_by_key(|(_, width)| **width) else { return };
-        *width -= 1;
+    let available = available.saturating_sub(GAP * columns.len().saturating_sub(1));
+    for (with_fixed, least) in [(false, LEAST), (true, LEAST), (true, 1)] {
+        while widths.iter().sum::<usize>() > available {
+            let widest = columns.iter().zip(widths.iter_mut()).filter(|(column, width)| (with_fixed || column.shrinks) && **width > least);
+            let Some((_, width)) = widest.max_by_key(|(_, width)| **width) else { break };
+            *width -= 1;
+        }
     }
 }
 
