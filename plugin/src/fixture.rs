@@ -2,13 +2,19 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "the values are literals")]
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kube::api::DynamicObject;
+use kube::client::Body;
+use kube::{Client, Resource as _};
 use screen::{Line, text_of};
 use serde_json::{Value, json};
 use tabular_operator::api::Kind;
 
+use crate::connect::Connection;
+use crate::facts::Visible;
 use crate::objects::Object;
 use crate::output::View;
 
@@ -80,6 +86,38 @@ pub(crate) fn ended(number: i32, ended: &str, state: &str, seconds: i64, message
         "number": number, "attempts": 1, "state": state, "endedTime": ended, "durationSeconds": seconds, "message": message,
         "trigger": {"type": "Schedule", "value": ""}, "requestDigest": "d",
     })
+}
+
+/// These resources, as those of all namespaces.
+pub(crate) fn visible(objects: &[Object]) -> Visible<'_> {
+    Visible { objects, is_complete: true }
+}
+
+/// A connection to an API server that responds to each path and query with a status code and a body.
+pub(crate) fn connection(respond: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Connection {
+    let respond = Arc::new(respond);
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let (code, body) = respond(&request.uri().to_string());
+        let response = http::Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));
+        std::future::ready(response)
+    });
+    Connection { client: Client::new(service, "bi"), namespace: "bi".to_owned(), timeout: None }
+}
+
+/// A list of these resources of one kind.
+pub(crate) fn list(objects: &[&Object]) -> Value {
+    let item = |object: &&Object| {
+        let mut item = object.data.clone();
+        item["metadata"] = serde_json::to_value(object.resource.meta()).unwrap();
+        item
+    };
+    json!({"metadata": {"resourceVersion": "7"}, "items": objects.iter().map(item).collect::<Vec<_>>()})
+}
+
+/// The refusal of a verb on a resource by RBAC.
+pub(crate) fn denial(verb: &str, resource: &str) -> (u16, Value) {
+    let message = format!("{resource} is forbidden: User \"me\" cannot {verb} resource \"{resource}\"");
+    (403, json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": message}))
 }
 
 /// The lines without styles.

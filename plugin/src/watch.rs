@@ -1,4 +1,4 @@
-//! The resources of a scope, kept up to date. A lost connection is reported, and the watch continues.
+//! The resources of a scope, kept up to date. A lost connection is reported, and the watch continues. A watch that the API server refuses ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use kube::runtime::watcher::{self, Event};
 use tabular_operator::api::{Kind, ResourceKey};
 
 use crate::connect::Connection;
-use crate::failure::{Failure, Request};
+use crate::failure::{Cause, Failure, Request};
 use crate::objects::{Listed, Object, Scope};
 use crate::target::Target;
 
@@ -23,12 +23,17 @@ pub enum Change {
     Lost(Failure),
     /// The connection was restored.
     Restored,
+    /// The API server refuses the watch, and would refuse it again.
+    Refused(Failure),
 }
 
 type Events = Pin<Box<dyn Stream<Item = (Kind, watcher::Result<Event<DynamicObject>>)>>>;
 
 /// How long one watch request lasts, in seconds. Less than the read timeout of the connection.
 pub const WATCH_SECONDS: u32 = 60;
+
+/// How many refusals of a kind end a watch that had a list: an API server that has just started may not know its roles yet.
+const MOST_REFUSALS: u32 = 3;
 
 fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
@@ -42,6 +47,10 @@ pub struct Watch {
     listing: BTreeMap<Kind, BTreeSet<ResourceKey>>,
     /// The kinds whose watch is interrupted.
     lost: BTreeSet<Kind>,
+    /// The kinds that were listed completely.
+    listed: BTreeSet<Kind>,
+    /// How often the API server has refused each kind since its last response.
+    refusals: BTreeMap<Kind, u32>,
     namespace: Option<String>,
 }
 
@@ -76,6 +85,8 @@ impl Watch {
             events: events.collect(),
             listing: BTreeMap::new(),
             lost: BTreeSet::new(),
+            listed: BTreeSet::new(),
+            refusals: BTreeMap::new(),
             namespace,
         }
     }
@@ -103,6 +114,9 @@ impl Watch {
     }
 
     fn apply(&mut self, kind: Kind, event: watcher::Result<Event<DynamicObject>>) -> Option<Change> {
+        if matches!(event, Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_))) {
+            self.refusals.remove(&kind);
+        }
         match event {
             Ok(Event::Init) => {
                 self.listing.insert(kind, BTreeSet::new());
@@ -114,6 +128,7 @@ impl Watch {
                 None
             }
             Ok(Event::InitDone) => {
+                self.listed.insert(kind);
                 let listed = self.listing.remove(&kind).unwrap_or_default();
                 self.objects.retain(|key, _| key.kind != kind || listed.contains(key));
                 Some(if self.lost.remove(&kind) && self.lost.is_empty() { Change::Restored } else { Change::Objects })
@@ -129,10 +144,18 @@ impl Watch {
             }
             Err(error) if is_expired(&error) => None,
             Err(error) => {
+                let failure = self.describe(kind, &error);
+                if matches!(failure.cause, Cause::Forbidden | Cause::NotInstalled) {
+                    // A permission or a definition that is missing from the start will not appear.
+                    let most = if self.listed.contains(&kind) { MOST_REFUSALS } else { 1 };
+                    let refusals = self.refusals.entry(kind).or_default();
+                    *refusals += 1;
+                    return (*refusals == most).then_some(Change::Refused(failure));
+                }
                 // Each attempt to reconnect fails in the same way: the first one is enough.
                 let first = self.lost.is_empty();
                 self.lost.insert(kind);
-                first.then(|| Change::Lost(self.describe(kind, &error)))
+                first.then_some(Change::Lost(failure))
             }
         }
     }
@@ -150,7 +173,8 @@ impl Watch {
     }
 
     fn describe(&self, kind: Kind, error: &watcher::Error) -> Failure {
-        let request = Request::new("watch", kind, self.namespace.as_deref(), None);
+        let verb = if matches!(error, watcher::Error::InitialListFailed(_)) { "list" } else { "watch" };
+        let request = Request::new(verb, kind, self.namespace.as_deref(), None);
         match error {
             watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
                 request.failed(error)
@@ -172,9 +196,18 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::exit::Exit;
 
     fn watch() -> Watch {
-        Watch { objects: BTreeMap::new(), events: SelectAll::new(), listing: BTreeMap::new(), lost: BTreeSet::new(), namespace: None }
+        Watch {
+            objects: BTreeMap::new(),
+            events: SelectAll::new(),
+            listing: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            listed: BTreeSet::new(),
+            refusals: BTreeMap::new(),
+            namespace: Some("bi".to_owned()),
+        }
     }
 
     fn object(name: &str, spec: &Value) -> DynamicObject {
@@ -216,5 +249,34 @@ mod tests {
         assert_eq!(watch.apply(refresh, Ok(Event::InitDone)), Some(Change::Objects));
         assert_eq!(watch.apply(sync, Ok(Event::InitDone)), Some(Change::Restored));
         assert!(matches!(watch.apply(sync, Err(failed(500))), Some(Change::Lost(_))));
+    }
+    fn refused(verb: &str, code: u16) -> Box<Status> {
+        let message = format!("User \"me\" cannot {verb} resource \"modelrefreshes\"");
+        Box::new(Status { code, message, ..Status::default() })
+    }
+
+    #[test]
+    fn refused_watch_ends_with_its_cause() {
+        let kind = Kind::ModelRefresh;
+        let sentence = |change: Option<Change>| match change {
+            Some(Change::Refused(failure)) => (failure.exit, failure.sentence),
+            other => panic!("{other:?}"),
+        };
+        let list = watch().apply(kind, Err(watcher::Error::InitialListFailed(kube::Error::Api(refused("list", 403)))));
+        assert_eq!(
+            sentence(list),
+            (Exit::Failure, "you may not list modelrefreshes in namespace bi: ask for the role view there".to_owned())
+        );
+        let mut watch = watch();
+        let denied = || Err(watcher::Error::WatchStartFailed(kube::Error::Api(refused("watch", 403))));
+        assert_eq!(watch.apply(kind, Ok(Event::InitDone)), Some(Change::Objects));
+        // An API server that has just started.
+        assert_eq!([watch.apply(kind, denied()), watch.apply(kind, denied())], [None, None]);
+        assert_eq!(watch.apply(kind, Ok(Event::InitDone)), Some(Change::Objects));
+        assert_eq!([watch.apply(kind, denied()), watch.apply(kind, denied())], [None, None]);
+        let (exit, text) = sentence(watch.apply(kind, denied()));
+        assert_eq!((exit, text.as_str()), (Exit::Failure, "you may not watch modelrefreshes in namespace bi: ask for the role view there"));
+        let gone = watch.apply(Kind::ModelSync, Err(watcher::Error::WatchError(refused("watch", 404))));
+        assert!(sentence(gone).1.starts_with("the CRDs are not installed in this cluster"));
     }
 }

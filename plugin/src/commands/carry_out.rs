@@ -108,8 +108,9 @@ async fn handled(
     let mut watch = Watch::of_one(connection, target, patched.clone());
     while decision_outcome(decision, before, watch.get(&key)) == DecisionOutcome::Pending {
         tokio::select! {
-            change = watch.next() => if let Change::Lost(cause) = change {
-                session.note_lost(&cause);
+            change = watch.next() => match change {
+                Change::Lost(failure) => session.note_lost(&failure),
+                Change::Objects | Change::Restored | Change::Refused(_) => {}
             },
             // Without the permission to watch, the last version is read once.
             () = sleep_until(deadline) => return match connection.get(target).await {

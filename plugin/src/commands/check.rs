@@ -8,7 +8,7 @@ use super::explain::CheckArgs;
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
 use crate::facts::check_result;
-use crate::failure::{Cause, Failure};
+use crate::failure::Failure;
 use crate::objects::Object;
 use crate::patch::annotation;
 use crate::report::{CheckReport, Report};
@@ -19,7 +19,7 @@ use crate::watch::{Change, Watch};
 
 /// How the wait for the result ended.
 enum Waited {
-    Answered(Box<Check>),
+    Finished(Box<Check>),
     /// The deadline passed. The resource was last in this state.
     TimedOut(Box<Object>),
     Interrupted,
@@ -35,8 +35,8 @@ pub(super) async fn run(args: &CheckArgs, session: &mut Session) -> Result<Exit,
     }
     let value = new_value(&object, CHECK_REQUESTED_AT, None, Timestamp::now());
     let object = connection.patch(&args.name, annotation(CHECK_REQUESTED_AT, &value), None).await?;
-    match answer(args, &connection, object, &value, deadline, session).await? {
-        Waited::Answered(check) => show(args, &connection, *check, session),
+    match wait(args, &connection, object, &value, deadline, session).await? {
+        Waited::Finished(check) => show(args, &connection, *check, session),
         Waited::TimedOut(object) => {
             session.note(&screens::check_unanswered(&object, args.timeout));
             Ok(Exit::Timeout)
@@ -49,7 +49,7 @@ pub(super) async fn run(args: &CheckArgs, session: &mut Session) -> Result<Exit,
 }
 
 /// Waits for the result of the request.
-async fn answer(
+async fn wait(
     args: &CheckArgs,
     connection: &Connection,
     mut object: Object,
@@ -61,14 +61,13 @@ async fn answer(
     let mut watch = Watch::of_one(connection, &args.name, object.clone());
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
-    let mut is_connected = false;
     loop {
         match watch.get(&key) {
             Some(current) => object = current.clone(),
             None => return Err(Failure::new(format!("{} was deleted during the check", args.name))),
         }
         if let Some(check) = check_result(&object, value) {
-            return Ok(Waited::Answered(Box::new(check.clone())));
+            return Ok(Waited::Finished(Box::new(check.clone())));
         }
         if object.is_deleting() || object.annotation(CHECK_REQUESTED_AT).is_none() {
             let cause = if object.is_deleting() { "is being deleted" } else { "no longer has the request" };
@@ -77,11 +76,10 @@ async fn answer(
         }
         tokio::select! {
             change = watch.next() => match change {
-                Change::Objects => is_connected = true,
-                // A permission that is missing from the start will not appear.
-                Change::Lost(failure) if !is_connected && failure.cause == Cause::Forbidden => return Err(failure),
-                Change::Lost(cause) => session.note_lost(&cause),
+                Change::Objects => {}
+                Change::Lost(failure) => session.note_lost(&failure),
                 Change::Restored => session.note("connected again"),
+                Change::Refused(failure) => return Err(failure),
             },
             _ = &mut interrupted => return Ok(Waited::Interrupted),
             () = expired(deadline) => return Ok(Waited::TimedOut(Box::new(object))),

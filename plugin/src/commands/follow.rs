@@ -5,11 +5,11 @@ use std::time::Duration;
 use screen::Line;
 use tokio::time::Instant;
 
-use super::watching::neighbors;
+use super::watching::{is_complete, neighbors};
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::facts::{Request, RequestOutcome};
-use crate::failure::{Cause, Failure};
+use crate::facts::{Request, RequestOutcome, Visible};
+use crate::failure::Failure;
 use crate::objects::{Listed, Object, Scope};
 use crate::screens;
 use crate::session::{Session, expired};
@@ -100,10 +100,9 @@ pub(super) struct Until {
 pub(super) async fn follow(connection: &Connection, session: &mut Session, all: &mut [&mut Followed], until: Until) -> Result<(), Failure> {
     let is_drawn = until.wait && session.is_text() && session.is_live();
     let several = all.len() > 1;
-    let mut watch = watch(connection, all, is_drawn).await;
+    let (mut watch, is_complete) = watch(connection, all, is_drawn).await;
     let began = Instant::now();
     let mut tick = tokio::time::interval(TICK);
-    let mut is_connected = false;
     loop {
         for followed in all.iter_mut() {
             followed.observe(watch.get(&followed.request.before().key()));
@@ -113,7 +112,7 @@ pub(super) async fn follow(connection: &Connection, session: &mut Session, all: 
         }
         let is_done = all.iter().all(|followed| followed.exit(until.wait).is_some());
         if is_drawn {
-            session.draw(&block(all, &watch.objects(), session));
+            session.draw(&block(all, Visible { objects: &watch.objects(), is_complete }, session));
         }
         if is_done || !until.wait && began.elapsed() >= SETTLE {
             session.settle();
@@ -121,14 +120,10 @@ pub(super) async fn follow(connection: &Connection, session: &mut Session, all: 
         }
         tokio::select! {
             change = watch.next() => match change {
-                Change::Objects => is_connected = true,
-                Change::Restored => {
-                    is_connected = true;
-                    session.note("connected again");
-                }
-                // A permission that is missing from the start will not appear.
-                Change::Lost(failure) if !is_connected && failure.cause == Cause::Forbidden => return Err(failure),
+                Change::Objects => {}
+                Change::Restored => session.note("connected again"),
                 Change::Lost(failure) => session.note_lost(&failure),
+                Change::Refused(failure) => return Err(failure),
             },
             _ = tick.tick() => {}
             () = expired(until.deadline) => {
@@ -140,28 +135,28 @@ pub(super) async fn follow(connection: &Connection, session: &mut Session, all: 
 }
 
 /// Watches the resources of the requests, and for a block those that may share the model. The watch starts with a list of its own, so the
-/// API server need not be available now.
-async fn watch(connection: &Connection, all: &[&mut Followed], is_drawn: bool) -> Watch {
+/// API server need not be available now. Also returns whether no other resource can be in the queues.
+async fn watch(connection: &Connection, all: &[&mut Followed], is_drawn: bool) -> (Watch, bool) {
     let found: Vec<Object> = all.iter().map(|followed| followed.request.before().clone()).collect();
     if let ([one], [object]) = (all, found.as_slice()) {
         let neighbors = if is_drawn { neighbors(connection, object).await.ok() } else { None };
         return match neighbors {
-            Some((listed, Some(scope))) => Watch::of(connection, &scope, listed),
-            Some((_, None)) | None => Watch::of_one(connection, &one.target, object.clone()),
+            Some((listed, Some(scope))) => (Watch::of(connection, &scope, listed), is_complete(Some(&scope))),
+            Some((_, None)) | None => (Watch::of_one(connection, &one.target, object.clone()), false),
         };
     }
     let scope = Scope { namespace: Some(connection.namespace.clone()), selector: None };
-    Watch::of(connection, &scope, Listed { objects: found, ..Listed::default() })
+    (Watch::of(connection, &scope, Listed { objects: found, ..Listed::default() }), false)
 }
 
 /// The status of one resource, or a table of several.
-fn block(all: &[&mut Followed], objects: &[Object], session: &Session) -> Vec<Line> {
+fn block(all: &[&mut Followed], visible: Visible<'_>, session: &Session) -> Vec<Line> {
     let view = session.view();
     match all {
-        [one] => one.object.as_ref().map(|object| screens::status(object, objects, &view)).unwrap_or_default(),
+        [one] => one.object.as_ref().map(|object| screens::status(object, visible, &view)).unwrap_or_default(),
         several => {
             let selected: Vec<Object> = several.iter().filter_map(|followed| followed.object.clone()).collect();
-            screens::get(objects, &selected, false, &view)
+            screens::get(visible, &selected, false, &view)
         }
     }
 }

@@ -1,19 +1,22 @@
 //! `get`: lists the resources.
 
+use std::collections::BTreeSet;
+
 use screen::Line;
-use tabular_operator::api::RunState;
+use tabular_operator::api::{ResourceKey, RunState};
 
 use super::show::GetArgs;
-use super::watching::{Watching, until_interrupted};
+use super::watching::{Watching, is_complete, until_interrupted};
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
-use crate::facts::{Freshness, ResourceStatus, freshness, order, queues, resource_status};
-use crate::failure::{Cause, Failure};
+use crate::facts::{Freshness, ResourceStatus, Visible, freshness, is_queued, order, queues, resource_status};
+use crate::failure::Failure;
 use crate::objects::{Listed, Object, Scope};
 use crate::output::View;
 use crate::report::{Report, ResourceReport, ResourcesReport};
 use crate::screens;
 use crate::session::Session;
+use crate::target::distinct;
 use crate::watch::Watch;
 
 pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, Failure> {
@@ -25,15 +28,18 @@ pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, F
     }
     let selected = |object: &Object, view: &View| is_selected(args, object, view);
     if args.watch {
-        let block = |objects: &[Object], view: &View| block(args, objects, view);
+        let is_complete = is_complete(Some(&scope));
+        let block = |objects: &[Object], view: &View| block(args, Visible { objects, is_complete }, view);
         let shown = Watching { block: &block, includes: &selected, names: true };
         let mut watch = Watch::of(&connection, &scope, listed);
-        return Ok(until_interrupted(session, &mut watch, shown, None).await.max(exit));
+        return until_interrupted(session, &mut watch, shown, None).await.map(|ended| ended.max(exit));
     }
     let view = session.view();
     let objects: Vec<Object> = listed.objects.iter().filter(|object| selected(object, &view)).cloned().collect();
+    let (all, is_complete) = all(&connection, &scope, &listed.objects, &objects).await;
+    let visible = Visible { objects: &all, is_complete };
     if !session.is_text() {
-        session.report(&report(&listed.objects, objects, &view))?;
+        session.report(&report(visible, objects, &view))?;
     } else if objects.is_empty() {
         let filtered = args.stale || args.failed || args.running || args.selector.is_some();
         let place = if args.all_namespaces { "in all namespaces".to_owned() } else { format!("in namespace {}", connection.namespace) };
@@ -42,7 +48,7 @@ pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, F
             session.note(&format!("no {} {place}", if filtered { "resource matches" } else { "ModelRefresh or ModelSync" }));
         }
     } else {
-        session.print(&screens::get(&listed.objects, &objects, args.all_namespaces, &view));
+        session.print(&screens::get(visible, &objects, args.all_namespaces, &view));
         if let Some(hint) = screens::needs_action(&objects, &view) {
             session.note(&hint);
         }
@@ -52,28 +58,30 @@ pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, F
 
 /// Reads the resources. Names that do not exist are reported, and determine the exit code.
 async fn read(args: &GetArgs, connection: &Connection, scope: &Scope, session: &mut Session) -> Result<(Listed, Exit), Failure> {
-    // Also for names: a queue position counts the other resources.
-    let listed = connection.list(scope).await;
     if args.names.is_empty() {
-        return Ok((listed?, Exit::Success));
+        return Ok((connection.list(scope).await?, Exit::Success));
     }
-    let mut exit = Exit::Success;
-    let mut listed = match listed {
-        Ok(listed) => listed,
-        Err(failure) if failure.cause == Cause::Forbidden => Listed::default(),
-        Err(failure) => return Err(failure),
-    };
-    for target in &args.names {
-        let key = target.key(&connection.namespace);
-        if listed.objects.iter().any(|object| object.key() == key) {
-            continue;
-        }
+    let (mut listed, mut exit) = (Listed::default(), Exit::Success);
+    for target in distinct(&args.names) {
         match connection.get(target).await {
             Ok(object) => listed.objects.push(object),
             Err(failure) => exit = exit.max(session.fail(&failure)),
         }
     }
     Ok((listed, exit))
+}
+
+/// The resources that can be in the queues of the selected ones, and whether these are all. A model is shared by all namespaces, which are
+/// listed only if a selected resource is in a queue.
+async fn all(connection: &Connection, scope: &Scope, listed: &[Object], selected: &[Object]) -> (Vec<Object>, bool) {
+    if is_complete(Some(scope)) || !selected.iter().any(is_queued) {
+        return (listed.to_vec(), is_complete(Some(scope)));
+    }
+    // Without the permission, the positions are left out.
+    let Ok(everywhere) = connection.list(&Scope::default()).await else { return (listed.to_vec(), false) };
+    let known: BTreeSet<ResourceKey> = listed.iter().map(Object::key).collect();
+    let others = everywhere.objects.into_iter().filter(|object| !known.contains(&object.key()));
+    (listed.iter().cloned().chain(others).collect(), true)
 }
 
 fn is_selected(args: &GetArgs, object: &Object, view: &View) -> bool {
@@ -89,16 +97,70 @@ fn is_selected(args: &GetArgs, object: &Object, view: &View) -> bool {
         || args.running && matches!(status, ResourceStatus::Running | ResourceStatus::Waiting)
 }
 
-fn block(args: &GetArgs, objects: &[Object], view: &View) -> Vec<Line> {
-    let selected: Vec<Object> = objects.iter().filter(|object| is_selected(args, object, view)).cloned().collect();
-    let mut lines = screens::get(objects, &selected, args.all_namespaces, view);
+fn block(args: &GetArgs, visible: Visible<'_>, view: &View) -> Vec<Line> {
+    let selected: Vec<Object> = visible.objects.iter().filter(|object| is_selected(args, object, view)).cloned().collect();
+    let mut lines = screens::get(visible, &selected, args.all_namespaces, view);
     lines.extend(screens::needs_action(&selected, view).map(|hint| vec![(screen::Style::Faint, hint)]));
     lines
 }
 
-fn report(all: &[Object], mut objects: Vec<Object>, view: &View) -> Report {
+fn report(visible: Visible<'_>, mut objects: Vec<Object>, view: &View) -> Report {
     order(&mut objects, view.now);
-    let queues = queues(all);
+    let queues = queues(visible);
     let resources = objects.iter().map(|object| ResourceReport::new(object, &queues, view.now)).collect();
     Report::Resources(ResourcesReport { resources })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
+    use tabular_operator::api::Kind;
+
+    use super::*;
+    use crate::facts::place;
+    use crate::fixture::{NOW, at, connection, denial, list, object_with, run};
+
+    fn waiting(namespace: &str, requested: &str) -> Object {
+        let model = json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/myserver", "database": "Orders"}});
+        let run = run("Orders", json!({"state": "Waiting", "reason": "WaitingForTurn", "requestedTime": requested}));
+        let metadata = json!({"name": "orders", "namespace": namespace, "uid": namespace});
+        object_with(Kind::ModelRefresh, &metadata, &json!({"model": model}), &json!({"observedGeneration": 1, "run": run}))
+    }
+
+    /// The position of the resource in the namespace `bi`, and the number of requests. In the namespace `ops`, another one is ahead of it.
+    async fn position(scope: &Scope, own: Object, is_permitted: bool) -> (Option<usize>, usize) {
+        let (requests, other) = (Arc::new(AtomicUsize::new(0)), waiting("ops", "2026-11-29T20:00:00Z"));
+        let (counter, older) = (Arc::clone(&requests), own.clone());
+        let connection = connection(move |path| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            match (is_permitted, path.contains("/modelrefreshes")) {
+                (false, _) => denial("list", "modelrefreshes"),
+                (true, true) => (200, list(&[&other, &older])),
+                (true, false) => (200, list(&[])),
+            }
+        });
+        let own = [own];
+        let (all, is_complete) = all(&connection, scope, &own, &own).await;
+        let queues = queues(Visible { objects: &all, is_complete });
+        let position = place(&own[0], &queues, at(NOW)).and_then(|place| place.position);
+        (position, requests.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn positions_count_other_namespaces_or_are_left_out() {
+        let own = || waiting("bi", "2026-11-29T21:00:00Z");
+        let namespace = Scope { namespace: Some("bi".to_owned()), selector: None };
+        let labels = Scope { namespace: None, selector: Some("tier=gold".to_owned()) };
+        for scope in [&namespace, &labels] {
+            assert_eq!(position(scope, own(), true).await, (Some(2), 2), "{scope:?}");
+            assert_eq!(position(scope, own(), false).await, (None, 1), "{scope:?}");
+        }
+        assert_eq!(position(&Scope::default(), own(), true).await, (Some(1), 0), "everything is listed already");
+        let mut idle = own();
+        idle.resource = idle.resource.with_status(&tabular_operator::api::Status::default());
+        assert_eq!(position(&namespace, idle, true).await, (None, 0), "nothing waits, so nothing is listed");
+    }
 }

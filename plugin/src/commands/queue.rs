@@ -3,7 +3,7 @@
 use super::show::QueueArgs;
 use crate::connect::connect;
 use crate::exit::Exit;
-use crate::facts::{ModelQueue, queues};
+use crate::facts::{ModelQueue, Visible, queues};
 use crate::failure::Failure;
 use crate::objects::Object;
 use crate::report::{ModelReport, QueueReport, Report, ResourceReport};
@@ -18,7 +18,7 @@ pub(super) async fn run(args: &QueueArgs, session: &mut Session) -> Result<Exit,
         session.note(&undecodable.warning());
     }
     let is_own = |object: &&Object| object.namespace() == connection.namespace;
-    let mut queues = queues(&listed.objects);
+    let mut queues = queues(Visible { objects: &listed.objects, is_complete: all_namespaces });
     queues.retain(|queue| {
         let named = args.model.as_ref().is_none_or(|model| queue.model.to_lowercase().contains(&model.to_lowercase()));
         let in_scope = args.all_namespaces || args.model.is_some() || queue.running.iter().chain(&queue.waiting).any(is_own);
@@ -33,7 +33,7 @@ pub(super) async fn run(args: &QueueArgs, session: &mut Session) -> Result<Exit,
         session.note("nothing runs and nothing waits for its turn");
     } else {
         let foreign = queues.iter().flat_map(|queue| queue.running.iter().chain(&queue.waiting)).any(|object| !is_own(object));
-        session.print(&screens::queue(&queues, all_namespaces, args.all_namespaces || foreign, &view));
+        session.print(&screens::queue(&queues, args.all_namespaces || foreign, &view));
     }
     if !all_namespaces {
         session.note(&format!("you may list namespace {} only: resources of others are not visible", connection.namespace));

@@ -3,10 +3,10 @@
 use tabular_operator::api::ResourceKey;
 
 use super::show::StatusArgs;
-use super::watching::{Watching, neighbors, until_interrupted};
+use super::watching::{Watching, is_complete, neighbors, until_interrupted};
 use crate::connect::connect;
 use crate::exit::Exit;
-use crate::facts::{chain, queues};
+use crate::facts::{Visible, chain, queues};
 use crate::failure::Failure;
 use crate::objects::Object;
 use crate::output::View;
@@ -22,12 +22,13 @@ pub(super) async fn run(args: &StatusArgs, session: &mut Session) -> Result<Exit
     let key = object.key();
     // The queue and the chain are in all namespaces.
     let (listed, scope) = neighbors(&connection, &object).await?;
+    let is_complete = is_complete(scope.as_ref());
     if !args.watch {
-        let view = session.view();
+        let (view, visible) = (session.view(), Visible { objects: &listed.objects, is_complete });
         if session.is_text() {
-            session.print(&screens::status(&object, &listed.objects, &view));
+            session.print(&screens::status(&object, visible, &view));
         } else {
-            session.report(&report(&object, &listed.objects, &view))?;
+            session.report(&report(&object, visible, &view))?;
         }
         return Ok(Exit::Success);
     }
@@ -36,20 +37,20 @@ pub(super) async fn run(args: &StatusArgs, session: &mut Session) -> Result<Exit
         None => Watch::of_one(&connection, &args.name, object),
     };
     let block = |objects: &[Object], view: &View| match find(objects, &key) {
-        Some(object) => screens::status(object, objects, view),
+        Some(object) => screens::status(object, Visible { objects, is_complete }, view),
         None => vec![vec![(screen::Style::Yellow, format!("{} was deleted", args.name))]],
     };
     let includes = |object: &Object, _: &View| object.key() == key;
     let shown = Watching { block: &block, includes: &includes, names: false };
-    Ok(until_interrupted(session, &mut watch, shown, deadline).await)
+    until_interrupted(session, &mut watch, shown, deadline).await
 }
 
 fn find<'a>(objects: &'a [Object], key: &ResourceKey) -> Option<&'a Object> {
     objects.iter().find(|object| object.key() == *key)
 }
 
-fn report(object: &Object, all: &[Object], view: &View) -> Report {
-    let queues = queues(all);
+fn report(object: &Object, visible: Visible<'_>, view: &View) -> Report {
+    let queues = queues(visible);
     let key = object.key();
     let behind = queues.iter().filter(|queue| queue.running.iter().any(|running| running.key() == key));
     Report::Status(Box::new(StatusReport {

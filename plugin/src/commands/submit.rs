@@ -225,7 +225,7 @@ fn print(entries: &[Entry], wait: bool, session: &mut Session) {
             // The user has followed it.
             (_, true) => {}
             (RequestOutcome::Dropped(_) | RequestOutcome::NotCancellable(_) | RequestOutcome::Removed | RequestOutcome::Deleted, false) => {
-                session.note(&one.sentence())
+                session.note(&one.sentence());
             }
             (_, false) => session.print(&[vec![(screen::Style::Plain, one.sentence())]]),
         }

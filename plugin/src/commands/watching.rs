@@ -41,8 +41,21 @@ pub(super) async fn neighbors(connection: &Connection, object: &Object) -> Resul
     }
 }
 
+/// Whether a scope includes each resource that can share a model with another one.
+pub(super) fn is_complete(scope: Option<&Scope>) -> bool {
+    scope.is_some_and(|scope| scope.namespace.is_none() && scope.selector.is_none())
+}
+
 /// Watches until Ctrl-C, until the reader closes the output, or until the deadline.
-pub(super) async fn until_interrupted(session: &mut Session, watch: &mut Watch, shown: Watching<'_>, deadline: Option<Instant>) -> Exit {
+///
+/// # Errors
+/// If the API server refuses the watch.
+pub(super) async fn until_interrupted(
+    session: &mut Session,
+    watch: &mut Watch,
+    shown: Watching<'_>,
+    deadline: Option<Instant>,
+) -> Result<Exit, Failure> {
     let mut lines = BTreeMap::new();
     let mut redraw = tokio::time::interval(REDRAW);
     let interrupted = tokio::signal::ctrl_c();
@@ -50,13 +63,17 @@ pub(super) async fn until_interrupted(session: &mut Session, watch: &mut Watch, 
     let exit = loop {
         update(session, &watch.objects(), &shown, &mut lines);
         if session.is_closed() {
-            return Exit::Success;
+            return Ok(Exit::Success);
         }
         tokio::select! {
             change = watch.next() => match change {
                 Change::Objects => {}
                 Change::Lost(cause) => session.note_lost(&cause),
                 Change::Restored => session.note("connected again"),
+                Change::Refused(failure) => {
+                    session.settle();
+                    return Err(failure);
+                }
             },
             _ = redraw.tick(), if session.is_live() => {}
             _ = &mut interrupted => break Exit::Success,
@@ -66,7 +83,7 @@ pub(super) async fn until_interrupted(session: &mut Session, watch: &mut Watch, 
     // The last frame shows the current state.
     update(session, &watch.objects(), &shown, &mut lines);
     session.settle();
-    exit
+    Ok(exit)
 }
 
 fn update(session: &mut Session, objects: &[Object], shown: &Watching<'_>, before: &mut BTreeMap<String, String>) {
@@ -86,4 +103,41 @@ fn update(session: &mut Session, objects: &[Object], shown: &Watching<'_>, befor
         session.print(&[vec![(screen::Style::Plain, change_line(view.now, name, &text))]]);
     }
     *before = current;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tabular_operator::api::Kind;
+
+    use super::*;
+    use crate::exit::Exit;
+    use crate::fixture::{connection, denial, list, refresh};
+    use crate::session::OutputArgs;
+    use crate::target::Target;
+
+    /// How a watch ends that the API server refuses, after a list that it permits or not.
+    async fn ended(may_list: bool) -> Failure {
+        let object = refresh("orders", "Orders", json!({}), json!({}));
+        let listed = list(&[&object]);
+        let connection = connection(move |path| match (path.contains("watch="), may_list) {
+            (false, true) => (200, listed.clone()),
+            (false, false) => denial("list", "modelrefreshes"),
+            (true, _) => denial("watch", "modelrefreshes"),
+        });
+        let target = Target { kind: Kind::ModelRefresh, name: "orders".to_owned() };
+        let mut watch = Watch::of_one(&connection, &target, object);
+        let shown = Watching { block: &|_, _| Vec::new(), includes: &|_, _| false, names: false };
+        let deadline = Some(Instant::now() + Duration::from_mins(1));
+        until_interrupted(&mut Session::new(OutputArgs::default()), &mut watch, shown, deadline).await.unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn denied_watch_ends_with_exit_code_1_and_the_permission() {
+        for (may_list, verb) in [(true, "watch"), (false, "list")] {
+            let failure = ended(may_list).await;
+            let sentence = format!("you may not {verb} modelrefreshes in namespace bi: ask for the role view there");
+            assert_eq!((failure.exit, failure.sentence), (Exit::Failure, sentence));
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! `why`: explains the state of a resource.
 
 use super::explain::WhyArgs;
-use super::watching::neighbors;
+use super::watching::{is_complete, neighbors};
 use crate::connect::connect;
 use crate::exit::Exit;
-use crate::facts::{Verdict, diagnosis};
+use crate::facts::{Verdict, Visible, diagnosis};
 use crate::failure::Failure;
 use crate::report::{Report, WhyReport};
 use crate::screens;
@@ -17,14 +17,14 @@ pub(super) async fn run(args: &WhyArgs, session: &mut Session) -> Result<Exit, F
     let (listed, evidence) =
         tokio::join!(neighbors(&connection, &object), connection.evidence(&object, &args.operator_namespace, &args.operator_lease));
     let (listed, scope) = listed?;
-    let all_namespaces = scope.is_some_and(|scope| scope.namespace.is_none());
+    let visible = Visible { objects: &listed.objects, is_complete: is_complete(scope.as_ref()) };
     let view = session.view();
     let diagnosis = diagnosis(&object, &evidence, &args.operator_namespace, view.now);
     let exit = if args.exit_code && diagnosis.verdict == Verdict::NeedsAction { Exit::Negative } else { Exit::Success };
     if session.is_text() {
-        session.print(&screens::why(&object, &diagnosis, &evidence, &listed.objects, all_namespaces, &view));
+        session.print(&screens::why(&object, &diagnosis, &evidence, visible, &view));
     } else {
-        let report = WhyReport::new(&object, diagnosis, evidence, &listed.objects, all_namespaces, &view);
+        let report = WhyReport::new(&object, diagnosis, evidence, visible, &view);
         session.report(&Report::Why(Box::new(report)))?;
     }
     Ok(exit)

@@ -22,7 +22,7 @@ pub use diagnosis::{Diagnosis, Since, Verdict, diagnosis};
 pub use duration::{Typical, running_seconds, success_durations, typical, waited};
 pub use freshness::{Freshness, freshness};
 pub use managed::manager;
-pub use model_queue::{ModelQueue, Place, elapsed, place, queues};
+pub use model_queue::{ModelQueue, Place, Visible, elapsed, is_queued, place, queues};
 pub use request::Request;
 pub use request_outcome::{RequestOutcome, RunEnd, warnings};
 pub use resource_status::{ResourceStatus, order, reason, resource_status, state, state_name};

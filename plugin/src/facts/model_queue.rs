@@ -9,6 +9,15 @@ use tabular_operator::api::{EventPolicy, Reason, Run, RunState};
 use super::{running_seconds, typical};
 use crate::objects::Object;
 
+/// The resources that a user can list.
+#[derive(Clone, Copy, Debug)]
+pub struct Visible<'a> {
+    /// The resources.
+    pub objects: &'a [Object],
+    /// Whether they are those of all namespaces. If not, others can be in the queues.
+    pub is_complete: bool,
+}
+
 /// The queue of a model.
 #[derive(Clone, Debug)]
 pub struct ModelQueue<'a> {
@@ -18,26 +27,35 @@ pub struct ModelQueue<'a> {
     pub running: Vec<&'a Object>,
     /// The resources that wait, the next one first.
     pub waiting: Vec<&'a Object>,
+    /// Whether no other resource can be in it.
+    pub is_complete: bool,
 }
 
 impl ModelQueue<'_> {
-    /// In how many seconds the resource at an index of `waiting` probably starts; `None` unless everything ahead of it has an estimate.
+    /// The position of the resource at an index of `waiting`, from 1; `None` if others can be ahead of it.
+    #[must_use]
+    pub fn position(&self, index: usize) -> Option<usize> {
+        self.is_complete.then_some(index.saturating_add(1))
+    }
+
+    /// In how many seconds the resource at an index of `waiting` probably starts; `None` unless everything ahead of it is known and has an
+    /// estimate.
     #[must_use]
     pub fn starts_in(&self, index: usize, now: Timestamp) -> Option<i64> {
         let running = self.running.iter().map(|object| typical(object, now)?.remaining());
         let before = self.waiting.iter().take(index).map(|object| Some(Remaining::About(typical(object, now)?.estimate.usual())));
-        until_turn(running.chain(before))
+        until_turn(running.chain(before)).filter(|_| self.is_complete)
     }
 }
 
 /// The queues of all models with a run, by the name of the model.
 #[must_use]
-pub fn queues(objects: &[Object]) -> Vec<ModelQueue<'_>> {
+pub fn queues(visible: Visible<'_>) -> Vec<ModelQueue<'_>> {
     let mut by_key: BTreeMap<String, ModelQueue<'_>> = BTreeMap::new();
-    for object in objects {
+    for object in visible.objects {
         let Some(run) = object.run() else { continue };
         let (key, model) = (object.model_key(), object.model());
-        let queue = || ModelQueue { model, running: Vec::new(), waiting: Vec::new() };
+        let queue = || ModelQueue { model, running: Vec::new(), waiting: Vec::new(), is_complete: visible.is_complete };
         match run.state {
             RunState::Submitting | RunState::Running | RunState::Cancelling => by_key.entry(key).or_insert_with(queue).running.push(object),
             RunState::Waiting if is_in_queue(run) => by_key.entry(key).or_insert_with(queue).waiting.push(object),
@@ -58,6 +76,12 @@ pub fn queues(objects: &[Object]) -> Vec<ModelQueue<'_>> {
     queues
 }
 
+/// Whether a resource waits in a queue.
+#[must_use]
+pub fn is_queued(object: &Object) -> bool {
+    object.run().is_some_and(|run| run.state == RunState::Waiting && is_in_queue(run))
+}
+
 /// Whether a waiting run has a place in the queue. A run whose calls fail, or that needs a user, blocks no other resource.
 fn is_in_queue(run: &Run) -> bool {
     match Reason::parse(&run.reason) {
@@ -70,19 +94,19 @@ fn is_in_queue(run: &Run) -> bool {
 /// A place in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// From 1.
-    pub position: usize,
+    /// From 1; `None` if others can be ahead.
+    pub position: Option<usize>,
     /// In how many seconds the turn probably comes.
     pub starts_in: Option<i64>,
 }
 
-/// The place of a waiting resource in the queue of its model, among the resources that are visible.
+/// The place of a waiting resource in the queue of its model.
 #[must_use]
 pub fn place(object: &Object, queues: &[ModelQueue<'_>], now: Timestamp) -> Option<Place> {
     let key = object.key();
     queues.iter().find_map(|queue| {
         let index = queue.waiting.iter().position(|waiting| waiting.key() == key)?;
-        Some(Place { position: index + 1, starts_in: queue.starts_in(index, now) })
+        Some(Place { position: queue.position(index), starts_in: queue.starts_in(index, now) })
     })
 }
 

@@ -124,8 +124,8 @@ pub fn reason(object: &Object) -> String {
     object.condition(ConditionType::Ready).map(|condition| shown(&condition.reason)).unwrap_or_default()
 }
 
-/// Sorts resources as lists show them: those that need action and those that are stale, the most overdue first; then those that run and
-/// those that wait; then the rest, by name.
+/// Sorts resources as lists show them: those that need action and those that are stale, the most overdue first; then those that run; those
+/// that wait, the longest first; and the rest by name.
 pub fn order(objects: &mut [Object], now: Timestamp) {
     objects.sort_by_cached_key(|object| {
         let status = resource_status(object);
@@ -137,7 +137,9 @@ pub fn order(objects: &mut [Object], now: Timestamp) {
             ResourceStatus::Waiting => 3,
             ResourceStatus::Suspended | ResourceStatus::Succeeded | ResourceStatus::Idle => 4,
         };
+        // As the queue of a model is sorted.
+        let requested = object.run().filter(|_| rank == 3).map(|run| run.requested_time);
         let key = object.key();
-        (rank, Reverse(if rank < 2 { overdue } else { 0 }), key.namespace, key.name, key.kind)
+        (rank, Reverse(if rank < 2 { overdue } else { 0 }), requested.is_none(), requested, key.namespace, key.name, key.kind)
     });
 }

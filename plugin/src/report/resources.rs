@@ -55,7 +55,7 @@ pub struct ResourceReport {
     /// How long its runs usually take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usual_duration: Option<UsualReport>,
-    /// Its place in the queue of the model, from 1, among the resources that are visible.
+    /// Its position in the queue of the model, from 1. Absent if it is in none, or if resources that are not visible can be ahead of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<usize>,
     /// End of the latest successful run.
@@ -191,7 +191,7 @@ impl ResourceReport {
             total: progress.map(|progress| progress.total),
             elapsed_seconds: facts::elapsed(object, now),
             usual_duration: UsualReport::of(object, now),
-            position: facts::place(object, queues, now).map(|place| place.position),
+            position: facts::place(object, queues, now).and_then(|place| place.position),
             last_successful_time: status.last_successful_time,
             next_schedule_time: status.next_schedule_time,
             freshness: facts::freshness(object, now).map(|freshness| FreshnessReport {

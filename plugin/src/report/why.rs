@@ -5,7 +5,7 @@ use serde::Serialize;
 use tabular_operator::api::Time;
 
 use crate::evidence::{Evidence, Liveness, ResourceEvent};
-use crate::facts::{Diagnosis, Unobserved, Verdict, chain, queues};
+use crate::facts::{Diagnosis, Unobserved, Verdict, Visible, chain, queues};
 use crate::objects::Object;
 use crate::output::View;
 use crate::report::ResourceReport;
@@ -92,8 +92,8 @@ pub struct OperatorReport {
 impl WhyReport {
     /// The report of a diagnosis.
     #[must_use]
-    pub fn new(object: &Object, diagnosis: Diagnosis, evidence: Evidence, all: &[Object], all_namespaces: bool, view: &View) -> Self {
-        let queues = queues(all);
+    pub fn new(object: &Object, diagnosis: Diagnosis, evidence: Evidence, visible: Visible<'_>, view: &View) -> Self {
+        let queues = queues(visible);
         let operator = OperatorReport::from(evidence.operator.liveness(view.now));
         Self {
             resource: ResourceReport::new(object, &queues, view.now),
@@ -108,7 +108,7 @@ impl WhyReport {
             next: diagnosis.next,
             page: diagnosis.page,
             waiting_for: chain(object, &queues, view.now).map(|chain| chain.links).unwrap_or_default(),
-            all_namespaces,
+            all_namespaces: visible.is_complete,
             unobserved: diagnosis.unobserved.into_iter().map(UnobservedReport::from).collect(),
             events: evidence.events.map(|events| events.into_iter().map(EventReport::from).collect()),
             operator,

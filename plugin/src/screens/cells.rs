@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tabular_operator::api::{RunState, Trigger, TriggerType};
 
-use crate::facts::{ModelQueue, freshness, place, typical, warnings};
+use crate::facts::{ModelQueue, Place, freshness, place, typical, warnings};
 use crate::objects::Object;
 use crate::output::{View, about, clock, count, ordinal, rough, shown};
 
@@ -17,7 +17,7 @@ pub(super) fn progress(object: &Object, queues: &[ModelQueue<'_>], now: Timestam
             summary.into_iter().chain(left).collect::<Vec<_>>().join(", ")
         }
         RunState::Waiting => match place(object, queues, now) {
-            Some(place) => format!("{} in the queue", ordinal(place.position)),
+            Some(place) => in_the_queue(place),
             None => String::new(),
         },
         RunState::Succeeded => match warnings(run) {
@@ -26,6 +26,11 @@ pub(super) fn progress(object: &Object, queues: &[ModelQueue<'_>], now: Timestam
         },
         RunState::Submitting | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => String::new(),
     }
+}
+
+/// `1st in the queue`, or `in the queue` if others can be ahead.
+pub(super) fn in_the_queue(place: Place) -> String {
+    place.position.map_or_else(|| "in the queue".to_owned(), |position| format!("{} in the queue", ordinal(position)))
 }
 
 /// `2d3h ago`, or `never`.

@@ -4,14 +4,14 @@ use screen::{Line, Style};
 use tabular_operator::api::ConditionType;
 
 use super::cells;
-use crate::facts::{Freshness, ResourceStatus, freshness, order, queues, reason, resource_status, state};
+use crate::facts::{Freshness, ResourceStatus, Visible, freshness, order, queues, reason, resource_status, state};
 use crate::objects::Object;
 use crate::output::{Cell, Column, View, shown, table};
 
-/// The table of resources. `all` are the resources that queue positions count; `shown_objects` are those with a row.
+/// The table of resources. `visible` are the resources that queue positions count; `shown_objects` are those with a row.
 #[must_use]
-pub fn get(all: &[Object], shown_objects: &[Object], with_namespace: bool, view: &View) -> Vec<Line> {
-    let queues = queues(all);
+pub fn get(visible: Visible<'_>, shown_objects: &[Object], with_namespace: bool, view: &View) -> Vec<Line> {
+    let queues = queues(visible);
     let mut objects = shown_objects.to_vec();
     order(&mut objects, view.now);
     let rows: Vec<Vec<Cell>> = objects
@@ -67,5 +67,5 @@ pub fn needs_action(objects: &[Object], view: &View) -> Option<String> {
     order(&mut stuck, view.now);
     let first = stuck.first()?;
     let needs = if stuck.len() == 1 { "1 needs action".to_owned() } else { format!("{} need action", stuck.len()) };
-    Some(format!("{needs}. kubectl tabular why {} -n {}", first.name(), first.namespace()))
+    Some(format!("{needs}: run `kubectl tabular why {} -n {}`", first.name(), first.namespace()))
 }

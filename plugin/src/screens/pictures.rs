@@ -8,7 +8,7 @@ use screen::{Line, Style, text_of, width_of};
 use super::tests::{all, failed, running};
 use super::{get, history, needs_action, queue, status};
 use crate::facts::queues;
-use crate::fixture::{text, view};
+use crate::fixture::{text, view, visible};
 
 /// The size of a character and of a line, and the margin around the text, in pixels.
 const CHARACTER: f64 = 8.4;
@@ -84,13 +84,13 @@ fn settle(name: &str, wanted: &str) {
 #[test]
 fn samples_in_documents_are_current() {
     let (objects, view) = (all(), view(None));
-    let queues = queues(&objects);
-    let list = [text(&get(&objects, &objects, true, &view)), needs_action(&objects, &view).unwrap()].join("\n");
+    let queues = queues(visible(&objects));
+    let list = [text(&get(visible(&objects), &objects, true, &view)), needs_action(&objects, &view).unwrap()].join("\n");
     let samples = [
         ("get -A", list),
-        ("status adventureworks -n bi", text(&status(&running(), &objects, &view))),
+        ("status adventureworks -n bi", text(&status(&running(), visible(&objects), &view))),
         ("history inventory -n bi", text(&history(&failed(), &view))),
-        ("queue -n bi", text(&queue(&queues, false, false, &view))),
+        ("queue -n bi", text(&queue(&queues, false, &view))),
         ("why forecast -n bi", super::why::tests::sample()),
         ("adopt orders -n bi", super::decide::tests::sample()),
     ];
@@ -109,7 +109,7 @@ fn samples_in_documents_are_current() {
 fn picture_of_status_is_current() {
     let command = "kubectl tabular status adventureworks -n bi";
     let mut lines = vec![vec![(Style::Faint, "$ ".to_owned()), (Style::Plain, command.to_owned())]];
-    lines.extend(status(&running(), &all(), &view(None)));
+    lines.extend(status(&running(), visible(&all()), &view(None)));
     settle("docs/images/status.svg", &svg(command, &lines));
 }
 

@@ -7,9 +7,9 @@ use crate::facts::{ModelQueue, elapsed, resource_status, state, typical};
 use crate::objects::Object;
 use crate::output::{Cell, Column, View, about, duration, rough, table};
 
-/// The table of queues. `all_namespaces` is false if the user may list one namespace only: others may hold a turn then.
+/// The table of queues. If others can be in a queue, they can have the turn.
 #[must_use]
-pub fn queue(queues: &[ModelQueue<'_>], all_namespaces: bool, with_namespace: bool, view: &View) -> Vec<Line> {
+pub fn queue(queues: &[ModelQueue<'_>], with_namespace: bool, view: &View) -> Vec<Line> {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for queue in queues {
         let first = rows.len();
@@ -19,9 +19,10 @@ pub fn queue(queues: &[ModelQueue<'_>], all_namespaces: bool, with_namespace: bo
         }
         for (index, object) in queue.waiting.iter().enumerate() {
             let starts = queue.starts_in(index, view.now).map(|seconds| format!("starts in {}", about(seconds)));
-            rows.push(row((index + 1).to_string(), object, with_namespace, starts, view));
+            let turn = queue.position(index).map_or_else(|| "…".to_owned(), |position| position.to_string());
+            rows.push(row(turn, object, with_namespace, starts, view));
         }
-        if !all_namespaces {
+        if !queue.is_complete {
             let unknown = ["?", "(other namespaces)", "", "", "not visible to you"].map(|text| (Style::Faint, text.to_owned()));
             rows.push(std::iter::once((Style::Plain, String::new())).chain(unknown).collect());
         }

@@ -6,7 +6,7 @@ use tabular_operator::api::{HistoryEntry, ModelResource, Run, RunState, TablePro
 use super::cells;
 use super::tree::{Row, tree};
 use crate::facts::{
-    chain, elapsed, freshness, queues, reason, resource_status, running_seconds, state, state_name, success_durations, typical,
+    Visible, chain, elapsed, freshness, queues, reason, resource_status, running_seconds, state, state_name, success_durations, typical,
 };
 use crate::objects::Object;
 use crate::output::{View, bar, clock, day_clock, duration, listed, rough, shown, sparkline};
@@ -18,9 +18,9 @@ const MOST_NAME: usize = 40;
 /// How many items of a list are shown.
 pub(super) const MOST_ITEMS: usize = 5;
 
-/// The status of a resource. `all` are the resources that may share its model.
+/// The status of a resource.
 #[must_use]
-pub fn status(object: &Object, all: &[Object], view: &View) -> Vec<Line> {
+pub fn status(object: &Object, visible: Visible<'_>, view: &View) -> Vec<Line> {
     let mut lines = vec![title(object), headline(object, view)];
     let mut rows = Vec::new();
     rows.extend(message(object));
@@ -28,7 +28,7 @@ pub fn status(object: &Object, all: &[Object], view: &View) -> Vec<Line> {
         rows.push(run_row(object, run, view));
         rows.extend(details(run, view));
     }
-    rows.extend(waiting(object, all, view));
+    rows.extend(waiting(object, visible, view));
     rows.push(next(object, view));
     rows.extend(last(object, view));
     rows.extend(history(object));
@@ -198,8 +198,8 @@ pub(super) fn service_message(message: &tabular_operator::api::Message) -> Line 
 }
 
 /// What the run waits for, or what waits behind it.
-fn waiting(object: &Object, all: &[Object], view: &View) -> Option<Row> {
-    let queues = queues(all);
+fn waiting(object: &Object, visible: Visible<'_>, view: &View) -> Option<Row> {
+    let queues = queues(visible);
     if let Some(chain) = chain(object, &queues, view.now) {
         return Some(Row::new("waiting", chain.sentence()));
     }

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use tabular_operator::api::Kind;
 
 use super::{change_line, change_text, get, history, history_run, needs_action, queue, status};
-use crate::facts::queues;
-use crate::fixture::{NOW, at, condition, ended, object, refresh, run, text, view};
+use crate::facts::{Visible, queues};
+use crate::fixture::{NOW, at, condition, ended, object, refresh, run, text, view, visible};
 use crate::objects::Object;
+use crate::report::ResourceReport;
 
 fn stalled(reason: &str, message: &str) -> Value {
     json!([condition("Stalled", "True", reason, message), condition("Ready", "False", reason, message)])
@@ -135,22 +136,49 @@ fn get_lists_what_needs_action_first() {
 !  bi         inventory                 myserver/Inventory       Failed     RefreshFailed                     2d3h ago      stale (26h)  05:00 (in 6h)
 !  bi         forecast                  myserver/Forecast        Waiting    SecretNotFound                    never         ok (30d)
 ▶  bi         adventureworks            myserver/AdventureWorks  Running    Running         6/12, ~3m left    1d ago        ok (26h)     22:00 (in 23h)
-…  bi         msync/adventureworks      myserver/AdventureWorks  Waiting    WaitingForTurn  2nd in the queue  1d ago
 …  bi         adventureworks-calculate  myserver/AdventureWorks  Waiting    WaitingForTurn  1st in the queue  1d ago
+…  bi         msync/adventureworks      myserver/AdventureWorks  Waiting    WaitingForTurn  2nd in the queue  1d ago
 …  bi         new                       myserver/New             Waiting                                      never
 ‖  bi         paused                    myserver/Paused          Suspended  Idle                              never
 ✓  bi         sales-orders              myserver/Orders          Succeeded  Succeeded       2 warnings        20m ago       ok (2h)      22:50 (in 40m)";
-    assert_eq!(format!("\n{}", text(&get(&objects, &objects, true, &view(None)))), expected);
-    assert_eq!(needs_action(&objects, &view(None)).unwrap(), "2 need action. kubectl tabular why inventory -n bi");
+    assert_eq!(format!("\n{}", text(&get(visible(&objects), &objects, true, &view(None)))), expected);
+    assert_eq!(needs_action(&objects, &view(None)).unwrap(), "2 need action: run `kubectl tabular why inventory -n bi`");
     assert_eq!(needs_action(&objects[..1], &view(None)), None);
 }
 
 #[test]
 fn get_fits_narrow_terminal() {
     let objects = all();
-    let narrow = text(&get(&objects, &objects, false, &view(Some(100))));
-    assert!(narrow.lines().all(|line| screen::width_of(line) < 100), "{narrow}");
-    assert!(narrow.contains("…"), "{narrow}");
+    let queues = queues(visible(&objects));
+    for width in [40, 60, 80, 100] {
+        let view = view(Some(width));
+        let tables = [
+            get(visible(&objects), &objects, false, &view),
+            get(visible(&objects), &objects, true, &view),
+            history(&failed(), &view).into_iter().take(5).collect(),
+            queue(&queues, true, &view),
+        ];
+        for table in tables {
+            let table = text(&table);
+            assert!(table.lines().all(|line| screen::width_of(line) < width), "{width}:\n{table}");
+        }
+    }
+    let narrow = text(&get(visible(&objects), &objects, false, &view(Some(80))));
+    let expected = "
+   NAME    MODEL   STATE      REASON  PROGR…  LAST SUCC…  FRESH       NEXT
+!  inven…  myser…  Failed     Refre…          2d3h ago    stale (26…  05:00 (i…
+";
+    assert!(format!("\n{narrow}").starts_with(expected), "{narrow}");
+}
+
+#[test]
+fn position_is_left_out_if_others_can_be_ahead() {
+    let objects = all();
+    let partial = Visible { objects: &objects, is_complete: false };
+    let table = text(&get(partial, &objects, false, &view(None)));
+    assert!(table.contains("WaitingForTurn  in the queue    1d ago") && !table.contains("1st in the queue"), "{table}");
+    let report = ResourceReport::new(&objects[2], &queues(partial), at(NOW));
+    assert_eq!((report.position, ResourceReport::new(&objects[2], &queues(visible(&objects)), at(NOW)).position), (None, Some(1)));
 }
 
 #[test]
@@ -167,13 +195,13 @@ ModelRefresh bi/adventureworks   myserver/AdventureWorks (Analysis Services)
 ├─ next       schedule 0 22 * * * Europe/Rome, tomorrow 22:00; nothing queued
 ├─ last       ✓ run 40 yesterday 22:12, 12m03s; data 1d of 26h
 └─ history    ▇▇▆▇█✗▆▇▆▇ 9 of 10 succeeded";
-    assert_eq!(text(&status(&running(), &all(), &view(None))), expected);
+    assert_eq!(text(&status(&running(), visible(&all()), &view(None))), expected);
 }
 
 #[test]
 fn status_of_waiting_resource_shows_the_chain() {
     let objects = all();
-    let shown = text(&status(&objects[2], &objects, &view(None)));
+    let shown = text(&status(&objects[2], visible(&objects), &view(None)));
     let expected = "\
 ModelRefresh bi/adventureworks-calculate   myserver/AdventureWorks (Analysis Services)
 … Waiting for 3m00s: WaitingForTurn
@@ -190,13 +218,13 @@ ModelRefresh bi/adventureworks-calculate   myserver/AdventureWorks (Analysis Ser
     busy.data["status"]["run"]["waitingFor"] = json!(foreign);
     let spec = busy.data["spec"].clone();
     let objects = [object(Kind::ModelRefresh, "first", spec, busy.data["status"].clone()), objects[2].clone()];
-    let shown = text(&status(&objects[1], &objects, &view(None)));
+    let shown = text(&status(&objects[1], visible(&objects), &view(None)));
     assert!(shown.contains(&format!("waiting for first (Waiting) ← waiting for {foreign}")), "{shown}");
 }
 
 #[test]
 fn status_of_failed_resource_shows_cause_as_plain_text() {
-    let shown = text(&status(&failed(), &all(), &view(None)));
+    let shown = text(&status(&failed(), visible(&all()), &view(None)));
     let expected = "\
 ModelRefresh bi/inventory   myserver/Inventory (Analysis Services)
 ! Failed 17h ago: RefreshFailed
@@ -229,15 +257,20 @@ RUN  ENDED             RESULT    DURATION  WAITED  TRIGGER   REASON
 #[test]
 fn queue_shows_turns_and_what_is_not_visible() {
     let objects = all();
-    let shown = |visible| text(&queue(&queues(&objects), visible, false, &view(None)));
+    let shown = |is_complete| text(&queue(&queues(Visible { objects: &objects, is_complete }), false, &view(None)));
     let expected = "\
 MODEL                    TURN  RESOURCE                  STATE    ELAPSED  DETAIL
 myserver/AdventureWorks  ▶     adventureworks            Running  9m12s    3m left
                          1     adventureworks-calculate  Waiting  3m       starts in 3m
                          2     msync/adventureworks      Waiting  1m";
     assert_eq!(shown(true), expected);
-    let hidden = "                         ?     (other namespaces)                          not visible to you";
-    assert_eq!(shown(false), format!("{expected}\n{hidden}"));
+    let partial = "\
+MODEL                    TURN  RESOURCE                  STATE    ELAPSED  DETAIL
+myserver/AdventureWorks  ▶     adventureworks            Running  9m12s    3m left
+                         …     adventureworks-calculate  Waiting  3m
+                         …     msync/adventureworks      Waiting  1m
+                         ?     (other namespaces)                          not visible to you";
+    assert_eq!(shown(false), partial);
 }
 
 #[test]

@@ -7,22 +7,24 @@ use tabular_operator::api::{ConditionType, RunState};
 use super::cells;
 use super::status::{MOST_ITEMS, failed_object, service_message};
 use crate::evidence::{Evidence, Liveness, ResourceEvent};
-use crate::facts::{Diagnosis, ResourceStatus, Since, Unobserved, Verdict, chain, freshness, place, queues, resource_status, state_name};
+use crate::facts::{
+    Diagnosis, ResourceStatus, Since, Unobserved, Verdict, Visible, chain, freshness, place, queues, resource_status, state_name,
+};
 use crate::objects::Object;
-use crate::output::{View, about, clock, duration, listed, ordinal, rough, shown, wrapped};
+use crate::output::{View, about, clock, duration, listed, rough, shown, wrapped};
 
 /// The width of a label, with the blanks around it.
 const LABEL: usize = 12;
 
-/// The diagnosis of a resource. `all` are the resources that may share its model, and `all_namespaces` is false if others are not visible.
+/// The diagnosis of a resource.
 #[must_use]
-pub fn why(object: &Object, diagnosis: &Diagnosis, evidence: &Evidence, all: &[Object], all_namespaces: bool, view: &View) -> Vec<Line> {
+pub fn why(object: &Object, diagnosis: &Diagnosis, evidence: &Evidence, visible: Visible<'_>, view: &View) -> Vec<Line> {
     let mut lines = wrapped(&headline(object, diagnosis), view.width, 0).into_iter().map(|text| line(style(diagnosis), text)).collect();
     let message = object.condition(ConditionType::Ready).map(|ready| shown(&ready.message)).unwrap_or_default();
     add(&mut lines, "Cause", [&diagnosis.cause], view);
     add(&mut lines, "Message", [&message], view);
     add(&mut lines, "Deletion", deletion(object, view), view);
-    add(&mut lines, "Waiting", waiting(object, all, all_namespaces, view), view);
+    add(&mut lines, "Waiting", waiting(object, visible, view), view);
     add(&mut lines, "Service", service(object), view);
     add(&mut lines, "Data", data(object, diagnosis, view), view);
     add(&mut lines, "Evidence", facts(object, diagnosis, evidence, &message, view), view);
@@ -125,8 +127,8 @@ fn release(object: &Object) -> Option<String> {
 }
 
 /// What it waits for, and its place in the queue of the model.
-fn waiting(object: &Object, all: &[Object], all_namespaces: bool, view: &View) -> Vec<String> {
-    let queues = queues(all);
+fn waiting(object: &Object, visible: Visible<'_>, view: &View) -> Vec<String> {
+    let queues = queues(visible);
     let Some(chain) = chain(object, &queues, view.now) else { return Vec::new() };
     let mut lines = vec![chain.sentence()];
     lines.extend(place(object, &queues, view.now).map(|place| {
@@ -135,8 +137,8 @@ fn waiting(object: &Object, all: &[Object], all_namespaces: bool, view: &View) -
             .filter(|seconds| *seconds > 0)
             .map(|seconds| format!(", starts in about {}", about(seconds)))
             .unwrap_or_default();
-        let others = if all_namespaces { "" } else { "; resources in other namespaces are not visible to you" };
-        format!("{} in the queue of {}{starts}{others}", ordinal(place.position), object.model())
+        let others = if visible.is_complete { "" } else { "; resources in other namespaces are not visible to you" };
+        format!("{} of {}{starts}{others}", cells::in_the_queue(place), object.model())
     }));
     lines
 }

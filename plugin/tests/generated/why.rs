@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kubectl_tabular::evidence::{Evidence, Operator, OperatorLease, ResourceEvent};
-use kubectl_tabular::facts::{Verdict, diagnosis};
+use kubectl_tabular::facts::{Verdict, Visible, diagnosis};
 use kubectl_tabular::objects::Object;
 use kubectl_tabular::output::View;
 use kubectl_tabular::screens;
@@ -187,7 +187,8 @@ fn view() -> View {
 
 fn text(object: &Object, evidence: &Evidence) -> (Verdict, String) {
     let found = diagnosis(object, evidence, "tabular-system", view().now);
-    let lines = screens::why(object, &found, evidence, std::slice::from_ref(object), true, &view());
+    let visible = Visible { objects: std::slice::from_ref(object), is_complete: true };
+    let lines = screens::why(object, &found, evidence, visible, &view());
     let lines: Vec<String> = lines.iter().map(screen::text_of).collect();
     (found.verdict, lines.join("\n"))
 }

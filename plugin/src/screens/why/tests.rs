@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tabular_operator::api::{FINALIZER, Kind};
 
 use crate::evidence::{Evidence, Operator, OperatorLease, ResourceEvent};
-use crate::facts::{Verdict, diagnosis};
+use crate::facts::{Verdict, Visible, diagnosis};
 use crate::fixture::{NOW, at, condition, object_with, refresh, run, text, view};
 use crate::objects::Object;
 
@@ -26,7 +26,8 @@ pub(in crate::screens) fn sample() -> String {
 
 fn why(object: &Object, evidence: &Evidence) -> (Verdict, String) {
     let found = diagnosis(object, evidence, "tabular-system", at(NOW));
-    (found.verdict, text(&super::why(object, &found, evidence, std::slice::from_ref(object), true, &view(None))))
+    let visible = Visible { objects: std::slice::from_ref(object), is_complete: true };
+    (found.verdict, text(&super::why(object, &found, evidence, visible, &view(None))))
 }
 
 fn stalled(reason: &str, message: &str) -> Value {
@@ -63,7 +64,7 @@ forecast is waiting and needs action: SecretNotFound for 2h10m.
 fn narrow_terminal_wraps_text_but_no_command() {
     let (object, evidence) = (forecast(), Evidence::default());
     let found = diagnosis(&object, &evidence, "tabular-system", at(NOW));
-    let shown = text(&super::why(&object, &found, &evidence, &[], true, &view(Some(60))));
+    let shown = text(&super::why(&object, &found, &evidence, Visible { objects: &[], is_complete: true }, &view(Some(60))));
     // A link is not broken either.
     let (commands, prose): (Vec<&str>, Vec<&str>) = shown.lines().partition(|line| line.contains("kubectl ") || line.contains("docs/"));
     assert_eq!(commands.len(), 2, "{shown}");

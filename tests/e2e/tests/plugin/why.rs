@@ -67,7 +67,7 @@ async fn denied_evidence_is_left_out() {
     for part in [
         "second is waiting, and needs no action: WaitingForTurn for ",
         "  Waiting   waiting for first (Running",
-        "1st in the queue of ",
+        "in the queue of ",
         "resources in other namespaces are not visible to you",
         "events not visible to you",
     ] {
