@@ -37,7 +37,7 @@ pub use metadata::{MAX_VALUE_BYTES, MORE_FINALIZERS, Metadata, value_digest};
 pub use model::{AnalysisServicesModel, Model, ModelNames, PowerBiModel, ServiceModel};
 pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
 pub use model_sync::{ModelSync, ModelSyncSpec};
-pub use progress::{FailedObject, Message, Progress, TableProgress};
+pub use progress::{FailedObject, MAX_RUN_MESSAGES, Message, Progress, TableProgress};
 pub use reason::{EventPolicy, Reason};
 pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
 pub use resource::ModelResource;

@@ -73,6 +73,9 @@ pub struct FailedObject {
     pub status: String,
 }
 
+/// The most messages in the status of a run.
+pub const MAX_RUN_MESSAGES: usize = 10;
+
 /// A message from the service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -89,7 +92,44 @@ pub struct Message {
     pub message: String,
 }
 
+impl Message {
+    /// What ends a text that stands for several identical messages, such as ` (11 times)`; empty for one message.
+    #[must_use]
+    pub fn count_suffix(times: u32) -> String {
+        if times > 1 { format!(" ({times} times)") } else { String::new() }
+    }
+
+    /// How many identical messages it stands for.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        let counted = self.message.strip_suffix(" times)").and_then(|text| text.rsplit_once(" (")?.1.parse().ok());
+        counted.filter(|count| *count > 1).unwrap_or(1)
+    }
+
+    /// Whether it is a warning.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        self.r#type.eq_ignore_ascii_case("warning")
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
 fn is_zero(count: &i32) -> bool {
     *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_stands_for_as_many_as_its_suffix_states() {
+        for times in [1, 2, 11, u32::MAX] {
+            let message = Message { r#type: "Warning".to_owned(), code: None, message: format!("slow{}", Message::count_suffix(times)) };
+            assert_eq!((message.count(), message.is_warning()), (times, true), "{message:?}");
+        }
+        for text in ["slow", "slow (0 times)", "slow (-2 times)", "slow (two times)", "2 times)", "slow (11 times) again"] {
+            assert_eq!(Message { r#type: "Error".to_owned(), code: None, message: text.to_owned() }.count(), 1, "{text}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What becomes of a request, and of its run.
 
-use tabular_operator::api::{HistoryEntry, Run, RunState, Time};
+use tabular_operator::api::{HistoryEntry, MAX_RUN_MESSAGES, Run, RunState, Time};
 
 use super::waited;
 use crate::objects::Object;
@@ -61,8 +61,8 @@ pub struct RunEnd {
     pub duration: Option<i64>,
     /// From the request of the run to the start of its operation, in seconds.
     pub waited: Option<i64>,
-    /// The number of warnings.
-    pub warnings: usize,
+    /// The number of warnings, such as `2 warnings`; empty if there are none, or if the history does not show them.
+    pub warnings: String,
 }
 
 impl RunEnd {
@@ -87,15 +87,22 @@ impl RunEnd {
             message: entry.message.clone(),
             duration: entry.duration_seconds,
             waited: waited(entry.requested_time, entry.started_time),
-            warnings: 0,
+            warnings: String::new(),
         }
     }
 }
 
-/// The number of warnings of a run.
+/// The number of warnings of a run, such as `2 warnings`, or `12+ warnings` if the status may not have all; empty without any.
 #[must_use]
-pub fn warnings(run: &Run) -> usize {
-    run.messages.iter().filter(|message| message.r#type.eq_ignore_ascii_case("warning")).count()
+pub fn warnings(run: &Run) -> String {
+    let warnings = run.messages.iter().filter(|message| message.is_warning());
+    let number: u64 = warnings.map(|warning| u64::from(warning.count())).sum();
+    let more = if run.messages.len() < MAX_RUN_MESSAGES { "" } else { "+" };
+    match (number, more) {
+        (0, _) => String::new(),
+        (1, "") => "1 warning".to_owned(),
+        (number, more) => format!("{number}{more} warnings"),
+    }
 }
 
 /// What has become of a run of a resource.
@@ -120,4 +127,25 @@ pub(super) fn same_resource<'a>(before: &Object, object: Option<&'a Object>) -> 
 /// the one from before the request (`is_earlier`).
 pub(super) fn is_outdated((before, is_earlier): (&Object, bool), object: &Object) -> bool {
     object.version() < before.version() || is_earlier && object.version() == before.version()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::{refresh, run};
+
+    #[test]
+    fn warnings_are_counted_as_by_the_operator() {
+        let of = |messages: Vec<Value>| {
+            let run = run("Orders", json!({"state": "Succeeded", "messages": messages}));
+            warnings(refresh("orders", "Orders", json!({}), json!({"run": run})).run().unwrap())
+        };
+        let warning = |text: &str| json!({"type": "Warning", "message": text});
+        assert_eq!(of(vec![json!({"type": "Error", "message": "e (3 times)"})]), "");
+        assert_eq!(of(vec![warning("slow")]), "1 warning");
+        assert_eq!(of(vec![warning("slow (11 times)"), warning("old")]), "12 warnings");
+        assert_eq!(of(vec![warning("slow"); 10]), "10+ warnings", "the operator records at most 10 messages");
+    }
 }

@@ -5,7 +5,7 @@ use tabular_operator::api::{RunState, Trigger, TriggerType};
 
 use crate::facts::{ModelQueue, Place, freshness, place, typical, warnings};
 use crate::objects::Object;
-use crate::output::{View, about, clock, count, ordinal, rough, shown};
+use crate::output::{View, about, clock, ordinal, rough, shown};
 
 /// What a run is at: its progress and the time left, its place in the queue, or its warnings.
 pub(super) fn progress(object: &Object, queues: &[ModelQueue<'_>], now: Timestamp) -> String {
@@ -20,10 +20,7 @@ pub(super) fn progress(object: &Object, queues: &[ModelQueue<'_>], now: Timestam
             Some(place) => in_the_queue(place),
             None => String::new(),
         },
-        RunState::Succeeded => match warnings(run) {
-            0 => String::new(),
-            warnings => count(warnings, "warning"),
-        },
+        RunState::Succeeded => warnings(run),
         RunState::Submitting | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_) => String::new(),
     }
 }

@@ -7,7 +7,7 @@ use super::cells;
 use super::lines::change_text;
 use crate::facts::{Request, RequestOutcome, RunEnd, reason, state_name};
 use crate::objects::Object;
-use crate::output::{View, count, duration, shown};
+use crate::output::{View, duration, shown};
 
 /// A command line for a resource: `kubectl tabular resume orders -n bi`.
 #[must_use]
@@ -184,7 +184,7 @@ fn run_result(request: &Request, end: &RunEnd) -> String {
         Request::Cancel(_) | Request::Run(_) => "",
     };
     let detail = match end.state {
-        RunState::Succeeded if end.warnings > 0 => format!(", with {}", count(end.warnings, "warning")),
+        RunState::Succeeded if !end.warnings.is_empty() => format!(", with {}", end.warnings),
         RunState::Succeeded => String::new(),
         RunState::Cancelled if matches!(request, Request::Cancel(_)) => String::new(),
         _ => format!(": {}: {}", shown(&end.reason), shown(&end.message)),

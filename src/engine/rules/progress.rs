@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::api::{FailedObject, Message, Progress, Run, TableProgress, Time};
+use crate::api::{FailedObject, MAX_RUN_MESSAGES, Message, Progress, Run, TableProgress, Time};
 use crate::engine::{DecisionMemory, TableTimes, text};
 use crate::operation::{Operation, Phase, ServiceMessage};
 
@@ -16,8 +16,6 @@ const TABLES: usize = 20;
 const TIMED_TABLES: usize = 1000;
 /// The most failed objects that are shown.
 const FAILED_OBJECTS: usize = 20;
-/// The most messages that are shown.
-const MESSAGES: usize = 10;
 
 /// What an operation shows of the objects of one table.
 #[derive(Clone, Copy, Debug, Default)]
@@ -178,14 +176,14 @@ fn failed(operation: &Operation) -> Vec<FailedObject> {
 /// The first messages, each with its count. The service lists causes before their consequences.
 fn messages(operation: &Operation) -> Vec<Message> {
     let message = |message: &ServiceMessage| {
-        let times = if message.times > 1 { format!(" ({} times)", message.times) } else { String::new() };
+        let times = Message::count_suffix(message.times);
         Message {
             r#type: text::bounded(&message.severity, text::WORD),
             code: message.code.as_deref().map(|code| text::bounded(code, text::WORD)),
             message: text::bounded(&message.text, text::SENTENCE - times.len()) + &times,
         }
     };
-    operation.messages.iter().take(MESSAGES).map(message).collect()
+    operation.messages.iter().take(MAX_RUN_MESSAGES).map(message).collect()
 }
 
 #[cfg(test)]
