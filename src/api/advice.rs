@@ -90,7 +90,7 @@ impl Section {
             Self::Identity => &[
                 "kubectl get {kind} {name} --namespace {namespace} --output jsonpath='{.status.run.message}{\"\\n\"}'",
                 "kubectl describe secret {secret} --namespace {namespace}    # its keys, not their values",
-                "kubectl auth can-i get secret/{secret} --namespace {namespace} --as system:serviceaccount:{operator-namespace}:tabular-operator",
+                "kubectl auth can-i get secret/{secret} --namespace {namespace} --as system:serviceaccount:{operator-namespace}:{operator}",
             ],
             Self::Service => &[
                 "kubectl describe {kind} {name} --namespace {namespace}",
@@ -119,7 +119,7 @@ const RESUBMIT: &str =
     "kubectl annotate --overwrite {kind} {name} --namespace {namespace} tabular-operator.dev/resubmit={submission}    # none of them";
 const SERVICE_ACCOUNT: &str = "kubectl get serviceaccount {service-account} --namespace {namespace} --output yaml";
 const UPSTREAM: &str = "kubectl get mref --namespace {namespace}";
-const OPERATOR_LOGS: &str = "kubectl logs deployment/tabular-operator --namespace {operator-namespace}";
+const OPERATOR_LOGS: &str = "kubectl logs deployment/{operator} --namespace {operator-namespace}";
 
 /// The command of the plugin that does the same as one of [`Advice::commands`], as a template for [`fill`]; `None` if there is none.
 #[must_use]
@@ -187,13 +187,13 @@ advice! {
     RequestDropped: Failed, [RUN_AGAIN], ATTEMPTS;
     TimedOut: Failed, [EDIT, RUN_AGAIN], ATTEMPTS;
     DeadlineExceeded: Failed, [EDIT, RUN_AGAIN], NO_FURTHER_RUN;
-    WaitDeadlineExceeded: Waiting, [RUN_AGAIN], NO_FURTHER_RUN;
+    WaitDeadlineExceeded: Waiting, [LIST_ALL, EDIT, RUN_AGAIN], NO_FURTHER_RUN;
     Cancelled: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
     Replaced: Fine, [], "The run of the new trigger starts.";
     Uninstalled: Released, [RUN_AGAIN], NO_FURTHER_RUN;
     CancelledOnRequest: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
     OperationLost: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
-    Conflict: Waiting, [RUN_AGAIN], NO_FURTHER_RUN;
+    Conflict: Waiting, [EDIT, RUN_AGAIN], NO_FURTHER_RUN;
     RequestRejected: Resource, [EDIT], "The change of the spec starts a new run.";
     ContradictoryAnswer: Failed, [], NO_FURTHER_RUN;
     SubmissionUnknown: LostResponse, [ADOPT, RESUBMIT], DECISION;
@@ -241,7 +241,7 @@ pub fn anchor(reason: Reason) -> String {
 }
 
 /// A template with its placeholders filled: `{kind}` (`mref` or `msync`), `{name}`, `{namespace}`, `{secret}`, `{service-account}`,
-/// `{operation}`, `{submission}`, `{operator-namespace}` and `{target}` (the name as the plugin accepts it, such as `msync/sales`). A
+/// `{operation}`, `{submission}`, `{operator}`, `{operator-namespace}` and `{target}` (the name as the plugin accepts it, such as `msync/sales`). A
 /// placeholder without a value becomes a word in capitals, such as `SECRET`.
 #[must_use]
 pub fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
@@ -288,9 +288,8 @@ mod tests {
             assert_eq!(format!("{cause} {remedy}").trim_end(), reason.explanation(), "{reason}");
             assert!(!commands.is_empty(), "{reason}");
             let known = |name: &str| {
-                let known =
-                    ["kind", "name", "namespace", "secret", "service-account", "operation", "submission", "operator-namespace", "target"];
-                assert!(known.contains(&name), "{reason}: {name}");
+                let of_resource = ["kind", "name", "namespace", "target", "secret", "service-account", "operation", "submission"];
+                assert!(of_resource.contains(&name) || ["operator", "operator-namespace"].contains(&name), "{reason}: {name}");
                 Some("x".to_owned())
             };
             for command in commands {

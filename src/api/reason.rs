@@ -102,9 +102,11 @@ reasons! {
     CapacityExceeded: WarningOnTransition,
     /// The run succeeded.
     Succeeded: OnTransition,
-    /// The service reports that the operation failed. `.status.run.messages` has the messages of the service, the cause first.
+    /// The service reports that the operation failed. Correct the cause, which is the first of the service's messages in
+    /// `.status.run.messages`, then trigger a new run.
     RefreshFailed: WarningOnTransition,
-    /// The service reports that the sync failed. `.status.run.messages` has the messages of the service.
+    /// The service reports that the sync failed. Correct the cause in the service's messages in `.status.run.messages`, then trigger a new
+    /// run.
     SyncFailed: WarningOnTransition,
     /// Power BI evicted the model from memory during the refresh. Run it again; `backoffLimit` does this automatically.
     Evicted: WarningOnTransition,
@@ -118,20 +120,22 @@ reasons! {
     /// All attempts of the service together took longer than 24 hours. Refresh fewer objects at a time, or lower `refresh.retryCount`.
     /// `backoffLimit` submits nothing, because another attempt would take as long.
     TotalTimeLimit: WarningOnTransition,
-    /// The capacity was paused, or low on memory, during the refresh. `backoffLimit` runs it again when the capacity is available.
+    /// The capacity was paused, or low on memory, during the refresh. Resume it, or refresh fewer models at the same time, then run it again;
+    /// `backoffLimit` does this automatically.
     CapacityPaused: WarningOnTransition,
     /// Refreshes are disabled for the model. Enable them, then trigger a new run. `backoffLimit` submits nothing.
     RefreshDisabled: WarningOnTransition,
-    /// Power BI accepted the request but later did not know it, so it never ran. Power BI drops requests if too many arrive in a short time.
-    /// `backoffLimit` submits it again.
+    /// Power BI accepted the request but later did not know it, so it never ran. Run it again; `backoffLimit` does this automatically. Power BI
+    /// drops requests if too many arrive in a short time.
     RequestDropped: WarningOnTransition,
     /// The service ended the operation because of its own time limit. Refresh fewer objects at a time, or increase the limit.
     TimedOut: WarningOnTransition,
-    /// The operation exceeded `activeDeadlineSeconds`, and the operator cancelled it. A sync cannot be cancelled and may continue at the
-    /// service.
+    /// The operation exceeded `activeDeadlineSeconds`, and the operator cancelled it. Refresh fewer objects at a time, or increase
+    /// `activeDeadlineSeconds`, then trigger a new run. A sync cannot be cancelled and may continue at the service.
     DeadlineExceeded: WarningOnTransition,
-    /// The run waited for `waitDeadlineSeconds`: for its turn, for another operation, or for a service that refused each submission. No
-    /// operation of this attempt started.
+    /// The run waited for `waitDeadlineSeconds`: for its turn, for another operation, or for a service that refused each submission. The
+    /// message states what it waited for: resolve that, or increase `waitDeadlineSeconds`, then trigger a new run. No operation of this
+    /// attempt started.
     WaitDeadlineExceeded: WarningOnTransition,
     /// A user or another client cancelled the operation. Find out why, then trigger a new run.
     Cancelled: WarningOnTransition,
@@ -149,7 +153,8 @@ reasons! {
     Conflict: WarningOnTransition,
     /// The service rejects the request itself, so the run failed. Correct the spec; the change starts a new run.
     RequestRejected: WarningOnTransition,
-    /// The service reports that the operation succeeded, but that some of its objects failed. Check the model.
+    /// The service reports that the operation succeeded, but that some of its objects failed. Check these objects of the model, then trigger
+    /// a new run.
     ContradictoryAnswer: WarningOnTransition,
     /// The response to a submission was lost, and the list of the service does not prove which operation it started, if any. Select the
     /// operation with the annotation `tabular-operator.dev/adopt`, or exclude all of them with `tabular-operator.dev/resubmit`. The message
@@ -168,17 +173,18 @@ reasons! {
     SecretNotFound: Awaited,
     /// The Secret lacks a key, or the value of a key is invalid. Correct the key that the message names.
     SecretInvalid: Stalled,
-    /// The operator has no permission to read the Secret. Grant it with RBAC.
+    /// The operator has no permission to read the Secret. Grant it with RBAC: the message has the commands.
     SecretForbidden: Awaited,
     /// The `ServiceAccount` in `workloadIdentity` is not in this namespace. Create it.
     ServiceAccountNotFound: Awaited,
     /// The `ServiceAccount` lacks an annotation that identifies it in Microsoft Entra ID, or such an annotation is invalid. Correct the
     /// annotation that the message names.
     ServiceAccountInvalid: Stalled,
-    /// The operator has no permission to read the `ServiceAccount`, or to request a token for it. Grant it with RBAC.
+    /// The operator has no permission to read the `ServiceAccount`, or to request a token for it. Grant it with RBAC: the message has the
+    /// commands.
     ServiceAccountForbidden: Awaited,
-    /// This namespace may use neither the operator's own identity nor a managed identity. The operator's administrator allows it with
-    /// `--operator-identity-namespace`.
+    /// This namespace may use neither the operator's own identity nor a managed identity. Set a Secret or a `ServiceAccount` in `credentials`,
+    /// or have the operator's administrator allow the namespace with `--operator-identity-namespace`.
     IdentityNotAllowed: Stalled,
     /// The environment of the operator describes its own identity incorrectly. The operator's administrator must correct it.
     OperatorIdentityInvalid: Stalled,

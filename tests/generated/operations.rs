@@ -61,6 +61,7 @@ fn troubleshooting() {
             ("name", "adventureworks"),
             ("namespace", "bi"),
             ("secret", "aas-sp"),
+            ("operator", "tabular-operator"),
             ("operator-namespace", "tabular-system"),
         ];
         values.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())

@@ -4,7 +4,7 @@ use super::explain::WhyArgs;
 use super::watching::{is_complete, neighbors};
 use crate::connect::connect;
 use crate::exit::Exit;
-use crate::facts::{Verdict, Visible, diagnosis};
+use crate::facts::{OperatorNames, Verdict, Visible, diagnosis};
 use crate::failure::Failure;
 use crate::report::{Report, WhyReport};
 use crate::screens;
@@ -19,7 +19,8 @@ pub(super) async fn run(args: &WhyArgs, session: &mut Session) -> Result<Exit, F
     let (listed, scope) = listed?;
     let visible = Visible { objects: &listed.objects, is_complete: is_complete(scope.as_ref()) };
     let view = session.view();
-    let diagnosis = diagnosis(&object, &evidence, &args.operator_namespace, view.now);
+    let operator = OperatorNames { namespace: &args.operator_namespace, name: &args.operator_lease };
+    let diagnosis = diagnosis(&object, &evidence, operator, view.now);
     let exit = if args.exit_code && diagnosis.verdict == Verdict::NeedsAction { Exit::Negative } else { Exit::Success };
     if session.is_text() {
         session.print(&screens::why(&object, &diagnosis, &evidence, visible, &view));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tabular_operator::api::advice::{Advice, NO_FURTHER_RUN, Section, advice, anchor};
 use tabular_operator::api::{ConditionType, EventPolicy, Reason, RunState};
 
-use super::commands::filled;
+use super::commands::{OperatorNames, filled};
 use super::{Freshness, ResourceStatus, Unobserved, elapsed, freshness, reason, resource_status, unobserved};
 use crate::evidence::{Evidence, ResourceEvent};
 use crate::objects::Object;
@@ -24,7 +24,7 @@ pub enum Verdict {
     MayNeedAction,
     /// Nothing is in progress, and the data is too old.
     Stale,
-    /// The operator continues automatically.
+    /// No user needs to act: the operator continues automatically, or with the next trigger.
     Proceeds,
     /// Nothing is wrong.
     Fine,
@@ -91,12 +91,12 @@ pub struct Diagnosis {
     pub event: Option<(Reason, String)>,
 }
 
-/// Diagnoses a resource. `operator_namespace` is used in commands.
+/// Diagnoses a resource. Commands have the names of the operator.
 #[must_use]
-pub fn diagnosis(object: &Object, evidence: &Evidence, operator_namespace: &str, now: Timestamp) -> Diagnosis {
+pub fn diagnosis(object: &Object, evidence: &Evidence, operator: OperatorNames<'_>, now: Timestamp) -> Diagnosis {
     let unobserved = unobserved(object, now);
     let subject = subject(object, evidence, &unobserved, now);
-    let commands = |commands: &[&'static str]| filled(object, commands, operator_namespace);
+    let commands = |commands: &[&'static str]| filled(object, commands, operator);
     let event = evidence.events.as_deref().and_then(explicit_event).filter(|event| subject != Subject::Known(*event));
     let base = Diagnosis {
         verdict: verdict(object, &subject),
@@ -143,7 +143,7 @@ pub fn diagnosis(object: &Object, evidence: &Evidence, operator_namespace: &str,
             remedy: "Check the operator.".to_owned(),
             commands: commands(&[
                 "kubectl get pods --namespace {operator-namespace}",
-                "kubectl logs deployment/tabular-operator --namespace {operator-namespace}",
+                "kubectl logs deployment/{operator} --namespace {operator-namespace}",
             ]),
             next: "The operator handles the change when it observes it.".to_owned(),
             ..base

@@ -18,6 +18,7 @@ mod waiting;
 
 pub use cancel_request::CancelRequest;
 pub use check_request::check_result;
+pub use commands::OperatorNames;
 pub use diagnosis::{Diagnosis, Since, Verdict, diagnosis};
 pub use duration::{Typical, running_seconds, success_durations, typical, waited};
 pub use freshness::{Freshness, freshness};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use kubectl_tabular::evidence::{Evidence, Operator, OperatorLease, ResourceEvent};
-use kubectl_tabular::facts::{Verdict, Visible, diagnosis};
+use kubectl_tabular::facts::{OperatorNames, Verdict, Visible, diagnosis};
 use kubectl_tabular::objects::Object;
 use kubectl_tabular::output::View;
 use kubectl_tabular::screens;
@@ -186,7 +186,8 @@ fn view() -> View {
 }
 
 fn text(object: &Object, evidence: &Evidence) -> (Verdict, String) {
-    let found = diagnosis(object, evidence, "tabular-system", view().now);
+    let operator = OperatorNames { namespace: "tabular-system", name: "tabular-operator" };
+    let found = diagnosis(object, evidence, operator, view().now);
     let visible = Visible { objects: std::slice::from_ref(object), is_complete: true };
     let lines = screens::why(object, &found, evidence, visible, &view());
     let lines: Vec<String> = lines.iter().map(screen::text_of).collect();
@@ -202,7 +203,8 @@ fn why_explains_every_reason() {
         let situation = situation(*reason);
         let needs_action = match situation {
             Situation::Stalled(_) => true,
-            Situation::Ended(state) => state != "Succeeded",
+            // What a user or a new trigger requested needs no correction.
+            Situation::Ended(state) => state != "Succeeded" && !matches!(reason, Reason::Replaced | Reason::CancelledOnRequest),
             Situation::Event => matches!(reason, Reason::WriteRefused | Reason::Undecodable),
             Situation::NoRun(_) | Situation::Proceeding(_) | Situation::Data => false,
         };

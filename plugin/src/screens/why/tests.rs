@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use tabular_operator::api::{FINALIZER, Kind};
 
 use crate::evidence::{Evidence, Operator, OperatorLease, ResourceEvent};
-use crate::facts::{Verdict, Visible, diagnosis};
+use crate::facts::{OperatorNames, Verdict, Visible, diagnosis};
 use crate::fixture::{NOW, at, condition, object_with, refresh, run, text, view};
 use crate::objects::Object;
+
+const OPERATOR: OperatorNames<'_> = OperatorNames { namespace: "tabular-system", name: "tabular-operator" };
 
 fn lease(renewed: &str) -> Operator {
     let holder = Some("tabular-operator-7c9f_0123456789abcdef".to_owned());
@@ -25,7 +27,7 @@ pub(in crate::screens) fn sample() -> String {
 }
 
 fn why(object: &Object, evidence: &Evidence) -> (Verdict, String) {
-    let found = diagnosis(object, evidence, "tabular-system", at(NOW));
+    let found = diagnosis(object, evidence, OPERATOR, at(NOW));
     let visible = Visible { objects: std::slice::from_ref(object), is_complete: true };
     (found.verdict, text(&super::why(object, &found, evidence, visible, &view(None))))
 }
@@ -63,7 +65,7 @@ forecast is waiting and needs action: SecretNotFound for 2h10m.
 #[test]
 fn narrow_terminal_wraps_text_but_no_command() {
     let (object, evidence) = (forecast(), Evidence::default());
-    let found = diagnosis(&object, &evidence, "tabular-system", at(NOW));
+    let found = diagnosis(&object, &evidence, OPERATOR, at(NOW));
     let shown = text(&super::why(&object, &found, &evidence, Visible { objects: &[], is_complete: true }, &view(Some(60))));
     // A link is not broken either.
     let (commands, prose): (Vec<&str>, Vec<&str>) = shown.lines().partition(|line| line.contains("kubectl ") || line.contains("docs/"));
@@ -128,7 +130,7 @@ fn foreign_text_is_plain_and_no_part_of_a_command() {
     for object in [held("RefreshFailed", "Failed"), held("SubmissionUnknown", "Submitting"), held(hostile, "Waiting")] {
         let (_, shown) = why(&object, &evidence);
         assert!(shown.contains("$(rm") && !shown.contains(['\u{1b}', '\u{202e}']), "{shown}");
-        let found = diagnosis(&object, &evidence, "tabular-system", at(NOW));
+        let found = diagnosis(&object, &evidence, OPERATOR, at(NOW));
         assert!(!found.commands.is_empty() && found.commands.iter().all(|command| !command.contains(['$', ';', '`'])), "{found:?}");
     }
 }
