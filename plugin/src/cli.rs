@@ -14,7 +14,7 @@ use crate::exit;
 
 /// Shows and controls the refreshes and syncs of tabular models.
 ///
-/// The operator runs each request exactly once. This plugin shows which model is stale, what is running, what waits and what needs you.
+/// The plugin shows which model is stale, what runs, what waits and what needs action. It starts runs and waits for them. Every command has examples: kubectl tabular COMMAND --help.
 #[derive(Debug, Parser)]
 #[command(
     name = "kubectl tabular",
@@ -89,6 +89,23 @@ mod tests {
         }
     }
 
+    /// The texts below the arguments: a paragraph is one line, which clap wraps, and only short lines have a place of their own.
+    #[test]
+    fn help_is_wrapped_once() {
+        fn check(command: &clap::Command) {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            for (at, line) in lines.iter().enumerate() {
+                let continues = lines.get(at + 1).is_some_and(|next| !next.is_empty() && !next.starts_with(' '));
+                let is_paragraph = !line.is_empty() && !line.starts_with(' ');
+                assert!(!(is_paragraph && continues), "{}: a break within a paragraph: {line}", command.get_name());
+                assert!(is_paragraph || line.chars().count() <= 108, "{}: too long for a line of its own: {line}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
     #[test]
     fn timeouts_are_durations() {
         let rows = [("10s", 10), ("2m", 120), ("1h30m", 5_400), ("7", 7), ("0", 0)];
@@ -119,7 +136,8 @@ mod tests {
         assert!(parse("kubectl-tabular adopt a 1344a272 --yes").is_ok() && parse("kubectl-tabular adopt").is_err());
         assert!(parse("kubectl-tabular resubmit a b").is_err(), "one decision is about one resource");
         assert!(parse("kubectl-tabular release msync/a -y").is_ok());
-        assert!(parse("kubectl-tabular validate -f a b -R").is_ok() && parse("kubectl-tabular validate").is_err());
+        assert!(parse("kubectl-tabular validate -f a b -R --dry-run=server").is_ok() && parse("kubectl-tabular validate").is_err());
+        assert!(parse("kubectl-tabular validate -f a --server").is_err(), "--server is a model of create");
         assert!(parse("kubectl-tabular check msync/a --timeout 30s -o json").is_ok());
         assert!(parse("kubectl-tabular check").is_err(), "a check needs a name");
     }

@@ -32,15 +32,15 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// Context of the kubeconfig.
+    /// Context of the kubeconfig. Default: its current context.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
 
-    /// Cluster of the kubeconfig, in place of the one of the context.
+    /// Cluster of the kubeconfig. Default: that of the context.
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,
 
-    /// User of the kubeconfig, in place of the one of the context.
+    /// User of the kubeconfig. Default: that of the context.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 
@@ -52,7 +52,7 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "GROUP", requires = "as_user")]
     pub as_group: Vec<String>,
 
-    /// Timeout of one request to the API server, such as 5s or 1m. 0 waits without a limit. A watch has none.
+    /// Timeout of one request to the API server, such as 5s or 1m; 0 for none. A watch has none.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::cli::timeout)]
     pub request_timeout: Duration,
 }

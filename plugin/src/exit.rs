@@ -35,8 +35,8 @@ Exit codes:
     0  success; with --wait, the run succeeded
     1  failure: API server, network, permission, unknown name, kubeconfig
     2  invalid usage, or a prompt without a terminal
-    3  negative result: the run did not succeed, a check failed, a manifest is invalid,
-       the operator rejected a decision, or a user must act (why --exit-code)
+    3  negative result: the run did not succeed, a check failed, a manifest is
+       invalid, the operator rejected a decision, or why --exit-code needs action
     4  no result in time: a requested run or check continues
     5  nothing was requested, or the request was dropped
   130  Ctrl-C; a requested run continues";

@@ -20,12 +20,12 @@ kubectl completes the commands of a plugin by a program of this name in the PATH
 Examples:
   kubectl tabular completion > ~/.local/bin/kubectl_complete-tabular
   chmod +x ~/.local/bin/kubectl_complete-tabular
-      Commands, flags and the names of resources are then completed.";
+      kubectl then completes commands, flags and the names of resources.";
 
 const VERSION_EXAMPLES: &str = "\
 Examples:
   kubectl tabular version
-      The plugin, the versions that the cluster serves, and whether its definitions are those of this plugin.
+      Also the versions that the cluster serves, and whether its definitions are those of this plugin.
 
   kubectl tabular version --client
       The plugin, without a cluster.";
@@ -47,7 +47,7 @@ pub enum AboutCommand {
 /// The arguments of `version`.
 #[derive(Args, Debug)]
 pub struct VersionArgs {
-    /// Only the plugin; needs no cluster.
+    /// Show the plugin only, without a cluster.
     #[arg(long)]
     pub client: bool,
     #[command(flatten)]

@@ -8,18 +8,18 @@ use tabular_operator::api::{AnalysisServicesModel, Kind, Model, PowerBiModel, Re
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::manifests::{Checker, Identity, Template, write};
+use crate::manifests::{Access, Checker, Identity, OperatorAccount, Template, write};
 use crate::session::Session;
 
 const REFRESH_EXAMPLES: &str = "\
 Examples:
   kubectl tabular create refresh sales --url https://app.powerbi.com/groups/GROUP/datasets/DATASET \\
-      --secret pbi-sp --schedule \"0 5 * * *\" --time-zone Europe/Rome --stale-after 26h | kubectl apply -n bi -f -
+      --secret pbi-sp --schedule \"0 5 * * *\" --time-zone Europe/Rome --stale-after 26h > sales.yaml
       A semantic model by its address in the portal, refreshed every day.
 
   kubectl tabular create refresh orders --server asazure://westus.asazure.windows.net/myserver \\
       --database Orders --secret aas-sp --with-access --table DimDate --partition FactOrders/2026-11
-      A table and a partition, and the permission to read the Secret.";
+      A table and a partition, and the permission for the operator to read the Secret.";
 
 const SYNC_EXAMPLES: &str = "\
 Examples:
@@ -112,9 +112,12 @@ pub struct ManifestArgs {
     /// Also print the Role and the RoleBinding that let the operator use the Secret or the ServiceAccount.
     #[arg(long, help_heading = "Identity")]
     pub with_access: bool,
-    /// Namespace of the operator, for --with-access.
-    #[arg(long, value_name = "NAMESPACE", default_value = "tabular-system", help_heading = "Identity")]
-    pub operator_namespace: String,
+    /// ServiceAccount of the operator, for --with-access.
+    ///
+    /// The default is that of a Helm release tabular-operator in the namespace tabular-system. By default, the chart names the
+    /// ServiceAccount after the release.
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "tabular-system/tabular-operator", help_heading = "Identity")]
+    pub operator_service_account: OperatorAccount,
 
     /// Schedule in cron, such as "0 5 * * *".
     #[arg(long, value_name = "CRON", conflicts_with = "after", help_heading = "Trigger")]
@@ -133,22 +136,16 @@ pub struct ManifestArgs {
 impl CreateCommand {
     /// Prints the manifest.
     pub(super) fn run(self, session: &mut Session) -> Result<Exit, Failure> {
-        let bug = |error: String| Failure::new(format!("failed to write the manifest: {error}"));
-        let (common, template) = self.template()?;
-        let mut resources = if common.with_access { template.access(&common.operator_namespace) } else { Vec::new() };
-        if common.with_access && resources.is_empty() {
-            return Err(usage("--with-access requires --secret or --service-account"));
-        }
-        let resource = template.resource();
-        let findings = Checker::new(&[template.kind]).map_err(bug)?.check(template.kind, &resource);
+        let (args, template) = self.template()?;
+        let checker = Checker::new(&[template.kind]).map_err(|error| bug(&error))?;
+        let findings = checker.check(template.kind, &template.resource());
         if let Some((last, others)) = findings.split_last() {
             for finding in others {
                 session.note(&format!("error: {finding}"));
             }
             return Err(usage(last.to_string()));
         }
-        resources.push(resource);
-        session.print_text(&write(&resources).map_err(bug)?);
+        session.print_text(&text(&args, &template)?);
         Ok(Exit::Success)
     }
 
@@ -188,6 +185,22 @@ impl CreateCommand {
         };
         Ok((common, template))
     }
+}
+
+/// The manifests, as YAML.
+fn text(args: &ManifestArgs, template: &Template) -> Result<String, Failure> {
+    let mut access = Access::default();
+    if args.with_access {
+        let found = template.access(&args.operator_service_account);
+        access = found.ok_or_else(|| usage("--with-access requires --secret or --service-account"))?;
+    }
+    access.resources.push(template.resource());
+    let resources = write(&access.resources).map_err(|error| bug(&error))?;
+    Ok(access.comment + &resources)
+}
+
+fn bug(error: &str) -> Failure {
+    Failure::new(format!("failed to write the manifest: {error}"))
 }
 
 fn usage(sentence: impl Into<String>) -> Failure {

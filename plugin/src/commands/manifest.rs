@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::create::CreateCommand;
 use super::validate;
@@ -25,7 +25,8 @@ const VALIDATE_EXAMPLES: &str = "\
 Checks ModelRefreshes and ModelSyncs without a cluster: unknown fields, types, bounds, the rules of the definitions, \
 and what only the operator rejects, such as a schedule that never occurs. Other kinds are skipped and counted. A file has at most 8 MiB.
 
-With --server, the API server checks structure and rules by its own definitions, in a dry run that creates nothing.
+With --dry-run=server, the API server checks structure and rules by its own definitions, in a dry run that creates nothing. This needs \
+the permission to create the resource.
 
 Examples:
   kubectl tabular validate -f refreshes/
@@ -34,7 +35,7 @@ Examples:
   kustomize build . | kubectl tabular validate -f -
       The output of another program.
 
-  kubectl tabular validate -f sales.yaml --server -n bi
+  kubectl tabular validate -f sales.yaml --dry-run=server -n bi
       By the definitions of the cluster.";
 
 /// The commands that write and check manifests.
@@ -48,18 +49,27 @@ pub enum ManifestCommand {
     Validate(Box<ValidateArgs>),
 }
 
+/// Who checks the structure and the rules of a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// The plugin, by its own definitions, without a cluster
+    Client,
+    /// The API server, by the definitions of the cluster; it creates nothing
+    Server,
+}
+
 /// The arguments of `validate`.
 #[derive(Args, Debug)]
 pub struct ValidateArgs {
     /// Files or directories; - for standard input.
     #[arg(short, long = "filename", value_name = "FILE", required = true, num_args = 1..)]
     pub files: Vec<PathBuf>,
-    /// Include the directories in the directories.
+    /// Include the directories below the named ones.
     #[arg(short = 'R', long)]
     pub recursive: bool,
-    /// Check by the definitions of the cluster, with a dry run.
-    #[arg(long)]
-    pub server: bool,
+    /// Who checks the structure and the rules.
+    #[arg(long, value_name = "STRATEGY", default_value = "client")]
+    pub dry_run: DryRun,
     #[command(flatten)]
     pub(super) common: CommonArgs,
 }

@@ -14,7 +14,7 @@ use crate::target::Target;
 const GET_EXAMPLES: &str = "\
 Signs: ! needs action, ▶ runs, … waits, ✓ succeeded, ‖ suspended.
 
-Order: what needs action, what is stale (most overdue first), what runs, what waits, then the rest by name.
+Order: what needs action, what is stale (most overdue first), what runs, what waits (the longest first), then the rest by name.
 
 A model has one queue for all namespaces. The position in it is left out if you may not list all of them.
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tabular_operator::api::Kind;
 
-use super::manifest::ValidateArgs;
+use super::manifest::{DryRun, ValidateArgs};
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -21,7 +21,10 @@ struct Judge {
 
 pub(super) async fn run(args: &ValidateArgs, session: &mut Session) -> Result<Exit, Failure> {
     let checker = Checker::new(Kind::ALL).map_err(|error| Failure::new(format!("failed to compile the definitions: {error}")))?;
-    let server = if args.server { Some(connect(&args.common.connection)?) } else { None };
+    let server = match args.dry_run {
+        DryRun::Client => None,
+        DryRun::Server => Some(connect(&args.common.connection)?),
+    };
     let judge = Judge { checker, server };
     let (mut report, mut exit) = (ManifestsReport::default(), Exit::Success);
     for source in sources(&args.files, args.recursive) {

@@ -64,7 +64,10 @@ impl Checker {
         let errors = self.rules.validate_compiled(&checker.rules, manifest, None).err();
         let finding = |error: &kube_cel::ValidationError| match error.kind {
             ErrorKind::ValidationFailure => Finding::of_message(&checker.schema, &error.field_path, &error.message),
-            _ => Finding::new(&error.field_path, format!("failed to evaluate the rule {}: {}; use --server", error.rule, error.message)),
+            _ => Finding::new(
+                &error.field_path,
+                format!("failed to evaluate the rule {}: {}; use --dry-run=server", error.rule, error.message),
+            ),
         };
         errors.iter().flatten().map(finding).collect()
     }

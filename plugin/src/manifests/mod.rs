@@ -14,7 +14,7 @@ pub use finding::Finding;
 pub use reader::{Document, SyntaxError, read};
 pub use schema::{definition, json_schema};
 pub use subject::{Subject, subject};
-pub use template::{Identity, Template, write};
+pub use template::{Access, Identity, OperatorAccount, Template, write};
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,37 @@
 //! Writes a manifest from what a user chooses on the command line.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde_json::{Map, Value, json};
 use tabular_operator::api::{Kind, Model, RefreshObject, RefreshType};
 
 use super::schema::API_VERSION;
 
-/// The name of the operator's `ServiceAccount`, as the chart and the manifests install it.
-const OPERATOR: &str = "tabular-operator";
+/// The `ServiceAccount` of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorAccount {
+    namespace: String,
+    name: String,
+}
+
+impl fmt::Display for OperatorAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for OperatorAccount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name =
+            |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b));
+        let parts = text.split_once('/').filter(|(namespace, name)| is_name(namespace) && is_name(name));
+        let (namespace, name) = parts.ok_or_else(|| "must be NAMESPACE/NAME".to_owned())?;
+        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+}
 
 /// The identity at the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +44,15 @@ pub enum Identity {
     Managed(Option<String>),
     /// The operator's own identity.
     Operator,
+}
+
+/// The permission to use an identity.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// The comment above it, in YAML.
+    pub comment: String,
+    /// Its `Role` and its `RoleBinding`.
+    pub resources: Vec<Value>,
 }
 
 /// What a new resource contains.
@@ -80,26 +114,32 @@ impl Template {
         json!({"apiVersion": API_VERSION, "kind": self.kind.as_str(), "metadata": metadata, "spec": spec.unwrap_or_else(|| json!({}))})
     }
 
-    /// The permission for the operator in a namespace to use the Secret or the `ServiceAccount`. Empty for an identity that needs none.
+    /// The permission for an operator to use the Secret or the `ServiceAccount`; `None` for an identity that needs none.
     #[must_use]
-    pub fn access(&self, operator_namespace: &str) -> Vec<Value> {
+    pub fn access(&self, operator: &OperatorAccount) -> Option<Access> {
         let rule = |resource: &str, name: &str, verb: &str| json!({"apiGroups": [""], "resources": [resource], "resourceNames": [name], "verbs": [verb]});
-        let (name, rules) = match &self.identity {
-            Some(Identity::Secret(secret)) => (format!("{OPERATOR}-secret-{secret}"), json!([rule("secrets", secret, "get")])),
+        let (name, rules, object) = match &self.identity {
+            Some(Identity::Secret(secret)) => {
+                (format!("{}-secret-{secret}", operator.name), json!([rule("secrets", secret, "get")]), format!("Secret {secret}"))
+            }
             Some(Identity::ServiceAccount(account)) => {
                 let rules = json!([rule("serviceaccounts", account, "get"), rule("serviceaccounts/token", account, "create")]);
-                (format!("{OPERATOR}-token-{account}"), rules)
+                (format!("{}-token-{account}", operator.name), rules, format!("ServiceAccount {account}"))
             }
-            Some(Identity::Managed(_) | Identity::Operator) | None => return Vec::new(),
+            Some(Identity::Managed(_) | Identity::Operator) | None => return None,
         };
         let (group, version) = ("rbac.authorization.k8s.io", "rbac.authorization.k8s.io/v1");
         let permissions = json!({"apiVersion": version, "kind": "Role", "metadata": self.metadata(&name), "rules": rules});
         let binding = json!({
             "apiVersion": version, "kind": "RoleBinding", "metadata": self.metadata(&name),
             "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": operator_namespace}],
+            "subjects": [{"kind": "ServiceAccount", "name": operator.name, "namespace": operator.namespace}],
         });
-        vec![permissions, binding]
+        let comment = format!(
+            "# The ServiceAccount {operator} of the operator may use the {object}.\n\
+             # To bind another ServiceAccount, set --operator-service-account NAMESPACE/NAME.\n"
+        );
+        Some(Access { comment, resources: vec![permissions, binding] })
     }
 
     fn metadata(&self, name: &str) -> Value {

@@ -84,15 +84,26 @@ fn flags_become_fields() {
 #[test]
 fn access_covers_one_secret_or_account() {
     let access = |line: &str| {
-        let (common, template) = parse(line).unwrap();
-        template.access(&common.operator_namespace)
+        let (args, template) = parse(line).unwrap();
+        template.access(&args.operator_service_account)
     };
-    let secret = access(&format!("refresh r -n bi {AAS} --secret sp"));
+    let Access { comment, resources: secret } = access(&format!("refresh r -n bi {AAS} --secret sp")).unwrap();
+    assert!(
+        comment.starts_with("# The ServiceAccount tabular-system/tabular-operator of the operator may use the Secret sp.\n"),
+        "{comment}"
+    );
+    assert!(
+        comment.contains("--operator-service-account NAMESPACE/NAME") && comment.lines().all(|line| line.starts_with("# ")),
+        "{comment}"
+    );
     assert_eq!(secret[0]["rules"], json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["sp"], "verbs": ["get"]}]));
-    assert_eq!(secret[1]["subjects"][0]["namespace"], "tabular-system");
+    assert_eq!(secret[1]["subjects"][0], json!({"kind": "ServiceAccount", "name": "tabular-operator", "namespace": "tabular-system"}));
     assert_eq!((&secret[0]["metadata"], &secret[1]["roleRef"]["name"]), (&secret[1]["metadata"], &secret[0]["metadata"]["name"]));
-    assert_eq!(access(&format!("refresh r {AAS} --service-account a --operator-namespace ops"))[1]["subjects"][0]["namespace"], "ops");
-    assert!(access(&format!("refresh r {AAS} --operator-identity")).is_empty());
+    let account = format!("refresh r {AAS} --service-account a --operator-service-account ops/bi-tabular-operator");
+    let account = access(&account).unwrap().resources;
+    let subject = json!({"kind": "ServiceAccount", "name": "bi-tabular-operator", "namespace": "ops"});
+    assert_eq!((&account[1]["subjects"][0], &account[0]["metadata"]["name"]), (&subject, &json!("bi-tabular-operator-token-a")));
+    assert!(access(&format!("refresh r {AAS} --operator-identity")).is_none());
 }
 
 #[test]
@@ -108,6 +119,8 @@ fn contradictory_flags_are_refused_with_the_remedy() {
         (format!("refresh r {AAS} --secret s --time-zone UTC"), "--schedule"),
         (format!("refresh r {AAS} --secret s --type Full"), "possible values: full, "),
         (format!("refresh r {AAS} --secret s --partition t"), "must be TABLE/PARTITION"),
+        (format!("refresh r {AAS} --secret s --operator-service-account ops"), "must be NAMESPACE/NAME"),
+        (format!("refresh r {AAS} --secret s --operator-service-account a/b/c"), "must be NAMESPACE/NAME"),
         (format!("refresh r {AAS} --secret s --stale-after soon"), "must be a duration"),
         ("refresh r --secret s --url https://app.powerbi.com/groups/me/datasets/x".to_owned(), "My workspace"),
         ("refresh r --secret s --url http://app.powerbi.com/groups/a/datasets/b".to_owned(), "must be the address of a semantic model"),
@@ -137,11 +150,15 @@ fn invalid_values_are_findings() {
 }
 
 #[test]
-fn sample_in_document_is_current() {
-    let page = include_str!("../../../../docs/kubectl-tabular.md");
-    let (_, sample) = page.split_once("$ kubectl tabular create ").unwrap();
-    let (command, rest) = sample.split_once("\napiVersion").unwrap();
-    let (text, _) = rest.split_once("```").unwrap();
-    let line = command.replace("\\\n", "").replace("0 5 * * *", "0_5_*_*_*").replace('"', "");
-    assert_eq!(format!("apiVersion{text}"), write(&[resource(&line)]).unwrap(), "correct docs/kubectl-tabular.md");
+fn samples_in_document_are_current() {
+    let page = include_str!("../../../../docs/writing-manifests.md");
+    let samples: Vec<&str> = page.split("$ kubectl tabular create ").skip(1).collect();
+    assert_eq!(samples.len(), 2);
+    for sample in samples {
+        let (command, rest) = sample.split_once('\n').unwrap();
+        let (shown, _) = rest.split_once("```").unwrap();
+        let line = command.replace("0 5 * * *", "0_5_*_*_*").replace('"', "");
+        let (args, template) = parse(&line).unwrap();
+        assert_eq!(shown, text(&args, &template).unwrap(), "correct docs/writing-manifests.md");
+    }
 }

@@ -44,6 +44,7 @@ pages! {
     gitops: "docs/gitops.md",
     identities: "docs/identities.md",
     plugin: "docs/kubectl-tabular.md",
+    writing_manifests: "docs/writing-manifests.md",
     runbooks: "docs/runbooks.md",
     recipes: "docs/recipes.md",
     runs: "docs/runs.md",

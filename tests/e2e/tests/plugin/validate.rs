@@ -88,7 +88,7 @@ async fn known_manifests_are_judged_as_by_the_api_server() {
         let directory = format!("tests/e2e/manifests/{directory}");
         let arguments = ["validate", "-o", "json", "-f", &directory, "--kubeconfig", administrator];
         let (offline, online) =
-            (Plugin::offline(&arguments, "").await, Plugin::offline(&[&arguments[..], &["--server"]].concat(), "").await);
+            (Plugin::offline(&arguments, "").await, Plugin::offline(&[&arguments[..], &["--dry-run=server"]].concat(), "").await);
         assert_eq!((offline.code, online.code), (code, code), "{offline:?}\n{online:?}");
         let (offline, online) = (findings(&offline), findings(&online));
         assert!(offline.len() >= 50 && offline.keys().eq(online.keys()));
@@ -123,7 +123,7 @@ async fn files_are_reported_with_document_and_field() {
 async fn server_needs_a_permission_and_finds_what_only_it_knows() {
     let world = World::new("validate-server").await;
     let (viewer, editor) = (Plugin::new(&world, Role::View).await, Plugin::new(&world, Role::Edit).await);
-    let refused = viewer.run("validate -f deploy/samples/minimal.yaml --server").await;
+    let refused = viewer.run("validate -f deploy/samples/minimal.yaml --dry-run=server").await;
     assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{refused:?}");
     let sentence = format!("error: you may not create modelrefreshes in namespace {}: ask for the role edit there\n", world.namespace);
     assert_eq!(refused.err, sentence);
@@ -131,12 +131,12 @@ async fn server_needs_a_permission_and_finds_what_only_it_knows() {
     let file = scratch("validate-server").join("never.yaml");
     let sample = fs::read_to_string(paths::workspace().join("deploy/samples/minimal.yaml")).unwrap();
     fs::write(&file, format!("{}\n  trigger: {{schedule: 0 0 30 2 *}}\n", sample.trim_end())).unwrap();
-    let printed = editor.run(&format!("validate --server -f {}", file.display())).await;
+    let printed = editor.run(&format!("validate --dry-run=server -f {}", file.display())).await;
     assert!(printed.code == 3 && printed.out.contains("spec.trigger.schedule: ") && printed.out.contains("never matches"), "{printed:?}");
     // A resource of the same name does not matter, and a path in place of a namespace is sent nowhere.
     world.apply("minimal", &json!({"suspend": true})).await;
     fs::write(&file, sample.replace("metadata:\n", "metadata:\n  namespace: a/modelrefreshes?\n")).unwrap();
-    let printed = editor.run(&format!("validate --server -f {} deploy/samples/minimal.yaml", file.display())).await;
+    let printed = editor.run(&format!("validate --dry-run=server -f {} deploy/samples/minimal.yaml", file.display())).await;
     assert_eq!(printed.code, 3, "{printed:?}");
     assert!(
         printed.out.contains("metadata.namespace: must be the name of a namespace") && printed.err.contains("1 valid, 1 invalid"),
