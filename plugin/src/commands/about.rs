@@ -15,7 +15,7 @@ use crate::session::{CommonArgs, OutputArgs, Session};
 const SCRIPT: &str = include_str!("../../kubectl_complete-tabular");
 
 const COMPLETION_EXAMPLES: &str = "\
-kubectl completes the commands of a plugin by a program of this name in the PATH, if its own completion is set up.
+If its own completion is set up, kubectl completes this plugin with a program kubectl_complete-tabular in the PATH.
 
 Examples:
   kubectl tabular completion > ~/.local/bin/kubectl_complete-tabular

@@ -17,7 +17,7 @@ use crate::target::Target;
 const ADOPT_EXAMPLES: &str = "\
 Only for a resource with the reason SubmissionUnknown. The operator submits nothing for it until you decide.
 
-The command changes the version of the resource that it showed. If it changed meanwhile, nothing is written: exit code 5.
+If the resource changed since the command showed it, nothing is written, and the exit code is 5.
 
 Examples:
   kubectl tabular adopt orders -n bi

@@ -23,7 +23,8 @@ Examples:
 
 const VALIDATE_EXAMPLES: &str = "\
 Checks ModelRefreshes and ModelSyncs without a cluster: unknown fields, types, bounds, the rules of the definitions, \
-and what only the operator rejects, such as a schedule that never occurs. Other kinds are skipped and counted. A file has at most 8 MiB.
+and what only the operator rejects, such as a schedule that never occurs. Other kinds are skipped and counted. A file has at most 8 MiB. \
+Exit code 3 means that a manifest is invalid.
 
 With --dry-run=server, the API server checks structure and rules by its own definitions, in a dry run that creates nothing. This needs \
 the permission to create the resource.
