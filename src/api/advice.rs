@@ -58,31 +58,6 @@ impl Section {
         }
     }
 
-    /// The introduction, in Markdown; empty if there is none.
-    #[must_use]
-    pub fn introduction(self) -> &'static str {
-        match self {
-            Self::Identity => {
-                "The message names what is missing, and has the commands that grant it. The operator checks again within seconds at first, \
-                 and every minute after some minutes."
-            }
-            Self::Service => {
-                "The service started nothing. The operator tries again after at most 1 minute, then at growing intervals of up to 15 \
-                 minutes. The run continues automatically. If the service refuses every submission, the run ends at `waitDeadlineSeconds`."
-            }
-            Self::Resource => {
-                "The operator sends no requests to the service. It checks again when the resource, or an object that it references, changes."
-            }
-            Self::Waiting => "Most of these resolve automatically.",
-            Self::Failed => "No run starts until the next trigger, unless `backoffLimit` allows another attempt.",
-            Self::LostResponse => {
-                "The operator does not submit again until it is certain that nothing started: [exactly once](../exactly-once.md)."
-            }
-            Self::Released => "The operator was uninstalled, or no longer manages the resource: [uninstalling](uninstall.md).",
-            Self::Fine => "",
-        }
-    }
-
     /// The commands for every reason of the section, as templates for [`fill`].
     #[must_use]
     pub fn commands(self) -> &'static [&'static str] {
@@ -141,6 +116,7 @@ const NO_ACTION: &str = "No action is needed.";
 const NEXT_TRIGGER: &str = "The next trigger starts a run.";
 const CONTINUES: &str = "The run continues automatically.";
 const RECHECKS: &str = "The operator checks again within seconds at first, then every minute, and continues automatically.";
+const CREDENTIALS: &str = "The operator tries changed credentials within seconds, and the same ones again after a minute.";
 const RETRIES: &str = "The operator tries again after at most 1 minute, then at intervals of up to 15 minutes.";
 /// What happens next after the end of a run without a further attempt.
 pub const NO_FURTHER_RUN: &str = "No run starts until the next trigger.";
@@ -199,7 +175,7 @@ advice! {
     SubmissionUnknown: LostResponse, [ADOPT, RESUBMIT], DECISION;
     InvalidSpec: Resource, [EDIT], ON_CHANGE;
     UpstreamNotFound: Resource, [UPSTREAM, EDIT], RECHECKS;
-    UpstreamCycle: Resource, [EDIT], ON_CHANGE;
+    UpstreamCycle: Resource, [EDIT], RECHECKS;
     ServerNotInCloud: Resource, [EDIT], ON_CHANGE;
     SecretNotFound: Identity, [CREATE_SECRET], RECHECKS;
     SecretInvalid: Identity, ["kubectl describe secret {secret} --namespace {namespace}    # its keys, not their values"], RECHECKS;
@@ -209,9 +185,9 @@ advice! {
     ServiceAccountForbidden: Identity, [SERVICE_ACCOUNT], RECHECKS;
     IdentityNotAllowed: Identity, [EDIT], "The operator checks again when the resource changes, or after its administrator allowed the namespace.";
     OperatorIdentityInvalid: Identity, [OPERATOR_LOGS], "The run continues after the administrator restarted the operator with a correct environment.";
-    CredentialsRefused: Identity, ["kubectl describe secret {secret} --namespace {namespace}    # its keys, not their values"], RETRIES;
+    CredentialsRefused: Identity, ["kubectl describe secret {secret} --namespace {namespace}    # its keys, not their values"], CREDENTIALS;
     AccessDenied: Service, [], RETRIES;
-    ModelNotFound: Service, [EDIT], "The operator checks again every minute.";
+    ModelNotFound: Service, [EDIT], RETRIES;
     OwnerNotFound: Service, [], RETRIES;
     ModelNotResolved: Service, [EDIT], "The operator checks again every minute.";
     ServerPaused: Service, [], RETRIES;

@@ -232,7 +232,8 @@ reasons! {
     /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`). No run starts for them.
     MissedSchedule: ExplicitWarning,
     /// No run starts for a trigger. Either a scheduled time, a request or a run of the upstream refresh came during a run under
-    /// `concurrencyPolicy: Forbid`. Or a change was reverted before its run started.
+    /// `concurrencyPolicy: Forbid`. Or a change was reverted before its run started. Or it joined the next attempt of a run that ended
+    /// before this attempt was submitted.
     TriggerDropped: ExplicitWarning,
     /// No run starts for some runs of the upstream refresh. Either its history no longer contains them: raise its `historyLimit`. Or it was
     /// deleted, or removed from `trigger.afterRefresh`, while they were queued: request a run.

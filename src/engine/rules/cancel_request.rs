@@ -35,7 +35,7 @@ pub(in crate::engine) fn apply(draft: &mut Draft<'_>) -> Next {
     };
     match (run.state, run.operation()) {
         (RunState::Waiting, _) => {
-            triggers::mark_joined(draft.desired, &mut draft.status);
+            triggers::drop_joined(draft);
             cancelled_before_submission(draft)
         }
         (RunState::Running, Some(id)) if can_be_cancelled => Next::Cancel { cause: CancelCause::Request, id },

@@ -131,6 +131,20 @@ pub(super) fn mark_dropped(desired: &DesiredState, record: &mut Status, occurren
     }
 }
 
+/// Records that a run ends while it waits, and with it all triggers that have joined it. The status showed the one that came during an
+/// earlier attempt as accepted, so an event reports that no run starts for it.
+pub(super) fn drop_joined(draft: &mut Draft<'_>) {
+    if let Some(queued) = draft.status.queued.as_ref().filter(|queued| rank(queued) >= FIRST_JOINING_RANK) {
+        let value = if queued.value.is_empty() { String::new() } else { format!(" {}", queued.value) };
+        let message = format!(
+            "no run starts for a trigger ({}{value}) that joined the next attempt: the run ended before it was submitted",
+            queued.r#type
+        );
+        draft.emit(Reason::TriggerDropped, message);
+    }
+    mark_joined(draft.desired, &mut draft.status);
+}
+
 /// Records that all triggers that have joined a run are handled, because its operation is about to be submitted, or because the run ends
 /// while it waits: all current requests of the spec and the annotations, and the queued trigger that came during an earlier attempt.
 pub(super) fn mark_joined(desired: &DesiredState, record: &mut Status) {

@@ -50,7 +50,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
         let refusal = refused.then(|| format!("; the last refusal: {}", run.message));
         let (seconds, refusal) = (desired.policy.wait_deadline.as_secs(), refusal.unwrap_or_default());
         let message = format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}{refusal}");
-        triggers::mark_joined(desired, &mut draft.status);
+        triggers::drop_joined(draft);
         return completion::end(draft, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
     }
     let until_deadline = deadline.map(|deadline| timing::remaining(deadline, draft.now));
@@ -319,7 +319,7 @@ fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, is_own: bool) -> Nex
         |run: &Run| operation.id.eq_ignoring_case(run.operation_id.as_deref().unwrap_or_default()) || run.has_previous(&operation.id);
     let is_own = is_own || draft.status.run.as_ref().is_some_and(is_own_attempt);
     if draft.desired.policy.conflict == ConflictPolicy::Fail && !is_own {
-        triggers::mark_joined(draft.desired, &mut draft.status);
+        triggers::drop_joined(draft);
         let message = format!("refresh {} of another client is running, and conflictPolicy is Fail", operation.id);
         return completion::end(draft, RunState::Failed, Reason::Conflict, message);
     }
@@ -349,7 +349,7 @@ const NOT_CANCELLABLE: &str = "by a schedule, a user or the service, which canno
 fn blocked_by_unnamed(draft: &mut Draft<'_>, unnamed: UnnamedOperation) -> Next {
     draft.memory.consecutive_errors = 0;
     if draft.desired.policy.conflict == ConflictPolicy::Fail {
-        triggers::mark_joined(draft.desired, &mut draft.status);
+        triggers::drop_joined(draft);
         let message = "a refresh of another client is running, and conflictPolicy is Fail".to_owned();
         return completion::end(draft, RunState::Failed, Reason::Conflict, message);
     }

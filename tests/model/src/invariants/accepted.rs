@@ -34,14 +34,8 @@ fn starts_or_submits(before: &Status, after: &Status) -> bool {
     submits || before.run.as_ref().is_none_or(|old| old.number < run.number)
 }
 
-/// Whether a decision ends a run that waits, and with it the triggers that have joined it.
-fn ends_waiting(before: &Status, after: &Status) -> bool {
-    let waits = before.run.as_ref().filter(|run| run.state == RunState::Waiting);
-    waits.zip(after.run.as_ref()).is_some_and(|(before, after)| before.number == after.number && after.state.ended())
-}
-
-/// Checks that a trigger leaves the queue only when a run starts, when a trigger that is at least as deliberate takes its place, when the
-/// run ends that it has joined, or with an event.
+/// Checks that a trigger leaves the queue only when a run starts, when a trigger that is at least as deliberate takes its place, or with an
+/// event.
 fn accepted(resource: usize, (before, after): (&Status, &Status), events: &[Event]) -> Result<(), Violation> {
     let Some(queued) = &before.queued else { return Ok(()) };
     let joined = |later: &Trigger| rank(queued) <= rank(later);
@@ -50,20 +44,16 @@ fn accepted(resource: usize, (before, after): (&Status, &Status), events: &[Even
     let is_reported = events.iter().any(|event| reported.contains(&event.reason));
     // If the upstream refresh is unchanged, the cursor has the run.
     let has_cursor = queued.r#type == TriggerType::AfterRefresh && after.last_upstream_run == before.last_upstream_run;
-    let ended = rank(queued) >= FIRST_JOINING_RANK && ends_waiting(before, after);
-    holds(kept || is_reported || has_cursor || ended || starts_or_submits(before, after), ACCEPTED, || {
+    holds(kept || is_reported || has_cursor || starts_or_submits(before, after), ACCEPTED, || {
         format!("resource {resource}: {queued:?} was accepted and is lost: {:?}", after.queued)
     })
 }
-
-/// From this rank on, triggers join a run until it is submitted.
-const FIRST_JOINING_RANK: u8 = 2;
 
 fn rank(trigger: &Trigger) -> u8 {
     match trigger.r#type {
         TriggerType::AfterRefresh => 0,
         TriggerType::Schedule => 1,
-        TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => FIRST_JOINING_RANK,
+        TriggerType::Creation | TriggerType::Change | TriggerType::Unrecognized(_) => 2,
         TriggerType::Request => 3,
     }
 }

@@ -52,7 +52,7 @@ pub const SCHEDULE: &str = "every scheduled time is handled";
 pub const FORBIDDEN: &str = "under Forbid, a trigger during a run starts nothing";
 /// A draining operator starts no run, and leaves no operation running.
 pub const UNINSTALL: &str = "after an uninstall no operation is running, unless it is reported";
-/// A trigger that the status shows as accepted runs, ends with a waiting run that it has joined, or an event reports why it does not.
+/// A trigger that the status shows as accepted runs, or an event reports why it does not.
 pub const ACCEPTED: &str = "an accepted trigger runs, or is reported as dropped";
 /// A scheduled time starts nothing early.
 pub const DUE: &str = "a scheduled time is accepted when it is due";
