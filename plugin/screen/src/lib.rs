@@ -94,6 +94,8 @@ pub struct Screen {
     colors: bool,
     /// The widths of the lines of the block that was drawn last.
     drawn: Vec<usize>,
+    /// Its other lines, for which the terminal had no space.
+    rest: Vec<Line>,
     closed: bool,
 }
 
@@ -103,7 +105,7 @@ impl Screen {
     pub fn new(live: bool) -> Self {
         let live = live && !is_dumb();
         let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { live, colors: live && !forbidden, drawn: Vec::new(), closed: false }
+        Self { live, colors: live && !forbidden, drawn: Vec::new(), rest: Vec::new(), closed: false }
     }
 
     /// The same output, with or without colors.
@@ -145,26 +147,32 @@ impl Screen {
         let (width, height) = size();
         let mut out = self.clear();
         // Lines above the top of the terminal could not be erased.
-        let shown = &lines[..lines.len().min(height.saturating_sub(1))];
-        for line in shown {
-            let styled = self.styled(line, width.saturating_sub(1));
-            out.push_str(&styled);
-            out.push('\n');
-        }
+        let (shown, rest) = lines.split_at(lines.len().min(height.saturating_sub(1)));
+        out.push_str(&self.truncated(shown, width));
         self.drawn = shown.iter().map(|line| width_of(&text_of(line)).min(width.saturating_sub(1))).collect();
+        self.rest = rest.to_vec();
         self.put(&out);
     }
 
-    /// Keeps the block; further output follows below it.
+    /// Keeps the block, with the lines for which the terminal had no space; further output follows below it.
     pub fn settle(&mut self) {
         self.drawn.clear();
+        let rest = std::mem::take(&mut self.rest);
+        if !rest.is_empty() {
+            self.put(&self.truncated(&rest, size().0));
+        }
     }
 
-    /// Erases the block. A terminal that became narrower since has wrapped its lines.
+    fn truncated(&self, lines: &[Line], width: usize) -> String {
+        lines.iter().flat_map(|line| [self.styled(line, width.saturating_sub(1)), "\n".to_owned()]).collect()
+    }
+
+    /// Erases the block, and what the terminal shows of keys that were pressed. A terminal that became narrower since has wrapped its lines.
     fn clear(&mut self) -> String {
+        self.rest.clear();
         let width = size().0.max(1);
         let up: usize = std::mem::take(&mut self.drawn).into_iter().map(|drawn| drawn.div_ceil(width).max(1)).sum();
-        if up == 0 { String::new() } else { format!("\x1b[{up}A\x1b[0J") }
+        if up == 0 { String::new() } else { format!("\r\x1b[{up}A\x1b[0J") }
     }
 
     fn styled(&self, line: &Line, width: usize) -> String {
@@ -210,7 +218,7 @@ mod tests {
     #[test]
     fn styles_are_omitted_without_colors() {
         let line = vec![(Style::Red, "! ".to_owned()), (Style::Plain, "name".to_owned())];
-        let screen = Screen { live: false, colors: false, drawn: Vec::new(), closed: false };
+        let screen = Screen { live: false, colors: false, drawn: Vec::new(), rest: Vec::new(), closed: false };
         assert_eq!(screen.styled(&line, 80), "! name");
         assert_eq!(screen.with_colors(true).styled(&line, 4), "\x1b[31m! \x1b[0mn…");
     }
