@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
-use futures::stream::{SelectAll, Stream, StreamExt as _};
+use futures::stream::{self, SelectAll, Stream, StreamExt as _};
+use kube::Api;
 use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
@@ -37,6 +38,24 @@ const MOST_REFUSALS: u32 = 3;
 
 fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+/// Watches from a list. After an interruption, it starts again with a list, which shows that the connection is restored even if nothing
+/// has changed.
+fn events(api: Api<DynamicObject>, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> {
+    let start = move || watcher::watcher(api.clone(), config.clone()).boxed_local();
+    let states = stream::unfold((start(), start), |(mut watcher, start)| async move {
+        let event = watcher.next().await?;
+        let interrupted = event.as_ref().is_err_and(|error| !is_refused(error));
+        let watcher = if interrupted { start() } else { watcher };
+        Some((event, (watcher, start)))
+    });
+    states.default_backoff()
+}
+
+/// Whether the API server refuses a watch, which another list would not change.
+fn is_refused(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404))
 }
 
 /// The resources of a scope, and their changes.
@@ -77,8 +96,7 @@ impl Watch {
         objects: Vec<Object>,
     ) -> Self {
         let events = kinds.map(|(kind, config)| -> Events {
-            let api = connection.api(kind, namespace.as_deref());
-            watcher::watcher(api, config).default_backoff().map(move |event| (kind, event)).boxed_local()
+            events(connection.api(kind, namespace.as_deref()), config).map(move |event| (kind, event)).boxed_local()
         });
         Self {
             objects: objects.into_iter().map(|object| (object.key(), object)).collect(),
