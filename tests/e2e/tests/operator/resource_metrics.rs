@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::prometheus::Prometheus;
-use e2e::{Operator, TestSetup, Tool, World, within};
+use e2e::{Action, Operator, TestSetup, Tool, World, within};
 use serde_json::{Value, json};
 
 use crate::prometheus::rules;
@@ -55,6 +55,19 @@ async fn only_the_leader_has_series_of_resources() {
     let standby = other.metrics().await;
     assert!(!standby.contains("tabular_operator_resource_") && !standby.contains("orders"), "{standby}");
     assert_eq!(leader.terminate().await.code(), Some(0));
+    within(SHOWN, "the next leader to show it", async || (shown(&mut other).await == ["orders"]).then_some(())).await;
+}
+
+#[tokio::test]
+async fn series_of_a_lost_leader_end_before_those_of_the_next() {
+    let (world, mut leader) = World::running("lease-lost", TestSetup::with_proxy()).await;
+    world.apply("orders", &json!({"suspend": true})).await;
+    let (_proxy, mut other) = world.start_second_operator().await;
+    other.ready().await;
+    within(SHOWN, "the leader to show it", async || (shown(&mut leader).await == ["orders"]).then_some(())).await;
+    let _cut = world.proxy().inject_times(0, usize::MAX, Action::Respond(503), |request| request.resource == "leases");
+    assert_eq!(leader.end(SHOWN).await.code(), Some(1), "its series end with its process");
+    assert_eq!(shown(&mut other).await, Vec::<String>::new(), "the next one leads after the lease has expired");
     within(SHOWN, "the next leader to show it", async || (shown(&mut other).await == ["orders"]).then_some(())).await;
 }
 
