@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e::kubeconfig::Endpoint;
 use e2e::rbac::{self, make};
-use e2e::{ApiProxy, AuditLine, DEADLINE, Tool, World, kubeconfig, paths};
+use e2e::{ApiProxy, AuditLine, Tool, World, kubeconfig, paths};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
-use tokio::time::timeout;
+
+use crate::terminal::Terminal;
 
 /// The permissions of a user, as the roles of Kubernetes include them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Role {
     ViewAll,
     /// What `view` permits for refreshes and syncs, and nothing else, in the namespace of the world.
     Resources,
+    /// `view` without the permission to watch.
+    ViewOnce,
     /// `edit` in the namespace of the world.
     Edit,
 }
@@ -62,12 +64,15 @@ impl Plugin {
         let roles: Vec<Value> =
             serde_saphyr::from_multiple(include_str!("../../../../deploy/base/user-roles.yaml")).expect("the roles are valid");
         let names: &[&str] = match role {
-            Role::View | Role::ViewAll | Role::Resources => &["tabular-operator-view"],
+            Role::View | Role::ViewAll | Role::Resources | Role::ViewOnce => &["tabular-operator-view"],
             Role::Edit => &["tabular-operator-view", "tabular-operator-edit"],
         };
         let included = roles.iter().filter(|role| names.iter().any(|name| role["metadata"]["name"] == *name));
         let mut permitted: Vec<Value> = included.flat_map(|role| role["rules"].as_array().expect("a role has rules")).cloned().collect();
         assert_eq!(permitted.len(), names.len(), "a role is missing");
+        for rule in permitted.iter_mut().filter(|_| role == Role::ViewOnce) {
+            rule["verbs"].as_array_mut().expect("a rule has verbs").retain(|verb| verb != "watch");
+        }
         if role != Role::Resources {
             permitted.push(events(world).await);
         }
@@ -94,6 +99,11 @@ impl Plugin {
     /// Runs a command that needs no cluster, in the root of the repository.
     pub async fn offline(arguments: &[&str], input: &str) -> Printed {
         Printed::of(Tool::at(paths::plugin()).run_with(arguments, input).await)
+    }
+
+    /// The user's name at the API server.
+    pub fn user(&self) -> &str {
+        &self.user
     }
 
     /// The kubeconfig of the user.
@@ -123,26 +133,11 @@ impl Plugin {
     /// Runs a command line in a terminal. When it has asked a question, `answer` provides the line that the user types. What it prints to
     /// standard error is also in `out`.
     pub async fn in_terminal(&self, line: &str, question: &str, answer: impl AsyncFnOnce() -> String) -> Printed {
-        let command = format!("{} {line} --kubeconfig {}", paths::plugin().display(), self.kubeconfig.display());
-        let mut child = tokio::process::Command::new("script")
-            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("failed to start script, a program of util-linux");
-        let (mut input, mut output) = (child.stdin.take().expect("it has an input"), child.stdout.take().expect("it has an output"));
-        let (mut seen, mut part) = (Vec::new(), [0; 4_096]);
-        while !String::from_utf8_lossy(&seen).contains(question) {
-            let size = timeout(DEADLINE, output.read(&mut part)).await.expect("no question").expect("failed to read");
-            seen.extend_from_slice(&part[..size]);
-            assert!(size > 0, "{line} ended without the question: {}", String::from_utf8_lossy(&seen));
-        }
-        let answer = format!("{}\n", answer().await);
-        input.write_all(answer.as_bytes()).await.expect("failed to type");
-        timeout(DEADLINE, output.read_to_end(&mut seen)).await.expect("no end").expect("failed to read");
-        let code = child.wait().await.expect("failed to wait").code().unwrap_or(-1);
-        Printed { code, out: String::from_utf8(seen).expect("the output is text"), err: String::new() }
+        let mut terminal = Terminal::start(self, line, (200, 24));
+        terminal.until_printed(question).await;
+        terminal.type_in(&format!("{}\n", answer().await));
+        let ended = terminal.end().await;
+        Printed { code: ended.code, out: ended.printed, err: String::new() }
     }
 
     /// Runs a command line that succeeds, and returns its standard output.
