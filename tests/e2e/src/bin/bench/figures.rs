@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use e2e::Operator;
+
 use crate::burst::{self, Burst, bare_writes};
 use crate::ends::{self, Lag};
 use crate::polling::{self, Polling};
@@ -18,7 +20,9 @@ const COMPLETE_RUNS: f64 = 0.85;
 const MEMORY: (f64, usize) = (32.0, 1000);
 /// The default of `--resource-metrics`.
 const RESOURCE_METRICS: usize = 2000;
-/// How long the process without per-resource metrics runs before its memory is read.
+/// Target of the CPU per poll with per-resource metrics, relative to that without them.
+const METRICS_CPU: f64 = 1.05;
+/// How long the process without per-resource metrics runs before it is measured.
 const SETTLE: Duration = Duration::from_secs(15);
 
 /// The figures of a program.
@@ -38,9 +42,15 @@ struct Own {
     eventless: f64,
     /// Complete runs per second at the default polling interval.
     paced: f64,
-    scrapes: Scrapes,
-    without_metrics_mib: f64,
+    with_metrics: Metrics,
+    without_metrics: Metrics,
     lag: Lag,
+}
+
+/// The figures of a process that polls all operations, with or without the per-resource metrics.
+struct Metrics {
+    cpu_per_poll: Duration,
+    scrapes: Scrapes,
 }
 
 impl Figures {
@@ -59,10 +69,10 @@ impl Figures {
         let own = match rates {
             None => None,
             Some((eventless, paced)) => {
-                let scrapes = scrape::scrapes(&mut process, count.min(RESOURCE_METRICS)).await;
+                let with_metrics = Metrics::measure(bench, &mut process, count.min(RESOURCE_METRICS)).await;
                 process.terminate().await;
-                let without_metrics_mib = without_metrics_mib(bench, count).await;
-                Some(Own { eventless, paced, scrapes, without_metrics_mib, lag: ends::lag(bench, count).await })
+                let without_metrics = without_metrics(bench, count).await;
+                Some(Own { eventless, paced, with_metrics, without_metrics, lag: ends::lag(bench, count).await })
             }
         };
         Self { bare, burst, idle_mib, polling, own }
@@ -100,10 +110,13 @@ impl Figures {
         row("… all operations polled after the start of the process", all_polled.as_secs_f64(), table::SECONDS, Untold);
         row("… operations submitted", *submissions as f64, table::COUNT, AtMost(0.0));
         row("… and its peak memory", *peak_mib, table::MIB, memory);
-        row("a scrape of its metrics: the longest", milliseconds(own.scrapes.longest), table::MILLISECONDS, AtMost(100.0));
-        row("… its size", own.scrapes.bytes as f64 / 1e6, table::MB, Untold);
-        let metrics_mib = own.scrapes.resident_mib - own.without_metrics_mib;
+        let (with, without) = (&own.with_metrics, &own.without_metrics);
+        row("a scrape of its metrics: the longest", milliseconds(with.scrapes.longest), table::MILLISECONDS, AtMost(100.0));
+        row("… its size", with.scrapes.bytes as f64 / 1e6, table::MB, Untold);
+        let metrics_mib = with.scrapes.resident_mib - without.scrapes.resident_mib;
         row("memory of the per-resource metrics", metrics_mib, table::MIB, AtMost(1.5));
+        let cpu = with.cpu_per_poll.as_secs_f64() / without.cpu_per_poll.as_secs_f64();
+        row("CPU per poll, relative to that without these metrics", cpu, table::RATIO, AtMost(METRICS_CPU));
         row("an end known after, operations of 5 to 20 s: p50", own.lag.seconds.p50, table::SECONDS, Untold);
         row("… p99", own.lag.seconds.p99, table::SECONDS, Untold);
         row("… relative to the operation: p50", own.lag.percent.p50, table::PERCENT, Untold);
@@ -111,11 +124,18 @@ impl Figures {
     }
 }
 
-/// The memory in MiB of a process without per-resource metrics, for the same running operations.
-async fn without_metrics_mib(bench: &Bench, count: usize) -> f64 {
+impl Metrics {
+    async fn measure(bench: &Bench, process: &mut Operator, resources: usize) -> Self {
+        // Before the scrapes, which need time too.
+        Self { cpu_per_poll: polling::cpu_per_poll(bench, process).await, scrapes: scrape::scrapes(process, resources).await }
+    }
+}
+
+/// The figures of a process without per-resource metrics, for the same running operations.
+async fn without_metrics(bench: &Bench, count: usize) -> Metrics {
     let (flags, _) = polling::flags(count);
     let arguments = [flags[0].as_str(), flags[1].as_str(), "--resource-metrics=0"];
     let (mut process, _) = bench.process(Program::Operator, &polling::namespace(Program::Operator, count), &arguments).await;
     tokio::time::sleep(SETTLE).await;
-    scrape::scrapes(&mut process, 0).await.resident_mib
+    Metrics::measure(bench, &mut process, 0).await
 }

@@ -8,7 +8,8 @@
 //!    interval, where the first poll is after a second: in a small burst this dominates. Afterwards, another process has only ended runs.
 //! 3. *Polling*: N running operations, each polled at a fixed interval; CPU per poll, peak memory, writes, and the delay of a due poll.
 //! 4. *Takeover*: another process takes over those N during their runs. Each operation must be polled, and none submitted.
-//! 5. *Metrics*: scrapes of the metrics of those N, at most the 2,000 of the default, and their memory compared with a process without them.
+//! 5. *Metrics*: scrapes of the metrics of those N, at most the 2,000 of the default; their memory and the CPU per poll are compared with
+//!    those of a process without these metrics, which has taken over the same operations.
 //! 6. *Lag*: operations of 5 to 20 s at the default polling interval; the time from an end at the service to the status.
 //!
 //! With `--reference`, 2. to 4. also run with a minimal operator in Go (`tests/bench/reference`), and the last table compares both.

@@ -82,6 +82,15 @@ pub async fn polling(bench: &Bench, program: Program, count: usize) -> (Polling,
     (polling, process)
 }
 
+/// The CPU per poll of a process that polls all operations.
+pub async fn cpu_per_poll(bench: &Bench, process: &Operator) -> Duration {
+    let polls = async || bench.azure().count("GET", "refresh").await;
+    let (before, polled) = (Usage::of(process.pid()), polls().await);
+    tokio::time::sleep(WINDOW).await;
+    let (after, polled) = (Usage::of(process.pid()), polls().await - polled);
+    after.cpu.saturating_sub(before.cpu) / u32::try_from(polled.max(1)).unwrap()
+}
+
 /// How long after its due time each poll arrived, in milliseconds. It is due an interval after the response to the previous one.
 fn delays(rows: &[Row], interval: Duration) -> Vec<f64> {
     let mut due: HashMap<&str, jiff::Timestamp> = HashMap::new();
