@@ -9,8 +9,8 @@ use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 use crate::plugin::{Plugin, Role};
-use crate::terminal::Terminal;
-use crate::watch::{CTRL_C, REDRAWN, in_state, record};
+use crate::terminal::{CTRL_C, Terminal};
+use crate::watch::{REDRAWN, in_state, record};
 
 /// Erases the screen, sets the title, rings the bell, and reverses the direction.
 const HOSTILE: &str = "\u{1b}[2Jx\u{9b}2J\u{1b}]0;t\u{7}\u{202e}y";
@@ -98,7 +98,7 @@ async fn texts_have_no_effect_on_the_terminal() {
         let mut terminal = Terminal::start(&plugin, "status running -w", size);
         terminal.until_printed(REDRAWN).await;
         terminal.until("complete frame", |lines| lines.last().is_some_and(|line| line.starts_with("└─ "))).await;
-        terminal.type_in(CTRL_C);
+        terminal.interrupt().await;
         let ended = terminal.end().await;
         assert_eq!((ended.code, foreign(&ended.printed)), (0, Vec::new()), "{ended:#?}");
         assert!(ended.lines.iter().any(|line| line.contains(SHOWN)), "{ended:#?}");

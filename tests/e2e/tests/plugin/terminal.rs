@@ -17,6 +17,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::plugin::Plugin;
 
+/// Ctrl-C, as a keyboard sends it.
+pub const CTRL_C: &str = "\u{3}";
+
 /// A width and a height.
 pub type Size = (u16, u16);
 
@@ -120,22 +123,36 @@ impl Terminal {
         }
     }
 
-    /// Types a text: `\u{3}` is Ctrl-C.
+    /// Types a text.
     pub fn type_in(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).expect("failed to type");
     }
 
+    /// Presses Ctrl-C. The command is paused meanwhile: a terminal discards the output that has not been read yet, and with a part of a frame
+    /// the next one would start at another line.
+    pub async fn interrupt(&mut self) {
+        let pid = self.pause().await;
+        self.type_in(CTRL_C);
+        kill_process(pid, Signal::CONT).expect("failed to continue the command");
+    }
+
     /// Changes the size. The command is paused meanwhile, so that it prints nothing for the old size after the change.
     pub async fn resize(&mut self, size: Size) {
+        let pid = self.pause().await;
+        set_size(&self.command_side, size);
+        self.emulator.resize(usize::from(size.0), usize::from(size.1));
+        kill_process(pid, Signal::CONT).expect("failed to continue the command");
+    }
+
+    /// Pauses the command, and reads what it has printed.
+    async fn pause(&mut self) -> Pid {
         let id = self.child.id().expect("the command runs");
         let pid = Pid::from_raw(id.cast_signed()).expect("a process has an id");
         kill_process(pid, Signal::STOP).expect("failed to pause the command");
         let stat = || std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         eventually("the pause of the command", async || stat().contains(") T ").then_some(())).await;
         self.read_rest().await;
-        set_size(&self.command_side, size);
-        self.emulator.resize(usize::from(size.0), usize::from(size.1));
-        kill_process(pid, Signal::CONT).expect("failed to continue the command");
+        pid
     }
 
     /// Waits until the command ends.

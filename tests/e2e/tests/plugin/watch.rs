@@ -13,10 +13,7 @@ use tokio::time::timeout;
 use crate::plugin::{Plugin, Role};
 use crate::terminal::{Ended, Terminal, fits};
 
-/// Ctrl-C, as a keyboard sends it.
-pub const CTRL_C: &str = "\u{3}";
-/// What is printed before each frame but the first. A command handles Ctrl-C from then on. A terminal discards output that is in transit when
-/// the key is pressed, so a test waits for the complete frame too.
+/// What is printed before each frame but the first. A command handles Ctrl-C from then on.
 pub const REDRAWN: &str = "\u{1b}[0J";
 const WIDE: u16 = 200;
 const NARROW: u16 = 60;
@@ -84,7 +81,7 @@ async fn status_fits_a_terminal_that_is_resized_during_the_run() {
     }
     world.azure.end(run(&running).operation_id.as_deref().unwrap(), "succeeded").await;
     terminal.until("success", |lines| is_status(lines, &orders, NARROW) && lines[1].starts_with('✓')).await;
-    terminal.type_in(CTRL_C);
+    terminal.interrupt().await;
     let ended = terminal.end().await;
     assert!(is_status(&ended.lines, &orders, NARROW) && ended.lines[1].starts_with('✓'), "{ended:#?}");
     assert_left_in_order(&ended);
@@ -108,7 +105,7 @@ async fn list_fits_a_terminal_that_is_resized() {
     world.delete("r1").await;
     names.remove(0);
     terminal.until("table without the deleted resource", |lines| is_table(lines, &names, WIDE)).await;
-    terminal.type_in(CTRL_C);
+    terminal.interrupt().await;
     let ended = terminal.end().await;
     assert!(is_table(&ended.lines, &names, WIDE), "{ended:#?}");
     assert_left_in_order(&ended);
@@ -117,7 +114,7 @@ async fn list_fits_a_terminal_that_is_resized() {
     let mut terminal = Terminal::start(&plugin, "get -w", (NARROW, 6));
     terminal.until_printed(REDRAWN).await;
     terminal.until("frame in a low terminal", |lines| is_table(lines, &names[..4], NARROW)).await;
-    terminal.type_in(CTRL_C);
+    terminal.interrupt().await;
     let ended = terminal.end().await;
     assert!(is_table(&ended.lines, &names, NARROW), "{ended:#?}");
     assert_left_in_order(&ended);
