@@ -299,11 +299,13 @@ fn run_in_progress_is_restored_when_the_status_loses_it() {
             world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(10));
             let state = if lost { RunState::Submitting } else { RunState::Running };
             assert_eq!((world.run().number, world.run().state), (2, state));
+            let lists = world.service.lists;
             world.edit_status(|status| status.run = None).run_for(secs(5));
             assert_eq!((world.run().number, world.run().state, world.event_count(Reason::StatusRestored)), (2, state, 1));
             assert!(!world.holds(ConditionType::Ready));
             world.edit_status(|status| *status = older).run_for(secs(5));
             assert_eq!((world.run().number, world.run().state, world.event_count(Reason::StatusRestored)), (2, state, 2));
+            assert!(lost || world.service.lists == lists, "the latest record is restored, so no list is needed");
             world.run_for(secs(1_800)).is(RunState::Succeeded, Reason::Succeeded);
             assert_eq!((world.service.submits, world.run().number, world.status().history.len()), (2, 2, 2));
         }
