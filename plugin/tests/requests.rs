@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, FINALIZER, Kind, ModelRefresh, RUN_REQUESTED_AT, Reason, RunState, Status, TriggerType};
 use tabular_operator::engine::{
-    ClaimedOperations, DecisionInput, DecisionMemory, DesiredState, Effect, EffectResult, External, Settings, Turn, decide,
+    ClaimedOperations, DecisionInput, DecisionMemory, DesiredState, Effect, EffectResult, Event, External, Settings, Turn, decide,
 };
 use tabular_operator::operation::{CancelResult, Listing, Operation, OperationId, Phase, PollResult, SubmitResult};
 
@@ -176,7 +176,10 @@ impl World {
             };
             let decision = decide(&input);
             if decision.status != status {
-                let dropped = decision.events.iter().any(|event| event.reason == Reason::TriggerDropped);
+                // A request that ends with the run that it has joined is reported with that run.
+                let is_drop =
+                    |event: &Event| event.reason == Reason::TriggerDropped && event.message.contains("concurrencyPolicy is Forbid");
+                let dropped = decision.events.iter().any(is_drop);
                 self.write(dropped, |object| object["status"] = serde_json::to_value(&decision.status).unwrap());
             }
             self.memory = decision.memory;
