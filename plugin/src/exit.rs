@@ -39,7 +39,7 @@ Exit codes:
        invalid, the operator rejected a decision, or why --exit-code needs action
     4  no result in time: a requested run or check continues
     5  nothing was requested, or the request was dropped
-  130  Ctrl-C; a requested run continues";
+  130  Ctrl-C, except with -w; a requested run continues";
 
 #[cfg(test)]
 mod tests {

@@ -140,7 +140,7 @@ macro_rules! advice {
 
 advice! {
     Idle: Fine, [], NEXT_TRIGGER;
-    Suspended: Fine, [RESUME], "No run starts until spec.suspend is false. Then one run covers everything that was triggered meanwhile.";
+    Suspended: Fine, [RESUME], "No run starts until spec.suspend is false. What was triggered meanwhile runs then.";
     WaitingForTurn: Waiting, [], "The run starts when it is first in the queue, or ends at waitDeadlineSeconds.";
     ModelBusy: Waiting, [], "The run starts when the other refresh has ended, or ends at waitDeadlineSeconds.";
     ChangeNotRun: Waiting, [], "The change runs after the current run.";
@@ -170,7 +170,7 @@ advice! {
     CancelledOnRequest: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
     OperationLost: Failed, [RUN_AGAIN], NO_FURTHER_RUN;
     Conflict: Waiting, [EDIT, RUN_AGAIN], NO_FURTHER_RUN;
-    RequestRejected: Resource, [EDIT], "The change of the spec starts a new run.";
+    RequestRejected: Resource, [EDIT], "The change of the spec starts a new run, unless trigger.onChange is false.";
     ContradictoryAnswer: Failed, [], NO_FURTHER_RUN;
     SubmissionUnknown: LostResponse, [ADOPT, RESUBMIT], DECISION;
     InvalidSpec: Resource, [EDIT], ON_CHANGE;

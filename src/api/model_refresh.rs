@@ -87,10 +87,10 @@ pub struct ModelRefreshSpec {
     /// What starts a run. Default: the creation of the resource, and each change of `model` or `refresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<TriggerSpec>,
-    /// What a new trigger does during a run. `Queue`: one run starts after the current run. It covers all further triggers, except that
-    /// with `afterRefresh` each run of the upstream refresh gets its own run. `Replace`: cancels the current run and starts a new one.
-    /// `Forbid`: drops a scheduled time, a request or a run of the upstream refresh. A change of the spec runs after the current run, and
-    /// until then the resource is not Ready. Default: Queue.
+    /// What a new trigger does during a run. `Queue`: one run starts after the current run. It covers all further requests and
+    /// changes. Scheduled times share one run, and each run of the upstream refresh gets its own. `Replace`: cancels the current run and
+    /// starts a new one. `Forbid`: drops a scheduled time, a request or a run of the upstream refresh. With `Forbid`, a change of the spec
+    /// runs after the current run, and until then the resource is not Ready. Default: Queue.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
     /// What happens if the service is busy with another client's refresh of this model: `Wait` for its end, `Fail`, or `Replace` (cancel
@@ -113,8 +113,8 @@ pub struct ModelRefreshSpec {
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub backoff_limit: i32,
-    /// If true, no run starts. A run in progress continues. After a change to false, one run covers everything that was triggered
-    /// meanwhile. Default: false.
+    /// If true, no run starts. A running operation continues; a run that waits is not submitted. After a change to false, one run covers
+    /// all requests and changes, and one all scheduled times. Each success of the upstream refresh gets its own run. Default: false.
     #[serde(default)]
     pub suspend: bool,
     /// Maximum age of the data, in seconds, 60 to 31536000 (1 year). It counts from the latest successful run, or from the creation of this

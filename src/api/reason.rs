@@ -72,7 +72,7 @@ macro_rules! reasons {
 reasons! {
     /// No run is in progress and no trigger is due.
     Idle: None,
-    /// `spec.suspend` is true, so no run starts. Set it to false: one run then covers everything that was triggered meanwhile.
+    /// `spec.suspend` is true, so no run starts. Set it to false: what was triggered meanwhile runs then.
     Suspended: OnTransition,
     /// Another resource's run uses the same model, or is ahead in the queue. The queue is first in, first out.
     WaitingForTurn: OnTransition,
@@ -128,7 +128,8 @@ reasons! {
     /// Power BI accepted the request but later did not know it, so it never ran. Run it again; `backoffLimit` does this automatically. Power BI
     /// drops requests if too many arrive in a short time.
     RequestDropped: WarningOnTransition,
-    /// The service ended the operation because of its own time limit. Refresh fewer objects at a time, or increase the limit.
+    /// The service ended the operation because of its own time limit. Refresh fewer objects at a time, or increase the limit. On Power BI,
+    /// the limit of an attempt is `refresh.attemptTimeoutSeconds`.
     TimedOut: WarningOnTransition,
     /// The operation exceeded `activeDeadlineSeconds`, and the operator cancelled it. Refresh fewer objects at a time, or increase
     /// `activeDeadlineSeconds`, then trigger a new run. A sync cannot be cancelled and may continue at the service.
@@ -151,7 +152,8 @@ reasons! {
     /// The service is busy with another client's refresh, and `conflictPolicy` is Fail. Trigger a new run when that refresh has ended, or
     /// set `Wait`.
     Conflict: WarningOnTransition,
-    /// The service rejects the request itself, so the run failed. Correct the spec; the change starts a new run.
+    /// The service rejects the request itself, so the run failed. Correct the spec. If `trigger.onChange` is false, also
+    /// request a run.
     RequestRejected: WarningOnTransition,
     /// The service reports that the operation succeeded, but that some of its objects failed. Check these objects of the model, then trigger
     /// a new run.
@@ -232,8 +234,8 @@ reasons! {
     /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`). No run starts for them.
     MissedSchedule: ExplicitWarning,
     /// No run starts for a trigger. Either a scheduled time, a request or a run of the upstream refresh came during a run under
-    /// `concurrencyPolicy: Forbid`. Or a change was reverted before its run started. Or it joined the next attempt of a run that ended
-    /// before this attempt was submitted.
+    /// `concurrencyPolicy: Forbid`. Or a change was reverted before its run started. Or the trigger joined the next attempt of a run
+    /// that ended before that attempt was submitted.
     TriggerDropped: ExplicitWarning,
     /// No run starts for some runs of the upstream refresh. Either its history no longer contains them: raise its `historyLimit`. Or it was
     /// deleted, or removed from `trigger.afterRefresh`, while they were queued: request a run.

@@ -28,7 +28,8 @@ pub struct TriggerSpec {
     /// `schedule` or `afterRefresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_change: Option<bool>,
-    /// Free text, such as a release or a commit. A new value starts a run. At most 256 characters. Removing the token starts nothing.
+    /// Free text, such as a release or a commit. A new value starts a run; on a new resource, `onChange` decides. At most 256
+    /// characters. Removing the token starts nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub token: Option<String>,

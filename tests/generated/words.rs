@@ -47,8 +47,8 @@ fn states() {
     text.push_str(
         "\n<!-- given: installed refreshed -->\n\n```sh\nkubectl wait mref/adventureworks --for=condition=Finished --timeout=1h    # returns after any end\n\
          kubectl wait mref/adventureworks --for=condition=Succeeded --timeout=1h   # returns only after a success\n```\n\n\
-         After a change, wait for the new generation first: a condition whose `observedGeneration` differs from\n\
-         `metadata.generation` describes the previous generation.\n",
+         A condition whose `observedGeneration` differs from `metadata.generation` describes the previous\n\
+         generation. `kubectl wait` ignores such a condition; other clients must compare.\n",
     );
     settle("docs/reference/states.md", &text);
 }

@@ -114,8 +114,8 @@ pub struct ManifestArgs {
     pub with_access: bool,
     /// ServiceAccount of the operator, for --with-access.
     ///
-    /// The default is that of a Helm release tabular-operator in the namespace tabular-system. By default, the chart names the
-    /// ServiceAccount after the release.
+    /// The default is that of a Helm release tabular-operator in the namespace tabular-system. The chart names the
+    /// ServiceAccount with the full name of the release.
     #[arg(long, value_name = "NAMESPACE/NAME", default_value = "tabular-system/tabular-operator", help_heading = "Identity")]
     pub operator_service_account: OperatorAccount,
 
