@@ -104,7 +104,7 @@ pub enum DecisionOutcome {
     Pending,
     /// The operator acted on it.
     Applied,
-    /// The operator removed it without an outcome, and an event states why.
+    /// The operator removed it without an effect, and an event states why.
     Ignored,
     /// The resource no longer exists, or another one has its name.
     Deleted,

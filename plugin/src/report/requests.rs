@@ -27,8 +27,8 @@ pub struct RequestReport {
     pub namespace: String,
     /// The name.
     pub name: String,
-    /// `Unhandled`, `Accepted`, `InProgress`, `Ended`, `Forgotten`, `Dropped`, `NotCancellable`, `Withdrawn` or `Deleted` for a request
-    /// of `run` or `cancel`; `Changed` for `suspend` and `resume`; `Applied`, `Ignored`, `Pending` or `Deleted` for a decision of `adopt`,
+    /// `Pending`, `Accepted`, `InProgress`, `Ended`, `NotInHistory`, `Dropped`, `NotCancellable`, `Removed` or `Deleted` for a request of
+    /// `run` or `cancel`; `Changed` for `suspend` and `resume`; `Applied`, `Ignored`, `Pending` or `Deleted` for a decision of `adopt`,
     /// `resubmit` or `release`; `Unchanged` if nothing was requested, and `Error`.
     pub result: String,
     /// The same in one sentence.
