@@ -40,6 +40,14 @@ fn own_cancellation_is_not_a_failure() {
     assert_eq!(world.service.submits, 1);
 }
 
+/// A refresh of a model in Power BI.
+fn power_bi(backoff_limit: i32) -> World {
+    World::new(|spec| {
+        spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned());
+        spec.backoff_limit = backoff_limit;
+    })
+}
+
 fn never_known(world: &mut World) {
     world.service.length = secs(3);
     world.run_for(secs(2)).is(RunState::Running, Reason::Running);
@@ -48,7 +56,7 @@ fn never_known(world: &mut World) {
 
 #[test]
 fn dropped_request_is_retried() {
-    let mut world = World::new(|spec| spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned()));
+    let mut world = power_bi(0);
     world.service.lag = secs(1_000);
     never_known(&mut world);
     world.run_for(secs(60)).is(RunState::Running, Reason::Running);
@@ -56,10 +64,7 @@ fn dropped_request_is_retried() {
     assert!(world.run().message.contains("it never ran: Power BI drops requests"), "{}", world.run().message);
     assert_eq!(world.service.submits, 1);
 
-    let mut world = World::new(|spec| {
-        spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned());
-        spec.backoff_limit = 1;
-    });
+    let mut world = power_bi(1);
     world.service.lag = secs(1_000);
     never_known(&mut world);
     world.service.lag = secs(0);
@@ -70,10 +75,7 @@ fn dropped_request_is_retried() {
 #[test]
 fn request_is_dropped_only_where_the_list_proves_it() {
     let dropped = |edit: fn(&mut World), reason: Reason| {
-        let mut world = World::new(|spec| {
-            spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned());
-            spec.backoff_limit = 1;
-        });
+        let mut world = power_bi(1);
         world.service.lag = secs(1_000);
         never_known(&mut world);
         world.service.lag = secs(0);
@@ -102,10 +104,7 @@ fn request_dropped_needs_power_bi_and_an_unseen_operation() {
     world.service.lag = secs(1_000);
     never_known(&mut world);
     world.run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
-    let mut world = World::new(|spec| {
-        spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned());
-        spec.backoff_limit = 3;
-    });
+    let mut world = power_bi(3);
     world.service.lag = secs(1_000);
     never_known(&mut world);
     world.restart().run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
