@@ -8,11 +8,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod api;
+#[cfg(feature = "io")]
 pub mod azure;
+#[cfg(feature = "io")]
 pub mod cli;
+#[cfg(feature = "io")]
 pub mod controller;
 pub mod engine;
 pub mod operation;
+#[cfg(feature = "io")]
 pub mod telemetry;
 pub mod text;
+#[cfg(feature = "io")]
 mod tls;
