@@ -43,6 +43,8 @@ pub struct Tunnel {
     pub host: Arc<str>,
     /// The service and cloud of that name.
     pub site: Site,
+    /// The user name that the client gave the proxy.
+    pub proxy_user: Option<Arc<str>>,
     /// The handle that ends the connection.
     pub connection: Arc<Connection>,
 }
@@ -95,7 +97,7 @@ pub async fn respond(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<
         Service::Metadata => Target::Metadata(imds::Request::parse(&call)),
     };
     let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
-    let row = row(&tunnel.state, &call, &target, token.as_deref());
+    let row = row(&tunnel, &call, &target, token.as_deref());
     let (path, client, route) = (row.path.clone(), row.client_id.clone(), row.route);
     let entry = tunnel.state.ledger.record(row);
     let subject = Subject { method: call.method.as_str(), host: &call.host, path: &path, client_id: client.as_deref(), route };
@@ -279,7 +281,7 @@ impl Exchange<'_> {
 }
 
 /// The request's row in the ledger.
-fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Row {
+fn row(tunnel: &Tunnel, call: &Call, target: &Target, token: Option<&Token>) -> Row {
     let mut row = Row {
         time: call.now,
         host: Arc::clone(&call.host),
@@ -292,6 +294,7 @@ fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Ro
         content_type: call.header(CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
         user_agent: call.header(USER_AGENT.as_str()).map(Into::into),
         client_request_id: call.header("x-ms-client-request-id").map(ToOwned::to_owned),
+        proxy_user: tunnel.proxy_user.clone(),
         ..Row::default()
     };
     match target {
@@ -318,7 +321,7 @@ fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Ro
         Target::Metadata(request) => {
             row.route = request.route();
             row.credential = Some(entra::CredentialKind::Managed.label());
-            row.client_id = match (state.identities.find(request.wanted()), request.wanted()) {
+            row.client_id = match (tunnel.state.identities.find(request.wanted()), request.wanted()) {
                 (Choice::One(identity), _) => Some(Arc::clone(&identity.client_id)),
                 (Choice::None | Choice::Several, imds::Wanted::Client(id)) => Some(id.into()),
                 (Choice::None | Choice::Several, _) => None,

@@ -53,6 +53,8 @@ pub struct Row {
     pub user_agent: Option<Arc<str>>,
     /// The request's `x-ms-client-request-id`.
     pub client_request_id: Option<String>,
+    /// The user name that the client gave the proxy.
+    pub proxy_user: Option<Arc<str>>,
     /// The response's status; `null` while the request is pending, or if no response was sent.
     pub status: Option<u16>,
     /// Whether the service handled the request (also by refusing it); false if a fault prevented it.

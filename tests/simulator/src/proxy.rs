@@ -3,8 +3,11 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn, upgrade::Upgraded};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header::PROXY_AUTHORIZATION, service::service_fn, upgrade::Upgraded,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
@@ -70,7 +73,7 @@ async fn direct(request: Request<Incoming>, state: Arc<State>, connection: Arc<C
     if uri.scheme_str() == Some("http") && host == imds::HOST && matches!(uri.port_u16(), None | Some(80)) {
         // The machine's cloud is a property of its identities; requests here carry no token.
         let site = Site { service: Service::Metadata, cloud: Cloud::Public, audience: "" };
-        let tunnel = Tunnel { state, host: host.into(), site, connection };
+        let tunnel = Tunnel { state, host: host.into(), site, proxy_user: proxy_user(request.headers()), connection };
         return exchange::respond(Arc::new(tunnel), request).await;
     }
     let sentence = "This proxy only tunnels (CONNECT) to the names of Azure's services, for https URLs, and serves the metadata \
@@ -89,7 +92,8 @@ fn connect(mut request: Request<Incoming>, state: &Arc<State>, connection: Arc<C
         let sentence = format!("This proxy simulates Azure and serves no other hosts: '{host}' is not one of its names.");
         return refuse(state, &request, &host, &sentence);
     };
-    let tunnel = Tunnel { state: Arc::clone(state), host: host.into(), site, connection };
+    let proxy_user = proxy_user(request.headers());
+    let tunnel = Tunnel { state: Arc::clone(state), host: host.into(), site, proxy_user, connection };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
@@ -100,6 +104,14 @@ fn connect(mut request: Request<Incoming>, state: &Arc<State>, connection: Arc<C
     Response::new(response::whole(Bytes::new()))
 }
 
+/// The user name in `Proxy-Authorization`, if any. Every name and password is accepted.
+fn proxy_user(headers: &HeaderMap) -> Option<Arc<str>> {
+    let (scheme, credentials) = headers.get(PROXY_AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let decoded = String::from_utf8(BASE64_STANDARD.decode(credentials.trim()).ok()?).ok()?;
+    let (user, _) = decoded.split_once(':')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| user.into())
+}
+
 fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str) -> Response<Body> {
     let row = Row {
         time: Timestamp::now(),
@@ -107,6 +119,7 @@ fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
         route: "refused",
+        proxy_user: proxy_user(request.headers()),
         ..Row::default()
     };
     state.ledger.record(row).responded(StatusCode::FORBIDDEN.as_u16());

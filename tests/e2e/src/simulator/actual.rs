@@ -91,6 +91,8 @@ pub struct Row {
     pub credential: Option<String>,
     /// The audience of its token.
     pub token_audience: Option<String>,
+    /// The user name that the client gave the proxy.
+    pub proxy_user: Option<String>,
     /// The response's status.
     pub status: Option<u16>,
     /// Whether the service handled the request.

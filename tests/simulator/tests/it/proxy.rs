@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::LocalAzure;
+use crate::support::{LocalAzure, MODEL};
 
 /// The proxy's response to these bytes.
 async fn send_raw(azure: &LocalAzure, text: &str) -> String {
@@ -42,6 +42,21 @@ async fn tunnels_to_other_targets_are_refused() {
     assert!(send_raw(&azure, "CONNECT api.powerbi.com:443 HTTP/1.1\r\nhost: x\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
     let error = azure.http.get("https://example.com/").send().await.unwrap_err();
     assert!(error.is_connect(), "{error:?}");
+}
+
+#[tokio::test]
+async fn user_of_the_proxy_is_in_the_ledger() {
+    let azure = LocalAzure::new(json!({})).await;
+    azure.get("/refreshes").await;
+    assert_eq!(azure.last_row().await["proxyUser"], json!(null));
+    let proxy = azure.simulator.proxy_url().replacen("http://", "http://replica-1:any@", 1);
+    let client = reqwest::Client::builder()
+        .proxy(reqwest::Proxy::https(proxy).unwrap())
+        .tls_certs_only([reqwest::Certificate::from_pem(azure.simulator.ca_pem().as_bytes()).unwrap()])
+        .build()
+        .unwrap();
+    assert_eq!(client.get(format!("{MODEL}/refreshes")).bearer_auth(&azure.token).send().await.unwrap().status(), 200);
+    assert_eq!(azure.last_row().await["proxyUser"], json!("replica-1"));
 }
 
 #[tokio::test]
