@@ -99,9 +99,9 @@ mutants: need-cargo ## Change one expression of the engine at a time, and report
 	@"$$(tests/tools/cargo-tools.sh cargo-mutants)" mutants --output $(TARGET) $(if $(SHARD),--shard $(SHARD)) $(if $(SINCE),--in-diff <(git diff $(SINCE)))
 
 .PHONY: bench
-bench: build $(if $(REFERENCE),reference) ## Run the benchmark: runs, polls, memory and lag (SIZES="200 2000"); REFERENCE=1 compares with an operator in Go; not a test
+bench: build $(if $(REFERENCE),reference) ## Run the benchmark: runs, polls, memory and lag (SIZES="200 2000"); REFERENCE=1 compares with an operator in Go, FAILOVER=1 measures failovers instead; not a test
 	$(call timed,benchmark,deploy/image/compile.sh --bin bench)
-	@$(RELEASE)/bench $(if $(REFERENCE),--reference) $(SIZES)
+	@$(RELEASE)/bench $(if $(FAILOVER),failover $(if $(REPETITIONS),--repetitions $(REPETITIONS)),$(if $(REFERENCE),--reference) $(SIZES))
 
 .PHONY: fault-injection
 fault-injection: build ## Run the complete fault matrix: a fault at every request of a run; takes 15 minutes (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one case, JOBS=8 limits the parallel cells)

@@ -27,7 +27,8 @@ pub struct LeaseSettings {
 impl LeaseSettings {
     /// How long a holder may act after it sent its last successful renewal. The remaining fifth separates it from the next holder, even
     /// if the scheduler or a clock read is delayed.
-    pub(super) fn renew_deadline(&self) -> Duration {
+    #[must_use]
+    pub fn renew_deadline(&self) -> Duration {
         self.duration * 4 / 5
     }
 
@@ -39,13 +40,15 @@ impl LeaseSettings {
     }
 
     /// The interval between renewals.
-    pub(super) fn renew_interval(&self) -> Duration {
+    #[must_use]
+    pub fn renew_interval(&self) -> Duration {
         self.duration / 3
     }
 
     /// The interval at which a candidate polls the Lease and a holder retries a failed renewal. At most one second, because it extends
     /// a failover beyond the duration, and delays the next holder after a release.
-    pub(super) fn retry_period(&self) -> Duration {
+    #[must_use]
+    pub fn retry_period(&self) -> Duration {
         (self.duration / 15).clamp(Duration::from_millis(100), Duration::from_secs(1))
     }
 

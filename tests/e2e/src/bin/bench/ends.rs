@@ -16,11 +16,16 @@ use crate::setup::{Bench, CONCURRENCY, LONGEST, SERVER};
 /// An end, and the time at which the watch showed it.
 pub struct End {
     pub state: RunState,
-    seen: Timestamp,
+    pub seen: Timestamp,
 }
 
 /// Waits until `count` resources have ended.
 pub async fn ends(api: &Api<ModelRefresh>, count: usize) -> HashMap<String, End> {
+    ends_of(api, "", count).await
+}
+
+/// Waits until `count` resources whose names have this prefix have ended.
+pub async fn ends_of(api: &Api<ModelRefresh>, prefix: &str, count: usize) -> HashMap<String, End> {
     let mut ends = HashMap::new();
     let mut changes = watcher(api.clone(), watcher::Config::default()).default_backoff().applied_objects().boxed();
     let deadline = tokio::time::Instant::now() + LONGEST;
@@ -33,7 +38,10 @@ pub async fn ends(api: &Api<ModelRefresh>, count: usize) -> HashMap<String, End>
         else {
             continue;
         };
-        ends.entry(object.name_any()).or_insert_with(|| End { state, seen: Timestamp::now() });
+        let name = object.name_any();
+        if name.starts_with(prefix) {
+            ends.entry(name).or_insert_with(|| End { state, seen: Timestamp::now() });
+        }
     }
     ends
 }

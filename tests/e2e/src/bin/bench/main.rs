@@ -12,6 +12,8 @@
 //!    those of a process without these metrics, which has taken over the same operations.
 //! 6. *Lag*: operations of 5 to 20 s at the default polling interval; the time from an end at the service to the status.
 //!
+//! `bench failover` measures failovers of two replicas instead.
+//!
 //! With `--reference`, 2. to 4. also run with a minimal operator in Go (`tests/bench/reference`), and the last table compares both.
 //!
 //! Targets are printed next to the figures. A missed target does not fail, because other work on the machine counts too. Memory and the
@@ -24,6 +26,7 @@ mod bare;
 mod burst;
 mod compare;
 mod ends;
+mod failover;
 mod figures;
 mod polling;
 mod program;
@@ -35,7 +38,7 @@ mod start;
 mod table;
 mod takeover;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use figures::Figures;
 use program::Program;
@@ -43,6 +46,7 @@ use setup::Bench;
 
 /// Measures the released operator on a real API server and a local Azure.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
     /// Numbers of resources.
     #[arg(default_values_t = [200, 2000])]
@@ -50,13 +54,31 @@ struct Arguments {
     /// Compare with the reference operator, which is built first if necessary.
     #[arg(long)]
     reference: bool,
+    #[command(subcommand)]
+    instead: Option<Instead>,
+}
+
+#[derive(Subcommand)]
+enum Instead {
+    /// Measure failovers of two replicas: how long no operation is polled, and that each run has one operation.
+    Failover {
+        /// Number of operations that are running, each polled once per second.
+        #[arg(long, default_value_t = 100)]
+        operations: usize,
+        /// Number of failures of each kind.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        repetitions: u32,
+    },
 }
 
 #[tokio::main]
 async fn main() {
-    let Arguments { sizes, reference } = Arguments::parse();
+    let Arguments { sizes, reference, instead } = Arguments::parse();
     println!("starting the control plane and the local Azure");
     let bench = Bench::start().await;
+    if let Some(Instead::Failover { operations, repetitions }) = instead {
+        return failover::measure(&bench, operations, repetitions).await;
+    }
     start::figures(&bench).await;
     let mut peaks = Vec::new();
     for size in sizes {

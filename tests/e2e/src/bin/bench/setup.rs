@@ -68,16 +68,21 @@ impl Bench {
         Api::namespaced(self.client.clone(), name)
     }
 
-    /// Starts a program for a namespace, and waits until it is ready.
-    pub async fn process(&self, program: Program, namespace: &str, arguments: &[&str]) -> (Operator, Ready) {
-        let mut settings = self.settings.clone();
-        settings.program = program.path();
-        settings.log = self.environment.directory().join(format!("{}.log", program.name()));
-        settings.arguments = vec![
+    /// The settings of an operator for a namespace, with a Lease of the same name.
+    pub fn settings(&self, namespace: &str) -> OperatorSettings {
+        let arguments = vec![
             format!("--watch-namespace={namespace}"),
             format!("--lease-namespace={}", rbac::OPERATORS),
             format!("--lease-name={namespace}"),
         ];
+        OperatorSettings { arguments, ..self.settings.clone() }
+    }
+
+    /// Starts a program for a namespace, and waits until it is ready.
+    pub async fn process(&self, program: Program, namespace: &str, arguments: &[&str]) -> (Operator, Ready) {
+        let mut settings = self.settings(namespace);
+        settings.program = program.path();
+        settings.log = self.environment.directory().join(format!("{}.log", program.name()));
         settings.arguments.extend(arguments.iter().map(ToString::to_string));
         start::ready(&settings, self.environment).await
     }
