@@ -11,6 +11,7 @@ mod permissions;
 mod release;
 mod renderings;
 mod schemas;
+mod two_releases;
 mod units;
 
 use std::fs;

@@ -36,16 +36,27 @@ impl<'a> Release<'a> {
     /// Installs a release for all namespaces. The definitions already exist, and the operator may read the world's Secret and request
     /// tokens of [`ACCOUNT`].
     pub async fn everywhere(world: &'a World) -> Self {
-        Self::install(world, AT_A_TIME, "").await
+        Self::install(world, PLACES.acquire_many(AT_A_TIME).await.unwrap(), "").await
     }
 
     /// Installs a release for the world's namespace only.
     pub async fn in_namespace(world: &'a World, more: &str) -> Self {
-        Self::install(world, 1, &format!("watchNamespaces={{{}}},{more}", world.namespace)).await
+        Self::install_for(world, PLACES.acquire().await.unwrap(), more).await
     }
 
-    async fn install(world: &'a World, places: u32, more: &str) -> Self {
-        let places = PLACES.acquire_many(places).await.unwrap();
+    /// The same for two worlds. Both places are taken at once: otherwise, two tests could each wait for the second
+    /// place of the other.
+    pub async fn in_namespaces([first, second]: [&'a World; 2], more: &str) -> [Self; 2] {
+        let mut places = PLACES.acquire_many(2).await.unwrap();
+        let one = places.split(1).expect("there are two");
+        [Self::install_for(first, places, more).await, Self::install_for(second, one, more).await]
+    }
+
+    async fn install_for(world: &'a World, places: SemaphorePermit<'static>, more: &str) -> Self {
+        Self::install(world, places, &format!("watchNamespaces={{{}}},{more}", world.namespace)).await
+    }
+
+    async fn install(world: &'a World, places: SemaphorePermit<'static>, more: &str) -> Self {
         let served = &world.namespace;
         let values = format!(
             "crds.enabled=false,polling.min=100ms,polling.max=1s,polling.listingLag=3s,leaderElection.leaseDuration=5s,\
