@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 use crate::operator::{self, Operator, OperatorSettings};
 use crate::rbac::{self, make};
+pub use azure::{LASTING_MILLIS, first_lasts};
+
 pub use crate::read::{condition, merged, run, run_state, status};
 use crate::{ApiProxy, DEADLINE, Recorder, SimulatorClient, TestEnvironment, kubeconfig};
 

@@ -181,6 +181,12 @@ impl SimulatorClient {
         self.send(Method::POST, &format!("/operations/{id}/end"), Some(json!({"outcome": outcome}))).await;
     }
 
+    /// Ends the refresh that is running on a model.
+    pub async fn end_running(&self, model: &Model) {
+        let running = self.refreshes(model).await.into_iter().find(|operation| !operation.ended());
+        self.end(&running.expect("a refresh is running").operation_id, "succeeded").await;
+    }
+
     /// Makes the service forget an operation; `ended` also frees the model.
     pub async fn vanish(&self, id: &str, ended: bool) {
         self.send(Method::POST, &format!("/operations/{id}/vanish"), Some(json!({"ended": ended}))).await;

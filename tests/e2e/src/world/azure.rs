@@ -6,6 +6,15 @@ use super::World;
 use crate::read::merged;
 use crate::{Fault, Model, Operation, Row, Sync};
 
+/// The duration of an operation that lasts until the test ends it: a slow machine cannot miss that it is running.
+pub const LASTING_MILLIS: u64 = 3_600_000;
+
+/// Settings of a model whose first refresh lasts until the test ends it; the next ones are short.
+#[must_use]
+pub fn first_lasts() -> Value {
+    json!({"outcomes": [{"status": "succeeded", "durationMillis": LASTING_MILLIS}]})
+}
+
 impl World {
     pub(super) async fn put_model(&self, settings: &Value) {
         self.azure.put_model(self.named(settings)).await;
@@ -25,6 +34,11 @@ impl World {
     /// Changes the model.
     pub async fn patch_model(&self, changes: &Value) {
         self.azure.patch_model(self.named(changes)).await;
+    }
+
+    /// Ends the refresh that is running on another model on the server.
+    pub async fn end_running_on(&self, database: &str) {
+        self.azure.end_running(&Model::analysis_services(&self.server, database)).await;
     }
 
     fn named(&self, settings: &Value) -> Value {

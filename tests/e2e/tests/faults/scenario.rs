@@ -1,5 +1,6 @@
 //! The scenarios: the user's requests, and the final state that must result despite any fault.
 
+use e2e::world::{LASTING_MILLIS, first_lasts};
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
@@ -11,8 +12,6 @@ pub const ORDERS: &str = "orders";
 const REPLICAS: &str = "modelsync/replicas";
 /// The resource of the second tenant.
 pub const OTHERS: &str = "others";
-/// Longer than any scenario: such an operation only ends when it is cancelled.
-const FOREVER: u64 = 3_600_000;
 
 /// The tenants of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +51,7 @@ pub struct Outcome {
 pub fn all() -> Vec<Scenario> {
     use Service::{Analysis, PowerBi, PowerBiNamed};
     let usual: fn() -> Value = || json!({});
-    let endless: fn() -> Value = || json!({"durationMillis": FOREVER});
-    let first_endless: fn() -> Value = || json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}]});
+    let endless: fn() -> Value = || json!({"durationMillis": LASTING_MILLIS});
     let first_fails: fn() -> Value = || json!({"outcomes": ["failed"]});
     let lasting: fn() -> Value = || json!({"durationMillis": 3_000});
     let of = |name, service, settings, run| Scenario { name, service, tenants: Tenants::One, settings, run };
@@ -66,8 +64,8 @@ pub fn all() -> Vec<Scenario> {
         of("wait-pbi", PowerBi, usual, |fixture| Box::pin(wait(fixture))),
         of("deadline-aas", Analysis, endless, |fixture| Box::pin(deadline(fixture))),
         of("deadline-pbi", PowerBi, endless, |fixture| Box::pin(deadline(fixture))),
-        of("replace-aas", Analysis, first_endless, |fixture| Box::pin(replace(fixture))),
-        of("replace-pbi", PowerBi, first_endless, |fixture| Box::pin(replace(fixture))),
+        of("replace-aas", Analysis, first_lasts, |fixture| Box::pin(replace(fixture))),
+        of("replace-pbi", PowerBi, first_lasts, |fixture| Box::pin(replace(fixture))),
         of("cancel-aas", Analysis, endless, |fixture| Box::pin(cancel(fixture))),
         of("cancel-pbi", PowerBi, endless, |fixture| Box::pin(cancel(fixture))),
         of("retry-aas", Analysis, first_fails, |fixture| Box::pin(retry(fixture))),
@@ -98,7 +96,7 @@ async fn plain(fixture: &Fixture) -> Outcome {
 
 /// Another client's refresh runs first. It is of another type, so that it is not a candidate for the operator's submission.
 async fn wait(fixture: &Fixture) -> Outcome {
-    let theirs = fixture.world.azure.start_refresh(&fixture.model, json!({"type": "calculate", "durationMillis": FOREVER})).await;
+    let theirs = fixture.world.azure.start_refresh(&fixture.model, json!({"type": "calculate", "durationMillis": LASTING_MILLIS})).await;
     fixture.apply(ORDERS, &json!({})).await;
     fixture.world.until_run(ORDERS, 1, RunState::Waiting).await;
     fixture.world.azure.end(&theirs, "succeeded").await;
@@ -140,7 +138,7 @@ async fn retry(fixture: &Fixture) -> Outcome {
 
 /// A sync after another client's refresh: without a refresh, Power BI has nothing to sync.
 async fn sync(fixture: &Fixture) -> Outcome {
-    let theirs = fixture.world.azure.start_refresh(&fixture.model, json!({"durationMillis": FOREVER})).await;
+    let theirs = fixture.world.azure.start_refresh(&fixture.model, json!({"durationMillis": LASTING_MILLIS})).await;
     fixture.world.azure.end(&theirs, "succeeded").await;
     fixture.apply(REPLICAS, &json!({})).await;
     fixture.world.until_run(REPLICAS, 1, RunState::Succeeded).await;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use e2e::world::{merged, run, status};
+use e2e::world::{first_lasts, merged, run, status};
 use e2e::{Tool, Version, World, paths};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -183,11 +183,15 @@ async fn argo_workflows_at_same_time_end_with_their_own_runs() {
     let recipe = Recipe::of(&world);
     let rows = [("queued", "Queue", RunState::Succeeded), ("replaced", "Replace", RunState::Cancelled)];
     for (named, policy, end) in rows {
-        world.put_database(named, &json!({"durationMillis": 1_500, "cancelMillis": 300})).await;
+        world.put_database(named, &merged(&first_lasts(), &json!({"durationMillis": 500, "cancelMillis": 300}))).await;
         let spec = json!({"concurrencyPolicy": policy});
         let first = recipe.start(&world, named, &spec).await;
         world.until_run(named, 1, RunState::Running).await;
         let second = recipe.start(&world, named, &spec).await;
+        if policy == "Queue" {
+            world.until(named, "a queued trigger", |object| status(object).queued.is_some()).await;
+            world.end_running_on(named).await;
+        }
         world.until_run(named, 2, RunState::Succeeded).await;
         first.assert_ends_with_run(&world, &recipe, 1, end).await;
         second.assert_ends_with_run(&world, &recipe, 2, RunState::Succeeded).await;

@@ -1,6 +1,6 @@
 //! The same for Power BI: for states with another cause than in Analysis Services, the tools see the same history.
 
-use e2e::world::merged;
+use e2e::world::{LASTING_MILLIS, merged};
 use e2e::{World, semantic_model};
 use futures::join;
 use serde_json::{Value, json};
@@ -32,9 +32,10 @@ async fn states_of_semantic_model_refreshes() {
     };
     let busy = async {
         let (model, by_ids, _) = model(world, json!({})).await;
-        world.azure.start_refresh(&model, json!({"durationMillis": 2_500})).await;
+        world.azure.start_refresh(&model, json!({"durationMillis": LASTING_MILLIS})).await;
         world.apply("busy", &by_ids).await;
         world.until_reason("busy", "Reconciling", "ModelBusy").await;
+        world.azure.end_running(&model).await;
         world.until_state("busy", RunState::Succeeded).await;
     };
     let cancelled = async {

@@ -1,6 +1,6 @@
 //! Every state of a resource in real runs, evaluated by the tools one after the other.
 
-use e2e::world::merged;
+use e2e::world::{LASTING_MILLIS, first_lasts, merged, status};
 use e2e::{Operator, TestSetup, World, rbac};
 use futures::join;
 use serde_json::{Value, json};
@@ -35,17 +35,19 @@ async fn states_of_ended_runs() {
         until(name, state).await;
     };
     let waits = async {
-        refresh(world, "first", json!({"durationMillis": 2_000}), json!({})).await;
+        refresh(world, "first", first_lasts(), json!({})).await;
         until("first", RunState::Running).await;
         world.apply("second", &json!({"model": {"analysisServices": {"database": "first"}}})).await;
         world.until_reason("second", "Reconciling", "WaitingForTurn").await;
+        world.end_running_on("first").await;
         until("second", RunState::Succeeded).await;
     };
     let busy = async {
         let of_model = world.put_database("busy", &json!({"durationMillis": 300})).await;
-        world.start_for_other_client(&json!({"database": "busy", "durationMillis": 2_500})).await;
+        world.start_for_other_client(&json!({"database": "busy", "durationMillis": LASTING_MILLIS})).await;
         world.apply("busy", &of_model).await;
         world.until_reason("busy", "Reconciling", "ModelBusy").await;
+        world.end_running_on("busy").await;
         until("busy", RunState::Succeeded).await;
     };
     let requested = async {
@@ -96,13 +98,15 @@ async fn states_of_consecutive_runs() {
         world.until_run("token", 3, RunState::Succeeded).await;
     };
     let queued = async {
-        refresh(world, "queued", json!({"durationMillis": 1_500}), json!({})).await;
+        refresh(world, "queued", first_lasts(), json!({})).await;
         world.until_run("queued", 1, RunState::Running).await;
         world.edit("queued", &json!({"spec": {"trigger": {"token": "two"}}})).await;
+        world.until("queued", "a queued trigger", |object| status(object).queued.is_some()).await;
+        world.end_running_on("queued").await;
         world.until_run("queued", 2, RunState::Succeeded).await;
     };
     let replaced = async {
-        refresh(world, "replaced", json!({"durationMillis": 2_000}), json!({"concurrencyPolicy": "Replace"})).await;
+        refresh(world, "replaced", first_lasts(), json!({"concurrencyPolicy": "Replace"})).await;
         world.until_run("replaced", 1, RunState::Running).await;
         world.edit("replaced", &json!({"spec": {"trigger": {"token": "two"}}})).await;
         world.until_run("replaced", 2, RunState::Succeeded).await;

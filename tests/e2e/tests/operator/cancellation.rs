@@ -1,6 +1,6 @@
 //! Runs cancelled by annotation: the resource stays, the operation ends, and the reported state is true.
 
-use e2e::world::{merged, run, status};
+use e2e::world::{LASTING_MILLIS, merged, run, status};
 use e2e::{AnyObject, Operator, TestSetup, World, eventually, semantic_model};
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, CancelCause, RUN_REQUESTED_AT, RunState};
@@ -177,7 +177,7 @@ async fn power_bi_refresh_is_cancelled_and_manifest_value_ignored() {
 
 #[tokio::test]
 async fn cancel_request_ends_waiting_but_not_running_sync() {
-    let setup = TestSetup::with_model(json!({"sync": {"replicatingMillis": 3_000}}));
+    let setup = TestSetup::with_model(json!({"sync": {"replicatingMillis": LASTING_MILLIS}}));
     let (world, _operator) = World::running("cancel-sync", setup).await;
     world.apply("modelsync/first", &json!({})).await;
     world.until_state("modelsync/first", RunState::Running).await;
@@ -187,6 +187,7 @@ async fn cancel_request_ends_waiting_but_not_running_sync() {
     cancel(&world, "modelsync/second", "now").await;
     world.until_state("modelsync/second", RunState::Cancelled).await;
     until_event(&world, "modelsync/first", "NotCancelled: ").await;
+    world.azure.end(&world.syncs().await[0].operation_id, "completed").await;
     world.until_state("modelsync/first", RunState::Succeeded).await;
     assert_eq!(world.syncs().await.len(), 1);
     world.assert_kstatus();

@@ -1,7 +1,7 @@
 //! Observability of a run: its trace, log, metrics and events.
 
 use e2e::collector::{Collector, attribute, hex};
-use e2e::world::run;
+use e2e::world::{first_lasts, run};
 use e2e::{TestSetup, World, eventually};
 use serde_json::{Value, json};
 use tabular_operator::api::{Reason, RunState};
@@ -11,7 +11,7 @@ use crate::collectors::traced;
 #[tokio::test]
 async fn run_is_one_trace_across_restart() {
     let collector = Collector::start().await;
-    let (world, mut operator) = traced("traced", &collector, Some(json!({"durationMillis": 4000}))).await;
+    let (world, mut operator) = traced("traced", &collector, Some(first_lasts())).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     // Unsent spans are lost with the process.
@@ -19,6 +19,7 @@ async fn run_is_one_trace_across_restart() {
     eventually("the first spans", async || (sent("POST refreshes") && sent("waiting")).then_some(())).await;
     operator.kill();
     operator.restart();
+    world.azure.end_running(&world.model()).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
     eventually("the span of the whole run", async || collector.spans().iter().any(|span| span.name.starts_with("run of")).then_some(()))
         .await;

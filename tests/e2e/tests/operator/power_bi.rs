@@ -1,6 +1,6 @@
 //! Refreshes and syncs of Power BI semantic models, by ids and by names.
 
-use e2e::world::{merged, run};
+use e2e::world::{LASTING_MILLIS, first_lasts, merged, run};
 use e2e::{TestSetup, World, semantic_model};
 use serde_json::json;
 use tabular_operator::api::RunState;
@@ -31,11 +31,12 @@ async fn semantic_model_is_refreshed_as_specified() {
 #[tokio::test]
 async fn names_and_ids_of_model_share_queue() {
     let (world, _operator) = World::running("pbi-names", TestSetup::default()).await;
-    let (model, by_ids, by_names) = semantic_model(&world, &json!({"durationMillis": 2_500})).await;
+    let (model, by_ids, by_names) = semantic_model(&world, &first_lasts()).await;
     world.apply("names", &by_names).await;
     world.until_state("names", RunState::Running).await;
     world.apply("ids", &by_ids).await;
     world.until_reason("ids", "Reconciling", "WaitingForTurn").await;
+    world.azure.end_running(&model).await;
     world.until_state("ids", RunState::Succeeded).await;
     world.until_state("names", RunState::Succeeded).await;
     assert_eq!(world.azure.refreshes(&model).await.len(), 2);
@@ -71,9 +72,10 @@ async fn deletion_cancels_refresh_of_semantic_model() {
 async fn power_bi_refresh_of_other_client_is_awaited() {
     let (world, _operator) = World::running("pbi-busy", TestSetup::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({})).await;
-    world.azure.start_refresh(&model, json!({"durationMillis": 2_500})).await;
+    world.azure.start_refresh(&model, json!({"durationMillis": LASTING_MILLIS})).await;
     world.apply("orders", &by_ids).await;
     world.until_reason("orders", "Reconciling", "ModelBusy").await;
+    world.azure.end_running(&model).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(world.azure.refreshes(&model).await.len(), 2);
     world.assert_kstatus();

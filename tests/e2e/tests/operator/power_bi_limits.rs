@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use e2e::world::{merged, run, run_state};
+use e2e::world::{LASTING_MILLIS, merged, run, run_state};
 use e2e::{Model, Operator, TestSetup, World, semantic_model};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ async fn attempt_beyond_service_limit_is_not_retried() {
 
 #[tokio::test]
 async fn refresh_survives_short_capacity_pause() {
-    let (world, _operator, model, spec) = with("pbi-pause", json!({"durationMillis": 1_500})).await;
+    let (world, _operator, model, spec) = with("pbi-pause", json!({"durationMillis": LASTING_MILLIS})).await;
     world.apply("orders", &spec).await;
     world.until_state("orders", RunState::Running).await;
     world.azure.patch(&model, json!({"paused": true})).await;
@@ -59,6 +59,7 @@ async fn refresh_survives_short_capacity_pause() {
     world.apply("stopped", &by_ids).await;
     world.until_reason("stopped", "Stalled", "ServerPaused").await;
     world.azure.patch(&model, json!({"paused": false})).await;
+    world.azure.end_running(&model).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!((world.azure.refreshes(&model).await.len(), world.azure.refreshes(&paused).await.len()), (1, 0));
     world.assert_kstatus();
@@ -67,7 +68,7 @@ async fn refresh_survives_short_capacity_pause() {
 #[tokio::test]
 async fn long_capacity_pause_ends_refresh_and_is_reported() {
     let (world, _operator, model, spec) =
-        with("pbi-long-pause", json!({"durationMillis": 1_500, "powerBI": {"pauseLimitMillis": 800}})).await;
+        with("pbi-long-pause", json!({"durationMillis": LASTING_MILLIS, "powerBI": {"pauseLimitMillis": 800}})).await;
     world.apply("orders", &spec).await;
     world.until_state("orders", RunState::Running).await;
     world.azure.patch(&model, json!({"paused": true})).await;
@@ -95,9 +96,10 @@ async fn busy_and_quota_are_distinguished_in_every_language() {
     let world = &world;
     join_all(["english", "german", "chinese"].map(async |language| {
         let (model, by_ids, _) = semantic_model(world, &json!({"powerBI": {"language": language}})).await;
-        world.azure.start_refresh(&model, json!({"durationMillis": 2_500})).await;
+        world.azure.start_refresh(&model, json!({"durationMillis": LASTING_MILLIS})).await;
         world.apply(language, &by_ids).await;
         world.until_reason(language, "Reconciling", "ModelBusy").await;
+        world.azure.end_running(&model).await;
         world.until_state(language, RunState::Succeeded).await;
         // A refresh that just ended may have caused the refusal: where only the list of refreshes shows it, the operator accepts this.
         tokio::time::sleep(Duration::from_secs(7)).await;

@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use e2e::world::run;
+use e2e::world::{LASTING_MILLIS, first_lasts, run};
 use e2e::{Action, Operator, RecordedRequest, TestSetup, WatchDelivery, World, eventually};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
-/// Longer than any test.
-const FOREVER: u64 = 3_600_000;
 /// Every matching request.
 const ALWAYS: usize = usize::MAX;
 
@@ -30,7 +28,7 @@ async fn assert_sound(world: &World, operations: usize) {
 
 #[tokio::test]
 async fn stalled_watch_duplicates_no_run_and_hides_no_deletion() {
-    let (world, _operator) = proxied("stalled", json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}]})).await;
+    let (world, _operator) = proxied("stalled", first_lasts()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     world.proxy().set_watch_delivery(WatchDelivery::Suspended);
@@ -42,7 +40,7 @@ async fn stalled_watch_duplicates_no_run_and_hides_no_deletion() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_sound(&world, 2).await;
 
-    world.patch_model(&json!({"durationMillis": FOREVER})).await;
+    world.patch_model(&json!({"durationMillis": LASTING_MILLIS})).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
     world.until_run("orders", 3, RunState::Running).await;
     world.proxy().set_watch_delivery(WatchDelivery::Suspended);
@@ -117,7 +115,7 @@ async fn expired_watches_relist_and_duplicate_no_run() {
 
 #[tokio::test]
 async fn stale_initial_cache_is_detected_by_first_write() {
-    let setup = TestSetup { model: Some(json!({"durationMillis": FOREVER})), api_proxy: true, ..TestSetup::default() };
+    let setup = TestSetup { model: Some(json!({"durationMillis": LASTING_MILLIS})), api_proxy: true, ..TestSetup::default() };
     let world = World::with("old-cache", setup).await;
     // The first list contains the resource before the operator processed it.
     world.apply("orders", &json!({})).await;
@@ -137,7 +135,7 @@ async fn stale_initial_cache_is_detected_by_first_write() {
 
 #[tokio::test]
 async fn recreated_resource_waits_for_old_operation() {
-    let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}], "cancelMillis": 1_000});
+    let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": LASTING_MILLIS}], "cancelMillis": 1_000});
     let (world, _operator) = proxied("again", outcomes).await;
     let first = world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
@@ -161,7 +159,7 @@ async fn force_delete(world: &World) {
 
 #[tokio::test]
 async fn operation_of_force_deleted_resource_is_cancelled() {
-    let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}], "cancelMillis": 2_000});
+    let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": LASTING_MILLIS}], "cancelMillis": 2_000});
     let (world, mut operator) = proxied("torn", outcomes).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
@@ -176,7 +174,7 @@ async fn operation_of_force_deleted_resource_is_cancelled() {
 
 #[tokio::test]
 async fn submission_of_force_deleted_resource_is_cancelled() {
-    let (world, _operator) = proxied("torn-early", json!({"durationMillis": FOREVER})).await;
+    let (world, _operator) = proxied("torn-early", json!({"durationMillis": LASTING_MILLIS})).await;
     let hold = world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": "after"}}})).await;
     world.apply("orders", &json!({})).await;
     hold.holds().await;
@@ -191,7 +189,7 @@ async fn submission_of_force_deleted_resource_is_cancelled() {
 
 #[tokio::test]
 async fn force_deleted_resource_with_orphan_policy_continues() {
-    let (world, _operator) = proxied("torn-orphan", json!({"durationMillis": FOREVER})).await;
+    let (world, _operator) = proxied("torn-orphan", json!({"durationMillis": LASTING_MILLIS})).await;
     world.apply("orders", &json!({"deletionPolicy": "Orphan"})).await;
     world.until_state("orders", RunState::Running).await;
     force_delete(&world).await;

@@ -1,6 +1,6 @@
 //! `ModelSync` on Analysis Services: from the POST to the end that the service reports, in every response format.
 
-use e2e::world::{run, run_state, status};
+use e2e::world::{first_lasts, run, run_state, status};
 use e2e::{AnyObject, TestSetup, World, eventually};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -128,7 +128,7 @@ async fn sync_with_lost_response_is_not_repeated() {
 #[tokio::test]
 async fn sync_and_refresh_of_model_wait_for_each_other() {
     let (world, _operator) = World::running("sync-turns", TestSetup::default()).await;
-    world.patch_model(&json!({"durationMillis": 3_000, "sync": {"replicatingMillis": 2_000}})).await;
+    world.patch_model(&first_lasts()).await;
     world.apply("one", &json!({})).await;
     world.until_state("one", RunState::Running).await;
     world.apply("modelsync/one", &json!({})).await;
@@ -138,6 +138,7 @@ async fn sync_and_refresh_of_model_wait_for_each_other() {
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     world.apply("two", &json!({})).await;
     world.until_reason("two", "Reconciling", "WaitingForTurn").await;
+    world.azure.end_running(&world.model()).await;
     for name in ["one", "modelsync/one", "two"] {
         world.until_state(name, RunState::Succeeded).await;
     }

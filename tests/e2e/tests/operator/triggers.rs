@@ -1,6 +1,6 @@
 //! Triggers of a run, and changes that are none.
 
-use e2e::world::{run, status};
+use e2e::world::{first_lasts, run, status};
 use e2e::{Operator, TestSetup, World};
 use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState, TriggerType};
@@ -10,9 +10,9 @@ async fn quick(name: &str) -> (World, Operator) {
     World::running(name, setup).await
 }
 
-async fn long(name: &str, policy: &str) -> (World, Operator) {
-    let setup = TestSetup::with_model(json!({"durationMillis": 2_000}));
-    let (world, operator) = World::running(name, setup).await;
+/// A world in the first run of a resource, which lasts until the test ends it.
+async fn in_mid_run(name: &str, policy: &str) -> (World, Operator) {
+    let (world, operator) = World::running(name, TestSetup::with_model(first_lasts())).await;
     world.apply("orders", &json!({"concurrencyPolicy": policy})).await;
     world.until_run("orders", 1, RunState::Running).await;
     (world, operator)
@@ -99,7 +99,7 @@ async fn triggers_during_suspension_run_once_afterwards() {
     world.assert_kstatus();
 }
 
-/// Makes two requests during a run, and waits until both were handled and all runs have ended.
+/// Makes two requests during a run, ends it, and waits until both were handled and all runs have ended.
 async fn requested_twice(world: &World) -> Value {
     world.annotate("orders", RUN_REQUESTED_AT, Some("one")).await;
     world
@@ -108,6 +108,15 @@ async fn requested_twice(world: &World) -> Value {
         })
         .await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("two")).await;
+    world
+        .until("orders", "the second request", |object| {
+            let status = status(object);
+            [&status.last_handled_request, &status.queued.as_ref().map(|queued| queued.value.clone())]
+                .iter()
+                .any(|handled| handled.as_deref() == Some("two"))
+        })
+        .await;
+    world.azure.end_running(&world.model()).await;
     let done = world
         .until("orders", "its end", |object| {
             let status = status(object);
@@ -121,13 +130,13 @@ async fn requested_twice(world: &World) -> Value {
 
 #[tokio::test]
 async fn trigger_during_run_is_queued_once() {
-    let (world, _operator) = long("queue", "Queue").await;
+    let (world, _operator) = in_mid_run("queue", "Queue").await;
     assert_eq!(requested_twice(&world).await, json!([2, ["succeeded", "succeeded"]]));
 }
 
 #[tokio::test]
 async fn trigger_during_run_is_dropped() {
-    let (world, _operator) = long("forbid", "Forbid").await;
+    let (world, _operator) = in_mid_run("forbid", "Forbid").await;
     assert_eq!(requested_twice(&world).await, json!([1, ["succeeded"]]));
     let events = world.events("orders").await;
     assert!(events.iter().any(|event| event.starts_with("TriggerDropped: ")), "{events:#?}");
@@ -135,7 +144,7 @@ async fn trigger_during_run_is_dropped() {
 
 #[tokio::test]
 async fn trigger_during_run_replaces_it() {
-    let (world, _operator) = long("replace", "Replace").await;
+    let (world, _operator) = in_mid_run("replace", "Replace").await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("one")).await;
     let done = world.until_run("orders", 2, RunState::Succeeded).await;
     let operations: Vec<String> = world.operations().await.into_iter().map(|operation| operation.status).collect();

@@ -1,13 +1,13 @@
 //! One refresh at a time on a model: the operator's queue, and other clients.
 
-use e2e::world::run;
+use e2e::world::{LASTING_MILLIS, first_lasts, run};
 use e2e::{TestSetup, World};
 use serde_json::json;
 use tabular_operator::api::RunState;
 
 #[tokio::test]
 async fn resources_on_one_model_run_in_arrival_order() {
-    let (world, _operator) = World::running("turns", TestSetup::default()).await;
+    let (world, _operator) = World::running("turns", TestSetup::with_model(first_lasts())).await;
     world.apply("first", &json!({})).await;
     world.until_state("first", RunState::Running).await;
     world.apply("second", &json!({})).await;
@@ -15,6 +15,8 @@ async fn resources_on_one_model_run_in_arrival_order() {
     // The queue orders by seconds.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     world.apply("third", &json!({})).await;
+    world.until_reason("third", "Reconciling", "WaitingForTurn").await;
+    world.azure.end_running(&world.model()).await;
     let mut ids = Vec::new();
     for name in ["first", "second", "third"] {
         ids.push(run(&world.until_state(name, RunState::Succeeded).await).operation_id.clone().unwrap());
@@ -46,7 +48,7 @@ async fn deleted_waiting_resource_blocks_no_other() {
 #[tokio::test]
 async fn refresh_of_other_client_is_awaited() {
     let (world, _operator) = World::running("foreign", TestSetup::default()).await;
-    let foreign = world.start_for_other_client(&json!({"durationMillis": 2_500})).await;
+    let foreign = world.start_for_other_client(&json!({"durationMillis": LASTING_MILLIS})).await;
     world.apply("orders", &json!({})).await;
     let waiting = world.until_reason("orders", "Reconciling", "ModelBusy").await;
     assert_eq!(run(&waiting).state, RunState::Waiting);
@@ -54,6 +56,7 @@ async fn refresh_of_other_client_is_awaited() {
         object.status.as_ref().and_then(|status| status.run.as_ref()?.waiting_for.as_ref()).is_some_and(|what| what.contains(&foreign))
     };
     world.until("orders", "the name of what it waits for", names_it).await;
+    world.azure.end(&foreign, "succeeded").await;
     world.until_state("orders", RunState::Succeeded).await;
     let operations = world.operations().await;
     assert_eq!((operations.len(), operations[0].status.as_str()), (2, "succeeded"));
