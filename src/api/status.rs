@@ -106,6 +106,14 @@ impl Default for Status {
     }
 }
 
+impl Status {
+    /// Whether the operator has recorded it, unlike that of a new resource.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.observed_generation != never()
+    }
+}
+
 /// The runs of an upstream refresh that have started runs of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -84,7 +84,7 @@ fn was_stale(recorded: &Condition, deadline: Time, now: Timestamp) -> bool {
 fn may_write(desired: &DesiredState, status: &Status) -> bool {
     let in_progress = status.run.as_ref().is_some_and(|run| !run.state.ended());
     let is_held = desired.deletion.is_none() || desired.has_finalizer;
-    status.observed_generation >= 0 && is_held && (desired.drain.is_none() || in_progress)
+    status.is_observed() && is_held && (desired.drain.is_none() || in_progress)
 }
 
 /// One sentence with fixed times, so that it changes only with the data, the target and the status of the condition.

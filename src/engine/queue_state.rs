@@ -50,13 +50,6 @@ fn queue_state_of(status: &Status, stuck: bool, now: Timestamp, settings: &Setti
     }
 }
 
-/// When the intent of a run was recorded, if its submission is unresolved and may have started an operation that no record names. Also
-/// if a user must decide which operation it is: the record may name no candidates, or not all of them.
-#[must_use]
-pub fn unresolved_since(run: &Run) -> Option<Time> {
-    (run.state == RunState::Submitting).then(|| run.submitted_time.unwrap_or(run.requested_time))
-}
-
 /// Whether the calls for a run fail, or a user must act before it continues.
 fn is_stuck(run: &Run) -> bool {
     Reason::parse(&run.reason).is_some_and(|reason| reason == Reason::Retrying || conditions::is_stalled(reason))

@@ -30,7 +30,7 @@ pub fn unobserved(object: &Object, now: Timestamp) -> Vec<Unobserved> {
     let value = |name: &str| meta.annotations.as_ref().and_then(|annotations| annotations.get(name)).filter(|value| !value.is_empty());
     let is_handled = |value: &String, last: Option<&String>| last.is_some_and(|last| last == value || *last == value_digest(value));
     let mut found = Vec::new();
-    if status.observed_generation < 0 {
+    if !status.is_observed() {
         found.push(("the resource".to_owned(), object.created()));
     } else if let Some(generation) = meta.generation.filter(|generation| *generation > status.observed_generation) {
         found.push((format!("the change to generation {generation}"), changed(object, &["f:spec"])));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::super::{ClaimedOperations, unresolved_since};
-use crate::api::{Model, Status};
+use super::super::ClaimedOperations;
+use crate::api::{Model, RunState, Status};
 use crate::operation::{OperationId, OperationKind};
 
 /// How many deleted resources are remembered.
@@ -281,9 +281,11 @@ impl Claim {
 }
 
 impl Unresolved {
+    /// The submission of a run that may have started an operation that no record names. Also if a user must decide which operation it is:
+    /// the record may name no candidates, or not all of them.
     fn of(source: ClaimSource<'_>) -> Option<Self> {
-        let run = source.status?.run.as_ref()?;
-        let intent = unresolved_since(run)?.timestamp();
+        let run = source.status?.run.as_ref().filter(|run| run.state == RunState::Submitting)?;
+        let intent = run.submitted_time.unwrap_or(run.requested_time).timestamp();
         Some(Self { model: run.model.key(), intent })
     }
 }

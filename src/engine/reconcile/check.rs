@@ -68,7 +68,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn forget_recorded_check(&mut self, decision: &PendingDecision) {
         let written = decision.status.as_ref().and_then(|status| status.check.as_ref());
         let shown = self.view.status().check.as_ref();
-        if let Some(check) = written.filter(|check| shown.is_none_or(|shown| shown.request != check.request)) {
+        if let Some(check) = written.filter(|_| shown.is_none()) {
             self.in_memory.dropped_check = Some(check.request.clone());
         }
         let is_over = |check: &Check| [shown, written].iter().flatten().any(|known| known.request == check.request);
@@ -84,5 +84,5 @@ fn record(status: &Status, check: Check, decision: &mut PendingDecision) {
 /// not at its end.
 fn may_check(desired: &DesiredState, status: &Status) -> bool {
     let submits = status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting);
-    status.observed_generation >= 0 && !submits && desired.deletion.is_none() && desired.drain.is_none()
+    status.is_observed() && !submits && desired.deletion.is_none() && desired.drain.is_none()
 }

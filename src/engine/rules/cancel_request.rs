@@ -63,14 +63,14 @@ pub(super) fn ignore_stale_request(draft: &mut Draft<'_>) -> bool {
         return false;
     }
     mark_handled(draft);
-    let new = draft.input.status.observed_generation < 0;
-    if !new {
+    let observed = draft.input.status.is_observed();
+    if observed {
         draft.emit(
             Reason::NotCancelled,
             "nothing was cancelled: no run was in progress when the operator read the annotation cancel-requested-at",
         );
     }
-    !new
+    observed
 }
 
 /// Whether the run will be cancelled once its submission is resolved.
