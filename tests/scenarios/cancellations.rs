@@ -79,6 +79,11 @@ fn cancel_request_without_run_cancels_no_later_run() {
     cancel(&mut world, "b");
     world.annotate(RUN_REQUESTED_AT, Some("2")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.service.submits, world.event_count(Reason::NotCancelled)), (3, 3, 2));
+    // A run that has to wait does not repeat the report.
+    world.ahead = Some("another".to_owned());
+    cancel(&mut world, "c");
+    world.annotate(RUN_REQUESTED_AT, Some("3")).run_for(secs(10)).is(RunState::Waiting, Reason::WaitingForTurn);
+    assert_eq!((handled(&world), world.event_count(Reason::NotCancelled)), (Some("c"), 3));
 }
 
 #[test]
@@ -138,15 +143,16 @@ fn cancelled_run_ends_whatever_it_waits_for() {
     let mut pausing = World::new(|spec| spec.backoff_limit = 3);
     pausing.service.outcomes.push_back(Phase::Failed);
     pausing.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
-    let ends = |mut world: World, submits| {
+    let ends = |mut world: World, submits, what: &str| {
         cancel(&mut world, "a");
         world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
         assert_eq!((world.service.submits, world.service.cancels.len()), (submits, 0), "{}", world.run().message);
+        assert_eq!(world.run().message, format!("{what} submitted: the run was cancelled by the annotation cancel-requested-at"));
     };
-    ends(stalled, 0);
-    ends(suspended, 0);
-    ends(busy, 1);
-    ends(pausing, 1);
+    ends(stalled, 0, "nothing was");
+    ends(suspended, 0, "nothing was");
+    ends(busy, 1, "nothing was");
+    ends(pausing, 1, "attempt 2 was not");
 }
 
 #[test]

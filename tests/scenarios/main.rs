@@ -10,6 +10,7 @@ mod competing_submissions;
 mod completion;
 mod concurrency;
 mod conflicts;
+mod delays;
 mod deletions;
 mod dependents;
 mod drain;

@@ -152,7 +152,7 @@ fn each_write_that_fails_ends_as_the_table_says() {
 }
 
 /// Its run waits by its record, and may start now.
-fn waiting() -> World {
+pub(super) fn waiting() -> World {
     let mut world = fresh();
     let model = world.view().0.spec.model.key();
     let _ = world.queue.acquire(&model, "u-2", &key(), at(0).into());
@@ -221,6 +221,19 @@ fn id_that_stays_unrecorded_is_tried_once_per_reconciliation() {
     assert_eq!(request_names(&world)[0], "status", "without a list");
     assert_eq!((world.run().state, world.run().operation_id.as_deref()), (RunState::Running, Some("op-1")));
     assert!(world.in_memory.accepted.is_none());
+}
+
+#[test]
+fn accepted_operation_is_recorded_only_for_its_own_intent() {
+    for (field, other) in [("number", 2), ("attempt", 2)] {
+        let mut world = fresh();
+        let outcome =
+            world.reconcile_with(|_, request| is_write(request, "status").then_some(DriverResponse::Unconfirmed { denied: false }));
+        assert!(outcome.in_memory.accepted.is_some());
+        world.edit(|object| object["status"]["run"][field] = json!(other));
+        let _ = world.reconcile();
+        assert_eq!(world.run().operation_id, None, "{field}: {:?}", world.requests);
+    }
 }
 
 #[test]
@@ -344,8 +357,8 @@ fn delays_grow_with_failures_and_end_with_a_success() {
         let delay = |world: &mut World| {
             let outcome = world.reconcile_with(|world, request| is_write(request, "finalizer").then(|| fail(world, failure)));
             match outcome.finish {
-                Finish::Conflict => outcome.in_memory.after_conflict(),
-                _ => outcome.in_memory.after_failure(),
+                Finish::Conflict | Finish::Failed => outcome.requeue().unwrap(),
+                finish => panic!("{finish:?}"),
             }
         };
         (0..10).map(|_| delay(world).as_millis()).collect()

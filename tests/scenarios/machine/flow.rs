@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::world::{Revision, UID, World, accepted, at, operation, refresh, request_names, settings};
+use super::world::{Revision, UID, World, accepted, at, name, operation, refresh, request_names, settings};
 use tabular_operator::api::{CHECK_REQUESTED_AT, RUN_REQUESTED_AT, Reason, RunState, Status};
 use tabular_operator::engine::reconcile::{
-    DriverRequest, DriverResponse, Finish, InMemoryState, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking, View as _,
+    DriverRequest, DriverResponse, Finish, Freshness, InMemoryState, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking,
+    View as _,
 };
 use tabular_operator::engine::{Blocker, ClaimedOperations, DrainMode, EffectResult, QueueState, Remedy};
 use tabular_operator::operation::{ClockSkew, Listing, Phase, SubmitResult};
@@ -26,12 +27,14 @@ fn run_is_recorded_before_each_effect() {
     let mut world = World::new(refresh(|object| object["metadata"]["finalizers"] = json!(null)));
     let outcome = world.reconcile();
     assert_eq!(request_names(&world), ["finalizer", "intent", "submit", "status"], "{:?}", world.requests);
+    assert_eq!(world.requests[..5], ["observe", "turn", "observe", "finalizer", "observe"], "a finalizer is not reported");
     assert!(matches!(outcome.finish, Finish::Settled { requeue: Some(_) }));
     assert!(matches!(outcome.queue, QueueUpdate::Set { state: QueueState::Holding, .. }));
     assert_eq!((outcome.tracking, world.run().operation_id.as_deref()), (Tracking::Track, Some("op-1")));
     (world.now, world.phase) = (at(120), Phase::Succeeded);
     let outcome = world.reconcile();
     assert_eq!(request_names(&world), ["poll", "status"]);
+    assert_eq!(world.requests[..4], ["observe", "prepare", "poll", "observe"], "only a submission is checked immediately before its call");
     assert_eq!((outcome.tracking, world.run().state), (Tracking::Untrack, RunState::Succeeded));
     assert!(matches!(outcome.queue, QueueUpdate::Set { state: QueueState::None, .. }));
 }
@@ -96,9 +99,9 @@ fn nothing_is_submitted_when_the_lease_is_about_to_run_out() {
 
 #[test]
 fn nothing_is_submitted_when_the_intent_is_too_old() {
-    for (late, submitted) in [(22, true), (24, false)] {
-        let (requests, _) = prevented(|world| world.now = at(60 + late));
-        assert_eq!(requests.contains(&"submit".to_owned()), submitted, "{late} s: {requests:?}");
+    for (late_millis, submitted) in [(22_000, true), (23_500, true), (23_501, false)] {
+        let (requests, _) = prevented(|world| world.now = at(60) + Duration::from_millis(late_millis));
+        assert_eq!(requests.contains(&"submit".to_owned()), submitted, "{late_millis} ms: {requests:?}");
     }
 }
 
@@ -115,6 +118,60 @@ fn nothing_is_submitted_before_an_uninstall() {
         response
     });
     assert!(!request_names(&world).contains(&"submit"), "{:?}", world.requests);
+}
+
+#[test]
+fn waiting_run_queues_since_its_request() {
+    let mut world = super::failures::waiting();
+    let (requested, mut queued) = (world.run().requested_time, None);
+    let _ = world.reconcile_with(|_, request| {
+        if let DriverRequest::AcquireTurn { since, .. } = request {
+            queued = Some(*since);
+        }
+        None
+    });
+    assert!(requested.timestamp() < world.now);
+    assert_eq!(queued, Some(requested));
+}
+
+#[test]
+fn secrets_are_read_for_a_submission_and_kept_for_a_deletion() {
+    let freshness = |world: &mut World| {
+        let mut wanted = Vec::new();
+        let _ = world.reconcile_with(|_, request| {
+            if let DriverRequest::Prepare { freshness, .. } = request {
+                wanted.push(*freshness);
+            }
+            None
+        });
+        wanted
+    };
+    let mut world = World::new(refresh(|_| {}));
+    assert_eq!(freshness(&mut world), [Freshness::Fresh]);
+    world.now = at(120);
+    assert_eq!(freshness(&mut world), [Freshness::Cached]);
+    world.edit(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z"));
+    assert_eq!(freshness(&mut world), [Freshness::LastKnown]);
+}
+
+#[test]
+fn reconciliation_names_the_run_that_its_calls_are_for() {
+    let mut world = World::new(refresh(|_| {}));
+    let mut machine = world.machine();
+    assert!(!machine.is_detached());
+    assert!(Reconciliation::detached(world.view().clone(), InMemoryState::default(), settings()).is_detached());
+    let mut request = machine.handle(DriverResponse::Start(world.now));
+    assert_eq!((machine.run().number, machine.run().operation_id), (1, None), "the run that is about to start");
+    while !matches!(request, DriverRequest::Done(_)) {
+        assert_eq!(machine.run().number, 1, "{}", name(&request));
+        let response = world.perform(&request);
+        request = machine.handle(response);
+    }
+    assert_eq!(machine.run().operation_id.as_deref(), Some("op-1"));
+    (world.now, world.phase) = (at(120), Phase::Succeeded);
+    let outcome = world.reconcile();
+    assert_eq!((world.run().state, outcome.requeue()), (RunState::Succeeded, None));
+    assert_eq!((world.machine().run().number, world.machine().run().operation_id), (2, None), "the next one");
 }
 
 #[test]
@@ -299,6 +356,23 @@ fn check_follows_the_last_decision_and_its_result_is_kept() {
     assert_eq!(world.view().status().check.as_ref().map(|check| check.request.as_str()), Some("a"));
     let _ = world.reconcile();
     assert!(request_names(&world).is_empty(), "{:?}", world.requests);
+}
+
+#[test]
+fn request_made_before_the_last_result_is_written_is_checked_later() {
+    for (next, requeue) in [("a", None), ("b", Some(Duration::from_secs(10)))] {
+        let mut world = running();
+        (world.now, world.phase) = (at(120), Phase::Succeeded);
+        let _ = world.reconcile();
+        world.edit(|object| object["metadata"]["annotations"] = json!({(CHECK_REQUESTED_AT): "a"}));
+        let _ = world.reconcile_with(|_, request| {
+            matches!(request, DriverRequest::WriteStatus { .. }).then_some(DriverResponse::Rejected(Rejection::Temporary))
+        });
+        world.edit(|object| object["metadata"]["annotations"] = json!({(CHECK_REQUESTED_AT): next}));
+        // Nothing else causes a reconciliation: the write is the operator's own.
+        let outcome = world.reconcile();
+        assert_eq!((request_names(&world), outcome.finish), (vec!["status"], Finish::Settled { requeue }), "{next}");
+    }
 }
 
 #[test]
