@@ -55,7 +55,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
 fn cancel_failed(draft: &mut Draft<'_>, error: &ServiceError) -> Next {
     if draft.memory.cancel_refusals > 0 {
         // The second failure in a row is worth a write, whatever the poll in between showed.
-        draft.memory.consecutive_errors = draft.memory.consecutive_errors.max(errors::REPORTED_AFTER - 1);
+        draft.memory.consecutive_errors = draft.memory.consecutive_errors.max(errors::NEXT_IS_REPORTED);
     }
     draft.memory.cancel_refusals = draft.memory.cancel_refusals.saturating_add(1);
     let until_next = timing::cancel_delay(draft.memory.cancel_refusals);

@@ -102,6 +102,8 @@ pub(super) fn has_new_end(error: &ServiceError, recorded: &str) -> bool {
 
 /// Errors in a row before a running operation reports them: a single lost response is not worth a write.
 pub(super) const REPORTED_AFTER: u32 = 3;
+/// With so many errors in a row, the next one is reported.
+pub(super) const NEXT_IS_REPORTED: u32 = REPORTED_AFTER - 1;
 
 /// Whether a transient error is worth a write: it is repeated, or the service requested a long backoff.
 #[must_use]
