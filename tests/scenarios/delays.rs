@@ -30,7 +30,7 @@ fn assert_grows(pauses: &[i64], expected: &[i64], inaccuracy: i64) {
 }
 
 #[test]
-fn polling_interval_is_a_tenth_of_the_time_so_far_within_its_bounds() {
+fn polling_interval_is_a_tenth_of_the_time_so_far() {
     let mut world = World::new(|_| {});
     world.service.length = secs(2_000);
     let polls = moments(&mut world, 1_900, |world| world.service.polls);
@@ -46,7 +46,7 @@ fn polling_interval_is_a_tenth_of_the_time_so_far_within_its_bounds() {
 }
 
 #[test]
-fn wait_for_a_refresh_that_no_list_shows_stays_slow_after_a_restart() {
+fn wait_for_an_unlisted_refresh_stays_slow_after_a_restart() {
     // Half of the wait so far, up to the longest polling interval.
     for (waited, expected) in [(12, 5..=8), (300, 29..=31)] {
         let mut world = World::new(|_| {});
