@@ -53,7 +53,6 @@ pub fn all() -> Vec<Scenario> {
     let usual: fn() -> Value = || json!({});
     let endless: fn() -> Value = || json!({"durationMillis": LASTING_MILLIS});
     let first_fails: fn() -> Value = || json!({"outcomes": ["failed"]});
-    let lasting: fn() -> Value = || json!({"durationMillis": 3_000});
     let of = |name, service, settings, run| Scenario { name, service, tenants: Tenants::One, settings, run };
     let two = |name, service, run| Scenario { name, service, tenants: Tenants::Two, settings: usual, run };
     vec![
@@ -76,8 +75,8 @@ pub fn all() -> Vec<Scenario> {
         of("dependent-pbi", PowerBi, usual, |fixture| Box::pin(dependent(fixture))),
         of("deletion-aas", Analysis, endless, |fixture| Box::pin(deletion(fixture))),
         of("deletion-pbi", PowerBi, endless, |fixture| Box::pin(deletion(fixture))),
-        of("restart-aas", Analysis, lasting, |fixture| Box::pin(restart(fixture))),
-        of("restart-pbi", PowerBi, lasting, |fixture| Box::pin(restart(fixture))),
+        of("restart-aas", Analysis, endless, |fixture| Box::pin(restart(fixture))),
+        of("restart-pbi", PowerBi, endless, |fixture| Box::pin(restart(fixture))),
         two("tenants-aas", Analysis, |fixture| Box::pin(two_tenants(fixture))),
         two("tenants-pbi", PowerBi, |fixture| Box::pin(two_tenants(fixture))),
     ]
@@ -174,6 +173,7 @@ async fn restart(fixture: &Fixture) -> Outcome {
         operator.terminate().await;
         operator.restart();
     }
+    fixture.world.azure.end_running(&fixture.model).await;
     fixture.world.until_run(ORDERS, 1, RunState::Succeeded).await;
     refreshed(&["succeeded"], Some(RunState::Succeeded))
 }

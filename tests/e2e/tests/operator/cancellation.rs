@@ -34,11 +34,14 @@ async fn until_event(world: &World, name: &str, begins: &str) {
 
 #[tokio::test]
 async fn running_refresh_is_cancelled_once_and_resource_stays() {
-    let (world, _operator) = in_mid_run("cancel", json!({"cancelMillis": 1_000})).await;
+    let (world, _operator) = in_mid_run("cancel", json!({"cancelMillis": LASTING_MILLIS})).await;
     cancel(&world, "orders", "one").await;
     let cancelling = world.until_state("orders", RunState::Cancelling).await;
     assert_eq!(run(&cancelling).cancel_cause, Some(CancelCause::Request));
-    assert!(!world.operations().await[0].ended(), "the service takes a second to cancel it");
+    eventually("the cancel request", async || (deletes(&world).await > 0).then_some(())).await;
+    assert!(!world.operations().await[0].ended(), "the service has not cancelled it yet");
+    world.patch_model(&json!({"cancelMillis": 100})).await;
+    world.azure.end(&world.operations().await[0].operation_id, "cancelled").await;
     let ended = world.until_state("orders", RunState::Cancelled).await;
     assert_eq!((run(&ended).reason.as_str(), status(&ended).history.len()), ("CancelledOnRequest", 1));
     assert_eq!((world.operations().await[0].status.as_str(), deletes(&world).await), ("cancelled", 1));
@@ -106,13 +109,15 @@ async fn cancelled_lost_submission_is_not_repeated() {
 
 #[tokio::test]
 async fn cancel_request_over_restart_affects_one_run() {
-    let (world, mut operator) = in_mid_run("cancel-restart", json!({"cancelMillis": 1_500})).await;
+    let (world, mut operator) = in_mid_run("cancel-restart", json!({"cancelMillis": LASTING_MILLIS})).await;
     operator.kill();
     cancel(&world, "orders", "while down").await;
     operator.restart();
     world.until_state("orders", RunState::Cancelling).await;
     operator.kill();
     operator.restart();
+    operator.ready().await;
+    world.azure.end(&world.operations().await[0].operation_id, "cancelled").await;
     world.until_state("orders", RunState::Cancelled).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("again")).await;
     world.until_run("orders", 2, RunState::Running).await;

@@ -1,6 +1,6 @@
 //! Deleted resources: no operation of theirs is left running without supervision.
 
-use e2e::world::run;
+use e2e::world::{LASTING_MILLIS, run};
 use e2e::{Operator, TestSetup, World, eventually};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -21,10 +21,15 @@ async fn in_mid_run(name: &str, spec: serde_json::Value) -> (World, Operator) {
 #[tokio::test]
 async fn deletion_during_run_cancels_and_waits_for_end() {
     let (world, _operator) = in_mid_run("delete", json!({})).await;
+    world.patch_model(&json!({"cancelMillis": LASTING_MILLIS})).await;
     world.delete("orders").await;
     let cancelling = world.until_state("orders", RunState::Cancelling).await;
     assert!(cancelling.metadata.deletion_timestamp.is_some());
-    assert!(!world.operations().await[0].ended(), "the service takes a second to cancel it");
+    let requested = async || world.operations().await[0].cancel_requested_time.is_some().then_some(());
+    eventually("the cancel request", requested).await;
+    assert!(!world.operations().await[0].ended(), "the service has not cancelled it yet");
+    assert!(!world.recorder.latest("orders").unwrap().deleted, "the deletion waits for the end");
+    world.azure.end(&world.operations().await[0].operation_id, "cancelled").await;
     world.until_gone("orders").await;
     let operations = world.operations().await;
     assert_eq!((operations.len(), operations[0].status.as_str()), (1, "cancelled"));

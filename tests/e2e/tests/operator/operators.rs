@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use e2e::world::LASTING_MILLIS;
 use e2e::{Action, ApiProxy, DEADLINE, Fault, Operator, RecordedRequest, TestSetup, When, World, eventually, rbac, within};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -96,7 +97,7 @@ fn is_lease(request: &RecordedRequest) -> bool {
 
 #[tokio::test]
 async fn killed_leader_is_replaced_within_lease_and_2s() {
-    let pair = Pair::new("failover", json!({"durationMillis": 9_000})).await;
+    let pair = Pair::new("failover", json!({"durationMillis": LASTING_MILLIS})).await;
     let Pair { world, mut leader, .. } = pair;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
@@ -105,6 +106,7 @@ async fn killed_leader_is_replaced_within_lease_and_2s() {
     leader.kill();
     eventually("the other operator to lead", async || holder(&world).await.filter(|now| Some(now) != before.as_ref())).await;
     assert_acquired_in_time(&world, killed).await;
+    world.azure.end_running(&world.model()).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
     assert_eq!(world.ledger().await.iter().filter(|row| row.method == "DELETE").count(), 0);
@@ -203,11 +205,11 @@ async fn late_write_of_old_leader_is_refused() {
 
 #[tokio::test]
 async fn disconnected_leader_is_replaced_within_lease_and_2s() {
-    let mut pair = Pair::new("cut-off", json!({"durationMillis": 12_000})).await;
+    let mut pair = Pair::new("cut-off", json!({"durationMillis": LASTING_MILLIS})).await;
     let models = ["second", "third", "late"];
     let mut specs = Vec::new();
-    for model in models {
-        specs.push(pair.world.put_database(model, &json!({"durationMillis": 12_000})).await);
+    for (model, millis) in models.into_iter().zip([LASTING_MILLIS, LASTING_MILLIS, 1_000]) {
+        specs.push(pair.world.put_database(model, &json!({"durationMillis": millis})).await);
     }
     pair.world.apply("orders", &json!({})).await;
     for (name, spec) in models[..2].iter().zip(&specs) {
@@ -229,6 +231,10 @@ async fn disconnected_leader_is_replaced_within_lease_and_2s() {
     pair.leader.restart();
     pair.world.proxy().set_available(true);
     pair.leader.ready().await;
+    pair.world.azure.end_running(&pair.world.model()).await;
+    for name in &models[..2] {
+        pair.world.end_running_on(name).await;
+    }
     for name in models {
         pair.world.until_state(name, RunState::Succeeded).await;
         assert_eq!(pair.world.operations_on(name).await.len(), 1, "{name}");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use e2e::world::{LASTING_MILLIS, merged, run, run_state};
-use e2e::{Model, Operator, TestSetup, World, semantic_model};
+use e2e::{Model, Operator, TestSetup, World, eventually, semantic_model};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
@@ -80,9 +80,15 @@ async fn long_capacity_pause_ends_refresh_and_is_reported() {
 #[tokio::test]
 async fn dropped_request_is_reported_and_retried() {
     let (world, _operator, model, spec) = with("pbi-dropped", json!({"powerBI": {"whenBusy": "drop"}})).await;
-    // The other client's refresh ends soon; requests until then are accepted and dropped. Its type excludes it as a candidate.
-    world.azure.start_refresh(&model, json!({"type": "calculate", "durationMillis": 4_000})).await;
+    // Requests until the end of the other client's refresh are accepted and dropped. Its type excludes it as a candidate.
+    let theirs = world.azure.start_refresh(&model, json!({"type": "calculate", "durationMillis": LASTING_MILLIS})).await;
     world.apply("orders", &merged(&spec, &json!({"backoffLimit": 1}))).await;
+    eventually("the dropped request", async || {
+        let requests = world.azure.requests(&model).await;
+        requests.iter().any(|row| row.method == "POST" && row.status.is_some()).then_some(())
+    })
+    .await;
+    world.azure.end(&theirs, "succeeded").await;
     let done = world.until_state_within(Duration::from_secs(150), "orders", RunState::Succeeded).await;
     assert_eq!(run(&done).attempt, 2);
     assert_eq!(world.azure.refreshes(&model).await.len(), 2, "another client's and the own known one");

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use e2e::world::run;
+use e2e::world::{LASTING_MILLIS, run};
 use e2e::{TestSetup, World, operator, rbac};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
@@ -20,13 +20,15 @@ async fn holder(world: &World) -> Option<String> {
 
 #[tokio::test]
 async fn sigterm_exits_with_0_and_next_operator_leads() {
-    let (world, mut operator) = World::running("sigterm", TestSetup::with_model(json!({"durationMillis": 4_000}))).await;
+    let (world, mut operator) = World::running("sigterm", TestSetup::with_model(json!({"durationMillis": LASTING_MILLIS}))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     assert!(holder(&world).await.is_some());
     assert_eq!(operator.terminate().await.code(), Some(0), "{}", operator.log());
     assert_eq!(holder(&world).await, None);
     operator.restart();
+    operator.ready().await;
+    world.azure.end_running(&world.model()).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(world.operations().await.len(), 1);
 }

@@ -1,13 +1,13 @@
 //! A successful refresh from `apply` to its end, as seen by a user.
 
-use e2e::world::{condition, run, run_state, status};
+use e2e::world::{condition, first_lasts, run, run_state, status};
 use e2e::{TestSetup, World, eventually};
 use serde_json::json;
 use tabular_operator::api::{ConditionStatus, ConditionType, RunState, TriggerType};
 
 #[tokio::test]
 async fn refresh_is_submitted_as_specified_and_succeeds() {
-    let (world, _operator) = World::running("success", TestSetup::default()).await;
+    let (world, _operator) = World::running("success", TestSetup::with_model(first_lasts())).await;
     let refresh = json!({"type": "dataOnly", "commitMode": "partialBatch", "maxParallelism": 3, "retryCount": 2,
         "objects": [{"table": "DimDate"}, {"table": "DimCustomer", "partition": "DimCustomer"}]});
     world.apply("orders", &json!({"refresh": refresh})).await;
@@ -15,6 +15,8 @@ async fn refresh_is_submitted_as_specified_and_succeeds() {
     assert_eq!(condition(&running, ConditionType::Ready), Some(ConditionStatus::Unknown));
     assert_eq!(condition(&running, ConditionType::Reconciling), Some(ConditionStatus::True));
     assert_eq!(condition(&running, ConditionType::Succeeded), Some(ConditionStatus::Unknown));
+    eventually("its start at the service", async || (world.operations().await[0].status == "inProgress").then_some(())).await;
+    world.azure.end_running(&world.model()).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
 
     let operations = world.operations().await;

@@ -1,6 +1,6 @@
 //! `ModelSync` on Analysis Services: from the POST to the end that the service reports, in every response format.
 
-use e2e::world::{first_lasts, run, run_state, status};
+use e2e::world::{LASTING_MILLIS, first_lasts, run, run_state, status};
 use e2e::{AnyObject, TestSetup, World, eventually};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -113,9 +113,11 @@ async fn running_refresh_beyond_list_limit_is_awaited() {
 #[tokio::test]
 async fn sync_with_lost_response_is_not_repeated() {
     let (world, _operator) = World::running("sync-lost", TestSetup::default()).await;
-    world.patch_model(&json!({"sync": {"replicatingMillis": 4_000}})).await;
+    world.patch_model(&json!({"sync": {"replicatingMillis": LASTING_MILLIS}})).await;
     let fault = world.fault("POST", "sync", &json!({"action": {"dropAfter": {}}})).await;
     world.apply(REPLICAS, &json!({})).await;
+    world.until_state(REPLICAS, RunState::Running).await;
+    world.azure.end(&world.syncs().await[0].operation_id, "completed").await;
     let done = world.until_state(REPLICAS, RunState::Succeeded).await;
     let syncs = world.syncs().await;
     assert_eq!(syncs.len(), 1, "{syncs:#?}");

@@ -122,11 +122,13 @@ async fn suspended_or_deleted_resource_gets_no_request() {
     world.edit("orders", &json!({"spec": {"suspend": false}})).await;
 
     // The deletion waits until the service has cancelled the refresh.
-    world.patch_model(&json!({"cancelMillis": 3_000})).await;
+    world.patch_model(&json!({"cancelMillis": 600_000})).await;
     let (waited, refused) = tokio::join!(plugin.run("run orders --wait"), async {
         until_queued(&world).await;
         world.delete("orders").await;
-        plugin.run("run orders --wait").await
+        let refused = plugin.run("run orders --wait").await;
+        world.azure.end(&world.operations().await[0].operation_id, "cancelled").await;
+        refused
     });
     assert_printed(&waited, 1, "", &["the resource was deleted, so no run starts"]);
     assert_printed(&refused, 5, "", &["orders is being deleted"]);

@@ -1,6 +1,6 @@
 //! Accepted requests run, whatever happens to their source; and no success is reported for a spec that has not run.
 
-use e2e::world::{condition, run, status};
+use e2e::world::{LASTING_MILLIS, condition, run, status};
 use e2e::{AnyObject, TestSetup, World};
 use serde_json::{Value, json};
 use tabular_operator::api::{ConditionStatus, ConditionType, QueuedRuns, RUN_REQUESTED_AT, RunState, TriggerType};
@@ -38,10 +38,11 @@ async fn reverted_change_with_replace_is_followed_by_run() {
     for (name, edits) in [("back-type", [kind("calculate"), kind("full")]), ("back-token", [token("v3"), token("v2")])] {
         let spec = json!({"concurrencyPolicy": "Replace", "trigger": {"token": "v2"}});
         let (world, _operator) = in_mid_run(name, &spec, TestSetup::default()).await;
-        world.patch_model(&json!({"cancelMillis": 1_500})).await;
+        world.patch_model(&json!({"cancelMillis": LASTING_MILLIS})).await;
         world.edit("orders", &edits[0]).await;
         world.until_state("orders", RunState::Cancelling).await;
         world.edit("orders", &edits[1]).await;
+        world.azure.end(&world.operations().await[0].operation_id, "cancelled").await;
         world.until_run("orders", 2, RunState::Succeeded).await;
         let done = settled(&world).await;
         assert_eq!((run(&done).number, world.posts().await), (2, 2), "{name}");
@@ -160,7 +161,7 @@ async fn sync_keeps_queued_run_of_deleted_refresh() {
     let model = json!({"notStartedMillis": 0, "durationMillis": 200});
     let (world, _operator) = World::running("lost-leader-sync", TestSetup::with_model(model)).await;
     // Its own model and credentials, since those of the refresh are deleted; another model, so that the two need not wait for each other.
-    let mut spec = world.put_database("replicas", &json!({"sync": {"replicatingMillis": 5_000}})).await;
+    let mut spec = world.put_database("replicas", &json!({"sync": {"replicatingMillis": LASTING_MILLIS}})).await;
     spec["trigger"] = json!({"afterRefresh": {"name": "orders"}});
     world.apply("modelsync/replicas", &spec).await;
     world.apply("orders", &json!({})).await;
@@ -170,10 +171,13 @@ async fn sync_keeps_queued_run_of_deleted_refresh() {
     world.until("modelsync/replicas", "a run to wait", |object| status(object).queued.is_some()).await;
     world.delete("orders").await;
     world.until_gone("orders").await;
+    let replicas = e2e::Model::analysis_services(&world.server, "replicas");
+    world.azure.patch(&replicas, json!({"sync": {"replicatingMillis": 200}})).await;
+    world.azure.end(&world.azure.syncs(&replicas).await[0].operation_id, "completed").await;
     world
         .until("modelsync/replicas", "the second run", |object| {
             status(object).history.iter().any(|entry| entry.number == 2 && entry.state == RunState::Succeeded)
         })
         .await;
-    assert_eq!(world.azure.syncs(&e2e::Model::analysis_services(&world.server, "replicas")).await.len(), 2);
+    assert_eq!(world.azure.syncs(&replicas).await.len(), 2);
 }
