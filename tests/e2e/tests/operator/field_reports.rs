@@ -170,7 +170,7 @@ async fn stale_row_does_not_turn_refusal_into_busy() {
     let (model, spec, _) = semantic_model(&world, &json!({"rows": ["{own}", row]})).await;
     let refusal = json!({"error": {"code": "InvalidRequest", "message": "Die Anforderung ist unzulässig."}});
     world.azure.fault_at(&model, "POST", "refreshes", json!({"times": 0, "action": {"status": {"code": 400, "body": refusal}}})).await;
-    world.apply("orders", &merged(&spec, &json!({"waitDeadlineSeconds": 5}))).await;
+    world.apply("orders", &merged(&spec, &json!({"waitDeadlineSeconds": 12}))).await;
     world.until("orders", "an end", |object| run_state(object).is_some_and(RunState::ended)).await;
     let shown = messages(&world, "orders");
     assert!(shown.iter().any(|message| message.contains("Die Anforderung ist unzulässig")), "{shown:#?}");

@@ -25,7 +25,7 @@ async fn overloaded_capacity_delays_no_other_model() {
     for (name, response) in [("limit", limit), ("unavailable", unavailable), ("inside", inside)] {
         let (model, spec, _) = semantic_model(&world, &json!({})).await;
         refuse(&world, &spec, 0, response).await;
-        world.apply(name, &merged(&spec, &json!({"waitDeadlineSeconds": 6}))).await;
+        world.apply(name, &merged(&spec, &json!({"waitDeadlineSeconds": 12}))).await;
         let waits = world.until_reason(name, "Reconciling", "CapacityExceeded").await;
         assert_eq!((run(&waits).state, run(&waits).attempt), (RunState::Waiting, 1));
         // The same identity, and another capacity.
@@ -46,7 +46,7 @@ async fn refused_submissions_end_at_wait_deadline() {
     let quota = json!({"code": 400, "body": {"error": {"code": "DailyRefreshQuotaReached", "message": "no more today"}}});
     let (_, spec, _) = semantic_model(&world, &json!({})).await;
     refuse(&world, &spec, 0, quota).await;
-    world.apply("quota", &merged(&spec, &json!({"waitDeadlineSeconds": 4}))).await;
+    world.apply("quota", &merged(&spec, &json!({"waitDeadlineSeconds": 12}))).await;
     world.until_reason("quota", "Stalled", "QuotaExceeded").await;
     let ended = world.until_state("quota", RunState::TimedOut).await;
     assert!(run(&ended).message.contains("no more today"), "{}", run(&ended).message);

@@ -154,7 +154,7 @@ async fn request_without_operator_is_explained_and_runs_later() {
     let world = World::new("run-alone").await;
     let plugin = Plugin::new(&world, Role::Edit).await;
     world.apply("orders", &json!({"trigger": {"onChange": false}})).await;
-    let waited = plugin.run("run orders --wait --timeout 32s").await;
+    let waited = plugin.run("run orders --wait --timeout 45s").await;
     let explained = format!("no operator seems to serve namespace {}", world.namespace);
     assert_printed(&waited, 4, "", &["requested a run of orders: not handled yet", &explained, "the request for a run of orders remains"]);
     let at_once = plugin.run("run orders").await;
@@ -204,7 +204,7 @@ async fn lost_response_to_request_is_recovered() {
 async fn timeout_and_ctrl_c_leave_run_in_progress() {
     let (world, _operator, plugin) = idle("run-timeout", json!({"durationMillis": 600_000, "cancelMillis": 100}), json!({})).await;
     let cancel = format!("run 1 of orders continues: to cancel it, run `kubectl tabular cancel orders -n {}`", world.namespace);
-    let timed_out = plugin.run("run orders --wait --timeout 4s").await;
+    let timed_out = plugin.run("run orders --wait --timeout 15s").await;
     assert_printed(&timed_out, 4, "", &["Running", &cancel]);
     world.until_run("orders", 1, RunState::Running).await;
 

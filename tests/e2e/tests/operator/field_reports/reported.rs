@@ -74,7 +74,7 @@ async fn unknown_refusal_is_quoted_and_wait_ends() {
         let row = merged(&times, &json!({"requestId": theirs(), "refreshType": "ViaApi", "status": "Completed"}));
         let (model, spec, _) = semantic_model(world, &json!({"rows": ["{own}", row]})).await;
         world.azure.fault_at(&model, "POST", "refreshes", json!({"times": 0, "action": {"status": {"code": 400, "body": body}}})).await;
-        world.apply(name, &merged(&spec, &json!({"waitDeadlineSeconds": 3}))).await;
+        world.apply(name, &merged(&spec, &json!({"waitDeadlineSeconds": 12}))).await;
         let fits = |object: &AnyObject| run_state(object).is_some_and(RunState::ended) || has_reason(object, &["QuotaExceeded"]);
         world.until(name, "an end", fits).await;
         let shown = messages(world, name);
@@ -93,7 +93,7 @@ async fn unknown_refusal_is_quoted_and_wait_ends() {
 async fn quota_wait_ends_at_deadline() {
     let (world, _operator) = World::running("quota-deadline", TestSetup::default()).await;
     let (model, spec, _) = semantic_model(&world, &json!({"powerBI": {"dailyLimit": 0}})).await;
-    world.apply("orders", &merged(&spec, &json!({"waitDeadlineSeconds": 3}))).await;
+    world.apply("orders", &merged(&spec, &json!({"waitDeadlineSeconds": 12}))).await;
     world.until("orders", "QuotaExceeded", |object| has_reason(object, &["QuotaExceeded"])).await;
     let ended = world.until("orders", "an end", |object| run_state(object).is_some_and(RunState::ended)).await;
     assert_eq!(run(&ended).reason, "WaitDeadlineExceeded");
@@ -141,7 +141,7 @@ async fn capacity_limit_delays_no_other_capacity() {
     each(cases.map(async |(name, refusal)| {
         let (model, spec, _) = semantic_model(world, &json!({})).await;
         world.azure.fault_at(&model, "POST", "refreshes", json!({"times": 0, "action": {"status": refusal}})).await;
-        world.apply(name, &merged(&spec, &json!({"waitDeadlineSeconds": 6}))).await;
+        world.apply(name, &merged(&spec, &json!({"waitDeadlineSeconds": 12}))).await;
         let fits = |object: &AnyObject| has_reason(object, &["CapacityExceeded"]) || run_state(object).is_some_and(RunState::ended);
         let waits = world.until(name, "CapacityExceeded", fits).await;
         assert_eq!((run(&waits).reason.as_str(), run(&waits).state), ("CapacityExceeded", RunState::Waiting), "{name}");
