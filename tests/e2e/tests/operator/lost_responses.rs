@@ -65,6 +65,9 @@ async fn unresolved(name: &str) -> (World, e2e::Operator, [String; 2]) {
 /// Loses the response to a resource's submission, and starts an identical operation of another client in the same seconds.
 async fn hold(world: &World, name: &str) -> [String; 2] {
     let before = world.operations().await.len();
+    // The operator cannot list the operations until both exist. Another resource that already waits for a decision lists them, too.
+    let unlisted = json!({"times": 0, "action": {"status": {"code": 503}}});
+    let list = if before == 0 { Some(world.fault("GET", "refreshes", &unlisted).await) } else { None };
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     world.apply(name, &json!({})).await;
     lost.has_hit(1).await;
@@ -73,6 +76,9 @@ async fn hold(world: &World, name: &str) -> [String; 2] {
     })
     .await;
     let alike = world.start_for_other_client(&json!({"type": "full"})).await;
+    if let Some(list) = list {
+        list.remove().await;
+    }
     let held = world.until_reason(name, "Stalled", "SubmissionUnknown").await;
     let candidates: Vec<&str> = run(&held).candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect();
     assert!(candidates.contains(&ours.as_str()) && candidates.contains(&alike.as_str()), "{candidates:?}");
