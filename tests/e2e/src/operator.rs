@@ -267,7 +267,7 @@ pub(crate) fn address(line: &str, serving: &str) -> Option<String> {
 }
 
 pub(crate) fn plain_http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("the client is created")
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("the client is created")
 }
 
 /// The last lines of a log.

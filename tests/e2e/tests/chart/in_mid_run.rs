@@ -73,8 +73,8 @@ async fn uninstall_cancels_runs_and_keeps_resources() {
     world.apply("orphan", &merged(&orphan, &json!({"deletionPolicy": "Orphan"}))).await;
     world.until_state("orphan", RunState::Running).await;
     release.uninstall().await;
-    let orders = world.recorder.latest("orders").unwrap().decode().unwrap();
-    assert_eq!((run(&orders).state, run(&orders).reason.as_str()), (RunState::Cancelled, "Uninstalled"));
+    let orders = world.until_state("orders", RunState::Cancelled).await;
+    assert_eq!(run(&orders).reason, "Uninstalled");
     let (operations, goes_on) = (world.operations().await, world.operations_on("Orphan").await);
     assert_eq!((operations.len(), operations[0].status.as_str()), (1, "cancelled"));
     assert_eq!((goes_on.len(), goes_on[0].status.as_str()), (1, "inProgress"));
@@ -92,7 +92,7 @@ async fn uninstall_cancels_runs_and_keeps_resources() {
     // The waiting run starts as soon as an operator runs: the drain request applied to the previous installation.
     release.reinstall().await;
     let _operator = release.operator().await;
-    world.until_state_within(Duration::from_secs(20), "next", RunState::Running).await;
+    world.until_state("next", RunState::Running).await;
     assert_eq!(world.posts().await, 2);
     // Another release may later serve all namespaces: no operation may be left running.
     for name in ["next", "orphan"] {

@@ -90,7 +90,7 @@ impl<'a> Release<'a> {
     /// Uninstalls it and returns Helm's output, which may be an error.
     pub async fn try_to_uninstall(&self) -> Output {
         let _kubelet = Kubelet::of_jobs(self.world.environment, &self.namespace).await;
-        self.helm.run_with(&["uninstall", &self.world.namespace, "--namespace", &self.namespace, "--timeout", "1m"], "").await
+        self.helm.run_with(&["uninstall", &self.world.namespace, "--namespace", &self.namespace, "--timeout", "3m"], "").await
     }
 
     /// Installs it again with the same values.

@@ -30,7 +30,11 @@ case $command in
     ;;
 esac
 if [ -n "$watches" ]; then
-  output=$(timeout 3 "${program[@]}" "$@") || [ $? = 124 ]
+  # Longer on a busy machine, which prints nothing at first.
+  for seconds in 3 10 30; do
+    output=$(timeout "$seconds" "${program[@]}" "$@") || [ $? = 124 ]
+    [ -z "$output" ] || break
+  done
   echo "$output"
   [ -n "$output" ]
   exit

@@ -71,7 +71,7 @@ kubectl get mref adventureworks --namespace bi
 until_true bash -c '! kubectl get deployment tabular-operator --namespace tabular-system'
 
 at 'removal as in the README'
-kubectl delete crd modelrefreshes.tabular-operator.dev modelsyncs.tabular-operator.dev --timeout=30s
+kubectl delete crd modelrefreshes.tabular-operator.dev modelsyncs.tabular-operator.dev --timeout=120s
 "#
     );
     let parts = vec![Part::Then(0, script)];

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 use uuid::Uuid;
 
-/// A lease duration that tolerates a busy machine.
+/// A lease duration and limits that tolerate a busy machine: a hundred large responses keep it busy.
 fn setup() -> TestSetup {
-    TestSetup::with_flags(&["--lease-duration=15s"])
+    TestSetup { limit: Some(SLOWLY), ..TestSetup::with_flags(&["--lease-duration=15s"]) }
 }
 
 /// Number of large responses requested concurrently: more than the operator reads concurrently.

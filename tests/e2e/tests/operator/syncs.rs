@@ -96,7 +96,10 @@ async fn failed_sync_contains_service_message() {
 async fn running_refresh_beyond_list_limit_is_awaited() {
     // 12 MB of ended refreshes; the running one is after them or before them.
     let model = json!({"pastOperations": 80_000, "listOrder": "oldest", "durationMillis": 600_000});
-    let (world, _operator) = World::running("sync-long-list", TestSetup::with_model(model)).await;
+    // A busy machine needs time to send and to read the list.
+    let arguments = vec!["--call-timeout=20s".to_owned()];
+    let setup = TestSetup { model: Some(model), arguments, limit: Some(std::time::Duration::from_secs(100)), ..TestSetup::default() };
+    let (world, _operator) = World::running("sync-long-list", setup).await;
     let running = world.start_for_other_client(&json!({"type": "full"})).await;
     world.apply(REPLICAS, &json!({})).await;
     let reports = |object: &AnyObject, what: &str| run_state(object) == Some(RunState::Waiting) && run(object).message.contains(what);

@@ -89,7 +89,8 @@ async fn unavailable_api_server_delays_completion_by_a_second() {
     let began = Instant::now();
     let printed = Plugin::offline(&["__complete", "get", "--kubeconfig", kubeconfig.to_str().unwrap(), ""], "").await;
     assert_eq!((printed.code, printed.out.as_str(), printed.err.as_str()), (0, ":4\n", ""));
-    assert!((Duration::from_millis(900)..Duration::from_secs(5)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    // Other requests have 10 s.
+    assert!((Duration::from_millis(900)..Duration::from_secs(9)).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
