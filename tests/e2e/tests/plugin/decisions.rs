@@ -102,7 +102,9 @@ async fn decision_on_changed_resource_writes_nothing() {
         })
         .await;
     assert!(refused.code == 5 && refused.out.contains("orders changed meanwhile, so nothing was written"), "{refused:?}");
-    assert_eq!(writes(&plugin, &world), ["patch modelrefreshes orders -> 409"]);
+    // The line in the audit log may follow the response.
+    let written = eventually("the write", async || Some(writes(&plugin, &world)).filter(|writes| !writes.is_empty())).await;
+    assert_eq!(written, ["patch modelrefreshes orders -> 409"]);
     let held = world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
     assert!(!held.annotations().contains_key(ADOPT), "{:?}", held.annotations());
     let adopted = plugin.run(&format!("{line} --yes")).await;

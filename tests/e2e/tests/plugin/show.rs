@@ -81,7 +81,10 @@ async fn watch_without_terminal_prints_one_line_per_change() {
     let plugin = Plugin::new(&world, Role::View).await;
     world.apply("orders", &json!({"suspend": true})).await;
     world.until_reason("orders", "Ready", "Suspended").await;
-    let (watched, _) = tokio::join!(plugin.run("status orders -w --timeout 15s"), async {
+    let (watched, _) = tokio::join!(plugin.run("status orders -w --timeout 25s"), async {
+        // It shows each version after its first request.
+        let reads = || !world.environment.control_plane.audit().by(plugin.user()).is_empty();
+        e2e::eventually("its first request", async || reads().then_some(())).await;
         world.edit("orders", &json!({"spec": {"suspend": false}})).await;
         world.until_state("orders", RunState::Succeeded).await
     });
