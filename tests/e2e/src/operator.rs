@@ -40,8 +40,8 @@ pub const FAST: &[&str] = &[
     "--listing-lag=3s",
     "--call-timeout=5s",
     "--reference-grace=1s",
-    // Long enough that a busy machine keeps it; tests that kill a leader wait for its expiry.
-    "--lease-duration=5s",
+    // Long enough that a busy machine keeps it, although it pauses for some seconds; tests that kill a leader wait for its expiry.
+    "--lease-duration=10s",
     "--metrics-address=127.0.0.1:0",
     "--log-format=json",
 ];

@@ -59,7 +59,7 @@ impl<'a> Release<'a> {
     async fn install(world: &'a World, places: SemaphorePermit<'static>, more: &str) -> Self {
         let served = &world.namespace;
         let values = format!(
-            "crds.enabled=false,polling.min=100ms,polling.max=1s,polling.listingLag=3s,leaderElection.leaseDuration=5s,\
+            "crds.enabled=false,polling.min=100ms,polling.max=1s,polling.listingLag=3s,leaderElection.leaseDuration=10s,\
              secretAccess[0].namespace={served},secretAccess[0].names={{{SECRET}}},\
              tokenAccess[0].namespace={served},tokenAccess[0].names={{{ACCOUNT}}},{more}"
         );

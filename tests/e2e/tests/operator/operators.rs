@@ -11,7 +11,7 @@ use kube::Api;
 use serde_json::json;
 use tabular_operator::api::RunState;
 
-/// The lease duration in `e2e::operator::FAST`.
+/// The lease duration, shorter than in other tests: these wait for its expiry.
 const LEASE: Duration = Duration::from_secs(5);
 /// The additional time that a failover may take.
 const FAILOVER: Duration = Duration::from_secs(2);
@@ -32,7 +32,8 @@ impl Pair {
     }
 
     async fn with_flags(name: &str, model: serde_json::Value, flags: &[&str]) -> Self {
-        let setup = TestSetup { model: Some(model), api_proxy: true, ..TestSetup::with_flags(flags) };
+        let mut setup = TestSetup { model: Some(model), api_proxy: true, ..TestSetup::with_flags(flags) };
+        setup.arguments.push(format!("--lease-duration={}s", LEASE.as_secs()));
         let (world, leader) = World::running(name, setup).await;
         let first = holder(&world).await;
         let (others_proxy, mut other) = world.start_second_operator().await;

@@ -60,7 +60,9 @@ async fn only_the_leader_has_series_of_resources() {
 
 #[tokio::test]
 async fn series_of_a_lost_leader_end_before_those_of_the_next() {
-    let (world, mut leader) = World::running("lease-lost", TestSetup::with_proxy()).await;
+    // A fifth of the Lease separates the end of a leader from the next one: long enough for this test to look in between.
+    let setup = TestSetup { api_proxy: true, ..TestSetup::with_flags(&["--lease-duration=20s"]) };
+    let (world, mut leader) = World::running("lease-lost", setup).await;
     world.apply("orders", &json!({"suspend": true})).await;
     let (_proxy, mut other) = world.start_second_operator().await;
     other.ready().await;

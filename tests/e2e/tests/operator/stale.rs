@@ -67,7 +67,10 @@ async fn lagging_watch_starts_each_run_once() {
 
 #[tokio::test]
 async fn broken_connections_lose_and_duplicate_no_run() {
-    let (world, _operator) = proxied("shaken", json!({"durationMillis": 1_500})).await;
+    // A short Lease is often renewed.
+    let model = json!({"durationMillis": 1_500});
+    let setup = TestSetup { model: Some(model), api_proxy: true, ..TestSetup::with_flags(&["--lease-duration=5s"]) };
+    let (world, _operator) = World::running("shaken", setup).await;
     let changes = async {
         world.apply("orders", &json!({})).await;
         world.until_run("orders", 1, RunState::Succeeded).await;
