@@ -20,7 +20,7 @@ use screen::{Line, Screen, Style};
 /// In the order of the table.
 const ALL: [&str; 8] = [FULL, NEXT, REPLICAS, BLOCKED, FAILING, DELETED, SEMANTIC, SEMANTIC_REPLICAS];
 /// Maximum duration on a slow machine.
-const LIMIT: Duration = Duration::from_secs(100);
+const LIMIT: Duration = Duration::from_mins(3);
 /// Interval between frames.
 const FRAME: Duration = Duration::from_millis(250);
 /// Duration of the other client's refresh.
