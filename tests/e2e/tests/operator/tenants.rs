@@ -169,12 +169,14 @@ async fn deleted_namespace_is_released_within_2m_of_any_error() {
         let faults = failing.begin(&world).await;
         let namespaces: Api<Namespace> = Api::all(world.client.clone());
         namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
-        let began = tokio::time::Instant::now();
-        let gone = world.recorder.wait("orders", |version| version.deleted.then_some(()));
-        tokio::time::timeout(Duration::from_secs(135), gone)
+        let gone = world.recorder.wait("orders", |version| version.deleted.then(|| version.decode().unwrap()));
+        let gone = tokio::time::timeout(Duration::from_mins(4), gone)
             .await
             .unwrap_or_else(|_| panic!("{failing:?}: the namespace is still terminating"));
-        assert!(began.elapsed() > Duration::from_secs(100), "{failing:?}: a temporary error must be tolerated");
+        // The control plane deletes the resource some time after the namespace, later on a busy machine.
+        let took = jiff::Timestamp::now().duration_since(gone.metadata.deletion_timestamp.unwrap().0).as_secs();
+        assert!(took > 100, "{failing:?}: a temporary error must be tolerated");
+        assert!(took < 135, "{failing:?}: it was released after {took} s");
         assert!(!world.operations().await[0].ended(), "{failing:?}");
         // The namespace accepts no more events, so the event is about the namespace.
         let events: Api<Event> = Api::namespaced(world.client.clone(), "default");
