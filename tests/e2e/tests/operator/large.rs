@@ -113,8 +113,10 @@ async fn largest_resources_fit_memory_and_delay_no_other_tenant() {
     // The first run waits until all resources are read.
     let first = took.remove(0).saturating_sub(takes_over + alone);
     let slowest = took.iter().max().copied().unwrap_or_default();
+    // A run alone takes less than a second, except on a slow machine.
+    let delay = alone.max(Duration::from_secs(1));
     let figures = format!("{first:?} to read all, then runs took {took:?}, and {alone:?} without the other tenant");
-    assert!(first <= READS && slowest <= alone + Duration::from_secs(1), "{figures}");
+    assert!(first <= READS && slowest <= alone + delay, "{figures}");
     let memory = Usage::of(operator.pid()).peak_kib;
     assert!(memory < MEMORY, "{memory} KiB after a restart");
 }

@@ -59,7 +59,7 @@ async fn until_refused(world: &World, operator: &mut Operator, write: &str) -> S
         let name = format!("orders-{number}");
         world.apply(&name, &json!({})).await;
         let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(3) {
+        while began.elapsed() < Duration::from_secs(8) {
             if counted(operator, write).await > 0 {
                 return Some(name);
             }
