@@ -196,7 +196,7 @@ async fn objects_of_the_same_commit_never_fail_it() {
 async fn states_of_unresolved_submission() {
     let (world, _operator) = quick("states-doubt").await;
     // The operator cannot list the operations until both exist.
-    let list = world.fault("GET", "refreshes", &json!({"times": 0, "action": {"status": {"code": 503}}})).await;
+    let no_list = world.fault("GET", "refreshes", &json!({"times": 0, "action": {"status": {"code": 503}}})).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     world.apply("orders", &json!({})).await;
     lost.has_hit(1).await;
@@ -205,7 +205,7 @@ async fn states_of_unresolved_submission() {
     })
     .await;
     world.start_for_other_client(&json!({"type": "full"})).await;
-    list.remove().await;
+    no_list.remove().await;
     world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
     world.annotate("orders", ADOPT, Some(&ours)).await;
     world.until_state("orders", RunState::Succeeded).await;

@@ -67,7 +67,7 @@ async fn hold(world: &World, name: &str) -> [String; 2] {
     let before = world.operations().await.len();
     // The operator cannot list the operations until both exist. Another resource that already waits for a decision lists them, too.
     let unlisted = json!({"times": 0, "action": {"status": {"code": 503}}});
-    let list = if before == 0 { Some(world.fault("GET", "refreshes", &unlisted).await) } else { None };
+    let no_list = if before == 0 { Some(world.fault("GET", "refreshes", &unlisted).await) } else { None };
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     world.apply(name, &json!({})).await;
     lost.has_hit(1).await;
@@ -76,8 +76,8 @@ async fn hold(world: &World, name: &str) -> [String; 2] {
     })
     .await;
     let alike = world.start_for_other_client(&json!({"type": "full"})).await;
-    if let Some(list) = list {
-        list.remove().await;
+    if let Some(no_list) = no_list {
+        no_list.remove().await;
     }
     let held = world.until_reason(name, "Stalled", "SubmissionUnknown").await;
     let candidates: Vec<&str> = run(&held).candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect();
