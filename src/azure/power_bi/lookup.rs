@@ -130,7 +130,7 @@ fn only_match(rows: Vec<Row>, name: &str) -> Result<String, usize> {
 fn ambiguous_message(what: &str, name: &str, count: usize) -> String {
     match count {
         0 => format!(
-            "no {what} named {name:?} is visible to this identity: check the name and its case, and grant the identity the role Contributor in the workspace"
+            "no {what} named {name:?} is visible to this identity: check the name and its case (copy it: it may contain other spaces or letters than it shows), or set groupId and datasetId, and grant the identity the role Contributor in the workspace"
         ),
         _ => format!("{count} {what}s are named {name:?}: set groupId and datasetId"),
     }

@@ -45,7 +45,7 @@ async fn identity(
     match (&found, &credentials) {
         (Ok(_), Some(credentials)) => ctx.store.local_states.record_credentials(&uid, credentials),
         (Err(CredentialError::Blocker(_)), None) if freshness != Freshness::Fresh => {
-            if let Some(last) = ctx.store.local_states.last_credentials(&uid)
+            if let Some(last) = last_credentials(ctx, object)
                 && let Ok(identity) = ctx.credential_resolver.resolve(&namespace, Some(&last), Freshness::LastKnown).await
             {
                 return Ok((identity, Some(last)));
@@ -54,6 +54,11 @@ async fn identity(
         (Ok(_) | Err(_), _) => {}
     }
     Ok((found?, credentials))
+}
+
+/// The credentials of the last call for a resource.
+fn last_credentials(ctx: &Context, object: &ModelResource) -> Option<Credentials> {
+    ctx.store.local_states.last_credentials(&object.uid().unwrap_or_default())
 }
 
 /// Prepares a call on `model` before anything is recorded about it: without credentials there is no intent. The error states what
@@ -68,7 +73,17 @@ pub(crate) async fn prepare(
 ) -> Result<PreparedCall, Box<EffectResult>> {
     let ours = |reason, message| Box::new(EffectResult::Blocked(Blocker { reason, message, remedy: Remedy::SpecChange }));
     let target = ModelTarget::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
-    let credentials = credentials.map_err(|blocker| Box::new(EffectResult::Blocked(blocker)))?;
+    let (credentials, freshness) = match credentials {
+        Ok(credentials) => (credentials, freshness),
+        // They are those of an upstream that was deleted. The last known ones still serve to poll the operation.
+        Err(_)
+            if freshness != Freshness::Fresh
+                && let Some(last) = last_credentials(ctx, object) =>
+        {
+            (Some(last), Freshness::LastKnown)
+        }
+        Err(blocker) => return Err(Box::new(EffectResult::Blocked(blocker))),
+    };
     let namespace = object.namespace().unwrap_or_default();
     let (identity, credentials) = match identity(ctx, object, credentials, freshness).await {
         Ok(found) => found,

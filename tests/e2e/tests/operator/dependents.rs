@@ -1,6 +1,6 @@
 //! `trigger.afterRefresh`: exactly one run after each successful run of the upstream refresh, despite faults between the two.
 
-use e2e::world::{run, status};
+use e2e::world::{LASTING_MILLIS, run, status};
 use e2e::{Action, DEADLINE, RecordedRequest, TestSetup, When, World};
 use futures::future::join_all;
 use serde_json::json;
@@ -50,6 +50,20 @@ async fn chained_refreshes_run_in_order() {
     let counts = join_all(names.iter().map(async |name| world.operations_on(name).await.len())).await;
     assert_eq!(counts, [1, 1, 2, 2]);
     world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn running_sync_outlives_the_refresh_whose_model_it_uses() {
+    let setup = TestSetup::with_model(json!({"sync": {"replicatingMillis": LASTING_MILLIS}}));
+    let (world, _operator) = World::running("follow-deleted", setup).await;
+    world.apply(REPLICAS, &after_refresh("orders")).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state(REPLICAS, RunState::Running).await;
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    world.azure.end(&world.syncs().await[0].operation_id, "completed").await;
+    world.until_state(REPLICAS, RunState::Succeeded).await;
+    assert_eq!(world.syncs().await.len(), 1);
 }
 
 #[tokio::test]
