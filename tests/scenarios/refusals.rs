@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error};
+use model::script::{CallOutcome, SubmitOutcome, World, failed, secs, service_error};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::EffectResult;
 use tabular_operator::engine::reconcile::PlannedCall;
@@ -138,6 +138,26 @@ fn refused_submissions_are_repeated_ever_more_slowly() {
         let pauses = seconds_between(&submissions(&mut world, 14_400));
         assert!(pauses[pauses.len() - 10..].iter().all(|pause| *pause > longest), "{kind:?}: {pauses:?}");
     }
+}
+
+#[test]
+fn refused_credentials_are_checked_ever_more_slowly() {
+    let mut world = World::new(|_| {});
+    world.preparation_failure = failed(ServiceErrorKind::CredentialsRefused);
+    let until_check = |world: &World| world.due().unwrap().duration_since(world.now()).as_secs();
+    world.run_for(secs(3)).is(RunState::Waiting, Reason::CredentialsRefused);
+    assert!(until_check(&world) <= 5);
+    world.run_for(secs(1_000));
+    // In an hour about one a minute.
+    let mut checks = 0;
+    for _ in 0..3_600 {
+        let before = world.due();
+        world.run_for(secs(1));
+        checks += u32::from(world.due() != before);
+    }
+    assert!(checks <= 65, "{checks} in an hour");
+    world.preparation_failure = None;
+    world.run_for(secs(130)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]
