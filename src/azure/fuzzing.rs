@@ -106,9 +106,10 @@ pub fn list_rows<'a>(
     if rows.has_next_page() {
         selection.set_more_pages();
     }
-    let Selected { rows: selected, truncated, may_hide_running, unnamed, .. } = selection.finish();
+    let Selected { rows: selected, truncated, may_hide_running, has_unknown_rows, unnamed, .. } = selection.finish();
     let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.into_operation(id)).collect();
-    let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, unnamed, clock_skew: None };
+    let truncated = truncated || !complete;
+    let listing = Listing { operations, truncated, may_hide_running, has_unknown_rows, unnamed, clock_skew: None };
     Some(ParsedList { listing, rows: count, complete })
 }
 

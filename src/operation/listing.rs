@@ -14,16 +14,21 @@ pub struct Listing {
     pub truncated: bool,
     /// Whether a running operation may be among those that are missing. The list is then inconclusive about running operations.
     pub may_hide_running: bool,
-    /// A running operation without an id that is certainly not this operator's.
+    /// Whether it has rows without an id of which the service does not show who submitted them. Such a row is a candidate only if no
+    /// operation of a client is.
+    pub has_unknown_rows: bool,
+    /// A running operation without an id that no client of the API has certainly submitted.
     pub unnamed: Option<UnnamedOperation>,
     /// How far the clock of the service is ahead of ours, if the response shows its clock.
     pub clock_skew: Option<ClockSkew>,
 }
 
-/// A running operation of origin [`Origin::External`](super::Origin::External) that the list shows without an id. Power BI does this for
-/// some operations that a user started in its portal (seen in public reports).
+/// A running operation that the list shows without an id. Power BI does this for some operations that a user started in its portal (seen in
+/// public reports).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnnamedOperation {
+    /// Whether its origin is [`Origin::External`](super::Origin::External); otherwise it is unknown.
+    pub is_external: bool,
     /// When it started, by the clock of the service.
     pub start: Option<Timestamp>,
 }

@@ -20,6 +20,8 @@ pub struct Operation {
     pub end: Option<Timestamp>,
     /// The refresh type in lower case, if the response contains it.
     pub refresh_type: Option<String>,
+    /// The commit mode in lower case, if the response contains it.
+    pub commit_mode: Option<String>,
     /// The objects, if the response contains any. Absent and empty are equivalent: both occur before the operation starts.
     pub objects: Vec<ObjectProgress>,
     /// Messages of the service: at most 50 different ones, causes before consequences.
@@ -45,6 +47,7 @@ impl Operation {
             start: None,
             end: None,
             refresh_type: None,
+            commit_mode: None,
             objects: Vec::new(),
             messages: Vec::new(),
             activity_id: None,
@@ -80,6 +83,12 @@ impl Phase {
             Self::NotStarted | Self::InProgress => false,
             Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled => true,
         }
+    }
+
+    /// Whether the operation has ended without success.
+    #[must_use]
+    pub fn failed(self) -> bool {
+        self.ended() && self != Self::Succeeded
     }
 }
 

@@ -88,6 +88,7 @@ proptest! {
                 start: None,
                 end: None,
                 refresh_type: None,
+                commit_mode: None,
                 objects: (0..60).map(object).collect(),
                 messages: (0..50).map(message).collect(),
                 activity_id: Some(pick(1)),

@@ -1,5 +1,7 @@
 //! The service is busy with a refresh that is not this run's: Wait, Fail, Replace; and its turn in the queue.
 
+use jiff::SignedDuration;
+
 use model::script::{SubmitOutcome, World, model, secs, service_error};
 use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::operation::{Origin, Phase, ServiceErrorKind, UnnamedOperation};
@@ -56,7 +58,7 @@ fn unnamed_running_refresh_is_waited_for() {
     {
         let mut world = busy(policy);
         world.service.ops[0].visible = world.now() + secs(3_600);
-        world.service.unnamed = Some(UnnamedOperation { start: Some(world.now()) });
+        world.service.unnamed = Some(UnnamedOperation { is_external: true, start: Some(world.now()) });
         let reason = if state == RunState::Failed { Reason::Conflict } else { Reason::ModelBusy };
         world.run_for(secs(30)).is(state, reason);
         if state == RunState::Waiting {
@@ -70,13 +72,25 @@ fn unnamed_running_refresh_is_waited_for() {
 
 #[test]
 fn conflict_policy_ignores_operations_of_other_resources() {
-    for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait] {
+    for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait, ConflictPolicy::Fail] {
         let mut world = busy(policy);
         world.service.claimed.active.insert("op-0".to_owned());
         world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
         assert_eq!(world.service.cancels.len(), 0);
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     }
+}
+
+#[test]
+fn fail_policy_ends_a_run_that_is_refused_twice_without_a_cause() {
+    let mut world = busy(ConflictPolicy::Fail);
+    world.service.hides_running = true;
+    world.run_for(secs(30)).is(RunState::Failed, Reason::Conflict);
+    assert_eq!((world.service.submits, world.service.lists), (2, 1));
+    // The service has only not yet ended what it has just cancelled.
+    let mut world = busy(ConflictPolicy::Fail);
+    (world.service.hides_running, world.service.ops[0].end) = (true, world.now() + SignedDuration::from_secs(1));
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use jiff::SignedDuration;
 
-use model::script::{SubmitOutcome, World, secs};
-use tabular_operator::api::{Reason, RefreshObject, RunState};
-use tabular_operator::operation::{ObjectName, Origin};
+use model::script::{SubmitOutcome, World, operation, secs};
+use tabular_operator::api::{Reason, RefreshObject, RunState, Status};
+use tabular_operator::engine::{ClaimedOperations, EffectResult};
+use tabular_operator::operation::{ClockSkew, Listing, ObjectName, ObjectProgress, Operation, OperationKind, Origin, Phase};
 
 fn object(table: &str) -> RefreshObject {
     RefreshObject { table: table.to_owned(), partition: None }
@@ -44,6 +45,44 @@ fn unknown_origin_that_contradicts_the_request_is_not_ours() {
     world.service.ops[0].origin = Origin::Unknown;
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-1")));
+}
+
+/// The decision of a run on a list.
+fn listed(world: &World, listing: Listing) -> Status {
+    let clock_skew = Some(ClockSkew { min: SignedDuration::ZERO, max: SignedDuration::ZERO });
+    let result = Ok(Listing { clock_skew, ..listing });
+    let effect_result = EffectResult::Listed { kind: OperationKind::Refresh, result, claimed: ClaimedOperations::default() };
+    world.decide_at(world.now() + secs(1), effect_result).status
+}
+
+/// An operation that started with the submission and shows the requested table.
+fn candidate(world: &World) -> Operation {
+    let name = ObjectName { table: "Orders".to_owned(), partition: None };
+    let objects = vec![ObjectProgress { name, phase: Phase::Succeeded, service_status: "Completed".to_owned() }];
+    let (start, refresh_type) = (Some(world.now() + secs(1)), Some("full".to_owned()));
+    Operation { start, refresh_type, objects, ..operation("op-7", Phase::Succeeded) }
+}
+
+#[test]
+fn operation_with_another_commit_mode_is_not_ours() {
+    let world = lost(SubmitOutcome::LostBefore, "Orders");
+    for (commit_mode, is_ours) in [(None, true), (Some("transactional"), true), (Some("novel"), true), (Some("partialbatch"), false)] {
+        let shown = Operation { commit_mode: commit_mode.map(str::to_owned), ..candidate(&world) };
+        let status = listed(&world, Listing { operations: vec![shown], ..Listing::default() });
+        assert_eq!(status.run.unwrap().operation_id.is_some(), is_ours, "{commit_mode:?}");
+    }
+}
+
+#[test]
+fn unknown_rows_without_id_matter_only_without_a_candidate() {
+    let world = lost(SubmitOutcome::LostBefore, "Orders");
+    let listing = |operations| Listing { operations, has_unknown_rows: true, ..Listing::default() };
+    assert!(listed(&world, listing(vec![candidate(&world)])).run.unwrap().operation_id.is_some());
+    let mut world = World::new(|_| {});
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    world.service.has_unknown_rows = true;
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!(world.service.submits, 1);
 }
 
 #[test]

@@ -236,17 +236,19 @@ fn late_poll_does_not_reopen_an_ended_run() {
 #[test]
 fn repeated_success_with_failed_objects_ends_the_run() {
     let world = running(1_000);
-    let mut torn = operation("op-0", Phase::Succeeded);
-    let name = ObjectName { table: "Orders".to_owned(), partition: None };
-    torn.objects = vec![ObjectProgress { name, phase: Phase::Failed, service_status: "failed".to_owned() }];
-    let look = |memory: &DecisionMemory| decide_on(&world, memory, polled(torn.clone()));
-    let mut decision = look(world.memory());
-    for _ in 0..2 {
-        assert_eq!(decision.status.run.as_ref().unwrap().state, RunState::Running);
-        decision = look(&decision.memory);
+    for phase in [Phase::Failed, Phase::TimedOut, Phase::Cancelled] {
+        let mut torn = operation("op-0", Phase::Succeeded);
+        let name = ObjectName { table: "Orders".to_owned(), partition: None };
+        torn.objects = vec![ObjectProgress { name, phase, service_status: format!("{phase:?}") }];
+        let look = |memory: &DecisionMemory| decide_on(&world, memory, polled(torn.clone()));
+        let mut decision = look(world.memory());
+        for _ in 0..2 {
+            assert_eq!(decision.status.run.as_ref().unwrap().state, RunState::Running);
+            decision = look(&decision.memory);
+        }
+        let run = look(&decision.memory).status.run.unwrap();
+        assert_eq!((run.state, run.reason.as_str()), (RunState::Failed, "ContradictoryAnswer"), "{phase:?}");
     }
-    let run = look(&decision.memory).status.run.unwrap();
-    assert_eq!((run.state, run.reason.as_str()), (RunState::Failed, "ContradictoryAnswer"));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! A user decision applies to one submission: a leftover value, or one for something else, has no effect.
 
-use model::script::{CallOutcome, SubmitOutcome, World, secs, unreachable};
+use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error, unreachable};
 use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, Time};
 use tabular_operator::engine::{Effect, EffectResult, resubmit_value};
-use tabular_operator::operation::{OperationKind, PollResult};
+use tabular_operator::operation::{OperationKind, PollResult, ServiceErrorKind};
 
 /// A submission that a user has to decide about, of both kinds: it is in a list that is cut short.
 fn held() -> [World; 2] {
@@ -43,7 +43,7 @@ fn long_cause_leaves_the_commands_complete() {
     let mut world = World::new(|_| {});
     world.edit_metadata(|metadata| metadata.name = Some("n".repeat(253)));
     world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
-    let mut error = model::script::service_error(tabular_operator::operation::ServiceErrorKind::Rejected);
+    let mut error = service_error(ServiceErrorKind::Rejected);
     error.message = "x".repeat(900);
     world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(error.clone())));
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
@@ -226,6 +226,16 @@ fn release_of_a_deletion_needs_the_value_true() {
     assert!(ignored(&world).iter().any(|event| event.contains(&format!("{RELEASE}=true"))), "{:?}", ignored(&world));
     world.annotate(RELEASE, Some("false")).run_for(secs(5));
     assert_eq!((annotation(&world, RELEASE).map(String::as_str), ignored(&world).len()), (Some("false"), 1));
+}
+
+#[test]
+fn adopt_of_an_operation_that_cannot_be_shown_is_rejected() {
+    let [mut world, _] = held();
+    let refused = service_error(ServiceErrorKind::Rejected);
+    world.service.call_outcomes.push_back(CallOutcome::Failed(refused));
+    world.annotate(ADOPT, Some("op-9")).run_for(secs(5)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!(annotation(&world, ADOPT), None);
+    assert!(ignored(&world)[0].contains("the service refuses to show the operation"), "{:?}", ignored(&world));
 }
 
 #[test]

@@ -54,6 +54,7 @@ pub(in crate::azure) fn operation(
         start,
         end,
         refresh_type: detail.refresh_type.at_most(64).map(|word| word.to_ascii_lowercase()),
+        commit_mode: detail.commit_mode.at_most(64).map(|word| word.to_ascii_lowercase()),
         objects: detail.objects,
         messages: collected.messages.finish(),
         activity_id,
@@ -75,6 +76,7 @@ struct Detail {
     start: Text,
     end: Text,
     refresh_type: Text,
+    commit_mode: Text,
     objects: Vec<ObjectProgress>,
     /// Whether an object has no readable table. Another client may have requested that object.
     unnamed_objects: bool,
@@ -125,19 +127,11 @@ impl Fields for Detail {
                 *status = status_value;
             }
             "serviceexceptionjson" => self.exception = ErrorBody::all(&value.next_value()?),
-            "refreshattempts" => {
-                let last = &mut self.attempt;
-                let keep = |Attempt(errors): Attempt| -> Option<()> {
-                    if !errors.is_empty() {
-                        *last = errors;
-                    }
-                    None
-                };
-                value.next_value_seed(List { limit: 1, keep, of: PhantomData })?;
-            }
+            "refreshattempts" => last_failed_attempt(&mut self.attempt, value)?,
             "starttime" => self.start = value.next_value()?,
             "endtime" => self.end = value.next_value()?,
             "type" => self.refresh_type = value.next_value()?,
+            "commitmode" => self.commit_mode = value.next_value()?,
             "objects" => {
                 let unnamed = &mut self.unnamed_objects;
                 let keep = |part: Part| {
@@ -196,6 +190,18 @@ impl Fields for Part {
         }
         Ok(())
     }
+}
+
+/// Reads the errors of the last attempt that has any.
+pub(super) fn last_failed_attempt<'de, A: MapAccess<'de>>(last: &mut Vec<ErrorBody>, value: &mut A) -> Result<(), A::Error> {
+    let keep = |Attempt(errors): Attempt| -> Option<()> {
+        if !errors.is_empty() {
+            *last = errors;
+        }
+        None
+    };
+    value.next_value_seed(List { limit: 1, keep, of: PhantomData })?;
+    Ok(())
 }
 
 /// The error of an attempt.

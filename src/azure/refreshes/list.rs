@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
+use super::detail;
 use super::failure;
 use super::phase;
 use crate::azure::classify::messages::Messages;
@@ -93,7 +94,8 @@ impl Row {
         };
         let (start, end) = (fields.start.0.as_deref().and_then(timestamp::parse), fields.end.0.as_deref().and_then(timestamp::parse));
         let failed = phase.ended() && phase != Phase::Succeeded;
-        let messages: Messages = fields.exception.iter().filter(|_| failed).filter_map(|error| error.service_message("Error")).collect();
+        let errors = if fields.exception.is_empty() { &fields.attempt } else { &fields.exception };
+        let messages: Messages = errors.iter().filter(|_| failed).filter_map(|error| error.service_message("Error")).collect();
         let messages = messages.finish();
         let failure = failure::cause(service, (phase, &service_status), messages.iter().find_map(failure::by_message), (start, end));
         Ok(Self { id: fields.id, phase, service_status, start, end, origin, messages, failure })
@@ -108,6 +110,7 @@ impl Row {
             start: self.start,
             end: self.end,
             refresh_type: None,
+            commit_mode: None,
             objects: Vec::new(),
             failure: self.failure,
             messages: self.messages,
@@ -147,7 +150,9 @@ pub(in crate::azure) struct Selection {
     more_pages: bool,
     /// Whether a running row has no id and may be ours.
     unnamed_running: bool,
-    /// The newest running row that has no id and is not ours.
+    /// As in [`crate::operation::Listing`].
+    has_unknown_rows: bool,
+    /// The newest running row that has no id and that no client of the API has certainly submitted; an external one comes first.
     unnamed: Option<UnnamedOperation>,
     /// Maximum number of rows that the client requested.
     top: Option<usize>,
@@ -189,6 +194,8 @@ pub(in crate::azure) struct Selected {
     /// As in [`crate::operation::Listing`].
     pub(in crate::azure) may_hide_running: bool,
     /// As in [`crate::operation::Listing`].
+    pub(in crate::azure) has_unknown_rows: bool,
+    /// As in [`crate::operation::Listing`].
     pub(in crate::azure) unnamed: Option<UnnamedOperation>,
     /// A refresh that started earlier is neither running nor in the window.
     pub(in crate::azure) oldest: Timestamp,
@@ -206,6 +213,7 @@ impl Selection {
             size_exceeded: false,
             more_pages: false,
             unnamed_running: false,
+            has_unknown_rows: false,
             unnamed: None,
             top,
             count: 0,
@@ -229,10 +237,15 @@ impl Selection {
         }
         let Some(id) = row.id.clone() else {
             match row.origin {
-                Origin::External => self.unnamed = self.unnamed.max(Some(UnnamedOperation { start: row.start })),
-                Origin::Client | Origin::Unknown => {
+                Origin::Client => {
                     self.truncated = true;
                     self.unnamed_running |= !row.phase.ended();
+                }
+                Origin::Unknown | Origin::External => {
+                    let is_external = row.origin == Origin::External;
+                    self.has_unknown_rows |= !is_external;
+                    let running = (!row.phase.ended()).then_some(UnnamedOperation { is_external, start: row.start });
+                    self.unnamed = self.unnamed.max(running);
                 }
             }
             return;
@@ -264,7 +277,8 @@ impl Selection {
         let may_hide_running = self.unnamed_running || ((full || self.size_exceeded) && !self.order.newest_first);
         let truncated = self.truncated || self.size_exceeded || (full && !covers);
         let oldest = self.since.min(self.oldest_running);
-        Selected { rows: self.rows, truncated, may_hide_running, unnamed: self.unnamed, oldest }
+        let Self { rows, has_unknown_rows, unnamed, .. } = self;
+        Selected { rows, truncated, may_hide_running, has_unknown_rows, unnamed, oldest }
     }
 
     fn sort(&mut self) {
@@ -290,7 +304,9 @@ struct RowFields {
     refresh_type: Text,
     start: Text,
     end: Text,
+    /// The error of the complete refresh, and of the last failed attempt.
     exception: Vec<ErrorBody>,
+    attempt: Vec<ErrorBody>,
 }
 
 impl Fields for RowFields {
@@ -309,6 +325,7 @@ impl Fields for RowFields {
             "starttime" => self.start = value.next_value()?,
             "endtime" => self.end = value.next_value()?,
             "serviceexceptionjson" => self.exception = ErrorBody::all(&value.next_value()?),
+            "refreshattempts" => detail::last_failed_attempt(&mut self.attempt, value)?,
             _ => {
                 value.next_value::<IgnoredAny>()?;
             }

@@ -71,6 +71,7 @@ impl Selected {
         let truncated = self.truncated || operations.len() > MAX_DETAILS;
         // A row may have no start, and its details a start that is too early.
         operations.retain(|operation| operation.phase.ended() || operation.start.is_none_or(|start| start >= self.oldest));
-        Listing { operations, truncated, may_hide_running: self.may_hide_running, unnamed: self.unnamed, clock_skew }
+        let Self { may_hide_running, has_unknown_rows, unnamed, .. } = self;
+        Listing { operations, truncated, may_hide_running, has_unknown_rows, unnamed, clock_skew }
     }
 }

@@ -76,7 +76,7 @@ mod tests {
 
     /// The message of the blocker, and the operations that count as another resource's.
     fn excluded(state: &str, operations: Vec<Operation>) -> (Option<String>, Vec<String>) {
-        let listing = Listing { operations, truncated: false, may_hide_running: false, unnamed: None, clock_skew: None };
+        let listing = Listing { operations, ..Listing::default() };
         let mut claimed = ClaimedOperations::default();
         claimed.active.insert("op-2".to_owned());
         let blocker = exclude_unknown_owners(Some(&run(state)), &listing, &mut claimed, "ModelRefresh in namespace b");

@@ -20,7 +20,7 @@ const REPLACED: &str = "was cancelled: a new trigger replaced it";
 
 /// Handles the end of the operation that the service reports.
 pub(super) fn ended(draft: &mut Draft<'_>, operation: &Operation) -> Next {
-    let failed = operation.objects.iter().filter(|object| matches!(object.phase, Phase::Failed | Phase::TimedOut)).count();
+    let failed = operation.objects.iter().filter(|object| object.phase.failed()).count();
     let contradicts = operation.phase == Phase::Succeeded && failed > 0;
     if contradicts && draft.memory.contradictions < MAX_CONTRADICTIONS {
         // A response may mix two states of the service, so a single one does not count as an end.

@@ -4,7 +4,7 @@
 //! ([`Evidence::ambiguity`] is `None`), or only a later list or a user can decide. Unknown facts prove nothing, in either direction:
 //! an operation is excluded only by what it shows, and adopted only if it shows everything that was requested.
 //!
-//! A refresh shows its type and its objects. A sync shows only its times. But one that started after the intent updates the
+//! A refresh shows its type and its objects, and in Power BI its commit mode. A sync shows only its times. But one that started after the intent updates the
 //! replicas as requested, whichever client submitted it, so the times are enough if the clocks are known.
 
 use std::fmt;
@@ -27,6 +27,10 @@ const TAKEOVER_SKEW: Duration = Duration::from_secs(5);
 
 /// The types that the services document, in lower case. Any other may be a new name for one of them.
 const REFRESH_TYPES: [&str; 7] = ["full", "clearvalues", "calculate", "dataonly", "automatic", "defragment", "add"];
+
+/// The commit modes that the services document, in lower case, with the default first.
+const COMMIT_MODES: [&str; 2] = ["transactional", "partialbatch"];
+const DEFAULT_COMMIT_MODE: &str = COMMIT_MODES[0];
 
 /// Whether an operation certainly started before an intent, whatever the service's clock shows.
 #[must_use]
@@ -200,7 +204,9 @@ impl<'a> Evidence<'a> {
         let other_type = documented_type(operation)
             .zip(request.refresh_type.as_deref())
             .is_some_and(|(shown, requested)| !shown.eq_ignore_ascii_case(requested));
-        !other_type && operation.objects.iter().all(|shown| best_match(request, &shown.name) != NameMatch::Different)
+        let other_commit_mode = documented_commit_mode(operation)
+            .is_some_and(|shown| !shown.eq_ignore_ascii_case(request.commit_mode.as_deref().unwrap_or(DEFAULT_COMMIT_MODE)));
+        !other_type && !other_commit_mode && operation.objects.iter().all(|shown| best_match(request, &shown.name) != NameMatch::Different)
     }
 
     /// Whether an operation started before the intent, by known clocks.
@@ -243,6 +249,11 @@ impl<'a> Evidence<'a> {
 /// The type that an operation shows, if the services document it.
 fn documented_type(operation: &Operation) -> Option<&str> {
     operation.refresh_type.as_deref().filter(|shown| REFRESH_TYPES.contains(&shown.to_ascii_lowercase().as_str()))
+}
+
+/// The commit mode that an operation shows, if the services document it.
+fn documented_commit_mode(operation: &Operation) -> Option<&str> {
+    operation.commit_mode.as_deref().filter(|shown| COMMIT_MODES.contains(&shown.to_ascii_lowercase().as_str()))
 }
 
 /// Why the type and the objects that an operation shows do not match the request.

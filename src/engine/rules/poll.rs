@@ -10,7 +10,7 @@ use crate::api::{Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Effect, EffectResult, text, timing};
-use crate::operation::{Operation, OperationId, PollResult, ServiceError, ServiceErrorKind};
+use crate::operation::{Listing, Operation, OperationId, PollResult, ServiceError, ServiceErrorKind};
 
 /// Truncated lists in a row before an operation that the service does not show counts as lost.
 const MAX_TRUNCATED_LISTS: u32 = 10;
@@ -53,7 +53,7 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
             match listing.operations.iter().find(|operation| id.eq_ignoring_case(operation.id.as_str())) {
                 Some(operation) => operation_found(draft, operation, None),
                 // A truncated list proves nothing. But a service that has lost the operation will not show it later either.
-                None if listing.truncated && draft.memory.contradictions < MAX_TRUNCATED_LISTS => {
+                None if is_incomplete(listing) && draft.memory.contradictions < MAX_TRUNCATED_LISTS => {
                     draft.memory.contradictions += 1;
                     let delay = timing::retry_delay(draft.memory.contradictions, draft.seed());
                     draft.record_and_delay(delay)
@@ -64,7 +64,7 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
                         let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.started_before_intent(operation);
                         listing.operations.iter().any(may_be)
                     };
-                    let is_certain = !listing.truncated && !evidence.is_some_and(may_show_it);
+                    let is_certain = !is_incomplete(listing) && !evidence.is_some_and(may_show_it);
                     completion::operation_not_found(draft, if is_certain { Missing::Operation } else { Missing::Inconclusive })
                 }
             }
@@ -179,6 +179,11 @@ fn model_unknown(draft: &mut Draft<'_>, error: &ServiceError) -> Next {
     draft.record_and_delay(timing::SERVICE_RECHECK)
 }
 
+/// Whether the operation may be in a list that does not name it.
+fn is_incomplete(listing: &Listing) -> bool {
+    listing.truncated || listing.has_unknown_rows
+}
+
 /// Polls again later, without a write.
 fn poll_again(draft: &mut Draft<'_>) -> Next {
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
@@ -202,6 +207,10 @@ pub(super) fn failed_while_running(draft: &mut Draft<'_>, error: &ServiceError, 
         ErrorClass::Transient | ErrorClass::Permanent => true,
         ErrorClass::ActionRequired => false,
     };
+    if !passing {
+        // Each check may cost a read of a Secret.
+        delay = delay.max(timing::cluster_recheck(draft.blocked_for()));
+    }
     if passing && !errors::is_persistent(error, draft.memory.consecutive_errors) {
         return draft.record_and_delay(delay);
     }

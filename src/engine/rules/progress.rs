@@ -113,13 +113,6 @@ pub(super) fn is_worth_a_write(run: &mut Run, before: &Run) -> bool {
     differs
 }
 
-fn did_fail(phase: Phase) -> bool {
-    match phase {
-        Phase::Failed | Phase::TimedOut | Phase::Cancelled => true,
-        Phase::NotStarted | Phase::InProgress | Phase::Succeeded => false,
-    }
-}
-
 fn tables(operation: &Operation) -> BTreeMap<&str, Table> {
     let mut tables: BTreeMap<&str, Table> = BTreeMap::new();
     for object in &operation.objects {
@@ -163,7 +156,7 @@ fn progress(operation: &Operation, times: Option<&TableTimes>) -> Progress {
 }
 
 fn failed(operation: &Operation) -> Vec<FailedObject> {
-    let failed = operation.objects.iter().filter(|object| did_fail(object.phase)).take(FAILED_OBJECTS);
+    let failed = operation.objects.iter().filter(|object| object.phase.failed()).take(FAILED_OBJECTS);
     failed
         .map(|object| FailedObject {
             table: text::bounded(&object.name.table, text::NAME),

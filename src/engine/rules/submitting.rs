@@ -64,6 +64,12 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         EffectResult::Polled(PollResult::NotFound) if user_decisions::operation_to_adopt(draft).is_some() => {
             reject_adopt(draft, "the service does not show the operation")
         }
+        EffectResult::Polled(PollResult::Failed(error))
+            if error.kind == ServiceErrorKind::Rejected && user_decisions::operation_to_adopt(draft).is_some() =>
+        {
+            let why = format!("the service refuses to show the operation ({})", error.message);
+            reject_adopt(draft, &why)
+        }
         EffectResult::Listed { result: Err(error), .. }
             if !user_decisions::is_needed(draft) && missing_model::is_uncertain(draft, error) =>
         {
@@ -180,6 +186,8 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.may_match(operation)).collect();
     // If a client has submitted one of the operations, those of unknown origin do not count.
     let by_clients: Vec<&Operation> = candidates.iter().copied().filter(|operation| operation.origin == Origin::Client).collect();
+    // The same holds for rows without an id, which are no candidates.
+    let truncated = listing.truncated || (listing.has_unknown_rows && by_clients.is_empty());
     let possible = if by_clients.is_empty() { candidates.clone() } else { by_clients };
     // Details that the service did not show may come with the next list, but the operator does not wait for them forever.
     let unread = possible.iter().any(|operation| operation.incomplete) && waited < 2 * certain_after;
@@ -194,9 +202,9 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
             "the submission of another resource, which is also unresolved, may have started the candidate operation".to_owned(),
         ),
         [one] => match evidence.ambiguity(one, certain) {
-            None if !listing.truncated => Resolution::Match((*one).clone()),
+            None if !truncated => Resolution::Match((*one).clone()),
             _ if !certain || unread => Resolution::Inconclusive(None),
-            _ if listing.truncated => truncated(),
+            _ if truncated => unreadable_list(),
             None => Resolution::Match((*one).clone()),
             // A running operation shows its objects at its end. Some lists never show an end.
             Some(Ambiguity::ObjectsNotShown) if !one.phase.ended() && waited < draft.desired.policy.active_deadline => {
@@ -205,7 +213,7 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
             Some(ambiguity) => Resolution::Ambiguous(ambiguity.to_string()),
         },
         _ if !certain || unread => Resolution::Inconclusive(None),
-        _ if listing.truncated => truncated(),
+        _ if truncated => unreadable_list(),
         [] => Resolution::NotStarted,
         several => Resolution::Ambiguous(format!("{} operations may be the one that it started", several.len())),
     };
@@ -249,7 +257,7 @@ enum Resolution {
 }
 
 /// The list does not show everything that matters.
-fn truncated() -> Resolution {
+fn unreadable_list() -> Resolution {
     Resolution::Ambiguous("the service's list is too long to read completely, or has rows without an id or a start".to_owned())
 }
 

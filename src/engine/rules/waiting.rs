@@ -9,8 +9,12 @@ use super::{completion, evidence, finalizer, model_names, refusals, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time};
 use crate::engine::draft::{self, Draft};
 use crate::engine::next::Next;
-use crate::engine::{Blocker, DecisionMemory, Effect, EffectResult, QueueState, Remedy, Turn, conditions, queue_state, text, timing};
-use crate::operation::{ModelLookup, Operation, OperationKind, Origin, ServiceError, ServiceErrorKind, SubmitResult, UnnamedOperation};
+use crate::engine::{
+    Blocker, ClaimedOperations, DecisionMemory, Effect, EffectResult, QueueState, Remedy, Turn, conditions, queue_state, text, timing,
+};
+use crate::operation::{
+    Listing, ModelLookup, Operation, OperationKind, Origin, ServiceError, ServiceErrorKind, SubmitResult, UnnamedOperation,
+};
 
 /// The message of a run whose submission is in progress.
 pub(super) const BEING_SUBMITTED: &str = "being submitted to the service";
@@ -103,19 +107,7 @@ fn wait(draft: &mut Draft<'_>) -> Next {
         }
         // This list was read for a lost submission. It does not show which refreshes are running.
         EffectResult::Listed { kind: OperationKind::Sync, .. } => Next::record(Effect::None, Some(Duration::ZERO)),
-        EffectResult::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed } => {
-            let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
-            match blocking {
-                None if let Some(unnamed) = listing.unnamed => blocked_by_unnamed(draft, unnamed),
-                None if listing.may_hide_running && !kind.capabilities().refused_during_refresh => list_inconclusive(draft),
-                None => submit(draft),
-                Some(operation) => {
-                    let competing = evidence::competing_submission(operation, claimed, listing.clock_skew, draft.input.settings);
-                    let is_own = competing.is_some() || claimed.is_active(&operation.id) || claimed.is_candidate(&operation.id);
-                    blocked_by(draft, operation, is_own)
-                }
-            }
-        }
+        EffectResult::Listed { kind: OperationKind::Refresh, result: Ok(listing), claimed } => listed(draft, listing, claimed),
         EffectResult::Listed { kind: OperationKind::Refresh, result: Err(error), .. }
         | EffectResult::ModelResolved(ModelLookup::Failed(error))
         | EffectResult::CallFailed(error) => refusals::failed_before_start(draft, error, FailedStep::BeforeSubmission),
@@ -129,6 +121,24 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             Next::unchanged(Effect::None, Some(timing::CLUSTER_RECHECK))
         }
     }
+}
+
+/// Submits if the list shows that no refresh is running.
+fn listed(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOperations) -> Next {
+    let refuses = draft.kind().capabilities().refused_during_refresh;
+    if let Some(operation) = listing.operations.iter().find(|operation| !operation.phase.ended()) {
+        let competing = evidence::competing_submission(operation, claimed, listing.clock_skew, draft.input.settings);
+        let is_own = competing.is_some() || claimed.is_active(&operation.id) || claimed.is_candidate(&operation.id);
+        return blocked_by(draft, operation, is_own);
+    }
+    // Whether a row of unknown origin blocks a refresh, the service shows by its response to the submission.
+    if let Some(unnamed) = listing.unnamed.filter(|unnamed| unnamed.is_external || !refuses) {
+        return blocked_by_unnamed(draft, unnamed);
+    }
+    if listing.may_hide_running && !refuses {
+        return list_inconclusive(draft);
+    }
+    submit(draft)
 }
 
 /// Requests the run's turn. A run that has moved to another model is recorded first: its position in the queue follows from the record,
@@ -251,7 +261,8 @@ fn not_started(draft: &mut Draft<'_>) -> Option<Next> {
 
 /// The service refuses a second operation on the model.
 fn busy(draft: &mut Draft<'_>, message: &str) -> Next {
-    if draft.desired.policy.conflict == ConflictPolicy::Fail {
+    // The list shows whether it is another client's operation. If it shows none, the second refusal ends the run.
+    if draft.desired.policy.conflict == ConflictPolicy::Fail && draft.memory.consecutive_errors > 0 {
         let message = format!("another client's operation on the model is running, and conflictPolicy is Fail: {message}");
         return completion::end(draft, RunState::Failed, Reason::Conflict, message);
     }
@@ -345,7 +356,7 @@ fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, is_own: bool) -> Nex
 /// The origin of a refresh that a schedule, a user or the service itself started.
 const NOT_CANCELLABLE: &str = "by a schedule, a user or the service, which cannot be cancelled,";
 
-/// Handles a running refresh without an id. It is certainly not this operator's.
+/// Handles a running refresh without an id.
 fn blocked_by_unnamed(draft: &mut Draft<'_>, unnamed: UnnamedOperation) -> Next {
     draft.memory.consecutive_errors = 0;
     if draft.desired.policy.conflict == ConflictPolicy::Fail {

@@ -92,6 +92,7 @@ pub fn operation(operation: &Operation) {
         start: _,
         end: _,
         refresh_type,
+        commit_mode,
         objects,
         messages,
         activity_id,
@@ -102,6 +103,7 @@ pub fn operation(operation: &Operation) {
     id(operation_id);
     bounded(service_status, 64);
     bounded(refresh_type.as_deref().unwrap_or_default(), 64);
+    bounded(commit_mode.as_deref().unwrap_or_default(), 64);
     assert!(objects.len() <= 50_000 && messages.len() <= 50);
     for object in objects {
         bounded(&object.name.table, 512);

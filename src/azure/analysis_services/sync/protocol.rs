@@ -57,5 +57,5 @@ pub(in crate::azure) async fn list(session: &Session, sync: &Url, window: ListWi
     let mut response = incoming.read(MAX_SHORT_BODY_BYTES).await;
     session.record_throttle_and_token(&mut response);
     let (operations, truncated) = responses::listed(&response, window.since(clock_skew))?;
-    Ok(Listing { operations, truncated, may_hide_running: truncated, unnamed: None, clock_skew })
+    Ok(Listing { operations, truncated, may_hide_running: truncated, clock_skew, ..Listing::default() })
 }

@@ -71,6 +71,7 @@ impl Status {
             start: self.started,
             end: self.updated.filter(|_| self.phase.ended()),
             refresh_type: None,
+            commit_mode: None,
             objects: Vec::new(),
             messages: self.messages,
             activity_id,

@@ -54,9 +54,10 @@ fn rows_running_or_started_in_window_are_kept() {
 
 #[test]
 fn row_without_id_makes_list_uncertain() {
-    assert_eq!(select(&["{}"]), (vec![], true));
-    assert_eq!(select(&[r#"{"refreshId":"a/b","status":"inProgress"}"#]), (vec![], true));
-    assert_eq!(select(&[r#"{"startTime":"2020-01-01T12:00:00Z","status":"failed"}"#]), (vec![], false));
+    let row = |fields: &str| format!(r#"{{"refreshType":"ViaEnhancedApi"{fields}}}"#);
+    assert_eq!(select(&[&row("")]), (vec![], true));
+    assert_eq!(select(&[&row(r#","refreshId":"a/b","status":"inProgress""#)]), (vec![], true));
+    assert_eq!(select(&[&row(r#","startTime":"2020-01-01T12:00:00Z","status":"failed""#)]), (vec![], false));
 }
 
 #[test]
@@ -145,13 +146,41 @@ fn rows_older_than_longest_refresh_are_not_running() {
 }
 
 #[test]
+fn row_of_unknown_origin_without_id_is_no_doubt_beside_a_client() {
+    let running = Some(UnnamedOperation { is_external: false, start: Some(at("2026-01-01T12:00:05Z")) });
+    for (kind, status, expected) in [
+        (r#""refreshType":"DirectLakeFraming","#, "Completed", None),
+        (r#""refreshType":"DirectLakeFraming","#, "Unknown", running),
+        (r#""refreshType":"Novel","#, "Unknown", running),
+        ("", "Completed", None),
+    ] {
+        let mut selection = selection(None);
+        selection.add(format!(r#"{{{kind}"startTime":"2026-01-01T12:00:05Z","status":"{status}"}}"#).as_bytes());
+        let Selected { rows, truncated, may_hide_running, has_unknown_rows, unnamed, .. } = selection.finish();
+        assert_eq!(
+            (rows.len(), truncated, may_hide_running, has_unknown_rows, unnamed),
+            (0, false, false, true, expected),
+            "{kind} {status}"
+        );
+    }
+}
+
+#[test]
+fn errors_of_the_attempts_of_a_row_are_read() {
+    let attempt = |code: &str| format!(r#"{{"serviceExceptionJson":"{{\"errorCode\":\"{code}\"}}"}}"#);
+    let row =
+        format!(r#"{{"requestId":"a","status":"Failed","refreshAttempts":[{},{},{{"endTime":"x"}}]}}"#, attempt("First"), attempt("Last"));
+    let row = Row::read(ServiceKind::PowerBi, row.as_bytes()).unwrap();
+    assert_eq!(row.messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["Last"]);
+}
+
+#[test]
 fn external_running_row_without_id_is_certain() {
     let rows = [
         (r#"{"refreshType":"OnDemand","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#, (false, false, true)),
         (r#"{"requestId":"a/b","refreshType":"Scheduled","status":"Unknown"}"#, (false, false, true)),
         (r#"{"refreshType":"OnDemand","startTime":"2026-01-01T12:00:05Z","status":"Completed"}"#, (false, false, false)),
         (r#"{"refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#, (true, true, false)),
-        (r#"{"startTime":"2026-01-01T12:00:05Z","status":"Completed"}"#, (true, false, false)),
     ];
     for (row, expected) in rows {
         let mut selection = selection(None);
@@ -226,8 +255,9 @@ fn truncated_list_may_hide_running_unless_newest_first() {
             assert_eq!(selection.finish().may_hide_running, expected && !whole, "{starts:?} {top:?}");
         }
     }
-    for (row, expected) in [(r#"{"refreshId":"a/b","status":"inProgress"}"#, true), (r#"{"refreshId":"a/b","status":"failed"}"#, false)] {
-        let mut selection = selection(None);
+    for (status, expected) in [("inProgress", true), ("failed", false)] {
+        let (mut selection, row) =
+            (selection(None), format!(r#"{{"refreshId":"a/b","refreshType":"ViaEnhancedApi","status":"{status}"}}"#));
         selection.add(row.as_bytes());
         assert_eq!(selection.finish().may_hide_running, expected, "{row}");
     }

@@ -66,7 +66,7 @@ pub fn list(input: &[u8]) {
             assert!(operations.len() <= 50);
             operations.iter().for_each(invariants::operation);
             let clock_skew = input.response.server_time().map(|server| ClockSkew::of(server, (invariants::now(), invariants::now())));
-            Ok(Listing { operations, truncated, may_hide_running: truncated, unnamed: None, clock_skew })
+            Ok(Listing { operations, truncated, may_hide_running: truncated, clock_skew, ..Listing::default() })
         }
         Err(error) => {
             invariants::service_error(&error);

@@ -99,6 +99,8 @@ pub struct Service {
     /// Whether its lists omit operations, and whether those may include a running one.
     pub truncated: bool,
     pub hides_running: bool,
+    /// Whether its lists have rows of unknown origin without an id.
+    pub has_unknown_rows: bool,
     /// A running operation of another client without an id.
     pub unnamed: Option<UnnamedOperation>,
     /// How long the response to a list takes after it has read the service's clock; and how long before that.
@@ -142,6 +144,7 @@ impl Default for Service {
             arrivals: Vec::new(),
             truncated: false,
             hides_running: false,
+            has_unknown_rows: false,
             unnamed: None,
             slow: Duration::ZERO,
             hesitates: Duration::ZERO,
@@ -298,12 +301,15 @@ impl Service {
             }
             EffectResult::Listed { result, claimed, .. } => {
                 claimed.clone_from(&self.claimed);
-                let Ok(Listing { operations, truncated, may_hide_running, unnamed, clock_skew }) = result else { return };
+                let Ok(Listing { operations, truncated, may_hide_running, has_unknown_rows, unnamed, clock_skew }) = result else {
+                    return;
+                };
                 for operation in operations.iter_mut() {
                     self.show(operation);
                 }
                 operations.retain(|operation| operation.phase.ended() || !self.hides_running);
                 (*truncated, *may_hide_running, *unnamed) = (self.truncated, self.hides_running, self.unnamed);
+                *has_unknown_rows = self.has_unknown_rows;
                 *clock_skew = self.reports_time.then(|| ClockSkew::of(now + self.skew, (now, now + self.hesitates)));
             }
             EffectResult::CancelRequested(result @ (CancelResult::Accepted | CancelResult::NotRunning)) => {

@@ -225,7 +225,9 @@ impl Service {
                 continue;
             }
             match appearance {
-                Appearance::ExternalWithoutId => listing.unnamed = listing.unnamed.max(Some(UnnamedOperation { start: row.start })),
+                Appearance::ExternalWithoutId => {
+                    listing.unnamed = listing.unnamed.max(Some(UnnamedOperation { is_external: true, start: row.start }));
+                }
                 Appearance::WithoutId => {
                     listing.truncated = true;
                     listing.may_hide_running |= !over;
