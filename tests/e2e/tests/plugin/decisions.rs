@@ -14,7 +14,7 @@ async fn unresolved(name: &str) -> (World, Operator, [String; 2]) {
     let setup = TestSetup::with_model(json!({"notStartedMillis": 0, "durationMillis": 200}));
     let (world, operator) = World::running(name, setup).await;
     // The operator cannot list the operations until both exist.
-    let list = world.fault("GET", "refreshes", &json!({"times": 0, "action": {"status": {"code": 503}}})).await;
+    let no_list = world.fault("GET", "refreshes", &json!({"times": 0, "action": {"status": {"code": 503}}})).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     world.apply("orders", &json!({})).await;
     lost.has_hit(1).await;
@@ -23,7 +23,7 @@ async fn unresolved(name: &str) -> (World, Operator, [String; 2]) {
     })
     .await;
     let other = world.start_for_other_client(&json!({"type": "full"})).await;
-    list.remove().await;
+    no_list.remove().await;
     world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
     (world, operator, [ours, other])
 }
