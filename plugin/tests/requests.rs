@@ -263,7 +263,7 @@ impl World {
 }
 
 fn empty() -> Listing {
-    Listing { operations: Vec::new(), truncated: false, may_hide_running: false, unnamed: None, clock_skew: None }
+    Listing::default()
 }
 
 /// What the plugin reports at the end, from those of the versions `from` this one that are shown.
