@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{SECRET, TENANT, World};
 use crate::rbac::make;
 use crate::read::merged;
-use crate::{AnyObject, Kind};
+use crate::{AnyObject, DEADLINE, Kind};
 
 impl World {
     /// The Secret's API.
@@ -69,14 +69,23 @@ impl World {
         let (kind, name) = Kind::of(named);
         let apply = PatchParams::apply("test").force();
         let applied = self.api(kind).patch(name, &apply, &Patch::Apply(self.manifest(named, spec))).await;
-        applied.unwrap_or_else(|error| panic!("failed to apply {named}: {error}"))
+        self.recorded(named, applied.unwrap_or_else(|error| panic!("failed to apply {named}: {error}"))).await
     }
 
     /// Changes a resource by a merge patch.
     pub async fn edit(&self, named: &str, patch: &Value) -> AnyObject {
         let (kind, name) = Kind::of(named);
         let edited = self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
-        edited.unwrap_or_else(|error| panic!("failed to edit {named}: {error}"))
+        self.recorded(named, edited.unwrap_or_else(|error| panic!("failed to edit {named}: {error}"))).await
+    }
+
+    /// Waits until the recorder shows the object that a request returned, so that no later wait matches an earlier version.
+    async fn recorded(&self, named: &str, object: AnyObject) -> AnyObject {
+        let number = |version: Option<&String>| version.and_then(|version| version.parse::<u64>().ok()).unwrap_or_default();
+        let wanted = number(object.metadata.resource_version.as_ref());
+        let shown = self.recorder.wait(named, |shown| (number(shown.object.metadata.resource_version.as_ref()) >= wanted).then_some(()));
+        tokio::time::timeout(DEADLINE, shown).await.unwrap_or_else(|_| panic!("the recorder does not show {named}"));
+        object
     }
 
     /// Sets or removes an annotation of the operator.
