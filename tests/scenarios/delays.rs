@@ -7,7 +7,7 @@ use tabular_operator::api::{CANCEL_REQUESTED_AT, Reason, RunState};
 use tabular_operator::operation::{CancelResult, Phase, ServiceErrorKind};
 
 /// The moments within `time` at which `count` grows.
-fn moments(world: &mut World, time: u64, count: fn(&World) -> usize) -> Vec<Timestamp> {
+pub fn moments(world: &mut World, time: u64, count: fn(&World) -> usize) -> Vec<Timestamp> {
     let mut moments = Vec::new();
     for _ in 0..time {
         let before = count(world);
@@ -18,7 +18,7 @@ fn moments(world: &mut World, time: u64, count: fn(&World) -> usize) -> Vec<Time
 }
 
 /// The seconds between them.
-fn pauses(moments: &[Timestamp]) -> Vec<i64> {
+pub fn pauses(moments: &[Timestamp]) -> Vec<i64> {
     moments.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs()).collect()
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+use crate::delays::{moments, pauses};
 use model::script::{CallOutcome, SubmitOutcome, World, failed, secs, service_error};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::EffectResult;
@@ -17,19 +16,9 @@ fn refusing(refusal: &ServiceError, deadline: i32) -> World {
     world
 }
 
-/// The moments at which submissions are sent within `time`.
-fn submissions(world: &mut World, time: u64) -> Vec<Timestamp> {
-    let mut moments = Vec::new();
-    for _ in 0..time {
-        let before = world.service.submits;
-        world.run_for(secs(1));
-        moments.extend((before..world.service.submits).map(|_| world.now()));
-    }
-    moments
-}
-
-fn seconds_between(moments: &[Timestamp]) -> Vec<i64> {
-    moments.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs()).collect()
+/// The seconds between the submissions that are sent within `time`.
+fn pauses_of_submissions(world: &mut World, time: u64) -> Vec<i64> {
+    pauses(&moments(world, time, |world| world.service.submits))
 }
 
 fn throttled(until: &str, left: u64) -> ServiceError {
@@ -40,7 +29,7 @@ fn throttled(until: &str, left: u64) -> ServiceError {
 #[test]
 fn overloaded_capacity_is_waited_for_with_growing_pauses() {
     let mut world = refusing(&service_error(ServiceErrorKind::CapacityExceeded), 7_200);
-    let pauses = seconds_between(&submissions(&mut world, 6_000));
+    let pauses = pauses_of_submissions(&mut world, 6_000);
     for (pause, expected) in pauses.iter().zip([60.0, 120.0, 240.0, 480.0, 900.0, 900.0]) {
         let range = (0.85 * expected - 1.0)..=(expected + 1.0);
         assert!(range.contains(&Duration::from_secs(pause.unsigned_abs()).as_secs_f64()), "{pauses:?}");
@@ -64,18 +53,18 @@ fn capacity_that_recovers_runs_the_same_run_and_attempt() {
     // The delays of the next run start with the first one again.
     world.service.submit_outcomes.extend((0..2).map(|_| SubmitOutcome::Refused(service_error(ServiceErrorKind::CapacityExceeded))));
     world.annotate(RUN_REQUESTED_AT, Some("again"));
-    let pauses = seconds_between(&submissions(&mut world, 600));
+    let pauses = pauses_of_submissions(&mut world, 600);
     assert!(pauses[0] <= 61 && pauses[1] <= 121, "{pauses:?}");
 }
 
 #[test]
 fn longer_requested_backoff_is_honored() {
     let mut world = refusing(&ServiceError { retry_after: Some(secs(1_800)), ..service_error(ServiceErrorKind::CapacityExceeded) }, 86_400);
-    let pauses = seconds_between(&submissions(&mut world, 7_300));
+    let pauses = pauses_of_submissions(&mut world, 7_300);
     assert!(pauses.iter().all(|pause| *pause >= 1_799), "{pauses:?}");
     // A shorter one changes nothing.
     let mut world = refusing(&ServiceError { retry_after: Some(secs(1)), ..service_error(ServiceErrorKind::CapacityExceeded) }, 86_400);
-    assert!(submissions(&mut world, 3_600).len() <= 8);
+    assert!(moments(&mut world, 3_600, |world| world.service.submits).len() <= 8);
 }
 
 #[test]
@@ -135,7 +124,7 @@ fn refused_submissions_are_repeated_ever_more_slowly() {
     let seconds = [ServiceErrorKind::Throttled, ServiceErrorKind::ServerError];
     for (kind, longest) in minutes.map(|kind| (kind, 700)).into_iter().chain(seconds.map(|kind| (kind, 44))) {
         let mut world = refusing(&ServiceError { retry_after: Some(secs(1)), ..service_error(kind) }, 86_400);
-        let pauses = seconds_between(&submissions(&mut world, 14_400));
+        let pauses = pauses_of_submissions(&mut world, 14_400);
         assert!(pauses[pauses.len() - 10..].iter().all(|pause| *pause > longest), "{kind:?}: {pauses:?}");
     }
 }

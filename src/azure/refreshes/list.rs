@@ -93,9 +93,8 @@ impl Row {
             ServiceKind::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
         };
         let (start, end) = (fields.start.0.as_deref().and_then(timestamp::parse), fields.end.0.as_deref().and_then(timestamp::parse));
-        let failed = phase.ended() && phase != Phase::Succeeded;
         let errors = if fields.exception.is_empty() { &fields.attempt } else { &fields.exception };
-        let messages: Messages = errors.iter().filter(|_| failed).filter_map(|error| error.service_message("Error")).collect();
+        let messages: Messages = errors.iter().filter(|_| phase.failed()).filter_map(|error| error.service_message("Error")).collect();
         let messages = messages.finish();
         let failure = failure::cause(service, (phase, &service_status), messages.iter().find_map(failure::by_message), (start, end));
         Ok(Self { id: fields.id, phase, service_status, start, end, origin, messages, failure })

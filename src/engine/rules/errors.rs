@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::Reason;
+use crate::engine::draft::Draft;
 use crate::engine::timing;
 use crate::operation::{ServiceError, ServiceErrorKind};
 
@@ -110,6 +111,11 @@ pub(super) const NEXT_IS_REPORTED: u32 = REPORTED_AFTER - 1;
 pub(super) fn is_persistent(error: &ServiceError, count: u32) -> bool {
     count >= REPORTED_AFTER
         || error.kind == ServiceErrorKind::Throttled && error.retry_after.is_some_and(|delay| delay >= timing::CANCEL_RESEND)
+}
+
+/// A delay before the next check, at least as long as for any fault that a user must fix: each check may cost a read of a Secret.
+pub(super) fn at_least_recheck(draft: &Draft<'_>, kind: ServiceErrorKind, delay: Duration) -> Duration {
+    if class(kind) == ErrorClass::ActionRequired { delay.max(timing::cluster_recheck(draft.blocked_for())) } else { delay }
 }
 
 /// The delay after the `count`th error in a row, of which `refusals` were refused submissions.

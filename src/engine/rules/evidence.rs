@@ -201,10 +201,10 @@ impl<'a> Evidence<'a> {
             return false;
         }
         let Some(request) = self.refresh() else { return true };
-        let other_type = documented_type(operation)
+        let other_type = documented(operation.refresh_type.as_deref(), &REFRESH_TYPES)
             .zip(request.refresh_type.as_deref())
             .is_some_and(|(shown, requested)| !shown.eq_ignore_ascii_case(requested));
-        let other_commit_mode = documented_commit_mode(operation)
+        let other_commit_mode = documented(operation.commit_mode.as_deref(), &COMMIT_MODES)
             .is_some_and(|shown| !shown.eq_ignore_ascii_case(request.commit_mode.as_deref().unwrap_or(DEFAULT_COMMIT_MODE)));
         !other_type && !other_commit_mode && operation.objects.iter().all(|shown| best_match(request, &shown.name) != NameMatch::Different)
     }
@@ -246,14 +246,9 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// The type that an operation shows, if the services document it.
-fn documented_type(operation: &Operation) -> Option<&str> {
-    operation.refresh_type.as_deref().filter(|shown| REFRESH_TYPES.contains(&shown.to_ascii_lowercase().as_str()))
-}
-
-/// The commit mode that an operation shows, if the services document it.
-fn documented_commit_mode(operation: &Operation) -> Option<&str> {
-    operation.commit_mode.as_deref().filter(|shown| COMMIT_MODES.contains(&shown.to_ascii_lowercase().as_str()))
+/// A word that an operation shows, if the services document it.
+fn documented<'a>(shown: Option<&'a str>, words: &[&str]) -> Option<&'a str> {
+    shown.filter(|shown| words.contains(&shown.to_ascii_lowercase().as_str()))
 }
 
 /// Why the type and the objects that an operation shows do not match the request.
@@ -261,7 +256,7 @@ fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Amb
     if operation.incomplete {
         return Some(Ambiguity::DetailsUnreadable);
     }
-    if documented_type(operation).is_none() {
+    if documented(operation.refresh_type.as_deref(), &REFRESH_TYPES).is_none() {
         return Some(Ambiguity::NoType);
     }
     // A table is shown by its partitions. A partition that is not shown may not have been refreshed, even if another one of its table was.

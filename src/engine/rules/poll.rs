@@ -196,6 +196,7 @@ pub(super) fn failed_while_running(draft: &mut Draft<'_>, error: &ServiceError, 
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
     // `azure::backoff` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
     let mut delay = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).min(timing::SERVICE_RECHECK);
+    delay = errors::at_least_recheck(draft, error.kind, delay);
     if error.kind == ServiceErrorKind::NotFound {
         // From then on the operator checks whether the model exists.
         let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
@@ -207,10 +208,6 @@ pub(super) fn failed_while_running(draft: &mut Draft<'_>, error: &ServiceError, 
         ErrorClass::Transient | ErrorClass::Permanent => true,
         ErrorClass::ActionRequired => false,
     };
-    if !passing {
-        // Each check may cost a read of a Secret.
-        delay = delay.max(timing::cluster_recheck(draft.blocked_for()));
-    }
     if passing && !errors::is_persistent(error, draft.memory.consecutive_errors) {
         return draft.record_and_delay(delay);
     }

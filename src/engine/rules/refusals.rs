@@ -32,9 +32,8 @@ pub(super) fn failed_before_start(draft: &mut Draft<'_>, error: &ServiceError, s
     if step == FailedStep::Submission {
         // The delay grows, whatever backoff the response requests.
         delay = delay.max(timing::retry_delay(draft.memory.consecutive_errors, draft.seed()));
-    } else if !transient {
-        // Each check may cost a read of a Secret.
-        delay = delay.max(timing::cluster_recheck(draft.blocked_for()));
+    } else {
+        delay = errors::at_least_recheck(draft, kind, delay);
     }
     let mut until_deadline = None;
     if let Some(run) = draft.status.run.as_mut() {

@@ -12,10 +12,9 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use self::azure::{LASTING_MILLIS, first_lasts};
 use crate::operator::{self, Operator, OperatorSettings};
 use crate::rbac::{self, make};
-pub use azure::{LASTING_MILLIS, first_lasts};
-
 pub use crate::read::{condition, merged, run, run_state, status};
 use crate::{ApiProxy, DEADLINE, Recorder, SimulatorClient, TestEnvironment, kubeconfig};
 
