@@ -46,14 +46,8 @@ pub(super) struct Session {
 
 impl Session {
     /// Maximum duration of a refresh at the service. A row that shows a refresh as running for longer is outdated.
-    ///
-    /// Power BI documentation, enhanced refresh, "Considerations and limitations": all attempts end after 24 hours, and a paused capacity
-    /// delays a refresh by up to 6 hours. Analysis Services documents no limit, so its limit is a setting.
     pub(super) fn max_refresh_duration(&self) -> Duration {
-        match self.service {
-            ServiceKind::AnalysisServices => self.shared.max_refresh_duration,
-            ServiceKind::PowerBi => Duration::from_hours(30),
-        }
+        self.service.max_refresh_duration(self.shared.max_refresh_duration)
     }
 
     /// Sends a GET that follows these redirects on the called host only, because the token must not go to another host. Returns any other

@@ -81,6 +81,8 @@ pub struct DecisionMemory {
     pub refusals: u32,
     /// The time from which the delay before the next cancellation counts. It is not the end of the operation: only a poll shows that.
     pub cancelled_at: Option<Timestamp>,
+    /// Cancellations that were sent, whatever their result, at most `timing::MOST_CANCELS`; each increases the delays.
+    pub cancels: u32,
     /// Cancellations in a row that were refused or interrupted, whatever polls in between show.
     pub cancel_refusals: u32,
     /// Whether a poll precedes the next cancellation, because there may be nothing left to cancel.

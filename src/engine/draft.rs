@@ -170,9 +170,17 @@ impl<'a> Draft<'a> {
         self.status.run.as_ref().map_or(self.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp())
     }
 
+    /// How long until a cancellation may be sent again, because the last one seems to be lost; zero if none was sent yet.
+    pub(super) fn cancel_due_in(&self) -> Duration {
+        let resend = timing::cancel_resend(self.memory.cancels);
+        // If the clock was set back, the time of the last one is meaningless.
+        let sent = self.memory.cancelled_at.filter(|at| *at <= self.now);
+        sent.map_or(Duration::ZERO, |at| resend.saturating_sub(timing::elapsed(at, self.now)))
+    }
+
     /// Whether no cancellation was sent yet, or the last one is so long ago that it seems to be lost.
     pub(super) fn cancel_is_due(&self) -> bool {
-        self.memory.cancelled_at.is_none_or(|at| timing::has_elapsed(at, timing::CANCEL_RESEND, self.now))
+        self.cancel_due_in().is_zero()
     }
 
     /// Whether a run is tracked although the API server refuses to change the metadata. A submission still requires the finalizer.

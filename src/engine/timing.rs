@@ -16,8 +16,10 @@ pub(super) const SERVICE_RECHECK: Duration = Duration::from_mins(1);
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// The maximum duration of a check. The work of its resource waits for it.
 const MAX_CHECK: Duration = Duration::from_secs(10);
-/// How long an accepted cancellation may have no effect before it is sent again.
+/// How long the first accepted cancellation may have no effect before it is sent again; each further one doubles it.
 pub(super) const CANCEL_RESEND: Duration = Duration::from_secs(30);
+/// The number of cancellations from which on their delays no longer grow.
+pub(super) const MOST_CANCELS: u32 = 6;
 /// The delay before a refused or interrupted cancellation is sent again; each further one doubles it.
 const CANCEL_DELAY: Duration = Duration::from_secs(2);
 /// The shortest time between two writes that record only progress.
@@ -67,10 +69,17 @@ pub(super) fn cluster_recheck(waited: Duration) -> Duration {
     (waited / 4).clamp(CLUSTER_RECHECK, MAX_DELAY)
 }
 
-/// The polling interval of an operation that is being cancelled. It is short, because a user waits for the end.
+/// The polling interval of an operation that is being cancelled, after `cancels` were sent. At first it is short, because a user waits for
+/// the end.
 #[must_use]
-pub(super) fn cancel_poll_interval(settings: &Settings) -> Duration {
-    settings.poll_min.saturating_mul(2).min(settings.poll_max)
+pub(super) fn cancel_poll_interval(settings: &Settings, cancels: u32) -> Duration {
+    settings.poll_min.saturating_mul(2 << cancels.saturating_sub(1).min(MOST_CANCELS)).min(settings.poll_max)
+}
+
+/// How long the `cancels`th accepted cancellation may have no effect before it is sent again, from 30 seconds to 16 minutes.
+#[must_use]
+pub(super) fn cancel_resend(cancels: u32) -> Duration {
+    CANCEL_RESEND.saturating_mul(1 << cancels.saturating_sub(1).min(MOST_CANCELS - 1))
 }
 
 /// The delay after the service was busy, with `waited` spent waiting: the list may not show the blocking operation yet, and each

@@ -16,6 +16,18 @@ pub enum ServiceKind {
 impl ServiceKind {
     /// All services.
     pub const ALL: &[Self] = &[Self::AnalysisServices, Self::PowerBi];
+
+    /// Maximum duration of a refresh at the service. A service that shows a refresh as running for longer is wrong.
+    ///
+    /// Power BI documentation, enhanced refresh, "Considerations and limitations": all attempts end after 24 hours, and a paused capacity
+    /// delays a refresh by up to 6 hours. Analysis Services documents no limit, so its limit is a setting.
+    #[must_use]
+    pub fn max_refresh_duration(self, of_analysis_services: Duration) -> Duration {
+        match self {
+            Self::AnalysisServices => of_analysis_services,
+            Self::PowerBi => Duration::from_hours(30),
+        }
+    }
 }
 
 /// The type of a call.

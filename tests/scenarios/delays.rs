@@ -92,3 +92,33 @@ fn refused_submissions_are_repeated_at_different_intervals() {
     assert!(late.iter().all(|pause| (764..=901).contains(pause)), "{pauses:?}");
     assert!(late.iter().any(|pause| *pause < 830) && late.iter().any(|pause| *pause > 835), "{pauses:?}");
 }
+
+#[test]
+fn cancellations_without_effect_become_rare_and_end() {
+    for answer in [None, Some(CancelResult::Failed(service_error(ServiceErrorKind::ServerError)))] {
+        let mut world = World::new(|_| {});
+        world.service.length = secs(1_000_000);
+        world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+        (world.service.cancel_answer, world.service.cancels_after) = (answer.clone(), None);
+        world.annotate(CANCEL_REQUESTED_AT, Some("a"));
+        let expected: &[i64] = if answer.is_some() { &[2, 4, 8, 16, 30, 30] } else { &[30, 60, 120, 240, 480, 960, 960] };
+        let cancels = moments(&mut world, 4_000, |world| world.service.cancels.len());
+        assert_grows(&pauses(&cancels), expected, 32);
+        let polls = moments(&mut world, 300, |world| world.service.polls);
+        assert!(polls.len() <= 22, "{polls:?}");
+        assert_eq!(world.run_for(secs(160_000)).run().state, RunState::Cancelling);
+        world.run_for(secs(10_000)).is(RunState::Failed, Reason::OperationLost);
+        assert!(world.run().message.contains("for longer than any refresh can run"), "{}", world.run().message);
+    }
+}
+
+#[test]
+fn deletion_does_not_wait_for_ever_for_an_operation_that_never_ends() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(1_000_000);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.service.cancels_after = None;
+    world.delete().run_for(secs(170_000)).is(RunState::Cancelling, Reason::Cancelling);
+    world.run_for(secs(3_000));
+    assert!(world.gone());
+}

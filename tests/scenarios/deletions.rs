@@ -242,7 +242,7 @@ fn repeatedly_refused_cancellation_is_reported_and_retried() {
     world.service.cancel_answer = Some(CancelResult::Failed(service_error(ServiceErrorKind::Rejected)));
     world.service.cancels_after = None;
     // A single refusal is not reported; the second request follows after two seconds.
-    world.run_until(RunState::Running).delete().run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);
+    world.run_until(RunState::Running).delete().run_for(secs(1)).is(RunState::Cancelling, Reason::Cancelling);
     assert_eq!(world.service.cancels.len(), 1);
     world.run_for(secs(8)).is(RunState::Cancelling, Reason::Retrying);
     assert!((2..=4).contains(&world.service.cancels.len()), "{}", world.service.cancels.len());

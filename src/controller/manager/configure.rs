@@ -43,6 +43,7 @@ pub(crate) fn engine_settings(settings: &Settings, cloud: &Cloud) -> engine::Set
         poll_fraction: settings.polling.fraction,
         call_timeout: settings.call_timeout,
         listing_lag: settings.listing_lag,
+        max_refresh_duration: settings.max_refresh_duration,
         reference_grace: settings.reference_grace,
         power_bi_portal: cloud.power_bi_portal.clone(),
     }

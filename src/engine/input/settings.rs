@@ -15,6 +15,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// How long the service's list, and its response to a poll by id, may lag behind the operations that it has accepted.
     pub listing_lag: Duration,
+    /// Maximum duration of a refresh on Analysis Services, which documents no limit.
+    pub max_refresh_duration: Duration,
     /// How long a missing reference may still arrive before the resource is Stalled.
     pub reference_grace: Duration,
     /// Host of the Power BI portal, such as `app.powerbi.com`, if the cloud has one.

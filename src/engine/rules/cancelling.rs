@@ -22,18 +22,12 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         },
         // Neither an accepted cancellation nor "nothing to cancel" is an end: only a poll shows it.
         EffectResult::CancelRequested(CancelResult::Accepted | CancelResult::NotRunning) => {
-            (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
             draft.memory.cancel_refusals = 0;
             draft.memory.consecutive_errors = 0;
-            let delay = timing::cancel_poll_interval(draft.input.settings);
-            draft.record_and_delay(delay)
+            cancel_sent(draft)
         }
         // If the model is not visible, there may be nothing left to cancel: a poll shows it.
-        EffectResult::CancelRequested(CancelResult::Failed(ServiceError { kind: ServiceErrorKind::NotFound, .. })) => {
-            (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
-            let delay = timing::cancel_poll_interval(draft.input.settings);
-            draft.record_and_delay(delay)
-        }
+        EffectResult::CancelRequested(CancelResult::Failed(ServiceError { kind: ServiceErrorKind::NotFound, .. })) => cancel_sent(draft),
         EffectResult::CancelRequested(CancelResult::Failed(error)) => cancel_failed(draft, error),
         // The cancellation was not sent.
         EffectResult::CallFailed(error) if !draft.memory.poll_before_cancel && draft.cancel_is_due() => cancel_failed(draft, error),
@@ -51,6 +45,18 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
     }
 }
 
+/// Handles a cancellation that reached the service: the next one is sent only if polls still show the operation as running.
+fn cancel_sent(draft: &mut Draft<'_>) -> Next {
+    count(draft);
+    (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
+    let delay = timing::cancel_poll_interval(draft.input.settings, draft.memory.cancels);
+    draft.record_and_delay(delay)
+}
+
+fn count(draft: &mut Draft<'_>) {
+    draft.memory.cancels = draft.memory.cancels.saturating_add(1).min(timing::MOST_CANCELS);
+}
+
 /// Handles a failed cancellation. The operation may have ended meanwhile, so a poll comes first.
 fn cancel_failed(draft: &mut Draft<'_>, error: &ServiceError) -> Next {
     if draft.memory.cancel_refusals > 0 {
@@ -59,7 +65,8 @@ fn cancel_failed(draft: &mut Draft<'_>, error: &ServiceError) -> Next {
     }
     draft.memory.cancel_refusals = draft.memory.cancel_refusals.saturating_add(1);
     let until_next = timing::cancel_delay(draft.memory.cancel_refusals);
-    draft.memory.cancelled_at = draft.now.checked_sub(timing::CANCEL_RESEND.saturating_sub(until_next)).ok();
+    count(draft);
+    draft.memory.cancelled_at = draft.now.checked_sub(timing::cancel_resend(draft.memory.cancels).saturating_sub(until_next)).ok();
     draft.memory.poll_before_cancel = true;
     poll::failed_while_running(draft, error, "cannot be cancelled")
 }

@@ -9,7 +9,7 @@ use crate::engine::conditions::ConditionOverride;
 use crate::engine::draft::{self, Draft};
 use crate::engine::next::Next;
 use crate::engine::{DecisionMemory, Effect, text, timing};
-use crate::operation::{Operation, OperationId, Phase, ServiceMessage};
+use crate::operation::{Operation, OperationId, Phase, ServiceKind, ServiceMessage};
 
 /// Contradictory polls in a row before such a response counts as an end.
 const MAX_CONTRADICTIONS: u32 = 3;
@@ -124,6 +124,27 @@ pub(super) fn abandon_at_deadline(draft: &mut Draft<'_>, id: &OperationId) -> Ne
         "operation {id} was polled for {seconds} s (activeDeadlineSeconds) and may still be running at the service: a {noun} cannot be cancelled"
     );
     end(draft, RunState::TimedOut, Reason::DeadlineExceeded, message)
+}
+
+/// Whether the service still shows a refresh as running although it runs none for so long.
+pub(super) fn exceeds_limit(draft: &Draft<'_>, operation: &Operation) -> bool {
+    let Some(run) = draft.status.run.as_ref() else { return false };
+    let service = match run.model.at_service() {
+        Some(ServiceModel::PowerBi(_)) => ServiceKind::PowerBi,
+        Some(ServiceModel::AnalysisServices(_)) | None => ServiceKind::AnalysisServices,
+    };
+    let limit = service.max_refresh_duration(draft.input.settings.max_refresh_duration);
+    let start = operation.start.map(Time::from).or(run.started_time).or(run.submitted_time);
+    start.is_some_and(|start| timing::elapsed(start.timestamp(), draft.now) > limit)
+}
+
+/// Ends a run whose operation cannot be cancelled and can no longer be running, whatever the service shows.
+pub(super) fn end_unbelievable(draft: &mut Draft<'_>, id: &OperationId) -> Next {
+    let message = format!(
+        "the service still shows operation {id} as running, for longer than any refresh can run, and has not cancelled it, so its result is \
+         unknown: check the model, then trigger a new run"
+    );
+    end(draft, RunState::Failed, Reason::OperationLost, message)
 }
 
 /// What the service no longer shows.

@@ -115,11 +115,15 @@ fn operation_found(draft: &mut Draft<'_>, operation: &Operation, retry_after: Op
     }
     let written = draft.memory.progress_written_at;
     let mut delay = settings.poll_min;
+    let cancel_due_in = draft.cancel_due_in();
     let cancelling = draft.status.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling);
+    if cancelling && completion::exceeds_limit(draft, operation) {
+        return completion::end_unbelievable(draft, &operation.id);
+    }
     if let Some(run) = draft.status.run.as_mut() {
         let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| timing::elapsed(submitted.timestamp(), now));
         delay = if cancelling {
-            timing::cancel_poll_interval(settings)
+            timing::cancel_poll_interval(settings, draft.memory.cancels).min(cancel_due_in.max(settings.poll_min))
         } else {
             timing::poll_interval(settings, elapsed, (&draft.desired.uid, now))
         };

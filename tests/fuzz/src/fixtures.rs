@@ -94,6 +94,7 @@ pub fn settings() -> Settings {
         poll_fraction: 0.1,
         call_timeout: Duration::from_secs(30),
         listing_lag: Duration::from_mins(2),
+        max_refresh_duration: Duration::from_hours(48),
         reference_grace: Duration::from_mins(1),
         power_bi_portal: Some("app.powerbi.com".to_owned()),
     }

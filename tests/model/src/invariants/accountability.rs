@@ -16,7 +16,13 @@ pub(super) fn number_of(op: &Op) -> Option<i32> {
 /// The running operations of a resource, without those that the operator is not accountable for.
 pub(super) fn accountable(world: &World, resource: usize) -> impl Iterator<Item = &Op> {
     let exempt_up_to = world.resources[resource].exempt_up_to;
-    world.live_of(resource).filter(move |op| number_of(op).is_some_and(|number| number > exempt_up_to))
+    let is_of_run = move |op: &&Op| number_of(op).is_some_and(|number| number > exempt_up_to);
+    world.live_of(resource).filter(is_of_run).filter(|op| !is_beyond_limit(world, op))
+}
+
+/// Whether an operation has run for longer than the service runs any.
+pub(super) fn is_beyond_limit(world: &World, op: &Op) -> bool {
+    world.now - op.started_at > world.settings.max_refresh_duration.as_secs().cast_signed()
 }
 
 /// The value of the annotation `resubmit` that a decision applied: the submission is repeated.

@@ -8,7 +8,7 @@ use tabular_operator::engine::reconcile::{NextEffect, PendingDecision, PlannedCa
 use tabular_operator::engine::{Effect, EffectResult};
 use tabular_operator::operation::{CancelResult, Operation, Origin, Phase, PollResult, SubmitResult};
 
-use super::accountability::{abandoned_at_deadline, applied_resubmit, cancellable, has, live_or_coming};
+use super::accountability::{abandoned_at_deadline, applied_resubmit, cancellable, has, is_beyond_limit, live_or_coming};
 use super::conditions::conditions;
 use super::names::{DECISION, END_MATCHES_SERVICE, EVIDENCE, FINISHED, FORBIDDEN, INTENT, ONE_RUN, SCHEDULE, holds, violation};
 use super::runs::runs;
@@ -229,7 +229,7 @@ fn ended(world: &World, operator: usize, resource: usize, (run, is_decided): (&R
             | Reason::RefreshDisabled,
         ) => matches!(phase, Some(Phase::Failed | Phase::TimedOut | Phase::Cancelled)) && world.service.failure_cause.is_some(),
         Some(Reason::TimedOut) => phase == Some(Phase::TimedOut),
-        Some(Reason::OperationLost | Reason::RequestDropped) => lost,
+        Some(Reason::OperationLost | Reason::RequestDropped) => lost || op.is_some_and(|op| is_beyond_limit(world, op)),
         // An operation that cannot be cancelled is abandoned at the deadline.
         Some(Reason::DeadlineExceeded) if !cancellable(world, resource) => {
             let deadline = world.resources[resource].now().revision.desired.policy.active_deadline.as_secs().cast_signed();

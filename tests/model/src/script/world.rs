@@ -96,6 +96,7 @@ pub fn settings() -> Settings {
         poll_fraction: 0.1,
         call_timeout: secs(30),
         listing_lag: secs(120),
+        max_refresh_duration: secs(172_800),
         reference_grace: secs(60),
         power_bi_portal: None,
     }

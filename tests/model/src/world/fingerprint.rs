@@ -308,6 +308,7 @@ impl<'a> Fingerprint<'a> {
             consecutive_errors,
             refusals,
             cancelled_at,
+            cancels,
             cancel_refusals,
             last_event_reason: _,
             progress_written_at: _,
@@ -326,7 +327,7 @@ impl<'a> Fingerprint<'a> {
         // A delay of less than a second has not passed at its start.
         let next = poll_not_before.map(|next| (seconds_of(next) + Seconds::from(next.subsec_nanosecond() > 0) - wall).max(0));
         let delayed = poll_delayed_at.map(|at| since(at).min(0));
-        let cancelled = cancelled_at.map(|at| since(at).min(31));
+        let cancelled = cancelled_at.map(|at| since(at).min(961));
         let listed_at = listed_at.map(since);
         self.write(model_missing_since.map(since));
         self.write((not_yet_listed, location, poll_before_cancel));
@@ -342,6 +343,7 @@ impl<'a> Fingerprint<'a> {
             (*refusals).min(9),
             cancelled,
             (*cancel_refusals).min(5),
+            cancels,
             contradictions,
         ));
     }

@@ -88,6 +88,7 @@ fn settings(scenario: &Scenario) -> Settings {
         poll_fraction: 0.1,
         call_timeout: secs(scenario.call_timeout),
         listing_lag: secs(scenario.listing_lag),
+        max_refresh_duration: Duration::from_hours(48),
         reference_grace: secs(GRACE),
         power_bi_portal: None,
     }
