@@ -11,6 +11,12 @@ pub fn has_finalizer(metadata: &ObjectMeta) -> bool {
     metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
 }
 
+/// Whether a finalizer of another controller keeps a resource.
+#[must_use]
+pub fn has_other_finalizers(metadata: &ObjectMeta) -> bool {
+    metadata.finalizers.iter().flatten().any(|name| name != FINALIZER)
+}
+
 /// A new value requests one run. Removing the annotation, or setting the last handled value again, starts nothing. The operator removes an
 /// empty value, which requests nothing, and emits the event `DecisionIgnored`.
 pub const RUN_REQUESTED_AT: &str = "tabular-operator.dev/run-requested-at";

@@ -26,6 +26,7 @@ mod unrecognized;
 
 pub use annotations::{
     ADOPT, ANNOTATIONS, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT, has_finalizer,
+    has_other_finalizers,
 };
 pub use check::{Check, CheckResult, CheckStep, CheckStepName, NO_RESPONSE};
 pub use condition::{Condition, ConditionStatus, ConditionType};

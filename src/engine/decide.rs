@@ -47,7 +47,8 @@ fn decide_once(input: &DecisionInput<'_>) -> Decision {
         return draft.without_write();
     }
     if input.effect_result == EffectResult::None
-        && !draft.skips_metadata()
+        && !input.desired.metadata_refused
+        && !input.desired.annotations_kept
         && let Some(annotation) = user_decisions::obsolete_annotation(&mut draft)
     {
         return draft.unchanged(Effect::RemoveAnnotation(annotation), None);
@@ -57,7 +58,7 @@ fn decide_once(input: &DecisionInput<'_>) -> Decision {
 
 /// Decides for a resource that is being deleted: an operation that may be running is tracked to its end.
 fn delete(mut draft: Draft<'_>) -> Decision {
-    if let Some(next) = finalizer::remove_now(&mut draft) {
+    if let Some(next) = finalizer::remove_now(&draft) {
         return execute(draft, next);
     }
     let until_release = deletion::time_left(&draft).filter(|delay| !delay.is_zero());
@@ -133,20 +134,16 @@ fn execute(mut draft: Draft<'_>, next: Next) -> Decision {
             let requeue = completion::retry(&mut draft, &failure);
             draft.commit(Effect::None, requeue)
         }
-        Next::RemoveFinalizer { ended } => {
-            if let Some((reason, message)) = ended {
-                draft.emit(reason, message);
-            }
-            draft.unchanged(Effect::RemoveFinalizer, None)
-        }
+        Next::RemoveFinalizer { ended } => deletion::remove_finalizer(draft, ended),
     }
 }
 
 /// Adapts the result of a rule to a deletion and to a pending request to cancel.
 fn adapted(draft: &mut Draft<'_>, next: Next) -> Next {
     match next {
-        Next::End { reason, message, .. } | Next::Retry { reason, failure: message } if draft.is_deleting() => {
-            Next::RemoveFinalizer { ended: Some((reason, message)) }
+        Next::End { state, reason, message } if draft.is_deleting() => Next::RemoveFinalizer { ended: Some((state, reason, message)) },
+        Next::Retry { reason, failure } if draft.is_deleting() => {
+            Next::RemoveFinalizer { ended: Some((RunState::Failed, reason, failure)) }
         }
         Next::ApplyWaitingRules if draft.is_deleting() => Next::RemoveFinalizer { ended: None },
         Next::ApplyWaitingRules if cancel_request::is_pending(draft) => cancel_request::cancelled_before_submission(draft),

@@ -52,8 +52,8 @@ pub(super) enum Next {
     },
     /// Remove the finalizer.
     RemoveFinalizer {
-        /// How the operation ended, if it did.
-        ended: Option<(Reason, String)>,
+        /// How the run ends, with its reason and one sentence; `None` if it has ended, or if it has submitted nothing.
+        ended: Option<(RunState, Reason, String)>,
     },
 }
 

@@ -296,3 +296,43 @@ fn blocked_deletion_names_its_cause_and_the_command() {
         shown(&world)
     );
 }
+
+const OTHER_FINALIZER: &str = "example.com/backup";
+
+fn add_other_finalizer(world: &mut World) {
+    world.edit_metadata(|metadata| metadata.finalizers.get_or_insert_default().push(OTHER_FINALIZER.to_owned()));
+}
+
+#[test]
+fn end_is_recorded_if_another_finalizer_keeps_the_resource() {
+    let orphan = |world: &mut World| {
+        world.edit(|spec| spec.deletion_policy = DeletionPolicy::Orphan);
+    };
+    let release = |world: &mut World| {
+        world.annotate(RELEASE, Some("true"));
+    };
+    let ends: [(fn(&mut World), RunState, Reason); 3] = [
+        (|_| {}, RunState::Cancelled, Reason::Deleted),
+        (orphan, RunState::Failed, Reason::Released),
+        (release, RunState::Failed, Reason::Released),
+    ];
+    for (prepare, state, reason) in ends {
+        let mut world = running();
+        add_other_finalizer(&mut world);
+        prepare(&mut world);
+        world.delete().run_for(secs(60)).is(state, reason);
+        assert_eq!(world.metadata().finalizers.as_deref(), Some(&[OTHER_FINALIZER.to_owned()][..]));
+        assert!(world.run().ended_time.is_some() && world.status().history[0].state == state);
+        assert!(!world.condition(ConditionType::Ready).unwrap().message.contains("the deletion waits"));
+        assert_eq!(world.event_count(reason), 1);
+        let written = world.versions();
+        world.run_for(secs(600));
+        assert_eq!(world.versions(), written, "the operator no longer writes it");
+    }
+    let mut waiting = World::new(|_| {});
+    waiting.run_for(secs(300)).ahead = Some("another".to_owned());
+    waiting.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
+    add_other_finalizer(&mut waiting);
+    waiting.delete().run_for(secs(60)).is(RunState::Cancelled, Reason::Deleted);
+    assert_eq!((waiting.service.submits, waiting.metadata().finalizers.as_ref().map(Vec::len)), (1, Some(1)));
+}

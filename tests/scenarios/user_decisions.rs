@@ -266,3 +266,38 @@ fn list_for_adopted_operation_reaches_back_to_its_start() {
         assert_eq!(decision.effect, Effect::List(OperationKind::Refresh, since));
     }
 }
+
+#[test]
+fn annotation_that_is_set_again_and_again_is_removed_ever_less_often() {
+    for (key, value) in [(RUN_REQUESTED_AT, ""), (RESUBMIT, "run-9-attempt-1"), (ADOPT, "op-99")] {
+        let mut world = World::new(|_| {});
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        let mut removals = 0;
+        for _ in 0..600 {
+            removals += usize::from(annotation(&world, key).is_none());
+            world.annotate(key, Some(value)).run_for(secs(5));
+        }
+        assert!((10..=18).contains(&removals), "{key}: {removals}");
+        // It delays no run.
+        world.edit(|spec| spec.trigger.get_or_insert_default().token = Some("one".to_owned())).run_for(secs(5));
+        assert_eq!(world.service.submits, 2, "{key}");
+        // Once it is no longer set, a later mistake is reported at once.
+        world.annotate(key, None).run_for(secs(20_000));
+        let reported = ignored(&world).len();
+        world.annotate(key, Some(value)).run_for(secs(2));
+        assert_eq!((annotation(&world, key), ignored(&world).len()), (None, reported + 1), "{key}");
+    }
+}
+
+#[test]
+fn refused_removal_of_an_annotation_delays_no_run() {
+    for (key, value) in [(RUN_REQUESTED_AT, ""), (RESUBMIT, "run-9-attempt-1")] {
+        let mut world = World::new(|_| {});
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        world.metadata_refused = true;
+        world.annotate(key, Some(value)).run_for(secs(5));
+        world.edit(|spec| spec.trigger.get_or_insert_default().token = Some("one".to_owned()));
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.service.submits, 2, "{key}");
+    }
+}

@@ -38,6 +38,8 @@ pub struct DesiredState {
     pub deletion: Option<Deletion>,
     /// Whether it has the operator's finalizer.
     pub has_finalizer: bool,
+    /// Whether it has a finalizer of another controller, which keeps it after the operator has removed its own.
+    pub has_other_finalizers: bool,
     /// The requests in the annotations.
     pub requests: AnnotationRequests,
     /// The operation of a run.
@@ -60,6 +62,10 @@ pub struct DesiredState {
     pub adopt_claimed: bool,
     /// Whether the API server has just refused to change the finalizers or the annotations.
     pub metadata_refused: bool,
+    /// Whether an annotation was just removed, so that another one, or the same one that was set again, is left for now.
+    pub annotations_kept: bool,
+    /// Whether the last writes of the status failed.
+    pub status_refused: bool,
 }
 
 /// A requested deletion.
@@ -192,7 +198,8 @@ impl DesiredState {
         policy: RunPolicy,
         external: External,
     ) -> Self {
-        let External { blocker, namespace_terminating, upstream, drain, adopt_claimed, metadata_refused } = external;
+        let External { blocker, namespace_terminating, upstream, drain, adopt_claimed, metadata_refused, annotations_kept, status_refused } =
+            external;
         let upstream_name = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
         let (blocker, upstream) = resolve_upstream(upstream_name, &operation.model, blocker, upstream);
         let (blocker, schedule_trigger) = match trigger.and_then(ScheduleTrigger::of) {
@@ -208,6 +215,7 @@ impl DesiredState {
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_terminating }),
             has_finalizer: api::has_finalizer(metadata),
+            has_other_finalizers: api::has_other_finalizers(metadata),
             requests: AnnotationRequests::of(metadata),
             operation,
             token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
@@ -219,6 +227,8 @@ impl DesiredState {
             drain,
             adopt_claimed,
             metadata_refused,
+            annotations_kept,
+            status_refused,
         }
     }
 }

@@ -19,6 +19,10 @@ pub struct External {
     pub adopt_claimed: bool,
     /// Whether the API server has just refused to change the finalizers or the annotations.
     pub metadata_refused: bool,
+    /// Whether an annotation was just removed, so that another one, or the same one that was set again, is left for now.
+    pub annotations_kept: bool,
+    /// Whether the last writes of the status failed.
+    pub status_refused: bool,
 }
 
 /// What an operator that is about to be uninstalled does with running operations. In either case it starts no runs.

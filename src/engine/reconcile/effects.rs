@@ -31,8 +31,9 @@ impl<V: View> Reconciliation<V> {
                 self.settle_detached(decision.requeue)
             }
             NextEffect::Settle => {
-                let backoff = self.now.and_then(|now| self.in_memory.metadata_backoff(now));
-                self.end(Finish::Settled { requeue: decision.requeue.into_iter().chain(backoff).min() })
+                let refused = self.now.and_then(|now| self.in_memory.metadata_backoff(now));
+                let removed = self.now.and_then(|now| self.in_memory.removal_backoff(now));
+                self.end(Finish::Settled { requeue: decision.requeue.into_iter().chain(refused).chain(removed).min() })
             }
             NextEffect::AcquireTurn => {
                 let waits = self.view.status().run.as_ref().filter(|run| run.state == RunState::Waiting);

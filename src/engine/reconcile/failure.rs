@@ -52,6 +52,9 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn changed(&mut self, decision: PendingDecision, view: V) -> DriverRequest<V> {
         self.view = view;
         self.in_memory.metadata_refused = None;
+        if matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
+            self.in_memory.annotation_removed(self.now.unwrap_or_default());
+        }
         if matches!(decision.effect, NextEffect::RemoveAnnotation(_)) && !decision.events.is_empty() {
             self.stage = Stage::Reporting;
             return self.publish(decision.events);

@@ -22,6 +22,14 @@ const MAX_UNRECORDED_DELAY: Duration = Duration::from_secs(5);
 const MIN_CONFLICT_DELAY: Duration = Duration::from_millis(20);
 const MAX_CONFLICT_DELAY: Duration = Duration::from_secs(2);
 
+/// So many annotations are removed without a delay.
+const UNDELAYED_REMOVALS: u32 = 4;
+/// The delay before another annotation is removed; each further one in a row doubles it.
+const MIN_REMOVAL_DELAY: Duration = Duration::from_millis(500);
+const MAX_REMOVAL_DELAY: Duration = Duration::from_hours(1);
+/// A removal that is later than its delay by this no longer counts as one in a row. Tools apply a manifest again after minutes.
+const REMOVALS_IN_A_ROW: Duration = Duration::from_hours(1);
+
 /// The most writes of an id within one reconciliation, and the delay before the second write; each further one doubles it.
 const MAX_RECORD_RETRIES: u32 = 3;
 const MIN_RECORD_DELAY: Duration = Duration::from_millis(20);
@@ -40,7 +48,9 @@ pub struct InMemoryState {
     /// The request of a result that the API server did not keep: its resource definition is of a version without checks.
     pub dropped_check: Option<String>,
     /// The last refused write of the finalizer or an annotation, until such a write succeeds.
-    pub metadata_refused: Option<RefusedMetadata>,
+    pub metadata_refused: Option<Repeated>,
+    /// The last removal of an annotation. A user, or a tool that applies a manifest, may set it again each time.
+    pub annotation_removed: Option<Repeated>,
     /// Whether the namespace is being deleted, which is irreversible.
     pub namespace_terminating: bool,
     /// Reconciliations in a row that failed.
@@ -64,9 +74,9 @@ pub struct AcceptedSubmission {
     pub failed_writes: u32,
 }
 
-/// A write of the finalizer or an annotation that the API server refused.
+/// What happened several times in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RefusedMetadata {
+pub struct Repeated {
     /// How often in a row.
     pub times: u32,
     /// The last time.
@@ -97,7 +107,12 @@ impl InMemoryState {
     /// Whether the resource counts as stuck. The number of failed reconciliations alone is not enough: calls to the service may succeed
     /// between failed writes.
     pub(super) fn is_stuck(&self) -> bool {
-        self.failures >= STUCK_AFTER || self.consecutive_failed_writes >= STUCK_AFTER
+        self.failures >= STUCK_AFTER || self.is_status_refused()
+    }
+
+    /// Whether the last writes of the status failed.
+    pub(super) fn is_status_refused(&self) -> bool {
+        self.consecutive_failed_writes >= STUCK_AFTER
     }
 
     /// Counts a write as failed until it succeeds.
@@ -114,16 +129,41 @@ impl InMemoryState {
 
     /// For how long the finalizer and the annotations are not written after a refusal; `None` if they are.
     pub(super) fn metadata_backoff(&self, now: Timestamp) -> Option<Duration> {
-        let RefusedMetadata { times, at } = self.metadata_refused?;
+        let Repeated { times, at } = self.metadata_refused?;
         // A clock that was set back ends the delay.
         let passed = Duration::try_from(now.duration_since(at)).ok()?;
         Some(doubled(MIN_FAILURE_DELAY, times).min(MAX_FAILURE_DELAY).saturating_sub(passed)).filter(|left| !left.is_zero())
     }
 
+    /// For how long annotations that request nothing are left after others were removed; `None` if they are removed.
+    pub(super) fn removal_backoff(&self, now: Timestamp) -> Option<Duration> {
+        let removed = self.annotation_removed?;
+        let passed = Duration::try_from(now.duration_since(removed.at)).ok()?;
+        Some(removal_delay(removed).saturating_sub(passed)).filter(|left| !left.is_zero())
+    }
+
+    /// Counts the removal of an annotation.
+    pub(super) fn annotation_removed(&mut self, at: Timestamp) {
+        let in_a_row = |removed: &Repeated| {
+            let passed = Duration::try_from(at.duration_since(removed.at));
+            passed.is_ok_and(|passed| passed <= removal_delay(*removed) + REMOVALS_IN_A_ROW)
+        };
+        let times = self.annotation_removed.filter(in_a_row).map_or(0, |removed| removed.times).saturating_add(1);
+        self.annotation_removed = Some(Repeated { times, at });
+    }
+
     /// Counts a refused write of the finalizer or an annotation.
     pub(super) fn refuse_metadata(&mut self, at: Timestamp) {
         let times = self.metadata_refused.map_or(0, |refused| refused.times).saturating_add(1);
-        self.metadata_refused = Some(RefusedMetadata { times, at });
+        self.metadata_refused = Some(Repeated { times, at });
+    }
+}
+
+/// The delay of the next removal of an annotation.
+fn removal_delay(removed: Repeated) -> Duration {
+    match removed.times.checked_sub(UNDELAYED_REMOVALS) {
+        None => Duration::ZERO,
+        Some(delayed) => doubled(MIN_REMOVAL_DELAY, delayed + 1).min(MAX_REMOVAL_DELAY),
     }
 }
 

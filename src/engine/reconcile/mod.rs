@@ -12,7 +12,7 @@ mod stage;
 mod steps;
 mod view;
 
-pub use in_memory_state::{AcceptedSubmission, InMemoryState, RefusedMetadata};
+pub use in_memory_state::{AcceptedSubmission, InMemoryState, Repeated};
 pub use machine::Reconciliation;
 pub use messages::{
     DriverRequest, DriverResponse, Finish, Freshness, Observed, Outcome, PlannedCall, QueueUpdate, ReadFailed, Rejection, RunRef, Tracking,

@@ -76,6 +76,8 @@ impl<V: View> Reconciliation<V> {
             drain: drain.filter(|_| !self.detached),
             adopt_claimed: adopt_claimed && !self.detached,
             metadata_refused: self.detached || self.in_memory.metadata_backoff(now).is_some(),
+            status_refused: self.in_memory.is_status_refused(),
+            annotations_kept: self.in_memory.removal_backoff(now).is_some(),
         };
         let decision = {
             let (desired, status, memory) = (self.view.desired(external), self.view.status(), &self.in_memory.memory);

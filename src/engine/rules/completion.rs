@@ -210,8 +210,27 @@ pub(super) fn end(draft: &mut Draft<'_>, state: RunState, reason: Reason, messag
 
 /// Records the end of the run, and accepts the trigger that is due after it. Returns when to decide again.
 pub(in crate::engine) fn record_end(draft: &mut Draft<'_>, state: RunState, reason: Reason, message: &str) -> Option<Duration> {
+    write_end(draft, state, reason, message);
+    // A trigger that came meanwhile is due now: this end must not appear to be the end of its run.
+    schedule::skip_late(draft);
+    triggers::withdraw(draft);
+    let due = triggers::accept(draft.desired, &mut draft.status, draft.now);
+    if due.is_none() {
+        triggers::mark_handled(draft.desired, &mut draft.status);
+    }
+    let next = |due: &Trigger| ConditionOverride::starting(draft.desired, &draft.status, due);
+    let condition_override = ConditionOverride::blocking(draft.desired, due.as_ref()).or_else(|| due.as_ref().map(next))?;
+    // The conditions describe the next run, so a separate event reports this end.
+    let first_message = draft.status.run.as_ref().map(|run| run.message.clone()).unwrap_or_default();
+    draft.emit(reason, first_message);
+    draft.override_conditions(condition_override);
+    Some(Duration::ZERO)
+}
+
+/// Records the end of the run in the status and its history.
+pub(super) fn write_end(draft: &mut Draft<'_>, state: RunState, reason: Reason, message: &str) {
     let limit = draft.desired.policy.history_limit;
-    let run = draft.status.run.as_mut()?;
+    let Some(run) = draft.status.run.as_mut() else { return };
     run.set_state(state, reason, message);
     (run.waiting_for, run.waiting_since_time, run.next_attempt_time, run.location) = (None, None, None, None);
     run.recorded_time = Some(Time::from(draft.now));
@@ -233,7 +252,6 @@ pub(in crate::engine) fn record_end(draft: &mut Draft<'_>, state: RunState, reas
         duration_seconds: seconds,
         message: text::bounded(&run.message, HISTORY_SENTENCE),
     };
-    let first_message = run.message.clone();
     if state == RunState::Succeeded {
         draft.status.successful_runs = draft.status.successful_runs.saturating_add(1);
         // The clock of the service may be ahead, and an age must not be negative.
@@ -241,19 +259,6 @@ pub(in crate::engine) fn record_end(draft: &mut Draft<'_>, state: RunState, reas
     }
     remember(&mut draft.status, entry, limit);
     draft.memory = DecisionMemory::default();
-    // A trigger that came meanwhile is due now: this end must not appear to be the end of its run.
-    schedule::skip_late(draft);
-    triggers::withdraw(draft);
-    let due = triggers::accept(draft.desired, &mut draft.status, draft.now);
-    if due.is_none() {
-        triggers::mark_handled(draft.desired, &mut draft.status);
-    }
-    let next = |due: &Trigger| ConditionOverride::starting(draft.desired, &draft.status, due);
-    let condition_override = ConditionOverride::blocking(draft.desired, due.as_ref()).or_else(|| due.as_ref().map(next))?;
-    // The conditions describe the next run, so a separate event reports this end.
-    draft.emit(reason, first_message);
-    draft.override_conditions(condition_override);
-    Some(Duration::ZERO)
 }
 
 fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {

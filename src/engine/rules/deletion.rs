@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{CancelCause, RunState};
+use super::completion;
+use crate::api::{CancelCause, Reason, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{DesiredState, EffectResult, timing};
+use crate::engine::{Decision, DesiredState, Effect, EffectResult, timing};
 use crate::operation::SubmitResult;
 
 /// How long the deletion of a namespace waits for a resource, counted from the deletion of the resource, even if the operator cannot see
@@ -37,6 +38,29 @@ pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
         | RunState::Cancelled
         | RunState::Unrecognized(_) => None,
     }
+}
+
+/// Removes the finalizer. If the finalizer of another controller keeps the resource, the end of its run is recorded first, because the
+/// operator no longer writes the resource afterwards. But a status that cannot be written delays no deletion.
+pub(in crate::engine) fn remove_finalizer(mut draft: Draft<'_>, ended: Option<(RunState, Reason, String)>) -> Decision {
+    let in_progress = draft.status.run.as_ref().is_some_and(|run| !run.state.ended());
+    if in_progress && draft.desired.has_other_finalizers && !draft.desired.status_refused {
+        let not_submitted = || (RunState::Cancelled, Reason::Deleted, "nothing was submitted: the resource is being deleted".to_owned());
+        let is_reported = ended.is_some();
+        let (state, reason, message) = ended.unwrap_or_else(not_submitted);
+        if let Some(run) = draft.status.run.as_mut() {
+            run.ended_time = Some(Time::from(draft.now));
+        }
+        completion::write_end(&mut draft, state, reason, &message);
+        if is_reported {
+            draft.emit(reason, message);
+        }
+        return draft.commit(Effect::None, Some(Duration::ZERO));
+    }
+    if let Some((_, reason, message)) = ended {
+        draft.emit(reason, message);
+    }
+    draft.unchanged(Effect::RemoveFinalizer, None)
 }
 
 /// How long a call for a resource may take while its namespace is being deleted; `None` if it is not.

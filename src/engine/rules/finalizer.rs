@@ -25,7 +25,7 @@ pub(super) fn add_before_submission(desired: &DesiredState) -> Option<Next> {
 }
 
 /// Removes the finalizer of a resource that is being deleted, whatever the last effect showed; `None` if the state of its run decides.
-pub(in crate::engine) fn remove_now(draft: &mut Draft<'_>) -> Option<Next> {
+pub(in crate::engine) fn remove_now(draft: &Draft<'_>) -> Option<Next> {
     let removed = Some(Next::RemoveFinalizer { ended: None });
     let Some(run) = draft.status.run.as_ref() else {
         return removed;
@@ -39,26 +39,25 @@ pub(in crate::engine) fn remove_now(draft: &mut Draft<'_>) -> Option<Next> {
         return None;
     }
     let what = id.as_ref().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
+    let orphaned = |why: &str| {
+        let ended = (RunState::Failed, Reason::Released, format!("{what} {why}"));
+        Some(Next::RemoveFinalizer { ended: Some(ended) })
+    };
     if draft.desired.requests.release {
-        draft.emit(Reason::Released, format!("{what} may still be running: released by the annotation {}", api::RELEASE));
-        return removed;
+        return orphaned(&format!("may still be running: released by the annotation {}", api::RELEASE));
     }
     if !draft.kind().capabilities().cancel {
         let started = if state == RunState::Submitting { "may have started at the service" } else { "is still running at the service" };
-        let message = format!("{what} {started} and is orphaned: a {} cannot be cancelled", draft.kind().noun());
-        draft.emit(Reason::Released, message);
-        return removed;
+        return orphaned(&format!("{started} and is orphaned: a {} cannot be cancelled", draft.kind().noun()));
     }
     if draft.desired.policy.deletion == DeletionPolicy::Orphan {
-        draft.emit(Reason::Released, format!("{what} may still be running: deletionPolicy is Orphan"));
-        return removed;
+        return orphaned("may still be running: deletionPolicy is Orphan");
     }
     if has_timed_out(draft) {
         let visibility_error = visibility_error(draft).map(|message| format!(" ({message})")).unwrap_or_default();
-        let message =
-            format!("{what} may still be running{visibility_error}: the namespace is being deleted, which waits for two minutes at most");
-        draft.emit(Reason::Released, message);
-        return removed;
+        return orphaned(&format!(
+            "may still be running{visibility_error}: the namespace is being deleted, which waits for two minutes at most"
+        ));
     }
     None
 }

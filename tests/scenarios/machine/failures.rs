@@ -121,28 +121,34 @@ fn each_write_that_fails_ends_as_the_table_says() {
     use Failure::{Changed, DeniedAsGone, Gone, NoEffect, NotLeader, Permanent, Temporary, Unchanged, Unconfirmed};
     let read = |kind: &str| vec![kind.to_owned(), "read".to_owned()];
     for (kind, world) in WRITES {
-        let metadata = ["finalizer", "annotation"].contains(&kind);
         let only = || vec![kind.to_owned()];
-        // Without metadata nothing else can be done here, so the write is tried once more.
-        let denied = if metadata { vec![kind.to_owned(), kind.to_owned()] } else { only() };
         // The record of the operation holds a turn, and nothing of a run that is about to start.
         let (conflict, failed) = if kind == "status" { ("holds", "holds") } else { ("free", "leave") };
         let removal = kind == "removal";
         let unconfirmed = if removal { read(kind) } else { only() };
+        let settled = Finish::Settled { requeue: None };
+        let (denied, denied_end, denied_queue) = match kind {
+            // Nothing starts without the finalizer, so its write is tried once more.
+            "finalizer" => (vec![kind.to_owned(), kind.to_owned()], Finish::Failed, failed),
+            // An annotation that requests nothing delays no run.
+            "annotation" => (["annotation", "intent", "submit", "status"].map(str::to_owned).to_vec(), settled, "holds"),
+            _ => (only(), Finish::Failed, failed),
+        };
+        let metadata = ["finalizer", "annotation"].contains(&kind);
         for (failure, requests, finish, queue, reread) in [
             (Changed, read(kind), Finish::Conflict, conflict, false),
             (Unchanged, read(kind), Finish::Failed, failed, false),
             (Gone, read(kind), if removal { Finish::FinalizerRemoved } else { Finish::Gone }, "leave", false),
             (DeniedAsGone, read(kind), Finish::Failed, failed, false),
             (NotLeader, only(), Finish::Conflict, conflict, false),
-            (Permanent, denied.clone(), Finish::Failed, failed, false),
+            (Permanent, denied.clone(), denied_end, denied_queue, false),
             (Temporary, only(), Finish::Failed, failed, false),
             (Unconfirmed, unconfirmed.clone(), Finish::Failed, if kind == "intent" { "keep" } else { failed }, kind == "intent"),
             (
                 NoEffect,
                 if metadata { denied } else { unconfirmed },
-                Finish::Failed,
-                if kind == "intent" { "keep" } else { failed },
+                denied_end,
+                if kind == "intent" { "keep" } else { denied_queue },
                 kind == "intent",
             ),
         ] {

@@ -46,6 +46,7 @@ pub fn has(status: &Status, id: &str) -> bool {
 /// - A user decided that its submission started no operation.
 /// - A user named another resource's or client's operation for it.
 /// - It adopts the operation of a resource that was deleted with its record, and the two cannot be distinguished. This is a known gap.
+/// - An event reports that its operation may still be running, because its resource is released ([`Reason::Released`]).
 /// - It is a sync, which cannot be cancelled, that was polled to its deadline, and the message reports that.
 #[must_use]
 pub fn exemptions(world: &World, resource: usize, after: &Status) -> Vec<(usize, i32)> {
@@ -54,7 +55,7 @@ pub fn exemptions(world: &World, resource: usize, after: &Status) -> Vec<(usize,
     if applied_resubmit(world, resource, after).is_some() {
         return vec![ours];
     }
-    if run.state.ended() && abandoned_at_deadline(world, resource, run) {
+    if run.state.ended() && (run.reason == Reason::Released.as_str() || abandoned_at_deadline(world, resource, run)) {
         return vec![ours];
     }
     let op = run.operation_id.as_deref().and_then(|id| world.service.ops.iter().find(|op| op.id.as_str() == id));

@@ -241,6 +241,14 @@ fn ended(world: &World, operator: usize, resource: usize, (run, is_decided): (&R
         }
         // Nothing was submitted, or the operation has ended without success.
         Some(Reason::CancelledOnRequest) => lost || matches!(phase, Some(Phase::Cancelled | Phase::Failed | Phase::TimedOut)),
+        Some(Reason::Deleted) => lost || phase.is_some(),
+        // An event reports what may still be running. It is recorded only for a resource that another controller keeps.
+        Some(Reason::Released) => {
+            let desired = &world.resources[resource].now().revision.desired;
+            return holds(desired.deletion.is_some() && desired.has_other_finalizers, END_MATCHES_SERVICE, || {
+                format!("resource {resource}: run {} ends as Released without a deletion", run.number)
+            });
+        }
         // Nothing was submitted, or an earlier attempt has ended.
         Some(Reason::WaitDeadlineExceeded | Reason::Conflict | Reason::RequestRejected) => over,
         _ => false,

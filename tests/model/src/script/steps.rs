@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tabular_operator::api::{RunState, TriggerType};
-use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, NextEffect, PlannedCall, RefusedMetadata};
+use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, NextEffect, PlannedCall, Repeated};
 use tabular_operator::engine::{Blocker, EffectResult, External, Upstream};
 use tabular_operator::operation::{CancelResult, OperationId, OperationKind, RefreshRequest, Request as Operation};
 
@@ -107,7 +107,7 @@ impl World {
         if self.gone() {
             return Ended::Done;
         }
-        let refused = self.metadata_refused.then(|| RefusedMetadata { times: 8, at: self.now() });
+        let refused = self.metadata_refused.then(|| Repeated { times: 8, at: self.now() });
         self.inner.operators[0].states[0].in_memory.metadata_refused = refused;
         self.apply(Action::Reconcile { operator: 0, resource: 0, age: stale.unwrap_or(0) });
         while let Some(task) = self.inner.operators[0].states[0].task.clone() {

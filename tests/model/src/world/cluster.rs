@@ -157,7 +157,11 @@ impl Resource {
 
     /// Adds or removes the finalizer.
     pub fn set_finalizer(&mut self, present: bool) {
-        self.edit_metadata(|metadata| metadata.finalizers = present.then(|| vec![FINALIZER.to_owned()]));
+        self.edit_metadata(|metadata| {
+            let others = metadata.finalizers.take().unwrap_or_default().into_iter().filter(|name| name != FINALIZER);
+            let finalizers: Vec<_> = present.then(|| FINALIZER.to_owned()).into_iter().chain(others).collect();
+            metadata.finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
+        });
     }
 
     pub(super) fn annotate(&mut self, key: &str, value: &str) {

@@ -117,6 +117,8 @@ impl View for Object {
                 drain: None,
                 adopt_claimed: false,
                 metadata_refused: false,
+                annotations_kept: false,
+                status_refused: false,
             } => Cow::Borrowed(&self.revision.desired),
             _ => Cow::Owned(DesiredState::of(&self.revision.manifest, external)),
         }

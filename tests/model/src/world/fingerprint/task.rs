@@ -2,7 +2,7 @@
 
 use std::mem::discriminant;
 
-use tabular_operator::engine::reconcile::{AcceptedSubmission, DriverResponse, InMemoryState, NextEffect, PlannedCall, RefusedMetadata};
+use tabular_operator::engine::reconcile::{AcceptedSubmission, DriverResponse, InMemoryState, NextEffect, PlannedCall, Repeated};
 use tabular_operator::operation::SubmitResult;
 
 use super::{Fingerprint, MAX_CHECK_AGE};
@@ -57,6 +57,7 @@ impl Fingerprint<'_> {
             check,
             dropped_check,
             metadata_refused,
+            annotation_removed,
             namespace_terminating,
             failures,
             consecutive_failed_writes,
@@ -71,8 +72,11 @@ impl Fingerprint<'_> {
                 self.write(id);
             }
         }
-        if let Some(RefusedMetadata { times, at }) = metadata_refused {
+        if let Some(Repeated { times, at }) = metadata_refused {
             self.write(((*times).min(8), (self.world.now + clock - seconds_of(*at)).min(61)));
+        }
+        if let Some(Repeated { times, at }) = annotation_removed {
+            self.write(((*times).min(12), (self.world.now + clock - seconds_of(*at)).min(129)));
         }
     }
 }
