@@ -1,18 +1,20 @@
-//! Events about writes that the API server refuses because of their content. The status cannot report them.
+//! Events and log lines about writes that the API server refuses because of their content. The status cannot report them.
 
-use kube::Resource as _;
+use kube::api::ObjectMeta;
 
 use super::context::Context;
-use crate::api::{ModelResource, Reason};
+use crate::api::{Kind, Reason};
+use crate::controller::cluster::timeout::ApiError;
 use crate::engine::{Event, sentence};
 use crate::telemetry::labels::Write;
 
-/// Reports a refused write, unless the same refusal was reported recently: the write is retried repeatedly.
-pub(crate) fn report(ctx: &Context, object: &ModelResource, write: Write, denial: &str) {
-    let message = message(write, denial);
-    let uid = object.meta().uid.as_deref().unwrap_or_default();
-    if ctx.store.local_states.should_report(uid, &message) {
-        ctx.events.publish(object.kind(), object.meta(), &Event { reason: Reason::WriteRefused, message });
+/// Reports a refused write to a resource, unless such a refusal was reported recently: the write is retried repeatedly.
+pub(crate) fn report(ctx: &Context, (kind, object): (Kind, &ObjectMeta), write: Write, error: &ApiError) {
+    let (namespace, name, uid) = (object.namespace.as_deref(), object.name.as_deref(), object.uid.as_deref());
+    if ctx.store.local_states.should_report_write(uid.unwrap_or_default(), write, error.status()) {
+        let message = message(write, error.message().unwrap_or_default());
+        tracing::warn!(kind = kind.as_str(), namespace, name, uid, "{message}");
+        ctx.events.publish(kind, object, &Event { reason: Reason::WriteRefused, message });
     }
 }
 

@@ -103,7 +103,7 @@ async fn reconcile_until_end(ctx: &Context, object: ModelResource, accepted: Opt
     let (mut view, mut in_memory) = (Arc::new(object), InMemoryState { accepted, ..InMemoryState::default() });
     loop {
         let mut machine = Reconciliation::detached(view, in_memory, Arc::clone(&ctx.store.settings));
-        let (outcome, _) = drive(ctx, (&key, &uid), &mut machine).await;
+        let outcome = drive(ctx, (&key, &uid), &mut machine).await;
         ctx.store.index.retain_claims(&outcome.view);
         let delay = match outcome.finish {
             Finish::Settled { requeue } => requeue.unwrap_or(RETRY_INTERVAL),

@@ -17,18 +17,13 @@ use super::report::Reporter;
 use super::write::{fenced, write_response};
 use crate::api::{ModelResource, ResourceKey};
 use crate::controller::cluster::resource_api::ResourceApi;
-use crate::controller::cluster::timeout::ApiError;
 use crate::engine::reconcile::{DriverRequest, DriverResponse, Outcome, ReadFailed, Reconciliation, View as _};
 use crate::telemetry::labels::Write;
 
 type View = Arc<ModelResource>;
 
-/// Performs what a reconciliation of the resource with this key and uid requests. Returns its outcome and the last error.
-pub(super) async fn drive(
-    ctx: &Context,
-    (key, uid): (&ResourceKey, &str),
-    machine: &mut Reconciliation<View>,
-) -> (Outcome<View>, Option<ApiError>) {
+/// Performs what a reconciliation of the resource with this key and uid requests. Returns its outcome.
+pub(super) async fn drive(ctx: &Context, (key, uid): (&ResourceKey, &str), machine: &mut Reconciliation<View>) -> Outcome<View> {
     let resources = ResourceApi::new(&ctx.client, &ctx.request_limiter, key.kind, &key.namespace);
     let mut reporter = Reporter::new(ctx, key, uid);
     let (mut credentials, mut prepared, mut last_events) = (Ok(None), None, Vec::new());
@@ -43,7 +38,7 @@ pub(super) async fn drive(
             }
             DriverRequest::Read { after } => {
                 if !after.is_zero() {
-                    reporter.retrying_id_write();
+                    reporter.retrying_id_write(after);
                     tokio::time::sleep(after).await;
                 }
                 DriverResponse::Read(Box::pin(read(ctx, &resources, (key, uid), &mut reporter)).await)
@@ -118,7 +113,7 @@ pub(super) async fn drive(
             }
             DriverRequest::Done(outcome) => {
                 reporter.ended(&outcome, &last_events);
-                return (*outcome, reporter.error);
+                return *outcome;
             }
         };
         request = machine.handle(response);
@@ -138,7 +133,7 @@ async fn read(
             Ok(found.inspect(|found| ctx.store.record_write(found)))
         }
         Err(error) => {
-            reporter.error = Some(error);
+            reporter.read_failed(error);
             Err(ReadFailed)
         }
     }

@@ -38,19 +38,13 @@ pub(crate) async fn reconcile(kind: Kind, cached: Arc<CachedResource>, ctx: Arc<
     let drive = driver::drive(&ctx, (&key, &uid), &mut guard.machine);
     let outcome = tokio::time::timeout(RECONCILE_TIMEOUT, AssertUnwindSafe(drive).catch_unwind()).await;
     let (result, action) = match outcome {
-        Ok(Ok((outcome, error))) => {
-            let (finish, requeue) = (outcome.finish, guard.finish(outcome));
-            match finish {
-                Finish::Settled { .. } | Finish::FinalizerRemoved | Finish::Gone | Finish::Unresolvable => {
-                    (ReconcileResult::Success, requeue)
-                }
-                Finish::Conflict => (ReconcileResult::Conflict, requeue),
-                Finish::Failed => {
-                    let (error, retry_in_seconds) = (error.as_ref().map(tracing::field::display), requeue.map(|delay| delay.as_secs_f64()));
-                    tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, retry_in_seconds, "reconciliation failed");
-                    (ReconcileResult::Error, requeue)
-                }
-            }
+        Ok(Ok(outcome)) => {
+            let result = match outcome.finish {
+                Finish::Settled { .. } | Finish::FinalizerRemoved | Finish::Gone | Finish::Unresolvable => ReconcileResult::Success,
+                Finish::Conflict => ReconcileResult::Conflict,
+                Finish::Failed => ReconcileResult::Error,
+            };
+            (result, guard.finish(outcome))
         }
         Ok(Err(_)) => {
             tracing::error!(kind = kind.as_str(), namespace, name, uid, "reconciliation panicked; report this bug");

@@ -1,6 +1,7 @@
 //! What a reconciliation reports: log lines, metrics, traces and events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Resource as _;
 
@@ -20,20 +21,23 @@ pub(super) struct Reporter<'a> {
     key: &'a ResourceKey,
     uid: &'a str,
     /// The last write or read that failed.
-    pub(super) error: Option<ApiError>,
+    error: Option<ApiError>,
+    /// Whether it is a refused write, which has a log line of its own.
+    refused: bool,
     /// A write that was rejected as if the view of this version were stale. Only a read shows whether it was.
     unclassified: Option<(Write, u64)>,
 }
 
 impl<'a> Reporter<'a> {
     pub(super) fn new(ctx: &'a Context, key: &'a ResourceKey, uid: &'a str) -> Self {
-        Self { ctx, key, uid, error: None, unclassified: None }
+        Self { ctx, key, uid, error: None, refused: false, unclassified: None }
     }
 
     /// Records a successful write.
     pub(super) fn count_write(&mut self, what: Write) {
         self.count_unclassified(WriteResult::Conflict);
         self.ctx.metrics.wrote(what, WriteResult::Success);
+        self.ctx.store.local_states.record_written(self.uid, what);
     }
 
     /// Records a failed write, and returns the response for the machine.
@@ -47,11 +51,13 @@ impl<'a> Reporter<'a> {
             () if certain => DriverResponse::Rejected(Rejection::Temporary),
             () => DriverResponse::Unconfirmed { denied },
         };
+        self.refused = false;
         if matches!(response, DriverResponse::Rejected(Rejection::Conflict | Rejection::NotFound)) {
             self.unclassified = Some((what, view.version()));
         } else if denied {
             self.ctx.metrics.wrote(what, WriteResult::Refused);
-            denied_writes::report(self.ctx, view, what, error.message().unwrap_or_default());
+            denied_writes::report(self.ctx, (view.kind(), view.meta()), what, &error);
+            self.refused = true;
         } else {
             self.ctx.metrics.wrote(what, WriteResult::Error);
         }
@@ -59,11 +65,15 @@ impl<'a> Reporter<'a> {
         response
     }
 
+    /// Records a failed read. It does not show whether the view of a rejected write was stale.
+    pub(super) fn read_failed(&mut self, error: ApiError) {
+        self.count_unclassified(WriteResult::Conflict);
+        (self.error, self.refused) = (Some(error), false);
+    }
+
     /// Logs that the id of an accepted operation is written again.
-    pub(super) fn retrying_id_write(&self) {
-        let ResourceKey { kind, namespace, name } = self.key;
-        let error = self.error.as_ref().map(tracing::field::display);
-        tracing::warn!(kind = kind.as_str(), namespace, name, uid = self.uid, error, "failed to record the id of an operation; retrying");
+    pub(super) fn retrying_id_write(&self, after: Duration) {
+        self.log_failure("failed to record the id of an operation; retrying", Some(after));
     }
 
     /// Records the end of the reconciliation. It is known by now whether the view of a rejected write was stale.
@@ -72,13 +82,31 @@ impl<'a> Reporter<'a> {
             self.removed(&outcome.view, last_events);
             return self.count_unclassified(WriteResult::Success);
         }
-        let Some((what, version)) = self.unclassified else { return };
-        // A webhook may deny a write with status 409, and a CRD without the status subresource causes 404.
-        let refused = outcome.finish == Finish::Failed && outcome.view.version() == version;
-        if let (true, Some(error)) = (refused, &self.error) {
-            denied_writes::report(self.ctx, &outcome.view, what, error.message().unwrap_or_default());
+        let failed = outcome.finish == Finish::Failed;
+        if let Some((what, version)) = self.unclassified {
+            // A webhook may deny a write with status 409, and a CRD without the status subresource causes 404.
+            let refused = failed && outcome.view.version() == version;
+            if let (true, Some(error)) = (refused, &self.error) {
+                denied_writes::report(self.ctx, (outcome.view.kind(), outcome.view.meta()), what, error);
+            }
+            self.refused = refused;
+            self.count_unclassified(if refused { WriteResult::Refused } else { WriteResult::Conflict });
         }
-        self.count_unclassified(if refused { WriteResult::Refused } else { WriteResult::Conflict });
+        if failed {
+            self.log_failure("reconciliation failed", outcome.requeue());
+        }
+    }
+
+    /// Logs a failure that is retried. The log line of a refused write is not repeated each time.
+    fn log_failure(&self, what: &str, retry_in: Option<Duration>) {
+        let ResourceKey { kind, namespace, name } = self.key;
+        let (kind, uid, error) = (kind.as_str(), self.uid, self.error.as_ref().map(tracing::field::display));
+        let retry_in_seconds = retry_in.map(|delay| delay.as_secs_f64());
+        if self.refused {
+            tracing::debug!(kind, namespace, name, uid, error, retry_in_seconds, "{what}");
+        } else {
+            tracing::warn!(kind, namespace, name, uid, error, retry_in_seconds, "{what}");
+        }
     }
 
     /// Counts the rejected write that is not classified yet.

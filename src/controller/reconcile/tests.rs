@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -172,9 +173,9 @@ async fn refused_write_is_retried_with_backoff() {
 
 #[tokio::test]
 async fn constantly_changing_resource_is_read_with_backoff() {
-    let version = std::sync::atomic::AtomicU64::new(100);
+    let version = AtomicU64::new(100);
     let (ctx, requests) = context(move |line, _| {
-        let version = version.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
+        let version = version.fetch_add(1, Ordering::Relaxed).to_string();
         let mut newer = new();
         newer.meta_mut().resource_version = Some(version);
         if line.starts_with("PATCH") { refusal(409, "changed") } else { (200, serde_json::to_value(newer).unwrap()) }
@@ -212,6 +213,27 @@ async fn refused_metadata_change_does_not_block_runs() {
         let writes: Vec<String> = requests.lock().iter().map(|(line, _)| line.clone()).filter(|line| !line.starts_with("POST")).collect();
         assert_eq!(writes, ["PATCH modelrefreshes/r-0", "PUT modelrefreshes/r-0/status"], "the status is still written");
     }
+}
+
+#[tokio::test]
+async fn refusals_with_varying_text_are_reported_once_per_write() {
+    let denials = AtomicU64::new(0);
+    let (ctx, requests) = context(move |line, _| match line.split(' ').next() {
+        Some("PATCH" | "PUT") => refusal(403, &format!("denied: request {}", denials.fetch_add(1, Ordering::Relaxed))),
+        _ => refusal(404, ""),
+    });
+    let annotated = json!({"finalizers": [FINALIZER], "annotations": {(RUN_REQUESTED_AT): ""}});
+    let (_, events) = reconciliations(ctx, &requests, &running(&annotated)).await;
+    let reports = |write: &str| events.iter().filter(|event| event.contains("WriteRefused") && event.contains(write)).count();
+    assert_eq!((reports("write of an annotation"), reports("write of the status")), (1, 1), "{events:?}");
+    assert_eq!(requests.lock().iter().filter(|(line, _)| line.starts_with("PUT")).count(), 3);
+}
+
+#[tokio::test]
+async fn rejected_write_without_a_read_is_no_refusal() {
+    let (ctx, requests) = context(|line, _| if line.starts_with("PATCH") { refusal(409, "changed") } else { refusal(500, "no reads") });
+    let (delays, events) = reconciliations(ctx, &requests, &new()).await;
+    assert_eq!((delays, events), (millis([500, 1_000, 2_000]), vec![]));
 }
 
 /// The response to a read of a namespace that is being deleted.

@@ -9,12 +9,13 @@ use serde_json::json;
 
 use super::action::Action;
 use super::context::Context;
-use super::namespaces;
+use super::{denied_writes, namespaces};
 use crate::api::{self, Kind, Reason, ResourceKey};
 use crate::controller::cluster::resource_api::{REQUEST_TIMEOUT, finalizers_of};
 use crate::controller::cluster::timeout::{ApiError, with_timeout};
 use crate::controller::store::cached::CachedResource;
 use crate::engine::{Event, namespace_time_left};
+use crate::telemetry::labels::{Write, WriteResult};
 
 /// How often the namespace of a resource that is being deleted is polled: the deletion of the namespace does not change the resource.
 const NAMESPACE_RECHECK: Duration = Duration::from_mins(1);
@@ -64,8 +65,13 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, e
         }
         Err(error) => {
             let delay = ctx.store.local_states.record_failure(&uid);
-            let retry_in_seconds = delay.as_secs_f64();
-            tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in_seconds, "failed to release a resource");
+            if error.denial().is_some() {
+                ctx.metrics.wrote(Write::Finalizer, WriteResult::Refused);
+                denied_writes::report(ctx, (kind, cached.meta()), Write::Finalizer, &error);
+            } else {
+                let retry_in_seconds = delay.as_secs_f64();
+                tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in_seconds, "failed to release a resource");
+            }
             Action::requeue(delay)
         }
     }

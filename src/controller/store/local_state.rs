@@ -9,9 +9,11 @@ use kube::ResourceExt as _;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::refused_writes::RefusedWrites;
 use crate::api::{Credentials, ModelResource, Status};
 use crate::engine::reconcile::{AcceptedSubmission, InMemoryState, View as _};
 use crate::operation::SubmitResult;
+use crate::telemetry::labels::Write;
 
 /// The memory of all resources, by uid.
 #[derive(Debug, Default)]
@@ -27,13 +29,15 @@ pub struct LocalState {
     pub in_memory: InMemoryState,
     /// The object that the last write returned, until the watch shows it: the cache lags behind writes.
     last_write: Option<Arc<ModelResource>>,
-    /// The last reported refusal of a write, and when it was reported.
-    denial: Option<(String, Instant)>,
+    /// The refused writes, and when they were reported.
+    refused_writes: RefusedWrites,
+    /// The last reported message about another fault, and when it was reported.
+    reported: Option<(String, Instant)>,
     /// The credentials in the spec for which an identity was last found.
     credentials: Option<Box<Credentials>>,
 }
 
-/// The interval after which the same refusal is reported again. The API server deletes events after an hour.
+/// The interval after which the same message is reported again. The API server deletes events after an hour.
 const REPORT_INTERVAL: Duration = Duration::from_mins(45);
 
 impl LocalStates {
@@ -133,25 +137,35 @@ impl LocalStates {
         self.states.lock().entry(uid.to_owned()).or_default().in_memory.namespace_terminating = true;
     }
 
-    /// Whether to report a refusal of a write: it differs from the last one, or was last reported long ago.
+    /// Whether to report a refused write with this HTTP status. The refusal counts as reported then.
     #[must_use]
-    pub fn should_report(&self, uid: &str, denial: &str) -> bool {
+    pub(crate) fn should_report_write(&self, uid: &str, write: Write, status: Option<u16>) -> bool {
+        self.states.lock().entry(uid.to_owned()).or_default().refused_writes.should_report(write, status, Instant::now())
+    }
+
+    /// Records a successful write, so that the next refusal of such a write is reported. A reconciliation may succeed without it.
+    pub(crate) fn record_written(&self, uid: &str, write: Write) {
+        if let Some(state) = self.states.lock().get_mut(uid) {
+            state.refused_writes.forget(write);
+        }
+    }
+
+    /// Whether to report another fault: its message differs from the last one, or was last reported long ago.
+    #[must_use]
+    pub fn should_report(&self, uid: &str, message: &str) -> bool {
         let mut states = self.states.lock();
         let state = states.entry(uid.to_owned()).or_default();
-        if state.denial.as_ref().is_some_and(|(reported, at)| reported == denial && at.elapsed() < REPORT_INTERVAL) {
+        if state.reported.as_ref().is_some_and(|(reported, at)| reported == message && at.elapsed() < REPORT_INTERVAL) {
             return false;
         }
-        state.denial = Some((denial.to_owned(), Instant::now()));
+        state.reported = Some((message.to_owned(), Instant::now()));
         true
     }
 
-    /// Records a successful reconciliation, so that the next refusal is reported again.
+    /// Records a successful reconciliation, so that the next fault is reported again.
     pub fn record_success(&self, uid: &str) {
         if let Some(state) = self.states.lock().get_mut(uid) {
-            // The reconciliation may have succeeded without the refused write.
-            if state.in_memory.metadata_refused.is_none() {
-                state.denial = None;
-            }
+            state.reported = None;
         }
     }
 
@@ -171,13 +185,30 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn refusal_is_reported_again_if_new_old_or_after_success() {
+    async fn fault_is_reported_again_if_new_old_or_after_success() {
         let states = LocalStates::default();
-        let reported = |denial| states.should_report("u", denial);
+        let reported = |message| states.should_report("u", message);
         assert_eq!([reported("a"), reported("a"), reported("b"), reported("b")], [true, false, true, false]);
         tokio::time::advance(REPORT_INTERVAL).await;
         assert!(states.should_report("u", "b") && !states.should_report("u", "b"));
         states.record_success("u");
         assert!(states.should_report("u", "b"));
+    }
+
+    #[test]
+    fn refused_write_is_reported_again_after_such_a_write() {
+        let states = LocalStates::default();
+        let reported = || [Write::Status, Write::Finalizer].map(|write| states.should_report_write("u", write, Some(403)));
+        assert_eq!((reported(), reported()), ([true; 2], [false; 2]));
+        // A reconciliation without the refused write shows nothing.
+        states.record_success("u");
+        states.record_written("u", Write::Annotation);
+        assert_eq!(reported(), [false; 2]);
+        states.record_written("u", Write::Status);
+        assert_eq!(reported(), [true, false]);
+        // Nothing is kept about a deleted resource.
+        states.remove("u");
+        states.record_written("u", Write::Status);
+        assert!(states.states.lock().is_empty());
     }
 }

@@ -7,6 +7,7 @@ mod gauges;
 pub(crate) mod index;
 pub(crate) mod local_state;
 mod reconciliation;
+mod refused_writes;
 mod resource_rows;
 pub(crate) mod resources;
 pub(crate) mod scope;

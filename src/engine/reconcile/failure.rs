@@ -16,6 +16,7 @@ impl<V: View> Reconciliation<V> {
     /// Handles a rejected write of the status.
     pub(super) fn record_rejected(&mut self, decision: PendingDecision, rejection: Rejection) -> DriverRequest<V> {
         self.intent_unconfirmed &= !decision.is_intent();
+        self.note_denial(rejection == Rejection::Permanent);
         match (rejection, decision.accepted) {
             // The process is about to exit, and the next leader resolves the submission from the record.
             (Rejection::NotLeader, _) => self.end(Finish::Conflict),
@@ -27,10 +28,18 @@ impl<V: View> Reconciliation<V> {
     }
 
     /// Handles a write of the status without a response. If it records an intent, the turn is kept until a read shows the result.
-    pub(super) fn record_unconfirmed(&mut self, decision: PendingDecision) -> DriverRequest<V> {
+    pub(super) fn record_unconfirmed(&mut self, decision: PendingDecision, denied: bool) -> DriverRequest<V> {
+        self.note_denial(denied);
         match decision.accepted {
             Some(accepted) => self.record_again(accepted, false),
             None => self.end(Finish::Failed),
+        }
+    }
+
+    /// Keeps whether the last write of the status was denied, while the id of an operation is not recorded.
+    fn note_denial(&mut self, denied: bool) {
+        if let Some(accepted) = &mut self.in_memory.accepted {
+            accepted.denied = denied;
         }
     }
 
@@ -135,7 +144,10 @@ impl<V: View> Reconciliation<V> {
             }
             ReadPurpose::Rejected { .. } | ReadPurpose::Removal { rejected: true, .. } if is_newer => self.end(Finish::Conflict),
             // A webhook may deny a write as a conflict, and a definition without the status subresource leads to 404.
-            ReadPurpose::Rejected { metadata: false } | ReadPurpose::DeferRecord => self.end(Finish::Failed),
+            ReadPurpose::Rejected { metadata: false } | ReadPurpose::DeferRecord => {
+                self.note_denial(!is_newer);
+                self.end(Finish::Failed)
+            }
             ReadPurpose::Rejected { metadata: true } | ReadPurpose::Removal { rejected: true, .. } => {
                 self.refuse_metadata();
                 self.end(Finish::Failed)

@@ -15,7 +15,7 @@ const STUCK_AFTER: u32 = 3;
 /// The delay after a first failure; each further one doubles it.
 const MIN_FAILURE_DELAY: Duration = Duration::from_millis(500);
 const MAX_FAILURE_DELAY: Duration = Duration::from_mins(1);
-/// The longest delay while the id of an accepted operation is not recorded.
+/// The longest delay while the id of an accepted operation is not recorded, unless its write is denied.
 const MAX_UNRECORDED_DELAY: Duration = Duration::from_secs(5);
 
 /// The delay after a first conflict; each further one in a row doubles it.
@@ -72,6 +72,8 @@ pub struct AcceptedSubmission {
     pub submission: SubmitResult,
     /// How often the write of its id has failed.
     pub failed_writes: u32,
+    /// Whether the last write was denied, so that only a change of the cluster helps.
+    pub denied: bool,
 }
 
 /// What happened several times in a row.
@@ -100,7 +102,8 @@ impl InMemoryState {
     /// The delay before the next reconciliation after one that failed.
     #[must_use]
     pub fn after_failure(&self) -> Duration {
-        let longest = if self.accepted.is_some() { MAX_UNRECORDED_DELAY } else { MAX_FAILURE_DELAY };
+        let ends_soon = self.accepted.as_ref().is_some_and(|accepted| !accepted.denied);
+        let longest = if ends_soon { MAX_UNRECORDED_DELAY } else { MAX_FAILURE_DELAY };
         doubled(MIN_FAILURE_DELAY, self.failures).min(longest)
     }
 
@@ -123,7 +126,7 @@ impl InMemoryState {
     /// Keeps the accepted submission of the intent that a status shows.
     pub fn accept(&mut self, status: &Status, submission: &SubmitResult, failed_writes: u32) {
         if let Some((run, attempt)) = intent(status) {
-            self.accepted = Some(AcceptedSubmission { run, attempt, submission: submission.clone(), failed_writes });
+            self.accepted = Some(AcceptedSubmission { run, attempt, submission: submission.clone(), failed_writes, denied: false });
         }
     }
 

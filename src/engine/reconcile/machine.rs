@@ -126,7 +126,7 @@ impl<V: View> Reconciliation<V> {
             (Stage::Reserving(_), DriverResponse::Reserved { claimed: true }) => self.read(ReadPurpose::Stale),
             (Stage::Writing(decision), DriverResponse::Written(view)) => self.written(decision, view),
             (Stage::Writing(decision), DriverResponse::Rejected(rejection)) => self.record_rejected(*decision, rejection),
-            (Stage::Writing(decision), DriverResponse::Unconfirmed { .. }) => self.record_unconfirmed(*decision),
+            (Stage::Writing(decision), DriverResponse::Unconfirmed { denied }) => self.record_unconfirmed(*decision, denied),
             (Stage::Publishing(decision), DriverResponse::Published) => self.perform_effect(decision),
             (Stage::Checking(decision), DriverResponse::Observed(observed)) => self.check(decision, *observed),
             (Stage::Changing(decision), DriverResponse::Written(view)) => self.changed(*decision, view),

@@ -230,6 +230,27 @@ fn id_that_stays_unrecorded_is_tried_once_per_reconciliation() {
 }
 
 #[test]
+fn denied_write_of_an_id_is_repeated_ever_more_slowly() {
+    use Failure::{Changed, DeniedAsGone, NoEffect, Permanent, Temporary, Unchanged, Unconfirmed};
+    let temporary: [u128; 9] = [500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000, 5_000, 5_000];
+    // Only a change of the cluster ends it.
+    let denied: [u128; 9] = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000];
+    for (failures, expected) in
+        [(&[Temporary, Unconfirmed, Changed][..], temporary), (&[Permanent, NoEffect, Unchanged, DeniedAsGone][..], denied)]
+    {
+        for failure in failures {
+            let mut world = fresh();
+            let delays = expected.map(|_| {
+                let outcome = world.reconcile_with(|world, request| is_write(request, "status").then(|| fail(world, *failure)));
+                outcome.requeue().unwrap().as_millis()
+            });
+            assert_eq!(delays, expected, "{failure:?}");
+            assert!(world.in_memory.accepted.is_some());
+        }
+    }
+}
+
+#[test]
 fn accepted_operation_is_recorded_only_for_its_own_intent() {
     for (field, other) in [("number", 2), ("attempt", 2)] {
         let mut world = fresh();

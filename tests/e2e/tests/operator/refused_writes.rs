@@ -4,30 +4,34 @@
 use std::time::Duration;
 
 use e2e::rbac::make;
+use e2e::world::first_lasts;
 use e2e::{Operator, TestSetup, World, eventually, within};
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::json;
-use tabular_operator::api::RunState;
+use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 use tokio::time::Instant;
 
-/// The message of the policies.
+/// The start of the policies' message. The rest differs from version to version of a resource, like the message of a webhook that has the
+/// id of the request.
 const POLICY_MESSAGE: &str = "this namespace is read-only on Fridays";
 /// The maximum backoff of a resource with refused writes, plus its reconciliation.
 const TRIED_AGAIN: Duration = Duration::from_secs(90);
 
-/// Makes the API server refuse requests of the world's operator for `resource` that match the CEL expression `only`, in its namespace
+/// Makes the API server refuse requests of the world's operator for `resources` that match the CEL expression `only`, in its namespace
 /// only.
-async fn refuse(world: &World, group: &str, resource: &str, only: &str) {
+async fn refuse(world: &World, group: &str, resources: &[&str], only: &str) {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(world.client.clone());
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.client.clone());
-    let rule = json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": [resource]});
+    let rule = json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": resources});
+    // An object without a version gets the plain message.
+    let message = format!("'{POLICY_MESSAGE}: version ' + string(object.metadata.resourceVersion)");
     let spec = json!({
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": [rule]},
         "matchConditions": [{"name": "ours", "expression": format!("request.userInfo.username == '{}' && ({only})", world.user())}],
-        "validations": [{"expression": "false", "message": POLICY_MESSAGE}],
+        "validations": [{"expression": "false", "message": POLICY_MESSAGE, "messageExpression": message}],
     });
     make(&policies, json!({"metadata": {"name": world.namespace}, "spec": spec})).await;
     let here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}});
@@ -82,7 +86,7 @@ async fn until_reported(world: &World, name: &str) -> Vec<String> {
 #[tokio::test]
 async fn refused_status_write_is_reported_and_blocks_no_other() {
     let (world, mut operator) = World::running("no-status", TestSetup::default()).await;
-    refuse(&world, "tabular-operator.dev", "modelrefreshes/status", "true").await;
+    refuse(&world, "tabular-operator.dev", &["modelrefreshes/status"], "true").await;
     let name = until_refused(&world, &mut operator, "status").await;
     let events = until_reported(&world, &name).await;
     assert!(events[0].contains("write of the status") && events[0].contains(POLICY_MESSAGE), "{events:?}");
@@ -99,7 +103,7 @@ async fn refused_status_write_is_reported_and_blocks_no_other() {
 #[tokio::test]
 async fn refused_finalizer_write_is_reported() {
     let (world, mut operator) = World::running("no-finalizer", TestSetup::default()).await;
-    refuse(&world, "tabular-operator.dev", "modelrefreshes", "true").await;
+    refuse(&world, "tabular-operator.dev", &["modelrefreshes"], "true").await;
     let name = until_refused(&world, &mut operator, "finalizer").await;
     let events = until_reported(&world, &name).await;
     assert!(events[0].contains("write of the finalizer") && events[0].contains(POLICY_MESSAGE), "{events:?}");
@@ -109,9 +113,48 @@ async fn refused_finalizer_write_is_reported() {
 }
 
 #[tokio::test]
+async fn refusals_with_varying_text_are_reported_once_per_write() {
+    let (world, mut operator) = World::running("no-writes", TestSetup::with_model(first_lasts())).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    let began = Instant::now();
+    refuse(&world, "tabular-operator.dev", &["modelrefreshes", "modelrefreshes/status"], "true").await;
+    eventually("the policy to be in force", async || {
+        // Until then the operator removes the annotation, because it is empty.
+        world.annotate("orders", RUN_REQUESTED_AT, Some("")).await;
+        (counted(&mut operator, "annotation").await > 0).then_some(())
+    })
+    .await;
+    // Now the status must change too. Each edit leads to another attempt, with another message.
+    world.annotate("orders", CANCEL_REQUESTED_AT, Some("1")).await;
+    let mut edits = 0_u32;
+    eventually("several attempts of each write", async || {
+        edits += 1;
+        world.edit("orders", &json!({"metadata": {"labels": {"edit": edits.to_string()}}})).await;
+        (counted(&mut operator, "annotation").await >= 3 && counted(&mut operator, "status").await >= 6).then_some(())
+    })
+    .await;
+    let events = eventually("an event about each write", async || {
+        let events = refusal_events(&world, "orders").await;
+        (events.len() >= 2).then_some(events)
+    })
+    .await;
+    // After a minute each may be reported again.
+    let (log, most) = (operator.log(), 1 + usize::try_from(began.elapsed().as_secs() / 60).unwrap());
+    for write in ["the write of an annotation", "the write of the status"] {
+        let is_about = |text: &str| text.contains(write) && text.contains(&format!("{POLICY_MESSAGE}: version "));
+        let reported = events.iter().filter(|event| is_about(event)).count();
+        let logged = log.lines().filter(|line| is_about(line)).count();
+        assert!((1..=most).contains(&reported) && (1..=most).contains(&logged), "{write}: {logged} lines, {events:#?}");
+    }
+    let repeated: Vec<&str> = log.lines().filter(|line| line.contains("reconciliation failed") && line.contains(POLICY_MESSAGE)).collect();
+    assert!(repeated.is_empty(), "{repeated:#?}");
+}
+
+#[tokio::test]
 async fn refused_events_are_logged_and_counted() {
     let (world, mut operator) = World::running("no-events", TestSetup::default()).await;
-    refuse(&world, "events.k8s.io", "events", "true").await;
+    refuse(&world, "events.k8s.io", &["events"], "true").await;
     let name = until_refused(&world, &mut operator, "event").await;
     // Refused events block nothing.
     world.until_state(&name, RunState::Succeeded).await;

@@ -66,8 +66,8 @@ impl Fingerprint<'_> {
         self.memory(memory, clock);
         self.check(check.as_deref());
         self.write((dropped_check, reread, namespace_terminating, (*failures).min(8), consecutive_failed_writes));
-        if let Some(AcceptedSubmission { run, attempt, submission, failed_writes }) = accepted {
-            self.write((run, attempt, (*failed_writes).min(4)));
+        if let Some(AcceptedSubmission { run, attempt, submission, failed_writes, denied }) = accepted {
+            self.write((run, attempt, (*failed_writes).min(4), denied));
             if let SubmitResult::Accepted { id, .. } = submission {
                 self.write(id);
             }
