@@ -127,6 +127,9 @@ annotations:
 {{- if and .Values.workloadIdentity.enabled (not .Values.workloadIdentity.clientId) }}
 {{- fail "workloadIdentity.clientId: must be set if workloadIdentity.enabled is true" }}
 {{- end }}
+{{- if regexMatch "^\\[?(127[.]|(0*:)+0*1\\]?$)" .Values.metrics.bindAddress }}
+{{- fail "metrics.bindAddress: must not be a loopback address, because the kubelet and Prometheus cannot reach it; set it to 0.0.0.0, or to :: for IPv6" }}
+{{- end }}
 {{- if eq (int .Values.metrics.port) (int .Values.health.port) }}
 {{- fail "health.port: must differ from metrics.port" }}
 {{- end }}
