@@ -100,6 +100,9 @@ annotations:
 {{- if and (ne .Values.uninstall.runs "Leave") (not .Values.leaderElection.enabled) }}
 {{- fail "uninstall.runs: must be Leave if leaderElection.enabled is false, because the uninstall requires the Lease; set uninstall.runs to Leave, or enable leader election" }}
 {{- end }}
+{{- if and (eq .Values.uninstall.runs "Leave") .Values.crds.enabled (not .Values.crds.keep) }}
+{{- fail "crds.keep: must be true if uninstall.runs is Leave, because the resources keep their finalizers, which block the deletion of the CRDs; set crds.keep to true, or uninstall.runs to Cancel or Wait" }}
+{{- end }}
 {{- range $flag, $instead := dict "lease-name" "leaderElection.leaseName" "lease-namespace" "namespaceOverride, since the Lease is beside the operator" "leader-election" "leaderElection.enabled" "watch-namespace" "watchNamespaces" }}
 {{- range $.Values.extraArgs }}
 {{- if regexMatch (printf "^--%s(=|$)" $flag) . }}
