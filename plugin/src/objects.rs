@@ -93,10 +93,7 @@ impl Object {
     /// Whether `spec.suspend` is set.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
-        match &self.resource {
-            ModelResource::ModelRefresh(refresh) => refresh.spec.suspend,
-            ModelResource::ModelSync(sync) => sync.spec.suspend,
-        }
+        self.resource.is_suspended()
     }
 
     /// Whether it is being deleted.

@@ -107,6 +107,15 @@ impl ModelResource {
         self.trigger()?.after_refresh.as_ref().map(|upstream| upstream.name.as_str())
     }
 
+    /// Whether its spec suspends new runs.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        match self {
+            Self::ModelRefresh(refresh) => refresh.spec.suspend,
+            Self::ModelSync(sync) => sync.spec.suspend,
+        }
+    }
+
     /// Whether it is being deleted without the operator's finalizer. Only the finalizer of another controller keeps it.
     #[must_use]
     pub fn is_released(&self) -> bool {

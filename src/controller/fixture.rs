@@ -63,7 +63,7 @@ pub(crate) fn context(count: usize) -> Context {
     let (settings, metrics, traces) = (settings(&[]), Arc::new(Metrics::new()), Traces::off());
     let empty = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };
     let client = Client::new(tower::service_fn(empty), "ops");
-    let (events, _) = Events::start(client.clone(), Arc::clone(&metrics));
+    let (events, _) = Events::start(client.clone(), Arc::clone(&metrics), &settings.watch_namespaces);
     let (request_limiter, operator_identity) =
         (request_limiter(), OperatorIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
     let engine_settings = Arc::new(configure::engine_settings(&settings, &Cloud::public()));

@@ -189,7 +189,7 @@ label! {
         Reconciling = "reconciling",
         /// A user must act: its run failed, or something prevents it from starting.
         Stalled = "stalled",
-        /// A run waits for `spec.suspend` to be false.
+        /// `spec.suspend` is true, whatever the outcome of its last run. A run that was submitted and has not ended comes first.
         Suspended = "suspended",
         /// The operator cannot decode it and does not act on it.
         Undecodable = "undecodable",

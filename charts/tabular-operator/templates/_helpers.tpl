@@ -100,6 +100,9 @@ annotations:
 {{- if and (ne .Values.uninstall.runs "Leave") (not .Values.leaderElection.enabled) }}
 {{- fail "uninstall.runs: must be Leave if leaderElection.enabled is false, because the uninstall requires the Lease; set uninstall.runs to Leave, or enable leader election" }}
 {{- end }}
+{{- if and (eq .Values.uninstall.runs "Leave") .Values.crds.enabled (not .Values.crds.keep) }}
+{{- fail "crds.keep: must be true if uninstall.runs is Leave, because the resources keep their finalizers, which block the deletion of the CRDs; set crds.keep to true, or uninstall.runs to Cancel or Wait" }}
+{{- end }}
 {{- range $flag, $instead := dict "lease-name" "leaderElection.leaseName" "lease-namespace" "namespaceOverride, since the Lease is beside the operator" "leader-election" "leaderElection.enabled" "watch-namespace" "watchNamespaces" }}
 {{- range $.Values.extraArgs }}
 {{- if regexMatch (printf "^--%s(=|$)" $flag) . }}
@@ -126,6 +129,9 @@ annotations:
 {{- end }}
 {{- if and .Values.workloadIdentity.enabled (not .Values.workloadIdentity.clientId) }}
 {{- fail "workloadIdentity.clientId: must be set if workloadIdentity.enabled is true" }}
+{{- end }}
+{{- if regexMatch "^\\[?(127[.]|(0*:)+0*1\\]?$)" .Values.metrics.bindAddress }}
+{{- fail "metrics.bindAddress: must not be a loopback address, because the kubelet and Prometheus cannot reach it; set it to 0.0.0.0, or to :: for IPv6" }}
 {{- end }}
 {{- if eq (int .Values.metrics.port) (int .Values.health.port) }}
 {{- fail "health.port: must differ from metrics.port" }}

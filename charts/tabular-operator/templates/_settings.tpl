@@ -44,7 +44,7 @@
 {{- end }}
 {{- end }}
 - name: TABULAR_OPERATOR_METRICS_ADDRESS
-  value: "{{ .Values.metrics.bindAddress }}:{{ .Values.metrics.port }}"
+  value: "{{ include "tabular-operator.bindAddress" . }}:{{ .Values.metrics.port }}"
 {{- /* 0 disables them. */}}
 {{- if not (kindIs "invalid" .Values.metrics.resources) }}
 - name: TABULAR_OPERATOR_RESOURCE_METRICS
@@ -52,7 +52,7 @@
 {{- end }}
 {{- if ne (int .Values.health.port) 8081 }}
 - name: TABULAR_OPERATOR_HEALTH_ADDRESS
-  value: "{{ .Values.metrics.bindAddress }}:{{ .Values.health.port }}"
+  value: "{{ include "tabular-operator.bindAddress" . }}:{{ .Values.health.port }}"
 {{- end }}
 {{- with .Values.traces.endpoint }}
 - name: TABULAR_OPERATOR_OTLP_ENDPOINT
@@ -62,6 +62,12 @@
   value: {{ .Values.log.level | quote }}
 - name: TABULAR_OPERATOR_LOG_FORMAT
   value: {{ .Values.log.format }}
+{{- end }}
+
+{{/* The address of metrics and probes, with brackets around an IPv6 address. */}}
+{{- define "tabular-operator.bindAddress" -}}
+{{- $isBare := and (contains ":" .Values.metrics.bindAddress) (not (hasPrefix "[" .Values.metrics.bindAddress)) -}}
+{{ ternary (printf "[%s]" .Values.metrics.bindAddress) .Values.metrics.bindAddress $isBare }}
 {{- end }}
 
 {{/* The port of a URL: the explicit port, or the default of the scheme. */}}

@@ -69,16 +69,20 @@ pub(crate) struct Events {
     backlog: mpsc::UnboundedSender<PendingEvent>,
     /// The number of events of each namespace that are waiting or being written.
     waiting: Arc<Mutex<HashMap<String, usize>>>,
+    /// Whether the operator has permissions in [`CLUSTER_NAMESPACE`].
+    reports_namespaces: bool,
     metrics: Arc<Metrics>,
 }
 
 impl Events {
-    /// Starts the writer. It ends when all handles are dropped and the backlog is written.
-    pub(crate) fn start(client: Client, metrics: Arc<Metrics>) -> (Self, tokio::task::JoinHandle<()>) {
+    /// Starts the writer. It ends when all handles are dropped and the backlog is written. The operator has permissions only in the
+    /// namespaces that it watches; if there are none, in all.
+    pub(crate) fn start(client: Client, metrics: Arc<Metrics>, watch_namespaces: &[String]) -> (Self, tokio::task::JoinHandle<()>) {
+        let reports_namespaces = watch_namespaces.is_empty() || watch_namespaces.iter().any(|watched| watched == CLUSTER_NAMESPACE);
         // The counts bound the channel.
         let (backlog, waiting) = mpsc::unbounded_channel::<PendingEvent>();
         let (counts, writers) = (Arc::<Mutex<HashMap<String, usize>>>::default(), FairSemaphore::new(WRITERS));
-        let handle = Self { backlog, waiting: Arc::clone(&counts), metrics: Arc::clone(&metrics) };
+        let handle = Self { backlog, waiting: Arc::clone(&counts), reports_namespaces, metrics: Arc::clone(&metrics) };
         let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "tabular-operator".to_owned());
         let waiting = futures::stream::unfold(waiting, |mut waiting| async move { waiting.recv().await.map(|next| (next, waiting)) });
         let writer = tokio::spawn(waiting.for_each_concurrent(None, move |next| {
@@ -123,9 +127,14 @@ impl Events {
         });
     }
 
-    /// Queues an event about the namespace of a resource. The namespace is being deleted.
+    /// Queues an event about the namespace of a resource. The namespace is being deleted. Without permission for the event, only the log
+    /// has its message.
     pub(crate) fn publish_of_namespace(&self, resource: &ResourceKey, event: &engine::Event) {
         let ResourceKey { kind, namespace, name } = resource;
+        if !self.reports_namespaces {
+            tracing::warn!(kind = kind.as_str(), namespace, name, "{}", event.message);
+            return;
+        }
         self.enqueue(PendingEvent {
             regarding: Regarding::Namespace,
             namespace: CLUSTER_NAMESPACE.to_owned(),

@@ -39,7 +39,7 @@ pub async fn run_controllers(context: ManagerContext) -> Result<(), RunError> {
     let ManagerContext { settings, client, lease, metrics, traces, health, stop } = context;
     let azure = configure::azure(&settings, &metrics, &traces)?;
     let (watches, handles) = watch::watches(&settings.watch_namespaces);
-    let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics));
+    let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics), &settings.watch_namespaces);
     let operator_identity =
         OperatorIdentity { environment: Environment::of_process(), namespaces: settings.operator_identity_namespaces.clone() };
     let request_limiter = resource_api::request_limiter();

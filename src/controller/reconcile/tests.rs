@@ -47,7 +47,7 @@ fn context(respond: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'stati
     });
     let mut ctx = fixture::context(0);
     ctx.client = Client::new(service, "bi");
-    ctx.events = Events::start(ctx.client.clone(), Arc::clone(&ctx.metrics)).0;
+    ctx.events = Events::start(ctx.client.clone(), Arc::clone(&ctx.metrics), &[]).0;
     (ctx, requests)
 }
 
@@ -264,6 +264,26 @@ async fn terminating_namespace_releases_undecodable_resource() {
         assert_eq!(action == Action::await_change(), released, "{name}");
         let is_reported = requests.iter().any(|(line, body)| line.contains("/default/") && body["reason"] == "Released");
         assert_eq!(is_reported, released, "{name}");
+    }
+}
+
+/// An operator that watches some namespaces has permissions only there.
+#[tokio::test]
+async fn event_of_namespace_needs_permission_in_default() {
+    for (watched, reported) in [("bi", false), ("bi,default", true)] {
+        let (mut ctx, requests) = context(|line, _| if line.starts_with("GET") { ending() } else { (200, json!({"metadata": {}})) });
+        let watched: Vec<String> = watched.split(',').map(str::to_owned).collect();
+        ctx.events = Events::start(ctx.client.clone(), Arc::clone(&ctx.metrics), &watched).0;
+        let held = running(&json!({"finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}));
+        let mut object = serde_json::to_value(held).unwrap();
+        object["status"]["run"]["state"] = json!(7);
+        let cached: CachedResource = serde_json::from_value(object).unwrap();
+        reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::new(ctx)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let requests = requests.lock();
+        assert!(requests.iter().any(|(line, _)| line.starts_with("PATCH")), "{watched:?}");
+        assert!(requests.iter().any(|(line, _)| line == "POST events"), "{watched:?}");
+        assert_eq!(requests.iter().any(|(line, _)| line.contains("/default/")), reported, "{watched:?}");
     }
 }
 

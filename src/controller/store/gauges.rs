@@ -47,7 +47,7 @@ struct Totals {
 }
 
 impl ResourceSummary {
-    /// The summary of its conditions.
+    /// Whether it is suspended, or else the summary of its conditions.
     pub(super) fn resource_status(&self) -> ResourceStatus {
         self.resource_status
     }
@@ -66,15 +66,19 @@ impl ResourceSummary {
             };
         };
         let blank = Status::default();
-        let status = resource.status().unwrap_or(&blank);
-        let resource_status = resource_status(status);
+        let recorded = resource.status().unwrap_or(&blank);
         // The operator no longer owns the recorded run of a released resource.
-        let status = if resource.is_released() { &blank } else { status };
+        let status = if resource.is_released() { &blank } else { recorded };
         let active = active(status);
-        // While a run is in progress, and while the resource is suspended, the next run is not due.
-        let due = status.next_schedule_time.filter(|_| active.is_none() && resource_status != ResourceStatus::Suspended);
+        // While a resource is suspended, only what it has submitted needs a user. The outcome of an earlier run does not.
+        let is_submitted = active.is_some_and(|state| state != RunState::Waiting);
+        let resource_status = resource_status(recorded, resource.is_suspended() && !is_submitted);
+        let is_suspended = resource_status == ResourceStatus::Suspended;
+        // While a run is in progress, the next run is not due.
+        let due = status.next_schedule_time.filter(|_| active.is_none() && !is_suspended);
+        let unsuccessful_since = unsuccessful_since(status).filter(|_| !is_suspended);
         let (starved, unresolved) = (is_starved(resource, status), is_unresolved(status));
-        Self { kind, resource_status, active, starved, unresolved, unsuccessful_since: unsuccessful_since(status), due }
+        Self { kind, resource_status, active, starved, unresolved, unsuccessful_since, due }
     }
 }
 
@@ -147,10 +151,12 @@ impl Totals {
     }
 }
 
-fn resource_status(status: &Status) -> ResourceStatus {
+/// The summary of the conditions of a resource. It is Reconciling until the operator has observed it.
+fn resource_status(status: &Status, is_suspended: bool) -> ResourceStatus {
     let of = |kind: ConditionType| status.conditions.iter().find(|condition| condition.r#type == kind);
     let Some(ready) = of(ConditionType::Ready) else { return ResourceStatus::Reconciling };
     match ready.status {
+        _ if is_suspended => ResourceStatus::Suspended,
         ConditionStatus::True => ResourceStatus::Ready,
         _ if of(ConditionType::Stalled).is_some() => ResourceStatus::Stalled,
         ConditionStatus::False if ready.reason == Reason::Suspended.as_str() => ResourceStatus::Suspended,
@@ -217,6 +223,11 @@ mod tests {
         json!({"number": number, "trigger": {"type": "Schedule"}, "attempts": 1, "state": state, "endedTime": ended})
     }
 
+    fn run(state: &str, reason: &str) -> Value {
+        json!({"number": 1, "trigger": {"type": "Creation"}, "attempt": 1, "state": state, "requestedTime": "2026-01-01T00:00:00Z",
+            "model": {}, "requestDigest": "w", "reason": reason})
+    }
+
     fn totals(statuses: &[Value]) -> Totals {
         let mut totals = Totals::default();
         for (n, status) in statuses.iter().enumerate() {
@@ -257,6 +268,27 @@ mod tests {
         let future = json!({"nextScheduleTime": "2026-11-22T13:00:00Z"});
         assert_eq!(seconds(&[waits.clone(), future.clone()]).1, 0);
         assert_eq!(totals(&[waits, future]).by_status, HashMap::from([(ResourceStatus::Suspended, 1), (ResourceStatus::Reconciling, 1)]));
+    }
+
+    #[test]
+    fn suspended_resource_needs_a_user_only_for_a_submitted_run() {
+        let since = "2026-11-22T07:00:00Z";
+        for (state, reason, active, needs_a_user) in [
+            ("Failed", "RefreshFailed", None, false),
+            ("Waiting", "SecretNotFound", Some(RunState::Waiting), false),
+            ("Submitting", "SubmissionUnknown", Some(RunState::Submitting), true),
+            ("Running", "CredentialsRefused", Some(RunState::Running), true),
+        ] {
+            let status = json!({"run": run(state, reason), "history": [entry(1, "Failed", since)], "nextScheduleTime": since,
+                "conditions": [condition("Stalled", "True", reason, since), condition("Ready", "False", reason, since)]});
+            let mut object = serde_json::to_value(resource(&status)).unwrap();
+            object["spec"]["suspend"] = json!(true);
+            let summary = ResourceSummary::of(Kind::ModelRefresh, Some(&serde_json::from_value(object).unwrap()));
+            assert_eq!((summary.active, summary.due, summary.unresolved), (active, None, reason == "SubmissionUnknown"), "{state}");
+            assert_eq!(summary.unsuccessful_since.is_some(), needs_a_user, "{state}");
+            let expected = if needs_a_user { ResourceStatus::Stalled } else { ResourceStatus::Suspended };
+            assert_eq!(summary.resource_status, expected, "{state}");
+        }
     }
 
     fn replaced(number: i32) -> Value {
@@ -331,10 +363,7 @@ mod tests {
     #[test]
     fn counts_follow_each_change() {
         let (metrics, uid): (_, Arc<str>) = (Metrics::new(), "u-1".into());
-        let running = json!({"run": {
-            "number": 1, "trigger": {"type": "Creation"}, "attempt": 1, "state": "Submitting", "requestedTime": "2026-01-01T00:00:00Z",
-            "model": {}, "requestDigest": "w", "reason": "SubmissionUnknown",
-        }});
+        let running = json!({"run": run("Submitting", "SubmissionUnknown")});
         let late = json!({"nextScheduleTime": "2026-11-22T11:50:00Z", "history": [entry(1, "Failed", "2026-11-22T07:00:00Z")]});
         let [running, late] = [running, late].map(|status| ResourceSummary::of(Kind::ModelRefresh, Some(&resource(&status))));
         let starved = ResourceSummary::of(Kind::ModelRefresh, Some(&by_the_minute(&json!({}), &[3, 2, 1].map(replaced))));

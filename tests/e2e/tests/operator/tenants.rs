@@ -162,7 +162,13 @@ async fn throttled_waiting_identity_blocks_no_other_on_model() {
 async fn deleted_namespace_is_released_within_2m_of_any_error() {
     // They run concurrently: each takes two minutes.
     let ways = [Failing::Throttled, Failing::Refused, Failing::Revoked, Failing::Unreachable].map(|failing| async move {
-        let setup = TestSetup { model: Some(json!({"durationMillis": 600_000})), everywhere: true, ..TestSetup::default() };
+        let setup = TestSetup {
+            model: Some(json!({"durationMillis": 600_000})),
+            everywhere: true,
+            // The operator writes the event of a namespace only if it also watches `default`.
+            arguments: vec!["--watch-namespace=default".to_owned()],
+            ..TestSetup::default()
+        };
         let (world, _operator) = World::running(&format!("ending-{failing:?}").to_lowercase(), setup).await;
         world.apply("orders", &json!({})).await;
         world.until_state("orders", RunState::Running).await;
