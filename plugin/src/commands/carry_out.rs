@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::decision::ConfirmArgs;
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::facts::decision::{Decision, DecisionOutcome, decision_outcome};
+use crate::facts::decision::{Decision, DecisionOutcome, decision_outcome, is_unsettled};
 use crate::failure::{Cause, Failure};
 use crate::objects::Object;
 use crate::patch::annotation;
@@ -74,16 +74,17 @@ pub(super) async fn carry_out(
     })?;
     let current = handled(connection, target, (object, &patched), decision, session).await;
     let outcome = decision_outcome(decision, object, current.as_ref());
-    let sentence = screens::decision_outcome(&target.to_string(), decision, outcome, current.as_ref());
-    let exit = match outcome {
+    let sentence = screens::decision_outcome(&target.to_string(), decision, &outcome, current.as_ref());
+    let exit = match &outcome {
         DecisionOutcome::Applied => Exit::Success,
         DecisionOutcome::Deleted if *decision == Decision::Release => Exit::Success,
         DecisionOutcome::Deleted => Exit::Failure,
-        DecisionOutcome::Ignored => Exit::Negative,
+        DecisionOutcome::Ended(_) | DecisionOutcome::Ignored => Exit::Negative,
         DecisionOutcome::Pending => Exit::Timeout,
     };
     let value = decision.value().to_owned();
-    if exit == Exit::Success {
+    // The end of a run has its own reason.
+    if exit == Exit::Success || outcome.end().is_some() {
         return Ok(Decided { outcome, exit, value, sentence });
     }
     let why = match &current {
@@ -106,7 +107,11 @@ async fn handled(
     let (before, patched) = versions;
     let (key, deadline) = (patched.key(), Instant::now() + LIMIT);
     let mut watch = Watch::of_one(connection, target, patched.clone());
-    while decision_outcome(decision, before, watch.get(&key)) == DecisionOutcome::Pending {
+    let is_open = |current: Option<&Object>| {
+        let is_pending = decision_outcome(decision, before, current) == DecisionOutcome::Pending;
+        is_pending || current.is_some_and(|current| is_unsettled(decision, current))
+    };
+    while is_open(watch.get(&key)) {
         tokio::select! {
             change = watch.next() => match change {
                 Change::Lost(failure) => session.note_lost(&failure),
@@ -134,4 +139,41 @@ async fn ignored(connection: &Connection, object: &Object, decision: &Decision) 
         sleep(EVENT_INTERVAL).await;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tabular_operator::api::{Kind, RESUBMIT};
+
+    use super::*;
+    use crate::fixture::{connection, item, list, refresh, run};
+    use crate::session::OutputArgs;
+
+    fn orders(fields: Value) -> Object {
+        refresh("orders", "Orders", json!({}), json!({"run": run("Orders", fields)}))
+    }
+
+    fn target() -> Target {
+        Target { kind: Kind::ModelRefresh, name: "orders".to_owned() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn run_that_is_cancelled_instead_has_exit_code_3() {
+        let held = orders(json!({"state": "Submitting", "reason": "SubmissionUnknown", "cancelCause": "Request"}));
+        let resubmit = Decision::resubmit(held.run().unwrap());
+        let mut recorded = held.clone();
+        recorded.resource.meta_mut().annotations = Some([(RESUBMIT.to_owned(), resubmit.value().to_owned())].into());
+        let fields = json!({"state": "Cancelled", "reason": "CancelledOnRequest", "message": "nothing was submitted", "resubmissions": 1});
+        let cancelled = orders(fields);
+        let connection = connection(move |path| {
+            let is_patch = path.contains("fieldManager=");
+            (200, if is_patch { item(&recorded) } else { list(&[&cancelled]) })
+        });
+        let mut session = Session::new(OutputArgs::default());
+        let decided = carry_out(&connection, &target(), &held, &resubmit, &mut session).await.unwrap();
+        assert_eq!((decided.outcome.as_str(), decided.exit), ("Ended", Exit::Negative));
+        let ended = "run 41 of orders was cancelled and is not submitted again: CancelledOnRequest: nothing was submitted";
+        assert_eq!(decided.sentence, ended);
+    }
 }

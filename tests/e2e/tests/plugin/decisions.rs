@@ -1,6 +1,6 @@
 //! `adopt`, `resubmit` and `release`: only in their state, on the version that was shown, and after a confirmation.
 
-use e2e::world::run;
+use e2e::world::{run, status};
 use e2e::{Operator, TestSetup, World, eventually};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
@@ -87,6 +87,49 @@ async fn resubmit_submits_once_more() {
     let done = world.until_state("orders", RunState::Succeeded).await;
     assert!(!ids.contains(run(&done).operation_id.as_ref().unwrap()));
     assert_eq!((world.operations().await.len(), world.posts().await), (3, 2));
+}
+
+#[tokio::test]
+async fn resubmit_reports_run_that_waits_for_resume() {
+    let (world, _operator, _) = unresolved("plugin-resubmit-suspended").await;
+    let plugin = Plugin::new(&world, Role::Edit).await;
+    let edited = world.edit("orders", &json!({"spec": {"suspend": true}})).await;
+    let generation = edited.metadata.generation.unwrap();
+    world.until("orders", "the observed change", |object| status(object).observed_generation == generation).await;
+    let waits = plugin.run("resubmit orders --yes").await;
+    let resume = format!("it will be submitted again after `kubectl tabular resume orders -n {}`", world.namespace);
+    assert!(waits.code == 0 && waits.out.starts_with("run 1 of orders waits because the resource is suspended"), "{waits:?}");
+    assert!(waits.out.contains(&resume), "{waits:?}");
+    world.until_reason("orders", "Ready", "Suspended").await;
+    assert_eq!(world.posts().await, 1, "nothing is submitted");
+    plugin.succeed("resume orders").await;
+    world.until_run("orders", 1, RunState::Succeeded).await;
+    assert_eq!(world.posts().await, 2);
+}
+
+#[tokio::test]
+async fn resubmit_reports_run_that_is_cancelled() {
+    let (world, _operator, _) = unresolved("plugin-resubmit-cancelled").await;
+    let plugin = Plugin::new(&world, Role::Edit).await;
+    plugin.succeed("cancel orders").await;
+    world.until("orders", "the pending cancellation", |object| run(object).cancel_cause.is_some()).await;
+    let cancelled = plugin.run("resubmit orders --yes -o json").await;
+    assert_eq!(cancelled.code, 3, "{cancelled:?}");
+    for part in [
+        "submit nothing, because its cancellation is requested",
+        "run 1 of orders was cancelled and is not submitted again: CancelledOnRequest: ",
+    ] {
+        assert!(cancelled.err.contains(part), "{part}: {cancelled:?}");
+    }
+    let report: Value = serde_json::from_str(&cancelled.out).unwrap();
+    let request = &report["requests"][0];
+    assert_eq!(
+        (&request["result"], &request["state"], &request["exitCode"]),
+        (&json!("Ended"), &json!("Cancelled"), &json!(3)),
+        "{report}"
+    );
+    world.until_run("orders", 1, RunState::Cancelled).await;
+    assert_eq!(world.posts().await, 1, "nothing is submitted again");
 }
 
 #[tokio::test]
