@@ -107,6 +107,21 @@ async fn several_runs_have_one_line_each_and_largest_code() {
 }
 
 #[tokio::test]
+async fn names_of_one_kind_need_no_permission_for_the_other() {
+    let (world, _operator) = World::running("run-one-kind", TestSetup::with_model(json!({"durationMillis": 300}))).await;
+    let plugin = Plugin::new(&world, Role::Refreshes).await;
+    for name in ["orders", "stock"] {
+        world.apply(name, &json!({"trigger": {"onChange": false}})).await;
+        world.until_reason(name, "Ready", "Idle").await;
+    }
+    for line in ["run orders stock --wait", "run orders stock", "check orders", "suspend orders stock", "get orders stock"] {
+        plugin.succeed(line).await;
+    }
+    let of_syncs = plugin.requests(&world).into_iter().filter(|request| request.contains(" modelsyncs"));
+    assert_eq!(of_syncs.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn user_who_may_only_view_is_refused_with_the_role() {
     let (world, _operator) = World::running("run-view", TestSetup::default()).await;
     let plugin = Plugin::new(&world, Role::View).await;
