@@ -122,6 +122,11 @@ pub(crate) fn denial(verb: &str, resource: &str) -> (u16, Value) {
     (403, json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": message}))
 }
 
+/// The response of an API server that may have performed a request.
+pub(crate) fn lost() -> (u16, Value) {
+    (504, json!({"kind": "Status", "status": "Failure", "code": 504, "reason": "Timeout", "message": "request did not complete"}))
+}
+
 /// The lines without styles.
 pub(crate) fn text(lines: &[Line]) -> String {
     lines.iter().map(text_of).collect::<Vec<_>>().join("\n")

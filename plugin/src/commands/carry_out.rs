@@ -8,10 +8,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::decision::ConfirmArgs;
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::facts::decision::{Decision, DecisionOutcome, decision_outcome, is_unsettled};
+use crate::facts::decision::{Decision, DecisionOutcome, decision_outcome, is_recorded, is_unsettled};
 use crate::failure::{Cause, Failure};
 use crate::objects::Object;
-use crate::patch::annotation;
+use crate::patch::{Patched, annotation};
 use crate::prompt;
 use crate::screens;
 use crate::session::Session;
@@ -63,16 +63,11 @@ pub(super) async fn carry_out(
     session: &mut Session,
 ) -> Result<Decided, Failure> {
     let check = format!("kubectl tabular why {target} -n {}", connection.namespace);
-    let version = object.resource.meta().resource_version.as_deref();
-    let patch = annotation(decision.annotation(), decision.value());
-    let patched = connection.patch(target, patch, version).await.map_err(|failure| match failure.cause {
-        Cause::Conflict => no_change(format!("{target} changed meanwhile, so nothing was written: check again with `{check}`")),
-        Cause::Unanswered => {
-            Failure { sentence: format!("{failure}; the decision may have been recorded: check with `{check}`"), ..failure }
-        }
-        Cause::Forbidden | Cause::NotFound | Cause::NotInstalled | Cause::Other => failure,
-    })?;
-    let current = handled(connection, target, (object, &patched), decision, session).await;
+    let recorded = record(connection, target, object, decision, &check).await?;
+    let current = match &recorded {
+        Some(patched) => handled(connection, target, (object, patched), decision, session).await,
+        None => None,
+    };
     let outcome = decision_outcome(decision, object, current.as_ref());
     let sentence = screens::decision_outcome(&target.to_string(), decision, &outcome, current.as_ref());
     let exit = match &outcome {
@@ -93,6 +88,31 @@ pub(super) async fn carry_out(
     };
     let sentence = format!("{sentence}: {}", why.unwrap_or_else(|| format!("check with `{check}`")));
     Ok(Decided { outcome, exit, value, sentence })
+}
+
+/// Records a decision on the version of the resource that was shown, and returns a version that shows it; `None` if the resource no longer
+/// exists. `check` is a command for the user.
+async fn record(
+    connection: &Connection,
+    target: &Target,
+    object: &Object,
+    decision: &Decision,
+    check: &str,
+) -> Result<Option<Object>, Failure> {
+    let version = object.resource.meta().resource_version.as_deref();
+    let patch = annotation(decision.annotation(), decision.value());
+    let patched = connection.patch(target, patch, version).await.map_err(|failure| match failure.cause {
+        Cause::Conflict => no_change(format!("{target} changed meanwhile, so nothing was written: check again with `{check}`")),
+        Cause::Forbidden | Cause::NotFound | Cause::NotInstalled | Cause::Unanswered | Cause::Other => failure,
+    })?;
+    match patched {
+        Patched::Answered(patched) => Ok(Some(patched)),
+        Patched::Unanswered { read: Ok(read), .. } if is_recorded(decision, object, &read) => Ok(Some(read)),
+        Patched::Unanswered { read: Err(failure), .. } if failure.cause == Cause::NotFound => Ok(None),
+        Patched::Unanswered { lost, .. } => {
+            Err(Failure::new(format!("{lost}; it is unknown whether the decision was recorded: check with `{check}`")))
+        }
+    }
 }
 
 /// Waits until the operator has handled a decision, and returns the resource if it still exists. `versions` are those before and after the
@@ -147,7 +167,7 @@ mod tests {
     use tabular_operator::api::{Kind, RESUBMIT};
 
     use super::*;
-    use crate::fixture::{connection, item, list, refresh, run};
+    use crate::fixture::{connection, denial, item, list, lost, refresh, run};
     use crate::session::OutputArgs;
 
     fn orders(fields: Value) -> Object {
@@ -156,6 +176,29 @@ mod tests {
 
     fn target() -> Target {
         Target { kind: Kind::ModelRefresh, name: "orders".to_owned() }
+    }
+
+    /// What is known of a decision whose response was lost, by how the resource is read after that.
+    async fn recovered(decision: &Decision, read: (u16, Value)) -> Result<Option<Object>, Failure> {
+        let connection = connection(move |path| if path.contains("fieldManager=") { lost() } else { read.clone() });
+        let held = orders(json!({"state": "Submitting", "reason": "SubmissionUnknown"}));
+        record(&connection, &target(), &held, decision, "kubectl tabular why orders -n bi").await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn decision_with_a_lost_response_is_found_or_unknown() {
+        let held = orders(json!({"state": "Submitting", "reason": "SubmissionUnknown"}));
+        let again = orders(json!({"state": "Waiting", "reason": "Retrying", "resubmissions": 1}));
+        let resubmit = Decision::resubmit(held.run().unwrap());
+        assert!(recovered(&resubmit, (200, item(&again))).await.unwrap().is_some());
+        let details = json!({"name": "orders", "kind": "modelrefreshes"});
+        let gone = json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "details": details});
+        assert!(recovered(&Decision::Release, (404, gone)).await.unwrap().is_none());
+        for read in [(200, item(&held)), lost(), denial("get", "modelrefreshes")] {
+            let unknown = recovered(&resubmit, read).await.unwrap_err();
+            let sentence = "it is unknown whether the decision was recorded: check with `kubectl tabular why orders -n bi`";
+            assert!(unknown.exit == Exit::Failure && unknown.sentence.ends_with(sentence), "{unknown}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

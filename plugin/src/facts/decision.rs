@@ -152,6 +152,25 @@ pub fn decision_outcome(decision: &Decision, before: &Object, current: Option<&O
     }
 }
 
+/// Whether a version of the resource shows that a decision on `before` was recorded: by its annotation, or by its effect, because the
+/// operator removes the annotation of a decision that it has handled.
+#[must_use]
+pub fn is_recorded(decision: &Decision, before: &Object, read: &Object) -> bool {
+    let has_annotation = read.annotation(decision.annotation()) == Some(decision.value());
+    before.uid() == read.uid() && (has_annotation || has_effect(decision, before, read))
+}
+
+/// Whether the operator has acted on a decision, or on another one with the same effect.
+fn has_effect(decision: &Decision, before: &Object, read: &Object) -> bool {
+    let runs = before.run().zip(read.run());
+    let runs = runs.filter(|(earlier, run)| (run.number, run.attempt) == (earlier.number, earlier.attempt));
+    match decision {
+        Decision::Adopt(id) => runs.and_then(|(_, run)| run.operation_id.as_deref()).is_some_and(|own| id.eq_ignoring_case(own)),
+        Decision::Resubmit(_) => runs.is_some_and(|(earlier, run)| run.resubmissions > earlier.resubmissions),
+        Decision::Release => read.resource.is_released(),
+    }
+}
+
 /// Whether the operator has accepted the decision to submit a run again, and has not decided yet what the run waits for.
 #[must_use]
 pub fn is_unsettled(decision: &Decision, current: &Object) -> bool {
@@ -268,6 +287,42 @@ mod tests {
         let mut other = before.clone();
         other.resource.meta_mut().uid = Some("other".to_owned());
         assert_eq!(decision_outcome(&adopt, &before, Some(&other)), DecisionOutcome::Deleted);
+    }
+
+    #[test]
+    fn decision_is_found_by_its_annotation_or_its_effect() {
+        let before = held(&json!({}));
+        let adopt = Decision::Adopt(OperationId::parse(ID).unwrap());
+        let resubmit = Decision::resubmit(before.run().unwrap());
+        let annotated = |decision: &Decision| {
+            let mut object = before.clone();
+            object.resource.annotations_mut().insert(decision.annotation().to_owned(), decision.value().to_owned());
+            object
+        };
+        for decision in [&adopt, &resubmit, &Decision::Release] {
+            assert!(is_recorded(decision, &before, &annotated(decision)), "{decision:?}");
+            assert!(!is_recorded(decision, &before, &before), "{decision:?}");
+        }
+        let tracked = |id: &str| held(&json!({"state": "Running", "reason": "Running", "operationId": id}));
+        let again = held(&json!({"state": "Cancelled", "reason": "CancelledOnRequest", "resubmissions": 1}));
+        let released = deleting(before.clone(), &["other.example/x"]);
+        let rows = vec![
+            (&adopt, tracked(&ID.to_lowercase()), true),
+            (&adopt, tracked("9b1e04aa-7893-4afa-a4b3-3fb87222fdac"), false),
+            (&adopt, again.clone(), false),
+            (&resubmit, again, true),
+            (&resubmit, tracked(ID), false),
+            (&Decision::Release, released, true),
+            // The decision of another user on another submission.
+            (&adopt, with(before.clone(), ADOPT), false),
+            (&resubmit, held(&json!({"attempt": 2, "resubmissions": 1})), false),
+        ];
+        for (decision, read, expected) in rows {
+            assert_eq!(is_recorded(decision, &before, &read), expected, "{decision:?} {read:?}");
+        }
+        let mut other = annotated(&adopt);
+        other.resource.meta_mut().uid = Some("other".to_owned());
+        assert!(!is_recorded(&adopt, &before, &other));
     }
 
     #[test]

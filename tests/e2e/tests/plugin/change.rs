@@ -1,7 +1,7 @@
 //! `cancel`, `suspend` and `resume`, several names, and permissions.
 
 use e2e::world::{run, status};
-use e2e::{TestSetup, World};
+use e2e::{Action, ApiProxy, TestSetup, When, World};
 use serde_json::json;
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 
@@ -87,6 +87,21 @@ async fn suspend_and_resume_report_each_name() {
     assert_eq!((again.code, again.out.as_str(), again.err.as_str()), (0, "orders is already resumed\n", ""));
     let names = plugin.succeed("suspend orders -o name").await;
     assert_eq!(names, "modelrefresh.tabular-operator.dev/orders\n");
+}
+
+#[tokio::test]
+async fn lost_response_to_suspension_is_recovered() {
+    let world = World::new("suspend-lost").await;
+    world.apply("orders", &json!({})).await;
+    let proxy = ApiProxy::start(&world.environment.endpoint());
+    let plugin = Plugin::through(&world, &proxy).await;
+    let fault = proxy.inject(0, Action::Drop(When::After), |request| request.verb == "patch");
+    assert_eq!(plugin.succeed("suspend orders").await, "suspended orders\n");
+    assert_eq!(fault.hits(), 1);
+    let fault = proxy.inject(0, Action::Drop(When::Before), |request| request.verb == "patch");
+    let unknown = plugin.run("resume orders").await;
+    assert_eq!((unknown.code, unknown.out.as_str(), fault.hits()), (1, "", 1), "{unknown:?}");
+    assert!(unknown.err.contains("it is unknown whether orders was changed: repeat the command"), "{unknown:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `adopt`, `resubmit` and `release`: only in their state, on the version that was shown, and after a confirmation.
 
 use e2e::world::{run, status};
-use e2e::{Operator, TestSetup, World, eventually};
+use e2e::{Action, ApiProxy, Operator, TestSetup, When, World, eventually};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, RunState};
@@ -152,6 +152,24 @@ async fn decision_on_changed_resource_writes_nothing() {
     assert!(!held.annotations().contains_key(ADOPT), "{:?}", held.annotations());
     let adopted = plugin.run(&format!("{line} --yes")).await;
     assert_eq!(adopted.code, 0, "{adopted:?}");
+}
+
+#[tokio::test]
+async fn lost_response_to_decision_is_recovered() {
+    let (world, _operator, [ours, _]) = unresolved("plugin-decision-lost").await;
+    let proxy = ApiProxy::start(&world.environment.endpoint());
+    let plugin = Plugin::through(&world, &proxy).await;
+    let fault = proxy.inject(0, Action::Drop(When::Before), |request| request.verb == "patch");
+    let unknown = plugin.run("resubmit orders --yes").await;
+    assert_eq!((unknown.code, unknown.out.as_str(), fault.hits()), (1, "", 1), "{unknown:?}");
+    let sentence = "it is unknown whether the decision was recorded: check with `kubectl tabular why orders -n ";
+    assert!(unknown.err.contains(sentence), "{unknown:?}");
+    let fault = proxy.inject(0, Action::Drop(When::After), |request| request.verb == "patch");
+    let adopted = plugin.run(&format!("adopt orders {ours} --yes")).await;
+    assert_eq!((adopted.code, fault.hits()), (0, 1), "{adopted:?}");
+    assert!(adopted.out.starts_with(&format!("orders tracks operation {ours}")), "{adopted:?}");
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(world.posts().await, 1);
 }
 
 #[tokio::test]
