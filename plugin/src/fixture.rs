@@ -104,20 +104,27 @@ pub(crate) fn connection(respond: impl Fn(&str) -> (u16, Value) + Send + Sync + 
     Connection { client: Client::new(service, "bi"), namespace: "bi".to_owned(), timeout: None }
 }
 
+/// A resource as the API server returns it.
+pub(crate) fn item(object: &Object) -> Value {
+    let mut item = object.data.clone();
+    item["metadata"] = serde_json::to_value(object.resource.meta()).unwrap();
+    item
+}
+
 /// A list of these resources of one kind.
 pub(crate) fn list(objects: &[&Object]) -> Value {
-    let item = |object: &&Object| {
-        let mut item = object.data.clone();
-        item["metadata"] = serde_json::to_value(object.resource.meta()).unwrap();
-        item
-    };
-    json!({"metadata": {"resourceVersion": "7"}, "items": objects.iter().map(item).collect::<Vec<_>>()})
+    json!({"metadata": {"resourceVersion": "7"}, "items": objects.iter().map(|object| item(object)).collect::<Vec<_>>()})
 }
 
 /// The refusal of a verb on a resource by RBAC.
 pub(crate) fn denial(verb: &str, resource: &str) -> (u16, Value) {
     let message = format!("{resource} is forbidden: User \"me\" cannot {verb} resource \"{resource}\"");
     (403, json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": message}))
+}
+
+/// The response of an API server that may have performed a request.
+pub(crate) fn lost() -> (u16, Value) {
+    (504, json!({"kind": "Status", "status": "Failure", "code": 504, "reason": "Timeout", "message": "request did not complete"}))
 }
 
 /// The lines without styles.

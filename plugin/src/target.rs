@@ -65,6 +65,12 @@ pub fn distinct(names: &[Target]) -> Vec<&Target> {
     names.iter().filter(|name| seen.insert(*name)).collect()
 }
 
+/// The kinds of these names; all kinds without a name.
+#[must_use]
+pub fn kinds(names: &[Target]) -> BTreeSet<Kind> {
+    if names.is_empty() { Kind::ALL.iter().copied().collect() } else { names.iter().map(|name| name.kind).collect() }
+}
+
 /// The kind that a user or `get -o name` writes before a name.
 fn kind_of(word: &str) -> Option<Kind> {
     let word = word.to_lowercase();
@@ -110,6 +116,8 @@ mod tests {
             let target: Target = text.parse().unwrap();
             assert_eq!((target.kind, target.to_string().as_str()), (Kind::ModelSync, "msync/a"), "{text}");
         }
+        let names: Vec<Target> = ["a", "mref/b"].iter().map(|text| text.parse().unwrap()).collect();
+        assert_eq!((kinds(&names), kinds(&[]).len()), (BTreeSet::from([Kind::ModelRefresh]), Kind::ALL.len()));
         for text in ["", "A", "a_b", "-a", "pod/a", "mref/", "mref/a/b", &"a".repeat(254)] {
             assert!(text.parse::<Target>().is_err(), "{text}");
         }

@@ -70,16 +70,28 @@ pub struct Watch {
     listed: BTreeSet<Kind>,
     /// How often the API server has refused each kind since its last response.
     refusals: BTreeMap<Kind, u32>,
+    /// The kinds whose refusal ends the watch.
+    required: BTreeSet<Kind>,
+    /// The other kinds that the API server refuses.
+    left_out: BTreeSet<Kind>,
     namespace: Option<String>,
 }
 
 impl Watch {
-    /// Watches both kinds. `listed` is what a list of the scope returned.
+    /// Watches the resources of these kinds. `listed` is what a list of the scope returned.
     #[must_use]
-    pub fn of(connection: &Connection, scope: &Scope, listed: Listed) -> Self {
+    pub fn of(connection: &Connection, scope: &Scope, kinds: &BTreeSet<Kind>, listed: Listed) -> Self {
         let config = watcher::Config { label_selector: scope.selector.clone(), ..config() };
-        let kinds = Kind::ALL.iter().map(|kind| (*kind, config.clone()));
+        let kinds = kinds.iter().map(|kind| (*kind, config.clone()));
         Self::new(connection, scope.namespace.clone(), kinds, listed.objects)
+    }
+
+    /// Watches a resource of this kind, and all resources of a scope that may share its model. If the API server refuses the other kind,
+    /// its resources are left out.
+    #[must_use]
+    pub fn of_neighbors(connection: &Connection, scope: &Scope, kind: Kind, listed: Listed) -> Self {
+        let all: BTreeSet<Kind> = Kind::ALL.iter().copied().collect();
+        Self { required: [kind].into(), ..Self::of(connection, scope, &all, listed) }
     }
 
     /// Watches one resource.
@@ -95,7 +107,9 @@ impl Watch {
         kinds: impl Iterator<Item = (Kind, watcher::Config)>,
         objects: Vec<Object>,
     ) -> Self {
-        let events = kinds.map(|(kind, config)| -> Events {
+        let kinds: Vec<(Kind, watcher::Config)> = kinds.collect();
+        let required = kinds.iter().map(|(kind, _)| *kind).collect();
+        let events = kinds.into_iter().map(|(kind, config)| -> Events {
             events(connection.api(kind, namespace.as_deref()), config).map(move |event| (kind, event)).boxed_local()
         });
         Self {
@@ -105,6 +119,8 @@ impl Watch {
             lost: BTreeSet::new(),
             listed: BTreeSet::new(),
             refusals: BTreeMap::new(),
+            required,
+            left_out: BTreeSet::new(),
             namespace,
         }
     }
@@ -119,6 +135,12 @@ impl Watch {
     #[must_use]
     pub fn get(&self, key: &ResourceKey) -> Option<&Object> {
         self.objects.get(key)
+    }
+
+    /// Whether the resources of a kind are left out.
+    #[must_use]
+    pub fn leaves_out(&self) -> bool {
+        !self.left_out.is_empty()
     }
 
     /// Waits for the next change. Can be dropped while it waits.
@@ -147,13 +169,14 @@ impl Watch {
             }
             Ok(Event::InitDone) => {
                 self.listed.insert(kind);
+                self.left_out.remove(&kind);
                 let listed = self.listing.remove(&kind).unwrap_or_default();
                 self.objects.retain(|key, _| key.kind != kind || listed.contains(key));
-                Some(if self.lost.remove(&kind) && self.lost.is_empty() { Change::Restored } else { Change::Objects })
+                Some(self.no_longer_lost(kind))
             }
             Ok(Event::Apply(object)) => {
                 self.insert(kind, object);
-                Some(if self.lost.remove(&kind) && self.lost.is_empty() { Change::Restored } else { Change::Objects })
+                Some(self.no_longer_lost(kind))
             }
             Ok(Event::Delete(object)) => {
                 let key = Object::parse(kind, object).map_or_else(|undecodable| undecodable.key, |object| object.key());
@@ -168,7 +191,7 @@ impl Watch {
                     let most = if self.listed.contains(&kind) { MOST_REFUSALS } else { 1 };
                     let refusals = self.refusals.entry(kind).or_default();
                     *refusals += 1;
-                    return (*refusals == most).then_some(Change::Refused(failure));
+                    return (*refusals == most).then(|| self.refuse(kind, failure));
                 }
                 // Each attempt to reconnect fails in the same way: the first one is enough.
                 let first = self.lost.is_empty();
@@ -176,6 +199,21 @@ impl Watch {
                 first.then_some(Change::Lost(failure))
             }
         }
+    }
+
+    /// What changed with a response about a kind.
+    fn no_longer_lost(&mut self, kind: Kind) -> Change {
+        if self.lost.remove(&kind) && self.lost.is_empty() { Change::Restored } else { Change::Objects }
+    }
+
+    /// Handles a kind that the API server refuses.
+    fn refuse(&mut self, kind: Kind, failure: Failure) -> Change {
+        if self.required.contains(&kind) {
+            return Change::Refused(failure);
+        }
+        self.left_out.insert(kind);
+        self.objects.retain(|key, _| key.kind != kind);
+        self.no_longer_lost(kind)
     }
 
     /// Adds a resource, and returns its key. One that cannot be decoded keeps its last readable version.
@@ -224,6 +262,8 @@ mod tests {
             lost: BTreeSet::new(),
             listed: BTreeSet::new(),
             refusals: BTreeMap::new(),
+            required: Kind::ALL.iter().copied().collect(),
+            left_out: BTreeSet::new(),
             namespace: Some("bi".to_owned()),
         }
     }
@@ -268,6 +308,7 @@ mod tests {
         assert_eq!(watch.apply(sync, Ok(Event::InitDone)), Some(Change::Restored));
         assert!(matches!(watch.apply(sync, Err(failed(500))), Some(Change::Lost(_))));
     }
+
     fn refused(verb: &str, code: u16) -> Box<Status> {
         let message = format!("User \"me\" cannot {verb} resource \"modelrefreshes\"");
         Box::new(Status { code, message, ..Status::default() })
@@ -296,5 +337,26 @@ mod tests {
         assert_eq!((exit, text.as_str()), (Exit::Failure, "you may not watch modelrefreshes in namespace bi: ask for the role view there"));
         let gone = watch.apply(Kind::ModelSync, Err(watcher::Error::WatchError(refused("watch", 404))));
         assert!(sentence(gone).1.starts_with("the CRDs are not installed in this cluster"));
+    }
+
+    #[test]
+    fn refused_kind_that_is_not_required_is_left_out() {
+        let (refresh, sync, spec) = (Kind::ModelRefresh, Kind::ModelSync, json!({"model": {}}));
+        let denied = || Err(watcher::Error::InitialListFailed(kube::Error::Api(refused("list", 403))));
+        let mut watch = Watch { required: [refresh].into(), ..watch() };
+        watch.apply(refresh, Ok(Event::Apply(object("orders", &spec))));
+        watch.apply(sync, Ok(Event::Apply(object("replicas", &spec))));
+        assert_eq!([watch.apply(sync, denied()), watch.apply(sync, denied())], [Some(Change::Objects), None]);
+        assert!(watch.leaves_out() && names(&watch) == ["orders"]);
+        // The permission is granted.
+        watch.apply(sync, Ok(Event::Init));
+        watch.apply(sync, Ok(Event::InitApply(object("replicas", &spec))));
+        assert_eq!(watch.apply(sync, Ok(Event::InitDone)), Some(Change::Objects));
+        assert!(!watch.leaves_out() && names(&watch) == ["orders", "msync/replicas"]);
+        // A watch that is lost and then refused is lost no longer.
+        assert!(matches!(watch.apply(sync, Err(failed(503))), Some(Change::Lost(_))));
+        let changes = [watch.apply(sync, denied()), watch.apply(sync, denied()), watch.apply(sync, denied())];
+        assert_eq!(changes, [None, None, Some(Change::Restored)]);
+        assert!(matches!(watch.apply(refresh, denied()), Some(Change::Refused(_))));
     }
 }

@@ -7,14 +7,15 @@ use tokio::time::Instant;
 use super::explain::CheckArgs;
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
-use crate::facts::check_result;
+use crate::facts::{check_result, is_check_requested};
 use crate::failure::Failure;
 use crate::objects::Object;
-use crate::patch::annotation;
+use crate::patch::{Patched, annotation};
 use crate::report::{CheckReport, Report};
 use crate::request_value::new_value;
 use crate::screens;
 use crate::session::{Session, deadline, expired};
+use crate::target::Target;
 use crate::watch::{Change, Watch};
 
 /// How the wait for the result ended.
@@ -34,7 +35,7 @@ pub(super) async fn run(args: &CheckArgs, session: &mut Session) -> Result<Exit,
         return Ok(Exit::NoChange);
     }
     let value = new_value(&object, CHECK_REQUESTED_AT, None, Timestamp::now());
-    let object = connection.patch(&args.name, annotation(CHECK_REQUESTED_AT, &value), None).await?;
+    let object = request(&connection, &args.name, &value).await?;
     match wait(args, &connection, object, &value, deadline, session).await? {
         Waited::Finished(check) => show(args, &connection, *check, session),
         Waited::TimedOut(object) => {
@@ -44,6 +45,17 @@ pub(super) async fn run(args: &CheckArgs, session: &mut Session) -> Result<Exit,
         Waited::Interrupted => {
             session.note("the operator may still perform the check: .status.check shows its result");
             Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// Requests a check, and returns a version of the resource that shows the request or its result.
+async fn request(connection: &Connection, target: &Target, value: &str) -> Result<Object, Failure> {
+    match connection.patch(target, annotation(CHECK_REQUESTED_AT, value), None).await? {
+        Patched::Answered(object) => Ok(object),
+        Patched::Unanswered { lost, read } => {
+            let unknown = || Failure::new(format!("{lost}; it is unknown whether the request arrived: repeat the command"));
+            read.ok().filter(|read| is_check_requested(read, value)).ok_or_else(unknown)
         }
     }
 }
@@ -98,4 +110,43 @@ fn show(args: &CheckArgs, connection: &Connection, check: Check, session: &mut S
         session.report(&Report::Check(report))?;
     }
     Ok(exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Resource as _;
+    use serde_json::{Value, json};
+    use tabular_operator::api::Kind;
+
+    use super::*;
+    use crate::fixture::{connection, denial, item, lost, refresh};
+
+    /// What is known of the request `v` whose response was lost, by how the resource is read after that.
+    async fn recovered(read: (u16, Value)) -> Result<Object, Failure> {
+        let connection = connection(move |path| if path.contains("fieldManager=") { lost() } else { read.clone() });
+        request(&connection, &Target { kind: Kind::ModelRefresh, name: "orders".to_owned() }, "v").await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_with_a_lost_response_is_found_or_unknown() {
+        let rows = [
+            (Some("v"), None, true),
+            (Some("v"), Some("u"), true),
+            // The operator has performed the check, and a tool has removed the annotation.
+            (None, Some("v"), true),
+            // An earlier request has a result.
+            (Some("u"), Some("u"), false),
+            (None, None, false),
+        ];
+        for (present, performed, is_found) in rows {
+            let check = performed.map(|request| json!({"request": request, "time": "2026-11-29T21:00:00Z", "result": "Passed"}));
+            let mut read = refresh("orders", "Orders", json!({}), json!({"check": check}));
+            read.resource.meta_mut().annotations = present.map(|value| [(CHECK_REQUESTED_AT.to_owned(), value.to_owned())].into());
+            assert_eq!(recovered((200, item(&read))).await.is_ok(), is_found, "{present:?} {performed:?}");
+        }
+        for read in [lost(), denial("get", "modelrefreshes")] {
+            let unknown = recovered(read).await.unwrap_err();
+            assert!(unknown.exit == Exit::Failure && unknown.sentence.contains("it is unknown whether the request arrived"), "{unknown}");
+        }
+    }
 }

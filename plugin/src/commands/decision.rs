@@ -30,6 +30,9 @@ const RESUBMIT_EXAMPLES: &str = "\
 Only for a resource with the reason SubmissionUnknown. If one of the operations is that of the run after all, the model is \
 refreshed twice. Check the operations first, for example in SQL Server Management Studio or the Power BI portal.
 
+The run of a resource that is suspended waits until you resume it. If the cancellation of the run is requested, the run ends and \
+submits nothing, and the exit code is 3.
+
 Examples:
   kubectl tabular resubmit orders -n bi
       Show the operations that the submission may have started, ask, and submit the run again.
@@ -115,26 +118,26 @@ impl DecisionCommand {
             Self::Resubmit(args) => resubmit::run(args, &connection, &mut session).await,
             Self::Release(args) => release::run(args, &connection, &mut session).await,
         };
-        let (result, exit, value, message) = match ended {
+        let key = target.key(&connection.namespace);
+        let (request, exit) = match ended {
             Ok(Decided { outcome, exit, value, sentence }) => {
                 if exit == Exit::Success && session.is_text() {
                     session.print(&[vec![(Style::Plain, sentence.clone())]]);
                 } else if exit != Exit::Success {
                     session.note(&sentence);
                 }
-                (outcome.as_str(), exit, Some(value), sentence)
+                (RequestReport::of_decision(command, key, &outcome, exit, value, sentence), exit)
             }
             Err(failure) => {
                 let exit = session.fail(&failure);
-                (if exit == Exit::NoChange { "Unchanged" } else { "Error" }, exit, None, failure.sentence)
+                let result = if exit == Exit::NoChange { "Unchanged" } else { "Error" };
+                (RequestReport::new(command, key, result, exit, failure.sentence), exit)
             }
         };
-        if !session.is_text() {
-            let request = RequestReport::new(command, target.key(&connection.namespace), result, exit, message);
-            let request = RequestReport { value, ..request };
-            if let Err(failure) = session.report(&Report::Requests(RequestsReport { requests: vec![request] })) {
-                return session.fail(&failure);
-            }
+        if !session.is_text()
+            && let Err(failure) = session.report(&Report::Requests(RequestsReport { requests: vec![request] }))
+        {
+            return session.fail(&failure);
         }
         exit
     }

@@ -1,8 +1,10 @@
 //! Following requests: what becomes of each, until its end or until the operator has handled it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use screen::Line;
+use tabular_operator::api::Kind;
 use tokio::time::Instant;
 
 use super::watching::{is_complete, neighbors};
@@ -112,6 +114,7 @@ pub(super) async fn follow(connection: &Connection, session: &mut Session, all: 
         }
         let is_done = all.iter().all(|followed| followed.exit(until.wait).is_some());
         if is_drawn {
+            let is_complete = is_complete && !watch.leaves_out();
             session.draw(&block(all, Visible { objects: &watch.objects(), is_complete }, session));
         }
         if is_done || !until.wait && began.elapsed() >= SETTLE {
@@ -141,12 +144,16 @@ async fn watch(connection: &Connection, all: &[&mut Followed], is_drawn: bool) -
     if let ([one], [object]) = (all, found.as_slice()) {
         let neighbors = if is_drawn { neighbors(connection, object).await.ok() } else { None };
         return match neighbors {
-            Some((listed, Some(scope))) => (Watch::of(connection, &scope, listed), is_complete(Some(&scope))),
+            Some((listed, Some(scope))) => {
+                let is_complete = is_complete(Some(&scope));
+                (Watch::of_neighbors(connection, &scope, one.target.kind, listed), is_complete)
+            }
             Some((_, None)) | None => (Watch::of_one(connection, &one.target, object.clone()), false),
         };
     }
     let scope = Scope { namespace: Some(connection.namespace.clone()), selector: None };
-    (Watch::of(connection, &scope, Listed { objects: found, ..Listed::default() }), false)
+    let kinds: BTreeSet<Kind> = all.iter().map(|followed| followed.target.kind).collect();
+    (Watch::of(connection, &scope, &kinds, Listed { objects: found, ..Listed::default() }), false)
 }
 
 /// The status of one resource, or a table of several.
@@ -158,5 +165,43 @@ fn block(all: &[&mut Followed], visible: Visible<'_>, session: &Session) -> Vec<
             let selected: Vec<Object> = several.iter().filter_map(|followed| followed.object.clone()).collect();
             screens::get(visible, &selected, false, &view)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Resource as _;
+    use serde_json::json;
+    use tabular_operator::api::RUN_REQUESTED_AT;
+
+    use super::*;
+    use crate::facts::RunRequest;
+    use crate::fixture::{connection, denial, list, refresh, run};
+    use crate::session::OutputArgs;
+
+    /// A refresh with the request `v`, before the operator has handled it or after.
+    fn requested(name: &str, is_handled: bool) -> Object {
+        let own = run(name, json!({"state": "Running", "trigger": {"type": "Request", "value": "v"}}));
+        let status = if is_handled { json!({"lastHandledRequest": "v", "run": own}) } else { json!({}) };
+        let mut object = refresh(name, name, json!({}), status);
+        object.resource.meta_mut().annotations = Some([(RUN_REQUESTED_AT.to_owned(), "v".to_owned())].into());
+        object
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_kinds_of_the_names_are_watched() {
+        let names = ["orders", "stock"];
+        let handled = names.map(|name| requested(name, true));
+        let listed = list(&[&handled[0], &handled[1]]);
+        let connection =
+            connection(move |path| if path.contains("/modelrefreshes") { (200, listed.clone()) } else { denial("list", "modelsyncs") });
+        let mut all = names.map(|name| {
+            let request = RunRequest::new("v".to_owned(), requested(name, false));
+            Followed::new(Target { kind: Kind::ModelRefresh, name: name.to_owned() }, Request::Run(request))
+        });
+        let mut followed: Vec<&mut Followed> = all.iter_mut().collect();
+        let until = Until { wait: false, deadline: None };
+        follow(&connection, &mut Session::new(OutputArgs::default()), &mut followed, until).await.unwrap();
+        assert!(followed.iter().all(|one| one.outcome == RequestOutcome::InProgress(41)));
     }
 }

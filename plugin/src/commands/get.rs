@@ -16,7 +16,7 @@ use crate::output::View;
 use crate::report::{Report, ResourceReport, ResourcesReport};
 use crate::screens;
 use crate::session::Session;
-use crate::target::distinct;
+use crate::target::{distinct, kinds};
 use crate::watch::Watch;
 
 pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, Failure> {
@@ -28,10 +28,10 @@ pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, F
     }
     let selected = |object: &Object, view: &View| is_selected(args, object, view);
     if args.watch {
-        let is_complete = is_complete(Some(&scope));
-        let block = |objects: &[Object], view: &View| block(args, Visible { objects, is_complete }, view);
-        let shown = Watching { block: &block, includes: &selected, names: true };
-        let mut watch = Watch::of(&connection, &scope, listed);
+        let block = |visible: Visible<'_>, view: &View| block(args, visible, view);
+        let shown = Watching { block: &block, includes: &selected, names: true, is_complete: is_complete(Some(&scope)) };
+        // Names are of one namespace. Its other resources have no effect on their rows, because positions are left out.
+        let mut watch = Watch::of(&connection, &scope, &kinds(&args.names), listed);
         return until_interrupted(session, &mut watch, shown, None).await.map(|ended| ended.max(exit));
     }
     let view = session.view();

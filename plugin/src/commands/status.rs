@@ -33,15 +33,15 @@ pub(super) async fn run(args: &StatusArgs, session: &mut Session) -> Result<Exit
         return Ok(Exit::Success);
     }
     let mut watch = match scope {
-        Some(scope) => Watch::of(&connection, &scope, listed),
+        Some(scope) => Watch::of_neighbors(&connection, &scope, key.kind, listed),
         None => Watch::of_one(&connection, &args.name, object),
     };
-    let block = |objects: &[Object], view: &View| match find(objects, &key) {
-        Some(object) => screens::status(object, Visible { objects, is_complete }, view),
+    let block = |visible: Visible<'_>, view: &View| match find(visible.objects, &key) {
+        Some(object) => screens::status(object, visible, view),
         None => vec![vec![(screen::Style::Yellow, format!("{} was deleted", args.name))]],
     };
     let includes = |object: &Object, _: &View| object.key() == key;
-    let shown = Watching { block: &block, includes: &includes, names: false };
+    let shown = Watching { block: &block, includes: &includes, names: false, is_complete };
     until_interrupted(session, &mut watch, shown, deadline).await
 }
 

@@ -1,29 +1,21 @@
 //! `run` and `cancel`: set an annotation, and follow what becomes of the request.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT};
-use tokio::time::Instant;
 
 use super::follow::{Followed, Until, follow};
 use super::request::AnnotateArgs;
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
 use crate::facts::{CancelRequest, Request, RequestOutcome, RunRequest};
-use crate::failure::{Cause, Failure};
+use crate::failure::Failure;
 use crate::objects::Object;
-use crate::patch::annotation;
+use crate::patch::{Patched, annotation};
 use crate::report::{Report, RequestReport, RequestsReport};
 use crate::request_value::new_value;
 use crate::screens;
 use crate::session::{Session, deadline};
 use crate::target::{Target, distinct};
-
-/// For how long the resource is read after a lost response.
-const READ_AGAIN: Duration = Duration::from_secs(15);
-/// The pause between two of these reads.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Which annotation a command sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,8 +149,8 @@ async fn request(
     }
     let value = new_value(&found, what.annotation(), args.reason.as_deref(), Timestamp::now());
     *sending = Some(found.clone());
-    let lost = match connection.patch(target, annotation(what.annotation(), &value), None).await {
-        Ok(before) => {
+    let (lost, read) = match connection.patch(target, annotation(what.annotation(), &value), None).await? {
+        Patched::Answered(before) => {
             return Ok(match what {
                 Annotate::Run => Ok(Request::Run(RunRequest::new(value, before))),
                 Annotate::Cancel => CancelRequest::new(value, before.clone())
@@ -166,28 +158,15 @@ async fn request(
                     .ok_or_else(|| screens::cannot_cancel(&before).unwrap_or_default()),
             });
         }
-        Err(failure) if failure.cause == Cause::Unanswered => failure,
-        Err(failure) => return Err(failure),
+        Patched::Unanswered { lost, read } => (lost, read),
     };
-    let read = read_again(connection, target).await.ok();
-    let recovered = read.and_then(|read| match what {
+    let recovered = read.ok().and_then(|read| match what {
         Annotate::Run => RunRequest::recovered(value, found.clone(), read).map(Request::Run),
         Annotate::Cancel => CancelRequest::recovered(value, found.clone(), read).map(Request::Cancel),
     });
     let status = screens::command("status", &found);
     let unknown = || Failure::new(format!("{lost}; it is unknown whether the request arrived: check with `{status}`"));
     recovered.map(Ok).ok_or_else(unknown)
-}
-
-/// Reads a resource after a lost response, when the API server may not be available yet.
-async fn read_again(connection: &Connection, target: &Target) -> Result<Object, Failure> {
-    let began = Instant::now();
-    loop {
-        match connection.get(target).await {
-            Err(failure) if failure.cause == Cause::Unanswered && began.elapsed() < READ_AGAIN => tokio::time::sleep(PAUSE).await,
-            result => return result,
-        }
-    }
 }
 
 /// The exit code for a name. `open` is that of a request whose end is not known.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::connect::Connection;
 use crate::exit::Exit;
+use crate::facts::Visible;
 use crate::failure::{Cause, Failure};
 use crate::objects::{Listed, Object, Scope};
 use crate::output::View;
@@ -21,11 +22,13 @@ const REDRAW: Duration = Duration::from_secs(1);
 /// What to show of the watched resources.
 pub(super) struct Watching<'a> {
     /// The block on a terminal.
-    pub block: &'a dyn Fn(&[Object], &View) -> Vec<Line>,
+    pub block: &'a dyn Fn(Visible<'_>, &View) -> Vec<Line>,
     /// Whether a resource has lines elsewhere.
     pub includes: &'a dyn Fn(&Object, &View) -> bool,
     /// Whether lines name the resource.
     pub names: bool,
+    /// Whether no other resource can be in the queues of those that are watched.
+    pub is_complete: bool,
 }
 
 /// The resources that may share the model of a resource, and their scope. Without a scope, the user may not list even one namespace, and
@@ -61,7 +64,7 @@ pub(super) async fn until_interrupted(
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     let exit = loop {
-        update(session, &watch.objects(), &shown, &mut lines);
+        update(session, watch, &shown, &mut lines);
         if session.is_closed() {
             return Ok(Exit::Success);
         }
@@ -81,15 +84,16 @@ pub(super) async fn until_interrupted(
         }
     };
     // The last frame shows the current state.
-    update(session, &watch.objects(), &shown, &mut lines);
+    update(session, watch, &shown, &mut lines);
     session.settle();
     Ok(exit)
 }
 
-fn update(session: &mut Session, objects: &[Object], shown: &Watching<'_>, before: &mut BTreeMap<String, String>) {
-    let view = session.view();
+fn update(session: &mut Session, watch: &Watch, shown: &Watching<'_>, before: &mut BTreeMap<String, String>) {
+    let (view, objects) = (session.view(), watch.objects());
     if session.is_live() {
-        session.draw(&(shown.block)(objects, &view));
+        let is_complete = shown.is_complete && !watch.leaves_out();
+        session.draw(&(shown.block)(Visible { objects: &objects, is_complete }, &view));
         return;
     }
     let mut current = BTreeMap::new();
@@ -127,7 +131,7 @@ mod tests {
         });
         let target = Target { kind: Kind::ModelRefresh, name: "orders".to_owned() };
         let mut watch = Watch::of_one(&connection, &target, object);
-        let shown = Watching { block: &|_, _| Vec::new(), includes: &|_, _| false, names: false };
+        let shown = Watching { block: &|_, _| Vec::new(), includes: &|_, _| false, names: false, is_complete: false };
         let deadline = Some(Instant::now() + Duration::from_mins(1));
         until_interrupted(&mut Session::new(OutputArgs::default()), &mut watch, shown, deadline).await.unwrap_err()
     }

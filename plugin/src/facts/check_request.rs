@@ -12,6 +12,13 @@ pub fn check_result<'a>(object: &'a Object, value: &str) -> Option<&'a Check> {
     (check.request == value || is_later).then_some(check)
 }
 
+/// Whether a version of the resource shows that the request with this value arrived: by its annotation, or already by its result.
+#[must_use]
+pub fn is_check_requested(object: &Object, value: &str) -> bool {
+    let is_performed = object.status().check.as_ref().is_some_and(|check| check.request == value);
+    is_performed || object.annotation(CHECK_REQUESTED_AT) == Some(value)
+}
+
 #[cfg(test)]
 mod tests {
     use kube::Resource as _;

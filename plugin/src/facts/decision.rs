@@ -5,7 +5,8 @@ use tabular_operator::api::{ADOPT, Candidate, RELEASE, RESUBMIT, Reason, Run, Ru
 use tabular_operator::engine::resubmit_value;
 use tabular_operator::operation::OperationId;
 
-use super::{reason, state};
+use super::request_outcome::outcome_of_run;
+use super::{RequestOutcome, RunEnd, reason, state};
 use crate::objects::Object;
 
 /// A decision, as an annotation records it.
@@ -98,12 +99,14 @@ pub fn cannot_release(object: &Object) -> Option<String> {
 }
 
 /// What became of a decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecisionOutcome {
     /// The operator has not handled it.
     Pending,
-    /// The operator acted on it.
+    /// The operator acted on it. A run that will be submitted again may wait first.
     Applied,
+    /// The run ended and is not submitted again, because its cancellation was requested, or its wait took too long.
+    Ended(Box<RunEnd>),
     /// The operator removed it without an effect, and an event states why.
     Ignored,
     /// The resource no longer exists, or another one has its name.
@@ -113,12 +116,22 @@ pub enum DecisionOutcome {
 impl DecisionOutcome {
     /// The name in reports.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Pending => "Pending",
             Self::Applied => "Applied",
+            Self::Ended(_) => "Ended",
             Self::Ignored => "Ignored",
             Self::Deleted => "Deleted",
+        }
+    }
+
+    /// How the run ended, if it is not submitted again.
+    #[must_use]
+    pub fn end(&self) -> Option<&RunEnd> {
+        match self {
+            Self::Ended(end) => Some(end),
+            Self::Pending | Self::Applied | Self::Ignored | Self::Deleted => None,
         }
     }
 }
@@ -133,15 +146,48 @@ pub fn decision_outcome(decision: &Decision, before: &Object, current: Option<&O
         Decision::Release if current.resource.is_released() => DecisionOutcome::Applied,
         Decision::Release => DecisionOutcome::Pending,
         Decision::Adopt(_) | Decision::Resubmit(_) if annotated(current, decision.annotation()) => DecisionOutcome::Pending,
-        Decision::Adopt(_) | Decision::Resubmit(_) => {
-            let submission = |object: &Object| unresolved(object).ok().map(resubmit_value);
-            if submission(current).is_some_and(|submission| Some(submission) == submission_of(before)) {
-                DecisionOutcome::Ignored
-            } else {
-                DecisionOutcome::Applied
-            }
-        }
+        Decision::Adopt(_) | Decision::Resubmit(_) if is_held(before, current) => DecisionOutcome::Ignored,
+        Decision::Adopt(_) => DecisionOutcome::Applied,
+        Decision::Resubmit(_) => end_without_operation(before, current).map_or(DecisionOutcome::Applied, DecisionOutcome::Ended),
     }
+}
+
+/// Whether a version of the resource shows that a decision on `before` was recorded: by its annotation, or by its effect, because the
+/// operator removes the annotation of a decision that it has handled.
+#[must_use]
+pub fn is_recorded(decision: &Decision, before: &Object, read: &Object) -> bool {
+    let has_annotation = read.annotation(decision.annotation()) == Some(decision.value());
+    before.uid() == read.uid() && (has_annotation || has_effect(decision, before, read))
+}
+
+/// Whether the operator has acted on a decision, or on another one with the same effect.
+fn has_effect(decision: &Decision, before: &Object, read: &Object) -> bool {
+    let runs = before.run().zip(read.run());
+    let runs = runs.filter(|(earlier, run)| (run.number, run.attempt) == (earlier.number, earlier.attempt));
+    match decision {
+        Decision::Adopt(id) => runs.and_then(|(_, run)| run.operation_id.as_deref()).is_some_and(|own| id.eq_ignoring_case(own)),
+        Decision::Resubmit(_) => runs.is_some_and(|(earlier, run)| run.resubmissions > earlier.resubmissions),
+        Decision::Release => read.resource.is_released(),
+    }
+}
+
+/// Whether the operator has accepted the decision to submit a run again, and has not decided yet what the run waits for.
+#[must_use]
+pub fn is_unsettled(decision: &Decision, current: &Object) -> bool {
+    let waits = |run: &Run| run.state == RunState::Waiting && run.reason == Reason::Retrying.as_str();
+    matches!(decision, Decision::Resubmit(_)) && current.run().is_some_and(waits)
+}
+
+/// Whether the submission that the decision is about still needs one.
+fn is_held(before: &Object, current: &Object) -> bool {
+    unresolved(current).is_ok_and(|run| Some(resubmit_value(run)) == submission_of(before))
+}
+
+/// How the run ended that the decision is about, if the submission after the decision started no operation.
+fn end_without_operation(before: &Object, current: &Object) -> Option<Box<RunEnd>> {
+    let RequestOutcome::Ended(end) = outcome_of_run(current, before.run()?.number) else { return None };
+    // The end of an operation has a duration.
+    (end.state != RunState::Succeeded && end.duration.is_none()).then_some(end)
 }
 
 /// The submission that the decision is about.
@@ -159,7 +205,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::fixture::{refresh, run};
+    use crate::fixture::{ended, refresh, run};
 
     const ID: &str = "1344A272-7893-4afa-a4b3-3fb87222fdac";
 
@@ -241,5 +287,82 @@ mod tests {
         let mut other = before.clone();
         other.resource.meta_mut().uid = Some("other".to_owned());
         assert_eq!(decision_outcome(&adopt, &before, Some(&other)), DecisionOutcome::Deleted);
+    }
+
+    #[test]
+    fn decision_is_found_by_its_annotation_or_its_effect() {
+        let before = held(&json!({}));
+        let adopt = Decision::Adopt(OperationId::parse(ID).unwrap());
+        let resubmit = Decision::resubmit(before.run().unwrap());
+        let annotated = |decision: &Decision| {
+            let mut object = before.clone();
+            object.resource.annotations_mut().insert(decision.annotation().to_owned(), decision.value().to_owned());
+            object
+        };
+        for decision in [&adopt, &resubmit, &Decision::Release] {
+            assert!(is_recorded(decision, &before, &annotated(decision)), "{decision:?}");
+            assert!(!is_recorded(decision, &before, &before), "{decision:?}");
+        }
+        let tracked = |id: &str| held(&json!({"state": "Running", "reason": "Running", "operationId": id}));
+        let again = held(&json!({"state": "Cancelled", "reason": "CancelledOnRequest", "resubmissions": 1}));
+        let released = deleting(before.clone(), &["other.example/x"]);
+        let rows = vec![
+            (&adopt, tracked(&ID.to_lowercase()), true),
+            (&adopt, tracked("9b1e04aa-7893-4afa-a4b3-3fb87222fdac"), false),
+            (&adopt, again.clone(), false),
+            (&resubmit, again, true),
+            (&resubmit, tracked(ID), false),
+            (&Decision::Release, released, true),
+            // The decision of another user on another submission.
+            (&adopt, with(before.clone(), ADOPT), false),
+            (&resubmit, held(&json!({"attempt": 2, "resubmissions": 1})), false),
+        ];
+        for (decision, read, expected) in rows {
+            assert_eq!(is_recorded(decision, &before, &read), expected, "{decision:?} {read:?}");
+        }
+        let mut other = annotated(&adopt);
+        other.resource.meta_mut().uid = Some("other".to_owned());
+        assert!(!is_recorded(&adopt, &before, &other));
+    }
+
+    #[test]
+    fn run_that_ended_is_not_submitted_again() {
+        let before = held(&json!({"cancelCause": "Request"}));
+        let resubmit = Decision::resubmit(before.run().unwrap());
+        let end = |current: &Object| {
+            let outcome = decision_outcome(&resubmit, &before, Some(current));
+            assert!(outcome == DecisionOutcome::Applied || outcome.as_str() == "Ended", "{outcome:?}");
+            outcome.end().map(|end| (end.number, end.state))
+        };
+        let (cancelled, time) = (Some((41, RunState::Cancelled)), "2026-11-29T21:05:00Z");
+        let state = |state: &str, reason: &str| json!({"state": state, "reason": reason, "resubmissions": 1, "endedTime": time});
+        assert_eq!(end(&held(&state("Cancelled", "CancelledOnRequest"))), cancelled);
+        assert_eq!(end(&held(&state("TimedOut", "WaitDeadlineExceeded"))), Some((41, RunState::TimedOut)));
+        let mut failed = state("Failed", "RefreshFailed");
+        failed["startedTime"] = time.into();
+        assert_eq!(end(&held(&failed)), None, "it was submitted again");
+        assert_eq!(end(&held(&state("Succeeded", "Succeeded"))), None, "it was submitted again");
+        // A queued trigger has started the next run.
+        let after = |duration: Value| {
+            let mut entry = ended(41, time, "Cancelled", 0, "");
+            entry["durationSeconds"] = duration;
+            refresh(
+                "orders",
+                "Orders",
+                json!({}),
+                json!({"run": run("Orders", json!({"number": 42, "state": "Running"})), "history": [entry]}),
+            )
+        };
+        assert_eq!((end(&after(Value::Null)), end(&after(json!(60)))), (cancelled, None));
+    }
+
+    #[test]
+    fn accepted_resubmission_settles_when_its_wait_has_a_reason() {
+        let resubmit = Decision::resubmit(held(&json!({})).run().unwrap());
+        let unsettled = |state: &str, reason: &str| is_unsettled(&resubmit, &held(&json!({"state": state, "reason": reason})));
+        assert!(unsettled("Waiting", "Retrying"));
+        assert!(!unsettled("Waiting", "Suspended") && !unsettled("Waiting", "WaitingForTurn") && !unsettled("Submitting", "Submitting"));
+        let adopt = Decision::Adopt(OperationId::parse(ID).unwrap());
+        assert!(!is_unsettled(&adopt, &held(&json!({"state": "Waiting", "reason": "Retrying"}))));
     }
 }

@@ -17,7 +17,7 @@ mod unobserved;
 mod waiting;
 
 pub use cancel_request::CancelRequest;
-pub use check_request::check_result;
+pub use check_request::{check_result, is_check_requested};
 pub use commands::OperatorNames;
 pub use diagnosis::{Diagnosis, Since, Verdict, diagnosis};
 pub use duration::{Typical, running_seconds, success_durations, typical, waited};

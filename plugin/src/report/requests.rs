@@ -5,6 +5,7 @@ use serde::Serialize;
 use tabular_operator::api::ResourceKey;
 
 use crate::exit::Exit;
+use crate::facts::decision::DecisionOutcome;
 use crate::facts::{Request, RequestOutcome, state_name};
 
 /// What has become of the requests, in the order of the names.
@@ -28,8 +29,8 @@ pub struct RequestReport {
     /// The name.
     pub name: String,
     /// `Pending`, `Accepted`, `InProgress`, `Ended`, `NotInHistory`, `Dropped`, `NotCancellable`, `Removed` or `Deleted` for a request of
-    /// `run` or `cancel`; `Changed` for `suspend` and `resume`; `Applied`, `Ignored`, `Pending` or `Deleted` for a decision of `adopt`,
-    /// `resubmit` or `release`; `Unchanged` if nothing was requested, and `Error`.
+    /// `run` or `cancel`; `Changed` for `suspend` and `resume`; `Applied`, `Ended` if the run is not submitted again, `Ignored`, `Pending`
+    /// or `Deleted` for a decision of `adopt`, `resubmit` or `release`; `Unchanged` if nothing was requested, and `Error`.
     pub result: String,
     /// The same in one sentence.
     pub message: String,
@@ -88,6 +89,19 @@ impl RequestReport {
             duration_seconds: end.and_then(|end| end.duration),
             waited_seconds: end.and_then(|end| end.waited),
             ..Self::new(command, request.before().key(), outcome.as_str(), exit, message)
+        }
+    }
+
+    /// The entry of a decision.
+    #[must_use]
+    pub fn of_decision(command: &str, key: ResourceKey, outcome: &DecisionOutcome, exit: Exit, value: String, message: String) -> Self {
+        let end = outcome.end();
+        Self {
+            value: Some(value),
+            run: end.map(|end| end.number),
+            state: end.map(|end| state_name(end.state)),
+            reason: end.map(|end| end.reason.clone()),
+            ..Self::new(command, key, outcome.as_str(), exit, message)
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use kube::Resource as _;
-use tabular_operator::api::{Kind, Run, RunState};
+use tabular_operator::api::{CancelCause, ConditionType, Kind, Run, RunState};
 
 use super::cells;
+use super::request::{command, verb};
 use crate::facts::decision::{Decision, DecisionOutcome, operation};
 use crate::facts::{reason, state};
 use crate::objects::Object;
@@ -80,10 +81,14 @@ pub fn consequence(object: &Object, decision: &Decision, view: &View) -> String 
     let name = object.name();
     match decision {
         Decision::Adopt(id) => format!("Run {} of {name} will track operation {id}, and submit nothing.", number(object)),
+        Decision::Resubmit(value) if object.run().is_some_and(|run| run.cancel_cause == Some(CancelCause::Request)) => {
+            format!("Run {} of {name} will end ({value}) and submit nothing, because its cancellation is requested.", number(object))
+        }
         Decision::Resubmit(value) => {
             let none = object.run().is_none_or(|run| run.candidates.is_empty());
             let risk = if none { "it did start an operation" } else { "one of these operations is its own" };
-            format!("Run {} of {name} will be submitted again ({value}). If {risk}, the model is refreshed twice.", number(object))
+            let after = if object.is_suspended() { format!(" after `{}`", command("resume", object)) } else { String::new() };
+            format!("Run {} of {name} will be submitted again ({value}){after}. If {risk}, the model is refreshed twice.", number(object))
         }
         Decision::Release => {
             let since = object.resource.meta().deletion_timestamp.as_ref().map(|time| cells::ago(time.0, view));
@@ -113,7 +118,7 @@ fn number(object: &Object) -> i32 {
 
 /// What became of a decision, in one sentence.
 #[must_use]
-pub fn decision_outcome(name: &str, decision: &Decision, outcome: DecisionOutcome, current: Option<&Object>) -> String {
+pub fn decision_outcome(name: &str, decision: &Decision, outcome: &DecisionOutcome, current: Option<&Object>) -> String {
     let state = current.map(|object| {
         let (state, reason) = (state(object), reason(object));
         if reason.is_empty() || reason == state { state } else { format!("{state} ({reason})") }
@@ -121,12 +126,29 @@ pub fn decision_outcome(name: &str, decision: &Decision, outcome: DecisionOutcom
     let now = state.map(|state| format!(": it is {state}")).unwrap_or_default();
     match (outcome, decision) {
         (DecisionOutcome::Applied, Decision::Adopt(id)) => format!("{name} tracks operation {id}{now}"),
-        (DecisionOutcome::Applied, Decision::Resubmit(_)) => format!("{name} is submitted again{now}"),
+        (DecisionOutcome::Applied, Decision::Resubmit(_)) => resubmitted(name, current, &now),
         (DecisionOutcome::Applied, Decision::Release) => format!("released {name}, whose deletion waits for the finalizers of others"),
         (DecisionOutcome::Deleted, Decision::Release) => format!("released {name}, which is deleted"),
         (DecisionOutcome::Deleted, Decision::Adopt(_) | Decision::Resubmit(_)) => format!("{name} was deleted meanwhile"),
+        (DecisionOutcome::Ended(end), _) => {
+            let (verb, reason, message) = (verb(end.state), shown(&end.reason), shown(&end.message));
+            format!("run {} of {name} {verb} and is not submitted again: {reason}: {message}", end.number)
+        }
         (DecisionOutcome::Ignored, _) => format!("the operator did not accept the decision on {name}{now}"),
         (DecisionOutcome::Pending, _) => format!("the decision on {name} is recorded, but the operator has not handled it yet{now}"),
+    }
+}
+
+/// What a run does after the decision to submit it again. `now` is the state of the resource, as the end of a sentence.
+fn resubmitted(name: &str, current: Option<&Object>, now: &str) -> String {
+    let waiting = current.filter(|object| object.run().is_some_and(|run| run.state == RunState::Waiting));
+    match waiting {
+        Some(object) if object.is_suspended() && !object.is(ConditionType::Stalled) => {
+            let (run, resume) = (number(object), command("resume", object));
+            format!("run {run} of {name} waits because the resource is suspended: it will be submitted again after `{resume}`")
+        }
+        Some(_) => format!("{name} will be submitted again{now}"),
+        None => format!("{name} is submitted again{now}"),
     }
 }
 
@@ -137,7 +159,7 @@ pub(super) mod tests {
     use tabular_operator::operation::OperationId;
 
     use super::*;
-    use crate::fixture::{refresh, run, view};
+    use crate::fixture::{condition, refresh, run, view};
 
     const FIRST: &str = "1344a272-7893-4afa-a4b3-3fb87222fdac";
     const SECOND: &str = "9b1e04aa-7893-4afa-a4b3-3fb87222fdac";
@@ -168,7 +190,7 @@ pub(super) mod tests {
         let running = json!({"run": self::run("Orders", json!({"state": "Running", "reason": "Running"}))});
         let after = refresh("orders", "Orders", json!({}), running);
         let asked = [candidates(run, &view(None)).join("\n"), format!("{} 1", question(run, true))];
-        [asked.join("\n"), decision_outcome("orders", &adopt, DecisionOutcome::Applied, Some(&after))].join("\n")
+        [asked.join("\n"), decision_outcome("orders", &adopt, &DecisionOutcome::Applied, Some(&after))].join("\n")
     }
 
     #[test]
@@ -239,9 +261,42 @@ The response to the submission at 22:00:03 was lost. Which of these operations d
         let object = refresh("orders", "Orders", json!({}), running);
         let adopt = Decision::Adopt(OperationId::parse(FIRST).unwrap());
         assert_eq!(
-            decision_outcome("orders", &adopt, DecisionOutcome::Applied, Some(&object)),
+            decision_outcome("orders", &adopt, &DecisionOutcome::Applied, Some(&object)),
             format!("orders tracks operation {FIRST}: it is Running")
         );
-        assert_eq!(decision_outcome("orders", &Decision::Release, DecisionOutcome::Deleted, None), "released orders, which is deleted");
+        assert_eq!(decision_outcome("orders", &Decision::Release, &DecisionOutcome::Deleted, None), "released orders, which is deleted");
+    }
+
+    #[test]
+    fn resubmission_states_what_the_run_does() {
+        let of = |spec: &Value, fields: &Value| {
+            let conditions = json!([condition("Ready", "Unknown", fields["reason"].as_str().unwrap(), "m")]);
+            refresh("orders", "Orders", spec.clone(), json!({"run": run("Orders", fields.clone()), "conditions": conditions}))
+        };
+        let suspended = json!({"suspend": true});
+        let before = of(&suspended, &json!({"state": "Submitting", "reason": "SubmissionUnknown"}));
+        let resubmit = Decision::resubmit(before.run().unwrap());
+        let will = consequence(&before, &resubmit, &view(None));
+        assert!(will.contains("submitted again (run-41-attempt-1) after `kubectl tabular resume orders -n bi`. If "), "{will}");
+        let pending = of(&json!({}), &json!({"state": "Submitting", "reason": "SubmissionUnknown", "cancelCause": "Request"}));
+        let will = consequence(&pending, &resubmit, &view(None));
+        assert_eq!(will, "Run 41 of orders will end (run-41-attempt-1) and submit nothing, because its cancellation is requested.");
+
+        let outcome = |current: &Object| {
+            let outcome = crate::facts::decision::decision_outcome(&resubmit, &before, Some(current));
+            decision_outcome("orders", &resubmit, &outcome, Some(current))
+        };
+        let state = |state: &str, reason: &str, message: &str| json!({"state": state, "reason": reason, "message": message});
+        let waits = "run 41 of orders waits because the resource is suspended: it will be submitted again after `kubectl tabular resume orders -n bi`";
+        for reason in ["Retrying", "Suspended"] {
+            assert_eq!(outcome(&of(&suspended, &state("Waiting", reason, "m"))), waits);
+        }
+        let behind = of(&json!({}), &state("Waiting", "WaitingForTurn", "m"));
+        assert_eq!(outcome(&behind), "orders will be submitted again: it is Waiting (WaitingForTurn)");
+        let submitting = of(&json!({}), &state("Submitting", "Submitting", "m"));
+        assert_eq!(outcome(&submitting), "orders is submitted again: it is Submitting");
+        let cancelled = of(&json!({}), &state("Cancelled", "CancelledOnRequest", "nothing was submitted"));
+        let ended = "run 41 of orders was cancelled and is not submitted again: CancelledOnRequest: nothing was submitted";
+        assert_eq!(outcome(&cancelled), ended);
     }
 }

@@ -172,13 +172,7 @@ pub fn ended(request: &Request, end: &RunEnd, name: Option<&str>) -> Line {
 fn run_result(request: &Request, end: &RunEnd) -> String {
     let took = end.duration.map(|seconds| format!(" after {}", duration(seconds))).unwrap_or_default();
     let waited = end.waited.filter(|seconds| *seconds >= 1).map(|seconds| format!(" (waited {})", duration(seconds))).unwrap_or_default();
-    let verb = match end.state {
-        RunState::Succeeded => "succeeded".to_owned(),
-        RunState::Failed => "failed".to_owned(),
-        RunState::TimedOut => "timed out".to_owned(),
-        RunState::Cancelled => "was cancelled".to_owned(),
-        state => format!("ended as {}", shown(&state_name(state))),
-    };
+    let verb = verb(end.state);
     let early = match request {
         Request::Cancel(_) if end.state != RunState::Cancelled => " before it was cancelled",
         Request::Cancel(_) | Request::Run(_) => "",
@@ -190,6 +184,17 @@ fn run_result(request: &Request, end: &RunEnd) -> String {
         _ => format!(": {}: {}", shown(&end.reason), shown(&end.message)),
     };
     format!("run {} {verb}{took}{waited}{early}{detail}", end.number)
+}
+
+/// How a run ended, as the verb of a sentence.
+pub(super) fn verb(state: RunState) -> String {
+    match state {
+        RunState::Succeeded => "succeeded".to_owned(),
+        RunState::Failed => "failed".to_owned(),
+        RunState::TimedOut => "timed out".to_owned(),
+        RunState::Cancelled => "was cancelled".to_owned(),
+        state => format!("ended as {}", shown(&state_name(state))),
+    }
 }
 
 /// What continues after Ctrl-C or `--timeout`, and how to stop it.

@@ -1,7 +1,7 @@
 //! `cancel`, `suspend` and `resume`, several names, and permissions.
 
 use e2e::world::{run, status};
-use e2e::{TestSetup, World};
+use e2e::{Action, ApiProxy, TestSetup, When, World};
 use serde_json::json;
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 
@@ -90,6 +90,21 @@ async fn suspend_and_resume_report_each_name() {
 }
 
 #[tokio::test]
+async fn lost_response_to_suspension_is_recovered() {
+    let world = World::new("suspend-lost").await;
+    world.apply("orders", &json!({})).await;
+    let proxy = ApiProxy::start(&world.environment.endpoint());
+    let plugin = Plugin::through(&world, &proxy).await;
+    let fault = proxy.inject(0, Action::Drop(When::After), |request| request.verb == "patch");
+    assert_eq!(plugin.succeed("suspend orders").await, "suspended orders\n");
+    assert_eq!(fault.hits(), 1);
+    let fault = proxy.inject(0, Action::Drop(When::Before), |request| request.verb == "patch");
+    let unknown = plugin.run("resume orders").await;
+    assert_eq!((unknown.code, unknown.out.as_str(), fault.hits()), (1, "", 1), "{unknown:?}");
+    assert!(unknown.err.contains("it is unknown whether orders was changed: repeat the command"), "{unknown:?}");
+}
+
+#[tokio::test]
 async fn several_runs_have_one_line_each_and_largest_code() {
     let (world, _operator, plugin) = editor("run-several").await;
     world.patch_model(&json!({"durationMillis": 300, "outcomes": ["succeeded", "failed"]})).await;
@@ -104,6 +119,21 @@ async fn several_runs_have_one_line_each_and_largest_code() {
     assert_eq!(lines.len(), 2, "{several:?}");
     assert!(lines[0].starts_with('✓') && lines[1].starts_with('✗'), "{several:?}");
     assert!(several.err.contains("error: modelrefreshes/missing not found"), "{several:?}");
+}
+
+#[tokio::test]
+async fn names_of_one_kind_need_no_permission_for_the_other() {
+    let (world, _operator) = World::running("run-one-kind", TestSetup::with_model(json!({"durationMillis": 300}))).await;
+    let plugin = Plugin::new(&world, Role::Refreshes).await;
+    for name in ["orders", "stock"] {
+        world.apply(name, &json!({"trigger": {"onChange": false}})).await;
+        world.until_reason(name, "Ready", "Idle").await;
+    }
+    for line in ["run orders stock --wait", "run orders stock", "check orders", "suspend orders stock", "get orders stock"] {
+        plugin.succeed(line).await;
+    }
+    let of_syncs = plugin.requests(&world).into_iter().filter(|request| request.contains(" modelsyncs"));
+    assert_eq!(of_syncs.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use e2e::rbac::make;
 use e2e::world::{TENANT, status};
-use e2e::{TestSetup, World, semantic_model};
+use e2e::{Action, ApiProxy, TestSetup, When, World, semantic_model};
 use serde_json::{Value, json};
 use tabular_operator::api::{CHECK_REQUESTED_AT, RunState};
 
@@ -103,6 +103,24 @@ async fn check_leaves_a_running_operation_alone() {
     drop(operator);
     let unanswered = plugin.run("check orders --timeout 2s").await;
     assert!(unanswered.code == 4 && unanswered.out.is_empty() && unanswered.err.contains("may be older"), "{unanswered:?}");
+}
+
+#[tokio::test]
+async fn lost_response_to_check_is_recovered() {
+    let (world, _operator) = World::running("plugin-check-lost", TestSetup::default()).await;
+    world.apply("orders", &json!({"suspend": true})).await;
+    world.until_reason("orders", "Ready", "Suspended").await;
+    let proxy = ApiProxy::start(&world.environment.endpoint());
+    let plugin = Plugin::through(&world, &proxy).await;
+    for action in [Action::Drop(When::After), Action::RespondAfter(504)] {
+        let fault = proxy.inject(0, action, |request| request.verb == "patch");
+        let printed = plugin.run("check orders").await;
+        assert_eq!((printed.code, printed.out.matches('✓').count(), fault.hits()), (0, 6, 1), "{printed:?}");
+    }
+    let fault = proxy.inject(0, Action::Drop(When::Before), |request| request.verb == "patch");
+    let unknown = plugin.run("check orders").await;
+    assert_eq!((unknown.code, unknown.out.as_str(), fault.hits()), (1, "", 1), "{unknown:?}");
+    assert!(unknown.err.contains("it is unknown whether the request arrived: repeat the command"), "{unknown:?}");
 }
 
 #[tokio::test]

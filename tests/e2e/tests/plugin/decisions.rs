@@ -1,7 +1,7 @@
 //! `adopt`, `resubmit` and `release`: only in their state, on the version that was shown, and after a confirmation.
 
-use e2e::world::run;
-use e2e::{Operator, TestSetup, World, eventually};
+use e2e::world::{run, status};
+use e2e::{Action, ApiProxy, Operator, TestSetup, When, World, eventually};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, RunState};
@@ -90,6 +90,49 @@ async fn resubmit_submits_once_more() {
 }
 
 #[tokio::test]
+async fn resubmit_reports_run_that_waits_for_resume() {
+    let (world, _operator, _) = unresolved("plugin-resubmit-suspended").await;
+    let plugin = Plugin::new(&world, Role::Edit).await;
+    let edited = world.edit("orders", &json!({"spec": {"suspend": true}})).await;
+    let generation = edited.metadata.generation.unwrap();
+    world.until("orders", "the observed change", |object| status(object).observed_generation == generation).await;
+    let waits = plugin.run("resubmit orders --yes").await;
+    let resume = format!("it will be submitted again after `kubectl tabular resume orders -n {}`", world.namespace);
+    assert!(waits.code == 0 && waits.out.starts_with("run 1 of orders waits because the resource is suspended"), "{waits:?}");
+    assert!(waits.out.contains(&resume), "{waits:?}");
+    world.until_reason("orders", "Ready", "Suspended").await;
+    assert_eq!(world.posts().await, 1, "nothing is submitted");
+    plugin.succeed("resume orders").await;
+    world.until_run("orders", 1, RunState::Succeeded).await;
+    assert_eq!(world.posts().await, 2);
+}
+
+#[tokio::test]
+async fn resubmit_reports_run_that_is_cancelled() {
+    let (world, _operator, _) = unresolved("plugin-resubmit-cancelled").await;
+    let plugin = Plugin::new(&world, Role::Edit).await;
+    plugin.succeed("cancel orders").await;
+    world.until("orders", "the pending cancellation", |object| run(object).cancel_cause.is_some()).await;
+    let cancelled = plugin.run("resubmit orders --yes -o json").await;
+    assert_eq!(cancelled.code, 3, "{cancelled:?}");
+    for part in [
+        "submit nothing, because its cancellation is requested",
+        "run 1 of orders was cancelled and is not submitted again: CancelledOnRequest: ",
+    ] {
+        assert!(cancelled.err.contains(part), "{part}: {cancelled:?}");
+    }
+    let report: Value = serde_json::from_str(&cancelled.out).unwrap();
+    let request = &report["requests"][0];
+    assert_eq!(
+        (&request["result"], &request["state"], &request["exitCode"]),
+        (&json!("Ended"), &json!("Cancelled"), &json!(3)),
+        "{report}"
+    );
+    world.until_run("orders", 1, RunState::Cancelled).await;
+    assert_eq!(world.posts().await, 1, "nothing is submitted again");
+}
+
+#[tokio::test]
 async fn decision_on_changed_resource_writes_nothing() {
     let (world, _operator, [ours, _]) = unresolved("plugin-conflict").await;
     let plugin = Plugin::new(&world, Role::Edit).await;
@@ -109,6 +152,24 @@ async fn decision_on_changed_resource_writes_nothing() {
     assert!(!held.annotations().contains_key(ADOPT), "{:?}", held.annotations());
     let adopted = plugin.run(&format!("{line} --yes")).await;
     assert_eq!(adopted.code, 0, "{adopted:?}");
+}
+
+#[tokio::test]
+async fn lost_response_to_decision_is_recovered() {
+    let (world, _operator, [ours, _]) = unresolved("plugin-decision-lost").await;
+    let proxy = ApiProxy::start(&world.environment.endpoint());
+    let plugin = Plugin::through(&world, &proxy).await;
+    let fault = proxy.inject(0, Action::Drop(When::Before), |request| request.verb == "patch");
+    let unknown = plugin.run("resubmit orders --yes").await;
+    assert_eq!((unknown.code, unknown.out.as_str(), fault.hits()), (1, "", 1), "{unknown:?}");
+    let sentence = "it is unknown whether the decision was recorded: check with `kubectl tabular why orders -n ";
+    assert!(unknown.err.contains(sentence), "{unknown:?}");
+    let fault = proxy.inject(0, Action::Drop(When::After), |request| request.verb == "patch");
+    let adopted = plugin.run(&format!("adopt orders {ours} --yes")).await;
+    assert_eq!((adopted.code, fault.hits()), (0, 1), "{adopted:?}");
+    assert!(adopted.out.starts_with(&format!("orders tracks operation {ours}")), "{adopted:?}");
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(world.posts().await, 1);
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ pub enum Role {
     ViewOnce,
     /// `edit` in the namespace of the world.
     Edit,
+    /// What `edit` permits for refreshes, but not for syncs, in the namespace of the world.
+    Refreshes,
 }
 
 /// The plugin for one user.
@@ -65,13 +67,16 @@ impl Plugin {
             serde_saphyr::from_multiple(include_str!("../../../../deploy/base/user-roles.yaml")).expect("the roles are valid");
         let names: &[&str] = match role {
             Role::View | Role::ViewAll | Role::Resources | Role::ViewOnce => &["tabular-operator-view"],
-            Role::Edit => &["tabular-operator-view", "tabular-operator-edit"],
+            Role::Edit | Role::Refreshes => &["tabular-operator-view", "tabular-operator-edit"],
         };
         let included = roles.iter().filter(|role| names.iter().any(|name| role["metadata"]["name"] == *name));
         let mut permitted: Vec<Value> = included.flat_map(|role| role["rules"].as_array().expect("a role has rules")).cloned().collect();
         assert_eq!(permitted.len(), names.len(), "a role is missing");
         for rule in permitted.iter_mut().filter(|_| role == Role::ViewOnce) {
             rule["verbs"].as_array_mut().expect("a rule has verbs").retain(|verb| verb != "watch");
+        }
+        for rule in permitted.iter_mut().filter(|_| role == Role::Refreshes) {
+            rule["resources"].as_array_mut().expect("a rule has resources").retain(|resource| resource == "modelrefreshes");
         }
         if role != Role::Resources {
             permitted.push(events(world).await);

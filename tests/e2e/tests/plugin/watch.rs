@@ -199,6 +199,24 @@ async fn lines_continue_after_a_lost_connection_until_ctrl_c() {
 }
 
 #[tokio::test]
+async fn watch_of_one_kind_needs_no_permission_for_the_other() {
+    let world = World::new("watch-one-kind").await;
+    let plugin = Plugin::new(&world, Role::Refreshes).await;
+    world.apply("orders", &json!({})).await;
+    record(&world, "orders", &in_state("Running")).await;
+    let mut child = plugin.start("get orders -w");
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    for state in ["Running", "Succeeded"] {
+        record(&world, "orders", &in_state(state)).await;
+        assert!(next(&mut out, "line").await.contains(&format!("Z {}/orders {state}", world.namespace)));
+    }
+    kill_process(Pid::from_raw(child.id().unwrap().cast_signed()).unwrap(), Signal::INT).unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    let status = plugin.run("status orders -w --timeout 2s").await;
+    assert_eq!((status.code, status.out.lines().count(), status.err.as_str()), (4, 1, ""), "{status:?}");
+}
+
+#[tokio::test]
 async fn refused_watch_ends_with_the_missing_permission() {
     let world = World::new("watch-refused").await;
     let plugin = Plugin::new(&world, Role::ViewOnce).await;
