@@ -196,6 +196,8 @@ async fn database_is_gone_only_if_its_server_reports_it() {
         (404, code("ModelNotFound"), Some(ModelExistence::Absent)),
         (404, code("ServerNotFound"), None),
         (404, String::new(), None),
+        (404, "NotFound".to_owned(), None),
+        (404, "DatabaseNotFound".to_owned(), None),
         (400, code("Unauthorized"), None),
         (403, code("Forbidden"), None),
         (404, "<html>".to_owned(), None),
