@@ -1,7 +1,10 @@
 //! Sanitizes text from users and services before the operator shows it: removes invisible characters and those that change the text
-//! direction.
+//! direction. Also compares names by what they show.
 
 use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use unicase::UniCase;
 
 /// A text in one line without control, invisible and direction-changing characters. Each control character and each type of whitespace
 /// becomes a space. A zero-width joiner or non-joiner stays between two letters of a script that requires it.
@@ -41,6 +44,17 @@ pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
         | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The visible part of a name: without spaces and invisible characters, each letter in one encoding and in one case. The i with and without
+/// its dot is one letter here, because a service whose language is Turkish folds it in another way.
+#[must_use]
+pub fn letters(name: &str) -> String {
+    let composed = ComposingNormalizerBorrowed::new_nfkc();
+    let folded = UniCase::unicode(composed.normalize(name)).to_folded_case();
+    // Folding may decompose a letter again; only the dot of a Turkish i then stays separate.
+    let letters = composed.normalize(&folded).into_owned().replace('\u{131}', "i").replace('\u{307}', "");
+    letters.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c)).collect()
 }
 
 /// Whether joiners change the shape of a character: in Arabic, the scripts of India and its neighbors, and Mongolian.
@@ -91,6 +105,21 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(plain(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_alike_have_the_same_letters() {
+        let rows = [
+            ("Dummy Sales", "dummy\u{a0} SALES\u{200b}", true),
+            ("Ums\u{e4}tze", "UMSA\u{308}TZE", true),
+            ("\u{ff33}ales", "Sales", true),
+            ("\u{130}ade", "iade", true),
+            ("Sales", "Sale", false),
+            ("Ums\u{e4}tze", "Umsatze", false),
+        ];
+        for (one, other, expected) in rows {
+            assert_eq!(letters(one) == letters(other), expected, "{one:?} {other:?}");
         }
     }
 

@@ -134,7 +134,7 @@ pub fn list(
     let mut selected = selection.finish();
     let merged = |(index, (id, row)): (usize, (OperationId, Row))| {
         if !refreshes::needs_details(index, &row) {
-            return Ok(row.into_operation(id));
+            return Ok(Some(row.into_operation(id)));
         }
         let result = poll_result(service, &details(&id), &id);
         refreshes::merge_details(id, row, result)

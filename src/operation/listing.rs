@@ -8,7 +8,8 @@ use super::observed_operation::Operation;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Listing {
     /// The running operations, regardless of their start, and those that started in the requested window. Newest first. The client reads
-    /// the details of each (type and objects) as far as the service supports it; at most 50.
+    /// the details of each (type and objects) as far as the service supports it; at most 50. An operation from before the window is not
+    /// running if a later one shows that, whatever its row shows.
     pub operations: Vec<Operation>,
     /// Whether more operations matched than the list contains. Absence is then inconclusive.
     pub truncated: bool,

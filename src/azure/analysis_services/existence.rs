@@ -26,8 +26,12 @@ pub(in crate::azure) fn existence(response: &Response) -> ModelExistence {
     let summary = response.error_summary();
     let of_server = summary.code.to_ascii_lowercase().starts_with("server");
     match classify::response_kind(response, &summary) {
-        // Without a code, the response may come from any server.
-        ResponseKind::ModelNotFound | ResponseKind::NotFound if !of_server && !summary.code.is_empty() => ModelExistence::Absent,
+        // Without a code, the response may come from any server. So may a text that is no JSON, although it contains a code.
+        ResponseKind::ModelNotFound | ResponseKind::NotFound
+            if !of_server && !summary.code.is_empty() && response.may_be_from_service() =>
+        {
+            ModelExistence::Absent
+        }
         kind => ModelExistence::Failed(classify::error_of(ServiceKind::AnalysisServices, kind, response, &summary)),
     }
 }

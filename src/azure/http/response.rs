@@ -82,6 +82,11 @@ impl Response {
         self.fault.is_none() && self.text().first() == Some(&b'{')
     }
 
+    /// Whether an error can be one of the services: its body is empty or a JSON object. A gateway writes any other text.
+    pub(in crate::azure) fn may_be_from_service(&self) -> bool {
+        self.is_object() || (self.fault.is_none() && self.text().is_empty())
+    }
+
     /// Whether a 401 is about the token, by RFC 6750.
     pub(in crate::azure) fn requires_bearer(&self) -> bool {
         self.header(WWW_AUTHENTICATE.as_str()).is_some_and(|wanted| wanted.to_ascii_lowercase().starts_with("bearer"))

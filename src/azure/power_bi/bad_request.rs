@@ -11,12 +11,15 @@ use url::Url;
 
 use crate::azure::http::json_array::MalformedArray;
 use crate::azure::http::{REDIRECTS, server_time, text};
-use crate::azure::refreshes::{self, BadRequest, ListWindow, Row};
+use crate::azure::refreshes::{self, BadRequest, ListWindow, PAGE_SIZE, Row};
 use crate::azure::session::Session;
-use crate::operation::{CallKind, OperationKind, ServiceError, ServiceErrorKind, SubmitResult};
+use crate::operation::{CallKind, OperationId, OperationKind, Origin, ServiceError, ServiceErrorKind, SubmitResult};
+
+/// Maximum number of outdated rows whose details are read. With more, the model counts as busy: the list that the run reads next has them.
+const MAX_DETAILS: usize = 4;
 
 /// The content of the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct ListedRefreshes {
     /// By the clock of the service, before the submission.
     submitted_at: Timestamp,
@@ -24,6 +27,10 @@ struct ListedRefreshes {
     oldest_running: Timestamp,
     /// Whether a refresh was running at the time of the submission.
     busy: bool,
+    /// The rows that may be of running refreshes.
+    running: Vec<Row>,
+    /// As in [`Row::others_ended_before`], from all rows.
+    ended_before: Timestamp,
     /// Whether a row was parsed.
     has_rows: bool,
     /// Whether a row that may be of a running refresh was not parsed.
@@ -32,7 +39,8 @@ struct ListedRefreshes {
 
 impl ListedRefreshes {
     fn new(submitted_at: Timestamp, oldest_running: Timestamp) -> Self {
-        Self { submitted_at, oldest_running, busy: false, has_rows: false, unparsed: false }
+        let (running, ended_before) = (Vec::new(), Timestamp::MIN);
+        Self { submitted_at, oldest_running, busy: false, running, ended_before, has_rows: false, unparsed: false }
     }
 
     fn add(&mut self, row: Result<Row, MalformedArray>) {
@@ -42,10 +50,26 @@ impl ListedRefreshes {
             return;
         };
         self.has_rows = true;
+        self.ended_before = self.ended_before.max(row.others_ended_before().unwrap_or(Timestamp::MIN));
         // The refresh may have ended between the submission and the list.
-        let runs = !row.phase.ended() && row.start.is_none_or(|start| start >= self.oldest_running);
-        let ran = runs || row.end.is_some_and(|end| end >= self.submitted_at);
-        self.busy |= ran;
+        self.busy |= row.end.is_some_and(|end| end >= self.submitted_at);
+        if !row.phase.ended() && row.start.is_none_or(|start| start >= self.oldest_running) {
+            // The service returns more rows than requested.
+            self.busy |= self.running.len() >= PAGE_SIZE;
+            if !self.busy {
+                self.running.push(row);
+            }
+        }
+    }
+
+    /// Decides about the rows that may be of running refreshes. Returns the ids of those that a later row outdates: only their details can
+    /// show that one is running. External refreshes have no details.
+    fn outdated(&mut self) -> Vec<OperationId> {
+        let ended_before = self.ended_before;
+        let is_outdated = |row: &Row| row.start.is_some_and(|start| start < ended_before);
+        let (outdated, running): (Vec<Row>, Vec<Row>) = std::mem::take(&mut self.running).into_iter().partition(is_outdated);
+        self.busy |= !running.is_empty();
+        outdated.into_iter().filter(|row| row.origin != Origin::External).filter_map(|row| row.id).collect()
     }
 
     /// The cause of the refusal. In each case, nothing was started.
@@ -88,6 +112,11 @@ async fn list_refreshes(session: &Session, refreshes: &Url, bad_request: &BadReq
         Ok(())
     })
     .await?;
+    let outdated = listed.outdated();
+    listed.busy |= outdated.len() > MAX_DETAILS;
+    for id in &outdated {
+        listed.busy = listed.busy || refreshes::may_run(session, refreshes, id, bad_request.deadline).await;
+    }
     if listed.unparsed && !listed.busy {
         let message = "the newest row of the list of the service is unreadable".to_owned();
         return Err(ServiceError::new(ServiceErrorKind::InvalidResponse, message));
@@ -105,6 +134,7 @@ mod tests {
         for row in rows {
             listed.add(Row::read(ServiceKind::PowerBi, row.as_bytes()));
         }
+        listed.outdated();
         let error = ServiceError::new(ServiceErrorKind::Rejected, "no");
         listed.outcome(BadRequest { error, message: message.to_owned(), submitted_at: Timestamp::now(), deadline: Instant::now() })
     }
@@ -137,6 +167,31 @@ mod tests {
             assert_eq!(outcome(message, &[ended.clone(), runs.clone()]), busy(message));
             assert_eq!(outcome(message, &[old.clone(), just_ended.clone()]), busy(message));
             assert_eq!(outcome(message, &[vec![ended.clone(); 90], vec![runs.clone()]].concat()), busy(message));
+            assert_eq!(outcome(message, &vec![runs.clone(); 120]), busy(message));
+        }
+    }
+
+    #[test]
+    fn later_success_outdates_rows_without_an_end() {
+        let (since, until) = ("2026-01-02T10:00:00Z", "2026-01-02T10:10:00Z");
+        let stuck = |start: &str| row(start, "", "Unknown");
+        let rows = [
+            ("2026-01-02T09:00:00Z", "Scheduled", "Completed", until, false),
+            ("2026-01-02T09:00:00Z", "ViaEnhancedApi", "Completed", until, false),
+            ("2026-01-02T09:00:00Z", "OnDemand", "Failed", until, true),
+            ("2026-01-02T09:00:00Z", "ViaXmlaEndpoint", "Completed", until, true),
+            ("2026-01-02T09:00:00Z", "ViaSomethingNew", "Completed", until, true),
+            ("2026-01-02T09:00:00Z", "ViaApi", "Completed", "", true),
+            ("2026-01-02T10:00:00Z", "ViaApi", "Completed", until, true),
+            ("2026-01-02T10:05:00Z", "ViaApi", "Completed", until, true),
+            ("", "ViaApi", "Completed", until, true),
+        ];
+        for (start, by, status, end, is_busy) in rows {
+            let later = row(since, end, status).replace("Scheduled", by);
+            for list in [[later.clone(), stuck(start)], [stuck(start), later.clone()]] {
+                let submission = outcome("no", &list);
+                assert_eq!(matches!(submission, SubmitResult::Busy { .. }), is_busy, "{list:?}");
+            }
         }
     }
 }

@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{IgnoredAny, MapAccess};
 use tokio::time::Instant;
-use unicase::UniCase;
 use url::Url;
 
 use super::names::{groups, parse_guid};
+use super::similar_names::RequestedName;
 use crate::azure::classify;
 use crate::azure::http::REDIRECTS;
 use crate::azure::http::json_array::NEXT_PAGE;
@@ -23,13 +23,14 @@ const MAX_PAGES: usize = 20;
 /// Maximum number of rows of a page: more than fit into the largest response.
 const MAX_ROWS: usize = 250_000;
 
-/// Sends `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`, within the timeout of one call.
+/// Sends `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`, within the timeout of one call. If no workspace has the
+/// name, sends `GET groups` instead, for the message.
 pub(in crate::azure) async fn resolve(session: &Session, host: &str, workspace: &str, dataset: &str) -> ModelLookup {
     let Some(groups) = groups(host) else {
         return ModelLookup::Failed(ServiceError::new(ServiceErrorKind::Rejected, "the Power BI host of the cloud results in no URL"));
     };
     let deadline = session.deadline();
-    match search(session, &groups, workspace, dataset, deadline).await {
+    match search(session, &groups, (&RequestedName::new(workspace), &RequestedName::new(dataset)), deadline).await {
         Ok(ids) => ModelLookup::Found(ids),
         Err(LookupError::Ambiguous(sentence)) => ModelLookup::Ambiguous(sentence),
         Err(LookupError::Call(error)) => ModelLookup::Failed(error),
@@ -43,15 +44,30 @@ enum LookupError {
     Call(ServiceError),
 }
 
-async fn search(session: &Session, groups: &Url, workspace: &str, dataset: &str, deadline: Instant) -> Result<ModelIds, LookupError> {
-    let rows = rows_named(session, filtered(groups, workspace), workspace, deadline).await?;
-    let group_id = only_match(rows, workspace).map_err(|count| LookupError::Ambiguous(ambiguous_message("workspace", workspace, count)))?;
+async fn search(
+    session: &Session,
+    groups: &Url,
+    (workspace, dataset): (&RequestedName<'_>, &RequestedName<'_>),
+    deadline: Instant,
+) -> Result<ModelIds, LookupError> {
+    let rows = matching_rows(session, filtered(groups, workspace.name), deadline, |row| workspace.matches(&row.name)).await?;
+    let group_id = match only_match(rows, workspace.name) {
+        Ok(id) => id,
+        // The filter is exact, so only the list of all workspaces has similar names. If it is not available, the message is less precise.
+        Err(0) => {
+            let similar = matching_rows(session, groups.clone(), deadline, |row| workspace.resembles(&row.name)).await;
+            return Err(LookupError::Ambiguous(ambiguous_message("workspace", workspace, 0, similar.unwrap_or_default())));
+        }
+        Err(count) => return Err(LookupError::Ambiguous(ambiguous_message("workspace", workspace, count, Vec::new()))),
+    };
     let mut datasets = groups.clone();
     datasets.set_path(&format!("{}/{group_id}/datasets", groups.path()));
-    let rows = rows_named(session, datasets, dataset, deadline).await?;
-    let dataset_id =
-        only_match(rows, dataset).map_err(|count| LookupError::Ambiguous(ambiguous_message("semantic model", dataset, count)))?;
-    Ok(ModelIds { group_id, dataset_id })
+    let rows = matching_rows(session, datasets, deadline, |row| dataset.matches(&row.name) || dataset.resembles(&row.name)).await?;
+    let (rows, similar): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| dataset.matches(&row.name));
+    match only_match(rows, dataset.name) {
+        Ok(dataset_id) => Ok(ModelIds { group_id, dataset_id }),
+        Err(count) => Err(LookupError::Ambiguous(ambiguous_message("semantic model", dataset, count, similar))),
+    }
 }
 
 /// Sends `GET groups/<id>/datasets` to check whether the semantic model is in its workspace. If the identity has no access to the
@@ -75,13 +91,6 @@ fn filtered(groups: &Url, name: &str) -> Url {
     let mut url = groups.clone();
     url.set_query(Some(&format!("$filter={}", utf8_percent_encode(&quoted, NON_ALPHANUMERIC))));
     url
-}
-
-/// The rows of a list with this name, ignoring case and surrounding whitespace, over all pages. A spec cannot contain a name with
-/// surrounding whitespace.
-async fn rows_named(session: &Session, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, LookupError> {
-    let wanted = UniCase::unicode(name.trim());
-    matching_rows(session, list, deadline, |row| UniCase::unicode(row.name.trim()) == wanted).await
 }
 
 /// The matching rows of a list, over all pages.
@@ -127,8 +136,11 @@ fn only_match(rows: Vec<Row>, name: &str) -> Result<String, usize> {
     }
 }
 
-fn ambiguous_message(what: &str, name: &str, count: usize) -> String {
+/// The message for a name of which there are this many, and these similar ones.
+fn ambiguous_message(what: &str, requested: &RequestedName<'_>, count: usize, similar: Vec<Row>) -> String {
+    let name = requested.name;
     match count {
+        0 if !similar.is_empty() => requested.missing(what, similar.into_iter().map(|row| row.name).collect()),
         0 => format!(
             "no {what} named {name:?} is visible to this identity: check the name and its case (copy it: it may contain other spaces or letters than it shows), or set groupId and datasetId, and grant the identity the role Contributor in the workspace"
         ),

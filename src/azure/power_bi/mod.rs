@@ -5,6 +5,7 @@ mod lookup;
 mod names;
 mod refresh_body;
 pub(super) mod scale_out;
+mod similar_names;
 
 pub(super) use bad_request::resolve_bad_request;
 pub(super) use lookup::{find, page_of, resolve};

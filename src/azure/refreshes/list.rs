@@ -26,6 +26,9 @@ const KNOWN_CLOCK: SignedDuration = SignedDuration::from_secs(6);
 /// How much earlier it may be if the service does not show its clock.
 const UNKNOWN_CLOCK: SignedDuration = SignedDuration::from_mins(5);
 
+/// How much later a refresh must have started to show that another one has ended. The machines of the service may have different clocks.
+const CERTAINLY_LATER: SignedDuration = SignedDuration::from_mins(1);
+
 /// The window of relevant operations: those that are running, and those that started since the intent of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListWindow {
@@ -75,6 +78,10 @@ pub(in crate::azure) struct Row {
     pub(in crate::azure) end: Option<Timestamp>,
     /// Who can have submitted it.
     pub(in crate::azure) origin: Origin,
+    /// Whether the service starts such a refresh only if no other one of the model is running.
+    runs_alone: bool,
+    /// Whether a later row shows that it has ended, although its own row does not. Only its details can then show that it is running.
+    pub(in crate::azure) is_outdated: bool,
     /// Its errors if it failed. Rows of Power BI contain them.
     messages: Vec<ServiceMessage>,
     failure: Option<FailureCause>,
@@ -87,17 +94,31 @@ impl Row {
         let Object(fields) = read(row).or_else(|_| read(&text::repair_json(row.to_vec()))).map_err(|_| MalformedArray)?;
         let status = phase::combined_phase(fields.status.at_most(64), fields.extended_status.at_most(64));
         let (phase, service_status) = status.unwrap_or((Phase::InProgress, String::new()));
-        let origin = match service {
+        let (origin, runs_alone) = match service {
             // The service lists only operations of this API.
-            ServiceKind::AnalysisServices => Origin::Client,
-            ServiceKind::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
+            ServiceKind::AnalysisServices => (Origin::Client, false),
+            ServiceKind::PowerBi => {
+                let refresh_type = fields.refresh_type.at_most(64).unwrap_or_default().to_ascii_lowercase();
+                (origin(&refresh_type), runs_alone(&refresh_type))
+            }
         };
         let (start, end) = (fields.start.0.as_deref().and_then(timestamp::parse), fields.end.0.as_deref().and_then(timestamp::parse));
         let errors = if fields.exception.is_empty() { &fields.attempt } else { &fields.exception };
         let messages: Messages = errors.iter().filter(|_| phase.failed()).filter_map(|error| error.service_message("Error")).collect();
         let messages = messages.finish();
         let failure = failure::cause(service, (phase, &service_status), messages.iter().find_map(failure::by_message), (start, end));
-        Ok(Self { id: fields.id, phase, service_status, start, end, origin, messages, failure })
+        Ok(Self { id: fields.id, phase, service_status, start, end, origin, runs_alone, is_outdated: false, messages, failure })
+    }
+
+    /// Refreshes of the model that started before this time have ended, or do not block others. `None` if the row does not show that. Some
+    /// rows never show their end (seen in public reports).
+    ///
+    /// A success shows it, if the refresh has run alone and its times are known. A failure does not: the service also lists a refresh that
+    /// it has refused because of another one.
+    pub(in crate::azure) fn others_ended_before(&self) -> Option<Timestamp> {
+        let start = self.start.filter(|start| self.end.is_some_and(|end| end >= *start))?;
+        let ran_alone = self.runs_alone && self.phase == Phase::Succeeded;
+        ran_alone.then(|| start.checked_sub(CERTAINLY_LATER).ok()).flatten()
     }
 
     /// The operation from its row, with the id of the row.
@@ -120,17 +141,25 @@ impl Row {
     }
 }
 
-/// Who can have submitted a refresh with this `refreshType`.
+/// Who can have submitted a refresh with this `refreshType`, in lower case.
 ///
 /// Power BI documentation, enhanced refresh, "refreshType". The service itself starts a `WebModeling` after each change of the data (seen
 /// in public reports). In two reports, a full refresh of a Direct Lake model is listed as `DirectLakeFraming`, which the service also
 /// starts itself. That value is therefore inconclusive, like every undocumented value.
-fn origin(refresh_type: Option<&str>) -> Origin {
-    match refresh_type.unwrap_or_default().to_ascii_lowercase().as_str() {
+fn origin(refresh_type: &str) -> Origin {
+    match refresh_type {
         "viaenhancedapi" | "reliableprocessing" => Origin::Client,
         "scheduled" | "ondemand" | "viaapi" | "viaxmlaendpoint" | "ondemandtraining" | "webmodeling" => Origin::External,
         _ => Origin::Unknown,
     }
+}
+
+/// Whether the service starts a refresh with this `refreshType`, in lower case, only if no other one of the model is running.
+///
+/// Power BI documentation, enhanced refresh: it accepts only one refresh of a model at a time. This does not apply to writes by the XMLA
+/// endpoint, nor to what the service itself starts after a change of the data.
+fn runs_alone(refresh_type: &str) -> bool {
+    matches!(refresh_type, "viaenhancedapi" | "reliableprocessing" | "scheduled" | "ondemand" | "viaapi")
 }
 
 /// The relevant rows, collected one by one.
@@ -151,8 +180,10 @@ pub(in crate::azure) struct Selection {
     unnamed_running: bool,
     /// As in [`crate::operation::Listing`].
     has_unknown_rows: bool,
-    /// The newest running row that has no id and that no client of the API has certainly submitted; an external one comes first.
-    unnamed: Option<UnnamedOperation>,
+    /// The newest running rows without an id that no client of the API has certainly submitted: an external one, and one of unknown origin.
+    unnamed: (Option<UnnamedOperation>, Option<UnnamedOperation>),
+    /// As in [`Row::others_ended_before`], from all rows.
+    ended_before: Timestamp,
     /// Maximum number of rows that the client requested.
     top: Option<usize>,
     count: usize,
@@ -213,7 +244,8 @@ impl Selection {
             more_pages: false,
             unnamed_running: false,
             has_unknown_rows: false,
-            unnamed: None,
+            unnamed: (None, None),
+            ended_before: Timestamp::MIN,
             top,
             count: 0,
             order: Order { last: Timestamp::MAX, newest_first: true, all_have_start: true },
@@ -229,6 +261,7 @@ impl Selection {
             return;
         };
         self.order.add(&row);
+        self.ended_before = self.ended_before.max(row.others_ended_before().unwrap_or(Timestamp::MIN));
         let started_before = |time| row.start.is_some_and(|start| start < time);
         let over = row.phase.ended() || started_before(self.oldest_running);
         if over && (started_before(self.since) || row.origin == Origin::External) {
@@ -243,8 +276,12 @@ impl Selection {
                 Origin::Unknown | Origin::External => {
                     let is_external = row.origin == Origin::External;
                     self.has_unknown_rows |= !is_external;
-                    let running = (!row.phase.ended()).then_some(UnnamedOperation { is_external, start: row.start });
-                    self.unnamed = self.unnamed.max(running);
+                    let newest = if is_external { &mut self.unnamed.0 } else { &mut self.unnamed.1 };
+                    // Without a start, it may have started just now.
+                    let started = |start: Option<Timestamp>| start.unwrap_or(Timestamp::MAX);
+                    if !row.phase.ended() && newest.is_none_or(|newest| started(newest.start) < started(row.start)) {
+                        *newest = Some(UnnamedOperation { is_external, start: row.start });
+                    }
                 }
             }
             return;
@@ -267,6 +304,14 @@ impl Selection {
 
     /// The selected rows, and what may be missing.
     pub(in crate::azure) fn finish(mut self) -> Selected {
+        // A row of the window may be ours, so it counts as it is.
+        let outdated_before = self.ended_before.min(self.since);
+        let is_outdated = |start: Option<Timestamp>| start.is_some_and(|start| start < outdated_before);
+        for (_, row) in &mut self.rows {
+            row.is_outdated = !row.phase.ended() && is_outdated(row.start);
+        }
+        // External refreshes have no details that could show that one is running.
+        self.rows.retain(|(_, row)| !row.is_outdated || row.origin != Origin::External);
         self.sort();
         // With as many rows as requested, or a link to a next page, rows may be missing. No row of the window is missing if the last row is
         // the oldest and started before the window.
@@ -276,7 +321,8 @@ impl Selection {
         let may_hide_running = self.unnamed_running || ((full || self.size_exceeded) && !self.order.newest_first);
         let truncated = self.truncated || self.size_exceeded || (full && !covers);
         let oldest = self.since.min(self.oldest_running);
-        let Self { rows, has_unknown_rows, unnamed, .. } = self;
+        let Self { rows, has_unknown_rows, unnamed: (external, unknown), .. } = self;
+        let unnamed = [external, unknown].into_iter().flatten().find(|unnamed| !is_outdated(unnamed.start));
         Selected { rows, truncated, may_hide_running, has_unknown_rows, unnamed, oldest }
     }
 

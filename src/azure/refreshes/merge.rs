@@ -9,7 +9,7 @@ use super::list::{ListWindow, Row, Selected, Selection};
 use crate::operation::{ClockSkew, Listing, Operation, OperationId, Origin, PollResult, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Number of newest refreshes that the client requests from Power BI: more than can start on one model while a lost response is resolved.
-pub(super) const PAGE_SIZE: usize = 100;
+pub(in crate::azure) const PAGE_SIZE: usize = 100;
 
 /// Maximum number of rows of a list whose details are read.
 const MAX_DETAILS: usize = 20;
@@ -37,22 +37,24 @@ pub(in crate::azure) fn needs_details(index: usize, row: &Row) -> bool {
 }
 
 /// Combines a row with its details. If the service refuses the details, the rest of the list is still valid: the operation is then as its
-/// row shows it.
+/// row shows it; `None` if that row is outdated.
 ///
 /// # Errors
 /// If the service requests fewer calls.
-pub(in crate::azure) fn merge_details(id: OperationId, row: Row, result: PollResult) -> Result<Operation, ServiceError> {
+pub(in crate::azure) fn merge_details(id: OperationId, row: Row, result: PollResult) -> Result<Option<Operation>, ServiceError> {
+    let is_outdated = row.is_outdated;
     match result {
         PollResult::Found { operation, .. } => {
             let bare = row.into_operation(id);
             // If the two disagree, the later start counts. The earlier one could exclude an operation that the operator searches for.
             let (start, end) = (operation.start.max(bare.start), operation.end.or(bare.end));
-            Ok(Operation { start, end, origin: bare.origin, ..with_row_errors(*operation, bare) })
+            Ok(Some(Operation { start, end, origin: bare.origin, ..with_row_errors(*operation, bare) }))
         }
         // The list contains the operation, so it exists.
-        PollResult::NotFound => Ok(row.into_operation(id)),
+        PollResult::NotFound => Ok((!is_outdated).then(|| row.into_operation(id))),
         PollResult::Failed(error) if error.kind == ServiceErrorKind::Throttled => Err(error),
-        PollResult::Failed(error) => Ok(Operation { incomplete: error.kind != ServiceErrorKind::Rejected, ..row.into_operation(id) }),
+        PollResult::Failed(error) if error.kind == ServiceErrorKind::Rejected => Ok((!is_outdated).then(|| row.into_operation(id))),
+        PollResult::Failed(_) => Ok(Some(Operation { incomplete: true, ..row.into_operation(id) })),
     }
 }
 
@@ -65,10 +67,11 @@ pub(super) fn with_row_errors(details: Operation, row: Operation) -> Operation {
 }
 
 impl Selected {
-    /// The list, after each row has become an operation.
-    pub(in crate::azure) fn listing(self, mut operations: Vec<Operation>, clock_skew: Option<ClockSkew>) -> Listing {
+    /// The list, after each row has become an operation, or `None` if it is outdated.
+    pub(in crate::azure) fn listing(self, rows: Vec<Option<Operation>>, clock_skew: Option<ClockSkew>) -> Listing {
+        let truncated = self.truncated || rows.len() > MAX_DETAILS;
+        let mut operations: Vec<Operation> = rows.into_iter().flatten().collect();
         operations.sort_by_key(|operation| Reverse(operation.start.unwrap_or(Timestamp::MAX)));
-        let truncated = self.truncated || operations.len() > MAX_DETAILS;
         // A row may have no start, and its details a start that is too early.
         operations.retain(|operation| operation.phase.ended() || operation.start.is_none_or(|start| start >= self.oldest));
         let Self { may_hide_running, has_unknown_rows, unnamed, .. } = self;

@@ -67,7 +67,7 @@ pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &
 /// Without it, the operator would not observe its end. A row of Power BI may also contain the error of a failure that the details do not
 /// explain.
 pub(in crate::azure) async fn poll(session: &Session, refreshes: &Url, id: &OperationId) -> PollResult {
-    let (result, of_details) = read_details(session, refreshes, id, session.deadline()).await;
+    let (result, of_details) = read_details(session, refreshes, id, session.deadline(), session.kind).await;
     let needs_row = match &result {
         PollResult::Failed(_) => of_details,
         PollResult::Found { operation, .. } => {
@@ -86,13 +86,24 @@ pub(in crate::azure) async fn poll(session: &Session, refreshes: &Url, id: &Oper
     }
 }
 
-/// The result of reading the details, and whether an inconclusive result concerns only the details, as far as the response shows it.
-async fn read_details(session: &Session, refreshes: &Url, id: &OperationId, deadline: Instant) -> (PollResult, bool) {
+/// Whether a refresh may be running that a later row of the list outdates: its details show it.
+pub(in crate::azure) async fn may_run(session: &Session, refreshes: &Url, id: &OperationId, deadline: Instant) -> bool {
+    match read_details(session, refreshes, id, deadline, CallKind::Poll(OperationKind::Refresh)).await.0 {
+        PollResult::Found { operation, .. } => !operation.phase.ended(),
+        // It has no details.
+        PollResult::NotFound => false,
+        PollResult::Failed(error) => error.kind != ServiceErrorKind::Rejected,
+    }
+}
+
+/// The result of reading the details, and whether an inconclusive result concerns only the details, as far as the response shows it. A
+/// throttle delays calls of the kind `throttled`.
+async fn read_details(session: &Session, refreshes: &Url, id: &OperationId, deadline: Instant, throttled: CallKind) -> (PollResult, bool) {
     let mut response = match session.get(CallKind::Poll(OperationKind::Refresh), operation_url(refreshes, id), deadline, &REDIRECTS).await {
         Ok(incoming) => incoming.read_whole().await,
         Err(error) => return (PollResult::Failed(error), false),
     };
-    session.record_throttle_and_token(&mut response);
+    session.record_throttle_and_token_for(throttled, &mut response);
     let result = classify::poll_result(session.service, &response, id);
     let affects_all_calls = match &result {
         PollResult::Failed(error) => {
@@ -149,12 +160,12 @@ pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: L
     let deadline = session.deadline();
     let result = std::mem::take(&mut selected.rows).into_iter().enumerate().map(|(index, (id, row))| async move {
         if !merge::needs_details(index, &row) {
-            return Ok(row.into_operation(id));
+            return Ok(Some(row.into_operation(id)));
         }
-        let (result, _) = read_details(session, refreshes, &id, deadline).await;
+        let (result, _) = read_details(session, refreshes, &id, deadline, session.kind).await;
         merge::merge_details(id, row, result)
     });
-    let operations: Vec<Operation> = stream::iter(result).buffered(CONCURRENT_DETAILS).try_collect().await?;
+    let operations: Vec<Option<Operation>> = stream::iter(result).buffered(CONCURRENT_DETAILS).try_collect().await?;
     Ok(selected.listing(operations, clock_skew))
 }
 

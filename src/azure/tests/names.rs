@@ -56,6 +56,54 @@ async fn missing_and_ambiguous_names_are_explained() {
 }
 
 #[tokio::test]
+async fn similar_names_are_shown_with_their_difference() {
+    let workspaces = [
+        ("Sales  & O'Brien", "\"Sales[U+0020][U+0020]& O'Brien\" is, which differs"),
+        ("Sales & O'Brien ", "\"Sales & O'Brien[U+0020]\" is, which differs"),
+        ("Sales &\u{a0}O'Brien", "\"Sales &[U+00A0]O'Brien\" is, which differs"),
+        ("Sales & \u{200b}O'Brien", "\"Sales & [U+200B]O'Brien\" is, which differs"),
+        ("SALES & O'BRIEN", "\"SALES & O'BRIEN\" is, which differs"),
+    ];
+    for (name, shown) in workspaces {
+        let (result, fake) = resolve(move |rest| match rest {
+            FILTER => Some(reply(200, &[], &list(&[], None))),
+            "" => Some(reply(200, &[], &list(&[(OTHER, "Other"), (GROUP, name)], None))),
+            _ => None,
+        })
+        .await;
+        let ModelLookup::Ambiguous(why) = &result else { panic!("{name:?}: {result:?}") };
+        assert!(why.starts_with("no workspace named \"Sales & O'Brien\" is visible") && why.contains(shown), "{why}");
+        assert_eq!(fake.count("GET "), 2, "{name:?}");
+    }
+    for (name, shown) in [("Orders\u{ad}", "\"Orders[U+00AD]\""), ("Order s", "\"Order s\"")] {
+        let (result, fake) = resolve(move |rest| {
+            let (groups, datasets) = (list(&[(GROUP, "Sales & O'Brien")], None), list(&[(OTHER, "Other"), (DATASET, name)], None));
+            Some(reply(200, &[], if rest == FILTER { &groups } else { &datasets }))
+        })
+        .await;
+        let ModelLookup::Ambiguous(why) = &result else { panic!("{name:?}: {result:?}") };
+        assert!(why.starts_with("no semantic model named \"Orders\" is visible") && why.contains(shown), "{why}");
+        assert_eq!(fake.count("GET "), 2, "{name:?}");
+    }
+    // The name itself takes precedence over a similar one.
+    let (result, _stage) = resolve(|rest| {
+        let (groups, datasets) = (list(&[(GROUP, "Sales & O'Brien")], None), list(&[(OTHER, "Orders\u{ad}"), (DATASET, "orders")], None));
+        Some(reply(200, &[], if rest == FILTER { &groups } else { &datasets }))
+    })
+    .await;
+    assert_eq!(result, ModelLookup::Found(ModelIds { group_id: GROUP.to_owned(), dataset_id: DATASET.to_owned() }));
+    // Without a list of all workspaces, the message is only less precise.
+    for status in [403, 429, 503] {
+        let (result, _stage) = resolve(move |rest| {
+            Some(if rest == FILTER { reply(200, &[], &list(&[], None)) } else { reply(status, &[("retry-after", "1")], "") })
+        })
+        .await;
+        let ModelLookup::Ambiguous(why) = &result else { panic!("{status}: {result:?}") };
+        assert!(why.starts_with("no workspace named \"Sales & O'Brien\" is visible to this identity: check the name"), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn invalid_list_of_names_is_an_error_and_sends_no_token() {
     let other_host = list(&[], Some(&format!("https://{OTHER_HOST}/v1.0/myorg/groups?$skip=1")));
     let rows = [
@@ -196,6 +244,8 @@ async fn database_is_gone_only_if_its_server_reports_it() {
         (404, code("ModelNotFound"), Some(ModelExistence::Absent)),
         (404, code("ServerNotFound"), None),
         (404, String::new(), None),
+        (404, "NotFound".to_owned(), None),
+        (404, "DatabaseNotFound".to_owned(), None),
         (400, code("Unauthorized"), None),
         (403, code("Forbidden"), None),
         (404, "<html>".to_owned(), None),

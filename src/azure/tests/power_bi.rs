@@ -88,7 +88,7 @@ const QUOTA: [&str; 6] = [
     "",
 ];
 
-fn row(start: i64, end: Option<i64>, by: &str, status: &str) -> String {
+pub(super) fn row(start: i64, end: Option<i64>, by: &str, status: &str) -> String {
     let at = |seconds: i64| Timestamp::now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
     let end = end.map(|end| format!(r#","endTime":"{}""#, at(end))).unwrap_or_default();
     format!(
@@ -133,6 +133,42 @@ async fn busy_and_quota_are_distinguished_in_any_language() {
     // An unexplained 400 is an invalid request.
     assert_eq!(outcome_of_400("InvalidRequest", "The type of the request is not valid", ended).await, ("Rejected".to_owned(), 1));
     assert_eq!(outcome_of_400("InvalidRequest", BUSY[2], "[]".to_owned()).await, ("Rejected".to_owned(), 1));
+}
+
+/// The details of a refresh that never shows its end in the list, although a later one has succeeded, and whether it counts as running.
+const DETAILS: [(u16, &str, bool); 7] = [
+    (202, r#"{"status":"Unknown","extendedStatus":"InProgress"}"#, true),
+    (200, r#"{"status":"Completed","extendedStatus":"Completed"}"#, false),
+    (200, r#"{"status":"Failed"}"#, false),
+    (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, false),
+    (400, r#"{"error":{"code":"InvalidRequest"}}"#, false),
+    (403, "{}", true),
+    (503, "", true),
+];
+
+#[tokio::test]
+async fn details_of_an_outdated_row_decide_whether_it_runs() {
+    for (status, details, runs) in DETAILS {
+        for (by, has_details) in [("ViaEnhancedApi", true), ("DirectLakeFraming", true), ("Scheduled", false)] {
+            let rows = [row(-600, Some(-500), "ViaApi", "Completed"), row(-7200, None, by, "Unknown")];
+            let list = format!("[{}]", rows.join(","));
+            let fake = fake(move |method, rest| match (method, rest) {
+                ("POST", _) => Some(reply(400, &[], r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig."}}"#)),
+                (_, "/r-7200") => Some(reply(status, &[], details)),
+                _ => Some(reply(200, &[], &list)),
+            })
+            .await;
+            let runs = runs && has_details;
+            let submission = submit(&fake).await;
+            assert_eq!(matches!(submission, SubmitResult::Busy { .. }), runs, "{status} {details} {by}: {submission:?}");
+            let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
+            let now = Timestamp::now();
+            let listing = call.list(OperationKind::Refresh, ListWindow { intent: now, now }).await.unwrap();
+            assert_eq!(listing.operations.iter().any(|operation| !operation.phase.ended()), runs, "{status} {details} {by}");
+            assert!(!listing.truncated && !listing.may_hide_running);
+            assert_eq!(fake.count(&format!("GET {}/r", path())), if has_details { 2 } else { 0 }, "{by}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fake_azure::{DATASET, GROUP, power_bi_named, power_bi_of, reply};
-use super::power_bi::fake;
+use super::power_bi::{fake, row};
 use crate::azure::power_bi::ModelName;
 use crate::operation::{
     CallKind, CancelResult, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest, Request, ServiceErrorKind, SubmitResult,
@@ -57,6 +57,26 @@ async fn throttled_list_after_submission_delays_no_submission() {
     let submit = CallKind::Submit(OperationKind::Refresh);
     let call = power_bi_of(&azure).prepare_for(submit).await.unwrap();
     let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
+    assert!(power_bi_of(&azure).prepare_for(submit).await.is_ok());
+    assert!(power_bi_of(&azure).prepare_for(CallKind::Poll(OperationKind::Refresh)).await.is_err());
+}
+
+/// A throttled request for the details of an outdated row delays no submission.
+#[tokio::test]
+async fn throttled_details_after_submission_delay_no_submission() {
+    let rows = [row(-600, Some(-500), "ViaApi", "Completed"), row(-7200, None, "ViaEnhancedApi", "Unknown")];
+    let list = format!("[{}]", rows.join(","));
+    let fake = fake(move |method, rest| match (method, rest) {
+        ("POST", _) => Some(reply(400, &[], r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig."}}"#)),
+        (_, "/r-7200") => Some(reply(429, &[("retry-after", "3392")], "")),
+        _ => Some(reply(200, &[], &list)),
+    })
+    .await;
+    let azure = fake.azure(fake.settings());
+    let submit = CallKind::Submit(OperationKind::Refresh);
+    let call = power_bi_of(&azure).prepare_for(submit).await.unwrap();
+    let submission = call.submit(&Request::Refresh(RefreshRequest::default())).await;
+    assert!(matches!(submission, SubmitResult::Busy { .. }), "{submission:?}");
     assert!(power_bi_of(&azure).prepare_for(submit).await.is_ok());
     assert!(power_bi_of(&azure).prepare_for(CallKind::Poll(OperationKind::Refresh)).await.is_err());
 }

@@ -4,11 +4,10 @@
 //! space. So spaces are compared too. Names that differ only in spaces, in the encoding of a letter or in invisible characters may be
 //! the same name, changed by a gateway. They prove nothing.
 
-use icu_normalizer::ComposingNormalizerBorrowed;
 use unicase::UniCase;
 
 use crate::operation::{ObjectName, REDACTED};
-use crate::text::is_invisible;
+use crate::text::letters;
 
 /// How well a shown name matches a requested one, the best match first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,21 +34,11 @@ pub(super) fn object(requested: &ObjectName, shown: &ObjectName) -> NameMatch {
 pub(super) fn name(requested: &str, shown: &str) -> NameMatch {
     if UniCase::unicode(requested) == UniCase::unicode(shown) {
         NameMatch::Same
-    } else if shown.contains(REDACTED) || shown.contains(char::REPLACEMENT_CHARACTER) || visible(requested) == visible(shown) {
+    } else if shown.contains(REDACTED) || shown.contains(char::REPLACEMENT_CHARACTER) || letters(requested) == letters(shown) {
         NameMatch::Similar
     } else {
         NameMatch::Different
     }
-}
-
-/// The visible part of a name: without spaces and invisible characters, each letter in one encoding and in one case. The i with and without
-/// its dot is one letter here, because a service whose language is Turkish folds it in another way.
-fn visible(name: &str) -> String {
-    let composed = ComposingNormalizerBorrowed::new_nfkc();
-    let folded = UniCase::unicode(composed.normalize(name)).to_folded_case();
-    // Folding may decompose a letter again; only the dot of a Turkish i then stays separate.
-    let letters = composed.normalize(&folded).into_owned().replace('\u{131}', "i").replace('\u{307}', "");
-    letters.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c)).collect()
 }
 
 #[cfg(test)]

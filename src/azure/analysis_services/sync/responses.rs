@@ -157,13 +157,15 @@ fn running(response: &Response, polled_id: &OperationId, next: Option<Url>) -> P
 /// The syncs in a response to `GET sync` that are running or started since a time, and whether there may be more.
 ///
 /// The response without any sync is not documented. 404, 204, an empty response and an empty object all count as no sync. If the server
-/// does not exist, the next submission reports it.
+/// does not exist, the next submission reports it. A 404 with another text may be from a gateway: if it counted as no sync, a submission
+/// without a response would be repeated.
 pub(in crate::azure) fn listed(response: &Response, since: Timestamp) -> Result<(Vec<Operation>, bool), ServiceError> {
     let service = ServiceKind::AnalysisServices;
     let summary = response.error_summary_unless_success();
     match classify::response_kind(response, &summary) {
         ResponseKind::Success => {}
-        ResponseKind::NotFound => return Ok((Vec::new(), false)),
+        ResponseKind::NotFound if response.may_be_from_service() => return Ok((Vec::new(), false)),
+        ResponseKind::NotFound => return Err(classify::error_of(service, ResponseKind::NotFromService, response, &summary)),
         kind => return Err(classify::error_of(service, kind, response, &summary)),
     }
     if let Some(fault) = response.fault {

@@ -145,6 +145,104 @@ fn rows_older_than_longest_refresh_are_not_running() {
     assert_eq!(selection.finish().rows.len(), 1);
 }
 
+/// A row without an id if `id` is empty.
+fn timed_row(id: &str, by: &str, (start, end): (&str, &str), status: &str) -> String {
+    let id = if id.is_empty() { String::new() } else { format!(r#""requestId":"{id}","#) };
+    format!(r#"{{{id}"refreshType":"{by}","startTime":"{start}","endTime":"{end}","status":"{status}"}}"#)
+}
+
+const SUCCESS: (&str, &str) = ("2026-01-01T10:00:00Z", "2026-01-01T10:10:00Z");
+
+#[test]
+fn only_later_success_that_runs_alone_outdates_a_row() {
+    let stuck = |start: &str| timed_row("stuck", "Scheduled", (start, ""), "Unknown");
+    let (before, just_before) = ("2026-01-01T09:58:59Z", "2026-01-01T09:59:00Z");
+    let success = |by: &str| timed_row("later", by, SUCCESS, "Completed");
+    let rows = [
+        (before, success("Scheduled"), true),
+        (before, success("OnDemand"), true),
+        (before, success("viaapi"), true),
+        (before, success("ViaEnhancedApi"), true),
+        (before, success("ReliableProcessing"), true),
+        (before, success("ViaXmlaEndpoint"), false),
+        (before, success("WebModeling"), false),
+        (before, success("OnDemandTraining"), false),
+        (before, success("DirectLakeFraming"), false),
+        (before, success("ViaSomethingNew"), false),
+        (before, success(""), false),
+        (before, timed_row("later", "Scheduled", SUCCESS, "Failed"), false),
+        (before, timed_row("later", "Scheduled", SUCCESS, "Cancelled"), false),
+        (before, timed_row("later", "Scheduled", (SUCCESS.0, ""), "Completed"), false),
+        (before, timed_row("later", "Scheduled", (SUCCESS.0, "2026-01-01T09:59:59Z"), "Completed"), false),
+        (before, timed_row("later", "Scheduled", ("", SUCCESS.1), "Completed"), false),
+        // The service's machines may have different clocks.
+        (just_before, success("Scheduled"), false),
+        (SUCCESS.0, success("Scheduled"), false),
+        ("2026-01-01T10:05:00Z", success("Scheduled"), false),
+        ("", success("Scheduled"), false),
+    ];
+    for (start, later, is_outdated) in rows {
+        for list in [[later.clone(), stuck(start)], [stuck(start), later.clone()]] {
+            let (kept, truncated) = select(&list.each_ref().map(String::as_str));
+            assert_eq!((kept.iter().any(|id| id == "stuck"), truncated), (!is_outdated, false), "{list:?}");
+        }
+    }
+    // The rows of Analysis Services have no type.
+    let mut selection = Selection::new(ServiceKind::AnalysisServices, (at("2026-01-01T12:00:00Z"), Timestamp::MIN), None);
+    for row in [success("Scheduled"), stuck(before)] {
+        selection.add(row.as_bytes());
+    }
+    assert_eq!(selection.finish().rows.iter().map(|(_, row)| row.is_outdated).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
+fn outdated_row_with_details_or_in_the_window_is_kept() {
+    let later = timed_row("later", "ViaApi", ("2026-01-01T12:30:00Z", "2026-01-01T12:31:00Z"), "Completed");
+    let rows = [
+        ("ViaEnhancedApi", "2026-01-01T11:59:59Z", Some(true)),
+        ("DirectLakeFraming", "2026-01-01T11:59:59Z", Some(true)),
+        ("Scheduled", "2026-01-01T11:59:59Z", None),
+        // Started since the intent, so it may be ours.
+        ("ViaEnhancedApi", "2026-01-01T12:00:00Z", Some(false)),
+        ("DirectLakeFraming", "2026-01-01T12:00:00Z", Some(false)),
+        ("Scheduled", "2026-01-01T12:00:00Z", Some(false)),
+    ];
+    for (by, start, expected) in rows {
+        let mut selection = selection(None);
+        for row in [later.clone(), timed_row("stuck", by, (start, ""), "Unknown")] {
+            selection.add(row.as_bytes());
+        }
+        let kept: Vec<_> = selection.finish().rows.into_iter().map(|(id, row)| (id.to_string(), row.is_outdated)).collect();
+        assert_eq!(kept, expected.map(|is_outdated| ("stuck".to_owned(), is_outdated)).into_iter().collect::<Vec<_>>(), "{by} {start}");
+    }
+}
+
+#[test]
+fn outdated_row_without_id_does_not_block() {
+    let (before, after) = ("2026-01-01T09:00:00Z", "2026-01-01T11:00:00Z");
+    let unnamed = |is_external: bool, start: Option<&str>| Some(UnnamedOperation { is_external, start: start.map(at) });
+    let rows: [(&[(&str, &str)], Option<UnnamedOperation>); 7] = [
+        (&[("OnDemand", before)], None),
+        (&[("Novel", before)], None),
+        (&[("OnDemand", after)], unnamed(true, Some(after))),
+        (&[("OnDemand", before), ("OnDemand", "")], unnamed(true, None)),
+        (&[("OnDemand", after), ("OnDemand", before)], unnamed(true, Some(after))),
+        (&[("OnDemand", before), ("Novel", after)], unnamed(false, Some(after))),
+        (&[("Novel", after), ("OnDemand", after)], unnamed(true, Some(after))),
+    ];
+    for (running, expected) in rows {
+        let mut selection = selection(None);
+        selection.add(timed_row("later", "ViaApi", SUCCESS, "Completed").as_bytes());
+        for (by, start) in running.iter().copied() {
+            selection.add(timed_row("", by, (start, ""), "Unknown").as_bytes());
+        }
+        let Selected { rows, truncated, may_hide_running, has_unknown_rows, unnamed, .. } = selection.finish();
+        assert_eq!((rows.len(), truncated, may_hide_running, unnamed), (0, false, false, expected), "{running:?}");
+        // Whether one may be ours is another question.
+        assert_eq!(has_unknown_rows, running.iter().any(|(by, _)| *by == "Novel"), "{running:?}");
+    }
+}
+
 #[test]
 fn row_of_unknown_origin_without_id_is_no_doubt_beside_a_client() {
     let running = Some(UnnamedOperation { is_external: false, start: Some(at("2026-01-01T12:00:05Z")) });

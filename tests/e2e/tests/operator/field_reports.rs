@@ -155,6 +155,18 @@ async fn stale_row_does_not_block_sync() {
 }
 
 #[tokio::test]
+async fn row_outdated_by_later_success_does_not_block_sync() {
+    let (world, _operator) = quick("outdated-row").await;
+    let times = json!({"startTime": "{now-2h}", "endTime": "{now-1h}"});
+    let later = merged(&times, &json!({"requestId": theirs(), "refreshType": "ViaApi", "status": "Completed"}));
+    let row = json!({"requestId": theirs(), "refreshType": "Scheduled", "startTime": "{now-3h}", "status": "Unknown"});
+    let (model, spec, _) = semantic_model(&world, &json!({"rows": ["{own}", later, row]})).await;
+    world.apply("modelsync/orders", &spec).await;
+    world.until_state("modelsync/orders", RunState::Succeeded).await;
+    assert_eq!(world.azure.syncs(&model).await.len(), 1);
+}
+
+#[tokio::test]
 async fn stale_row_of_analysis_services_does_not_block_sync() {
     let row = json!({"refreshId": theirs(), "startTime": "{now-60d}", "status": "inProgress"});
     let (world, _operator) = World::running("stale-row-aas", TestSetup::with_model(json!({"rows": ["{own}", row]}))).await;

@@ -58,6 +58,15 @@ async fn unknown_names_are_reported() {
 }
 
 #[tokio::test]
+async fn name_that_differs_in_a_space_is_shown() {
+    let (world, _operator) = World::running("pbi-similar", TestSetup::default()).await;
+    let (_, _, by_names) = semantic_model(&world, &json!({"dataset": "Orders\u{a0}2026"})).await;
+    world.apply("orders", &merged(&by_names, &json!({"model": {"powerBI": {"dataset": "Orders 2026"}}}))).await;
+    let stalled = world.until_reason("orders", "Stalled", "ModelNotResolved").await;
+    assert!(run(&stalled).message.contains("\"Orders[U+00A0]2026\""), "{}", run(&stalled).message);
+}
+
+#[tokio::test]
 async fn deletion_cancels_refresh_of_semantic_model() {
     let (world, _operator) = World::running("pbi-deleted", TestSetup::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({"durationMillis": 600_000})).await;

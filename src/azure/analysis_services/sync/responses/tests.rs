@@ -222,10 +222,21 @@ fn list_has_syncs_running_or_started_in_window() {
         let ids: Vec<_> = operations.iter().map(|operation| operation.id.as_str()).collect();
         assert_eq!((ids, truncated), (expected, may_hide), "{body}");
     }
-    assert_eq!(listed(&response(404, &[], ""), since), Ok((vec![], false)));
+    for body in ["", "{}", r#"{"code":"NotFound","message":"The synchronization operation cannot be found."}"#, " {\"error\":{}}"] {
+        assert_eq!(listed(&response(404, &[], body), since), Ok((vec![], false)), "{body}");
+        assert_eq!(listed(&response(410, &[], body), since), Ok((vec![], false)), "{body}");
+    }
     assert_eq!(listed(&response(204, &[], ""), since), Ok((vec![], false)));
     let rows = [
         (response(404, &[], PAGE), ServiceErrorKind::InvalidResponse),
+        (response(404, &[], "default backend - 404"), ServiceErrorKind::InvalidResponse),
+        (response(404, &[], "404 page not found"), ServiceErrorKind::InvalidResponse),
+        (response(404, &[], "404"), ServiceErrorKind::InvalidResponse),
+        (response(404, &[], "NotFound"), ServiceErrorKind::InvalidResponse),
+        (response(404, &[], "[]"), ServiceErrorKind::InvalidResponse),
+        (response(404, &[("content-type", "text/html")], "Not Found"), ServiceErrorKind::InvalidResponse),
+        (response(410, &[], "Gone"), ServiceErrorKind::InvalidResponse),
+        (response(400, &[], "OperationNotFound"), ServiceErrorKind::InvalidResponse),
         (response(404, &[], r#"{"code":"DatabaseNotFound"}"#), ServiceErrorKind::NotFound),
         (response(200, &[], PAGE), ServiceErrorKind::InvalidResponse),
         (response(200, &[], "{"), ServiceErrorKind::InvalidResponse),
