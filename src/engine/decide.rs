@@ -47,8 +47,8 @@ fn decide_once(input: &DecisionInput<'_>) -> Decision {
         return draft.without_write();
     }
     if input.effect_result == EffectResult::None
-        && !input.desired.metadata_refused
-        && !input.desired.annotations_kept
+        && !input.desired.skipped_writes.metadata
+        && !input.desired.skipped_writes.annotations
         && let Some(annotation) = user_decisions::obsolete_annotation(&mut draft)
     {
         return draft.unchanged(Effect::RemoveAnnotation(annotation), None);

@@ -186,7 +186,7 @@ impl<'a> Draft<'a> {
     /// Whether a run is tracked although the API server refuses to change the metadata. A submission still requires the finalizer.
     pub(super) fn skips_metadata(&self) -> bool {
         let may_run = |run: &Run| matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling);
-        self.desired.metadata_refused && self.status.run.as_ref().is_some_and(may_run)
+        self.desired.skipped_writes.metadata && self.status.run.as_ref().is_some_and(may_run)
     }
 
     /// Whether the resource is being deleted.

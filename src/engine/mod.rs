@@ -28,7 +28,7 @@ pub use effect_result::{ClaimedOperations, EffectResult, Turn};
 pub use freshness::stale_time;
 pub use input::{
     AnnotationRequests, Blocker, Deletion, DesiredState, DrainMode, External, OperationSpec, Remedy, RunPolicy, Schedule, ScheduleTrigger,
-    Settings, SuccessfulRun, Upstream, UpstreamRef,
+    Settings, SkippedWrites, SuccessfulRun, Upstream, UpstreamRef,
 };
 pub use queue_state::{QueueState, queue_state, queue_state_if_unwritable};
 pub use rules::{deletion_timeout, namespace_time_left, resubmit_value, was_replaced};

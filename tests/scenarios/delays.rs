@@ -113,7 +113,7 @@ fn cancellations_without_effect_become_rare_and_end() {
 }
 
 #[test]
-fn deletion_does_not_wait_for_ever_for_an_operation_that_never_ends() {
+fn deletion_ends_without_an_end_of_the_operation() {
     let mut world = World::new(|_| {});
     world.service.length = secs(1_000_000);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);

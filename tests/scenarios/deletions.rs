@@ -305,21 +305,14 @@ fn add_other_finalizer(world: &mut World) {
 
 #[test]
 fn end_is_recorded_if_another_finalizer_keeps_the_resource() {
-    let orphan = |world: &mut World| {
-        world.edit(|spec| spec.deletion_policy = DeletionPolicy::Orphan);
-    };
-    let release = |world: &mut World| {
-        world.annotate(RELEASE, Some("true"));
-    };
-    let ends: [(fn(&mut World), RunState, Reason); 3] = [
-        (|_| {}, RunState::Cancelled, Reason::Deleted),
-        (orphan, RunState::Failed, Reason::Released),
-        (release, RunState::Failed, Reason::Released),
-    ];
-    for (prepare, state, reason) in ends {
+    for (release, deletion_policy, state, reason) in [
+        ("false", DeletionPolicy::Cancel, RunState::Cancelled, Reason::Deleted),
+        ("false", DeletionPolicy::Orphan, RunState::Failed, Reason::Released),
+        ("true", DeletionPolicy::Cancel, RunState::Failed, Reason::Released),
+    ] {
         let mut world = running();
         add_other_finalizer(&mut world);
-        prepare(&mut world);
+        world.annotate(RELEASE, Some(release)).edit(|spec| spec.deletion_policy = deletion_policy);
         world.delete().run_for(secs(60)).is(state, reason);
         assert_eq!(world.metadata().finalizers.as_deref(), Some(&[OTHER_FINALIZER.to_owned()][..]));
         assert!(world.run().ended_time.is_some() && world.status().history[0].state == state);

@@ -268,7 +268,7 @@ fn list_for_adopted_operation_reaches_back_to_its_start() {
 }
 
 #[test]
-fn annotation_that_is_set_again_and_again_is_removed_ever_less_often() {
+fn repeatedly_set_annotation_is_removed_ever_less_often() {
     for (key, value) in [(RUN_REQUESTED_AT, ""), (RESUBMIT, "run-9-attempt-1"), (ADOPT, "op-99")] {
         let mut world = World::new(|_| {});
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -300,4 +300,17 @@ fn refused_removal_of_an_annotation_delays_no_run() {
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!(world.service.submits, 2, "{key}");
     }
+}
+
+#[test]
+fn late_decision_to_submit_again_restarts_the_wait() {
+    let mut world = World::new(|spec| spec.wait_deadline_seconds = 600);
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(60)).is(RunState::Waiting, Reason::WaitingForTurn);
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    (world.ahead, world.service.truncated) = (None, true);
+    world.changed().run_for(secs(3_600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world.service.truncated = false;
+    world.resubmit().run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 2);
 }

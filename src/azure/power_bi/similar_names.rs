@@ -139,7 +139,7 @@ mod tests {
         #[test]
         fn shown_names_are_plain(name in "\\PC{0,20}", other in "\\PC{0,20}") {
             let shown = distinguished(&name, &other);
-            proptest::prop_assert_eq!(crate::text::plain(&shown).into_owned(), shown.clone());
+            proptest::prop_assert_eq!(plain(&shown).into_owned(), shown.clone());
         }
     }
 }

@@ -98,9 +98,9 @@ async fn undecodable_resource_holds_no_turn() {
     assert!(is_free(&ctx));
 }
 
-/// A resource without a run, whose first write removes an annotation.
+/// A resource without a run, whose first write is that of its status.
 fn new() -> ModelResource {
-    running(&json!({"annotations": {(RUN_REQUESTED_AT): ""}})).with_status(&Status::default())
+    running(&json!({})).with_status(&Status::default())
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,9 +162,8 @@ async fn refused_write_is_retried_with_backoff() {
         ("admission webhook denied the request", refusal(409, "admission webhook denied the request")),
         ("could not find the requested resource", refusal(404, "the server could not find the requested resource")),
         ("failed calling webhook", refusal(500, "Internal error occurred: failed calling webhook \"a.b\": no endpoints")),
-        ("accepted but had no effect", encoded(&new())),
     ] {
-        let (ctx, requests) = context(move |line, _| if line.starts_with("PATCH") { respond.clone() } else { encoded(&new()) });
+        let (ctx, requests) = context(move |line, _| if line.starts_with("PUT") { respond.clone() } else { encoded(&new()) });
         let (delays, events) = reconciliations(ctx, &requests, &new()).await;
         assert_eq!(delays, millis([500, 1_000, 2_000]), "{name}");
         assert!(events.len() == 1 && events[0].contains("WriteRefused") && events[0].contains(name), "{name}: {events:?}");
@@ -178,7 +177,7 @@ async fn constantly_changing_resource_is_read_with_backoff() {
         let version = version.fetch_add(1, Ordering::Relaxed).to_string();
         let mut newer = new();
         newer.meta_mut().resource_version = Some(version);
-        if line.starts_with("PATCH") { refusal(409, "changed") } else { (200, serde_json::to_value(newer).unwrap()) }
+        if line.starts_with("PUT") { refusal(409, "changed") } else { (200, serde_json::to_value(newer).unwrap()) }
     });
     let (delays, events) = reconciliations(ctx, &requests, &new()).await;
     assert_eq!((delays, events), (millis([20, 40, 80]), vec![]));

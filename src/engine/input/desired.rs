@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::service_defaults::equivalents;
-use super::{AnnotationRequests, Blocker, DrainMode, External, Remedy, ScheduleTrigger, Upstream};
+use super::{AnnotationRequests, Blocker, DrainMode, External, Remedy, ScheduleTrigger, SkippedWrites, Upstream};
 use crate::api::{
     self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
     RefreshObject, RefreshParameters, TriggerSpec,
@@ -60,12 +60,8 @@ pub struct DesiredState {
     pub drain: Option<DrainMode>,
     /// Whether another resource has the operation that the annotation `adopt` names.
     pub adopt_claimed: bool,
-    /// Whether the API server has just refused to change the finalizers or the annotations.
-    pub metadata_refused: bool,
-    /// Whether an annotation was just removed, so that another one, or the same one that was set again, is left for now.
-    pub annotations_kept: bool,
-    /// Whether the last writes of the status failed.
-    pub status_refused: bool,
+    /// The writes that are left out for now.
+    pub skipped_writes: SkippedWrites,
 }
 
 /// A requested deletion.
@@ -198,8 +194,7 @@ impl DesiredState {
         policy: RunPolicy,
         external: External,
     ) -> Self {
-        let External { blocker, namespace_terminating, upstream, drain, adopt_claimed, metadata_refused, annotations_kept, status_refused } =
-            external;
+        let External { blocker, namespace_terminating, upstream, drain, adopt_claimed, skipped_writes } = external;
         let upstream_name = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
         let (blocker, upstream) = resolve_upstream(upstream_name, &operation.model, blocker, upstream);
         let (blocker, schedule_trigger) = match trigger.and_then(ScheduleTrigger::of) {
@@ -226,9 +221,7 @@ impl DesiredState {
             blocker,
             drain,
             adopt_claimed,
-            metadata_refused,
-            annotations_kept,
-            status_refused,
+            skipped_writes,
         }
     }
 }

@@ -17,12 +17,19 @@ pub struct External {
     pub drain: Option<DrainMode>,
     /// Whether another resource tracks, or has tracked, the operation that the annotation `adopt` names.
     pub adopt_claimed: bool,
-    /// Whether the API server has just refused to change the finalizers or the annotations.
-    pub metadata_refused: bool,
-    /// Whether an annotation was just removed, so that another one, or the same one that was set again, is left for now.
-    pub annotations_kept: bool,
-    /// Whether the last writes of the status failed.
-    pub status_refused: bool,
+    /// The writes that are left out for now.
+    pub skipped_writes: SkippedWrites,
+}
+
+/// The writes of a resource that are left out for now, because they failed, or because another client reverts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SkippedWrites {
+    /// The finalizers and the annotations: the API server has just refused to change them.
+    pub metadata: bool,
+    /// The removal of annotations: one was just removed, perhaps the same that was set again.
+    pub annotations: bool,
+    /// The end of a run that is deleted: the last writes of the status failed.
+    pub status: bool,
 }
 
 /// What an operator that is about to be uninstalled does with running operations. In either case it starts no runs.

@@ -12,7 +12,7 @@ mod upstream;
 
 pub use annotations::AnnotationRequests;
 pub use desired::{Deletion, DesiredState, OperationSpec, RunPolicy, UpstreamRef};
-pub use external::{Blocker, DrainMode, External, Remedy};
+pub use external::{Blocker, DrainMode, External, Remedy, SkippedWrites};
 pub use schedule::Schedule;
 pub use schedule_trigger::ScheduleTrigger;
 pub use settings::Settings;

@@ -89,7 +89,7 @@ impl PendingDecision {
             events,
             requeue: requeue_after,
             deadline: deletion_timeout(desired, now).and_then(|deletion_timeout| now.checked_add(deletion_timeout).ok()),
-            metadata_refused: desired.metadata_refused,
+            metadata_refused: desired.skipped_writes.metadata,
             accepted,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{DecisionInput, EffectResult, Event, External, decide, timing};
+use super::super::{DecisionInput, EffectResult, Event, External, SkippedWrites, decide, timing};
 use super::pending_decision::NextEffect;
 use super::stage::ReadPurpose;
 use super::{DriverRequest, Finish, Freshness, Observed, PendingDecision, PlannedCall, Reconciliation, Stage, View};
@@ -75,9 +75,11 @@ impl<V: View> Reconciliation<V> {
             // These do not apply to a resource that no longer exists, and nothing of it can be written.
             drain: drain.filter(|_| !self.detached),
             adopt_claimed: adopt_claimed && !self.detached,
-            metadata_refused: self.detached || self.in_memory.metadata_backoff(now).is_some(),
-            status_refused: self.in_memory.is_status_refused(),
-            annotations_kept: self.in_memory.removal_backoff(now).is_some(),
+            skipped_writes: SkippedWrites {
+                metadata: self.detached || self.in_memory.metadata_backoff(now).is_some(),
+                annotations: self.in_memory.removal_backoff(now).is_some(),
+                status: self.in_memory.is_status_refused(),
+            },
         };
         let decision = {
             let (desired, status, memory) = (self.view.desired(external), self.view.status(), &self.in_memory.memory);

@@ -44,7 +44,7 @@ pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
 /// operator no longer writes the resource afterwards. But a status that cannot be written delays no deletion.
 pub(in crate::engine) fn remove_finalizer(mut draft: Draft<'_>, ended: Option<(RunState, Reason, String)>) -> Decision {
     let in_progress = draft.status.run.as_ref().is_some_and(|run| !run.state.ended());
-    if in_progress && draft.desired.has_other_finalizers && !draft.desired.status_refused {
+    if in_progress && draft.desired.has_other_finalizers && !draft.desired.skipped_writes.status {
         let not_submitted = || (RunState::Cancelled, Reason::Deleted, "nothing was submitted: the resource is being deleted".to_owned());
         let is_reported = ended.is_some();
         let (state, reason, message) = ended.unwrap_or_else(not_submitted);

@@ -305,6 +305,8 @@ fn resubmit(draft: &mut Draft<'_>) -> Next {
         // The user ruled out all candidates, so no later submission started one of them either.
         let candidates = std::mem::take(&mut run.candidates);
         draft::remember(&mut run.excluded_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
+        // The time until the user decided is no wait for the model.
+        (run.waiting_since_time, run.waiting_for) = (None, None);
         run.set_state(RunState::Waiting, Reason::Retrying, message);
     }
     draft.memory = DecisionMemory::default();

@@ -219,9 +219,10 @@ fn outdated_row_with_details_or_in_the_window_is_kept() {
 
 #[test]
 fn outdated_row_without_id_does_not_block() {
+    type TypeAndStart = (&'static str, &'static str);
     let (before, after) = ("2026-01-01T09:00:00Z", "2026-01-01T11:00:00Z");
     let unnamed = |is_external: bool, start: Option<&str>| Some(UnnamedOperation { is_external, start: start.map(at) });
-    let rows: [(&[(&str, &str)], Option<UnnamedOperation>); 7] = [
+    let rows: [(&[TypeAndStart], Option<UnnamedOperation>); 7] = [
         (&[("OnDemand", before)], None),
         (&[("Novel", before)], None),
         (&[("OnDemand", after)], unnamed(true, Some(after))),

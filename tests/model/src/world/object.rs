@@ -7,7 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time as ClusterTime};
 use tabular_operator::api::{FINALIZER, ModelRefreshSpec, ModelResource as Manifest, ModelSyncSpec, Status};
 use tabular_operator::engine::reconcile::View;
-use tabular_operator::engine::{DesiredState, External};
+use tabular_operator::engine::{DesiredState, External, SkippedWrites};
 
 use super::{Seconds, timestamp};
 
@@ -116,9 +116,7 @@ impl View for Object {
                 upstream: None,
                 drain: None,
                 adopt_claimed: false,
-                metadata_refused: false,
-                annotations_kept: false,
-                status_refused: false,
+                skipped_writes: SkippedWrites { metadata: false, annotations: false, status: false },
             } => Cow::Borrowed(&self.revision.desired),
             _ => Cow::Owned(DesiredState::of(&self.revision.manifest, external)),
         }
