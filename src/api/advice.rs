@@ -148,7 +148,7 @@ advice! {
     Submitting: Fine, [], CONTINUES;
     ResolvingSubmission: LostResponse, [], "The operator tracks the operation if it started, and submits again if it certainly did not.";
     Running: Fine, [], "The operator polls the operation until it ends.";
-    Cancelling: Fine, [], "The run ends when the service reports the end of the operation.";
+    Cancelling: Fine, [], "The run ends when the service reports the end of the operation, or after the longest time that a refresh can run (--max-refresh-duration; 30 hours on Power BI).";
     Retrying: Waiting, [], CONTINUES;
     CapacityExceeded: Waiting, [], "The operator submits it again after 1 minute, then after twice as long each time up to 15 minutes, until waitDeadlineSeconds.";
     Succeeded: Fine, [], NEXT_TRIGGER;

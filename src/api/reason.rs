@@ -50,6 +50,16 @@ macro_rules! reasons {
                 match self { $(Self::$name => EventPolicy::$policy),+ }
             }
 
+            /// Whether a transition to it publishes an event.
+            #[must_use]
+            pub fn has_event_on_transition(self) -> bool {
+                match self.event_policy() {
+                    EventPolicy::OnTransition | EventPolicy::WarningOnTransition | EventPolicy::Stalled | EventPolicy::Awaited => true,
+                    // These have no event of the status, or an explicit event already reported them.
+                    EventPolicy::None | EventPolicy::Explicit | EventPolicy::ExplicitWarning => false,
+                }
+            }
+
             /// Whether its event is a warning; `None` if it has no event.
             #[must_use]
             pub fn warns(self) -> Option<bool> {
@@ -147,7 +157,8 @@ reasons! {
     Uninstalled: WarningOnTransition,
     /// The annotation `tabular-operator.dev/cancel-requested-at` cancelled the run. A new trigger starts another run.
     CancelledOnRequest: OnTransition,
-    /// The service no longer knows the operation, so its result is unknown. Check the model, then trigger a new run.
+    /// The result of the operation is unknown: the service no longer knows it, or still shows it as running after the longest time that a
+    /// refresh can run, and cancellations have no effect. Check the model, then trigger a new run.
     OperationLost: WarningOnTransition,
     /// The service is busy with another client's refresh, and `conflictPolicy` is Fail. Trigger a new run when that refresh has ended, or
     /// set `Wait`.
@@ -217,7 +228,7 @@ reasons! {
     Stale: ExplicitWarning,
     /// The finalizer was removed while an operation of the resource may still be running.
     Released: ExplicitWarning,
-    /// The operation was cancelled because its resource is being deleted.
+    /// The operation was cancelled, or nothing was submitted, because the resource is being deleted.
     Deleted: Explicit,
     /// The annotation `tabular-operator.dev/cancel-requested-at` cancelled nothing: no run was in progress, or it is a sync, which cannot
     /// be cancelled after it has started.

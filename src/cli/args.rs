@@ -188,7 +188,8 @@ pub(super) struct PollingArgs {
     pub(super) listing_lag: Duration,
 
     /// Maximum duration of a refresh on Analysis Services (1h to 30d), which documents no limit. The operator does not wait for a refresh
-    /// that the list shows as running for longer than this. The limit of Power BI is 30h.
+    /// that the list shows as running for longer than this, and ends a run whose operation is older and cannot be cancelled. The limit of
+    /// Power BI is 30h.
     #[arg(long, env = "TABULAR_OPERATOR_MAX_REFRESH_DURATION", hide_env_values = true, value_name = "DURATION",
           default_value = "48h", value_parser = values::max_refresh_duration)]
     pub(super) max_refresh_duration: Duration,

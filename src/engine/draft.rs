@@ -8,7 +8,7 @@ use super::conditions::{self, ConditionOverride};
 use super::details_url::details_url;
 use super::next::Next;
 use super::{Decision, DecisionInput, DecisionMemory, DesiredState, Effect, Event, text, timing};
-use crate::api::{ConditionType, EventPolicy, Model, Reason, Run, RunState, Status};
+use crate::api::{ConditionType, Model, Reason, Run, RunState, Status};
 use crate::operation::{OperationId, OperationKind, OperationRef};
 
 /// Maximum number of operation ids that are kept, so that none of them is mistaken for a new operation.
@@ -214,11 +214,7 @@ impl<'a> Draft<'a> {
         // Each retry records an intent first. If it is refused for the same reason, there is no transition to report.
         let tried = before.is_some_and(|(old, old_run, _)| old == Reason::Submitting.as_str() && old_run == run);
         let again = tried && self.memory.last_event_reason == Some(reason);
-        let has_event = match reason.event_policy() {
-            EventPolicy::OnTransition | EventPolicy::WarningOnTransition | EventPolicy::Stalled | EventPolicy::Awaited => true,
-            // These have no event of the status, or an explicit event already reported them.
-            EventPolicy::None | EventPolicy::Explicit | EventPolicy::ExplicitWarning => false,
-        };
+        let has_event = reason.has_event_on_transition();
         if has_event {
             self.memory.last_event_reason = Some(reason);
         }

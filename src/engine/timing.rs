@@ -73,7 +73,7 @@ pub(super) fn cluster_recheck(waited: Duration) -> Duration {
 /// the end.
 #[must_use]
 pub(super) fn cancel_poll_interval(settings: &Settings, cancels: u32) -> Duration {
-    settings.poll_min.saturating_mul(2 << cancels.saturating_sub(1).min(MOST_CANCELS)).min(settings.poll_max)
+    settings.poll_min.saturating_mul(2 << cancels.saturating_sub(1)).min(settings.poll_max)
 }
 
 /// How long the `cancels`th accepted cancellation may have no effect before it is sent again, from 30 seconds to 16 minutes.

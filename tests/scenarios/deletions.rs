@@ -307,8 +307,8 @@ fn add_other_finalizer(world: &mut World) {
 fn end_is_recorded_if_another_finalizer_keeps_the_resource() {
     for (release, deletion_policy, state, reason) in [
         ("false", DeletionPolicy::Cancel, RunState::Cancelled, Reason::Deleted),
-        ("false", DeletionPolicy::Orphan, RunState::Failed, Reason::Released),
-        ("true", DeletionPolicy::Cancel, RunState::Failed, Reason::Released),
+        ("false", DeletionPolicy::Orphan, RunState::Cancelled, Reason::Released),
+        ("true", DeletionPolicy::Cancel, RunState::Cancelled, Reason::Released),
     ] {
         let mut world = running();
         add_other_finalizer(&mut world);

@@ -1,7 +1,9 @@
 //! A user decision applies to one submission: a leftover value, or one for something else, has no effect.
 
 use model::script::{CallOutcome, SubmitOutcome, World, secs, service_error, unreachable};
-use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, Time};
+use tabular_operator::api::{
+    ADOPT, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, Time,
+};
 use tabular_operator::engine::{Effect, EffectResult, resubmit_value};
 use tabular_operator::operation::{OperationKind, PollResult, ServiceErrorKind};
 
@@ -313,4 +315,27 @@ fn late_decision_to_submit_again_restarts_the_wait() {
     world.service.truncated = false;
     world.resubmit().run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, 2);
+}
+
+#[test]
+fn decision_that_was_set_before_the_submission_does_not_count() {
+    let mut world = World::new(|_| {});
+    // The API server does not let the operator remove it.
+    world.metadata_refused = true;
+    world.edit_metadata(|metadata| metadata.finalizers = Some(vec![FINALIZER.to_owned()]));
+    (world.service.truncated, world.service.length) = (true, secs(20));
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
+    world.annotate(RESUBMIT, Some("run-1-attempt-1")).run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!((world.service.submits, resubmit_value(world.run()).as_str()), (1, "run-1-attempt-1-2"));
+    assert!(world.run().message.contains("run-1-attempt-1-2"), "{}", world.run().message);
+}
+
+#[test]
+fn rejected_adopt_that_is_set_again_costs_few_calls() {
+    let [mut world, _] = held();
+    let before = world.service.polls;
+    for _ in 0..600 {
+        world.annotate(ADOPT, Some("op-9")).run_for(secs(1));
+    }
+    assert!(world.service.polls - before <= 30, "{}", world.service.polls - before);
 }

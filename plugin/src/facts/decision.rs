@@ -186,8 +186,10 @@ fn is_held(before: &Object, current: &Object) -> bool {
 /// How the run ended that the decision is about, if the submission after the decision started no operation.
 fn end_without_operation(before: &Object, current: &Object) -> Option<Box<RunEnd>> {
     let RequestOutcome::Ended(end) = outcome_of_run(current, before.run()?.number) else { return None };
+    let is_before_submission =
+        [Reason::CancelledOnRequest, Reason::WaitDeadlineExceeded].iter().any(|reason| end.reason == reason.as_str());
     // The end of an operation has a duration.
-    (end.state != RunState::Succeeded && end.duration.is_none()).then_some(end)
+    (is_before_submission && end.duration.is_none()).then_some(end)
 }
 
 /// The submission that the decision is about.

@@ -15,8 +15,8 @@ use crate::azure::refreshes::{self, BadRequest, ListWindow, PAGE_SIZE, Row};
 use crate::azure::session::Session;
 use crate::operation::{CallKind, OperationId, OperationKind, Origin, ServiceError, ServiceErrorKind, SubmitResult};
 
-/// Maximum number of outdated rows whose details are read. With more, the model counts as busy: the list that the run reads next has them.
-const MAX_DETAILS: usize = 4;
+/// Maximum number of outdated rows whose details are read. With more, the model counts as busy.
+const MAX_DETAILS: usize = 20;
 
 /// The content of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Resolves the names of a workspace and a semantic model to their ids.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{IgnoredAny, MapAccess};
@@ -19,6 +20,8 @@ use crate::operation::{CallKind, ModelExistence, ModelIds, ModelLookup, ServiceE
 
 /// Maximum number of pages of one list. Power BI does not document pages for these lists, but may return a link to a next one.
 const MAX_PAGES: usize = 20;
+/// The timeout of the search for workspaces with a similar name.
+const SIMILAR_NAMES_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Maximum number of rows of a page: more than fit into the largest response.
 const MAX_ROWS: usize = 250_000;
@@ -55,8 +58,8 @@ async fn search(
         Ok(id) => id,
         // The filter is exact, so only the list of all workspaces has similar names. If it is not available, the message is less precise.
         Err(0) => {
-            let similar = matching_rows(session, groups.clone(), deadline, |row| workspace.resembles(&row.name)).await;
-            return Err(LookupError::Ambiguous(ambiguous_message("workspace", workspace, 0, similar.unwrap_or_default())));
+            let similar = similar_workspaces(session, groups, workspace, deadline).await.unwrap_or_default();
+            return Err(LookupError::Ambiguous(ambiguous_message("workspace", workspace, 0, similar)));
         }
         Err(count) => return Err(LookupError::Ambiguous(ambiguous_message("workspace", workspace, count, Vec::new()))),
     };
@@ -68,6 +71,15 @@ async fn search(
         Ok(dataset_id) => Ok(ModelIds { group_id, dataset_id }),
         Err(count) => Err(LookupError::Ambiguous(ambiguous_message("semantic model", dataset, count, similar))),
     }
+}
+
+/// The workspaces with a similar name, from the first page of the list. The message about a missing workspace is worth no long wait, and
+/// neither an error nor a throttle of this request affects any other.
+async fn similar_workspaces(session: &Session, groups: &Url, workspace: &RequestedName<'_>, deadline: Instant) -> Option<Vec<Row>> {
+    let deadline = deadline.min(Instant::now() + SIMILAR_NAMES_TIMEOUT);
+    let incoming = session.get(CallKind::Resolve, groups.clone(), deadline, &REDIRECTS).await.ok()?;
+    let page = page_of(&incoming.read_whole().await).ok()?;
+    Some(page.rows.into_iter().filter(|row| workspace.resembles(&row.name)).collect())
 }
 
 /// Sends `GET groups/<id>/datasets` to check whether the semantic model is in its workspace. If the identity has no access to the

@@ -308,7 +308,9 @@ impl Selection {
         let outdated_before = self.ended_before.min(self.since);
         let is_outdated = |start: Option<Timestamp>| start.is_some_and(|start| start < outdated_before);
         for (_, row) in &mut self.rows {
-            row.is_outdated = !row.phase.ended() && is_outdated(row.start);
+            // An external refresh that does not run alone may run beside the later one.
+            let may_be = row.runs_alone || row.origin != Origin::External;
+            row.is_outdated = !row.phase.ended() && may_be && is_outdated(row.start);
         }
         // External refreshes have no details that could show that one is running.
         self.rows.retain(|(_, row)| !row.is_outdated || row.origin != Origin::External);

@@ -25,9 +25,9 @@ pub(super) fn record_transition(metrics: &Metrics, kind: Kind, before: Option<&R
         return;
     }
     let Some(reason) = Reason::parse(&run.reason).filter(|_| END_STATES.contains(&run.state)) else { return };
-    let duration = run.started_time.zip(run.ended_time).map(|(start, end)| span(start, end));
-    // If the service never had the operation or has lost it, the operator itself determined the end, so there is no lag.
-    let seen = run.operation_id.is_some() && reason != Reason::OperationLost && reason != Reason::RequestDropped;
+    // If the service never had the operation, has lost it, or may still run it, the operator itself determined the end, so there is no lag.
+    let seen = run.operation_id.is_some() && ![Reason::OperationLost, Reason::RequestDropped, Reason::Released].contains(&reason);
+    let duration = run.started_time.zip(run.ended_time).filter(|_| reason != Reason::Released).map(|(start, end)| span(start, end));
     let lag = run.recorded_time.zip(run.ended_time).filter(|_| seen).map(|(recorded, end)| span(end, recorded));
     metrics.run_ended(kind, Ended { state: run.state, reason, duration, lag }, trace);
 }

@@ -230,7 +230,7 @@ async fn refusals_with_varying_text_are_reported_once_per_write() {
 
 #[tokio::test]
 async fn rejected_write_without_a_read_is_no_refusal() {
-    let (ctx, requests) = context(|line, _| if line.starts_with("PATCH") { refusal(409, "changed") } else { refusal(500, "no reads") });
+    let (ctx, requests) = context(|line, _| if line.starts_with("PUT") { refusal(409, "changed") } else { refusal(500, "no reads") });
     let (delays, events) = reconciliations(ctx, &requests, &new()).await;
     assert_eq!((delays, events), (millis([500, 1_000, 2_000]), vec![]));
 }

@@ -66,13 +66,12 @@ impl ResourceSummary {
             };
         };
         let blank = Status::default();
-        let recorded = resource.status().unwrap_or(&blank);
         // The operator no longer owns the recorded run of a released resource.
-        let status = if resource.is_released() { &blank } else { recorded };
+        let status = resource.status().filter(|_| !resource.is_released()).unwrap_or(&blank);
         let active = active(status);
         // While a resource is suspended, only what it has submitted needs a user. The outcome of an earlier run does not.
         let is_submitted = active.is_some_and(|state| state != RunState::Waiting);
-        let resource_status = resource_status(recorded, resource.is_suspended() && !is_submitted);
+        let resource_status = resource_status(status, resource.is_suspended() && !is_submitted);
         let is_suspended = resource_status == ResourceStatus::Suspended;
         // While a run is in progress, the next run is not due.
         let due = status.next_schedule_time.filter(|_| active.is_none() && !is_suspended);

@@ -91,7 +91,11 @@ pub(super) fn report_not_cancellable(draft: &mut Draft<'_>) {
 /// Ends a run that certainly has no operation.
 pub(in crate::engine) fn cancelled_before_submission(draft: &mut Draft<'_>) -> Next {
     let attempt = draft.status.run.as_ref().map_or(1, |run| run.attempt);
-    let what = if attempt > 1 { format!("attempt {attempt} was not submitted") } else { "nothing was submitted".to_owned() };
-    let message = format!("{what}: the run was cancelled by the annotation cancel-requested-at");
+    let message = format!("{}: the run was cancelled by the annotation cancel-requested-at", not_submitted(attempt));
     completion::end(draft, RunState::Cancelled, Reason::CancelledOnRequest, message)
+}
+
+/// What was not submitted, if a run ends before this attempt.
+pub(super) fn not_submitted(attempt: i32) -> String {
+    if attempt > 1 { format!("attempt {attempt} was not submitted") } else { "nothing was submitted".to_owned() }
 }

@@ -22,13 +22,19 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         },
         // Neither an accepted cancellation nor "nothing to cancel" is an end: only a poll shows it.
         EffectResult::CancelRequested(CancelResult::Accepted | CancelResult::NotRunning) => {
-            draft.memory.cancel_refusals = 0;
+            if draft.memory.cancel_refusals > 0 {
+                // The first one that the service accepts.
+                (draft.memory.cancel_refusals, draft.memory.cancels) = (0, 0);
+            }
             draft.memory.consecutive_errors = 0;
             cancel_sent(draft)
         }
         // If the model is not visible, there may be nothing left to cancel: a poll shows it.
         EffectResult::CancelRequested(CancelResult::Failed(ServiceError { kind: ServiceErrorKind::NotFound, .. })) => cancel_sent(draft),
-        EffectResult::CancelRequested(CancelResult::Failed(error)) => cancel_failed(draft, error),
+        EffectResult::CancelRequested(CancelResult::Failed(error)) => {
+            count(draft);
+            cancel_failed(draft, error)
+        }
         // The cancellation was not sent.
         EffectResult::CallFailed(error) if !draft.memory.poll_before_cancel && draft.cancel_is_due() => cancel_failed(draft, error),
         EffectResult::Polled(_)
@@ -65,7 +71,6 @@ fn cancel_failed(draft: &mut Draft<'_>, error: &ServiceError) -> Next {
     }
     draft.memory.cancel_refusals = draft.memory.cancel_refusals.saturating_add(1);
     let until_next = timing::cancel_delay(draft.memory.cancel_refusals);
-    count(draft);
     draft.memory.cancelled_at = draft.now.checked_sub(timing::cancel_resend(draft.memory.cancels).saturating_sub(until_next)).ok();
     draft.memory.poll_before_cancel = true;
     poll::failed_while_running(draft, error, "cannot be cancelled")

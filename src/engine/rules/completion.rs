@@ -126,9 +126,9 @@ pub(super) fn abandon_at_deadline(draft: &mut Draft<'_>, id: &OperationId) -> Ne
     end(draft, RunState::TimedOut, Reason::DeadlineExceeded, message)
 }
 
-/// Whether the service still shows a refresh as running although it runs none for so long.
+/// Whether the service still shows a refresh as running although it runs none for so long, and cancellations have no effect.
 pub(super) fn exceeds_limit(draft: &Draft<'_>, operation: &Operation) -> bool {
-    let Some(run) = draft.status.run.as_ref() else { return false };
+    let Some(run) = draft.status.run.as_ref().filter(|_| draft.memory.cancels >= timing::MOST_CANCELS) else { return false };
     let service = match run.model.at_service() {
         Some(ServiceModel::PowerBi(_)) => ServiceKind::PowerBi,
         Some(ServiceModel::AnalysisServices(_)) | None => ServiceKind::AnalysisServices,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::completion;
+use super::{cancel_request, completion};
 use crate::api::{CancelCause, Reason, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
@@ -43,24 +43,25 @@ pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
 /// Removes the finalizer. If the finalizer of another controller keeps the resource, the end of its run is recorded first, because the
 /// operator no longer writes the resource afterwards. But a status that cannot be written delays no deletion.
 pub(in crate::engine) fn remove_finalizer(mut draft: Draft<'_>, ended: Option<(RunState, Reason, String)>) -> Decision {
-    let in_progress = draft.status.run.as_ref().is_some_and(|run| !run.state.ended());
-    if in_progress && draft.desired.has_other_finalizers && !draft.desired.skipped_writes.status {
-        let not_submitted = || (RunState::Cancelled, Reason::Deleted, "nothing was submitted: the resource is being deleted".to_owned());
-        let is_reported = ended.is_some();
-        let (state, reason, message) = ended.unwrap_or_else(not_submitted);
-        if let Some(run) = draft.status.run.as_mut() {
-            run.ended_time = Some(Time::from(draft.now));
-        }
-        completion::write_end(&mut draft, state, reason, &message);
-        if is_reported {
+    let is_kept = draft.desired.has_other_finalizers && !draft.desired.skipped_writes.status;
+    let Some(run) = draft.status.run.as_mut().filter(|run| is_kept && !run.state.ended()) else {
+        if let Some((_, reason, message)) = ended {
             draft.emit(reason, message);
         }
-        return draft.commit(Effect::None, Some(Duration::ZERO));
-    }
-    if let Some((_, reason, message)) = ended {
+        return draft.unchanged(Effect::RemoveFinalizer, None);
+    };
+    let (now, is_operation, attempt) = (Time::from(draft.now), ended.is_some(), run.attempt);
+    // The service may have reported the end of the operation.
+    run.ended_time = run.ended_time.filter(|_| is_operation).or(Some(now));
+    let (state, reason, message) = ended.unwrap_or_else(|| {
+        let message = format!("{}: its resource is being deleted", cancel_request::not_submitted(attempt));
+        (RunState::Cancelled, Reason::Deleted, message)
+    });
+    completion::write_end(&mut draft, state, reason, &message);
+    if !reason.has_event_on_transition() {
         draft.emit(reason, message);
     }
-    draft.unchanged(Effect::RemoveFinalizer, None)
+    draft.commit(Effect::None, Some(Duration::ZERO))
 }
 
 /// How long a call for a resource may take while its namespace is being deleted; `None` if it is not.

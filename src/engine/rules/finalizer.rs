@@ -35,12 +35,16 @@ pub(in crate::engine) fn remove_now(draft: &Draft<'_>) -> Option<Next> {
         return removed;
     }
     // An operation that has just started is recorded before it is orphaned, so that it can be named and no resource adopts it.
-    if state == RunState::Submitting && matches!(draft.input.effect_result, EffectResult::Submitted(SubmitResult::Accepted { .. })) {
+    let is_recordable = !draft.desired.skipped_writes.status;
+    if state == RunState::Submitting
+        && is_recordable
+        && matches!(draft.input.effect_result, EffectResult::Submitted(SubmitResult::Accepted { .. }))
+    {
         return None;
     }
     let what = id.as_ref().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
     let orphaned = |why: &str| {
-        let ended = (RunState::Failed, Reason::Released, format!("{what} {why}"));
+        let ended = (RunState::Cancelled, Reason::Released, format!("{what} {why}"));
         Some(Next::RemoveFinalizer { ended: Some(ended) })
     };
     if draft.desired.requests.release {

@@ -190,7 +190,9 @@ fn restore_end(run: &mut Run, entry: &HistoryEntry, kind: OperationKind) {
 fn end_of(reason: Option<Reason>) -> RunState {
     match reason {
         Some(Reason::Succeeded) => RunState::Succeeded,
-        Some(Reason::Cancelled | Reason::Replaced | Reason::CancelledOnRequest | Reason::Uninstalled) => RunState::Cancelled,
+        Some(
+            Reason::Cancelled | Reason::Replaced | Reason::CancelledOnRequest | Reason::Uninstalled | Reason::Deleted | Reason::Released,
+        ) => RunState::Cancelled,
         Some(
             Reason::TimedOut | Reason::DeadlineExceeded | Reason::WaitDeadlineExceeded | Reason::AttemptTimeLimit | Reason::TotalTimeLimit,
         ) => RunState::TimedOut,

@@ -168,6 +168,10 @@ fn await_user_decision(draft: &mut Draft<'_>) -> Next {
 
 /// Rejects the operation that the annotation `adopt` names: the annotation is removed, and an event states the remedy.
 fn reject_adopt(draft: &mut Draft<'_>, why: &str) -> Next {
+    let skipped = draft.desired.skipped_writes;
+    if skipped.metadata || skipped.annotations {
+        return draft.keep_and_delay(timing::SERVICE_RECHECK);
+    }
     let value = draft.desired.requests.adopt.as_deref().unwrap_or_default();
     user_decisions::ignore(draft, api::ADOPT, value, why);
     Next::unchanged(Effect::RemoveAnnotation(api::ADOPT), None)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::refusals::FailedStep;
+use super::user_decisions::resubmit_value;
 use super::{completion, evidence, finalizer, model_names, refusals, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time};
 use crate::engine::draft::{self, Draft};
@@ -216,6 +217,8 @@ pub(super) fn submit(draft: &mut Draft<'_>) -> Next {
     run.failed_objects.clear();
     run.messages.clear();
     run.set_state(RunState::Submitting, Reason::Submitting, BEING_SUBMITTED);
+    // A value that was set before the submission does not decide about it.
+    run.resubmissions += i32::from(draft.desired.requests.resubmit.as_deref() == Some(&*resubmit_value(run)));
     triggers::mark_joined(draft.desired, &mut draft.status);
     // Refusals are counted over all tries, so that the delays grow and each kind of refusal is reported once.
     let DecisionMemory { consecutive_errors, refusals, last_event_reason, .. } = draft.memory;

@@ -120,7 +120,7 @@ async fn kill_at_each_write_runs_sync_once_after_refresh() {
         world.proxy().requests().iter().filter(|request| request.writes_resource()).map(RecordedRequest::signature).collect();
     // Four for each: the finalizer, the intent, running, the end.
     let least = 8;
-    assert!((least..=10).contains(&writes.len()), "{writes:?}");
+    assert!((least..=12).contains(&writes.len()), "{writes:?}");
     let points = (0..writes.len()).flat_map(|index| [(index, When::Before), (index, When::After)]);
     let points: Vec<_> = points.collect();
     // In small groups: each has its own operator.
