@@ -67,7 +67,10 @@ fn delete(mut draft: Draft<'_>) -> Decision {
         None => by_state(&mut draft, false),
     };
     let decision = execute(draft, next);
-    let requeue_after = until_release.map(|delay| timing::at_latest(decision.requeue_after, delay)).or(decision.requeue_after);
+    // The deletion of its namespace does not change the resource, so no event of the watch shows it.
+    let until_recheck = decision.status.run.as_ref().filter(|run| !run.state.ended()).map(|_| timing::SERVICE_RECHECK);
+    let requeue_after =
+        until_release.or(until_recheck).map(|delay| timing::at_latest(decision.requeue_after, delay)).or(decision.requeue_after);
     Decision { requeue_after, ..decision }
 }
 
@@ -87,7 +90,7 @@ fn run(mut draft: Draft<'_>) -> Decision {
     }
     let next = if in_progress && reported {
         interrupts::record_report(&mut draft)
-    } else if in_progress && cancel_request::is_requested(&draft) {
+    } else if in_progress && cancel_request::is_requested(&mut draft) {
         cancel_request::apply(&mut draft)
     } else {
         by_state(&mut draft, reported)

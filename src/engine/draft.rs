@@ -183,9 +183,9 @@ impl<'a> Draft<'a> {
         self.cancel_due_in().is_zero()
     }
 
-    /// Whether a run is tracked although the API server refuses to change the metadata. A submission still requires the finalizer.
+    /// Whether a run continues although the API server refuses to change the metadata. A submission still requires the finalizer.
     pub(super) fn skips_metadata(&self) -> bool {
-        let may_run = |run: &Run| matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling);
+        let may_run = |run: &Run| !run.state.ended();
         self.desired.skipped_writes.metadata && self.status.run.as_ref().is_some_and(may_run)
     }
 

@@ -202,6 +202,29 @@ fn namespace_deletion_does_not_wait_for_a_user_decision() {
 }
 
 #[test]
+fn namespace_that_is_deleted_after_its_resource_is_noticed() {
+    let mut world = World::new(|_| {});
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    world.service.truncated = true;
+    world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world.delete().run_for(secs(600));
+    assert!(!world.gone());
+    // It does not change the resource.
+    world.namespace_terminating = true;
+    world.run_for(secs(130));
+    assert!(world.gone() && world.event_count(Reason::Released) == 1);
+}
+
+#[test]
+fn late_operator_still_cancels_what_a_deleted_namespace_has() {
+    let mut world = running();
+    world.namespace_terminating = true;
+    world.delete().advance(secs(600));
+    world.restart().run_for(secs(60));
+    assert!(world.gone() && world.service.cancels.len() == 1, "{:?}", world.service.cancels);
+}
+
+#[test]
 fn unanswered_submission_blocks_the_deletion() {
     let mut world = World::new(|_| {});
     world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);

@@ -96,3 +96,27 @@ fn unresolved_submission_ends_with_its_model() {
     (world.service.unknown, world.service.lag) = (None, secs(0));
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
 }
+
+#[test]
+fn any_response_to_a_poll_of_a_lost_operation_ends_its_run() {
+    for kind in [ServiceErrorKind::Rejected, ServiceErrorKind::ServerError, ServiceErrorKind::NotFound] {
+        for deleted in [false, true] {
+            let mut world = running(OperationKind::Refresh);
+            world.service.cancels_after = None;
+            (world.service.poll_error, world.service.ops[0].lost) = (Some(service_error(kind)), true);
+            if deleted {
+                world.delete().run_for(secs(1_800));
+                assert!(world.gone(), "{kind:?}");
+            } else {
+                world.run_for(secs(1_800)).is(RunState::Failed, Reason::OperationLost);
+            }
+        }
+        // The list shows that it is running.
+        let mut world = running(OperationKind::Refresh);
+        world.service.poll_error = Some(service_error(kind));
+        let lists = world.service.lists;
+        world.run_for(secs(3_600));
+        assert_eq!(world.run().state, RunState::Running, "{kind:?}");
+        assert!((1..=80).contains(&(world.service.lists - lists)), "{kind:?}: {}", world.service.lists - lists);
+    }
+}

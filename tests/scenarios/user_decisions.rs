@@ -151,10 +151,6 @@ fn adopt_of_an_impossible_operation_is_refused() {
         world.adopt_claimed = true;
         refused(&mut world, "op-0", "belongs to another resource");
         world.adopt_claimed = false;
-        let start = world.service.ops[0].start;
-        world.service.ops[0].start -= secs(3_600);
-        refused(&mut world, "op-0", "started before the submission");
-        world.service.ops[0].start = start;
         assert_eq!(world.run().candidates.len(), 1, "the candidates stay");
         world.annotate(ADOPT, Some("op-0")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     }
@@ -338,4 +334,41 @@ fn rejected_adopt_that_is_set_again_costs_few_calls() {
         world.annotate(ADOPT, Some("op-9")).run_for(secs(1));
     }
     assert!(world.service.polls - before <= 30, "{}", world.service.polls - before);
+}
+
+#[test]
+fn adopt_of_an_earlier_operation_is_refused_unless_it_is_a_candidate() {
+    for is_candidate in [false, true] {
+        let [mut world, _] = held();
+        // The clock of the service differs by more than the operator allows for without a list.
+        world.service.ops[0].start -= secs(1_200);
+        if !is_candidate {
+            world.edit_status(|status| status.run.as_mut().unwrap().candidates.clear());
+        }
+        world.annotate(ADOPT, Some("op-0")).run_for(secs(60));
+        assert_eq!(world.run().state, if is_candidate { RunState::Succeeded } else { RunState::Submitting });
+        assert_eq!(
+            ignored(&world).iter().filter(|event| event.contains("started before the submission")).count(),
+            usize::from(!is_candidate)
+        );
+    }
+}
+
+#[test]
+fn waiting_run_is_cancelled_without_its_finalizer() {
+    let mut world = World::new(|_| {});
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
+    world.metadata_refused = true;
+    world.edit_metadata(|metadata| metadata.finalizers = None);
+    world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(10)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+}
+
+#[test]
+fn held_submission_can_be_checked() {
+    for mut world in held() {
+        world.annotate(CHECK_REQUESTED_AT, Some("a")).run_for(secs(20));
+        assert_eq!(world.status().check.as_ref().map(|check| check.request.as_str()), Some("a"));
+        world.is(RunState::Submitting, Reason::SubmissionUnknown);
+    }
 }

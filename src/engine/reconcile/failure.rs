@@ -76,17 +76,12 @@ impl<V: View> Reconciliation<V> {
         match rejection {
             Rejection::NotLeader => self.end(Finish::Conflict),
             Rejection::Conflict | Rejection::NotFound => self.read(ReadPurpose::Rejected { metadata: true }),
-            Rejection::Permanent => self.change_denied(decision),
-            Rejection::Temporary => self.end(Finish::Failed),
+            Rejection::Permanent | Rejection::Temporary => self.change_failed(decision),
         }
     }
 
-    pub(super) fn change_unconfirmed(&mut self, decision: &PendingDecision, denied: bool) -> DriverRequest<V> {
-        if denied { self.change_denied(decision) } else { self.end(Finish::Failed) }
-    }
-
     /// Decides again without a change of the metadata, unless this decision already was.
-    fn change_denied(&mut self, decision: &PendingDecision) -> DriverRequest<V> {
+    pub(super) fn change_failed(&mut self, decision: &PendingDecision) -> DriverRequest<V> {
         self.refuse_metadata();
         if decision.metadata_refused { self.end(Finish::Failed) } else { self.observe(EffectResult::None) }
     }

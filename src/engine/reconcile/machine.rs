@@ -131,7 +131,7 @@ impl<V: View> Reconciliation<V> {
             (Stage::Checking(decision), DriverResponse::Observed(observed)) => self.check(decision, *observed),
             (Stage::Changing(decision), DriverResponse::Written(view)) => self.changed(*decision, view),
             (Stage::Changing(decision), DriverResponse::Rejected(rejection)) => self.change_rejected(&decision, rejection),
-            (Stage::Changing(decision), DriverResponse::Unconfirmed { denied }) => self.change_unconfirmed(&decision, denied),
+            (Stage::Changing(decision), DriverResponse::Unconfirmed { .. }) => self.change_failed(&decision),
             (Stage::Removing, DriverResponse::Removed) => self.end(Finish::FinalizerRemoved),
             (Stage::Removing, DriverResponse::Rejected(rejection)) => self.removal_rejected(rejection),
             (Stage::Removing, DriverResponse::Unconfirmed { denied }) => self.removal_unconfirmed(denied),

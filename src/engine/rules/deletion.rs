@@ -15,6 +15,9 @@ use crate::operation::SubmitResult;
 /// the end of its operation.
 const NAMESPACE_TIMEOUT: Duration = Duration::from_mins(2);
 
+/// The shortest timeout of a call while the namespace is being deleted.
+const MIN_CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The effect of the deletion on a run that may have an operation; `None` if the rule of its state decides.
 pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
     let run = draft.status.run.as_ref()?;
@@ -64,9 +67,14 @@ pub(in crate::engine) fn remove_finalizer(mut draft: Draft<'_>, ended: Option<(R
     draft.commit(Effect::None, Some(Duration::ZERO))
 }
 
-/// How long a call for a resource may take while its namespace is being deleted; `None` if it is not.
+/// How long a call for a resource may take while its namespace is being deleted; `None` if it is not. An operator that was not running
+/// meanwhile still cancels the operation.
 #[must_use]
 pub fn deletion_timeout(desired: &DesiredState, now: Timestamp) -> Option<Duration> {
+    Some(time_left_of(desired, now)?.max(MIN_CALL_TIMEOUT))
+}
+
+fn time_left_of(desired: &DesiredState, now: Timestamp) -> Option<Duration> {
     let deletion = desired.deletion.as_ref().filter(|deletion| deletion.namespace_terminating)?;
     Some(namespace_time_left(deletion.requested, now))
 }
@@ -79,5 +87,5 @@ pub fn namespace_time_left(requested: Timestamp, now: Timestamp) -> Duration {
 
 /// How long the deletion of the namespace may still be blocked; `None` if the namespace is not being deleted.
 pub(in crate::engine) fn time_left(draft: &Draft<'_>) -> Option<Duration> {
-    deletion_timeout(draft.desired, draft.now)
+    time_left_of(draft.desired, draft.now)
 }

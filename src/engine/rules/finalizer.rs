@@ -66,8 +66,13 @@ pub(in crate::engine) fn remove_now(draft: &Draft<'_>) -> Option<Next> {
     None
 }
 
-/// Whether the deletion of the namespace has waited for its time limit. An end that was just observed counts first.
+/// Whether the deletion of the namespace has waited for its time limit. An end that was just observed counts first, and a cancellation that
+/// was not tried yet.
 fn has_timed_out(draft: &Draft<'_>) -> bool {
+    let is_cancelled = draft.status.run.as_ref().is_some_and(|run| run.state != RunState::Running);
+    if !is_cancelled && draft.input.effect_result == EffectResult::None {
+        return false;
+    }
     let observed = match &draft.input.effect_result {
         EffectResult::Polled(PollResult::Found { operation, .. }) => operation.phase.ended(),
         EffectResult::Submitted(_) | EffectResult::Listed { result: Ok(_), .. } => true,

@@ -10,10 +10,13 @@ use crate::api::{Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Effect, EffectResult, text, timing};
-use crate::operation::{Listing, Operation, OperationId, PollResult, ServiceError, ServiceErrorKind};
+use crate::operation::{Listing, ModelExistence, Operation, OperationId, OperationKind, PollResult, ServiceError, ServiceErrorKind};
 
 /// Truncated lists in a row before an operation that the service does not show counts as lost.
 const MAX_TRUNCATED_LISTS: u32 = 10;
+
+/// Polls in a row that fail with an error of the service before the list is read.
+const ERRORS_BEFORE_LIST: u32 = 10;
 
 /// Polls the operation.
 pub(super) fn poll(draft: &Draft<'_>, id: OperationId) -> Next {
@@ -64,7 +67,7 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
                         let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.started_before_intent(operation);
                         listing.operations.iter().any(may_be)
                     };
-                    let is_certain = !is_incomplete(listing) && !evidence.is_some_and(may_show_it);
+                    let is_certain = draft.memory.consecutive_errors == 0 && !is_incomplete(listing) && !evidence.is_some_and(may_show_it);
                     completion::operation_not_found(draft, if is_certain { Missing::Operation } else { Missing::Inconclusive })
                 }
             }
@@ -75,9 +78,20 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
             missing_model::check_model()
         }
         EffectResult::ModelChecked(existence) => match missing_model::error_of(draft, existence) {
+            // The list of a model that exists shows whether the operation does.
+            Some(_) if *existence == ModelExistence::Exists && is_list_due(draft) => operation_not_visible(draft),
             Some(error) => model_unknown(draft, &error),
             None => missing_model::decide(draft),
         },
+        EffectResult::Polled(PollResult::Failed(error)) if is_unknown_to_service(draft, error) && is_list_due(draft) => {
+            let errors = draft.memory.consecutive_errors;
+            let next = operation_not_visible(draft);
+            if error.kind != ServiceErrorKind::Rejected {
+                // Such a list is no proof that the operation never ran.
+                draft.memory.consecutive_errors = errors;
+            }
+            next
+        }
         EffectResult::Polled(PollResult::Failed(error))
         | EffectResult::Listed { result: Err(error), .. }
         | EffectResult::CallFailed(error) => failed_while_running(draft, error, "cannot be polled"),
@@ -163,11 +177,39 @@ fn operation_not_visible(draft: &mut Draft<'_>) -> Next {
         let delay = timing::poll_interval(draft.input.settings, age, draft.seed());
         return draft.record_and_delay(delay);
     }
-    draft.memory.consecutive_errors = 0;
+    (draft.memory.consecutive_errors, draft.memory.listed_at) = (0, Some(draft.now));
     // A user may have adopted an operation that started earlier, by the service's clock. A list since the intent would not show its end.
     let started = draft.status.run.as_ref().and_then(|run| run.started_time).map_or(submitted, Time::timestamp);
     let kind = draft.kind();
     Next::record(Effect::List(kind, submitted.min(started)), None)
+}
+
+/// Whether a failed poll may mean that the service no longer knows the operation. No service documents the response to a poll of an unknown
+/// operation.
+fn is_unknown_to_service(draft: &Draft<'_>, error: &ServiceError) -> bool {
+    match error.kind {
+        ServiceErrorKind::Rejected => true,
+        ServiceErrorKind::ServerError | ServiceErrorKind::InvalidResponse => draft.memory.consecutive_errors >= ERRORS_BEFORE_LIST,
+        ServiceErrorKind::Unreachable
+        | ServiceErrorKind::Throttled
+        | ServiceErrorKind::CapacityExceeded
+        | ServiceErrorKind::CredentialsRefused
+        | ServiceErrorKind::AssertionRefused
+        | ServiceErrorKind::AccessDenied
+        | ServiceErrorKind::NotFound
+        | ServiceErrorKind::OwnerNotFound
+        | ServiceErrorKind::Paused
+        | ServiceErrorKind::ScaleOutDisabled
+        | ServiceErrorKind::QuotaExceeded => false,
+    }
+}
+
+/// Whether the list may show more about the operation than a failed poll. A sync has no entry of its own in a list.
+fn is_list_due(draft: &Draft<'_>) -> bool {
+    let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
+    let is_visible = timing::elapsed(submitted, draft.now) >= timing::visibility_timeout(draft.input.settings);
+    let is_recent = draft.memory.listed_at.is_some_and(|at| !timing::has_elapsed(at, timing::SERVICE_RECHECK, draft.now));
+    draft.kind() == OperationKind::Refresh && is_visible && !is_recent
 }
 
 /// Handles a model whose existence is unknown, so that its operation may still be running. Each check costs three calls.

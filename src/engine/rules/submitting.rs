@@ -56,7 +56,9 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         EffectResult::Polled(PollResult::Found { operation, .. })
             if user_decisions::operation_to_adopt(draft).is_some_and(|id| id.eq_ignoring_case(operation.id.as_str())) =>
         {
-            if evidence::started_before(operation, draft.intent()) {
+            // The list has shown that a candidate did not start earlier, by the clock of the service.
+            let is_candidate = |run: &Run| run.candidates.iter().any(|candidate| operation.id.eq_ignoring_case(&candidate.operation_id));
+            if evidence::started_before(operation, draft.intent()) && !draft.status.run.as_ref().is_some_and(is_candidate) {
                 return reject_adopt(draft, "the operation started before the submission");
             }
             adopt(draft, operation)

@@ -134,7 +134,7 @@ fn each_write_that_fails_ends_as_the_table_says() {
             "annotation" => (["annotation", "intent", "submit", "status"].map(str::to_owned).to_vec(), settled, "holds"),
             _ => (only(), Finish::Failed, failed),
         };
-        let metadata = ["finalizer", "annotation"].contains(&kind);
+        let unanswered = if ["finalizer", "annotation"].contains(&kind) { denied.clone() } else { unconfirmed };
         for (failure, requests, finish, queue, reread) in [
             (Changed, read(kind), Finish::Conflict, conflict, false),
             (Unchanged, read(kind), Finish::Failed, failed, false),
@@ -142,15 +142,9 @@ fn each_write_that_fails_ends_as_the_table_says() {
             (DeniedAsGone, read(kind), Finish::Failed, failed, false),
             (NotLeader, only(), Finish::Conflict, conflict, false),
             (Permanent, denied.clone(), denied_end, denied_queue, false),
-            (Temporary, only(), Finish::Failed, failed, false),
-            (Unconfirmed, unconfirmed.clone(), Finish::Failed, if kind == "intent" { "keep" } else { failed }, kind == "intent"),
-            (
-                NoEffect,
-                if metadata { denied } else { unconfirmed },
-                denied_end,
-                if kind == "intent" { "keep" } else { denied_queue },
-                kind == "intent",
-            ),
+            (Temporary, denied.clone(), denied_end, denied_queue, false),
+            (Unconfirmed, unanswered.clone(), denied_end, if kind == "intent" { "keep" } else { denied_queue }, kind == "intent"),
+            (NoEffect, unanswered, denied_end, if kind == "intent" { "keep" } else { denied_queue }, kind == "intent"),
         ] {
             assert_eq!(after(kind, world, failure), (requests, finish, queue, reread), "{kind}, {failure:?}");
         }

@@ -1,6 +1,6 @@
 //! Invariants of checks: a check only reads, its result is recorded once, and nothing else changes with it.
 
-use tabular_operator::api::{CheckResult, CheckStepName, RunState, Status};
+use tabular_operator::api::{CheckResult, CheckStepName, Reason, Run, RunState, Status};
 use tabular_operator::engine::reconcile::{NextEffect, PendingDecision};
 
 use super::names::{CHECK, holds};
@@ -20,7 +20,8 @@ pub(super) fn starts(world: &World, operator: usize, resource: usize, view: &Obj
     let before = status.check.as_ref();
     let is_requested = desired.requests.check.as_ref() == Some(&request.value) && before.is_none_or(|it| it.request != request.value);
     holds(is_requested, CHECK, || format!("resource {resource}: the check {:?} is not requested, after {before:?}", request.value))?;
-    let submits = status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting);
+    let is_on_its_way = |run: &Run| run.state == RunState::Submitting && run.reason != Reason::SubmissionUnknown.as_str();
+    let submits = status.run.as_ref().is_some_and(is_on_its_way);
     holds(!submits && desired.deletion.is_none() && decision.status.is_none(), CHECK, || {
         format!("resource {resource} is checked in the state {status:#?}")
     })?;

@@ -120,6 +120,8 @@ pub struct Service {
     pub all_objects: usize,
     /// If the service reports the model as not found: what its list of models shows.
     pub unknown: Option<ModelExistence>,
+    /// The response to each poll by id.
+    pub poll_error: Option<ServiceError>,
     /// Whether there are replicas to synchronize.
     pub replicas: bool,
     /// Whether each response about a sync has another `Location`, and where it was polled.
@@ -158,6 +160,7 @@ impl Default for Service {
             cancel_answer: None,
             all_objects: 0,
             unknown: None,
+            poll_error: None,
             replicas: true,
             moves: false,
             polled_at: Vec::new(),
@@ -239,6 +242,9 @@ impl Service {
             },
             PlannedCall::Poll(..) if self.unknown.is_some() => {
                 (RequestOutcome::LostBefore, Some(EffectResult::Polled(PollResult::NotFound)))
+            }
+            PlannedCall::Poll(..) if self.poll_error.is_some() => {
+                (RequestOutcome::LostBefore, self.poll_error.clone().map(|error| EffectResult::Polled(PollResult::Failed(error))))
             }
             PlannedCall::Cancel(_) if self.unknown.is_some() => {
                 (RequestOutcome::LostBefore, Some(EffectResult::CancelRequested(CancelResult::NotRunning)))
