@@ -138,10 +138,10 @@ impl CommitMode {
 pub struct RefreshObject {
     /// Name of the table in the model.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
     pub table: String,
     /// Name of one partition of the table. Default: the whole table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[^\x00-\x1f\x7f]*$"))]
     pub partition: Option<String>,
 }

@@ -7,6 +7,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::OnceCell;
 
+use crate::api::value_digest;
 use crate::controller::cluster::resource_api::REQUEST_TIMEOUT;
 use crate::controller::cluster::timeout::with_timeout;
 
@@ -25,14 +26,14 @@ impl RbacHint {
 
     /// The commands that allow the operator to read this Secret.
     pub(super) async fn secret(&self, namespace: &str, name: &str) -> String {
-        let role = format!("tabular-operator-secret-{name}");
+        let role = role("secret", name);
         self.commands(namespace, &role, &format!("--verb=get --resource=secrets --resource-name={name}")).await
     }
 
     /// The commands that allow the operator to read this `ServiceAccount` and request its tokens. The role contains each verb for each
     /// resource. The unnecessary combinations grant nothing: an object to create has no name yet, and a token cannot be read.
     pub(super) async fn tokens(&self, namespace: &str, name: &str) -> String {
-        let role = format!("tabular-operator-token-{name}");
+        let role = role("token", name);
         let rights = format!("--verb=get,create --resource=serviceaccounts,serviceaccounts/token --resource-name={name}");
         self.commands(namespace, &role, &rights).await
     }
@@ -59,8 +60,30 @@ impl RbacHint {
     }
 }
 
+/// The name of a role for one object. It is short, because a message that contains the commands has a limit.
+fn role(purpose: &str, name: &str) -> String {
+    let is_long = name.len() > MAX_NAME_BYTES;
+    let digest = || value_digest(name).chars().skip("sha256:".len()).take(12).collect();
+    format!("tabular-operator-{purpose}-{}", if is_long { digest() } else { name.to_owned() })
+}
+
+/// The longest name that the name of a role repeats, in bytes.
+const MAX_NAME_BYTES: usize = 80;
+
 /// The flag of kubectl for a user.
 pub(super) fn flag(user: &str) -> String {
     let account = user.strip_prefix("system:serviceaccount:").filter(|account| account.split(':').count() == 2);
     account.map_or_else(|| format!("--user='{}'", user.replace('\'', "")), |account| format!("--serviceaccount={account}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn role_of_an_object_with_a_long_name_is_short() {
+        assert_eq!(role("secret", "azure"), "tabular-operator-secret-azure");
+        let [one, other] = ["a", "b"].map(|letter| role("token", &letter.repeat(253)));
+        assert!(one.len() < 40 && one != other, "{one} {other}");
+    }
 }
