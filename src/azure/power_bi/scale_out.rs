@@ -94,7 +94,7 @@ pub(in crate::azure) fn poll_result(response: &Response, id: &OperationId) -> Po
             }
             Err(error) => PollResult::Failed(error),
         },
-        ResponseKind::NotFound => PollResult::NotFound,
+        // The URL names the model and no sync, so a 404 is about the model.
         kind => PollResult::Failed(classify::error_of(ServiceKind::PowerBi, kind, response, &summary)),
     }
 }

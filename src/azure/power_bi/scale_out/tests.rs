@@ -130,7 +130,15 @@ fn only_replica_version_determines_the_end() {
         assert_eq!(phase(&body("57", "57", "57", SOON, "")), Phase::Succeeded);
         assert_eq!(phase(&body("57", "57", "56", SOON, "")), Phase::InProgress);
     }
-    assert_eq!(poll_result(&response(404, ""), &id), PollResult::NotFound);
+}
+
+#[test]
+fn missing_status_is_about_the_model_and_not_the_sync() {
+    let id = OperationId::parse("scaleout-57-1767268800000").unwrap();
+    for (status, body) in [(404, ""), (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#), (410, "")] {
+        let PollResult::Failed(error) = poll_result(&response(status, body), &id) else { panic!("{status} {body}") };
+        assert_eq!(error.kind, ServiceErrorKind::NotFound, "{status} {body}");
+    }
 }
 
 #[test]
