@@ -101,6 +101,35 @@ fn accepted_id_is_from_location_then_body() {
     }
 }
 
+/// Power BI documents `x-ms-request-id` beside `Location`. Alone, it may be the id of the call.
+#[test]
+fn header_or_error_alone_identifies_no_refresh_of_power_bi() {
+    let location = ("location", "https://w.asazure.windows.net/groups/g/datasets/d/refreshes/1a");
+    let (first, second) = (("x-ms-request-id", "3c"), ("requestid", "3C"));
+    let error = r#"{"error":{"code":"X1","message":"No way."},"requestId":"3c"}"#;
+    let without_id = "does not contain the id of the operation";
+    let rows: [(u16, Lines, &str, Result<&str, String>); 9] = [
+        (202, &[location, first, second], "", Ok("1a")),
+        (202, &[location, first, second], error, Ok("1a")),
+        (202, &[], r#"{"requestId":"3c"}"#, Ok("3c")),
+        (202, &[], r#"{"requestId":"3c","error":null}"#, Ok("3c")),
+        (202, &[first], "", Err(without_id.to_owned())),
+        (202, &[second], "", Err(without_id.to_owned())),
+        (202, &[first, second], "{}", Err(without_id.to_owned())),
+        (200, &[first, second], error, Err(format!("{without_id}. Its text: X1: No way."))),
+        (200, &[], r#"{"code":"X1","operationId":"2b"}"#, Err(format!("{without_id}. Its text: X1"))),
+    ];
+    for (status, headers, body, expected) in rows {
+        match (submission(ServiceKind::PowerBi, &response(status, headers, body), &called()), expected) {
+            (SubmitResult::Accepted { id, .. }, Ok(expected)) => assert_eq!(id.as_str(), expected, "{headers:?} {body}"),
+            (SubmitResult::Unknown { message }, Err(end)) => {
+                assert!(message.starts_with(&format!("the response to the submission (HTTP {status}) {end}")), "{body}: {message}");
+            }
+            (other, _) => panic!("{headers:?} {body}: {other:?}"),
+        }
+    }
+}
+
 /// All unsuccessful responses, and their meaning for a submission, a poll and a cancellation.
 #[test]
 #[rustfmt::skip]
