@@ -12,10 +12,10 @@ use crate::operation::{CancelResult, Operation, OperationId, PollResult, Service
 
 /// The result of a POST of a refresh to `called`.
 pub(in crate::azure) fn submission(service: ServiceKind, response: &Response, called: &Url) -> SubmitResult {
-    submission_with(service, response, |response| accepted(service, response, called))
+    submission_with(service, response, called, |response| accepted(service, response, called))
 }
 
-/// The result of a POST; `done` interprets 2xx.
+/// The result of a POST to `called`; `done` interprets 2xx.
 ///
 /// `NotStarted` and `Busy` are certain: nothing was started. Anything uncertain is `Unknown`: a gateway may return 5xx although the service
 /// accepted the request, and a page with 2xx is not a response of the service. A page with 4xx is not from the service either, but whatever
@@ -23,13 +23,14 @@ pub(in crate::azure) fn submission(service: ServiceKind, response: &Response, ca
 pub(in crate::azure) fn submission_with(
     service: ServiceKind,
     response: &Response,
+    called: &Url,
     done: impl FnOnce(&Response) -> SubmitResult,
 ) -> SubmitResult {
     let summary = response.error_summary();
     let kind = response_kind(response, &summary);
     match kind {
         ResponseKind::Success => done(response),
-        ResponseKind::Redirect if !matches!(response.status, 301 | 302 | 307 | 308) => {
+        ResponseKind::Redirect if !refuses(response, called) => {
             SubmitResult::Unknown { message: format!("the response to the submission is inconclusive (HTTP {})", response.status) }
         }
         ResponseKind::Inconclusive | ResponseKind::ServerError => {
@@ -53,6 +54,16 @@ pub(in crate::azure) fn submission_with(
         | ResponseKind::ScaleOutDisabled
         | ResponseKind::TokenExpired
         | ResponseKind::Rejected => SubmitResult::NotStarted(error_of(service, kind, response, &summary)),
+    }
+}
+
+/// Whether a redirect is certainly no result of a request. 307 and 308 request that it is sent to another URL. So do 301 and 302, unless
+/// they refer to an operation, as 303 does (RFC 9110, 15.4).
+fn refuses(response: &Response, called: &Url) -> bool {
+    match response.status {
+        307 | 308 => true,
+        301 | 302 => !response.location().is_some_and(|location| location::names_operation(location, called)),
+        _ => false,
     }
 }
 

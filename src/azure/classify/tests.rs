@@ -13,6 +13,7 @@ mod limits;
 type Lines<'a> = &'a [(&'a str, &'a str)];
 
 const CALLED: &str = "https://w.asazure.windows.net/servers/s/models/m/refreshes";
+const OPERATION: (&str, &str) = ("location", "https://w.asazure.windows.net/servers/s/models/m/refreshes/1a");
 const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
 const PAGE: &str = "<!DOCTYPE html><html><body>Blocked by policy</body></html>";
 const UNAUTHORIZED: &str = r#"{"code":"Unauthorized","subCode":0,"message":"An internal error occurred.","timeStamp":"2020-12-15T21:58:20.2712217Z","httpStatusCode":400,"details":[{"code":"RootActivityId","message":"0f9a-1"},{"code":"Param1","message":"asazure://w.asazure.windows.net/s"}]}"#;
@@ -146,6 +147,11 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (300, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
         (301, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (302, &[("location", "https://evil.example.com/")], "",         "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (301, &[OPERATION], "",                                         "unknown",               "InvalidResponse", "InvalidResponse"),
+        (302, &[OPERATION], "",                                         "unknown",               "InvalidResponse", "InvalidResponse"),
+        (302, &[("location", "sync?operationId=1a")], "",               "unknown",               "InvalidResponse", "InvalidResponse"),
+        (302, &[("location", CALLED)], "",                              "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (307, &[OPERATION], "",                                         "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (303, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
         (304, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
         (307, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),

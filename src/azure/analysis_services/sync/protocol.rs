@@ -24,7 +24,7 @@ pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> SubmitRes
         Err(SendError::Lost(message)) => return SubmitResult::Unknown { message },
     };
     session.record_throttle_and_token(&mut response);
-    classify::submission_with(ServiceKind::AnalysisServices, &response, |response| responses::accepted(response, sync))
+    classify::submission_with(ServiceKind::AnalysisServices, &response, sync, |response| responses::accepted(response, sync))
 }
 
 /// Polls a sync: at the recorded `Location`, or else by its id.

@@ -64,12 +64,13 @@ fn disabled_states_have_their_remedy() {
         ("ReadOnlyReplicasDisabled", "maxReadOnlyReplicas"),
         ("Disabled", "is not enabled for the semantic model (Disabled)"),
     ];
+    let called = Url::parse("https://api.powerbi.com/v1.0/myorg/groups/g/datasets/d/queryScaleOut/sync").unwrap();
     for (state, expected) in rows {
         let shown = response(200, &format!(r#"{{"scaleOutStatus":"{state}"}}"#));
         let summary = response(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
         for response in [&shown, &summary] {
             let SubmitResult::NotStarted(error) =
-                classify::submission_with(ServiceKind::PowerBi, response, |response| accepted(response, at(REQUESTED_AT)))
+                classify::submission_with(ServiceKind::PowerBi, response, &called, |response| accepted(response, at(REQUESTED_AT)))
             else {
                 panic!("{response:?}")
             };
