@@ -9,13 +9,13 @@ pub(in crate::azure) enum ResponseKind {
     Success,
     /// 3xx.
     Redirect,
-    /// A page for users, or a part of a response: not a response of the service.
+    /// A page for users, a part of a response, 407 or 421: not a response of the service.
     NotFromService,
     /// The throttle of the caller: 429, or its error code.
     Throttled,
     /// The capacity has exceeded its limits. Nothing was started.
     CapacityExceeded,
-    /// 1xx, 408, 425: the service may or may not have accepted the request.
+    /// 1xx, 408, 425, 460, 499: the service may or may not have accepted the request.
     Inconclusive,
     /// 5xx.
     ServerError,
@@ -57,12 +57,14 @@ pub(in crate::azure) fn response_kind(response: &Response, summary: &ErrorSummar
         300..=399 => ResponseKind::Redirect,
         429 if over_capacity => ResponseKind::CapacityExceeded,
         429 => ResponseKind::Throttled,
-        ..200 | 408 | 425 => ResponseKind::Inconclusive,
+        // A gateway writes 460 and 499 if its client closes the connection, after it may have forwarded the request.
+        ..200 | 408 | 425 | 460 | 499 => ResponseKind::Inconclusive,
         401 if response.token_expired => ResponseKind::TokenExpired,
         401 | 403 if code == "tokenexpired" => ResponseKind::TokenExpired,
         401 if response.requires_bearer() => ResponseKind::AccessDenied,
         500.. if page => ResponseKind::ServerError,
-        407 => ResponseKind::NotFromService,
+        // RFC 9110, 15.5.20: 421 is from a server that does not respond for this host.
+        407 | 421 => ResponseKind::NotFromService,
         _ if page => ResponseKind::NotFromService,
         _ if is_paused_code(&code) => ResponseKind::Paused,
         ..500 if reports_paused(&message) || codes_in(&message).any(is_paused_code) => ResponseKind::Paused,

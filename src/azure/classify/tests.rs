@@ -194,12 +194,17 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (410, none, "",                                                 "refused NotFound",      "gone",          "nothing"),
         (413, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
         (415, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (421, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (421, none, "{\"code\":\"BadRequest\"}",                        "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (422, none, "{}",                                               "refused Rejected",      "Rejected",      "Rejected"),
         (423, none, "",                                                 "busy",                  "ServerError",  "ServerError"),
         (423, none, "{\"code\":\"Locked\"}",                            "busy",                  "ServerError",  "ServerError"),
         (425, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
         (429, none, "",                                                 "refused Throttled",     "Throttled",     "Throttled"),
         (429, &[HTML], PAGE,                                            "refused Throttled",     "Throttled",     "Throttled"),
+        (460, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
+        (499, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
+        (499, &[HTML], PAGE,                                            "unknown",               "ServerError",  "ServerError"),
         (500, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
         (501, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
         (502, &[HTML], PAGE,                                            "unknown",               "ServerError",  "ServerError"),
@@ -353,7 +358,7 @@ fn busy_and_quota_are_distinguished_by_code_then_text() {
                 {
                     assert_eq!(submitted(&response(status, &[], body)), format!("refused {expected}"), "{status} {body}");
                 }
-                for status in [408, 425, 500, 502, 503, 504] {
+                for status in [408, 425, 460, 499, 500, 502, 503, 504] {
                     assert_eq!(submitted(&response(status, &[], body)), "unknown", "{status} {body}");
                 }
             }
