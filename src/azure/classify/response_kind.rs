@@ -71,6 +71,8 @@ pub(in crate::azure) fn response_kind(response: &Response, summary: &ErrorSummar
         _ if is_model_not_found(&code) => ResponseKind::ModelNotFound,
         ..500 if blocked => ResponseKind::Throttled,
         ..500 if over_capacity => ResponseKind::CapacityExceeded,
+        // Fabric documentation, concurrency limits of Spark: 430 with the code TooManyRequestsForCapacity.
+        430 => ResponseKind::CapacityExceeded,
         503 if over_capacity && (response.is_object() || is_capacity_code(&code) || is_capacity_code(&header)) => {
             ResponseKind::CapacityExceeded
         }
@@ -157,7 +159,13 @@ fn codes_in(message: &str) -> impl Iterator<Item = &str> {
 
 fn is_capacity_code(code: &str) -> bool {
     let contains = |words: &[&str]| words.iter().any(|word| code.contains(word));
-    let known = ["capacitylimitexceeded", "levellimitexceeded", "rejectedduetoresourceconstraints", "fabricthrottled"];
+    let known = [
+        "capacitylimitexceeded",
+        "levellimitexceeded",
+        "rejectedduetoresourceconstraints",
+        "fabricthrottled",
+        "toomanyrequestsforcapacity",
+    ];
     // A model that is too large for a capacity remains too large.
     let too_large = || contains(&["size", "memory", "storage"]);
     contains(&known) || (code.contains("capacity") && contains(&["exceeded", "throttled", "overloaded"]) && !too_large())
