@@ -234,7 +234,10 @@ pub(in crate::azure) fn list_error(service: ServiceKind, response: &Response) ->
     match response_kind(response, &summary) {
         ResponseKind::Success if response.is_page() => error_of(service, ResponseKind::NotFromService, response, &summary),
         ResponseKind::Success => {
-            ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes")
+            // Of an incomplete list, the rows are no text.
+            let is_whole = serde_json::from_slice::<serde_json::Value>(response.text()).is_ok();
+            let text = if is_whole { text_of_object(response) } else { String::new() };
+            ServiceError::new(ServiceErrorKind::InvalidResponse, format!("the response of the service is not a list of refreshes{text}"))
         }
         kind => error_of(service, kind, response, &summary),
     }
