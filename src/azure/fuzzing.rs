@@ -146,7 +146,7 @@ pub fn list(
 /// The response to a POST of a sync of Analysis Services to `called`.
 #[must_use]
 pub fn sync_submission(response: &ServiceResponse, called: &Url) -> SubmitResult {
-    classify::submission_with(ServiceKind::AnalysisServices, &response.0, |response| responses::accepted(response, called))
+    classify::submission_with(ServiceKind::AnalysisServices, &response.0, called, |response| responses::accepted(response, called))
 }
 
 /// The result of polling a sync of Analysis Services.
@@ -169,10 +169,10 @@ pub fn recorded_location(operation: &OperationRef, sync: &Url) -> Option<Url> {
     responses::recorded_location(operation, sync)
 }
 
-/// The response to a POST of query scale-out.
+/// The response to a POST of query scale-out to `called`.
 #[must_use]
-pub fn scale_out_submission(response: &ServiceResponse, requested_at: Timestamp) -> SubmitResult {
-    classify::submission_with(ServiceKind::PowerBi, &response.0, |response| scale_out::accepted(response, requested_at))
+pub fn scale_out_submission(response: &ServiceResponse, called: &Url, requested_at: Timestamp) -> SubmitResult {
+    classify::submission_with(ServiceKind::PowerBi, &response.0, called, |response| scale_out::accepted(response, requested_at))
 }
 
 /// The result of polling query scale-out.

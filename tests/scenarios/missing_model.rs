@@ -2,7 +2,8 @@
 
 use model::script::{SubmitOutcome, World, secs, service_error};
 use tabular_operator::api::{RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::operation::{ModelExistence, OperationKind, ServiceErrorKind};
+use tabular_operator::engine::{DecisionMemory, Effect, EffectResult};
+use tabular_operator::operation::{ModelExistence, OperationKind, PollResult, ServiceErrorKind};
 
 /// What runs on a deleted model ends with it.
 fn delete_model(world: &mut World) {
@@ -70,6 +71,19 @@ fn contradiction_ends_no_run() {
     world.service.unknown = Some(ModelExistence::Exists);
     world.run_for(secs(3_600)).is(RunState::Running, Reason::Retrying);
     assert!(world.run().message.contains("the service lists the model"), "{}", world.run().message);
+}
+
+/// The status of query scale-out is that of the model, so a 404 does not concern the sync.
+#[test]
+fn sync_whose_status_is_missing_once_continues() {
+    let mut world = running(OperationKind::Sync);
+    let missing = EffectResult::Polled(PollResult::Failed(service_error(ServiceErrorKind::NotFound)));
+    let check = world.decide(world.status(), &DecisionMemory::default(), missing);
+    assert_eq!(check.effect, Effect::FindModel);
+    let found = EffectResult::ModelChecked(ModelExistence::Exists);
+    let status = world.decide(&check.status, &DecisionMemory::default(), found).status;
+    assert_eq!(status.run.as_ref().unwrap().state, RunState::Running);
+    world.edit_status(|recorded| *recorded = status).run_for(secs(300)).is(RunState::Running, Reason::Running);
 }
 
 #[test]

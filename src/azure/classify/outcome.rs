@@ -12,10 +12,10 @@ use crate::operation::{CancelResult, Operation, OperationId, PollResult, Service
 
 /// The result of a POST of a refresh to `called`.
 pub(in crate::azure) fn submission(service: ServiceKind, response: &Response, called: &Url) -> SubmitResult {
-    submission_with(service, response, |response| accepted(service, response, called))
+    submission_with(service, response, called, |response| accepted(service, response, called))
 }
 
-/// The result of a POST; `done` interprets 2xx.
+/// The result of a POST to `called`; `done` interprets 2xx.
 ///
 /// `NotStarted` and `Busy` are certain: nothing was started. Anything uncertain is `Unknown`: a gateway may return 5xx although the service
 /// accepted the request, and a page with 2xx is not a response of the service. A page with 4xx is not from the service either, but whatever
@@ -23,13 +23,14 @@ pub(in crate::azure) fn submission(service: ServiceKind, response: &Response, ca
 pub(in crate::azure) fn submission_with(
     service: ServiceKind,
     response: &Response,
+    called: &Url,
     done: impl FnOnce(&Response) -> SubmitResult,
 ) -> SubmitResult {
     let summary = response.error_summary();
     let kind = response_kind(response, &summary);
     match kind {
         ResponseKind::Success => done(response),
-        ResponseKind::Redirect if !matches!(response.status, 301 | 302 | 307 | 308) => {
+        ResponseKind::Redirect if !refuses(response, called) => {
             SubmitResult::Unknown { message: format!("the response to the submission is inconclusive (HTTP {})", response.status) }
         }
         ResponseKind::Inconclusive | ResponseKind::ServerError => {
@@ -56,17 +57,23 @@ pub(in crate::azure) fn submission_with(
     }
 }
 
-/// The id of the accepted operation: from `Location`, or else from the body, or else from the headers if they contain the id of the
-/// refresh.
+/// Whether a redirect is certainly no result of a request. 307 and 308 request that it is sent to another URL. So do 301 and 302, unless
+/// they refer to an operation, as 303 does (RFC 9110, 15.4).
+fn refuses(response: &Response, called: &Url) -> bool {
+    match response.status {
+        307 | 308 => true,
+        301 | 302 => !response.location().is_some_and(|location| location::names_operation(location, called)),
+        _ => false,
+    }
+}
+
+/// The id of the accepted operation: from `Location`, or else from the body.
 ///
 /// A response without an id does no harm, because the list shows the operation. A wrong id does: the operator would not search for the
-/// right one.
+/// right one. The ids in other headers therefore do not count: Power BI documents `x-ms-request-id` beside `Location`, and without
+/// `Location` it may be the id of the call.
 fn accepted(service: ServiceKind, response: &Response, called: &Url) -> SubmitResult {
-    let named = id_in_location(&response.headers, called).or_else(|| {
-        let in_body = if response.is_page() { None } else { body_id(service, response) };
-        let usable = !response.is_page() && response.fault.is_none();
-        in_body.or_else(|| refresh_in_headers(service, response).filter(|_| usable))
-    });
+    let named = id_in_location(&response.headers, called).or_else(|| if response.is_page() { None } else { body_id(service, response) });
     let Some(id) = named else {
         return accepted_without_id(response);
     };
@@ -76,12 +83,19 @@ fn accepted(service: ServiceKind, response: &Response, called: &Url) -> SubmitRe
 /// An accepted submission without an operation id.
 pub(in crate::azure) fn accepted_without_id(response: &Response) -> SubmitResult {
     let what = match response.fault {
-        Some(BodyFault::Compressed) => COMPRESSED,
-        _ if response.is_page() => "is a page that is not from the service",
-        Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => "is incomplete",
-        None => "does not contain the id of the operation",
+        Some(BodyFault::Compressed) => COMPRESSED.to_owned(),
+        _ if response.is_page() => "is a page that is not from the service".to_owned(),
+        Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => "is incomplete".to_owned(),
+        None => format!("does not contain the id of the operation{}", text_of_object(response)),
     };
     SubmitResult::Unknown { message: format!("the response to the submission (HTTP {}) {what}", response.status) }
+}
+
+/// The end of a sentence about a successful response: the code and the text of the object in its body, such as an error.
+fn text_of_object(response: &Response) -> String {
+    let summary = if response.is_object() { response.error_summary() } else { ErrorSummary::default() };
+    let parts: Vec<String> = [summary.code, summary.message].into_iter().filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() { String::new() } else { format!(". Its text: {}", parts.join(": ")) }
 }
 
 /// The id in the `Location` of a response, if it is a URL on the called host.
@@ -97,34 +111,25 @@ pub(in crate::azure) fn id_in_location(headers: &HeaderMap, called: &Url) -> Opt
     }
 }
 
-/// The id of a refresh in the headers. Power BI documents one header for it, and sends two: if they differ, one is the id of the call. In
-/// responses of Analysis Services, both are ids of the call.
-fn refresh_in_headers(service: ServiceKind, response: &Response) -> Option<OperationId> {
-    match service {
-        ServiceKind::AnalysisServices => None,
-        ServiceKind::PowerBi => request_id(response)
-            .filter(|id| response.header("requestid").and_then(OperationId::parse).is_none_or(|other| id.eq_ignoring_case(other.as_str()))),
-    }
-}
-
-/// The id of a call, which can also be the id of its operation: Power BI documents this, and Analysis Services has been observed to use the
-/// first header.
+/// The id of a call, which can also be the id of its operation: Analysis Services has been observed to use the first header for it.
 pub(in crate::azure) fn request_id(response: &Response) -> Option<OperationId> {
     ["x-ms-request-id", "requestid"].iter().find_map(|name| OperationId::parse(response.header(name)?))
 }
 
-/// The id in the body. A `requestId` is the id of the call, unless the service uses that name for refreshes.
+/// The id in the body, unless it is an error. A `requestId` is the id of the call, unless the service uses that name for refreshes.
 pub(in crate::azure) fn body_id(service: ServiceKind, response: &Response) -> Option<OperationId> {
+    const OF_ERRORS: [&str; 3] = ["error", "code", "errorcode"];
     let body: serde_json::Value = serde_json::from_slice(response.text()).ok()?;
     let body = body.as_object()?;
     let names: &[&str] = match service {
         ServiceKind::AnalysisServices => &["operationid", "refreshid"],
         ServiceKind::PowerBi => &["operationid", "refreshid", "requestid"],
     };
-    names.iter().find_map(|name| {
-        let (_, value) = body.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-        OperationId::parse(value.as_str()?)
-    })
+    let value_of = |name: &str| body.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    if OF_ERRORS.iter().any(|name| value_of(name).is_some_and(|value| !value.is_null())) {
+        return None;
+    }
+    names.iter().find_map(|name| OperationId::parse(value_of(name)?.as_str()?))
 }
 
 /// The result of a GET of one operation.
@@ -229,7 +234,10 @@ pub(in crate::azure) fn list_error(service: ServiceKind, response: &Response) ->
     match response_kind(response, &summary) {
         ResponseKind::Success if response.is_page() => error_of(service, ResponseKind::NotFromService, response, &summary),
         ResponseKind::Success => {
-            ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes")
+            // Of an incomplete list, the rows are no text.
+            let is_whole = serde_json::from_slice::<serde_json::Value>(response.text()).is_ok();
+            let text = if is_whole { text_of_object(response) } else { String::new() };
+            ServiceError::new(ServiceErrorKind::InvalidResponse, format!("the response of the service is not a list of refreshes{text}"))
         }
         kind => error_of(service, kind, response, &summary),
     }

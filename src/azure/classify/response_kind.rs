@@ -9,13 +9,13 @@ pub(in crate::azure) enum ResponseKind {
     Success,
     /// 3xx.
     Redirect,
-    /// A page for users, or a part of a response: not a response of the service.
+    /// A page for users, a part of a response, 407 or 421: not a response of the service.
     NotFromService,
     /// The throttle of the caller: 429, or its error code.
     Throttled,
     /// The capacity has exceeded its limits. Nothing was started.
     CapacityExceeded,
-    /// 1xx, 408, 425: the service may or may not have accepted the request.
+    /// 1xx, 408, 425, 460, 499: the service may or may not have accepted the request.
     Inconclusive,
     /// 5xx.
     ServerError,
@@ -57,18 +57,22 @@ pub(in crate::azure) fn response_kind(response: &Response, summary: &ErrorSummar
         300..=399 => ResponseKind::Redirect,
         429 if over_capacity => ResponseKind::CapacityExceeded,
         429 => ResponseKind::Throttled,
-        ..200 | 408 | 425 => ResponseKind::Inconclusive,
+        // A gateway writes 460 and 499 if its client closes the connection, after it may have forwarded the request.
+        ..200 | 408 | 425 | 460 | 499 => ResponseKind::Inconclusive,
         401 if response.token_expired => ResponseKind::TokenExpired,
         401 | 403 if code == "tokenexpired" => ResponseKind::TokenExpired,
         401 if response.requires_bearer() => ResponseKind::AccessDenied,
         500.. if page => ResponseKind::ServerError,
-        407 => ResponseKind::NotFromService,
+        // RFC 9110, 15.5.20: 421 is from a server that does not respond for this host.
+        407 | 421 => ResponseKind::NotFromService,
         _ if page => ResponseKind::NotFromService,
         _ if is_paused_code(&code) => ResponseKind::Paused,
         ..500 if reports_paused(&message) || codes_in(&message).any(is_paused_code) => ResponseKind::Paused,
         _ if is_model_not_found(&code) => ResponseKind::ModelNotFound,
         ..500 if blocked => ResponseKind::Throttled,
         ..500 if over_capacity => ResponseKind::CapacityExceeded,
+        // Fabric documentation, concurrency limits of Spark: 430 with the code TooManyRequestsForCapacity.
+        430 => ResponseKind::CapacityExceeded,
         503 if over_capacity && (response.is_object() || is_capacity_code(&code) || is_capacity_code(&header)) => {
             ResponseKind::CapacityExceeded
         }
@@ -155,7 +159,13 @@ fn codes_in(message: &str) -> impl Iterator<Item = &str> {
 
 fn is_capacity_code(code: &str) -> bool {
     let contains = |words: &[&str]| words.iter().any(|word| code.contains(word));
-    let known = ["capacitylimitexceeded", "levellimitexceeded", "rejectedduetoresourceconstraints", "fabricthrottled"];
+    let known = [
+        "capacitylimitexceeded",
+        "levellimitexceeded",
+        "rejectedduetoresourceconstraints",
+        "fabricthrottled",
+        "toomanyrequestsforcapacity",
+    ];
     // A model that is too large for a capacity remains too large.
     let too_large = || contains(&["size", "memory", "storage"]);
     contains(&known) || (code.contains("capacity") && contains(&["exceeded", "throttled", "overloaded"]) && !too_large())

@@ -13,6 +13,7 @@ mod limits;
 type Lines<'a> = &'a [(&'a str, &'a str)];
 
 const CALLED: &str = "https://w.asazure.windows.net/servers/s/models/m/refreshes";
+const OPERATION: (&str, &str) = ("location", "https://w.asazure.windows.net/servers/s/models/m/refreshes/1a");
 const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
 const PAGE: &str = "<!DOCTYPE html><html><body>Blocked by policy</body></html>";
 const UNAUTHORIZED: &str = r#"{"code":"Unauthorized","subCode":0,"message":"An internal error occurred.","timeStamp":"2020-12-15T21:58:20.2712217Z","httpStatusCode":400,"details":[{"code":"RootActivityId","message":"0f9a-1"},{"code":"Param1","message":"asazure://w.asazure.windows.net/s"}]}"#;
@@ -101,6 +102,35 @@ fn accepted_id_is_from_location_then_body() {
     }
 }
 
+/// Power BI documents `x-ms-request-id` beside `Location`. Alone, it may be the id of the call.
+#[test]
+fn header_or_error_alone_identifies_no_refresh_of_power_bi() {
+    let location = ("location", "https://w.asazure.windows.net/groups/g/datasets/d/refreshes/1a");
+    let (first, second) = (("x-ms-request-id", "3c"), ("requestid", "3C"));
+    let error = r#"{"error":{"code":"X1","message":"No way."},"requestId":"3c"}"#;
+    let without_id = "does not contain the id of the operation";
+    let rows: [(u16, Lines, &str, Result<&str, String>); 9] = [
+        (202, &[location, first, second], "", Ok("1a")),
+        (202, &[location, first, second], error, Ok("1a")),
+        (202, &[], r#"{"requestId":"3c"}"#, Ok("3c")),
+        (202, &[], r#"{"requestId":"3c","error":null}"#, Ok("3c")),
+        (202, &[first], "", Err(without_id.to_owned())),
+        (202, &[second], "", Err(without_id.to_owned())),
+        (202, &[first, second], "{}", Err(without_id.to_owned())),
+        (200, &[first, second], error, Err(format!("{without_id}. Its text: X1: No way."))),
+        (200, &[], r#"{"code":"X1","operationId":"2b"}"#, Err(format!("{without_id}. Its text: X1"))),
+    ];
+    for (status, headers, body, expected) in rows {
+        match (submission(ServiceKind::PowerBi, &response(status, headers, body), &called()), expected) {
+            (SubmitResult::Accepted { id, .. }, Ok(expected)) => assert_eq!(id.as_str(), expected, "{headers:?} {body}"),
+            (SubmitResult::Unknown { message }, Err(end)) => {
+                assert!(message.starts_with(&format!("the response to the submission (HTTP {status}) {end}")), "{body}: {message}");
+            }
+            (other, _) => panic!("{headers:?} {body}: {other:?}"),
+        }
+    }
+}
+
 /// All unsuccessful responses, and their meaning for a submission, a poll and a cancellation.
 #[test]
 #[rustfmt::skip]
@@ -117,6 +147,11 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (300, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
         (301, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (302, &[("location", "https://evil.example.com/")], "",         "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (301, &[OPERATION], "",                                         "unknown",               "InvalidResponse", "InvalidResponse"),
+        (302, &[OPERATION], "",                                         "unknown",               "InvalidResponse", "InvalidResponse"),
+        (302, &[("location", "sync?operationId=1a")], "",               "unknown",               "InvalidResponse", "InvalidResponse"),
+        (302, &[("location", CALLED)], "",                              "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (307, &[OPERATION], "",                                         "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (303, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
         (304, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
         (307, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
@@ -159,12 +194,17 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (410, none, "",                                                 "refused NotFound",      "gone",          "nothing"),
         (413, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
         (415, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (421, none, "",                                                 "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
+        (421, none, "{\"code\":\"BadRequest\"}",                        "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (422, none, "{}",                                               "refused Rejected",      "Rejected",      "Rejected"),
         (423, none, "",                                                 "busy",                  "ServerError",  "ServerError"),
         (423, none, "{\"code\":\"Locked\"}",                            "busy",                  "ServerError",  "ServerError"),
         (425, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
         (429, none, "",                                                 "refused Throttled",     "Throttled",     "Throttled"),
         (429, &[HTML], PAGE,                                            "refused Throttled",     "Throttled",     "Throttled"),
+        (460, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
+        (499, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
+        (499, &[HTML], PAGE,                                            "unknown",               "ServerError",  "ServerError"),
         (500, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
         (501, none, "",                                                 "unknown",               "ServerError",  "ServerError"),
         (502, &[HTML], PAGE,                                            "unknown",               "ServerError",  "ServerError"),
@@ -318,7 +358,7 @@ fn busy_and_quota_are_distinguished_by_code_then_text() {
                 {
                     assert_eq!(submitted(&response(status, &[], body)), format!("refused {expected}"), "{status} {body}");
                 }
-                for status in [408, 425, 500, 502, 503, 504] {
+                for status in [408, 425, 460, 499, 500, 502, 503, 504] {
                     assert_eq!(submitted(&response(status, &[], body)), "unknown", "{status} {body}");
                 }
             }

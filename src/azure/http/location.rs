@@ -39,6 +39,18 @@ pub(in crate::azure) fn refresh_id(url: &Url) -> Option<OperationId> {
     if collection.eq_ignore_ascii_case("refreshes") { OperationId::parse(id) } else { None }
 }
 
+/// Whether a `Location` refers to one operation on the called host: `…/refreshes/<id>`, `…/sync/<id>` or `…?operationId=<id>`.
+pub(in crate::azure) fn names_operation(location: &str, called: &Url) -> bool {
+    let LocationTarget::SameOrigin(url) = target(location, called) else { return false };
+    let in_query = url.query_pairs().any(|(name, id)| name.eq_ignore_ascii_case("operationid") && OperationId::parse(&id).is_some());
+    let of_sync = || {
+        let mut segments = url.path_segments()?.rev().skip_while(|segment| segment.is_empty());
+        let (id, collection) = (segments.next()?, segments.next()?);
+        OperationId::parse(id).filter(|_| collection.eq_ignore_ascii_case("sync"))
+    };
+    in_query || refresh_id(&url).or_else(of_sync).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +82,27 @@ mod tests {
                 LocationTarget::OtherOrigin(_) | LocationTarget::Invalid => None,
             };
             assert_eq!(found.as_ref().map(OperationId::as_str), expected, "{location}");
+            assert!(expected.is_none() || names_operation(location, &called), "{location}");
+        }
+    }
+
+    #[test]
+    fn location_of_an_operation_is_recognized() {
+        let called = Url::parse("https://w.asazure.windows.net/servers/s/models/m/sync").unwrap();
+        let rows = [
+            ("/servers/s/models/m/refreshes/1a", true),
+            ("/servers/s:rw/models/m/sync/1a/", true),
+            ("sync?operationId=1a", true),
+            ("https://w.asazure.windows.net/operations?OPERATIONID=1a", true),
+            ("/servers/s/models/m/refreshes", false),
+            ("/servers/s:rw/models/m/sync", false),
+            ("/servers/s:rw/models/m/sync?operationId=", false),
+            ("/login/cd5e16c6-6d4e-4347-86a0-762bdf5b4875", false),
+            ("https://evil.example.com/refreshes/1a", false),
+            ("", false),
+        ];
+        for (location, expected) in rows {
+            assert_eq!(names_operation(location, &called), expected, "{location}");
         }
     }
 }

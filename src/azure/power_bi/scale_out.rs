@@ -34,7 +34,7 @@ pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> SubmitRes
     session.record_throttle_and_token(&mut response);
     let window = ListWindow { intent: submitted_at, now: submitted_at };
     let requested_at = window.since(window.clock_skew(server_time(&response.headers), sent_at.elapsed()));
-    classify::submission_with(ServiceKind::PowerBi, &response, |response| accepted(response, requested_at))
+    classify::submission_with(ServiceKind::PowerBi, &response, sync, |response| accepted(response, requested_at))
 }
 
 /// Sends `GET …/queryScaleOut/syncStatus`, and compares the status with the id.
@@ -94,7 +94,7 @@ pub(in crate::azure) fn poll_result(response: &Response, id: &OperationId) -> Po
             }
             Err(error) => PollResult::Failed(error),
         },
-        ResponseKind::NotFound => PollResult::NotFound,
+        // The URL names the model and no sync, so a 404 is about the model.
         kind => PollResult::Failed(classify::error_of(ServiceKind::PowerBi, kind, response, &summary)),
     }
 }

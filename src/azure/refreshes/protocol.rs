@@ -13,7 +13,7 @@ use super::list::{ListWindow, Row};
 use super::merge::{self, PAGE_SIZE};
 use crate::azure::classify;
 use crate::azure::http::json_array::{JsonArrayReader, MalformedArray};
-use crate::azure::http::{Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIRECTS, SendError, server_time};
+use crate::azure::http::{Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIRECTS, Response, SendError, server_time};
 use crate::azure::session::Session;
 use crate::operation::{
     CallKind, CancelResult, Listing, Operation, OperationId, OperationKind, Phase, PollResult, ServiceError, ServiceErrorKind, ServiceKind,
@@ -22,6 +22,9 @@ use crate::operation::{
 
 /// Number of rows of a list whose details are read concurrently.
 const CONCURRENT_DETAILS: usize = 4;
+
+/// How much of the body of a list is kept, because it may be an error or a page.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
 
 /// Maximum wait for the body of the response to a submission, after its `Location` has returned the id.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -213,20 +216,29 @@ pub(in crate::azure) async fn for_each_row(
         session.record_throttle_and_token_for(CallKind::List(OperationKind::Refresh), &mut response);
         return Err(classify::list_error(session.service, &response));
     }
-    let not_a_list = || ServiceError::new(ServiceErrorKind::InvalidResponse, "the response of the service is not a list of refreshes");
-    let (mut rows, mut length) = (JsonArrayReader::default(), 0);
+    let (mut rows, mut length, mut start) = (JsonArrayReader::default(), 0, Vec::new());
     while let Some(piece) = incoming.chunk().await.map_err(classify::body_error)? {
         length += piece.len();
         if length > MAX_BODY_BYTES {
             return Ok(Extent::Truncated);
         }
-        rows.feed(&piece, &mut take).map_err(|_| not_a_list())?;
+        start.extend(piece.iter().copied().take(MAX_ERROR_BYTES.saturating_sub(start.len())));
+        if rows.feed(&piece, &mut take).is_err() {
+            return Err(not_a_list(session, &incoming, start));
+        }
     }
     match (rows.is_complete(), rows.has_next_page()) {
-        (false, _) => Err(not_a_list()),
+        // "No Content".
+        (false, _) if incoming.status() == 204 => Ok(Extent::Complete),
+        (false, _) => Err(not_a_list(session, &incoming, start)),
         (true, true) => Ok(Extent::MorePages),
         (true, false) => Ok(Extent::Complete),
     }
+}
+
+/// The error of a successful response that is not a list, from the start of its body.
+fn not_a_list(session: &Session, incoming: &Incoming, start: Vec<u8>) -> ServiceError {
+    classify::list_error(session.service, &Response::new(incoming.status(), incoming.headers().clone(), start, None))
 }
 
 /// `refreshes/<id>`. An id is safe in a path.

@@ -115,6 +115,29 @@ async fn invalid_list_is_an_error() {
 }
 
 #[tokio::test]
+async fn success_that_is_no_list_is_reported_with_its_text() {
+    let is_no_list = "the response of the service is not a list of refreshes";
+    let cases = [
+        (r#"{"error":{"code":"X1","message":"No way."}}"#, format!("{is_no_list}. Its text: X1: No way.")),
+        (r#"{"value":[{"refreshId":"a""#, is_no_list.to_owned()),
+        ("{}", is_no_list.to_owned()),
+        (
+            "<html><title>Blocked by policy</title></html>",
+            "the response is not from the service (HTTP 200): check the proxies and gateways in between. Its text: Blocked by policy"
+                .to_owned(),
+        ),
+    ];
+    for (body, expected) in cases {
+        let (listing, _stage) = list(move |_| Some(reply(200, &[], body))).await;
+        let error = listing.unwrap_err();
+        assert_eq!((error.kind, error.message), (ServiceErrorKind::InvalidResponse, expected), "{body}");
+    }
+    let (listing, _stage) = list(|_| Some(reply(204, &[CLOCK], ""))).await;
+    let listing = listing.unwrap();
+    assert!(listing.operations.is_empty() && !listing.truncated && listing.clock_skew.is_some(), "no content is an empty list");
+}
+
+#[tokio::test]
 async fn refused_details_leave_the_row_as_listed() {
     let rows = r#"[{"refreshId":"a","startTime":"2026-01-01T12:00:03Z","status":"inProgress"},
         {"refreshId":"b","startTime":"2026-01-01T12:00:02Z","endTime":"2026-01-01T12:00:03Z","status":"succeeded"}]"#;

@@ -88,8 +88,9 @@ async fn no_token_is_sent_to_a_location_on_another_host() {
         let result = poll(&fake, &operation_ref("1a", Some(location))).await;
         assert!(matches!(&result, PollResult::Found { location: None, .. }), "{location}: {result:?}");
     }
+    // So is a redirect to another host.
     let result = poll(&fake, &operation_ref("1a", Some("/moved"))).await;
-    assert!(matches!(&result, PollResult::Failed(error) if error.kind == ServiceErrorKind::InvalidResponse), "{result:?}");
+    assert!(matches!(&result, PollResult::Found { location: None, .. }), "{result:?}");
     assert_eq!(fake.requests().iter().filter(|request| request.line.contains(OTHER_HOST)).count(), 0);
 }
 
@@ -99,6 +100,27 @@ async fn expired_location_does_not_end_its_sync() {
         fake(|_, path| (path == format!("{SYNC}?operationId=1a")).then(|| reply(200, &[], r#"{"operationId":"1a","syncstate":0}"#))).await;
     assert_eq!(phase(&poll(&fake, &operation_ref("1a", Some("/operations/9"))).await), Phase::InProgress);
     assert_eq!(poll(&fake, &operation_ref("2b", Some("/operations/9"))).await, PollResult::NotFound);
+}
+
+#[tokio::test]
+async fn sync_is_polled_by_id_if_its_location_fails() {
+    let by_id = format!("{SYNC}?operationId=1a");
+    let fake = fake(move |_, path| match path.strip_prefix("/operations/") {
+        Some(status) => Some(reply(status.parse().unwrap(), &[], "")),
+        None => (path == by_id).then(|| reply(200, &[], r#"{"operationId":"1a","syncstate":0}"#)),
+    })
+    .await;
+    for status in ["400", "403", "404", "500", "503"] {
+        let location = format!("/operations/{status}");
+        assert_eq!(phase(&poll(&fake, &operation_ref("1a", Some(&location))).await), Phase::InProgress, "{status}");
+    }
+    // The id is not found either. Only with 400 and 404, this shows that the sync is lost.
+    for (status, lost) in [("400", true), ("404", true), ("403", false), ("500", false)] {
+        let result = poll(&fake, &operation_ref("2b", Some(&format!("/operations/{status}")))).await;
+        assert_eq!(result == PollResult::NotFound, lost, "{status}: {result:?}");
+    }
+    let throttled = poll(&fake, &operation_ref("1a", Some("/operations/429"))).await;
+    assert!(matches!(&throttled, PollResult::Failed(error) if error.kind == ServiceErrorKind::Throttled), "{throttled:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use crate::azure::classify;
 use crate::azure::http::{MAX_SHORT_BODY_BYTES, REDIRECTS, SendError, server_time};
 use crate::azure::refreshes::ListWindow;
 use crate::azure::session::Session;
-use crate::operation::{CallKind, Listing, OperationKind, OperationRef, PollResult, ServiceError, ServiceKind, SubmitResult};
+use crate::operation::{
+    CallKind, Listing, OperationKind, OperationRef, PollResult, ServiceError, ServiceErrorKind, ServiceKind, SubmitResult,
+};
 
 /// Redirects that a poll follows. 303 is excluded, because it has the URL of the next poll, after a wait.
 const MOVED: [u16; 4] = [301, 302, 307, 308];
@@ -24,29 +26,43 @@ pub(in crate::azure) async fn submit(session: &Session, sync: &Url) -> SubmitRes
         Err(SendError::Lost(message)) => return SubmitResult::Unknown { message },
     };
     session.record_throttle_and_token(&mut response);
-    classify::submission_with(ServiceKind::AnalysisServices, &response, |response| responses::accepted(response, sync))
+    classify::submission_with(ServiceKind::AnalysisServices, &response, sync, |response| responses::accepted(response, sync))
 }
 
 /// Polls a sync: at the recorded `Location`, or else by its id.
+///
+/// The service may drop a URL before the sync behind it, and does not document how it responds then.
 pub(in crate::azure) async fn poll(session: &Session, sync: &Url, operation: &OperationRef) -> PollResult {
     let deadline = session.deadline();
-    if let Some(there) = responses::recorded_location(operation, sync) {
-        match poll_url(session, there, operation, true, deadline).await {
-            // The service may drop a URL before the sync behind it.
-            PollResult::NotFound => {}
-            result => return result,
-        }
+    let by_id = responses::by_id(sync, &operation.id);
+    let Some(there) = responses::recorded_location(operation, sync) else {
+        return poll_url(session, by_id, operation, false, deadline).await.0;
+    };
+    let (result, status) = poll_url(session, there, operation, true, deadline).await;
+    if !responses::may_concern_only_the_url(&result, status, &operation.id) {
+        return result;
     }
-    poll_url(session, responses::by_id(sync, &operation.id), operation, false, deadline).await
+    match (result, poll_url(session, by_id, operation, false, deadline).await.0) {
+        // Neither shows that the sync is lost.
+        (PollResult::Failed(error), PollResult::NotFound) if error.kind != ServiceErrorKind::Rejected => PollResult::Failed(error),
+        (_, result) => result,
+    }
 }
 
-async fn poll_url(session: &Session, url: Url, operation: &OperationRef, named_by_service: bool, deadline: Instant) -> PollResult {
+/// The result of polling a URL, and the status of the response, if there is one.
+async fn poll_url(
+    session: &Session,
+    url: Url,
+    operation: &OperationRef,
+    named_by_service: bool,
+    deadline: Instant,
+) -> (PollResult, Option<u16>) {
     let (called, mut response) = match session.get(CallKind::Poll(OperationKind::Sync), url, deadline, &MOVED).await {
         Ok(incoming) => (incoming.url.clone(), incoming.read(MAX_SHORT_BODY_BYTES).await),
-        Err(error) => return PollResult::Failed(error),
+        Err(error) => return (PollResult::Failed(error), None),
     };
     session.record_throttle_and_token(&mut response);
-    responses::poll_result(&response, &called, &operation.id, named_by_service)
+    (responses::poll_result(&response, &called, &operation.id, named_by_service), Some(response.status))
 }
 
 /// `GET sync` without an id: the last sync, as far as the service shows it.

@@ -36,12 +36,14 @@ pub(in crate::azure) fn accepted(response: &Response, called: &Url) -> SubmitRes
         }
         return SubmitResult::NothingToDo { message: "the server has no read-only replica, so there is nothing to synchronize".to_owned() };
     }
+    // If the service returns a URL without an id, the URL is sufficient for tracking the sync. The id of a call alone is not: the service
+    // does not show the sync by it, but the list does.
     let from_call_id = || {
+        next.as_ref()?;
         let believed = !response.is_page() && response.fault.is_none();
         let id = classify::request_id(response).filter(|_| believed);
-        // If the service returns a URL without an id, the URL is sufficient for tracking the sync.
-        let id = id.map(|id| id.to_string()).or_else(|| next.as_ref().map(|_| uuid::Uuid::new_v4().to_string()));
-        id.and_then(|id| OperationId::parse(&format!("{CALL_ID_PREFIX}{id}")))
+        let id = id.map_or_else(|| uuid::Uuid::new_v4().to_string(), |id| id.to_string());
+        OperationId::parse(&format!("{CALL_ID_PREFIX}{id}"))
     };
     let Some(id) = named.or_else(from_call_id) else {
         return classify::accepted_without_id(response);
@@ -97,6 +99,22 @@ pub(super) fn by_id(sync: &Url, id: &OperationId) -> Url {
     let mut url = sync.clone();
     url.set_query(Some(&format!("operationId={}", service_id(id).0)));
     url
+}
+
+/// Whether the result of polling a recorded `Location` may concern only this URL, so that the sync is polled by its id. Not if the identity,
+/// the capacity or the connection is the cause. The id of a call shows another sync or none, so it is used only if the URL is gone.
+pub(super) fn may_concern_only_the_url(result: &PollResult, status: Option<u16>, id: &OperationId) -> bool {
+    match result {
+        PollResult::Found { .. } => false,
+        PollResult::NotFound => true,
+        PollResult::Failed(error) => {
+            let affects_all_calls = matches!(
+                error.kind,
+                ServiceErrorKind::Throttled | ServiceErrorKind::CapacityExceeded | ServiceErrorKind::Paused | ServiceErrorKind::Unreachable
+            );
+            !affects_all_calls && status != Some(401) && !service_id(id).1
+        }
+    }
 }
 
 /// The id without the prefix for the id of a call, and whether it had the prefix.

@@ -6,7 +6,7 @@ const CAPACITY: &str = "Cannot complete the action because your organization's c
 const HEADER: (&str, &str) = ("x-ms-error-code", "RejectedDueToResourceConstraints");
 
 /// All documented or reported texts of an overloaded capacity: code and text.
-const WORDINGS: [(&str, &str); 11] = [
+const WORDINGS: [(&str, &str); 13] = [
     ("CapacityLimitExceeded", CAPACITY),
     ("CAPACITYLIMITEXCEEDED", ""),
     ("", CAPACITY),
@@ -23,6 +23,8 @@ const WORDINGS: [(&str, &str); 11] = [
         "",
         "Unable to complete the action because your organization\u{2019}s Fabric compute capacity has exceeded its limits. Try again later.",
     ),
+    ("TooManyRequestsForCapacity", ""),
+    ("", "[TooManyRequestsForCapacity] You have hit a limit of the capacity. Try again later."),
     ("FabricThrottled", "Die Aktion kann nicht abgeschlossen werden."),
 ];
 
@@ -35,7 +37,7 @@ fn both(code: &str, text: &str) -> [String; 2] {
 fn capacity_limit_is_recognized_in_every_wording() {
     for (code, text) in WORDINGS {
         for body in both(code, text) {
-            for status in [400, 403, 429, 503] {
+            for status in [400, 403, 429, 430, 503] {
                 for headers in [&[] as Lines, &[("retry-after", "30")]] {
                     let response = response(status, headers, &body);
                     let results = (submitted(&response), polled(&response), cancelled(&response));
@@ -49,6 +51,9 @@ fn capacity_limit_is_recognized_in_every_wording() {
     }
     for (status, body) in [(400, ""), (429, ""), (503, ""), (503, "{}"), (429, PAGE), (503, "busy")] {
         assert_eq!(submitted(&response(status, &[HEADER], body)), "refused CapacityExceeded", "{status} {body}");
+    }
+    for (body, expected) in [("", "CapacityExceeded"), ("{}", "CapacityExceeded"), (PAGE, "InvalidResponse")] {
+        assert_eq!(submitted(&response(430, &[], body)), format!("refused {expected}"), "{body}");
     }
 }
 
@@ -104,6 +109,7 @@ fn throttle_quota_paused_and_capacity_are_distinct() {
         (429, "RequestBlocked", CAPACITY, "Throttled"),
         (400, "RequestBlocked", "", "Throttled"),
         (403, "RequestBlocked", "", "Throttled"),
+        (430, "RequestBlocked", "", "Throttled"),
         (429, "TooManyRequests", "", "Throttled"),
         (429, "429", "", "Throttled"),
         (429, "", "You have exceeded the amount of requests allowed in the current time frame. Retry in 3392 seconds.", "Throttled"),

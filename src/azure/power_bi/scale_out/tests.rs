@@ -64,12 +64,13 @@ fn disabled_states_have_their_remedy() {
         ("ReadOnlyReplicasDisabled", "maxReadOnlyReplicas"),
         ("Disabled", "is not enabled for the semantic model (Disabled)"),
     ];
+    let called = Url::parse("https://api.powerbi.com/v1.0/myorg/groups/g/datasets/d/queryScaleOut/sync").unwrap();
     for (state, expected) in rows {
         let shown = response(200, &format!(r#"{{"scaleOutStatus":"{state}"}}"#));
         let summary = response(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
         for response in [&shown, &summary] {
             let SubmitResult::NotStarted(error) =
-                classify::submission_with(ServiceKind::PowerBi, response, |response| accepted(response, at(REQUESTED_AT)))
+                classify::submission_with(ServiceKind::PowerBi, response, &called, |response| accepted(response, at(REQUESTED_AT)))
             else {
                 panic!("{response:?}")
             };
@@ -130,7 +131,15 @@ fn only_replica_version_determines_the_end() {
         assert_eq!(phase(&body("57", "57", "57", SOON, "")), Phase::Succeeded);
         assert_eq!(phase(&body("57", "57", "56", SOON, "")), Phase::InProgress);
     }
-    assert_eq!(poll_result(&response(404, ""), &id), PollResult::NotFound);
+}
+
+#[test]
+fn missing_status_is_about_the_model_and_not_the_sync() {
+    let id = OperationId::parse("scaleout-57-1767268800000").unwrap();
+    for (status, body) in [(404, ""), (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#), (410, "")] {
+        let PollResult::Failed(error) = poll_result(&response(status, body), &id) else { panic!("{status} {body}") };
+        assert_eq!(error.kind, ServiceErrorKind::NotFound, "{status} {body}");
+    }
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub fn submission(input: &[u8]) {
             (SubmitResult::Accepted { .. } | SubmitResult::NothingToDo { .. }, status) => {
                 panic!("accepted with status {status}: {submission:?}")
             }
-            (SubmitResult::NotStarted(_) | SubmitResult::Busy { .. }, ..=299 | 303 | 408 | 425) => {
+            (SubmitResult::NotStarted(_) | SubmitResult::Busy { .. }, ..=299 | 303 | 408 | 425 | 460 | 499) => {
                 panic!("refused by an inconclusive response: {submission:?}")
             }
             // Conclusive only if the service itself reports one of these causes.

@@ -81,7 +81,7 @@ pub fn list(input: &[u8]) {
 pub fn scale_out(input: &[u8]) {
     let Some(input) = ResponseInput::parse(input) else { return };
     let call_url = Url::parse("https://api.powerbi.com/v1.0/myorg/groups/g/datasets/d/queryScaleOut/sync").unwrap();
-    let submission = fuzzing::scale_out_submission(&input.response, since());
+    let submission = fuzzing::scale_out_submission(&input.response, &call_url, since());
     invariants::submission(&submission, &call_url);
     let mut asked = vec![fixtures::operation_id(), OperationId::parse("scaleout-12-1795420800000").unwrap()];
     if let SubmitResult::Accepted { id, location, .. } = &submission {

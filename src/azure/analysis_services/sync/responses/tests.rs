@@ -38,7 +38,7 @@ fn sync_id_is_from_location_then_body_then_header() {
     let call = ("x-ms-request-id", "3c");
     let other_host = "https://evil.example.com/servers/s:rw/models/m/sync/1a";
     // status, headers, body, id, location
-    let rows: [(u16, Lines, &str, &str, Option<&str>); 15] = [
+    let rows: [(u16, Lines, &str, &str, Option<&str>); 13] = [
         (202, &[("location", &query)], "", GUID, Some(&query)),
         (202, &[("location", &path), call], body, GUID, Some(&path)),
         (202, &[("location", &elsewhere_in_path)], "", GUID, Some(&elsewhere_in_path)),
@@ -48,9 +48,7 @@ fn sync_id_is_from_location_then_body_then_header() {
         (202, &[("location", unnamed), call], "", "request-3c", Some(unnamed)),
         (202, &[], body, "2b", None),
         (202, &[call], body, "2b", None),
-        (202, &[call], "", "request-3c", None),
         (202, &[("location", other_host), call], body, "2b", None),
-        (202, &[("location", other_host), call], "", "request-3c", None),
         (202, &[("location", "http://w.asazure.windows.net/sync/1a")], body, "2b", None),
         (200, &[("location", &query)], "", GUID, Some(&query)),
         (200, &[], r#"{"operationId":"2b","syncstate":0}"#, "2b", None),
@@ -60,6 +58,11 @@ fn sync_id_is_from_location_then_body_then_header() {
             panic!("{status} {headers:?} {body}");
         };
         assert_eq!((id.as_str(), location.as_deref()), (expected, there), "{status} {headers:?} {body}");
+    }
+    // The id of a call alone is not the id of its sync. The list shows the sync.
+    for headers in [&[call] as Lines, &[("location", other_host), call]] {
+        let submission = accepted(&response(202, headers, ""), &called());
+        assert!(matches!(submission, SubmitResult::Unknown { .. }), "{headers:?}: {submission:?}");
     }
     // A URL alone is sufficient for tracking the sync.
     let SubmitResult::Accepted { id, location, .. } = accepted(&response(202, &[("location", unnamed)], ""), &called()) else { panic!() };
@@ -174,6 +177,31 @@ fn state_of_another_sync_never_ends_a_run() {
     assert_eq!(polled(&another, "request-1a", false).0, "InvalidResponse");
     let same = response(200, &[], r#"{"operationId":"1A","syncstate":2}"#);
     assert_eq!(polled(&same, "request-1a", false).0, "Succeeded Completed");
+}
+
+#[test]
+fn failure_of_a_url_may_concern_only_this_url() {
+    let rows = [
+        (response(400, &[], ""), true),
+        (response(403, &[], ""), true),
+        (response(404, &[], PAGE), true),
+        (response(500, &[], ""), true),
+        (response(200, &[], r#"{"operationId":"2b","syncstate":2}"#), true),
+        (response(401, &[], ""), false),
+        (response(429, &[], ""), false),
+        (response(400, &[], r#"{"code":"ServerPausedOrScaling"}"#), false),
+        (response(200, &[], r#"{"syncstate":0}"#), false),
+    ];
+    for (response, expected) in rows {
+        let result = poll_result(&response, &called(), &id("1a"), true);
+        assert_eq!(may_concern_only_the_url(&result, Some(response.status), &id("1a")), expected, "{response:?}");
+        assert!(!may_concern_only_the_url(&result, Some(response.status), &id("request-1a")), "{response:?}");
+    }
+    let unreachable = PollResult::Failed(ServiceError::new(ServiceErrorKind::Unreachable, "no"));
+    assert!(!may_concern_only_the_url(&unreachable, None, &id("1a")));
+    for operation in ["1a", "request-1a"] {
+        assert!(may_concern_only_the_url(&PollResult::NotFound, Some(404), &id(operation)), "{operation}");
+    }
 }
 
 #[test]
