@@ -1,6 +1,7 @@
 //! The lease against an in-memory Kubernetes API.
 
 mod acquisition;
+mod clearing;
 mod deletion;
 mod fake;
 mod operator;
