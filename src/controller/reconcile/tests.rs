@@ -171,6 +171,20 @@ async fn refused_write_is_retried_with_backoff() {
 }
 
 #[tokio::test]
+async fn denial_with_any_status_is_reported() {
+    let policy = "ValidatingAdmissionPolicy 'no-status' with binding 'all' denied request: read only";
+    let webhook = "admission webhook \"a.b\" denied the request: read only";
+    for (code, message) in [(401, policy), (402, webhook), (408, webhook), (429, webhook), (451, webhook), (500, webhook), (503, webhook)] {
+        let shown = serde_json::to_value(new()).unwrap();
+        let respond = move |line: &str, _: &Value| if line.starts_with("PUT") { refusal(code, message) } else { (200, shown.clone()) };
+        let (ctx, requests) = context(respond);
+        let (delays, events) = reconciliations(ctx, &requests, &new()).await;
+        assert_eq!(delays, millis([500, 1_000, 2_000]), "{code}");
+        assert!(events.len() == 1 && events[0].contains("WriteRefused") && events[0].contains("read only"), "{code}: {events:?}");
+    }
+}
+
+#[tokio::test]
 async fn constantly_changing_resource_is_read_with_backoff() {
     let version = AtomicU64::new(100);
     let (ctx, requests) = context(move |line, _| {
