@@ -64,11 +64,11 @@ enum RenewResult {
 
 impl LeaderElector {
     pub(super) fn new(client: Client, settings: LeaseSettings, reports: LeaseReports, handle: LeaseHandle) -> Self {
-        let settings = Arc::new(settings);
+        let (settings, LeaseReports { heartbeat, health, metrics }) = (Arc::new(settings), reports);
         Self {
-            requests: LeaseRequests::new(client, Arc::clone(&settings), reports.metrics),
+            requests: LeaseRequests::new(client, Arc::clone(&settings), metrics, health),
             settings,
-            heartbeat: reports.heartbeat,
+            heartbeat,
             handle,
             drain_signal: DrainSignal::default(),
             absent_lease: AbsentLease::Unknown,

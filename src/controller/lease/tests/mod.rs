@@ -5,6 +5,7 @@ mod clearing;
 mod deletion;
 mod fake;
 mod operator;
+mod readiness;
 mod release;
 mod renewal;
 mod schedules;
