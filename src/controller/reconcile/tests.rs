@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::action::Action;
 use super::context::Context;
+use super::namespaces::is_terminating;
 use super::reconcile;
 use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
 use crate::azure::identity::Environment;
@@ -278,6 +279,18 @@ async fn terminating_namespace_releases_undecodable_resource() {
         let is_reported = requests.iter().any(|(line, body)| line.contains("/default/") && body["reason"] == "Released");
         assert_eq!(is_reported, released, "{name}");
     }
+}
+
+#[tokio::test]
+async fn each_unreadable_namespace_is_reported_once() {
+    let (ctx, _) = context(|_, _| refusal(403, "no get"));
+    for namespace in ["bi", "ops"] {
+        assert!(!is_terminating(&ctx, namespace, "u-0").await);
+    }
+    for namespace in ["bi", "ops"] {
+        assert!(!ctx.store.unreadable_namespaces.should_report(namespace), "{namespace} was reported");
+    }
+    assert!(ctx.store.unreadable_namespaces.should_report("hr"));
 }
 
 /// An operator that watches some namespaces has permissions only there.
