@@ -1,5 +1,7 @@
 //! Liveness and readiness of the operator: loops send heartbeats, and the start-up reports its progress.
 
+mod lease;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use self::lease::LeaseRequests;
 
 /// The state behind the probes. Clones share one state.
 #[derive(Clone, Default)]
@@ -24,6 +28,7 @@ struct Inner {
     stopping: AtomicBool,
     /// The error of each watch; `None` for a healthy watch.
     watches: Mutex<BTreeMap<String, Option<String>>>,
+    lease: Mutex<LeaseRequests>,
 }
 
 /// Maximum number of failing watches in `/readyz`.
@@ -74,6 +79,11 @@ impl Health {
         self.inner.watches.lock().insert(watch.to_owned(), failure.map(ToOwned::to_owned));
     }
 
+    /// Records the response to a request for the Lease, which has this duration: its error, or `None` after a success.
+    pub fn lease(&self, request: &'static str, failure: Option<String>, duration: Duration) {
+        self.inner.lease.lock().record(request, failure, duration, Instant::now());
+    }
+
     /// Records that the process is shutting down.
     pub fn stopping(&self) {
         self.inner.stopping.store(true, Ordering::Release);
@@ -100,29 +110,39 @@ impl Health {
     }
 
     /// `/readyz`: whether the process can work or is a standby. It can work while at least one watch is healthy, and the text then names
-    /// the failing watches.
+    /// the failing watches. A standby is not ready if it has failed to access the Lease for the whole duration of the Lease, because it
+    /// cannot take over.
     ///
     /// # Errors
     /// A sentence that names the missing condition.
     pub fn ready(&self) -> Result<String, String> {
         let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
-        let Inner { loops: _, api_responded, caches_synced, standby, stopping, watches } = &*self.inner;
+        let Inner { loops: _, api_responded, caches_synced, standby, stopping, watches, lease } = &*self.inner;
         if is(stopping) {
             return Err("stopping".to_owned());
         }
         if !is(api_responded) {
             return Err("waiting for the first response of the Kubernetes API".to_owned());
         }
+        let lease = lease.lock().problem(Instant::now());
         if is(standby) {
-            return Ok("ok: standby, another operator is the leader".to_owned());
+            return match lease {
+                Some(problem) if problem.lasting => Err(format!("standby, but unable to take over: {}", problem.message)),
+                Some(problem) => Ok(format!("ok: standby, but {}", problem.message)),
+                None => Ok("ok: standby, another operator is the leader".to_owned()),
+            };
         }
         let watches = watches.lock();
         let failing = failing(&watches);
-        match failing {
-            Some(failing) if watches.values().all(Option::is_some) => Err(format!("all watches fail: {failing}")),
+        match (failing, lease) {
+            (Some(failing), _) if watches.values().all(Option::is_some) => Err(format!("all watches fail: {failing}")),
+            // Without the Lease, no watch starts.
+            (_, Some(problem)) if !is(caches_synced) => Err(problem.message),
             _ if !is(caches_synced) => Err("waiting for the first list of the resources".to_owned()),
-            Some(failing) => Ok(format!("ok, but some watches fail: {failing}")),
-            None => Ok("ok".to_owned()),
+            (Some(failing), None) => Ok(format!("ok, but some watches fail: {failing}")),
+            (Some(failing), Some(problem)) => Ok(format!("ok, but {}, and some watches fail: {failing}", problem.message)),
+            (None, Some(problem)) => Ok(format!("ok, but {}", problem.message)),
+            (None, None) => Ok("ok".to_owned()),
         }
     }
 }
@@ -209,6 +229,29 @@ mod tests {
         assert!(health.ready().unwrap().contains("standby"));
         health.standby(false);
         assert!(health.ready().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failing_lease_request_is_named() {
+        let (health, duration) = (Health::new(), Duration::from_secs(15));
+        let fail = || health.lease("read", Some("403".to_owned()), duration);
+        health.api_responded();
+        fail();
+        assert_eq!(health.ready().unwrap_err(), "failed to read the Lease: 403", "the resources are not listed before");
+        health.standby(true);
+        assert_eq!(health.ready().unwrap(), "ok: standby, but failed to read the Lease: 403");
+        tokio::time::advance(duration).await;
+        fail();
+        assert_eq!(health.ready().unwrap_err(), "standby, but unable to take over: failed to read the Lease: 403");
+        assert_eq!(health.live(), Ok(()), "a restart does not help");
+        health.lease("read", None, duration);
+        assert!(health.ready().unwrap().contains("another operator is the leader"));
+        health.lease("renew", Some("500".to_owned()), duration);
+        health.caches_synced();
+        assert_eq!(health.ready().unwrap(), "ok, but failed to renew the Lease: 500");
+        health.watch("a", None);
+        health.watch("b", Some("403"));
+        assert_eq!(health.ready().unwrap(), "ok, but failed to renew the Lease: 500, and some watches fail: b (403)");
     }
 
     #[tokio::test(start_paused = true)]

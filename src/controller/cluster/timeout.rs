@@ -47,15 +47,17 @@ impl ApiError {
 
     /// The message of the API server if it refuses the write because of its content, so that only a user or an administrator can
     /// resolve it: an admission policy or webhook (also one that cannot be called), a missing permission, or a CRD that does not match.
-    /// `None` for a conflict, throttling or an expired token.
+    /// `None` for a conflict, throttling or an expired token. `None` also for a denial with status 404 or 409: only a read shows whether it
+    /// is one.
     #[must_use]
     pub fn denial(&self) -> Option<&str> {
         let message = self.message();
         match self {
             Self::Kube(kube::Error::Api(status)) => match status.code {
                 400 | 403 | 405 | 406 | 413 | 415 | 422 => message,
-                500 => message.filter(|message| message.contains("failed calling webhook")),
-                _ => None,
+                404 | 409 => None,
+                500 => message.filter(|message| is_admission_denial(message) || message.contains("failed calling webhook")),
+                _ => message.filter(|message| is_admission_denial(message)),
             },
             Self::NoEffect => message,
             Self::Kube(_) | Self::Timeout(_) => None,
@@ -85,6 +87,12 @@ impl ApiError {
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
     }
+}
+
+/// Whether an admission policy or webhook denied a write. Either determines the status of the response, so only the words of the API server
+/// show it.
+fn is_admission_denial(message: &str) -> bool {
+    message.contains("denied request") || message.contains("denied the request")
 }
 
 /// Describes an error in one sentence. The `Display` of the library contains the whole status twice.
@@ -117,6 +125,24 @@ mod tests {
         let error = with_timeout(Duration::from_secs(5), std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
         assert_eq!(error.to_string(), "the Kubernetes API did not respond within 5s");
         assert_eq!(error.status(), None);
+    }
+
+    #[test]
+    fn admission_denial_is_recognized_with_any_status() {
+        let denied = |code, message: &str| {
+            let status = kube::core::Status::failure(message, "").with_code(code).boxed();
+            ApiError::from(kube::Error::Api(status)).denial().is_some()
+        };
+        let policy = "ValidatingAdmissionPolicy 'no-status' with binding 'all' denied request: read only";
+        for message in [policy, "admission webhook \"a.b\" denied the request without explanation"] {
+            let not_denied: Vec<u16> = (400..600).filter(|code| !denied(*code, message)).collect();
+            assert_eq!(not_denied, [404, 409], "a read shows these");
+        }
+        for (code, message) in [(401, "Unauthorized"), (408, "timeout"), (429, "try again later"), (500, "internal"), (503, "no endpoints")]
+        {
+            assert!(!denied(code, message), "{code}");
+        }
+        assert!(denied(403, "leases is forbidden") && denied(500, "failed calling webhook"));
     }
 
     #[test]

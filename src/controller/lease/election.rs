@@ -50,9 +50,9 @@ impl Lease {
 
     /// Like [`Self::start`], but as a task of this runtime, whose clock a test may pause.
     #[cfg(test)]
-    pub(super) fn spawn(client: Client, settings: LeaseSettings) -> (LeaseHandle, tokio::task::JoinHandle<()>) {
+    pub(super) fn spawn(client: Client, settings: LeaseSettings, reports: LeaseReports) -> (LeaseHandle, tokio::task::JoinHandle<()>) {
         let handle = LeaseHandle::candidate(settings.submit_margin());
-        let task = tokio::spawn(LeaderElector::new(client, settings, LeaseReports::default(), handle.clone()).run());
+        let task = tokio::spawn(LeaderElector::new(client, settings, reports, handle.clone()).run());
         (handle, task)
     }
 }

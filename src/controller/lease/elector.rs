@@ -64,11 +64,11 @@ enum RenewResult {
 
 impl LeaderElector {
     pub(super) fn new(client: Client, settings: LeaseSettings, reports: LeaseReports, handle: LeaseHandle) -> Self {
-        let settings = Arc::new(settings);
+        let (settings, LeaseReports { heartbeat, health, metrics }) = (Arc::new(settings), reports);
         Self {
-            requests: LeaseRequests::new(client, Arc::clone(&settings), reports.metrics),
+            requests: LeaseRequests::new(client, Arc::clone(&settings), metrics, health),
             settings,
-            heartbeat: reports.heartbeat,
+            heartbeat,
             handle,
             drain_signal: DrainSignal::default(),
             absent_lease: AbsentLease::Unknown,
@@ -167,7 +167,7 @@ impl LeaderElector {
             Availability::Free => Ok(record::acquired(Some(lease), &self.settings, Timestamp::now())),
             Availability::HeldBySelf => Ok(record::renewed(lease, &self.settings, Timestamp::now())),
             Availability::HeldByOther { by, until } => {
-                self.report_standby(&by);
+                self.report_standby(by);
                 Err(until.saturating_duration_since(now))
             }
         }
@@ -186,10 +186,17 @@ impl LeaderElector {
         }
     }
 
-    fn report_standby(&self, holder: &str) {
-        let leadership = Leadership::Candidate { holder: Some(holder.to_owned()) };
-        if self.handle.set(leadership) {
+    /// Reports the holder, which is unknown if another client cleared it.
+    fn report_standby(&self, holder: Option<String>) {
+        let is_known = holder.is_some();
+        let holder = holder.unwrap_or_else(|| "unknown".to_owned());
+        if !self.handle.set(Leadership::Candidate { holder: Some(holder.clone()) }) {
+            return;
+        }
+        if is_known {
             tracing::info!(lease = %self.settings.name, holder, "another operator holds the lease; standing by");
+        } else {
+            tracing::warn!(lease = %self.settings.name, "another client cleared the holder of the lease; waiting for that holder to stop");
         }
     }
 

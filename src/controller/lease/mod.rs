@@ -9,6 +9,8 @@
 //! - A deleted Lease counts as unchanged: its holder creates it again, and a candidate waits for the whole duration. A candidate that has
 //!   never seen it also waits if a resource shows that an operator has worked here. A candidate that has created the Lease waits once more
 //!   before it acts, because the holder may have created it in between and a client may have deleted it again.
+//! - Only a Lease that its holder released is free without this wait. If another client clears the holder or empties the Lease, that
+//!   holder acts until its next renewal. The first operator is its holder from the start, because it creates the Lease with its name.
 //! - A lost lease stays lost. The process exits, and restarts as a candidate with a new name.
 //! - If the Lease is lost during a submission, the intent stays recorded. The next leader resolves it (`engine/rules/submitting.rs`).
 //!

@@ -12,6 +12,8 @@ use super::settings::LeaseSettings;
 
 /// The maximum duration accepted from the Lease of another holder. A wrong one must not block all candidates forever.
 const MAX_DURATION: Duration = Duration::from_hours(1);
+/// The duration in a released Lease.
+const RELEASED_DURATION: Duration = Duration::from_secs(1);
 
 /// A version of the Lease, and since when this process has observed it unchanged.
 #[derive(Clone, Debug)]
@@ -34,28 +36,32 @@ impl LeaseSnapshot {
 /// The state of the Lease for a candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Availability {
-    /// It can be acquired: released, expired, or never held.
+    /// It can be acquired: released or expired.
     Free,
     /// This process holds it: the response to its write was lost.
     HeldBySelf,
-    /// Another holder has it, at least until this time.
-    HeldByOther { by: String, until: Instant },
+    /// Another holder has it, at least until this time. It is unknown if another client cleared it.
+    HeldByOther { by: Option<String>, until: Instant },
 }
 
 /// Whether the Lease can be acquired.
 pub(super) fn availability(lease: &Lease, snapshot: &LeaseSnapshot, settings: &LeaseSettings, now: Instant) -> Availability {
-    let Some(holder) = holder(lease) else {
-        return Availability::Free;
-    };
-    if holder == settings.identity {
+    let by = holder(lease).map(ToOwned::to_owned);
+    if by.as_ref() == Some(&settings.identity) {
         return Availability::HeldBySelf;
     }
     // The holder may be configured with a longer duration than this process.
     let until = snapshot.since + settings.duration.max(duration(lease));
-    if now < until { Availability::HeldByOther { by: holder.to_owned(), until } } else { Availability::Free }
+    if now < until && !is_released(lease, settings) { Availability::HeldByOther { by, until } } else { Availability::Free }
 }
 
-/// The holder. `None` if the Lease was released.
+/// Whether an operator released the Lease: see [`released`]. If another client cleared the holder, that holder acts until its next renewal.
+fn is_released(lease: &Lease, settings: &LeaseSettings) -> bool {
+    // With leases of one second, a released Lease looks like a cleared one, and the wait is short.
+    holder(lease).is_none() && duration(lease) == RELEASED_DURATION && settings.duration > RELEASED_DURATION
+}
+
+/// The holder. `None` if the Lease was released, or if another client cleared the holder.
 pub(super) fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
 }
@@ -109,7 +115,7 @@ pub(super) fn released(mut lease: Lease, time: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
     spec.holder_identity = Some(String::new());
     spec.renew_time = Some(MicroTime(time));
-    spec.lease_duration_seconds = Some(1);
+    spec.lease_duration_seconds = Some(whole_seconds(RELEASED_DURATION));
     lease
 }
 
@@ -147,7 +153,7 @@ mod tests {
             let seen = LeaseSnapshot::of(&lease, None, start);
             let judged = |now| availability(&lease, &seen, &settings("b"), now);
             let until = start + Duration::from_secs(15);
-            assert_eq!(judged(until - Duration::from_millis(1)), Availability::HeldByOther { by: "a".to_owned(), until });
+            assert_eq!(judged(until - Duration::from_millis(1)), Availability::HeldByOther { by: Some("a".to_owned()), until });
             assert_eq!(judged(until), Availability::Free);
         }
     }
@@ -176,6 +182,22 @@ mod tests {
             };
             assert_eq!(until - now, Duration::from_secs(waits));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_release_frees_the_lease_without_a_wait() {
+        let (now, held) = (Instant::now(), acquired(None, &settings("a"), Timestamp::UNIX_EPOCH));
+        let judged = |lease: &Lease, ours: &LeaseSettings| availability(lease, &LeaseSnapshot::of(lease, None, now), ours, now);
+        let free = released(held.clone(), Timestamp::UNIX_EPOCH);
+        assert_eq!(judged(&free, &settings("b")), Availability::Free);
+        let mut cleared = held;
+        cleared.spec.as_mut().unwrap().holder_identity = Some(String::new());
+        for lease in [cleared, Lease::default()] {
+            let until = now + Duration::from_secs(15);
+            assert_eq!(judged(&lease, &settings("b")), Availability::HeldByOther { by: None, until });
+        }
+        let short = LeaseSettings { duration: Duration::from_secs(1), ..settings("b") };
+        assert_eq!(judged(&free, &short), Availability::HeldByOther { by: None, until: now + short.duration });
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::record;
 use super::settings::LeaseSettings;
 use crate::controller::cluster::timeout::{ApiError, with_timeout};
+use crate::telemetry::health::Health;
 use crate::telemetry::labels::WriteResult;
 use crate::telemetry::metrics::Metrics;
 
@@ -32,13 +33,15 @@ pub(super) struct LeaseRequests {
     settings: Arc<LeaseSettings>,
     /// Counts renewals.
     metrics: Option<Arc<Metrics>>,
+    /// Receives the responses.
+    health: Option<Health>,
     /// Whether the last request failed: only the first of consecutive failures is a warning.
     failing: bool,
 }
 
 impl LeaseRequests {
-    pub(super) fn new(client: Client, settings: Arc<LeaseSettings>, metrics: Option<Arc<Metrics>>) -> Self {
-        Self { leases: Api::namespaced(client, &settings.namespace), settings, metrics, failing: false }
+    pub(super) fn new(client: Client, settings: Arc<LeaseSettings>, metrics: Option<Arc<Metrics>>, health: Option<Health>) -> Self {
+        Self { leases: Api::namespaced(client, &settings.namespace), settings, metrics, health, failing: false }
     }
 
     /// The client of the requests.
@@ -97,27 +100,37 @@ impl LeaseRequests {
         }
     }
 
-    /// Unwraps a response. A failure is logged, the first of consecutive ones as a warning.
-    pub(super) fn logged<T>(&mut self, verb: &str, response: Result<T, ApiError>) -> Option<T> {
-        match response {
+    /// Unwraps a response. A failure is reported in the state of health and logged, the first of consecutive ones as a warning.
+    pub(super) fn logged<T>(&mut self, verb: &'static str, response: Result<T, ApiError>) -> Option<T> {
+        let error = match response {
             Ok(value) => {
+                self.report(verb, None);
                 self.failing = false;
-                Some(value)
+                return Some(value);
             }
-            Err(error) => {
-                let LeaseSettings { namespace, name, .. } = &*self.settings;
-                if std::mem::replace(&mut self.failing, true) {
-                    tracing::debug!(%namespace, lease = %name, request = verb, %error, "failed to access the lease again; retrying");
-                } else {
-                    let remedy = match error.status() {
-                        Some(401 | 403) => Some("grant get, create and update on leases in this namespace"),
-                        Some(404) => Some("create the namespace, or set --lease-namespace to another one"),
-                        Some(_) | None => None,
-                    };
-                    tracing::warn!(%namespace, lease = %name, request = verb, remedy, %error, "failed to access the lease; retrying");
-                }
-                None
-            }
+            Err(error) => error,
+        };
+        let remedy = match error.status() {
+            Some(401 | 403) => Some("grant get, create and update on leases in this namespace"),
+            Some(404) => Some("create the namespace, or set --lease-namespace to another one"),
+            Some(_) | None => None,
+        };
+        let with_remedy = || remedy.map_or_else(|| error.to_string(), |remedy| format!("{error}: {remedy}"));
+        // After a conflict, another operator holds the Lease, and this one can access it.
+        self.report(verb, (!error.is_conflict()).then(with_remedy));
+        let LeaseSettings { namespace, name, .. } = &*self.settings;
+        if std::mem::replace(&mut self.failing, true) {
+            tracing::debug!(%namespace, lease = %name, request = verb, %error, "failed to access the lease again; retrying");
+        } else {
+            tracing::warn!(%namespace, lease = %name, request = verb, remedy, %error, "failed to access the lease; retrying");
+        }
+        None
+    }
+
+    /// Reports the response to the state of health: its error, or `None` after a success.
+    fn report(&self, verb: &'static str, failure: Option<String>) {
+        if let Some(health) = &self.health {
+            health.lease(verb, failure, self.settings.duration);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::telemetry::health::Heartbeat;
+use crate::telemetry::health::{Health, Heartbeat};
 use crate::telemetry::metrics::Metrics;
 
 /// The settings of leader election.
@@ -63,6 +63,8 @@ impl LeaseSettings {
 pub struct LeaseReports {
     /// Beats with every poll of the Lease.
     pub heartbeat: Option<Heartbeat>,
+    /// Receives the responses to the requests for the Lease.
+    pub health: Option<Health>,
     /// Counts renewals.
     pub metrics: Option<Arc<Metrics>>,
 }

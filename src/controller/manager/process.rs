@@ -208,6 +208,7 @@ fn start_election(
     };
     let reports = LeaseReports {
         heartbeat: Some(health.heartbeat("lease", LEASE_STALL_TIMEOUT.max(*duration * 2))),
+        health: Some(health.clone()),
         metrics: Some(Arc::clone(metrics)),
     };
     Lease::start(move || Client::try_from(config), settings, reports)

@@ -5,6 +5,7 @@ mod paging;
 mod state;
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,7 +165,7 @@ struct Changes {
 
 impl Changes {
     fn by_others(&mut self, name: &ResourceKey, object: &CachedResource) -> bool {
-        let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
+        let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations).combine(uid);
         let hash = by_others.hash_property(object);
         self.seen.insert(name.clone(), hash) != Some(hash)
     }
@@ -179,6 +180,13 @@ impl Changes {
         self.seen.retain(|name, _| exists(name));
         mem::take(&mut self.listed)
     }
+}
+
+/// A hash of the uid. A resource that was created again while there was no watch may be equal in all else.
+fn uid(object: &CachedResource) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    object.meta().uid.hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 #[cfg(test)]

@@ -18,12 +18,19 @@ pub(crate) async fn is_terminating(ctx: &Context, namespace: &str, uid: &str) ->
         let _permit = ctx.request_limiter.acquire(namespace).await;
         with_timeout(REQUEST_TIMEOUT, namespaces.get(namespace)).await
     };
+    let unreadable = &ctx.store.unreadable_namespaces;
     let terminating = match response {
-        Ok(found) => found.metadata.deletion_timestamp.is_some(),
-        Err(error) if error.is_not_found() => true,
+        Ok(found) => {
+            unreadable.forget(namespace);
+            found.metadata.deletion_timestamp.is_some()
+        }
+        Err(error) if error.is_not_found() => {
+            unreadable.forget(namespace);
+            true
+        }
         Err(error) if error.denial().is_some() => {
             // The same permission is missing for all resources, so it is reported once per namespace.
-            if ctx.store.local_states.should_report("", &format!("namespace {namespace}")) {
+            if unreadable.should_report(namespace) {
                 tracing::warn!(
                     %error, namespace,
                     "failed to get the namespace; its deletion may wait for an operation without limit; grant get on namespaces"

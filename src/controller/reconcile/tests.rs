@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::action::Action;
 use super::context::Context;
+use super::namespaces::is_terminating;
 use super::reconcile;
 use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
 use crate::azure::identity::Environment;
@@ -171,6 +172,20 @@ async fn refused_write_is_retried_with_backoff() {
 }
 
 #[tokio::test]
+async fn denial_with_any_status_is_reported() {
+    let policy = "ValidatingAdmissionPolicy 'no-status' with binding 'all' denied request: read only";
+    let webhook = "admission webhook \"a.b\" denied the request: read only";
+    for (code, message) in [(401, policy), (402, webhook), (408, webhook), (429, webhook), (451, webhook), (500, webhook), (503, webhook)] {
+        let shown = serde_json::to_value(new()).unwrap();
+        let respond = move |line: &str, _: &Value| if line.starts_with("PUT") { refusal(code, message) } else { (200, shown.clone()) };
+        let (ctx, requests) = context(respond);
+        let (delays, events) = reconciliations(ctx, &requests, &new()).await;
+        assert_eq!(delays, millis([500, 1_000, 2_000]), "{code}");
+        assert!(events.len() == 1 && events[0].contains("WriteRefused") && events[0].contains("read only"), "{code}: {events:?}");
+    }
+}
+
+#[tokio::test]
 async fn constantly_changing_resource_is_read_with_backoff() {
     let version = AtomicU64::new(100);
     let (ctx, requests) = context(move |line, _| {
@@ -264,6 +279,18 @@ async fn terminating_namespace_releases_undecodable_resource() {
         let is_reported = requests.iter().any(|(line, body)| line.contains("/default/") && body["reason"] == "Released");
         assert_eq!(is_reported, released, "{name}");
     }
+}
+
+#[tokio::test]
+async fn each_unreadable_namespace_is_reported_once() {
+    let (ctx, _) = context(|_, _| refusal(403, "no get"));
+    for namespace in ["bi", "ops"] {
+        assert!(!is_terminating(&ctx, namespace, "u-0").await);
+    }
+    for namespace in ["bi", "ops"] {
+        assert!(!ctx.store.unreadable_namespaces.should_report(namespace), "{namespace} was reported");
+    }
+    assert!(ctx.store.unreadable_namespaces.should_report("hr"));
 }
 
 /// An operator that watches some namespaces has permissions only there.

@@ -38,7 +38,7 @@ pub struct LocalState {
 }
 
 /// The interval after which the same message is reported again. The API server deletes events after an hour.
-const REPORT_INTERVAL: Duration = Duration::from_mins(45);
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_mins(45);
 
 impl LocalStates {
     /// The state with which a reconciliation of the resource starts.

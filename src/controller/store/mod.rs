@@ -11,3 +11,4 @@ mod refused_writes;
 mod resource_rows;
 pub(crate) mod resources;
 pub(crate) mod scope;
+mod unreadable_namespaces;

@@ -17,6 +17,7 @@ use super::detached_index::{DetachedIndex, DetachedResource};
 use super::index::{Index, VersionChange};
 use super::local_state::LocalStates;
 use super::scope::{WatchHandle, WatchScope};
+use super::unreadable_namespaces::UnreadableNamespaces;
 use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, RunState};
 use crate::engine::{ClaimedOperations, EffectResult, QueueState, Settings, TurnQueue, Upstream, queue_state};
 use crate::operation::{OperationId, OperationKind, SubmitResult};
@@ -32,6 +33,7 @@ pub(crate) struct Store {
     pub(crate) dependencies: DependencyIndex,
     /// The uid of each resource by name, because a name may be reused by another resource.
     uids: Mutex<HashMap<ResourceKey, String>>,
+    pub(crate) unreadable_namespaces: UnreadableNamespaces,
     pub(crate) watches: HashMap<WatchScope, WatchHandle>,
     /// Receives requests for reconciliations.
     pub(crate) trigger: mpsc::UnboundedSender<ResourceKey>,
@@ -55,6 +57,7 @@ impl Store {
             detached_index,
             dependencies: DependencyIndex::default(),
             uids: Mutex::default(),
+            unreadable_namespaces: UnreadableNamespaces::default(),
             watches,
             trigger,
         };
@@ -207,6 +210,8 @@ impl Store {
         if let Some(uid) = uid {
             self.remove_uid(&uid);
         }
+        let has_resources = || self.uids.lock().keys().any(|other| other.namespace == name.namespace);
+        self.unreadable_namespaces.forget_unless(&name.namespace, has_resources);
     }
 
     /// Forgets a resource whose deletion the watch showed. Its name stays recorded for a reconciliation in progress, which removes it.
@@ -320,6 +325,20 @@ mod tests {
         // A write of a reconciliation in progress does not add the resource again.
         ctx.store.record_write(&Arc::new(ours.clone()));
         assert_eq!((taken(&ctx, &fixture::running(0)), running(&ctx.metrics)), (Vec::new(), "0".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn unreadable_namespace_is_forgotten_with_its_last_resource() {
+        let ctx = fixture::context(0);
+        let (first, last) = (fixture::running(0).key(), fixture::running(1).key());
+        ctx.store.bind_uid(&first, "u-0");
+        ctx.store.bind_uid(&last, "u-1");
+        let reported = || ctx.store.unreadable_namespaces.should_report("bi");
+        assert_eq!([reported(), reported()], [true, false]);
+        ctx.store.remove(&first);
+        assert!(!reported());
+        ctx.store.remove(&last);
+        assert!(reported());
     }
 
     #[tokio::test]

@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::super::{Lease, LeaseHandle, LeaseSettings};
+use super::super::{Lease, LeaseHandle, LeaseReports, LeaseSettings};
 use super::fake::{FakeApi, Fault};
+use crate::telemetry::health::Health;
 
 pub(super) const DURATION: Duration = Duration::from_secs(15);
 pub(super) const STEP: Duration = Duration::from_millis(10);
@@ -19,6 +20,7 @@ pub(super) struct Operator {
     pub(super) task: JoinHandle<()>,
     /// The fault of its own connection to the API.
     pub(super) connection: Arc<Mutex<Fault>>,
+    pub(super) health: Health,
 }
 
 pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
@@ -27,9 +29,10 @@ pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
 
 /// One of this installation.
 pub(super) fn installed(api: &FakeApi, name: &str, installation: Option<&str>) -> Operator {
-    let connection = Arc::new(Mutex::new(Fault::None));
-    let (lease, task) = Lease::spawn(api.client(&connection), settings(name, installation));
-    Operator { lease, task, connection }
+    let (connection, health) = (Arc::new(Mutex::new(Fault::None)), Health::new());
+    let reports = LeaseReports { health: Some(health.clone()), ..LeaseReports::default() };
+    let (lease, task) = Lease::spawn(api.client(&connection), settings(name, installation), reports);
+    Operator { lease, task, connection, health }
 }
 
 pub(super) fn settings(name: &str, installation: Option<&str>) -> LeaseSettings {

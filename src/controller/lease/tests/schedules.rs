@@ -66,6 +66,11 @@ async fn random_faults_never_cause_two_holders() {
                 }
                 3 if rng.below(4) == 0 => all[one].task.abort(),
                 4 if rng.below(4) == 0 => api.edit(|lease| *lease = None),
+                5 if rng.below(4) == 0 => api.edit(|lease| {
+                    if let Some(spec) = lease.as_mut().and_then(|lease| lease.spec.as_mut()) {
+                        spec.holder_identity = Some(String::new());
+                    }
+                }),
                 _ => {}
             }
             // An ended process is restarted, as its pod would be.

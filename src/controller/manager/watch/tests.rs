@@ -127,6 +127,27 @@ async fn expired_version_or_missing_crd_causes_new_list() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn resource_recreated_without_a_watch_is_due() {
+    for (uid, is_due) in [("b", true), ("a", false)] {
+        let (client, requests) = api(move |number, query| match (number, query.contains("watch=true")) {
+            (2, true) => refused(410),
+            (1, false) => list(&[refresh("a", "d")], None),
+            (_, false) => {
+                let mut recreated = refresh("a", "d");
+                recreated["metadata"]["uid"] = json!(uid);
+                list(&[recreated], None)
+            }
+            (_, true) => (200, Value::Null),
+        });
+        let (_ctx, mut changes, _, _) = watching(client);
+        assert_eq!(changes.next().await.unwrap().name, "a");
+        let due = tokio::time::timeout(Duration::from_secs(30), changes.next()).await;
+        assert_eq!(due.is_ok_and(|due| due.is_some_and(|due| due.name == "a")), is_due, "{uid}");
+        assert!(requests.lock().len() >= 3, "{uid}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn pages_are_bounded_in_bytes() {
     // 2,000 small resources, then 40 large ones, then small ones again.
     let size = |n: usize| if (2_000..2_040).contains(&n) { 600_000 } else { 10 };
