@@ -228,8 +228,6 @@ pub(in crate::azure) async fn for_each_row(
         }
     }
     match (rows.is_complete(), rows.has_next_page()) {
-        // "No Content".
-        (false, _) if incoming.status() == 204 => Ok(Extent::Complete),
         (false, _) => Err(not_a_list(session, &incoming, start)),
         (true, true) => Ok(Extent::MorePages),
         (true, false) => Ok(Extent::Complete),
