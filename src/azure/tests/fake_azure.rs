@@ -154,7 +154,7 @@ pub(super) fn model_of(azure: &Azure) -> ModelClient {
 /// The same model with another identity.
 pub(super) fn model_as(azure: &Azure, identity: Identity) -> ModelClient {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
-    azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
+    azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity, "bi")
 }
 
 impl ModelClient {
@@ -170,7 +170,7 @@ pub(super) fn power_bi_of(azure: &Azure) -> ModelClient {
 }
 
 pub(super) fn power_bi_named(azure: &Azure, name: ModelName) -> ModelClient {
-    azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap()).unwrap()
+    azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap(), "bi").unwrap()
 }
 
 /// The TLS settings of the server for all names, and the certificate of its authority.
