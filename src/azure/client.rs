@@ -9,7 +9,6 @@ use url::Url;
 
 use super::analysis_services::{self, DatabaseName, ServerName, sync};
 use super::backoff::Backoffs;
-use super::classify;
 use super::cloud::{Cloud, ServiceAddress};
 use super::http::Client;
 use super::identity::Identity;
@@ -126,8 +125,7 @@ impl ModelClient {
     pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, ServiceError> {
         let shared = &self.shared;
         if let Some(backoff) = shared.backoffs.get(self.host(), self.identity.fingerprint(), kind) {
-            let error = ServiceError::new(ServiceErrorKind::Throttled, classify::throttled(backoff.until));
-            return Err(ServiceError { retry_after: Some(backoff.remaining()), ..error });
+            return Err(backoff.error());
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
         let Some(permit) = shared.in_flight.acquire(&self.server_key(), &self.namespace).await else {

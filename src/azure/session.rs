@@ -85,6 +85,11 @@ impl Session {
         self.shared.http.send(CallTarget::Service(self.service, kind), request, deadline).await
     }
 
+    /// The error of a request of a kind that must not be sent, because the service throttles such requests of this identity.
+    pub(super) fn throttle(&self, kind: CallKind) -> Option<ServiceError> {
+        self.shared.backoffs.get(&self.host, self.identity.fingerprint(), kind).map(|backoff| backoff.error())
+    }
+
     /// The deadline of a call that starts now.
     pub(super) fn deadline(&self) -> Instant {
         self.shared.http.deadline()
