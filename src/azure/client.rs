@@ -102,7 +102,7 @@ impl fmt::Debug for Azure {
 pub struct ModelClient {
     shared: Arc<Shared>,
     identity: Identity,
-    /// The namespace that the calls are for. Namespaces share the permits for calls in flight.
+    /// The namespace that the calls are for. Namespaces share the permits for calls in flight and for large responses.
     namespace: Arc<str>,
     target: Target,
 }
@@ -138,6 +138,7 @@ impl ModelClient {
             host: self.host().to_owned(),
             scope: self.scope().to_owned(),
             identity: self.identity.clone(),
+            namespace: Arc::clone(&self.namespace),
             kind,
             token,
         };

@@ -148,13 +148,17 @@ pub(super) fn azure(settings: AzureSettings, entra: SocketAddr, server: SocketAd
 }
 
 pub(super) fn model_of(azure: &Azure) -> ModelClient {
-    model_as(azure, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap())
+    model_in(azure, "bi")
 }
 
 /// The same model with another identity.
 pub(super) fn model_as(azure: &Azure, identity: Identity) -> ModelClient {
+    model_with(azure, identity, "bi")
+}
+
+fn model_with(azure: &Azure, identity: Identity, namespace: &str) -> ModelClient {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
-    azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity, "bi")
+    azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity, namespace)
 }
 
 impl ModelClient {
@@ -162,6 +166,11 @@ impl ModelClient {
     pub(super) async fn prepare(&self) -> Result<Call, ServiceError> {
         self.prepare_for(CallKind::Submit(OperationKind::Refresh)).await
     }
+}
+
+/// The same model for another namespace.
+pub(super) fn model_in(azure: &Azure, namespace: &str) -> ModelClient {
+    model_with(azure, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap(), namespace)
 }
 
 /// The semantic model of the tests.
