@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::classify;
 use super::identity::Fingerprint;
-use crate::operation::{CallKind, OperationKind};
+use crate::operation::{CallKind, OperationKind, ServiceError, ServiceErrorKind};
 
 /// Backoff of a throttled identity if the service does not state one.
 const DEFAULT_BACKOFF: Duration = Duration::from_secs(5);
@@ -23,8 +24,10 @@ const MIN_REPORTED_BACKOFF: Duration = Duration::from_mins(1);
 enum Limit {
     Resolve,
     Submit(OperationKind),
-    /// `GET` of operations of this kind, one or all.
-    Read(OperationKind),
+    /// `GET` of one operation of this kind.
+    Poll(OperationKind),
+    /// `GET` of all refreshes.
+    ListRefreshes,
     Cancel,
 }
 
@@ -33,7 +36,10 @@ impl From<CallKind> for Limit {
         match kind {
             CallKind::Resolve => Self::Resolve,
             CallKind::Submit(kind) => Self::Submit(kind),
-            CallKind::Poll(kind) | CallKind::List(kind) => Self::Read(kind),
+            CallKind::Poll(kind) => Self::Poll(kind),
+            CallKind::List(OperationKind::Refresh) => Self::ListRefreshes,
+            // Power BI shows the last sync by the request that polls it.
+            CallKind::List(OperationKind::Sync) => Self::Poll(OperationKind::Sync),
             CallKind::Cancel => Self::Cancel,
         }
     }
@@ -56,6 +62,12 @@ impl Backoff {
     /// The remaining time.
     pub(super) fn remaining(&self) -> Duration {
         self.end.saturating_duration_since(Instant::now())
+    }
+
+    /// The error of a call that is not made because of this backoff.
+    pub(super) fn error(&self) -> ServiceError {
+        let error = ServiceError::new(ServiceErrorKind::Throttled, classify::throttled(self.until));
+        ServiceError { retry_after: Some(self.remaining()), ..error }
     }
 }
 
@@ -106,10 +118,9 @@ mod tests {
         backoffs.set("host", identity(1), kind, Some(Duration::from_secs(30)));
         backoffs.set("host", identity(1), kind, None);
         assert_eq!(left(&backoffs, "host", 1, kind), Some(Duration::from_secs(30)), "a shorter one changes nothing");
-        assert_eq!(left(&backoffs, "host", 1, CallKind::List(OperationKind::Refresh)), Some(Duration::from_secs(30)), "lists as well");
         assert_eq!(left(&backoffs, "host", 2, kind), None);
         assert_eq!(left(&backoffs, "other", 1, kind), None);
-        for other in [CallKind::Resolve, CallKind::Cancel, CallKind::Submit(OperationKind::Refresh), CallKind::Poll(OperationKind::Sync)] {
+        for other in CallKind::ALL.iter().copied().filter(|other| *other != kind) {
             assert_eq!(left(&backoffs, "host", 1, other), None, "{other:?}");
         }
         backoffs.set("host", identity(1), CallKind::Resolve, Some(Duration::from_secs(10)));
@@ -117,6 +128,17 @@ mod tests {
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(left(&backoffs, "host", 1, kind), None);
         assert_eq!(backoffs.throttled_identities(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttled_list_of_refreshes_delays_no_poll() {
+        let backoffs = Backoffs::default();
+        let backs_off = |kind| backoffs.get("host", identity(1), kind).is_some();
+        backoffs.set("host", identity(1), CallKind::List(OperationKind::Refresh), Some(Duration::from_secs(3392)));
+        assert!(backs_off(CallKind::List(OperationKind::Refresh)) && !backs_off(CallKind::Poll(OperationKind::Refresh)));
+        // One request of Power BI serves both.
+        backoffs.set("host", identity(1), CallKind::List(OperationKind::Sync), None);
+        assert!(backs_off(CallKind::List(OperationKind::Sync)) && backs_off(CallKind::Poll(OperationKind::Sync)));
     }
 
     #[tokio::test(start_paused = true)]

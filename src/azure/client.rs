@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::analysis_services::{self, DatabaseName, ServerName, sync};
 use super::backoff::Backoffs;
-use super::classify;
 use super::cloud::{Cloud, ServiceAddress};
 use super::http::Client;
 use super::identity::Identity;
@@ -22,6 +20,7 @@ use super::power_bi::{self, ModelName, ModelRef, scale_out};
 use super::refreshes::{self, ListWindow};
 use super::session::{Session, Shared};
 use super::settings::{AzureSettings, AzureSettingsError};
+use crate::fair_semaphore::Permit;
 use crate::operation::{
     CallKind, CancelResult, Listing, ModelExistence, ModelIds, ModelLookup, OperationId, OperationKind, OperationRef, PollResult,
     RefreshRequest, Request, ServiceError, ServiceErrorKind, ServiceKind, SubmitResult,
@@ -70,21 +69,25 @@ impl Azure {
         self.shared.backoffs.throttled_identities()
     }
 
-    /// A database of an Analysis Services server, accessed with one identity.
+    /// A database of an Analysis Services server, accessed with one identity for a namespace.
     #[must_use]
-    pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity) -> ModelClient {
-        ModelClient { shared: Arc::clone(&self.shared), identity, target: Target::AnalysisServices { server, database } }
+    pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity, namespace: &str) -> ModelClient {
+        self.model(Target::AnalysisServices { server, database }, identity, namespace)
     }
 
-    /// A semantic model of Power BI, accessed with one identity. A model that is given by names supports only [`Call::resolve`]. Create
-    /// another one with the resulting ids for other calls.
+    /// A semantic model of Power BI, accessed with one identity for a namespace. A model that is given by names supports only
+    /// [`Call::resolve`]. Create another one with the resulting ids for other calls.
     ///
     /// # Errors
     /// One sentence, if the operator's cloud has no Power BI.
-    pub fn power_bi(&self, model: ModelName, identity: Identity) -> Result<ModelClient, String> {
+    pub fn power_bi(&self, model: ModelName, identity: Identity, namespace: &str) -> Result<ModelClient, String> {
         let address = self.shared.cloud.power_bi.clone();
         let address = address.ok_or_else(|| format!("the operator's cloud ({}) has no Power BI", self.shared.cloud.name))?;
-        Ok(ModelClient { shared: Arc::clone(&self.shared), identity, target: Target::PowerBi { address, model } })
+        Ok(self.model(Target::PowerBi { address, model }, identity, namespace))
+    }
+
+    fn model(&self, target: Target, identity: Identity, namespace: &str) -> ModelClient {
+        ModelClient { shared: Arc::clone(&self.shared), identity, namespace: namespace.into(), target }
     }
 }
 
@@ -99,6 +102,8 @@ impl fmt::Debug for Azure {
 pub struct ModelClient {
     shared: Arc<Shared>,
     identity: Identity,
+    /// The namespace that the calls are for. Namespaces share the permits for calls in flight and for large responses.
+    namespace: Arc<str>,
     target: Target,
 }
 
@@ -120,11 +125,10 @@ impl ModelClient {
     pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, ServiceError> {
         let shared = &self.shared;
         if let Some(backoff) = shared.backoffs.get(self.host(), self.identity.fingerprint(), kind) {
-            let error = ServiceError::new(ServiceErrorKind::Throttled, classify::throttled(backoff.until));
-            return Err(ServiceError { retry_after: Some(backoff.remaining()), ..error });
+            return Err(backoff.error());
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
-        let Some(permit) = shared.in_flight.acquire(&self.server_key()).await else {
+        let Some(permit) = shared.in_flight.acquire(&self.server_key(), &self.namespace).await else {
             let message = "the maximum number of calls to this server are in flight; the operator retries automatically";
             return Err(ServiceError::new(ServiceErrorKind::Throttled, message));
         };
@@ -134,6 +138,7 @@ impl ModelClient {
             host: self.host().to_owned(),
             scope: self.scope().to_owned(),
             identity: self.identity.clone(),
+            namespace: Arc::clone(&self.namespace),
             kind,
             token,
         };
@@ -235,7 +240,7 @@ impl fmt::Debug for ModelClient {
 pub struct Call {
     model: ModelClient,
     session: Session,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 impl Call {

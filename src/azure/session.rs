@@ -40,6 +40,8 @@ pub(super) struct Session {
     /// The scope of the token.
     pub(super) scope: String,
     pub(super) identity: Identity,
+    /// The namespace that the call is for.
+    pub(super) namespace: Arc<str>,
     pub(super) kind: CallKind,
     pub(super) token: Token,
 }
@@ -82,7 +84,13 @@ impl Session {
     }
 
     pub(super) async fn send(&self, kind: CallKind, request: RequestBuilder, deadline: Instant) -> Result<Incoming, SendError> {
-        self.shared.http.send(CallTarget::Service(self.service, kind), request, deadline).await
+        let incoming = self.shared.http.send(CallTarget::Service(self.service, kind), request, deadline).await?;
+        Ok(incoming.for_namespace(&self.namespace))
+    }
+
+    /// The error of a request of a kind that must not be sent, because the service throttles such requests of this identity.
+    pub(super) fn throttle(&self, kind: CallKind) -> Option<ServiceError> {
+        self.shared.backoffs.get(&self.host, self.identity.fingerprint(), kind).map(|backoff| backoff.error())
     }
 
     /// The deadline of a call that starts now.

@@ -241,7 +241,8 @@ pub(super) struct LimitArgs {
           default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) max_concurrent_reconciles: u16,
 
-    /// Maximum number of concurrent requests to one Azure server (1 to 1024).
+    /// Maximum number of concurrent requests to one Azure server (1 to 1024). Namespaces share them: one namespace has at most three
+    /// quarters.
     #[arg(long, env = "TABULAR_OPERATOR_MAX_CALLS_PER_SERVER", hide_env_values = true, value_name = "COUNT",
           default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) max_calls_per_server: u16,

@@ -15,7 +15,6 @@ use crate::azure::cloud::Cloud;
 use crate::azure::identity::Environment;
 use crate::cli::{Cli, Command, Settings};
 use crate::controller::cluster::events::Events;
-use crate::controller::cluster::fair_semaphore::FairSemaphore;
 use crate::controller::cluster::resource_api::request_limiter;
 use crate::controller::credentials::{CredentialResolver, OperatorIdentity};
 use crate::controller::lease::LeaseHandle;
@@ -24,6 +23,7 @@ use crate::controller::reconcile::context::Context;
 use crate::controller::store::cached::CachedResource;
 use crate::controller::store::resources::Store;
 use crate::controller::store::scope::WatchScope;
+use crate::fair_semaphore::FairSemaphore;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 

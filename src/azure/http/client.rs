@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::response::{BodyFault, Response};
 use super::text;
 use crate::azure::settings::{AzureSettings, AzureSettingsError, Observer};
+use crate::fair_semaphore::{FairSemaphore, Permit};
 use crate::operation::{CallFault, CallRecord, CallTarget};
 use crate::tls;
 
@@ -23,7 +23,8 @@ pub(in crate::azure) const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum size of a response that should be short (to a POST or DELETE, an error, a token).
 pub(in crate::azure) const MAX_SHORT_BODY_BYTES: usize = 256 * 1024;
 
-/// Maximum number of responses larger than [`MAX_SHORT_BODY_BYTES`] in memory at the same time, over all servers.
+/// Maximum number of responses larger than [`MAX_SHORT_BODY_BYTES`] in memory at the same time, over all servers. One namespace has at most
+/// three of them, so its slow responses do not block those of another.
 const MAX_LARGE_BODIES: usize = 4;
 
 /// How much of one response, and of all responses together, the server may send over an HTTP/2 connection before the client reads it. A
@@ -44,7 +45,7 @@ pub(in crate::azure) struct Client {
     http: reqwest::Client,
     call_timeout: Duration,
     on_call: Option<Observer>,
-    large_bodies: Arc<Semaphore>,
+    large_bodies: FairSemaphore,
 }
 
 /// Why there is no response, as one sentence.
@@ -101,7 +102,7 @@ impl Client {
             http,
             call_timeout: settings.call_timeout,
             on_call: settings.on_call.clone(),
-            large_bodies: Arc::new(Semaphore::new(MAX_LARGE_BODIES)),
+            large_bodies: FairSemaphore::new(MAX_LARGE_BODIES),
         })
     }
 
@@ -136,7 +137,7 @@ impl Client {
             Ok(Ok(response)) => response,
         };
         (record.status, record.fault) = (Some(response.status().as_u16()), None);
-        Ok(Incoming { url, response, deadline, large_bodies: Arc::clone(&self.large_bodies), record })
+        Ok(Incoming { url, response, deadline, large_bodies: self.large_bodies.clone(), namespace: Arc::from(""), record })
     }
 }
 
@@ -192,11 +193,18 @@ pub(in crate::azure) struct Incoming {
     pub(in crate::azure) url: Url,
     response: reqwest::Response,
     deadline: Instant,
-    large_bodies: Arc<Semaphore>,
+    large_bodies: FairSemaphore,
+    /// The namespace that the response is for.
+    namespace: Arc<str>,
     record: Record,
 }
 
 impl Incoming {
+    /// The same response, which counts as one of a namespace. A token needs no namespace, because its response must be short.
+    pub(in crate::azure) fn for_namespace(self, namespace: &Arc<str>) -> Self {
+        Self { namespace: Arc::clone(namespace), ..self }
+    }
+
     pub(in crate::azure) fn status(&self) -> u16 {
         self.response.status().as_u16()
     }
@@ -247,7 +255,7 @@ impl Incoming {
             return (Vec::new(), Some(BodyFault::TooLarge));
         }
         let mut body = Vec::with_capacity(announced.unwrap_or_default().min(MAX_SHORT_BODY_BYTES));
-        let mut large: Option<OwnedSemaphorePermit> = None;
+        let mut large: Option<Permit> = None;
         loop {
             let chunk = match self.chunk().await {
                 Ok(Some(chunk)) => chunk,
@@ -259,10 +267,9 @@ impl Incoming {
                 return (Vec::new(), Some(BodyFault::TooLarge));
             }
             if length > MAX_SHORT_BODY_BYTES && large.is_none() {
-                let permit = Arc::clone(&self.large_bodies).acquire_owned();
-                match timeout_at(self.deadline, permit).await {
-                    Ok(Ok(permit)) => large = Some(permit),
-                    Ok(Err(_)) | Err(_) => return (Vec::new(), Some(BodyFault::Slow)),
+                large = timeout_at(self.deadline, self.large_bodies.acquire(&self.namespace)).await.ok().flatten();
+                if large.is_none() {
+                    return (Vec::new(), Some(BodyFault::Slow));
                 }
             }
             body.extend_from_slice(&chunk);

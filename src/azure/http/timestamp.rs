@@ -61,7 +61,7 @@ pub(in crate::azure) fn service_clock(text: &str) -> Option<Timestamp> {
     parse(text).or_else(american).or_else(|| http_date(text))
 }
 
-/// The requested wait of a `Retry-After` (seconds or an HTTP date), at most 1 hour.
+/// The requested wait of a `Retry-After` (seconds, an HTTP date, or a .NET time span such as `00:56:32`), at most 1 hour.
 pub(in crate::azure) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -71,11 +71,29 @@ pub(in crate::azure) fn retry_after(text: &str, now: Timestamp) -> Option<Durati
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(MAX_WAIT));
     }
+    if let Some(wait) = time_span(text) {
+        return Some(wait.min(MAX_WAIT));
+    }
     let wait = http_date(text)?.duration_since(now).max(SignedDuration::ZERO);
     Some(wait.unsigned_abs().min(MAX_WAIT))
 }
 
-/// The requested wait in the text of a throttle: `Retry in 3392 seconds.`, `… until: 11/29/2026 5:20:11 AM (UTC)`.
+/// A time span in the format of .NET: `00:56:32`, with optional fractional digits.
+fn time_span(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let are_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = whole.split(':').collect();
+    let [hours, minutes, seconds] = parts.as_slice() else { return None };
+    if ![*hours, *minutes, *seconds, fraction].into_iter().all(are_digits) {
+        return None;
+    }
+    let number = |part: &str, end: u64| part.parse::<u64>().ok().filter(|number| *number < end);
+    let (hours, minutes, seconds) = (number(hours, 24)?, number(minutes, 60)?, number(seconds, 60)?);
+    Some(Duration::from_secs(hours * 3600 + minutes * 60 + seconds))
+}
+
+/// The requested wait in the text of a throttle: `Retry in 3392 seconds.`, `Please wait 56 minutes.`, or
+/// `… until: 11/29/2026 5:20:11 AM (UTC)`.
 pub(in crate::azure) fn backoff_in(text: &str, now: Timestamp) -> Option<Duration> {
     let lower = text.to_ascii_lowercase();
     let after = |words: &str| lower.split_once(words).map(|(_, rest)| rest.trim_start());
@@ -83,10 +101,10 @@ pub(in crate::azure) fn backoff_in(text: &str, now: Timestamp) -> Option<Duratio
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, unit) = rest.split_at(digits);
         let seconds = match unit.trim_start() {
-            unit if unit.starts_with("second") => 1,
-            unit if unit.starts_with("minute") => 60,
+            unit if unit.starts_with("sec") => 1,
+            unit if unit.starts_with("min") => 60,
             unit if unit.starts_with("hour") => 3600,
-            _ => return None,
+            _ => return time_span(rest.split_whitespace().next()?.trim_end_matches(['.', ','])),
         };
         let number: u64 = number.parse().ok()?;
         Some(Duration::from_secs(number.saturating_mul(seconds)))
@@ -95,7 +113,10 @@ pub(in crate::azure) fn backoff_in(text: &str, now: Timestamp) -> Option<Duratio
         let end = service_clock(&rest.split(['(', ',']).next()?.trim_end_matches(['.', ' ']).to_ascii_uppercase())?;
         Some(end.duration_since(now).max(SignedDuration::ZERO).unsigned_abs())
     };
-    let spans = ["retry in ", "try again in ", "retry after "].into_iter().filter_map(after).find_map(span);
+    let spans = ["retry in ", "try again in ", "retry after ", "try again after ", "please wait ", "wait for "]
+        .into_iter()
+        .filter_map(after)
+        .find_map(span);
     let wait = spans.or_else(|| after(" until: ").or_else(|| after(" until ")).and_then(until))?;
     Some(wait.min(MAX_WAIT)).filter(|wait| !wait.is_zero())
 }
@@ -188,12 +209,41 @@ mod tests {
             ("soon", None),
             ("", None),
             ("NaN", None),
+            ("00:56:32", Some(3392)),
+            ("0:00:05", Some(5)),
+            ("00:00:07.5000000", Some(7)),
+            ("02:00:00", Some(3600)),
+            ("00:60:00", None),
+            ("56:32", None),
+            ("00:00:+5", None),
+            ("1.00:00:00", None),
             ("Fri, 01 Jan 2021 00:00:10 GMT", Some(10)),
             ("Thu, 31 Dec 2020 23:59:50 GMT", Some(0)),
             ("Fri, 01 Jan 2027 00:00:00 GMT", Some(3600)),
         ];
         for (text, expected) in rows {
             assert_eq!(retry_after(text, now).map(|wait| wait.as_secs()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn backoff_is_found_in_text() {
+        let now = at("2026-11-29T05:20:00Z");
+        let rows = [
+            ("Further requests will fail. Retry in 3392 seconds.", Some(3392)),
+            ("Please wait 3392 seconds before retrying.", Some(3392)),
+            ("Retry in 56 minutes.", Some(3360)),
+            ("Try again in 5 min.", Some(300)),
+            ("Please try again after 30 sec.", Some(30)),
+            ("Too many requests; wait for 1 hour.", Some(3600)),
+            ("Retry after 00:56:32.", Some(3392)),
+            ("Retry after some time, at most 10 seconds.", None),
+            ("Retry in 30", None),
+            ("Please wait.", None),
+            ("Please wait until: 11/29/2026 5:20:11 AM (UTC)", Some(11)),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(backoff_in(text, now).map(|wait| wait.as_secs()), expected, "{text}");
         }
     }
 

@@ -12,6 +12,7 @@ mod identities;
 pub(super) mod managed;
 mod pem;
 mod secret;
+mod spelling;
 mod token;
 pub(super) mod token_response;
 pub(super) mod tokens;

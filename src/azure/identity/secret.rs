@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::spelling;
 use super::value::is_guid;
 
 /// A secret. It prints as `[redacted]`, is compared by its SHA-256 so that timing reveals nothing, and is erased from memory when dropped.
@@ -44,10 +45,10 @@ impl SecretText {
         }
     }
 
-    /// An external text with this secret redacted.
+    /// An external text with this secret redacted, in every spelling.
     pub(in crate::azure) fn redact(&self, text: &str) -> String {
         // A secret of a few letters would match parts of ordinary words, and thereby be revealed.
-        if self.0.len() < 6 { text.to_owned() } else { text.replace(self.expose(), "[redacted]") }
+        if self.0.len() < 6 { text.to_owned() } else { spelling::redact(text, self.expose()) }
     }
 }
 
@@ -80,6 +81,8 @@ mod tests {
         let secret = SecretText::new("planted-secret");
         assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
         assert_eq!(secret.redact("the planted-secret is wrong"), "the [redacted] is wrong");
+        assert_eq!(secret.redact("the planted%2dsecret is wrong"), "the [redacted] is wrong");
+        assert_eq!(SecretText::new("is").redact("this is wrong"), "this is wrong");
         assert!(secret == SecretText::new("planted-secret") && secret != SecretText::new("planted"));
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::SecretText;
 use super::application::FieldNames;
 use super::assertion::Claims;
+use super::spelling::redact_parameters;
 use crate::azure::classify::COMPRESSED;
 use crate::azure::http::{BodyFault, Response, text};
 use crate::operation::{ServiceError, ServiceErrorKind};
@@ -93,8 +94,9 @@ fn error_of(response: &Response, body: &Value, presented: &PresentedCredential) 
         let what = "the identity provider throttles requests; the operator retries automatically";
         return with_wait(ServiceError::new(ServiceErrorKind::Throttled, what));
     }
-    let error = presented.text.redact(body["error"].as_str().unwrap_or_default());
-    let description = presented.text.redact(body["error_description"].as_str().unwrap_or_default());
+    // The response may repeat the request.
+    let redacted = |field: &str| redact_parameters(&presented.text.redact(body[field].as_str().unwrap_or_default()));
+    let (error, description) = (redacted("error"), redacted("error_description"));
     let codes = codes(body, &description);
     let remedy = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", remedy(*code, presented)?)));
     let temporary = (remedy.is_none() && is_temporary_code(&codes)) || is_temporary_error(&error);
@@ -261,6 +263,23 @@ mod tests {
             message.starts_with("Entra ID rejects the client secret, which starts or ends with whitespace: put the value"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn repeated_request_shows_no_secret() {
+        let rows = [
+            "cannot parse client_id=1&client_secret=Ab8Q%7Ex.",
+            "cannot parse client_id=1&client_secret=Ab8Q%7",
+            "cannot parse {\"client_secret\":\"Ab8Q\\u007ex.\"}",
+            "cannot parse Ab8Q~x.",
+        ];
+        for description in rows {
+            let body = json!({"error": "invalid_request", "error_description": description}).to_string();
+            let response = Response::new(400, HeaderMap::new(), body.into_bytes(), None);
+            let presented = PresentedCredential { text: SecretText::new("Ab8Q~x."), ..presented(CredentialKind::Secret) };
+            let message = token_in(&response, &presented).unwrap_err().message;
+            assert!(message.contains("cannot parse") && message.contains("[redacted]") && !message.contains("Ab8Q"), "{message}");
+        }
     }
 
     fn entra(code: u64, text: &str) -> String {

@@ -20,6 +20,10 @@ use crate::operation::{
     SubmitResult,
 };
 
+/// The kinds of the requests for one refresh and for all of them, by which the service limits them.
+const POLL: CallKind = CallKind::Poll(OperationKind::Refresh);
+const LIST: CallKind = CallKind::List(OperationKind::Refresh);
+
 /// Number of rows of a list whose details are read concurrently.
 const CONCURRENT_DETAILS: usize = 4;
 
@@ -70,7 +74,7 @@ pub(in crate::azure) async fn submit(session: &Session, refreshes: &Url, body: &
 /// Without it, the operator would not observe its end. A row of Power BI may also contain the error of a failure that the details do not
 /// explain.
 pub(in crate::azure) async fn poll(session: &Session, refreshes: &Url, id: &OperationId) -> PollResult {
-    let (result, of_details) = read_details(session, refreshes, id, session.deadline(), session.kind).await;
+    let (result, of_details) = read_details(session, refreshes, id, session.deadline()).await;
     let needs_row = match &result {
         PollResult::Failed(_) => of_details,
         PollResult::Found { operation, .. } => {
@@ -91,7 +95,7 @@ pub(in crate::azure) async fn poll(session: &Session, refreshes: &Url, id: &Oper
 
 /// Whether a refresh may be running that a later row of the list outdates: its details show it.
 pub(in crate::azure) async fn may_run(session: &Session, refreshes: &Url, id: &OperationId, deadline: Instant) -> bool {
-    match read_details(session, refreshes, id, deadline, CallKind::Poll(OperationKind::Refresh)).await.0 {
+    match read_details(session, refreshes, id, deadline).await.0 {
         PollResult::Found { operation, .. } => !operation.phase.ended(),
         // It has no details.
         PollResult::NotFound => false,
@@ -99,14 +103,13 @@ pub(in crate::azure) async fn may_run(session: &Session, refreshes: &Url, id: &O
     }
 }
 
-/// The result of reading the details, and whether an inconclusive result concerns only the details, as far as the response shows it. A
-/// throttle delays calls of the kind `throttled`.
-async fn read_details(session: &Session, refreshes: &Url, id: &OperationId, deadline: Instant, throttled: CallKind) -> (PollResult, bool) {
-    let mut response = match session.get(CallKind::Poll(OperationKind::Refresh), operation_url(refreshes, id), deadline, &REDIRECTS).await {
+/// The result of reading the details, and whether an inconclusive result concerns only the details, as far as the response shows it.
+async fn read_details(session: &Session, refreshes: &Url, id: &OperationId, deadline: Instant) -> (PollResult, bool) {
+    let mut response = match session.get(POLL, operation_url(refreshes, id), deadline, &REDIRECTS).await {
         Ok(incoming) => incoming.read_whole().await,
         Err(error) => return (PollResult::Failed(error), false),
     };
-    session.record_throttle_and_token_for(throttled, &mut response);
+    session.record_throttle_and_token_for(POLL, &mut response);
     let result = classify::poll_result(session.service, &response, id);
     let affects_all_calls = match &result {
         PollResult::Failed(error) => {
@@ -117,11 +120,13 @@ async fn read_details(session: &Session, refreshes: &Url, id: &OperationId, dead
     (result, !affects_all_calls && response.fault.is_none() && !matches!(response.status, 300..=399 | 401))
 }
 
-/// The operation as its row of the list shows it.
+/// The operation as its row of the list shows it. `None` also while the service throttles lists.
 async fn find_in_list(session: &Session, refreshes: &Url, id: &OperationId) -> Option<Operation> {
+    if session.throttle(LIST).is_some() {
+        return None;
+    }
     let service = session.service;
-    let incoming =
-        session.get(CallKind::List(OperationKind::Refresh), list_url(service, refreshes), session.deadline(), &REDIRECTS).await.ok()?;
+    let incoming = session.get(LIST, list_url(service, refreshes), session.deadline(), &REDIRECTS).await.ok()?;
     let mut found = None;
     let take = |row: &[u8]| {
         let read = Row::read(service, row).ok();
@@ -146,8 +151,7 @@ pub(in crate::azure) async fn cancel(session: &Session, refreshes: &Url, id: &Op
 /// `GET refreshes`, and then the details of each relevant row. The list and the rows have separate deadlines.
 pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: ListWindow) -> Result<Listing, ServiceError> {
     let (sent_at, service) = (Instant::now(), session.service);
-    let incoming =
-        session.get(CallKind::List(OperationKind::Refresh), list_url(service, refreshes), session.deadline(), &REDIRECTS).await?;
+    let incoming = session.get(LIST, list_url(service, refreshes), session.deadline(), &REDIRECTS).await?;
     let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
     let mut selection = merge::selection(service, &window, clock_skew, session.max_refresh_duration());
     let take = |row: &[u8]| {
@@ -165,7 +169,10 @@ pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: L
         if !merge::needs_details(index, &row) {
             return Ok(Some(row.into_operation(id)));
         }
-        let (result, _) = read_details(session, refreshes, &id, deadline, session.kind).await;
+        if let Some(throttle) = session.throttle(POLL) {
+            return Err(throttle);
+        }
+        let (result, _) = read_details(session, refreshes, &id, deadline).await;
         merge::merge_details(id, row, result)
     });
     let operations: Vec<Option<Operation>> = stream::iter(result).buffered(CONCURRENT_DETAILS).try_collect().await?;
@@ -179,7 +186,7 @@ pub(in crate::azure) async fn check_list(session: &Session, refreshes: &Url) -> 
         ServiceKind::AnalysisServices => {}
         ServiceKind::PowerBi => url.set_query(Some("$top=1")),
     }
-    let incoming = session.get(CallKind::List(OperationKind::Refresh), url, session.deadline(), &REDIRECTS).await?;
+    let incoming = session.get(LIST, url, session.deadline(), &REDIRECTS).await?;
     for_each_row(session, incoming, |_| Ok(())).await.map(drop)
 }
 
@@ -213,7 +220,7 @@ pub(in crate::azure) async fn for_each_row(
 ) -> Result<Extent, ServiceError> {
     if !(200..300).contains(&incoming.status()) {
         let mut response = incoming.read(MAX_SHORT_BODY_BYTES).await;
-        session.record_throttle_and_token_for(CallKind::List(OperationKind::Refresh), &mut response);
+        session.record_throttle_and_token_for(LIST, &mut response);
         return Err(classify::list_error(session.service, &response));
     }
     let (mut rows, mut length, mut start) = (JsonArrayReader::default(), 0, Vec::new());

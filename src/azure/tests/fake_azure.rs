@@ -148,13 +148,17 @@ pub(super) fn azure(settings: AzureSettings, entra: SocketAddr, server: SocketAd
 }
 
 pub(super) fn model_of(azure: &Azure) -> ModelClient {
-    model_as(azure, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap())
+    model_in(azure, "bi")
 }
 
 /// The same model with another identity.
 pub(super) fn model_as(azure: &Azure, identity: Identity) -> ModelClient {
+    model_with(azure, identity, "bi")
+}
+
+fn model_with(azure: &Azure, identity: Identity, namespace: &str) -> ModelClient {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
-    azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
+    azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity, namespace)
 }
 
 impl ModelClient {
@@ -164,13 +168,18 @@ impl ModelClient {
     }
 }
 
+/// The same model for another namespace.
+pub(super) fn model_in(azure: &Azure, namespace: &str) -> ModelClient {
+    model_with(azure, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap(), namespace)
+}
+
 /// The semantic model of the tests.
 pub(super) fn power_bi_of(azure: &Azure) -> ModelClient {
     power_bi_named(azure, ModelName::by_ids(GROUP, DATASET).unwrap())
 }
 
 pub(super) fn power_bi_named(azure: &Azure, name: ModelName) -> ModelClient {
-    azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap()).unwrap()
+    azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, FieldNames::SECRET_KEYS).unwrap(), "bi").unwrap()
 }
 
 /// The TLS settings of the server for all names, and the certificate of its authority.

@@ -61,7 +61,7 @@ async fn start(end: End) -> (Arc<Server>, ModelClient) {
             tokio::spawn(serve(Arc::clone(&serving), tls.clone(), stream));
         }
     });
-    let settings = AzureSettings { max_calls_per_server: 32, ..settings(&ca_pem) };
+    let settings = AzureSettings { max_calls_per_server: 64, ..settings(&ca_pem) };
     (server, model_of(&azure(settings, address, address)))
 }
 

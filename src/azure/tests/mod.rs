@@ -5,6 +5,7 @@ mod compressed;
 mod fake_azure;
 mod http2;
 mod identities;
+mod large_bodies;
 mod lists;
 mod names;
 mod polls;

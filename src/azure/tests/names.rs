@@ -185,7 +185,7 @@ async fn ids_need_no_resolution_and_names_have_no_url() {
     settings.cloud.power_bi = None;
     let name = ModelName::by_ids(GROUP, DATASET).unwrap();
     let identity = Identity::service_principal_secret(GROUP, GROUP, "x", FieldNames::SECRET_KEYS).unwrap();
-    let message = fake.azure(settings).power_bi(name, identity).unwrap_err();
+    let message = fake.azure(settings).power_bi(name, identity, "bi").unwrap_err();
     assert_eq!(message, "the operator's cloud (public) has no Power BI");
 }
 

@@ -14,11 +14,11 @@ use kube::{Api, Client, Resource as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::fair_semaphore::FairSemaphore;
 use super::resource_api::REQUEST_TIMEOUT;
 use super::timeout::with_timeout;
 use crate::api::{Kind, ModelResource, ResourceKey};
 use crate::engine;
+use crate::fair_semaphore::FairSemaphore;
 use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::metrics::Metrics;
 use crate::text::plain;

@@ -2,7 +2,6 @@
 
 pub mod connect;
 pub(crate) mod events;
-pub(crate) mod fair_semaphore;
 pub(crate) mod installation;
 pub(crate) mod resource_api;
 pub mod timeout;

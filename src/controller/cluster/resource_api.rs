@@ -10,9 +10,9 @@ use kube::{Api, Client, Resource as _, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::fair_semaphore::FairSemaphore;
 use super::timeout::{ApiError, with_timeout};
 use crate::api::{self, Kind, MORE_FINALIZERS, ModelResource, Status};
+use crate::fair_semaphore::FairSemaphore;
 
 /// Timeout for one request to the Kubernetes API.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);

@@ -13,9 +13,9 @@ use super::rbac_hint::RbacHint;
 use super::{secret, service_account};
 use crate::api::{Credentials, ManagedIdentity, Reason};
 use crate::azure::identity::{Environment, Identity};
-use crate::controller::cluster::fair_semaphore::FairSemaphore;
 use crate::engine::reconcile::Freshness;
 use crate::engine::{Blocker, Remedy};
+use crate::fair_semaphore::FairSemaphore;
 
 /// How long a cached identity serves polls.
 const CACHE_TTL: Duration = Duration::from_mins(1);

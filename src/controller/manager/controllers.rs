@@ -14,7 +14,6 @@ use super::watch;
 use crate::api::ResourceKey;
 use crate::azure::identity::Environment;
 use crate::controller::cluster::events::Events;
-use crate::controller::cluster::fair_semaphore::FairSemaphore;
 use crate::controller::cluster::resource_api;
 use crate::controller::credentials::denials::DenialCache;
 use crate::controller::credentials::{CredentialResolver, OperatorIdentity};
@@ -22,6 +21,7 @@ use crate::controller::reconcile::action::Action;
 use crate::controller::reconcile::context::Context;
 use crate::controller::reconcile::{detached, reconcile};
 use crate::controller::store::resources::Store;
+use crate::fair_semaphore::FairSemaphore;
 use crate::telemetry::health::Health;
 
 /// How long to wait for a watch without any response once another one works.

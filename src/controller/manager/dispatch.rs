@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::scheduler::Scheduler;
 use crate::api::ResourceKey;
-use crate::controller::cluster::fair_semaphore::FairSemaphore;
 use crate::controller::reconcile::action::Action;
+use crate::fair_semaphore::FairSemaphore;
 use crate::telemetry::health::Heartbeat;
 
 /// The dependencies of the dispatcher.

@@ -96,7 +96,7 @@ pub(crate) async fn prepare(
         return Err(Box::new(EffectResult::CallFailed(error)));
     }
     let fingerprint = identity.fingerprint();
-    let client = target.client(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
+    let client = target.client(&ctx.azure, identity, &namespace).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
     match client.prepare_for(call_kind(object, call)).await {
         Ok(call) => Ok(PreparedCall { call, credentials, identity: fingerprint, model: key }),
         Err(error) => {

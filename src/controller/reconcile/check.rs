@@ -45,7 +45,7 @@ async fn steps(
             CredentialError::Unavailable(error) => CheckFailure::CallFailed(error),
         })?;
     report.identity = Some(describe(credentials.as_ref(), &identity));
-    let client = target.client(&ctx.azure, identity).map_err(|message| of_spec((Reason::ServerNotInCloud, message)))?;
+    let client = target.client(&ctx.azure, identity, namespace).map_err(|message| of_spec((Reason::ServerNotInCloud, message)))?;
     client.check(kind, &mut report.model).await.map_err(CheckFailure::CallFailed)
 }
 

@@ -6,11 +6,11 @@ use kube::Client;
 
 use crate::azure::Azure;
 use crate::controller::cluster::events::Events;
-use crate::controller::cluster::fair_semaphore::FairSemaphore;
 use crate::controller::credentials::CredentialResolver;
 use crate::controller::credentials::denials::DenialCache;
 use crate::controller::lease::LeaseHandle;
 use crate::controller::store::resources::Store;
+use crate::fair_semaphore::FairSemaphore;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 

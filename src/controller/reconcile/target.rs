@@ -49,14 +49,14 @@ impl ModelTarget {
         named.map(Self::PowerBi).map_err(|message| (Reason::InvalidSpec, format!("model.powerBI: {message}")))
     }
 
-    /// The client of the model at its service, with an identity.
+    /// The client of the model at its service, with an identity, for a resource in a namespace.
     ///
     /// # Errors
     /// One sentence, if the cloud of the operator does not have the service.
-    pub(crate) fn client(self, azure: &Azure, identity: Identity) -> Result<ModelClient, String> {
+    pub(crate) fn client(self, azure: &Azure, identity: Identity, namespace: &str) -> Result<ModelClient, String> {
         match self {
-            Self::AnalysisServices(server, database) => Ok(azure.analysis_services(server, database, identity)),
-            Self::PowerBi(model) => azure.power_bi(model, identity),
+            Self::AnalysisServices(server, database) => Ok(azure.analysis_services(server, database, identity, namespace)),
+            Self::PowerBi(model) => azure.power_bi(model, identity, namespace),
         }
     }
 }

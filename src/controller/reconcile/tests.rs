@@ -21,11 +21,11 @@ use super::reconcile;
 use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
 use crate::azure::identity::Environment;
 use crate::controller::cluster::events::Events;
-use crate::controller::cluster::fair_semaphore::FairSemaphore;
 use crate::controller::credentials::{CredentialResolver, OperatorIdentity};
 use crate::controller::fixture;
 use crate::controller::store::cached::CachedResource;
 use crate::engine::Turn;
+use crate::fair_semaphore::FairSemaphore;
 
 /// The requests to the API server: `PATCH sales` and the body.
 type Requests = Arc<Mutex<Vec<(String, Value)>>>;

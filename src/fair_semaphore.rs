@@ -1,4 +1,4 @@
-//! Permits that namespaces share fairly: for reconciliations, and for requests to the Kubernetes API.
+//! Permits that namespaces share fairly: for reconciliations, for requests to the Kubernetes API, and for calls to a server.
 //!
 //! Waiting namespaces take turns, one permit each. One namespace never holds all permits: its permits stay in proportion to the free
 //! ones, so that another namespace rarely waits behind slow requests.
@@ -47,11 +47,22 @@ impl FairSemaphore {
         let (turn, granted) = oneshot::channel();
         {
             let mut state = self.0.lock();
-            state.waiting.entry(namespace.to_owned()).or_default().push_back(turn);
+            let queue = state.waiting.entry(namespace.to_owned()).or_default();
+            // Those who gave up do not accumulate while no permit becomes free.
+            while queue.front().is_some_and(oneshot::Sender::is_closed) {
+                queue.pop_front();
+            }
+            queue.push_back(turn);
             self.grant(&mut state);
         }
         // The sender waits in the queue until it is served, so this is always a permit.
         granted.await.ok()
+    }
+
+    /// Whether a permit is held or awaited, or another clone exists.
+    pub(crate) fn is_in_use(&self) -> bool {
+        // A permit has a clone, and a waiting caller a reference to one.
+        Arc::strong_count(&self.0) > 1
     }
 
     /// Grants permits to waiting callers while any are free.
@@ -210,6 +221,27 @@ mod tests {
         assert!(waits.now_or_never().is_some());
         let state = semaphore.0.lock();
         assert!(state.waiting.is_empty());
+    }
+
+    #[test]
+    fn held_permit_is_a_use() {
+        let semaphore = FairSemaphore::new(2);
+        assert!(!semaphore.is_in_use());
+        let permit = semaphore.acquire("a").now_or_never();
+        assert!(semaphore.is_in_use());
+        drop(permit);
+        assert!(!semaphore.is_in_use());
+    }
+
+    #[test]
+    fn cancelled_waiters_do_not_accumulate() {
+        let semaphore = FairSemaphore::new(1);
+        let held = semaphore.acquire("a").now_or_never();
+        for _ in 0..100 {
+            drop(wait(&semaphore, "a"));
+        }
+        assert_eq!(semaphore.0.lock().waiting["a"].len(), 1);
+        drop(held);
     }
 
     #[test]
