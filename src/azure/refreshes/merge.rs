@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::list::{ListWindow, Row, Selected, Selection};
+use super::list::{Row, Selected, Selection};
+use super::window::ListWindow;
 use crate::operation::{ClockSkew, Listing, Operation, OperationId, Origin, PollResult, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Number of newest refreshes that the client requests from Power BI: more than can start on one model while a lost response is resolved.

@@ -9,8 +9,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::list::{ListWindow, Row};
+use super::list::Row;
 use super::merge::{self, PAGE_SIZE};
+use super::window::ListWindow;
 use crate::azure::classify;
 use crate::azure::http::json_array::{JsonArrayReader, MalformedArray};
 use crate::azure::http::{Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIRECTS, SendError, server_time};
