@@ -123,6 +123,8 @@ pub(in crate::azure) struct Selection {
     since: Timestamp,
     /// A refresh that started earlier is no longer running, regardless of its row.
     oldest_running: Timestamp,
+    /// The operation that is searched for. Its row is relevant whatever its origin and its times are.
+    wanted: Option<OperationId>,
     rows: Vec<(OperationId, Row)>,
     truncated: bool,
     /// Whether the list continued after the part that was read.
@@ -191,6 +193,7 @@ impl Selection {
             service,
             since,
             oldest_running,
+            wanted: None,
             rows: Vec::new(),
             truncated: false,
             size_exceeded: false,
@@ -205,6 +208,15 @@ impl Selection {
         }
     }
 
+    /// Keeps the row of this operation, whatever it shows: without it, the operation would count as one that never ran.
+    pub(in crate::azure) fn search_for(&mut self, wanted: Option<OperationId>) {
+        self.wanted = wanted;
+    }
+
+    fn is_wanted(&self, id: &OperationId) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.eq_ignoring_case(id.as_str()))
+    }
+
     /// Adds one row. A row that is not a refresh or is unreadable makes the list uncertain, but is not an error: the rest of the list
     /// counts.
     pub(in crate::azure) fn add(&mut self, row: &[u8]) {
@@ -217,7 +229,8 @@ impl Selection {
         self.ended_before = self.ended_before.max(row.others_ended_before().unwrap_or(Timestamp::MIN));
         let started_before = |time| row.start.is_some_and(|start| start < time);
         let over = row.phase.ended() || started_before(self.oldest_running);
-        if over && (started_before(self.since) || row.origin == Origin::External) {
+        let is_wanted = row.id.as_ref().is_some_and(|id| self.is_wanted(id));
+        if over && !is_wanted && (started_before(self.since) || row.origin == Origin::External) {
             return;
         }
         let Some(id) = row.id.clone() else {
@@ -260,9 +273,10 @@ impl Selection {
         // A row of the window may be ours, so it counts as it is.
         let outdated_before = self.ended_before.min(self.since);
         let is_outdated = |start: Option<Timestamp>| start.is_some_and(|start| start < outdated_before);
-        for (_, row) in &mut self.rows {
+        for (id, row) in &mut self.rows {
+            let is_wanted = self.wanted.as_ref().is_some_and(|wanted| wanted.eq_ignoring_case(id.as_str()));
             // An external refresh that does not run alone may run beside the later one.
-            let may_be = row.runs_alone || row.origin != Origin::External;
+            let may_be = !is_wanted && (row.runs_alone || row.origin != Origin::External);
             row.is_outdated = !row.phase.ended() && may_be && is_outdated(row.start);
         }
         // External refreshes have no details that could show that one is running.
@@ -282,11 +296,13 @@ impl Selection {
     }
 
     fn sort(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
         // Without a start, it may have started just now.
-        self.rows.sort_by(|(a_id, a), (b_id, b)| {
-            let rank = |row: &Row| (!row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
-            rank(b).cmp(&rank(a)).then_with(|| a_id.cmp(b_id))
+        rows.sort_by(|(a_id, a), (b_id, b)| {
+            let rank = |id: &OperationId, row: &Row| (self.is_wanted(id), !row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
+            rank(b_id, b).cmp(&rank(a_id, a)).then_with(|| a_id.cmp(b_id))
         });
+        self.rows = rows;
         let mut seen = HashSet::new();
         self.rows.retain(|(id, _)| seen.insert(id.as_str().to_ascii_lowercase()));
         if self.rows.len() > MAX_ROWS {

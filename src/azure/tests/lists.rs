@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::fake_azure::{FakeAzure, Reply, SERVER, power_bi_of, reply};
 use crate::azure::ListWindow;
-use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, ServiceError, ServiceErrorKind, SubmitResult};
+use crate::operation::{Listing, OperationId, OperationKind, Phase, RefreshRequest, Request, ServiceError, ServiceErrorKind, SubmitResult};
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
 
@@ -70,6 +70,26 @@ async fn relevant_rows_are_read_with_details() {
     let clock_skew = listing.clock_skew.unwrap();
     assert!(!listing.truncated && clock_skew.max.is_zero() && clock_skew.min.as_secs() > -5, "{clock_skew:?}");
     assert_eq!(fake.count("GET"), 5);
+}
+
+#[tokio::test]
+async fn searched_operation_is_listed_whatever_its_row_shows() {
+    for (by, start) in
+        [("ViaApi", "2026-01-01T12:00:01Z"), ("Scheduled", "2026-01-01T11:00:00Z"), ("ViaEnhancedApi", "2026-01-01T11:59:30Z")]
+    {
+        for (wanted, expected) in [(Some("1A"), 1), (Some("2b"), 0), (None, 0)] {
+            let row = format!(r#"[{{"requestId":"1a","refreshType":"{by}","startTime":"{start}","status":"Completed"}}]"#);
+            let fake = FakeAzure::new(move |request| {
+                let (_, path) = request.line.split_once(' ').filter(|(method, _)| *method == "GET")?;
+                Some(if path.ends_with("/1a") { reply(404, &[], "{}") } else { reply(200, &[CLOCK], &row) })
+            })
+            .await;
+            let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
+            let listing = call.search(OperationKind::Refresh, window(), wanted.and_then(OperationId::parse)).await.unwrap();
+            assert_eq!(listing.operations.len(), expected, "{by} {wanted:?}");
+            assert!(listing.operations.iter().all(|operation| operation.phase == Phase::Succeeded));
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Tests of the relevant rows of a list, and of their conclusions.
 
+mod same_id;
+
 use super::*;
 
 fn at(text: &str) -> Timestamp {
