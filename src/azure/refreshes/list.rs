@@ -1,6 +1,7 @@
 //! The response to `GET refreshes`: selects the relevant rows.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
@@ -72,6 +73,17 @@ impl Row {
         let start = self.start.filter(|start| self.end.is_some_and(|end| end >= *start))?;
         let ran_alone = self.runs_alone && self.phase == Phase::Succeeded;
         ran_alone.then(|| start.checked_sub(CERTAINLY_LATER).ok()).flatten()
+    }
+
+    /// Adds the facts of a less relevant row of the same refresh. If the rows disagree, those facts count that do not exclude the refresh
+    /// from a search. Its details decide.
+    fn merge(&mut self, other: &Self) {
+        self.origin = match (self.origin, other.origin) {
+            (Origin::Client, _) | (_, Origin::Client) => Origin::Client,
+            (Origin::Unknown, _) | (_, Origin::Unknown) => Origin::Unknown,
+            (Origin::External, Origin::External) => Origin::External,
+        };
+        self.start = self.start.max(other.start);
     }
 
     /// The operation from its row, with the id of the row.
@@ -302,9 +314,20 @@ impl Selection {
             let rank = |id: &OperationId, row: &Row| (self.is_wanted(id), !row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
             rank(b_id, b).cmp(&rank(a_id, a)).then_with(|| a_id.cmp(b_id))
         });
-        self.rows = rows;
-        let mut seen = HashSet::new();
-        self.rows.retain(|(id, _)| seen.insert(id.as_str().to_ascii_lowercase()));
+        let mut positions: HashMap<String, usize> = HashMap::new();
+        for (id, row) in rows {
+            match positions.entry(id.as_str().to_ascii_lowercase()) {
+                Entry::Vacant(position) => {
+                    position.insert(self.rows.len());
+                    self.rows.push((id, row));
+                }
+                Entry::Occupied(position) => {
+                    if let Some((_, first)) = self.rows.get_mut(*position.get()) {
+                        first.merge(&row);
+                    }
+                }
+            }
+        }
         if self.rows.len() > MAX_ROWS {
             self.rows.truncate(MAX_ROWS);
             self.truncated = true;

@@ -28,3 +28,29 @@ fn row_of_the_wanted_operation_always_counts() {
         assert!(rows.len() == MAX_ROWS && rows.iter().all(|(id, _)| id.as_str() != "2b"));
     }
 }
+
+#[test]
+fn duplicates_have_the_strongest_origin_and_latest_start() {
+    let (early, late) = ("2026-01-01T12:00:01Z", "2026-01-01T12:00:05Z");
+    for (running, ended, origin, start) in [
+        ("Scheduled", "ViaEnhancedApi", Origin::Client, late),
+        ("Novel", "ViaEnhancedApi", Origin::Client, late),
+        ("Scheduled", "Novel", Origin::Unknown, late),
+        ("ViaEnhancedApi", "Novel", Origin::Client, late),
+        // An ended external refresh is irrelevant.
+        ("ViaEnhancedApi", "Scheduled", Origin::Client, early),
+        ("Scheduled", "OnDemand", Origin::External, early),
+    ] {
+        let running = timed_row("a", running, (early, ""), "Unknown");
+        let ended = timed_row("A", ended, (late, late), "Completed");
+        for list in [[&running, &ended], [&ended, &running]] {
+            let mut selection = selection(None);
+            for row in list {
+                selection.add(row.as_bytes());
+            }
+            let rows = selection.finish().rows;
+            let found: Vec<_> = rows.iter().map(|(_, row)| (row.phase, row.origin, row.start)).collect();
+            assert_eq!(found, [(Phase::InProgress, origin, Some(at(start)))], "{list:?}");
+        }
+    }
+}
