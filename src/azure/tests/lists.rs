@@ -173,6 +173,27 @@ async fn later_start_of_row_and_details_counts() {
 }
 
 #[tokio::test]
+async fn different_starts_of_row_and_details_are_incomplete() {
+    for (row, details, expected) in [
+        ("2026-01-01T11:00:00Z", "2026-01-01T12:00:02Z", true),
+        ("2026-01-01T12:00:02Z", "2026-01-01T11:00:00Z", true),
+        ("2026-01-01T12:00:02Z", "2026-01-01T12:00:08.001Z", true),
+        ("2026-01-01T12:00:02Z", "2026-01-01T12:00:08Z", false),
+        ("2026-01-01T12:00:02Z", "2026-01-01T12:00:02Z", false),
+        ("2026-01-01T12:00:02Z", "", false),
+        ("", "2026-01-01T12:00:02Z", false),
+    ] {
+        let list_body = format!(r#"[{{"refreshId":"a","startTime":"{row}","status":"inProgress"}}]"#);
+        let (listing, _stage) = list(move |path| match path {
+            "" => Some(reply(200, &[CLOCK], &list_body)),
+            _ => Some(reply(200, &[], &format!(r#"{{"type":"full","status":"inProgress","startTime":"{details}"}}"#))),
+        })
+        .await;
+        assert_eq!(listing.unwrap().operations[0].incomplete, expected, "{row} {details}");
+    }
+}
+
+#[tokio::test]
 async fn start_in_details_excludes_outdated_rows() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let early = ListWindow { intent: at("2025-12-20T00:00:00Z"), ..window() };
