@@ -34,6 +34,8 @@ pub(in crate::azure) struct Row {
     pub(in crate::azure) origin: Origin,
     /// Whether the service starts such a refresh only if no other one of the model is running.
     runs_alone: bool,
+    /// Whether the service itself may have started it. Such a refresh does not block others.
+    pub(in crate::azure) by_service: bool,
     /// Whether a later row shows that it has ended, although its own row does not. Only its details can then show that it is running.
     pub(in crate::azure) is_outdated: bool,
     /// Its errors if it failed. Rows of Power BI contain them.
@@ -48,12 +50,12 @@ impl Row {
         let Object(fields) = read(row).or_else(|_| read(&text::repair_json(row.to_vec()))).map_err(|_| MalformedArray)?;
         let status = phase::combined_phase(fields.status.at_most(64), fields.extended_status.at_most(64));
         let (phase, service_status) = status.unwrap_or((Phase::InProgress, String::new()));
-        let (origin, runs_alone) = match service {
+        let (origin, runs_alone, by_service) = match service {
             // The service lists only operations of this API.
-            ServiceKind::AnalysisServices => (Origin::Client, false),
+            ServiceKind::AnalysisServices => (Origin::Client, false, false),
             ServiceKind::PowerBi => {
                 let refresh_type = fields.refresh_type.at_most(64).unwrap_or_default().to_ascii_lowercase();
-                (origin(&refresh_type), runs_alone(&refresh_type))
+                (origin(&refresh_type), runs_alone(&refresh_type), by_service(&refresh_type))
             }
         };
         let (start, end) = (fields.start.0.as_deref().and_then(timestamp::parse), fields.end.0.as_deref().and_then(timestamp::parse));
@@ -61,7 +63,7 @@ impl Row {
         let messages: Messages = errors.iter().filter(|_| phase.failed()).filter_map(|error| error.service_message("Error")).collect();
         let messages = messages.finish();
         let failure = failure::cause(service, (phase, &service_status), messages.iter().find_map(failure::by_message), (start, end));
-        Ok(Self { id: fields.id, phase, service_status, start, end, origin, runs_alone, is_outdated: false, messages, failure })
+        Ok(Self { id: fields.id, phase, service_status, start, end, origin, runs_alone, by_service, is_outdated: false, messages, failure })
     }
 
     /// Refreshes of the model that started before this time have ended, or do not block others. `None` if the row does not show that. Some
@@ -125,6 +127,11 @@ fn origin(refresh_type: &str) -> Origin {
 /// endpoint, nor to what the service itself starts after a change of the data.
 fn runs_alone(refresh_type: &str) -> bool {
     matches!(refresh_type, "viaenhancedapi" | "reliableprocessing" | "scheduled" | "ondemand" | "viaapi")
+}
+
+/// Whether the service itself may have started a refresh with this `refreshType`, in lower case.
+fn by_service(refresh_type: &str) -> bool {
+    matches!(refresh_type, "webmodeling" | "directlakeframing")
 }
 
 /// The relevant rows, collected one by one.
