@@ -77,6 +77,11 @@ impl Row {
         ran_alone.then(|| start.checked_sub(CERTAINLY_LATER).ok()).flatten()
     }
 
+    /// When it started at the latest, if the row shows that: an ended refresh may show only its end.
+    fn started_by(&self) -> Option<Timestamp> {
+        self.start.or(self.end.filter(|_| self.phase.ended()))
+    }
+
     /// Adds the facts of a less relevant row of the same refresh. If the rows disagree, those facts count that do not exclude the refresh
     /// from a search. Its details decide.
     fn merge(&mut self, other: &Self) {
@@ -167,7 +172,7 @@ pub(in crate::azure) struct Selection {
 /// The order of the rows.
 #[derive(Debug)]
 struct Order {
-    /// The start of the last row with a start.
+    /// The start of the last row with a start, as in [`Row::started_by`].
     last: Timestamp,
     /// Whether the rows with a start are sorted with the newest first.
     newest_first: bool,
@@ -177,9 +182,10 @@ struct Order {
 
 impl Order {
     fn add(&mut self, row: &Row) {
-        self.newest_first &= row.start.is_none_or(|start| start <= self.last);
-        self.all_have_start &= row.start.is_some();
-        self.last = row.start.unwrap_or(self.last);
+        let start = row.started_by();
+        self.newest_first &= start.is_none_or(|start| start <= self.last);
+        self.all_have_start &= start.is_some();
+        self.last = start.unwrap_or(self.last);
     }
 
     /// Whether the last row is the oldest, and started before `since`.
@@ -246,7 +252,7 @@ impl Selection {
         };
         self.order.add(&row);
         self.ended_before = self.ended_before.max(row.others_ended_before().unwrap_or(Timestamp::MIN));
-        let started_before = |time| row.start.is_some_and(|start| start < time);
+        let started_before = |time| row.started_by().is_some_and(|start| start < time);
         let over = row.phase.ended() || started_before(self.oldest_running);
         let is_wanted = row.id.as_ref().is_some_and(|id| self.is_wanted(id));
         if over && !is_wanted && (started_before(self.since) || row.origin == Origin::External) {
@@ -318,7 +324,7 @@ impl Selection {
         let mut rows = std::mem::take(&mut self.rows);
         // Without a start, it may have started just now.
         rows.sort_by(|(a_id, a), (b_id, b)| {
-            let rank = |id: &OperationId, row: &Row| (self.is_wanted(id), !row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
+            let rank = |id: &OperationId, row: &Row| (self.is_wanted(id), !row.phase.ended(), row.started_by().unwrap_or(Timestamp::MAX));
             rank(b_id, b).cmp(&rank(a_id, a)).then_with(|| a_id.cmp(b_id))
         });
         let mut positions: HashMap<String, usize> = HashMap::new();

@@ -360,6 +360,27 @@ fn paged_list_is_complete_only_if_it_covers_the_window() {
 }
 
 #[test]
+fn ended_rows_without_start_count_by_their_end() {
+    let row = |id: &str, end: &str| timed_row(id, "ViaEnhancedApi", ("", end), "Completed");
+    let ours = timed_row("ours", "ViaEnhancedApi", ("2026-01-01T12:00:05Z", "2026-01-01T12:00:06Z"), "Completed");
+    let list = |end: &str| {
+        let mut selection = selection(Some(MAX_ROWS + 2));
+        selection.add(ours.as_bytes());
+        for n in 0..=MAX_ROWS {
+            selection.add(row(&format!("r{n}"), end).as_bytes());
+        }
+        let Selected { rows, truncated, .. } = selection.finish();
+        (rows.len(), rows[0].0.to_string(), truncated)
+    };
+    assert_eq!(list("2026-01-01T11:59:59Z"), (1, "ours".to_owned(), false));
+    assert_eq!(list("2026-01-01T12:00:04Z"), (MAX_ROWS, "ours".to_owned(), true));
+    assert_eq!(select(&[&row("", "2026-01-01T11:59:59Z")]), (vec![], false));
+    assert_eq!(select(&[&row("", "2026-01-01T12:00:00Z")]), (vec![], true));
+    // A running refresh has no end.
+    assert_eq!(select(&[&timed_row("a", "Novel", ("", "2026-01-01T11:00:00Z"), "Unknown")]), (vec!["a".to_owned()], false));
+}
+
+#[test]
 fn rows_are_bounded() {
     let mut selection = Selection::new(ServiceKind::AnalysisServices, (Timestamp::MIN, Timestamp::MIN), None);
     for n in 0..10_000 {
