@@ -112,7 +112,9 @@ async fn list_refreshes(session: &Session, refreshes: &Url, bad_request: &BadReq
     let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
     let mut listed = ListedRefreshes::new(window.since(clock_skew), window.oldest_running(clock_skew, session.max_refresh_duration()));
     refreshes::for_each_row(session, incoming, |row| {
-        listed.add(Row::read(session.service, row));
+        if !Row::is_absent(row) {
+            listed.add(Row::read(session.service, row));
+        }
         Ok(())
     })
     .await?;

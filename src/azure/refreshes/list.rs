@@ -44,6 +44,11 @@ pub(in crate::azure) struct Row {
 }
 
 impl Row {
+    /// Whether an element of the list is no row.
+    pub(in crate::azure) fn is_absent(row: &[u8]) -> bool {
+        row.trim_ascii() == b"null"
+    }
+
     /// Parses one row.
     pub(in crate::azure) fn read(service: ServiceKind, row: &[u8]) -> Result<Self, MalformedArray> {
         let read = |row: &[u8]| serde_json::from_slice::<Object<RowFields>>(row);
@@ -246,6 +251,9 @@ impl Selection {
     /// counts.
     pub(in crate::azure) fn add(&mut self, row: &[u8]) {
         self.count = self.count.saturating_add(1);
+        if Row::is_absent(row) {
+            return;
+        }
         let Ok(row) = Row::read(self.service, row) else {
             (self.truncated, self.unnamed_running, self.order.all_have_start) = (true, true, false);
             return;

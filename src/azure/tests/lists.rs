@@ -93,6 +93,25 @@ async fn searched_operation_is_listed_whatever_its_row_shows() {
 }
 
 #[tokio::test]
+async fn large_row_is_readable_and_null_is_no_row() {
+    let exception = r"\ud83d\ude00".repeat(30_000);
+    let ours = r#"{"requestId":"1a","refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:01Z","status":"Unknown"}"#;
+    let large = format!(
+        r#"{{"requestId":"old","refreshType":"Scheduled","serviceExceptionJson":"x{exception}","refreshAttempts":[{{"serviceExceptionJson":
+            "{exception}"}}],"startTime":"2025-12-29T12:00:00Z","endTime":"2025-12-29T12:01:00Z","status":"Failed"}}"#
+    );
+    let rows = format!("[{ours},null,{large}]");
+    let fake = FakeAzure::new(move |request| {
+        let (_, path) = request.line.split_once(' ').filter(|(method, _)| *method == "GET")?;
+        Some(if path.ends_with("/1a") { reply(404, &[], "{}") } else { reply(200, &[CLOCK], &rows) })
+    })
+    .await;
+    let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
+    let listing = call.list(OperationKind::Refresh, window()).await.unwrap();
+    assert_eq!((listing.operations.len(), listing.truncated, listing.may_hide_running), (1, false, false));
+}
+
+#[tokio::test]
 async fn endless_list_is_truncated_and_marked() {
     let row = r#"{"refreshId":"old","startTime":"2026-01-01T09:00:00Z","status":"succeeded"},"#.repeat(1000);
     let (listing, _stage) =
@@ -219,12 +238,13 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
         format!(r#"{{"requestId":"a","refreshType":"Scheduled","startTime":"{}"{end},"status":"{status}"}}"#, Timestamp::now())
     };
     let (ended, runs) = (row(r#","endTime":"2026-01-01T00:00:00Z""#, "Completed"), row("", "Unknown"));
-    let long = format!(r#"{{"requestId":"{}"}}"#, "x".repeat(300 * 1024));
+    let long = format!(r#"{{"requestId":"a","x":[{}0]}}"#, "0,".repeat(150 * 1024));
     for unreadable in ["null", "7", long.as_str()] {
+        let uncertain = if unreadable == "null" { "Rejected" } else { "ServerError" };
         for (rows, expected) in [
             (format!("{ended},{unreadable},{ended}"), "Rejected"),
-            (format!("{unreadable},{ended}"), "ServerError"),
-            (unreadable.to_owned(), "ServerError"),
+            (format!("{unreadable},{ended}"), uncertain),
+            (unreadable.to_owned(), uncertain),
             (format!("{unreadable},{runs}"), "busy"),
             (format!("{ended},{unreadable},{runs}"), "busy"),
         ] {

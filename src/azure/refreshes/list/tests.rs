@@ -47,7 +47,7 @@ fn row_without_id_makes_list_uncertain() {
 #[test]
 fn unreadable_row_makes_list_uncertain_and_others_count() {
     let ours = r#"{"requestId":"ours","refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#;
-    for row in ["null", "17", "\"requestId\"", "[]", r#"{"requestId":"odd","x":NaN}"#, r#"{"requestId":"cut","status":"Comp"#] {
+    for row in ["17", "\"null\"", "\"requestId\"", "[]", r#"{"requestId":"odd","x":NaN}"#, r#"{"requestId":"cut","status":"Comp"#] {
         let mut selection = selection(None);
         for row in [row, ours] {
             selection.add(row.as_bytes());
