@@ -319,9 +319,17 @@ impl Call {
     /// # Errors
     /// If the list, or the details of a listed operation, are unavailable.
     pub async fn list(self, kind: OperationKind, window: ListWindow) -> Result<Listing, ServiceError> {
+        self.search(kind, window, None).await
+    }
+
+    /// Lists as [`Self::list`], and also the refresh with the id `wanted`, whatever its origin and its times are.
+    ///
+    /// # Errors
+    /// As for [`Self::list`].
+    pub async fn search(self, kind: OperationKind, window: ListWindow, wanted: Option<OperationId>) -> Result<Listing, ServiceError> {
         match kind {
             OperationKind::Refresh => match self.model.refreshes_url() {
-                Some(refreshes) => refreshes::list(&self.session, &refreshes, window).await,
+                Some(refreshes) => refreshes::list(&self.session, &refreshes, window, wanted).await,
                 None => Err(no_address()),
             },
             OperationKind::Sync => match self.model.sync_urls() {

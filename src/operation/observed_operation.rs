@@ -32,7 +32,7 @@ pub struct Operation {
     pub failure: Option<FailureCause>,
     /// Who can have submitted the operation.
     pub origin: Origin,
-    /// Whether its description could not be read, or only in part, so that a later list may show more of it.
+    /// Whether its description could not be read, or only in part, or contradicts itself, so that a later list may show more of it.
     pub incomplete: bool,
 }
 

@@ -1,8 +1,17 @@
 //! The rows of a list, parsed one at a time as they arrive. 30 days of refreshes are therefore never in memory at the same time.
 
-/// Maximum size of one row. A row of Power BI contains the errors of each attempt, as JSON inside JSON. A truncated row is invalid JSON, so
-/// the parser detects it.
+/// Maximum size of one row. A truncated row is invalid JSON, so the parser detects it.
 const MAX_ROW_BYTES: usize = 256 * 1024;
+
+/// Maximum size of a row up to which its texts are complete. A row of Power BI contains the errors of each attempt, as JSON inside JSON.
+/// Texts beyond this size are shortened, so that the state and the times of the row stay readable.
+const MAX_TEXT_BYTES: usize = 192 * 1024;
+
+/// Maximum size of a text beyond that: more than a name, an id, a status or a time has.
+const MAX_SHORT_TEXT_BYTES: usize = 256;
+
+/// The end of a shortened text. It ensures that the text is never equal to a complete one.
+const ELLIPSIS: &[u8] = b"...";
 
 /// The names of a link to the next page, in lower case. `OData` version 4 uses the first one.
 pub(in crate::azure) const NEXT_PAGE: [&str; 3] = ["@odata.nextlink", "odata.nextlink", "nextlink"];
@@ -22,6 +31,12 @@ pub(in crate::azure) struct JsonArrayReader {
     depth: usize,
     in_text: bool,
     escaped: bool,
+    /// Number of digits that follow in the current escape.
+    hex_digits: u8,
+    /// Size of the current text of a row, without what was left out.
+    text_length: usize,
+    /// Whether the rest of the current text of a row is left out.
+    shortened: bool,
     /// How much of a byte order mark has arrived.
     mark: usize,
     /// The object around the list, if any.
@@ -126,16 +141,48 @@ impl JsonArrayReader {
     }
 
     fn inside(&mut self, byte: u8) {
+        if self.in_text {
+            self.inside_text(byte);
+            return;
+        }
+        self.keep(byte);
+        match byte {
+            b'"' => (self.in_text, self.shortened, self.text_length) = (true, false, 0),
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth -= 1,
+            _ => {}
+        }
+    }
+
+    fn inside_text(&mut self, byte: u8) {
+        let in_escape = self.escaped || self.hex_digits > 0;
+        match byte {
+            _ if self.escaped => (self.escaped, self.hex_digits) = (false, if byte == b'u' { 4 } else { 0 }),
+            b'"' => {
+                (self.in_text, self.hex_digits) = (false, 0);
+                self.keep(byte);
+                return;
+            }
+            _ => (self.escaped, self.hex_digits) = (byte == b'\\', self.hex_digits.saturating_sub(1)),
+        }
+        if self.shortened {
+            return;
+        }
+        // Half an escape is invalid.
+        if in_escape || self.row.len() < MAX_TEXT_BYTES || self.text_length < MAX_SHORT_TEXT_BYTES {
+            self.text_length += 1;
+            self.keep(byte);
+        } else {
+            self.shortened = true;
+            for byte in ELLIPSIS {
+                self.keep(*byte);
+            }
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
         if self.row.len() < MAX_ROW_BYTES {
             self.row.push(byte);
-        }
-        match byte {
-            _ if self.escaped => self.escaped = false,
-            b'\\' if self.in_text => self.escaped = true,
-            b'"' => self.in_text = !self.in_text,
-            b'{' | b'[' if !self.in_text => self.depth += 1,
-            b'}' | b']' if !self.in_text => self.depth -= 1,
-            _ => {}
         }
     }
 
@@ -251,7 +298,29 @@ mod tests {
                 assert_eq!(split(text.as_bytes(), size).map(|rows| rows.len()), expected, "{text}");
             }
         }
-        assert_eq!(split(format!(r#"[{{"a":"{}"}}]"#, "x".repeat(MAX_ROW_BYTES)).as_bytes(), 1000), None);
+        assert_eq!(split(format!(r#"[{{"a":[{}0]}}]"#, "0,".repeat(MAX_ROW_BYTES)).as_bytes(), 1000), None);
+    }
+
+    #[test]
+    fn long_texts_are_shortened_between_escapes() {
+        for unit in ["x", "\\n", "\\\\", "\\\"", "\\u00e9"] {
+            for before in 0..6 {
+                let long = format!("{}{}", "y".repeat(before), unit.repeat(MAX_ROW_BYTES / unit.len()));
+                let other = unit.repeat(400);
+                let row = format!(r#"{{"a":"{long}","b":[{{"c":"{other}"}}],"status":"Completed","{other}":1}}"#);
+                let rows = split(format!("[{row},{{}}]").as_bytes(), 1000).unwrap();
+                let length = |text: &Value| text.as_str().filter(|text| text.ends_with("...")).map(str::len);
+                assert!(length(&rows[0]["a"]).is_some_and(|length| length > MAX_TEXT_BYTES / 6), "{unit}");
+                assert!(length(&rows[0]["b"][0]["c"]).is_some_and(|length| length < 300), "{unit}");
+                assert_eq!(
+                    (rows.len(), rows[0]["status"].as_str(), rows[0].as_object().unwrap().len()),
+                    (2, Some("Completed"), 4),
+                    "{unit}"
+                );
+            }
+        }
+        let complete = format!(r#"[{{"a":"{}","b":"{}"}}]"#, "x".repeat(MAX_TEXT_BYTES - 100), "y".repeat(MAX_SHORT_TEXT_BYTES));
+        assert_eq!(split(complete.as_bytes(), 1000), serde_json::from_str(&complete).ok());
     }
 
     #[test]

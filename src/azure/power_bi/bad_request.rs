@@ -31,7 +31,7 @@ struct ListedRefreshes {
     running: Vec<Row>,
     /// As in [`Row::others_ended_before`], from all rows.
     ended_before: Timestamp,
-    /// Whether a row was parsed.
+    /// Whether a row was parsed of a refresh that the service did not start itself.
     has_rows: bool,
     /// Whether a row that may be of a running refresh was not parsed.
     unparsed: bool,
@@ -49,10 +49,14 @@ impl ListedRefreshes {
             self.unparsed |= !self.has_rows;
             return;
         };
-        self.has_rows = true;
+        self.has_rows |= !row.by_service;
         self.ended_before = self.ended_before.max(row.others_ended_before().unwrap_or(Timestamp::MIN));
+        // The service starts it after each change of the data, beside any other one. It has no details.
+        if row.by_service && row.origin == Origin::External {
+            return;
+        }
         // The refresh may have ended between the submission and the list.
-        self.busy |= row.end.is_some_and(|end| end >= self.submitted_at);
+        self.busy |= !row.by_service && row.end.is_some_and(|end| end >= self.submitted_at);
         if !row.phase.ended() && row.start.is_none_or(|start| start >= self.oldest_running) {
             // The service returns more rows than requested.
             self.busy |= self.running.len() >= PAGE_SIZE;
@@ -62,11 +66,11 @@ impl ListedRefreshes {
         }
     }
 
-    /// Decides about the rows that may be of running refreshes. Returns the ids of those that a later row outdates: only their details can
-    /// show that one is running. External refreshes have no details.
+    /// Decides about the rows that may be of running refreshes. Returns the ids of those that a later row outdates, or that the service may
+    /// have started itself: only their details can show that one is running. External refreshes have no details.
     fn outdated(&mut self) -> Vec<OperationId> {
         let ended_before = self.ended_before;
-        let is_outdated = |row: &Row| row.start.is_some_and(|start| start < ended_before);
+        let is_outdated = |row: &Row| row.by_service || row.start.is_some_and(|start| start < ended_before);
         let (outdated, running): (Vec<Row>, Vec<Row>) = std::mem::take(&mut self.running).into_iter().partition(is_outdated);
         self.busy |= !running.is_empty();
         outdated.into_iter().filter(|row| row.origin != Origin::External).filter_map(|row| row.id).collect()
@@ -108,7 +112,9 @@ async fn list_refreshes(session: &Session, refreshes: &Url, bad_request: &BadReq
     let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
     let mut listed = ListedRefreshes::new(window.since(clock_skew), window.oldest_running(clock_skew, session.max_refresh_duration()));
     refreshes::for_each_row(session, incoming, |row| {
-        listed.add(Row::read(session.service, row));
+        if !Row::is_absent(row) {
+            listed.add(Row::read(session.service, row));
+        }
         Ok(())
     })
     .await?;
@@ -168,6 +174,26 @@ mod tests {
             assert_eq!(outcome(message, &[old.clone(), just_ended.clone()]), busy(message));
             assert_eq!(outcome(message, &[vec![ended.clone(); 90], vec![runs.clone()]].concat()), busy(message));
             assert_eq!(outcome(message, &vec![runs.clone(); 120]), busy(message));
+        }
+    }
+
+    #[test]
+    fn refresh_by_the_service_does_not_make_the_model_busy() {
+        let runs = row("2026-01-02T11:00:00Z", "", "Unknown");
+        let just_ended = row("2026-01-02T11:00:00Z", "2026-01-02T12:00:01Z", "Completed");
+        for (by, is_busy) in [
+            ("WebModeling", false),
+            ("DirectLakeFraming", false),
+            ("Scheduled", true),
+            ("ViaXmlaEndpoint", true),
+            ("ViaSomethingNew", true),
+            ("", true),
+        ] {
+            for list in [vec![runs.clone()], vec![just_ended.clone()], vec![runs.clone(); 20]] {
+                let list: Vec<String> = list.iter().map(|row| row.replace("Scheduled", by)).collect();
+                let submission = outcome("no", &list);
+                assert_eq!(matches!(submission, SubmitResult::Busy { .. }), is_busy, "{by} {}", list.len());
+            }
         }
     }
 

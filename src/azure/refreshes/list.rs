@@ -1,7 +1,7 @@
 //! The response to `GET refreshes`: selects the relevant rows.
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
@@ -14,59 +14,13 @@ use crate::azure::http::error_body::ErrorBody;
 use crate::azure::http::json_array::MalformedArray;
 use crate::azure::http::lenient_json::{Fields, Object, Text};
 use crate::azure::http::{text, timestamp};
-use crate::operation::{ClockSkew, FailureCause, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage, UnnamedOperation};
+use crate::operation::{FailureCause, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage, UnnamedOperation};
 
 /// Maximum number of rows, as documented in [`crate::operation::Listing`].
 const MAX_ROWS: usize = 50;
 
-/// How much earlier the start of a row in the window may be, if the service shows its clock. A submission may be
-/// recorded on one machine and searched for on another one, whose clocks may differ by 5 s. The clock of the service has whole seconds.
-const KNOWN_CLOCK: SignedDuration = SignedDuration::from_secs(6);
-
-/// How much earlier it may be if the service does not show its clock.
-const UNKNOWN_CLOCK: SignedDuration = SignedDuration::from_mins(5);
-
 /// How much later a refresh must have started to show that another one has ended. The machines of the service may have different clocks.
 const CERTAINLY_LATER: SignedDuration = SignedDuration::from_mins(1);
-
-/// The window of relevant operations: those that are running, and those that started since the intent of a submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListWindow {
-    /// The time of the intent, by our clock.
-    pub intent: Timestamp,
-    /// Our clock at the time of the list request.
-    pub now: Timestamp,
-}
-
-impl ListWindow {
-    /// How far the clock of the service is ahead, if the response shows it. `elapsed` is the time until the start of the response.
-    pub(in crate::azure) fn clock_skew(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Option<ClockSkew> {
-        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
-        let received = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
-        server_time.map(|server| ClockSkew::of(server, (self.now, received)))
-    }
-
-    /// The start of the window by the clock of the service.
-    ///
-    /// Any uncertainty makes it earlier: the engine can rule out an additional row, but a missing row is a second submission.
-    pub(in crate::azure) fn since(&self, clock_skew: Option<ClockSkew>) -> Timestamp {
-        let back = |time: Timestamp, by: SignedDuration| time.checked_sub(by).unwrap_or(Timestamp::MIN);
-        let Some(clock_skew) = clock_skew else {
-            return back(self.intent, UNKNOWN_CLOCK);
-        };
-        let by_server = self.intent.checked_add(clock_skew.min).unwrap_or(self.intent);
-        if clock_skew.is_plausible() { back(by_server, KNOWN_CLOCK) } else { back(self.intent.min(by_server), UNKNOWN_CLOCK) }
-    }
-
-    /// The earliest possible start of a running refresh by the clock of the service, if one may run for `longest`.
-    ///
-    /// Any uncertainty makes it earlier: the operator waits for an additional operation, but would overtake a missing one.
-    pub(in crate::azure) fn oldest_running(&self, clock_skew: Option<ClockSkew>, longest: Duration) -> Timestamp {
-        let by_server = clock_skew.filter(|clock_skew| clock_skew.is_plausible()).map_or(-UNKNOWN_CLOCK, |clock_skew| clock_skew.min);
-        let longest = SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX);
-        self.now.checked_add(by_server).and_then(|now| now.checked_sub(longest)).unwrap_or(Timestamp::MIN)
-    }
-}
 
 /// One row of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +34,8 @@ pub(in crate::azure) struct Row {
     pub(in crate::azure) origin: Origin,
     /// Whether the service starts such a refresh only if no other one of the model is running.
     runs_alone: bool,
+    /// Whether the service itself may have started it. Such a refresh does not block others.
+    pub(in crate::azure) by_service: bool,
     /// Whether a later row shows that it has ended, although its own row does not. Only its details can then show that it is running.
     pub(in crate::azure) is_outdated: bool,
     /// Its errors if it failed. Rows of Power BI contain them.
@@ -88,18 +44,23 @@ pub(in crate::azure) struct Row {
 }
 
 impl Row {
+    /// Whether an element of the list is no row.
+    pub(in crate::azure) fn is_absent(row: &[u8]) -> bool {
+        row.trim_ascii() == b"null"
+    }
+
     /// Parses one row.
     pub(in crate::azure) fn read(service: ServiceKind, row: &[u8]) -> Result<Self, MalformedArray> {
         let read = |row: &[u8]| serde_json::from_slice::<Object<RowFields>>(row);
         let Object(fields) = read(row).or_else(|_| read(&text::repair_json(row.to_vec()))).map_err(|_| MalformedArray)?;
         let status = phase::combined_phase(fields.status.at_most(64), fields.extended_status.at_most(64));
         let (phase, service_status) = status.unwrap_or((Phase::InProgress, String::new()));
-        let (origin, runs_alone) = match service {
+        let (origin, runs_alone, by_service) = match service {
             // The service lists only operations of this API.
-            ServiceKind::AnalysisServices => (Origin::Client, false),
+            ServiceKind::AnalysisServices => (Origin::Client, false, false),
             ServiceKind::PowerBi => {
                 let refresh_type = fields.refresh_type.at_most(64).unwrap_or_default().to_ascii_lowercase();
-                (origin(&refresh_type), runs_alone(&refresh_type))
+                (origin(&refresh_type), runs_alone(&refresh_type), by_service(&refresh_type))
             }
         };
         let (start, end) = (fields.start.0.as_deref().and_then(timestamp::parse), fields.end.0.as_deref().and_then(timestamp::parse));
@@ -107,7 +68,7 @@ impl Row {
         let messages: Messages = errors.iter().filter(|_| phase.failed()).filter_map(|error| error.service_message("Error")).collect();
         let messages = messages.finish();
         let failure = failure::cause(service, (phase, &service_status), messages.iter().find_map(failure::by_message), (start, end));
-        Ok(Self { id: fields.id, phase, service_status, start, end, origin, runs_alone, is_outdated: false, messages, failure })
+        Ok(Self { id: fields.id, phase, service_status, start, end, origin, runs_alone, by_service, is_outdated: false, messages, failure })
     }
 
     /// Refreshes of the model that started before this time have ended, or do not block others. `None` if the row does not show that. Some
@@ -119,6 +80,22 @@ impl Row {
         let start = self.start.filter(|start| self.end.is_some_and(|end| end >= *start))?;
         let ran_alone = self.runs_alone && self.phase == Phase::Succeeded;
         ran_alone.then(|| start.checked_sub(CERTAINLY_LATER).ok()).flatten()
+    }
+
+    /// When it started at the latest, if the row shows that: an ended refresh may show only its end.
+    fn started_by(&self) -> Option<Timestamp> {
+        self.start.or(self.end.filter(|_| self.phase.ended()))
+    }
+
+    /// Adds the facts of a less relevant row of the same refresh. If the rows disagree, those facts count that do not exclude the refresh
+    /// from a search. Its details decide.
+    fn merge(&mut self, other: &Self) {
+        self.origin = match (self.origin, other.origin) {
+            (Origin::Client, _) | (_, Origin::Client) => Origin::Client,
+            (Origin::Unknown, _) | (_, Origin::Unknown) => Origin::Unknown,
+            (Origin::External, Origin::External) => Origin::External,
+        };
+        self.start = self.start.max(other.start);
     }
 
     /// The operation from its row, with the id of the row.
@@ -162,6 +139,11 @@ fn runs_alone(refresh_type: &str) -> bool {
     matches!(refresh_type, "viaenhancedapi" | "reliableprocessing" | "scheduled" | "ondemand" | "viaapi")
 }
 
+/// Whether the service itself may have started a refresh with this `refreshType`, in lower case.
+fn by_service(refresh_type: &str) -> bool {
+    matches!(refresh_type, "webmodeling" | "directlakeframing")
+}
+
 /// The relevant rows, collected one by one.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "the facts of the rows and of the end of the list are independent")]
@@ -170,6 +152,8 @@ pub(in crate::azure) struct Selection {
     since: Timestamp,
     /// A refresh that started earlier is no longer running, regardless of its row.
     oldest_running: Timestamp,
+    /// The operation that is searched for. Its row is relevant whatever its origin and its times are.
+    wanted: Option<OperationId>,
     rows: Vec<(OperationId, Row)>,
     truncated: bool,
     /// Whether the list continued after the part that was read.
@@ -193,7 +177,7 @@ pub(in crate::azure) struct Selection {
 /// The order of the rows.
 #[derive(Debug)]
 struct Order {
-    /// The start of the last row with a start.
+    /// The start of the last row with a start, as in [`Row::started_by`].
     last: Timestamp,
     /// Whether the rows with a start are sorted with the newest first.
     newest_first: bool,
@@ -203,9 +187,10 @@ struct Order {
 
 impl Order {
     fn add(&mut self, row: &Row) {
-        self.newest_first &= row.start.is_none_or(|start| start <= self.last);
-        self.all_have_start &= row.start.is_some();
-        self.last = row.start.unwrap_or(self.last);
+        let start = row.started_by();
+        self.newest_first &= start.is_none_or(|start| start <= self.last);
+        self.all_have_start &= start.is_some();
+        self.last = start.unwrap_or(self.last);
     }
 
     /// Whether the last row is the oldest, and started before `since`.
@@ -238,6 +223,7 @@ impl Selection {
             service,
             since,
             oldest_running,
+            wanted: None,
             rows: Vec::new(),
             truncated: false,
             size_exceeded: false,
@@ -252,19 +238,32 @@ impl Selection {
         }
     }
 
+    /// Keeps the row of this operation, whatever it shows: without it, the operation would count as one that never ran.
+    pub(in crate::azure) fn search_for(&mut self, wanted: Option<OperationId>) {
+        self.wanted = wanted;
+    }
+
+    fn is_wanted(&self, id: &OperationId) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.eq_ignoring_case(id.as_str()))
+    }
+
     /// Adds one row. A row that is not a refresh or is unreadable makes the list uncertain, but is not an error: the rest of the list
     /// counts.
     pub(in crate::azure) fn add(&mut self, row: &[u8]) {
         self.count = self.count.saturating_add(1);
+        if Row::is_absent(row) {
+            return;
+        }
         let Ok(row) = Row::read(self.service, row) else {
             (self.truncated, self.unnamed_running, self.order.all_have_start) = (true, true, false);
             return;
         };
         self.order.add(&row);
         self.ended_before = self.ended_before.max(row.others_ended_before().unwrap_or(Timestamp::MIN));
-        let started_before = |time| row.start.is_some_and(|start| start < time);
+        let started_before = |time| row.started_by().is_some_and(|start| start < time);
         let over = row.phase.ended() || started_before(self.oldest_running);
-        if over && (started_before(self.since) || row.origin == Origin::External) {
+        let is_wanted = row.id.as_ref().is_some_and(|id| self.is_wanted(id));
+        if over && !is_wanted && (started_before(self.since) || row.origin == Origin::External) {
             return;
         }
         let Some(id) = row.id.clone() else {
@@ -307,9 +306,10 @@ impl Selection {
         // A row of the window may be ours, so it counts as it is.
         let outdated_before = self.ended_before.min(self.since);
         let is_outdated = |start: Option<Timestamp>| start.is_some_and(|start| start < outdated_before);
-        for (_, row) in &mut self.rows {
+        for (id, row) in &mut self.rows {
+            let is_wanted = self.wanted.as_ref().is_some_and(|wanted| wanted.eq_ignoring_case(id.as_str()));
             // An external refresh that does not run alone may run beside the later one.
-            let may_be = row.runs_alone || row.origin != Origin::External;
+            let may_be = !is_wanted && (row.runs_alone || row.origin != Origin::External);
             row.is_outdated = !row.phase.ended() && may_be && is_outdated(row.start);
         }
         // External refreshes have no details that could show that one is running.
@@ -329,13 +329,26 @@ impl Selection {
     }
 
     fn sort(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
         // Without a start, it may have started just now.
-        self.rows.sort_by(|(a_id, a), (b_id, b)| {
-            let rank = |row: &Row| (!row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
-            rank(b).cmp(&rank(a)).then_with(|| a_id.cmp(b_id))
+        rows.sort_by(|(a_id, a), (b_id, b)| {
+            let rank = |id: &OperationId, row: &Row| (self.is_wanted(id), !row.phase.ended(), row.started_by().unwrap_or(Timestamp::MAX));
+            rank(b_id, b).cmp(&rank(a_id, a)).then_with(|| a_id.cmp(b_id))
         });
-        let mut seen = HashSet::new();
-        self.rows.retain(|(id, _)| seen.insert(id.as_str().to_ascii_lowercase()));
+        let mut positions: HashMap<String, usize> = HashMap::new();
+        for (id, row) in rows {
+            match positions.entry(id.as_str().to_ascii_lowercase()) {
+                Entry::Vacant(position) => {
+                    position.insert(self.rows.len());
+                    self.rows.push((id, row));
+                }
+                Entry::Occupied(position) => {
+                    if let Some((_, first)) = self.rows.get_mut(*position.get()) {
+                        first.merge(&row);
+                    }
+                }
+            }
+        }
         if self.rows.len() > MAX_ROWS {
             self.rows.truncate(MAX_ROWS);
             self.truncated = true;

@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::list::{ListWindow, Row, Selected, Selection};
+use super::list::{Row, Selected, Selection};
+use super::window::ListWindow;
 use crate::operation::{ClockSkew, Listing, Operation, OperationId, Origin, PollResult, ServiceError, ServiceErrorKind, ServiceKind};
 
 /// Number of newest refreshes that the client requests from Power BI: more than can start on one model while a lost response is resolved.
@@ -13,6 +14,10 @@ pub(in crate::azure) const PAGE_SIZE: usize = 100;
 
 /// Maximum number of rows of a list whose details are read.
 const MAX_DETAILS: usize = 20;
+
+/// How much the start of a row and that of its details may differ. The clocks of the machines of the service differ, and some times have
+/// whole seconds.
+const SAME_START: SignedDuration = SignedDuration::from_secs(6);
 
 /// The relevant rows of a list, if the clock of the service is `clock_skew` and a refresh may run for `longest`.
 pub(in crate::azure) fn selection(
@@ -48,7 +53,11 @@ pub(in crate::azure) fn merge_details(id: OperationId, row: Row, result: PollRes
             let bare = row.into_operation(id);
             // If the two disagree, the later start counts. The earlier one could exclude an operation that the operator searches for.
             let (start, end) = (operation.start.max(bare.start), operation.end.or(bare.end));
-            Ok(Some(Operation { start, end, origin: bare.origin, ..with_row_errors(*operation, bare) }))
+            // It may be the start of the present attempt of a refresh that is much older, so it does not identify the operation.
+            let disagree =
+                start.zip(operation.start.min(bare.start)).is_some_and(|(later, earlier)| later.duration_since(earlier) > SAME_START);
+            let incomplete = operation.incomplete || disagree;
+            Ok(Some(Operation { start, end, incomplete, origin: bare.origin, ..with_row_errors(*operation, bare) }))
         }
         // The list contains the operation, so it exists.
         PollResult::NotFound => Ok((!is_outdated).then(|| row.into_operation(id))),

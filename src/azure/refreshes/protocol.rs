@@ -9,8 +9,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::list::{ListWindow, Row};
+use super::list::Row;
 use super::merge::{self, PAGE_SIZE};
+use super::window::ListWindow;
 use crate::azure::classify;
 use crate::azure::http::json_array::{JsonArrayReader, MalformedArray};
 use crate::azure::http::{Incoming, MAX_BODY_BYTES, MAX_SHORT_BODY_BYTES, REDIRECTS, Response, SendError, server_time};
@@ -148,12 +149,19 @@ pub(in crate::azure) async fn cancel(session: &Session, refreshes: &Url, id: &Op
     classify::cancel_result(session.service, &response)
 }
 
-/// `GET refreshes`, and then the details of each relevant row. The list and the rows have separate deadlines.
-pub(in crate::azure) async fn list(session: &Session, refreshes: &Url, window: ListWindow) -> Result<Listing, ServiceError> {
+/// `GET refreshes`, and then the details of each relevant row. The list and the rows have separate deadlines. The row of `wanted` is always
+/// relevant.
+pub(in crate::azure) async fn list(
+    session: &Session,
+    refreshes: &Url,
+    window: ListWindow,
+    wanted: Option<OperationId>,
+) -> Result<Listing, ServiceError> {
     let (sent_at, service) = (Instant::now(), session.service);
     let incoming = session.get(LIST, list_url(service, refreshes), session.deadline(), &REDIRECTS).await?;
     let clock_skew = window.clock_skew(server_time(incoming.headers()), sent_at.elapsed());
     let mut selection = merge::selection(service, &window, clock_skew, session.max_refresh_duration());
+    selection.search_for(wanted);
     let take = |row: &[u8]| {
         selection.add(row);
         Ok(())

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::fake_azure::{FakeAzure, Reply, SERVER, power_bi_of, reply};
 use crate::azure::ListWindow;
-use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, ServiceError, ServiceErrorKind, SubmitResult};
+use crate::operation::{Listing, OperationId, OperationKind, Phase, RefreshRequest, Request, ServiceError, ServiceErrorKind, SubmitResult};
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
 
@@ -70,6 +70,45 @@ async fn relevant_rows_are_read_with_details() {
     let clock_skew = listing.clock_skew.unwrap();
     assert!(!listing.truncated && clock_skew.max.is_zero() && clock_skew.min.as_secs() > -5, "{clock_skew:?}");
     assert_eq!(fake.count("GET"), 5);
+}
+
+#[tokio::test]
+async fn searched_operation_is_listed_whatever_its_row_shows() {
+    for (by, start) in
+        [("ViaApi", "2026-01-01T12:00:01Z"), ("Scheduled", "2026-01-01T11:00:00Z"), ("ViaEnhancedApi", "2026-01-01T11:59:30Z")]
+    {
+        for (wanted, expected) in [(Some("1A"), 1), (Some("2b"), 0), (None, 0)] {
+            let row = format!(r#"[{{"requestId":"1a","refreshType":"{by}","startTime":"{start}","status":"Completed"}}]"#);
+            let fake = FakeAzure::new(move |request| {
+                let (_, path) = request.line.split_once(' ').filter(|(method, _)| *method == "GET")?;
+                Some(if path.ends_with("/1a") { reply(404, &[], "{}") } else { reply(200, &[CLOCK], &row) })
+            })
+            .await;
+            let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
+            let listing = call.search(OperationKind::Refresh, window(), wanted.and_then(OperationId::parse)).await.unwrap();
+            assert_eq!(listing.operations.len(), expected, "{by} {wanted:?}");
+            assert!(listing.operations.iter().all(|operation| operation.phase == Phase::Succeeded));
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_row_is_readable_and_null_is_no_row() {
+    let exception = r"\ud83d\ude00".repeat(30_000);
+    let ours = r#"{"requestId":"1a","refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:01Z","status":"Unknown"}"#;
+    let large = format!(
+        r#"{{"requestId":"old","refreshType":"Scheduled","serviceExceptionJson":"x{exception}","refreshAttempts":[{{"serviceExceptionJson":
+            "{exception}"}}],"startTime":"2025-12-29T12:00:00Z","endTime":"2025-12-29T12:01:00Z","status":"Failed"}}"#
+    );
+    let rows = format!("[{ours},null,{large}]");
+    let fake = FakeAzure::new(move |request| {
+        let (_, path) = request.line.split_once(' ').filter(|(method, _)| *method == "GET")?;
+        Some(if path.ends_with("/1a") { reply(404, &[], "{}") } else { reply(200, &[CLOCK], &rows) })
+    })
+    .await;
+    let call = power_bi_of(&fake.azure(fake.settings())).prepare().await.unwrap();
+    let listing = call.list(OperationKind::Refresh, window()).await.unwrap();
+    assert_eq!((listing.operations.len(), listing.truncated, listing.may_hide_running), (1, false, false));
 }
 
 #[tokio::test]
@@ -176,6 +215,27 @@ async fn later_start_of_row_and_details_counts() {
 }
 
 #[tokio::test]
+async fn different_starts_of_row_and_details_are_incomplete() {
+    for (row, details, expected) in [
+        ("2026-01-01T11:00:00Z", "2026-01-01T12:00:02Z", true),
+        ("2026-01-01T12:00:02Z", "2026-01-01T11:00:00Z", true),
+        ("2026-01-01T12:00:02Z", "2026-01-01T12:00:08.001Z", true),
+        ("2026-01-01T12:00:02Z", "2026-01-01T12:00:08Z", false),
+        ("2026-01-01T12:00:02Z", "2026-01-01T12:00:02Z", false),
+        ("2026-01-01T12:00:02Z", "", false),
+        ("", "2026-01-01T12:00:02Z", false),
+    ] {
+        let list_body = format!(r#"[{{"refreshId":"a","startTime":"{row}","status":"inProgress"}}]"#);
+        let (listing, _stage) = list(move |path| match path {
+            "" => Some(reply(200, &[CLOCK], &list_body)),
+            _ => Some(reply(200, &[], &format!(r#"{{"type":"full","status":"inProgress","startTime":"{details}"}}"#))),
+        })
+        .await;
+        assert_eq!(listing.unwrap().operations[0].incomplete, expected, "{row} {details}");
+    }
+}
+
+#[tokio::test]
 async fn start_in_details_excludes_outdated_rows() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let early = ListWindow { intent: at("2025-12-20T00:00:00Z"), ..window() };
@@ -201,12 +261,13 @@ async fn unreadable_row_is_uncertain_only_if_it_may_run() {
         format!(r#"{{"requestId":"a","refreshType":"Scheduled","startTime":"{}"{end},"status":"{status}"}}"#, Timestamp::now())
     };
     let (ended, runs) = (row(r#","endTime":"2026-01-01T00:00:00Z""#, "Completed"), row("", "Unknown"));
-    let long = format!(r#"{{"requestId":"{}"}}"#, "x".repeat(300 * 1024));
+    let long = format!(r#"{{"requestId":"a","x":[{}0]}}"#, "0,".repeat(150 * 1024));
     for unreadable in ["null", "7", long.as_str()] {
+        let uncertain = if unreadable == "null" { "Rejected" } else { "ServerError" };
         for (rows, expected) in [
             (format!("{ended},{unreadable},{ended}"), "Rejected"),
-            (format!("{unreadable},{ended}"), "ServerError"),
-            (unreadable.to_owned(), "ServerError"),
+            (format!("{unreadable},{ended}"), uncertain),
+            (unreadable.to_owned(), uncertain),
             (format!("{unreadable},{runs}"), "busy"),
             (format!("{ended},{unreadable},{runs}"), "busy"),
         ] {

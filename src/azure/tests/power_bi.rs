@@ -172,6 +172,24 @@ async fn details_of_an_outdated_row_decide_whether_it_runs() {
 }
 
 #[tokio::test]
+async fn details_decide_about_a_refresh_by_the_service() {
+    for (status, details, runs) in DETAILS {
+        for (by, has_details) in [("DirectLakeFraming", true), ("WebModeling", false)] {
+            let list = format!("[{}]", row(-60, None, by, "Unknown"));
+            let fake = fake(move |method, rest| match (method, rest) {
+                ("POST", _) => Some(reply(400, &[], r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig."}}"#)),
+                (_, "/r-60") => Some(reply(status, &[], details)),
+                _ => Some(reply(200, &[], &list)),
+            })
+            .await;
+            let submission = submit(&fake).await;
+            let runs = runs && has_details;
+            assert_eq!(matches!(submission, SubmitResult::Busy { .. }), runs, "{status} {details} {by}: {submission:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn unknown_400_is_reported_with_text_of_service() {
     let many: Vec<_> = (1..50).map(|n| row(-1_000 * n, Some(-1_000 * n + 30), "Scheduled", "Completed")).collect();
     let list = format!("[{}]", many.join(","));

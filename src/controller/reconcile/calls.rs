@@ -11,7 +11,7 @@ use crate::azure::{self, ListWindow};
 use crate::controller::credentials::CredentialError;
 use crate::engine::reconcile::{Freshness, PlannedCall};
 use crate::engine::{Blocker, EffectResult, Remedy, claims};
-use crate::operation::{CallKind, ServiceError, ServiceErrorKind, SubmitResult};
+use crate::operation::{CallKind, OperationId, OperationKind, ServiceError, ServiceErrorKind, SubmitResult};
 
 /// A prepared call, which has its credentials, its token and a permit for a call in flight.
 pub(crate) struct PreparedCall {
@@ -119,7 +119,8 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCa
         PlannedCall::ResolveModel => EffectResult::ModelResolved(service.resolve().await),
         PlannedCall::Poll(kind, operation) => EffectResult::Polled(service.poll(*kind, operation).await),
         PlannedCall::List(kind, intent) => {
-            let result = service.list(*kind, ListWindow { intent: *intent, now: Timestamp::now() }).await;
+            let window = ListWindow { intent: *intent, now: Timestamp::now() };
+            let result = service.search(*kind, window, recorded_id(object, *kind)).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
             let mut claimed = ctx.store.claimed_by_others(object, (*kind, &model), listed);
             let unseen = ctx.store.unsynced_watches((*kind).into());
@@ -140,6 +141,12 @@ pub(crate) async fn call(ctx: &Context, object: &ModelResource, call: &PlannedCa
         ctx.credential_resolver.expire(&object.namespace().unwrap_or_default(), credentials.as_ref());
     }
     effect_result
+}
+
+/// The id of the operation of the run, if it has one of this kind.
+fn recorded_id(object: &ModelResource, kind: OperationKind) -> Option<OperationId> {
+    let run = object.status().and_then(|status| status.run.as_ref()).filter(|_| OperationKind::from(object.kind()) == kind);
+    run.and_then(|run| run.operation_id.as_deref()).and_then(OperationId::parse)
 }
 
 /// The error by which the service refused the identity, if it did.
@@ -207,6 +214,29 @@ mod tests {
             "spec": {"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}},
         });
         (ctx, serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn list_searches_for_the_operation_of_the_run() {
+        let object = |status: serde_json::Value| -> ModelResource {
+            let object = json!({
+                "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh", "metadata": {"name": "sales", "namespace": "bi"},
+                "spec": {"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}}, "status": status,
+            });
+            serde_json::from_value(object).unwrap()
+        };
+        let run = |id: serde_json::Value| {
+            object(json!({"run": {
+                "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Running", "requestDigest": "x",
+                "model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}},
+                "requestedTime": "2026-01-01T12:00:00Z", "reason": "Running", "message": "", "operationId": id,
+            }}))
+        };
+        let running = run(json!("1a"));
+        assert_eq!(recorded_id(&running, OperationKind::Refresh), OperationId::parse("1a"));
+        assert_eq!(recorded_id(&running, OperationKind::Sync), None);
+        assert_eq!(recorded_id(&run(json!(null)), OperationKind::Refresh), None);
+        assert_eq!(recorded_id(&object(json!({})), OperationKind::Refresh), None);
     }
 
     #[tokio::test]

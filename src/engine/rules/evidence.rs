@@ -147,7 +147,7 @@ pub(super) enum Ambiguity {
     SyncTimesUnknown,
     /// It is a sync that may have started just before the intent.
     SyncMayPrecedeIntent,
-    /// Its details cannot be read, or only in part.
+    /// Its details cannot be read, or only in part, or contradict its row of the list.
     DetailsUnreadable,
     /// It shows no documented type.
     NoType,
@@ -172,7 +172,9 @@ impl fmt::Display for Ambiguity {
             Self::TooLate => "the candidate operation started later than a submission can take to arrive",
             Self::SyncTimesUnknown => "a sync can be matched only by its times, and the service does not show them",
             Self::SyncMayPrecedeIntent => "the candidate sync started in the second of the submission",
-            Self::DetailsUnreadable => "the details of the candidate operation cannot be read completely",
+            Self::DetailsUnreadable => {
+                "the details of the candidate operation cannot be read completely, or show another start than the list"
+            }
             Self::NoType => "the candidate operation does not show its type",
             Self::ObjectsNotShown => "the candidate operation does not show all its tables and partitions",
             Self::NamesDiffer => "the names that the candidate operation shows differ in spaces or in the encoding of letters",

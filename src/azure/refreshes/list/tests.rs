@@ -1,27 +1,11 @@
 //! Tests of the relevant rows of a list, and of their conclusions.
 
+mod same_id;
+
 use super::*;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
-}
-
-#[test]
-fn window_starts_at_the_intent_by_service_clock() {
-    let window = ListWindow { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:01:00Z") };
-    let rows = [
-        (Some("2026-01-01T12:01:00Z"), 0, "2026-01-01T11:59:54Z"),
-        (Some("2026-01-01T12:03:00Z"), 0, "2026-01-01T12:01:54Z"),
-        (Some("2026-01-01T12:03:00Z"), 20, "2026-01-01T12:01:34Z"),
-        (Some("2026-01-01T11:51:00Z"), 0, "2026-01-01T11:49:54Z"),
-        (None, 0, "2026-01-01T11:55:00Z"),
-        (Some("2027-01-01T12:01:00Z"), 0, "2026-01-01T11:55:00Z"),
-        (Some("2026-01-01T10:01:00Z"), 0, "2026-01-01T09:55:00Z"),
-    ];
-    for (server, elapsed, expected) in rows {
-        let since = window.since(window.clock_skew(server.map(at), Duration::from_secs(elapsed)));
-        assert_eq!(since, at(expected), "{server:?}");
-    }
 }
 
 fn selection(top: Option<usize>) -> Selection {
@@ -63,7 +47,7 @@ fn row_without_id_makes_list_uncertain() {
 #[test]
 fn unreadable_row_makes_list_uncertain_and_others_count() {
     let ours = r#"{"requestId":"ours","refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#;
-    for row in ["null", "17", "\"requestId\"", "[]", r#"{"requestId":"odd","x":NaN}"#, r#"{"requestId":"cut","status":"Comp"#] {
+    for row in ["17", "\"null\"", "\"requestId\"", "[]", r#"{"requestId":"odd","x":NaN}"#, r#"{"requestId":"cut","status":"Comp"#] {
         let mut selection = selection(None);
         for row in [row, ours] {
             selection.add(row.as_bytes());
@@ -373,6 +357,27 @@ fn paged_list_is_complete_only_if_it_covers_the_window() {
         selection.set_more_pages();
         assert_eq!(selection.finish().truncated, expected, "{start}");
     }
+}
+
+#[test]
+fn ended_rows_without_start_count_by_their_end() {
+    let row = |id: &str, end: &str| timed_row(id, "ViaEnhancedApi", ("", end), "Completed");
+    let ours = timed_row("ours", "ViaEnhancedApi", ("2026-01-01T12:00:05Z", "2026-01-01T12:00:06Z"), "Completed");
+    let list = |end: &str| {
+        let mut selection = selection(Some(MAX_ROWS + 2));
+        selection.add(ours.as_bytes());
+        for n in 0..=MAX_ROWS {
+            selection.add(row(&format!("r{n}"), end).as_bytes());
+        }
+        let Selected { rows, truncated, .. } = selection.finish();
+        (rows.len(), rows[0].0.to_string(), truncated)
+    };
+    assert_eq!(list("2026-01-01T11:59:59Z"), (1, "ours".to_owned(), false));
+    assert_eq!(list("2026-01-01T12:00:04Z"), (MAX_ROWS, "ours".to_owned(), true));
+    assert_eq!(select(&[&row("", "2026-01-01T11:59:59Z")]), (vec![], false));
+    assert_eq!(select(&[&row("", "2026-01-01T12:00:00Z")]), (vec![], true));
+    // A running refresh has no end.
+    assert_eq!(select(&[&timed_row("a", "Novel", ("", "2026-01-01T11:00:00Z"), "Unknown")]), (vec!["a".to_owned()], false));
 }
 
 #[test]
