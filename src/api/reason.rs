@@ -79,6 +79,39 @@ macro_rules! reasons {
     };
 }
 
+impl Reason {
+    /// Whether a run can end for this reason.
+    #[must_use]
+    pub fn ends_run(self) -> bool {
+        matches!(
+            self,
+            Self::Succeeded
+                | Self::RefreshFailed
+                | Self::SyncFailed
+                | Self::Evicted
+                | Self::NodeMoved
+                | Self::AttemptTimeLimit
+                | Self::TotalTimeLimit
+                | Self::CapacityPaused
+                | Self::RefreshDisabled
+                | Self::RequestDropped
+                | Self::TimedOut
+                | Self::DeadlineExceeded
+                | Self::WaitDeadlineExceeded
+                | Self::Cancelled
+                | Self::Replaced
+                | Self::Uninstalled
+                | Self::CancelledOnRequest
+                | Self::OperationLost
+                | Self::Conflict
+                | Self::RequestRejected
+                | Self::ContradictoryAnswer
+                | Self::Released
+                | Self::Deleted
+        )
+    }
+}
+
 reasons! {
     /// No run is in progress and no trigger is due.
     Idle: None,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::unrecognized::{self, UnrecognizedValue};
-use super::{FailedObject, Message, Model, ModelNames, Progress, Time};
+use super::{FailedObject, Message, Model, ModelNames, Progress, Reason, Time};
 
 /// What started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -243,6 +243,18 @@ impl Run {
                 self.operation_id.is_some() || self.attempt > 1
             }
         }
+    }
+
+    /// Whether a run that is shown as ended has what each recorded end has: its time, and a reason for its state. A reason of another
+    /// version is not checked.
+    #[must_use]
+    pub fn has_end(&self) -> bool {
+        if let RunState::Unrecognized(_) = self.state {
+            return true;
+        }
+        let is_success = self.state == RunState::Succeeded;
+        let is_reason_of_end = |reason: Reason| reason.ends_run() && (reason == Reason::Succeeded) == is_success;
+        self.ended_time.is_some() && Reason::parse(&self.reason).is_none_or(is_reason_of_end)
     }
 
     /// The run as this version tracks it. If a newer version recorded an unknown state and no end, the other fields determine the state.

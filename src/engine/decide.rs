@@ -37,7 +37,10 @@ fn decide_once(input: &DecisionInput<'_>) -> Decision {
     let mut draft = Draft::new(input);
     let is_ours = !draft.is_deleting() || input.desired.has_finalizer;
     let accepted = matches!(input.effect_result, EffectResult::Submitted(SubmitResult::Accepted { .. }));
-    let restored = is_ours && (restoration::restore_missing(&mut draft) || !accepted && restoration::restore_contradictory(&mut draft));
+    let restored = is_ours
+        && (restoration::restore_altered(&mut draft)
+            || restoration::restore_missing(&mut draft)
+            || !accepted && restoration::restore_contradictory(&mut draft));
     if accepted {
         restoration::record_acceptance(&mut draft);
     } else if restored {

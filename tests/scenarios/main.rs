@@ -14,6 +14,7 @@ mod delays;
 mod deletions;
 mod dependents;
 mod drain;
+mod edited_runs;
 mod evidence;
 mod forbidden;
 mod freshness;

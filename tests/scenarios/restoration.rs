@@ -281,7 +281,7 @@ fn submission_shown_in_the_future_is_not_submitted_again() {
     (world.service.length, world.service.lag) = (secs(20), secs(60));
     world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
     let future = Time::from(at("2099-01-01T00:00:00Z"));
-    world.edit_status(|status| status.run.as_mut().unwrap().submitted_time = Some(future));
+    world.edit_status(|status| status.run.as_mut().unwrap().submitted_time = Some(future)).restart();
     world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("if it started none, run `kubectl"), "{}", world.run().message);
     assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, 1));

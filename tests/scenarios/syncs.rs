@@ -308,7 +308,7 @@ fn accepted_sync_is_tracked_under_a_known_id() {
     assert_eq!(recorded.run.as_ref().unwrap().previous_operation_ids, ["op-0"]);
     let decision = decide_on_accepted(&world, &recorded, id, None);
     assert_eq!((decision.effect, decision.status.run.as_ref().unwrap().state), (Effect::None, RunState::Running));
-    world.edit_status(|status| *status = decision.status).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    world.edit_status(|status| *status = decision.status).restart().run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.run().operation_id.as_deref()), (2, Some("op-0")));
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(2));
     assert_eq!(world.run().previous_operation_ids, ["op-0"], "once");

@@ -42,8 +42,8 @@ impl Upstream {
         let succeeded = status.history.iter().filter(|entry| entry.state == RunState::Succeeded);
         let mut successes: Vec<SuccessfulRun> =
             succeeded.map(|entry| success(entry.number, entry.recorded_time, entry.ended_time)).collect();
-        // Without a history only the latest run is known. A success without a time was not recorded by the operator.
-        let recorded = |run: &&Run| run.state == RunState::Succeeded && run.recorded_time.or(run.ended_time).is_some();
+        // Without a history only the latest run is known. A success without the time or the reason of one was not recorded by the operator.
+        let recorded = |run: &&Run| run.state == RunState::Succeeded && run.has_end();
         if let Some(run) = status.run.as_ref().filter(recorded)
             && successes.iter().all(|success| success.number != run.number)
         {

@@ -1,7 +1,10 @@
 //! A status that was edited so that it contradicts what the operator recorded. The record of an end decides, or else the service.
 //!
-//! An end that the operator records has a time (`recordedTime`) and an entry in the history. A run that shows an end without them has not
-//! ended, so the operator resolves its operation again. A run that shows no end but has an entry in the history has ended.
+//! An end that the operator records has times, a reason that ends a run, and an entry in the history. A run that shows an end without them
+//! has not ended, so the operator resolves its operation again. A run that shows no end but has an entry in the history has ended.
+//!
+//! Within one attempt the operator never changes the operation or the model of a run. If they differ from what this process recorded, the
+//! run is restored. After a restart nothing shows that they were edited.
 
 use std::sync::Arc;
 
@@ -16,9 +19,40 @@ pub(in crate::engine) fn may_run(run: &Run) -> bool {
     matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling)
 }
 
+/// The run that this process recorded as in progress, if the status shows the same attempt.
+fn tracked(draft: &Draft<'_>) -> Option<Arc<Run>> {
+    let shown = draft.status.run.as_ref()?;
+    draft.memory.run_in_progress.clone().filter(|known| (known.number, known.attempt) == (shown.number, shown.attempt))
+}
+
+/// Restores the run that this process recorded as in progress, if the status shows another operation or model for it. Returns whether it
+/// did.
+pub(in crate::engine) fn restore_altered(draft: &mut Draft<'_>) -> bool {
+    let Some(known) = tracked(draft).filter(|known| !has_ended(&draft.status, known)) else { return false };
+    let Some(run) = draft.status.run.as_ref() else { return false };
+    let is_altered = if known.operation_id.is_some() {
+        !shows_operation(run, &known) || run.model != known.model
+    } else {
+        // Its write may have had no response, so only the same intent is compared.
+        let is_same_intent = run.state == RunState::Submitting && run.submitted_time == known.submitted_time;
+        known.state == RunState::Submitting && is_same_intent && (run.operation_id.is_some() || run.model != known.model)
+    };
+    if !is_altered {
+        return false;
+    }
+    draft.memory = DecisionMemory::default();
+    let number = known.number;
+    draft.emit(
+        Reason::StatusRestored,
+        format!("the status was edited: run {number} was shown with another operation or model: it has the recorded ones again"),
+    );
+    draft.status.run = Some(Arc::unwrap_or_clone(known));
+    true
+}
+
 /// Restores the run that this process recorded as in progress, if the status does not show it. Returns whether it did.
 pub(in crate::engine) fn restore_missing(draft: &mut Draft<'_>) -> bool {
-    let Some(run) = draft.memory.run_in_progress.take().filter(|run| !shows(&draft.status, run)) else { return false };
+    let Some(run) = draft.memory.run_in_progress.clone().filter(|run| !shows(&draft.status, run)) else { return false };
     let record = &mut draft.status;
     // In an older status the trigger of this run is still due.
     if record.run.is_some() || record.last_handled_digest.is_none() {
@@ -39,30 +73,41 @@ pub(in crate::engine) fn restore_missing(draft: &mut Draft<'_>) -> bool {
 /// Whether a status shows a run that was in progress, its end, or a later run. `known` may be from a stale view, so an unresolved
 /// submission is restored only if the status lacks its run: a later view of the same run may show that it started nothing.
 fn shows(record: &Status, known: &Run) -> bool {
-    let shows_operation = |run: &Run| {
-        known.operation().is_none_or(|id| run.has_previous(&id) || id.eq_ignoring_case(run.operation_id.as_deref().unwrap_or_default()))
-    };
     let is_it = |run: &Run| {
         is_counted(run.number) && run.number > known.number || {
-            run.number == known.number && (run.attempt > known.attempt || may_run(run) || shows_operation(run))
-                || known.operation_id.is_some() && shows_operation(run)
+            run.number == known.number && (run.attempt > known.attempt || may_run(run) || shows_operation(run, known))
+                || known.operation_id.is_some() && shows_operation(run, known)
         }
     };
-    let ended = |entry: &HistoryEntry| {
+    record.run.as_ref().is_some_and(is_it) || has_ended(record, known)
+}
+
+/// Whether a run has the operation of the run that was in progress, or had it in an earlier attempt.
+fn shows_operation(run: &Run, known: &Run) -> bool {
+    known.operation().is_none_or(|id| run.has_previous(&id) || id.eq_ignoring_case(run.operation_id.as_deref().unwrap_or_default()))
+}
+
+/// Whether the history shows the end of a run that was in progress, or of a later run.
+fn has_ended(record: &Status, known: &Run) -> bool {
+    let is_it = |entry: &HistoryEntry| {
         is_counted(entry.number) && entry.number >= known.number || known.operation_id.is_some() && entry.operation_id == known.operation_id
     };
-    record.run.as_ref().is_some_and(is_it) || record.history.iter().any(ended)
+    record.history.iter().any(is_it)
 }
 
 /// Restores a contradictory run and reports it. Returns whether there was one: then it is recorded before anything else.
 pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
-    let (kind, keeps_history) = (draft.kind(), draft.desired.policy.history_limit > 0);
-    let newest = newest(&draft.status);
+    let (kind, newest) = (draft.kind(), newest(&draft.status));
+    let (tracked, is_unrecorded_end) = (tracked(draft), shows_unrecorded_end(draft));
     let entry = draft.status.run.as_ref().and_then(|run| entry(&draft.status, run)).cloned();
     let (now, created) = (draft.now, draft.desired.created.min(draft.now));
     let is_ahead = |time: &Time| timing::remaining(time.timestamp(), now) > timing::CLOCK_STEP;
     let Some(run) = draft.status.run.as_mut() else { return false };
     drop_operation_of_earlier_attempt(run);
+    let requested = run.requested_time;
+    // A run is requested before it is submitted.
+    let is_early = |time: &Time| !is_ahead(&requested) && timing::remaining(requested.timestamp(), time.timestamp()) > timing::CLOCK_STEP;
+    let is_wrong = |time: &Time| is_ahead(time) || is_early(time);
     let shown = format!("run {} was shown as {:?}", run.number, run.state);
     let report = if !run.state.ended() && entry.is_none() && run.number <= newest {
         run.number = newest.saturating_add(1);
@@ -71,9 +116,16 @@ pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
         restore_end(run, &entry, kind);
         format!("{shown}, and it had ended as {:?}: its end is restored from the history", entry.state)
     } else if !run.state.ended() && run.recorded_time.is_some() {
-        run.state = end_of(run.reason());
-        format!("{shown}, and it had ended: it is shown as {:?} again", run.state)
-    } else if run.state.ended() && !has_recorded_end(run, &draft.status.history, keeps_history) {
+        // Without an entry in the history, the reason shows which of the two was edited: the state or the time.
+        let has_ended = tracked.is_none() && run.ended_time.is_some() && run.reason().is_some_and(Reason::ends_run);
+        if has_ended {
+            run.state = end_of(run.reason());
+            format!("{shown}, and it had ended: it is shown as {:?} again", run.state)
+        } else {
+            (run.ended_time, run.recorded_time, run.duration) = (None, None, None);
+            format!("{shown} with the time of an end, and the operator has recorded no end: the time is removed")
+        }
+    } else if is_unrecorded_end {
         reopen(run);
         format!("{shown}, and the operator has recorded no such end: {}", run.message)
     } else if matches!(run.state, RunState::Waiting | RunState::Submitting) && run.operation().is_some() {
@@ -82,21 +134,34 @@ pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
     } else if run.state == RunState::Waiting && is_unresolved(run) {
         reopen(run);
         format!("{shown}, and its submission is unresolved: {}", run.message)
+    } else if run.state == RunState::Cancelling && run.cancel_cause.is_none() && run.operation().is_some() {
+        // Only with its cause does the operator cancel an operation.
+        run.cancel_cause = tracked.filter(|known| known.state == RunState::Cancelling).and_then(|known| known.cancel_cause);
+        reopen(run);
+        format!("{shown} without a cause: {}", run.message)
     } else if matches!(run.state, RunState::Running | RunState::Cancelling)
         && run.operation().is_some()
-        && run.submitted_time.as_ref().is_none_or(is_ahead)
+        && run.submitted_time.as_ref().is_none_or(is_wrong)
     {
-        let since = run.started_time.into_iter().chain([run.requested_time]).find(|time| !is_ahead(time)).unwrap_or(Time::from(now));
+        let known = tracked.and_then(|known| known.submitted_time).filter(|time| time.timestamp() <= now);
+        let mut times = known.into_iter().chain(run.started_time).chain([requested]);
+        let since = times.find(|time| !is_wrong(time)).unwrap_or(Time::from(now));
         run.submitted_time = Some(since);
-        format!("{shown} without the time of its submission, or with one in the future: deadlines count from {since}")
-    } else if run.state == RunState::Submitting && run.submitted_time.as_ref().is_some_and(is_ahead) {
+        format!("{shown} without the time of its submission, or with an impossible one: deadlines count from {since}")
+    } else if run.state == RunState::Submitting
+        && run.submitted_time.as_ref().is_some_and(is_wrong)
+        && let Some(known) = tracked.filter(|known| known.submitted_time.is_some() && known.submitted_time != run.submitted_time)
+    {
+        (run.submitted_time, run.requested_time) = (known.submitted_time, known.requested_time);
+        format!("{shown} with an impossible time of its submission: it has the recorded one again")
+    } else if run.state == RunState::Submitting && run.submitted_time.as_ref().is_some_and(is_wrong) {
         run.submitted_time = None;
         if is_ahead(&run.requested_time) {
             run.requested_time = Time::from(created);
         }
         // A list that is read now may be too early to show a recent submission.
         user_decisions::require(draft, "the status was edited, so the time of the submission is unknown");
-        format!("{shown}, submitted in the future: a user decides what it started")
+        format!("{shown} with an impossible time of its submission: a user decides what it started")
     } else if !run.state.ended() && run.waiting_since_time.as_ref().is_some_and(is_ahead) {
         run.waiting_since_time = Some(Time::from(now));
         format!("{shown} waiting since a time in the future: the wait counts from now")
@@ -110,10 +175,9 @@ pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
 
 /// Records the acceptance of a submission although an edited status no longer shows its intent.
 pub(in crate::engine) fn record_acceptance(draft: &mut Draft<'_>) {
-    let keeps_history = draft.desired.policy.history_limit > 0;
+    let is_unrecorded_end = shows_unrecorded_end(draft);
     let Some(run) = draft.status.run.as_mut() else { return };
-    let unrecorded = run.state.ended() && !has_recorded_end(run, &draft.status.history, keeps_history);
-    if run.state == RunState::Waiting || unrecorded {
+    if run.state == RunState::Waiting || is_unrecorded_end {
         run.set_state(RunState::Submitting, Reason::Submitting, waiting::BEING_SUBMITTED);
     }
 }
@@ -148,10 +212,15 @@ fn entry<'a>(record: &'a Status, run: &Run) -> Option<&'a HistoryEntry> {
     record.history.iter().find(same)
 }
 
-/// Whether the operator recorded the end that a run shows. Earlier versions recorded only the time of the end.
-fn has_recorded_end(run: &Run, history: &[HistoryEntry], keeps_history: bool) -> bool {
-    let in_history = history.iter().any(|entry| entry.number == run.number);
-    in_history || run.recorded_time.is_some() || run.ended_time.is_some() && !keeps_history
+/// Whether the run shows an end that the operator did not record. Earlier versions recorded only the time of the end.
+fn shows_unrecorded_end(draft: &Draft<'_>) -> bool {
+    let Some(run) = draft.status.run.as_ref().filter(|run| run.state.ended()) else { return false };
+    let keeps_history = draft.desired.policy.history_limit > 0;
+    let in_history = draft.status.history.iter().any(|entry| entry.number == run.number);
+    // The write that ends a run adds its entry. Without a history the write may have ended it although its response was lost.
+    let is_tracked = keeps_history && tracked(draft).is_some();
+    let has_time = run.recorded_time.is_some() || run.ended_time.is_some() && !keeps_history;
+    !in_history && (is_tracked || !has_time || !run.has_end())
 }
 
 /// Drops the operation of a failed attempt, which earlier versions kept while the next attempt waited.
@@ -202,9 +271,9 @@ fn end_of(reason: Option<Reason>) -> RunState {
 
 /// Reopens a run whose end was not recorded: the service shows the state of its operation.
 fn reopen(run: &mut Run) {
-    (run.ended_time, run.duration) = (None, None);
+    (run.ended_time, run.recorded_time, run.duration) = (None, None, None);
     let Some(id) = run.operation() else {
-        if run.submitted_time.is_some() {
+        if run.submitted_time.is_some() || is_unresolved(run) {
             run.set_state(
                 RunState::Submitting,
                 Reason::ResolvingSubmission,

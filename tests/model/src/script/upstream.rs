@@ -31,7 +31,7 @@ impl World {
         let trigger = Trigger { r#type: TriggerType::Request, value: String::new() };
         status.successful_runs += i64::from(state == RunState::Succeeded);
         let run = serde_json::json!({"number": number, "trigger": trigger, "attempt": 1, "state": state, "model": upstream.spec.model,
-            "requestDigest": "w", "requestedTime": now, "recordedTime": now});
+            "requestDigest": "w", "requestedTime": now, "endedTime": now, "recordedTime": now});
         status.run = Some(serde_json::from_value::<Run>(run).unwrap());
         let entry = serde_json::json!({"number": number, "trigger": trigger, "attempts": 1, "state": state, "recordedTime": now});
         status.history.insert(0, serde_json::from_value::<HistoryEntry>(entry).unwrap());

@@ -3,7 +3,7 @@
 use e2e::world::run;
 use e2e::{TestSetup, World, eventually};
 use serde_json::{Value, json};
-use tabular_operator::api::RunState;
+use tabular_operator::api::{Run, RunState};
 
 use super::{end_first, event, in_mid_run, kubectl, orders, outcomes, settled};
 
@@ -76,4 +76,26 @@ async fn run_removed_from_the_status_is_restored() {
     end_first(&world).await;
     let done = settled(&world).await;
     assert_eq!((run(&done).number, world.posts().await, outcomes(&world).await), (1, 1, vec!["succeeded".to_owned()]));
+}
+
+#[tokio::test]
+async fn edited_fields_of_a_run_end_and_cancel_nothing() {
+    let past = "2020-01-01T00:00:00Z";
+    for wrong in [
+        json!({"recordedTime": past}),
+        json!({"state": "Succeeded", "endedTime": past, "recordedTime": past}),
+        json!({"state": "Cancelling"}),
+        json!({"operationId": "b8f1d6a4-0000-4000-8000-000000000001"}),
+        json!({"submittedTime": past}),
+    ] {
+        let (world, _operator) = in_mid_run("edited-fields", &json!({}), TestSetup::default()).await;
+        let before = run(&orders(&world).await).clone();
+        edit(&world, wrong.clone()).await;
+        event(&world, "orders", "StatusRestored", &["run 1 was shown"]).await;
+        let shown = |run: &Run| (run.state, run.operation_id.clone(), run.submitted_time, run.recorded_time, run.cancel_cause);
+        world.until("orders", "the restored run", |object| shown(run(object)) == shown(&before)).await;
+        end_first(&world).await;
+        let done = settled(&world).await;
+        assert_eq!((run(&done).number, world.posts().await, outcomes(&world).await), (1, 1, vec!["succeeded".to_owned()]), "{wrong}");
+    }
 }
