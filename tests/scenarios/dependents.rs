@@ -235,6 +235,20 @@ fn missing_upstream_blocks_only_its_trigger() {
 }
 
 #[test]
+fn new_resource_follows_an_upstream_that_was_unreadable() {
+    for mut world in both() {
+        world.spec_blocker = Some(missing(Reason::UpstreamUnreadable));
+        world.run_for(secs(120)).is_stalled(Reason::UpstreamUnreadable);
+        world.upstream_succeeds().restart().run_for(secs(100));
+        assert_eq!((world.runs_after_upstream().len(), world.service.submits), (0, 0), "its runs are unknown");
+        world.spec_blocker = None;
+        world.changed().run_for(secs(300));
+        assert_eq!((world.runs_after_upstream(), world.ready()), (vec!["staging run 1".to_owned()], ConditionStatus::True));
+        assert_eq!(world.event_count(Reason::UpstreamRunsMissed), 0);
+    }
+}
+
+#[test]
 fn follow_cycle_is_not_followed() {
     for mut world in both() {
         world.run_for(secs(10));

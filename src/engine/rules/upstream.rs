@@ -8,7 +8,10 @@
 //! - on a new resource, those that the operator recorded after the second of its creation, by the operator's clock. The service's
 //!   clock may differ by minutes;
 //! - if the refresh was missing, or was deleted and recreated under the same name, all of the new one's;
+//! - if it could not be read when the resource was new, those since the creation;
 //! - if the spec names another refresh than before, or one for the first time, those from now on.
+//!
+//! A refresh that cannot be read or decoded is not missing: the cursor and the queued runs stay as they are until it is readable.
 
 use crate::api::{self, Reason, Status, Trigger, TriggerType, UpstreamRun};
 use crate::engine::draft::Draft;
@@ -70,7 +73,7 @@ fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, is_new: bool) -> 
     match &desired.upstream {
         UpstreamRef::None => (None, NO_LONGER),
         // A refresh that is created under this name counts from its first run on.
-        UpstreamRef::Unavailable(name, blocker) if blocker.as_ref().or(desired.blocker.as_ref()).is_some_and(is_missing) => match before {
+        UpstreamRef::Unavailable(name, blocker) if is_fault(desired, blocker.as_ref(), Reason::UpstreamNotFound) => match before {
             Some(mut cursor) if cursor.name == *name => {
                 if let Some(queued) = cursor.queued.take() {
                     cursor.number = queued.number;
@@ -78,11 +81,11 @@ fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, is_new: bool) -> 
                 }
                 (Some(cursor), Some("is missing"))
             }
-            Some(_) | None => {
-                let cursor = UpstreamRun { name: name.clone(), uid: String::new(), number: 0, successful_runs: 0, queued: None };
-                (Some(cursor), NO_LONGER)
-            }
+            Some(_) | None => (Some(before_first_run(name)), NO_LONGER),
         },
+        UpstreamRef::Unavailable(name, blocker) if is_new && is_fault(desired, blocker.as_ref(), Reason::UpstreamUnreadable) => {
+            (Some(before.unwrap_or_else(|| before_first_run(name))), None)
+        }
         UpstreamRef::Unavailable(_, _) => (before, None),
         UpstreamRef::Found(upstream) => match before {
             Some(mut cursor) if cursor.uid == upstream.uid => {
@@ -106,8 +109,14 @@ pub(super) fn is_withdrawn(trigger: &Trigger) -> bool {
     trigger.r#type == TriggerType::AfterRefresh && trigger.value.ends_with(WITHDRAWN)
 }
 
-fn is_missing(blocker: &Blocker) -> bool {
-    blocker.reason == Reason::UpstreamNotFound
+/// Whether an upstream refresh is unavailable for this reason.
+fn is_fault(desired: &DesiredState, of_upstream: Option<&Blocker>, reason: Reason) -> bool {
+    of_upstream.or(desired.blocker.as_ref()).is_some_and(|blocker| blocker.reason == reason)
+}
+
+/// The cursor of a refresh whose uid is unknown.
+fn before_first_run(name: &str) -> UpstreamRun {
+    UpstreamRun { name: name.to_owned(), uid: String::new(), number: 0, successful_runs: 0, queued: None }
 }
 
 /// The next success that starts a run, by the current cursor.
@@ -130,7 +139,11 @@ fn number(trigger: &Trigger) -> Option<i32> {
 }
 
 /// Whether an accepted trigger is of a success that the upstream refresh no longer has in its history, and precedes the one that is due.
-pub(super) fn is_older(queued: &Trigger, due: Option<&Trigger>, record: &Status) -> bool {
+/// While the refresh is unavailable, this is unknown. The run would start again when it is available, because the cursor could not move.
+pub(super) fn is_older(desired: &DesiredState, queued: &Trigger, due: Option<&Trigger>, record: &Status) -> bool {
+    if matches!(desired.upstream, UpstreamRef::Unavailable(_, _)) {
+        return false;
+    }
     let upstream = record.last_upstream_run.as_ref().map_or(0, |cursor| cursor.number);
     let later = |due: &Trigger| number(due).is_some_and(|due| number(queued).is_some_and(|queued| queued < due));
     number(queued).is_some_and(|number| number > upstream) && due.is_none_or(later)
