@@ -175,6 +175,7 @@ advice! {
     SubmissionUnknown: LostResponse, [ADOPT, RESUBMIT], DECISION;
     InvalidSpec: Resource, [EDIT], ON_CHANGE;
     UpstreamNotFound: Resource, [UPSTREAM, EDIT], RECHECKS;
+    UpstreamUnreadable: Resource, [UPSTREAM, OPERATOR_LOGS], RECHECKS;
     UpstreamCycle: Resource, [EDIT], RECHECKS;
     ServerNotInCloud: Resource, [EDIT], ON_CHANGE;
     SecretNotFound: Identity, [CREATE_SECRET], RECHECKS;

@@ -210,6 +210,9 @@ reasons! {
     InvalidSpec: Stalled,
     /// The `ModelRefresh` in `trigger.afterRefresh` is not in this namespace. Create it, or correct the name.
     UpstreamNotFound: Awaited,
+    /// The operator cannot read or decode the `ModelRefresh` in `trigger.afterRefresh`, so its runs are unknown. Correct what the message
+    /// names. Queued runs stay queued until then.
+    UpstreamUnreadable: Awaited,
     /// Resources form a cycle with `trigger.afterRefresh`. Remove it from one of them.
     UpstreamCycle: Stalled,
     /// The host of the server does not belong to the cloud that the operator is configured for. Correct `server`, or have the operator's

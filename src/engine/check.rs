@@ -159,7 +159,7 @@ pub(super) fn fault(desired: &DesiredState) -> Option<&Blocker> {
 
 /// The step that reports a fault outside the service.
 fn step_of_blocker(blocker: &Blocker) -> Step {
-    let of_spec = [Reason::InvalidSpec, Reason::UpstreamNotFound, Reason::UpstreamCycle];
+    let of_spec = [Reason::InvalidSpec, Reason::UpstreamNotFound, Reason::UpstreamUnreadable, Reason::UpstreamCycle];
     if blocker.reason == Reason::ServerNotInCloud {
         Step::Host
     } else if of_spec.contains(&blocker.reason) {

@@ -228,6 +228,41 @@ fn queued_runs_of_a_deleted_refresh_run_or_are_reported() {
 }
 
 #[test]
+fn queued_runs_stay_while_the_upstream_is_unavailable() {
+    for reason in [Reason::UpstreamUnreadable, Reason::UpstreamCycle] {
+        for mut world in dependents() {
+            world.spec_blocker = Some(missing(reason));
+            world.changed().restart().run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
+            assert_eq!((queued(&world), world.service.submits), (Some((TriggerType::AfterRefresh, "staging run 2")), 1), "{reason}");
+            world.is_stalled(reason);
+            // A success meanwhile counts too.
+            world.upstream_ends(RunState::Succeeded, 20);
+            world.run_for(secs(100));
+            world.spec_blocker = None;
+            world.changed().restart().run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
+            let runs = ["staging run 1", "staging run 2", "staging run 3", "staging run 4"];
+            assert_eq!((world.runs_after_upstream(), queued(&world)), (runs.map(str::to_owned).to_vec(), None), "{reason}");
+            assert_eq!(world.service.submits, runs.len(), "each success starts one run");
+            missed(&world, 0, "");
+        }
+    }
+}
+
+#[test]
+fn queued_runs_of_a_reset_status_run_or_are_reported() {
+    for mut world in dependents() {
+        world.restore_upstream(0).restart().run_for(secs(1_000));
+        assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2"], "what .status.queued showed runs");
+        missed(&world, 0, "");
+        world.upstream_ends(RunState::Succeeded, 20);
+        world.run_for(secs(1_000));
+        missed(&world, 1, "1 queued successful run of ModelRefresh staging");
+        assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2", "staging run 1"]);
+        assert_eq!((world.event_count(Reason::StatusRestored), world.service.submits), (1, 3));
+    }
+}
+
+#[test]
 fn queued_runs_of_a_recreated_refresh_run_or_are_reported() {
     for mut world in dependents() {
         let upstream = world.upstream.as_mut().unwrap();

@@ -120,6 +120,44 @@ fn recreated_refresh_is_followed_from_its_first_run() {
     }
 }
 
+/// Dependents that have run after the first three runs of their upstream.
+fn after_three_runs() -> [World; 2] {
+    both().map(|mut world| {
+        world.run_for(secs(5));
+        for _ in 0..3 {
+            world.upstream_succeeds().run_for(secs(100));
+        }
+        world
+    })
+}
+
+#[test]
+fn refresh_with_a_reset_status_is_followed_again() {
+    for shown in [0, 1] {
+        for mut world in after_three_runs() {
+            world.restore_upstream(shown).run_for(secs(100));
+            assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (3, 0), "no success is new");
+            for _ in 0..2 {
+                world.upstream_succeeds().restart().run_for(secs(100));
+            }
+            let runs = [1, 2, 3, shown + 1, shown + 2].map(|number| format!("staging run {number}"));
+            assert_eq!((world.runs_after_upstream(), world.service.submits), (runs.to_vec(), runs.len()));
+            assert_eq!((world.event_count(Reason::UpstreamRunsMissed), world.event_count(Reason::StatusRestored)), (0, 1));
+        }
+    }
+}
+
+#[test]
+fn outdated_view_of_the_upstream_repeats_no_run() {
+    for mut world in after_three_runs() {
+        let newest = world.upstream.clone();
+        world.restore_upstream(2).restart().run_for(secs(100));
+        world.upstream = newest;
+        world.changed().run_for(secs(100));
+        assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (3, 0));
+    }
+}
+
 #[test]
 fn newly_named_refresh_is_followed_from_now_on() {
     for mut world in both() {
@@ -231,6 +269,20 @@ fn missing_upstream_blocks_only_its_trigger() {
         (world.upstream, world.spec_blocker) = (Some(World::upstream_refresh("staging", "led-1")), None);
         world.upstream_succeeds().run_for(secs(300));
         assert_eq!((world.runs_after_upstream(), world.ready()), (vec!["staging run 1".to_owned()], ConditionStatus::True));
+    }
+}
+
+#[test]
+fn new_resource_follows_an_upstream_that_was_unreadable() {
+    for mut world in both() {
+        world.spec_blocker = Some(missing(Reason::UpstreamUnreadable));
+        world.run_for(secs(120)).is_stalled(Reason::UpstreamUnreadable);
+        world.upstream_succeeds().restart().run_for(secs(100));
+        assert_eq!((world.runs_after_upstream().len(), world.service.submits), (0, 0), "its runs are unknown");
+        world.spec_blocker = None;
+        world.changed().run_for(secs(300));
+        assert_eq!((world.runs_after_upstream(), world.ready()), (vec!["staging run 1".to_owned()], ConditionStatus::True));
+        assert_eq!(world.event_count(Reason::UpstreamRunsMissed), 0);
     }
 }
 

@@ -50,6 +50,7 @@ fn situation(reason: Reason) -> Situation {
         Reason::SubmissionUnknown => Situation::Stalled("Submitting"),
         Reason::InvalidSpec
         | Reason::UpstreamNotFound
+        | Reason::UpstreamUnreadable
         | Reason::UpstreamCycle
         | Reason::ServerNotInCloud
         | Reason::SecretNotFound

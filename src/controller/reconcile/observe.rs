@@ -62,26 +62,76 @@ fn resolve_references(
     (blocker, upstream.ok().as_deref().and_then(Upstream::of_resource), credentials)
 }
 
-/// The refresh of this name, or why it is not available.
+/// The refresh of this name, or why it is not available. It is missing only if a complete list does not contain it.
 fn find_upstream(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>, Blocker> {
-    let blocker = |message| Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange };
+    let unreadable = |message| Blocker { reason: Reason::UpstreamUnreadable, message, remedy: Remedy::ClusterChange };
     match ctx.store.get(name) {
         Some(Ok(resource)) => Ok(resource),
-        Some(Err(error)) => {
-            Err(blocker(format!("failed to decode ModelRefresh {}, the upstream of this resource: {error}: correct it", name.name)))
-        }
-        None if let Some(of) = ctx.store.unsynced_watch_of(name) => Err(blocker(format!(
-            "failed to read ModelRefresh {}, the upstream of this resource: the operator cannot watch {of}: see its /readyz for the cause",
+        Some(Err(error)) => Err(unreadable(format!(
+            "failed to decode ModelRefresh {}, the upstream of this resource, so its runs are unknown: {error}: correct it",
             name.name
         ))),
-        None => Err(blocker(format!(
-            "ModelRefresh {} not found in namespace {}: create it or correct spec.trigger.afterRefresh.name",
-            name.name, name.namespace
+        None if let Some(of) = ctx.store.unsynced_watch_of(name) => Err(unreadable(format!(
+            "failed to read ModelRefresh {}, the upstream of this resource, so its runs are unknown: the operator cannot watch {of}: see \
+             its /readyz for the cause",
+            name.name
         ))),
+        None => {
+            let message = format!(
+                "ModelRefresh {} not found in namespace {}: create it or correct spec.trigger.afterRefresh.name",
+                name.name, name.namespace
+            );
+            Err(Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange })
+        }
     }
 }
 
 fn cycle_blocker(path: &str) -> Blocker {
     let message = format!("spec.trigger.afterRefresh forms a cycle: {path}: remove it from one of these resources");
     Blocker { reason: Reason::UpstreamCycle, message, remedy: Remedy::ClusterChange }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::api::Kind;
+    use crate::controller::fixture;
+    use crate::controller::store::cached::CachedResource;
+    use crate::controller::store::scope::{WatchHandle, WatchScope};
+
+    /// Why the upstream is unavailable if the watch has shown this resource, or none.
+    fn fault(shown: Option<CachedResource>, is_synced: bool) -> Option<Blocker> {
+        let (mut writer, synced) = (Writer::<CachedResource>::new(Kind::ModelRefresh), CancellationToken::new());
+        if let Some(shown) = shown {
+            writer.apply_watcher_event(&Event::Apply(shown));
+        }
+        if is_synced {
+            synced.cancel();
+        }
+        let mut ctx = fixture::context(0);
+        let handle = WatchHandle { store: writer.as_reader(), synced };
+        ctx.store.watches.insert(WatchScope { kind: Kind::ModelRefresh, namespace: None }, handle);
+        find_upstream(&ctx, &fixture::running(0).key()).err()
+    }
+
+    #[tokio::test]
+    async fn only_absence_from_a_complete_list_is_missing() {
+        let upstream = fixture::running(0);
+        let mut object = serde_json::to_value(&upstream).unwrap();
+        object["status"]["run"]["state"] = json!(7);
+        let undecodable: CachedResource = serde_json::from_value(object).unwrap();
+        for is_synced in [false, true] {
+            let reason = fault(None, is_synced).map(|blocker| blocker.reason);
+            assert_eq!(reason, Some(if is_synced { Reason::UpstreamNotFound } else { Reason::UpstreamUnreadable }));
+            let blocker = fault(Some(undecodable.clone()), is_synced).unwrap();
+            assert_eq!(blocker.reason, Reason::UpstreamUnreadable);
+            assert!(blocker.message.contains("its runs are unknown"), "{}", blocker.message);
+            assert_eq!(fault(Some(CachedResource::of(&upstream).unwrap()), is_synced), None);
+        }
+    }
 }

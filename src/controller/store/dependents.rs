@@ -3,7 +3,8 @@
 //! A reconciliation records the upstream of its resource before it reads the upstream from the cache. The watch finds the dependents
 //! after the cache shows a change. So either the reconciliation observes the change, or another reconciliation starts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, btree_set};
+use std::iter;
 
 use parking_lot::Mutex;
 
@@ -14,6 +15,12 @@ const MAX_NAMES: usize = 8;
 
 /// A hash of everything in an upstream that is relevant to its dependents. `None` if the upstream does not exist.
 pub(crate) type UpstreamFingerprint = Option<u64>;
+
+#[cfg(test)]
+thread_local! {
+    /// How many times this thread has read the upstream of a resource.
+    static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 /// The index of dependents.
 #[derive(Debug, Default)]
@@ -27,6 +34,8 @@ struct State {
     upstream_of: HashMap<ResourceKey, ResourceKey>,
     /// Each upstream, whether it exists or not.
     upstreams: HashMap<ResourceKey, UpstreamEntry>,
+    /// The number of members of the cycle of each resource that is part of one.
+    cycles: HashMap<ResourceKey, usize>,
 }
 
 #[derive(Debug, Default)]
@@ -37,20 +46,20 @@ struct UpstreamEntry {
 }
 
 impl DependencyIndex {
-    /// Records the upstream of a resource. If it has changed, returns all direct and indirect dependents of the resource, because they may
-    /// have become part of a cycle or left one.
-    pub(crate) fn set_upstream(&self, name: &ResourceKey, upstream: Option<&str>) -> Vec<ResourceKey> {
+    /// Records the upstream of a resource. If it has changed, returns the other members of the cycle that the resource has left, and of the
+    /// one that it has become part of. The other resources that depend on it, directly or not, are not affected.
+    pub(crate) fn set_upstream(&self, name: &ResourceKey, upstream: Option<&str>) -> BTreeSet<ResourceKey> {
         let upstream = upstream.map(|name_of_upstream| refresh_key(name, name_of_upstream));
         let mut state = self.state.lock();
         if state.upstream_of.get(name) == upstream.as_ref() {
-            return Vec::new();
+            return BTreeSet::new();
         }
+        let mut members = state.open_cycle(name);
         state.remove_edge(name);
         if let Some(upstream) = upstream {
-            state.upstreams.entry(upstream.clone()).or_default().dependents.insert(name.clone());
-            state.upstream_of.insert(name.clone(), upstream);
+            members.append(&mut state.add_edge(name, upstream));
         }
-        state.all_dependents(name)
+        members
     }
 
     /// Records the state of a refresh, and returns its dependents if it has changed.
@@ -78,21 +87,10 @@ impl DependencyIndex {
     /// The cycle that a resource is part of, as the names in it: `a → b → a`.
     pub(crate) fn cycle(&self, name: &ResourceKey) -> Option<String> {
         let state = self.state.lock();
-        let mut path = vec![name];
-        let mut visited = BTreeSet::new();
-        loop {
-            let next = state.upstream_of.get(*path.last()?)?;
-            if next == name {
-                break;
-            }
-            // The resource leads to this cycle but is not part of it.
-            if !visited.insert(next) {
-                return None;
-            }
-            path.push(next);
-        }
-        let mut names: Vec<&str> = path.iter().take(MAX_NAMES).map(|name| name.name.as_str()).collect();
-        let more = path.len().saturating_sub(MAX_NAMES);
+        let count = *state.cycles.get(name)?;
+        let path = iter::successors(Some(name), |member| state.upstream(member));
+        let mut names: Vec<&str> = path.take(count.min(MAX_NAMES)).map(|member| member.name.as_str()).collect();
+        let more = count.saturating_sub(MAX_NAMES);
         let more = (more > 0).then(|| format!("{more} more"));
         names.extend(more.as_deref());
         names.push(&name.name);
@@ -101,6 +99,35 @@ impl DependencyIndex {
 }
 
 impl State {
+    /// The upstream of a resource.
+    fn upstream(&self, name: &ResourceKey) -> Option<&ResourceKey> {
+        #[cfg(test)]
+        STEPS.with(|count| count.set(count.get() + 1));
+        self.upstream_of.get(name)
+    }
+
+    /// The direct dependents of a resource, if it has any.
+    fn dependents(&self, name: &ResourceKey) -> Option<btree_set::Iter<'_, ResourceKey>> {
+        self.upstreams.get(name).map(|upstream| upstream.dependents.iter())
+    }
+
+    /// The other members of the cycle that a resource is part of.
+    fn other_members(&self, name: &ResourceKey) -> BTreeSet<ResourceKey> {
+        iter::successors(self.upstream(name), |member| self.upstream(member)).take_while(|member| *member != name).cloned().collect()
+    }
+
+    /// Forgets the cycle of a resource whose upstream is about to change, and returns its other members.
+    fn open_cycle(&mut self, name: &ResourceKey) -> BTreeSet<ResourceKey> {
+        if self.cycles.remove(name).is_none() {
+            return BTreeSet::new();
+        }
+        let others = self.other_members(name);
+        for member in &others {
+            self.cycles.remove(member);
+        }
+        others
+    }
+
     fn remove_edge(&mut self, name: &ResourceKey) {
         let Some(before) = self.upstream_of.remove(name) else { return };
         if let Some(upstream) = self.upstreams.get_mut(&before) {
@@ -111,20 +138,44 @@ impl State {
         }
     }
 
-    /// The direct and indirect dependents of a resource.
-    fn all_dependents(&self, name: &ResourceKey) -> Vec<ResourceKey> {
-        let mut dependents = Vec::new();
-        let mut visited = BTreeSet::from([name]);
-        let mut next = vec![name];
-        while let Some(name) = next.pop() {
-            for dependent in self.upstreams.get(name).iter().flat_map(|upstream| &upstream.dependents) {
-                if visited.insert(dependent) {
-                    dependents.push(dependent.clone());
-                    next.push(dependent);
+    /// Adds the upstream of a resource that has none. If this forms a cycle, returns its other members.
+    fn add_edge(&mut self, name: &ResourceKey, upstream: ResourceKey) -> BTreeSet<ResourceKey> {
+        let forms_cycle = self.leads_to(&upstream, name);
+        self.upstreams.entry(upstream.clone()).or_default().dependents.insert(name.clone());
+        self.upstream_of.insert(name.clone(), upstream);
+        if !forms_cycle {
+            return BTreeSet::new();
+        }
+        let others = self.other_members(name);
+        let count = others.len().saturating_add(1);
+        for member in others.iter().chain([name]) {
+            self.cycles.insert(member.clone(), count);
+        }
+        others
+    }
+
+    /// Whether the upstreams from `start` on lead to `end`, which has no upstream itself. The search goes up from `start` and down from
+    /// `end` in turn, so that it takes no longer than twice the smaller part. From one side alone, the registration of a chain of resources
+    /// would take time in proportion to the square of its length.
+    fn leads_to(&self, start: &ResourceKey, end: &ResourceKey) -> bool {
+        let mut above = start;
+        let mut below: Vec<btree_set::Iter<'_, ResourceKey>> = self.dependents(end).into_iter().collect();
+        while above != end {
+            match self.upstream(above) {
+                // A cycle leads nowhere else, and `end` is not part of one.
+                Some(next) if !self.cycles.contains_key(next) => above = next,
+                Some(_) | None => return false,
+            }
+            let Some(level) = below.last_mut() else { return false };
+            match level.next() {
+                Some(dependent) if dependent == start => return true,
+                Some(dependent) => below.extend(self.dependents(dependent)),
+                None => {
+                    below.pop();
                 }
             }
         }
-        dependents
+        true
     }
 }
 
@@ -169,27 +220,96 @@ mod tests {
         assert_eq!(index.upstreams_in(Some("bi")), [name("c")]);
     }
 
+    /// The names of the resources to which a change of an upstream is reported, in order.
+    fn reported(index: &DependencyIndex, of: &ResourceKey, upstream: Option<&str>) -> Vec<ResourceKey> {
+        index.set_upstream(of, upstream).into_iter().collect()
+    }
+
     #[test]
     fn cycle_is_reported_only_to_its_members() {
         let index = DependencyIndex::default();
-        assert_eq!(index.set_upstream(&sync("s"), Some("a")), []);
-        assert_eq!(index.set_upstream(&name("a"), Some("b")), [sync("s")]);
-        assert_eq!(index.set_upstream(&name("b"), Some("c")), [name("a"), sync("s")]);
+        assert_eq!(reported(&index, &sync("s"), Some("a")), []);
+        assert_eq!(reported(&index, &name("a"), Some("b")), []);
+        assert_eq!(reported(&index, &name("b"), Some("c")), []);
         assert_eq!(index.cycle(&name("a")), None);
-        let mut dependents = index.set_upstream(&name("c"), Some("a"));
-        dependents.sort();
-        assert_eq!(dependents, [name("a"), name("b"), sync("s")]);
+        assert_eq!(reported(&index, &name("c"), Some("a")), [name("a"), name("b")], "not the sync after it");
         assert_eq!(index.cycle(&name("a")).as_deref(), Some("a → b → c → a"));
         assert_eq!(index.cycle(&name("c")).as_deref(), Some("c → a → b → c"));
         assert_eq!(index.cycle(&sync("s")), None);
-        // A repeated record of the same upstream returns no dependents.
-        assert_eq!(index.set_upstream(&name("c"), Some("a")), []);
-        let mut dependents = index.set_upstream(&name("c"), None);
-        dependents.sort();
-        assert_eq!(dependents, [name("a"), name("b"), sync("s")]);
+        // A repeated record of the same upstream affects no other resource, and neither does one that follows the cycle.
+        assert_eq!(reported(&index, &name("c"), Some("a")), []);
+        assert_eq!(reported(&index, &name("e"), Some("b")), []);
+        assert_eq!(index.cycle(&name("e")), None);
+        assert_eq!(reported(&index, &name("c"), None), [name("a"), name("b")]);
         assert_eq!(index.cycle(&name("a")), None);
-        index.set_upstream(&name("d"), Some("d"));
+        assert_eq!(reported(&index, &name("d"), Some("d")), []);
         assert_eq!(index.cycle(&name("d")).as_deref(), Some("d → d"));
+    }
+
+    #[test]
+    fn members_of_both_cycles_are_notified() {
+        let index = DependencyIndex::default();
+        for (of, upstream) in [("a", "b"), ("b", "a"), ("c", "d"), ("d", "b")] {
+            index.set_upstream(&name(of), Some(upstream));
+        }
+        assert_eq!(index.cycle(&name("b")).as_deref(), Some("b → a → b"));
+        assert_eq!(index.cycle(&name("c")), None, "it follows the cycle");
+        assert_eq!(reported(&index, &name("b"), Some("c")), [name("a"), name("c"), name("d")]);
+        assert_eq!((index.cycle(&name("a")), index.cycle(&name("d")).as_deref()), (None, Some("d → b → c → d")));
+        assert_eq!(reported(&index, &name("d"), None), [name("b"), name("c")]);
+        assert!(index.state.lock().cycles.is_empty());
+    }
+
+    /// How many steps an action takes.
+    fn steps(action: impl FnOnce()) -> usize {
+        let before = STEPS.get();
+        action();
+        STEPS.get() - before
+    }
+
+    #[test]
+    fn registration_of_a_chain_takes_linear_work() {
+        const COUNT: usize = 5_000;
+        let key = |number: usize| name(&format!("r{number:04}"));
+        let in_order: Vec<usize> = (0..COUNT).collect();
+        let reversed: Vec<usize> = (0..COUNT).rev().collect();
+        // The factor and the number of resources have no common divisor.
+        let mixed: Vec<usize> = (0..COUNT).map(|number| number * 2_879 % COUNT).collect();
+        for order in [in_order, reversed, mixed] {
+            let index = DependencyIndex::default();
+            let mut notified = 0;
+            let taken = steps(|| {
+                for number in &order {
+                    notified += index.set_upstream(&key(*number), Some(&key(number + 1).name)).len();
+                }
+            });
+            assert_eq!(notified, 0, "no edge of a chain affects another resource");
+            // The smaller part of a chain is searched, so each resource at most log2(5000) times.
+            assert!(taken <= 20 * COUNT, "{taken} steps");
+            assert_eq!(steps(|| assert!((0..COUNT).all(|number| index.cycle(&key(number)).is_none()))), 0);
+            // The last one closes the chain.
+            assert_eq!(index.set_upstream(&key(COUNT), Some(&key(0).name)).len(), COUNT);
+            assert_eq!(steps(|| assert!(index.cycle(&key(7)).is_some())), MAX_NAMES);
+            assert_eq!(index.set_upstream(&key(COUNT), None).len(), COUNT);
+        }
+    }
+
+    #[test]
+    fn cycle_is_found_in_every_order() {
+        const COUNT: usize = 64;
+        let key = |number: usize| name(&format!("r{:02}", number % COUNT));
+        for factor in (1..COUNT).step_by(2) {
+            let index = DependencyIndex::default();
+            for number in (0..COUNT).map(|number| number * factor % COUNT) {
+                // Each has dependents beside the cycle.
+                index.set_upstream(&sync(&number.to_string()), Some(&key(number).name));
+                index.set_upstream(&name(&format!("beside-{number}")), Some(&key(number).name));
+                assert_eq!(index.cycle(&key(0)), None);
+                index.set_upstream(&key(number), Some(&key(number + 1).name));
+            }
+            assert!((0..COUNT).all(|number| index.cycle(&key(number)).is_some()), "{factor}");
+            assert_eq!(index.state.lock().cycles.len(), COUNT);
+        }
     }
 
     #[test]

@@ -222,9 +222,9 @@ impl Store {
         self.notify_dependents(name);
     }
 
-    /// Records the upstream of a resource.
+    /// Records the upstream of a resource, and requests reconciliations of those that have become part of a cycle with it, or left one.
     pub(super) fn set_upstream(&self, name: &ResourceKey, upstream: Option<&str>) {
-        self.requeue(self.dependencies.set_upstream(name, upstream));
+        self.requeue(self.dependencies.set_upstream(name, upstream).into_iter().collect());
     }
 
     /// Requests reconciliations of the dependents of a refresh if the cache shows a relevant change.

@@ -246,7 +246,8 @@ fn resolve_upstream(
     upstream: Option<Upstream>,
 ) -> (Option<Blocker>, UpstreamRef) {
     let Some(name) = upstream_name else { return (blocker, UpstreamRef::None) };
-    let is_upstream_fault = |blocker: &Blocker| matches!(blocker.reason, Reason::UpstreamNotFound | Reason::UpstreamCycle);
+    let is_upstream_fault =
+        |blocker: &Blocker| matches!(blocker.reason, Reason::UpstreamNotFound | Reason::UpstreamUnreadable | Reason::UpstreamCycle);
     match (blocker, upstream) {
         (Some(blocker), _) if is_upstream_fault(&blocker) && model.is_empty() => {
             (Some(blocker), UpstreamRef::Unavailable(name.to_owned(), None))
@@ -256,7 +257,7 @@ fn resolve_upstream(
         // The model of a run is unknown.
         (None, None) if model.is_empty() => {
             let message = format!("the model is unknown because ModelRefresh {name} (spec.trigger.afterRefresh) cannot be read");
-            let blocker = Blocker { reason: Reason::UpstreamNotFound, message, remedy: Remedy::ClusterChange };
+            let blocker = Blocker { reason: Reason::UpstreamUnreadable, message, remedy: Remedy::ClusterChange };
             (Some(blocker), UpstreamRef::Unavailable(name.to_owned(), None))
         }
         (blocker, None) => (blocker, UpstreamRef::Unavailable(name.to_owned(), None)),

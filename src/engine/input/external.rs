@@ -7,11 +7,12 @@ use crate::api::Reason;
 #[derive(Clone, Debug, Default)]
 pub struct External {
     /// A fault in the spec, or in what it refers to, that only the operator can detect. A fault of the upstream refresh
-    /// ([`Reason::UpstreamNotFound`], [`Reason::UpstreamCycle`]) blocks the other triggers only if the model is that of the upstream.
+    /// ([`Reason::UpstreamNotFound`], [`Reason::UpstreamUnreadable`], [`Reason::UpstreamCycle`]) blocks the other triggers only if the
+    /// model is that of the upstream.
     pub blocker: Option<Blocker>,
     /// Whether its namespace is being deleted. It counts only if the resource is being deleted.
     pub namespace_terminating: bool,
-    /// The refresh that `trigger.afterRefresh` names, if it exists ([`Upstream::of`]).
+    /// The refresh that `trigger.afterRefresh` names, if it exists and is readable ([`Upstream::of`]).
     pub upstream: Option<Upstream>,
     /// Whether the operator is about to be uninstalled.
     pub drain: Option<DrainMode>,

@@ -15,6 +15,8 @@ pub struct Upstream {
     pub model: Model,
     /// Its successful runs that its status still shows, oldest first.
     pub successes: Vec<SuccessfulRun>,
+    /// The highest number of its runs that its status still shows, 0 if it shows none.
+    pub latest: i32,
     /// How many of its runs have succeeded, including those that its status no longer shows.
     pub total: i64,
 }
@@ -50,11 +52,13 @@ impl Upstream {
             successes.push(success(run.number, run.recorded_time, run.ended_time));
         }
         successes.sort_by_key(|success| success.number);
+        let numbers = status.history.iter().map(|entry| entry.number).chain(status.run.iter().map(|run| run.number));
         Self {
             name: refresh.metadata.name.clone().unwrap_or_default(),
             uid: refresh.metadata.uid.clone().unwrap_or_default(),
             model: refresh.spec.model.clone(),
             successes,
+            latest: numbers.fold(0, i32::max),
             total: status.successful_runs,
         }
     }
@@ -77,6 +81,24 @@ impl Upstream {
 
     pub(in crate::engine) fn count_after(&self, number: i32) -> i64 {
         i64::try_from(self.after(number).count()).unwrap_or(i64::MAX)
+    }
+
+    /// Whether its status shows an earlier state than that of a cursor: it was reset or restored, or this view of it is outdated.
+    pub(in crate::engine) fn is_before(&self, number: i32) -> bool {
+        self.latest < number
+    }
+
+    /// The cursor after the status of the refresh was reset or restored from a backup, so that its runs have lower numbers than before.
+    /// `None` if it was not. An outdated view also has lower numbers. But all of its successes were recorded before `last_start`, when
+    /// the dependent last started a run after a refresh, so none of them counts again.
+    pub(in crate::engine) fn restarted_cursor(&self, before: &UpstreamRun, last_start: Option<Timestamp>) -> Option<UpstreamRun> {
+        if !self.is_before(before.number) {
+            return None;
+        }
+        let Some(last_start) = last_start else { return Some(self.at(self.latest, self.total)) };
+        let first = self.successes.iter().find(|success| success.recorded > last_start)?;
+        let number = first.number.saturating_sub(1).max(0);
+        Some(self.at(number, self.total.saturating_sub(self.count_after(number))))
     }
 
     /// The cursor of a dependent that has none for this refresh.

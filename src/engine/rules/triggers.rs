@@ -69,8 +69,8 @@ pub(super) fn next(desired: &DesiredState, recorded: &Status, now: Timestamp) ->
     let due = due(desired, recorded, now);
     match (&recorded.queued, due) {
         (Some(queued), _) if upstream::is_withdrawn(queued) => Some(queued.clone()),
-        (Some(queued), due) if upstream::is_older(queued, due.as_ref(), recorded) => Some(queued.clone()),
-        // The cursor of a current upstream refresh has the run.
+        (Some(queued), due) if upstream::is_older(desired, queued, due.as_ref(), recorded) => Some(queued.clone()),
+        // The cursor of a current upstream refresh has the run. While the refresh is unavailable, the run stays queued.
         (Some(queued), due) if queued.r#type == TriggerType::AfterRefresh => due,
         // A later request, change or scheduled time joins the one that was accepted.
         (Some(queued), Some(due)) if rank(queued) <= rank(&due) => Some(due),

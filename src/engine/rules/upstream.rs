@@ -8,9 +8,17 @@
 //! - on a new resource, those that the operator recorded after the second of its creation, by the operator's clock. The service's
 //!   clock may differ by minutes;
 //! - if the refresh was missing, or was deleted and recreated under the same name, all of the new one's;
+//! - if it could not be read when the resource was new, those since the creation;
 //! - if the spec names another refresh than before, or one for the first time, those from now on.
+//!
+//! If the status of the refresh is reset or restored from a backup, its runs have lower numbers than the cursor. Its next success after that
+//! sets the cursor back, and an event reports it.
+//!
+//! A refresh that cannot be read or decoded is not missing: the cursor and the queued runs stay as they are until it is readable.
 
-use crate::api::{self, Reason, Status, Trigger, TriggerType, UpstreamRun};
+use jiff::Timestamp;
+
+use crate::api::{self, QueuedRuns, Reason, Status, Time, Trigger, TriggerType, UpstreamRun};
 use crate::engine::draft::Draft;
 use crate::engine::{Blocker, DesiredState, EffectResult, SuccessfulRun, Upstream, UpstreamRef};
 
@@ -31,10 +39,12 @@ pub(in crate::engine) enum Cursor {
 /// Sets the cursor if the upstream refresh has changed, and drops it if there is none.
 pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
     let before = draft.status.last_upstream_run.take();
-    let (after, lost) = cursor(draft.desired, before.clone(), draft.status.last_handled_digest.is_none());
+    let (after, lost) = cursor(draft.desired, before.clone(), &draft.status);
+    let restart = before.as_ref().zip(after.as_ref()).and_then(|(before, after)| restart(before, after));
     let accepted = draft.status.queued.as_ref().and_then(number);
     // An accepted run starts, whether the history still has it or not.
-    let waits = |cursor: &&UpstreamRun| cursor.queued.is_some() || accepted.is_some_and(|number| number > cursor.number);
+    let waits =
+        |cursor: &&UpstreamRun| restart.is_some() || cursor.queued.is_some() || accepted.is_some_and(|number| number > cursor.number);
     let (Some(why), Some(cursor)) = (lost, before.as_ref().filter(waits)) else {
         draft.status.last_upstream_run = after;
         return Cursor::Current;
@@ -60,17 +70,22 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
         );
         draft.emit(Reason::UpstreamRunsMissed, message);
     }
+    let is_reported = missed > 0 || restart.is_some();
+    if let Some(message) = restart {
+        draft.emit(Reason::StatusRestored, message);
+    }
     draft.status.last_upstream_run = after;
-    if missed > 0 { Cursor::Reported } else { Cursor::Current }
+    if is_reported { Cursor::Reported } else { Cursor::Current }
 }
 
 /// The current cursor, and why the queued runs of the previous one cannot start a run, if they cannot.
-fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, is_new: bool) -> (Option<UpstreamRun>, Option<&'static str>) {
+fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, record: &Status) -> (Option<UpstreamRun>, Option<&'static str>) {
     const NO_LONGER: Option<&str> = Some("is no longer the upstream of this resource");
+    let is_new = record.last_handled_digest.is_none();
     match &desired.upstream {
         UpstreamRef::None => (None, NO_LONGER),
         // A refresh that is created under this name counts from its first run on.
-        UpstreamRef::Unavailable(name, blocker) if blocker.as_ref().or(desired.blocker.as_ref()).is_some_and(is_missing) => match before {
+        UpstreamRef::Unavailable(name, blocker) if is_fault(desired, blocker.as_ref(), Reason::UpstreamNotFound) => match before {
             Some(mut cursor) if cursor.name == *name => {
                 if let Some(queued) = cursor.queued.take() {
                     cursor.number = queued.number;
@@ -78,15 +93,21 @@ fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, is_new: bool) -> 
                 }
                 (Some(cursor), Some("is missing"))
             }
-            Some(_) | None => {
-                let cursor = UpstreamRun { name: name.clone(), uid: String::new(), number: 0, successful_runs: 0, queued: None };
-                (Some(cursor), NO_LONGER)
-            }
+            Some(_) | None => (Some(before_first_run(name)), NO_LONGER),
         },
+        UpstreamRef::Unavailable(name, blocker) if is_new && is_fault(desired, blocker.as_ref(), Reason::UpstreamUnreadable) => {
+            (Some(before.unwrap_or_else(|| before_first_run(name))), None)
+        }
         UpstreamRef::Unavailable(_, _) => (before, None),
         UpstreamRef::Found(upstream) => match before {
             Some(mut cursor) if cursor.uid == upstream.uid => {
-                cursor.queued = upstream.queued_after(cursor.number);
+                if let Some(after) = upstream.restarted_cursor(&cursor, last_start(record)) {
+                    return (Some(after), Some("counts its runs again"));
+                }
+                // An earlier state does not have the queued runs. They are reported with the next success.
+                if !upstream.is_before(cursor.number) {
+                    cursor.queued = upstream.queued_after(cursor.number);
+                }
                 (Some(cursor), None)
             }
             before => {
@@ -101,13 +122,38 @@ fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, is_new: bool) -> 
     }
 }
 
+/// The report that the runs of a refresh have lower numbers than before, if they have.
+fn restart(before: &UpstreamRun, after: &UpstreamRun) -> Option<String> {
+    let is_restart = before.uid == after.uid && after.number < before.number;
+    is_restart.then(|| {
+        format!(
+            "the status of ModelRefresh {} was edited: it had run {}, and its successful runs after run {} count again",
+            before.name, before.number, after.number
+        )
+    })
+}
+
+/// When a resource last started a run after a refresh.
+fn last_start(record: &Status) -> Option<Timestamp> {
+    let latest = record.run.iter().map(|run| (&run.trigger, Some(run.requested_time)));
+    let ended = record.history.iter().map(|entry| (&entry.trigger, entry.requested_time));
+    let of_upstream = latest.chain(ended).filter(|(trigger, _)| trigger.r#type == TriggerType::AfterRefresh);
+    of_upstream.filter_map(|(_, requested)| requested).map(Time::timestamp).max()
+}
+
 /// Whether the refresh of a queued trigger is no longer the upstream.
 pub(super) fn is_withdrawn(trigger: &Trigger) -> bool {
     trigger.r#type == TriggerType::AfterRefresh && trigger.value.ends_with(WITHDRAWN)
 }
 
-fn is_missing(blocker: &Blocker) -> bool {
-    blocker.reason == Reason::UpstreamNotFound
+/// Whether an upstream refresh is unavailable for this reason.
+fn is_fault(desired: &DesiredState, of_upstream: Option<&Blocker>, reason: Reason) -> bool {
+    of_upstream.or(desired.blocker.as_ref()).is_some_and(|blocker| blocker.reason == reason)
+}
+
+/// The cursor of a refresh whose uid is unknown.
+fn before_first_run(name: &str) -> UpstreamRun {
+    UpstreamRun { name: name.to_owned(), uid: String::new(), number: 0, successful_runs: 0, queued: None }
 }
 
 /// The next success that starts a run, by the current cursor.
@@ -130,7 +176,11 @@ fn number(trigger: &Trigger) -> Option<i32> {
 }
 
 /// Whether an accepted trigger is of a success that the upstream refresh no longer has in its history, and precedes the one that is due.
-pub(super) fn is_older(queued: &Trigger, due: Option<&Trigger>, record: &Status) -> bool {
+/// While the refresh is unavailable, this is unknown. The run would start again when it is available, because the cursor could not move.
+pub(super) fn is_older(desired: &DesiredState, queued: &Trigger, due: Option<&Trigger>, record: &Status) -> bool {
+    if matches!(desired.upstream, UpstreamRef::Unavailable(_, _)) {
+        return false;
+    }
     let upstream = record.last_upstream_run.as_ref().map_or(0, |cursor| cursor.number);
     let later = |due: &Trigger| number(due).is_some_and(|due| number(queued).is_some_and(|queued| queued < due));
     number(queued).is_some_and(|number| number > upstream) && due.is_none_or(later)
@@ -142,7 +192,13 @@ pub(super) fn advance(desired: &DesiredState, record: &mut Status, trigger: &Tri
     if let Some(cursor) = record.last_upstream_run.as_mut().filter(|cursor| cursor.uid == upstream.uid && number > cursor.number) {
         cursor.number = number;
         cursor.successful_runs = cursor.successful_runs.saturating_add(1);
-        cursor.queued = upstream.queued_after(number);
+        cursor.queued = if upstream.is_before(number) {
+            // An accepted run of a refresh whose status was reset: the others stay queued until they are reported.
+            let others = cursor.queued.filter(|queued| queued.count > 1);
+            others.map(|queued| QueuedRuns { count: queued.count.saturating_sub(1), ..queued })
+        } else {
+            upstream.queued_after(number)
+        };
     }
 }
 
@@ -150,6 +206,9 @@ pub(super) fn advance(desired: &DesiredState, record: &mut Status, trigger: &Tri
 pub(super) fn report_missed(draft: &mut Draft<'_>) -> bool {
     let UpstreamRef::Found(upstream) = &draft.desired.upstream else { return false };
     let Some(cursor) = draft.status.last_upstream_run.as_mut().filter(|cursor| cursor.uid == upstream.uid) else { return false };
+    if upstream.is_before(cursor.number) {
+        return false;
+    }
     let missed = upstream.total.saturating_sub(upstream.count_after(cursor.number)).saturating_sub(cursor.successful_runs);
     // An accepted run still starts.
     let accepted = draft.status.queued.as_ref().and_then(number).filter(|accepted| *accepted > cursor.number);
