@@ -50,10 +50,12 @@ pub fn sentence(text: &str) -> String {
     bounded(text, SENTENCE)
 }
 
-/// The value of a token or an annotation, or a digest of it where it is long: only whether it changed counts.
+/// The value of a token or an annotation, or a digest of it where it is long: only whether it changed counts. Argo CD, Flux and
+/// `kubectl wait` compare the value itself, so it is kept if at all possible. In JSON, a character may take six bytes.
 #[must_use]
 pub fn token(value: &str) -> String {
-    let is_kept = value.len() <= MAX_VALUE_BYTES && !value.chars().any(char::is_control);
+    let json_len = value.chars().map(json_len).sum::<usize>();
+    let is_kept = value.len() <= MAX_VALUE_BYTES && json_len <= 2 * MAX_VALUE_BYTES && !value.chars().any(char::is_control);
     if is_kept { value.to_owned() } else { value_digest(value) }
 }
 

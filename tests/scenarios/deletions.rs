@@ -233,7 +233,7 @@ fn unanswered_submission_blocks_the_deletion() {
     let mut recorded = world.status().clone();
     let run = recorded.run.as_mut().unwrap();
     (run.state, run.operation_id) = (RunState::Submitting, None);
-    let decision = world.decide(&recorded, world.memory(), unanswered);
+    let decision = world.decide(&recorded, &DecisionMemory::default(), unanswered);
     assert_eq!((decision.effect, decision.status.run.unwrap().state), (Effect::None, RunState::Submitting));
 }
 

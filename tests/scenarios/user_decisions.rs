@@ -337,7 +337,7 @@ fn rejected_adopt_that_is_set_again_costs_few_calls() {
 }
 
 #[test]
-fn adopt_of_an_earlier_operation_is_refused_unless_it_is_a_candidate() {
+fn adopt_of_an_earlier_operation_requires_a_candidate() {
     for is_candidate in [false, true] {
         let [mut world, _] = held();
         // The clock of the service differs by more than the operator allows for without a list.

@@ -184,9 +184,11 @@ impl Changes {
 
 /// A hash of the uid. A resource that was created again while there was no watch may be equal in all else.
 fn uid(object: &CachedResource) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    object.meta().uid.hash(&mut hasher);
-    Some(hasher.finish())
+    object.meta().uid.as_ref().map(|uid| {
+        let mut hasher = DefaultHasher::new();
+        uid.hash(&mut hasher);
+        hasher.finish()
+    })
 }
 
 #[cfg(test)]

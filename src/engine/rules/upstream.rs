@@ -176,9 +176,12 @@ fn number(trigger: &Trigger) -> Option<i32> {
 }
 
 /// Whether an accepted trigger is of a success that the upstream refresh no longer has in its history, and precedes the one that is due.
-/// While the refresh is unavailable, this is unknown. The run would start again when it is available, because the cursor could not move.
+/// While the refresh exists but is unavailable, this is unknown. The run would start again when it is available, because the cursor could
+/// not move.
 pub(super) fn is_older(desired: &DesiredState, queued: &Trigger, due: Option<&Trigger>, record: &Status) -> bool {
-    if matches!(desired.upstream, UpstreamRef::Unavailable(_, _)) {
+    if let UpstreamRef::Unavailable(_, blocker) = &desired.upstream
+        && !is_fault(desired, blocker.as_ref(), Reason::UpstreamNotFound)
+    {
         return false;
     }
     let upstream = record.last_upstream_run.as_ref().map_or(0, |cursor| cursor.number);
