@@ -347,6 +347,7 @@ mod tests {
         // A queued trigger has started the next run.
         let after = |duration: Value| {
             let mut entry = ended(41, time, "Cancelled", 0, "");
+            entry["reason"] = "CancelledOnRequest".into();
             entry["durationSeconds"] = duration;
             refresh(
                 "orders",
