@@ -93,7 +93,7 @@ fn run(mut draft: Draft<'_>) -> Decision {
     }
     let next = if in_progress && reported {
         interrupts::record_report(&mut draft)
-    } else if in_progress && cancel_request::is_requested(&mut draft) {
+    } else if in_progress && cancel_request::is_requested(&draft) {
         cancel_request::apply(&mut draft)
     } else {
         by_state(&mut draft, reported)

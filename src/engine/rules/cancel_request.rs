@@ -17,16 +17,9 @@ fn is_new(draft: &Draft<'_>) -> bool {
 }
 
 /// Whether the run in progress must be cancelled now. A result that was just observed is recorded first: the next decision reads
-/// the value again. If the run is being cancelled, the value counts as handled.
-pub(in crate::engine) fn is_requested(draft: &mut Draft<'_>) -> bool {
-    if draft.input.effect_result != EffectResult::None || !is_new(draft) {
-        return false;
-    }
-    let is_cancelling = draft.status.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling) || is_pending(draft);
-    if is_cancelling {
-        mark_handled(draft);
-    }
-    !is_cancelling
+/// the value again.
+pub(in crate::engine) fn is_requested(draft: &Draft<'_>) -> bool {
+    draft.input.effect_result == EffectResult::None && is_new(draft)
 }
 
 fn mark_handled(draft: &mut Draft<'_>) {
@@ -55,15 +48,11 @@ pub(in crate::engine) fn apply(draft: &mut Draft<'_>) -> Next {
             run.cancel_cause = Some(CancelCause::Request);
             Next::record(Effect::None, Some(Duration::ZERO))
         }
-        (
-            RunState::Cancelling
-            | RunState::Succeeded
-            | RunState::Failed
-            | RunState::TimedOut
-            | RunState::Cancelled
-            | RunState::Unrecognized(_),
-            _,
-        ) => Next::unchanged(Effect::None, None),
+        // It is already being cancelled.
+        (RunState::Cancelling, _) => Next::record(Effect::None, Some(Duration::ZERO)),
+        (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_), _) => {
+            Next::unchanged(Effect::None, None)
+        }
     }
 }
 
