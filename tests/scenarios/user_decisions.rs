@@ -334,6 +334,8 @@ fn rejected_adopt_that_is_set_again_costs_few_calls() {
         world.annotate(ADOPT, Some("op-9")).run_for(secs(1));
     }
     assert!(world.service.polls - before <= 30, "{}", world.service.polls - before);
+    // Another value is tried at once.
+    world.annotate(ADOPT, Some("op-0")).run_for(secs(5)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]

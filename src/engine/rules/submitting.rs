@@ -152,8 +152,11 @@ fn adopt(draft: &mut Draft<'_>, operation: &Operation) -> Next {
 
 /// Waits for a user's decision on the submission. If both annotations are set, `adopt` is tried, because it submits nothing.
 fn await_user_decision(draft: &mut Draft<'_>) -> Next {
-    if let Some(id) = user_decisions::operation_to_adopt(draft) {
-        return match draft.poll_due_in() {
+    let adopt = user_decisions::operation_to_adopt(draft);
+    let rejected_for = draft.poll_due_in().filter(|_| adopt.is_some() && adopt == draft.memory.rejected_adopt);
+    if let Some(id) = adopt.filter(|_| rejected_for.is_none()) {
+        let is_other = draft.memory.rejected_adopt.take().is_some_and(|rejected| rejected != id);
+        return match draft.poll_due_in().filter(|_| !is_other) {
             Some(delay) => Next::record(Effect::None, Some(delay)),
             None => Next::unchanged(Effect::Poll(OperationRef::by_id(id)), None),
         };
@@ -165,13 +168,14 @@ fn await_user_decision(draft: &mut Draft<'_>) -> Next {
         }
         return Next::ApplyWaitingRules;
     }
-    Next::record(Effect::None, None)
+    Next::record(Effect::None, rejected_for)
 }
 
 /// Rejects the operation that the annotation `adopt` names: the annotation is removed, and an event states the remedy.
 fn reject_adopt(draft: &mut Draft<'_>, why: &str) -> Next {
     let skipped = draft.desired.skipped_writes;
     if skipped.metadata || skipped.annotations {
+        draft.memory.rejected_adopt = user_decisions::operation_to_adopt(draft);
         return draft.keep_and_delay(timing::SERVICE_RECHECK);
     }
     let value = draft.desired.requests.adopt.as_deref().unwrap_or_default();

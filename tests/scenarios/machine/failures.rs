@@ -128,13 +128,11 @@ fn each_write_that_fails_ends_as_the_table_says() {
         let unconfirmed = if removal { read(kind) } else { only() };
         let settled = Finish::Settled { requeue: None };
         let (denied, denied_end, denied_queue) = match kind {
-            // Nothing starts without the finalizer, so its write is tried once more.
-            "finalizer" => (vec![kind.to_owned(), kind.to_owned()], Finish::Failed, failed),
             // An annotation that requests nothing delays no run.
             "annotation" => (["annotation", "intent", "submit", "status"].map(str::to_owned).to_vec(), settled, "holds"),
             _ => (only(), Finish::Failed, failed),
         };
-        let unanswered = if ["finalizer", "annotation"].contains(&kind) { denied.clone() } else { unconfirmed };
+        let unanswered = if kind == "annotation" { denied.clone() } else { unconfirmed };
         for (failure, requests, finish, queue, reread) in [
             (Changed, read(kind), Finish::Conflict, conflict, false),
             (Unchanged, read(kind), Finish::Failed, failed, false),

@@ -319,6 +319,7 @@ impl<'a> Fingerprint<'a> {
             location,
             resolved,
             poll_before_cancel,
+            rejected_adopt,
             model_missing_since,
             run_in_progress,
             // It counts only while a submission is unresolved, with the times of its intent.
@@ -330,7 +331,7 @@ impl<'a> Fingerprint<'a> {
         let cancelled = cancelled_at.map(|at| since(at).min(961));
         let listed_at = listed_at.map(since);
         self.write(model_missing_since.map(since));
-        self.write((not_yet_listed, location, poll_before_cancel));
+        self.write((not_yet_listed, location, poll_before_cancel, rejected_adopt));
         self.write(run_in_progress.as_ref().map(|run| (run.number, run.attempt, &run.operation_id)));
         if let Some(ResolvedModel { names: _, ids, at }) = resolved {
             self.write((&ids.dataset_id, (wall - seconds_of(*at)).min(MAX_RESOLUTION_AGE)));
