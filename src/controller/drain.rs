@@ -227,8 +227,10 @@ impl DrainRequest<'_> {
             (self.written, self.last_renewal, self.acknowledged) = (None, Instant::now(), false);
         }
         let spec = lease.spec.as_ref();
-        let held = spec.and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
         let lasts = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or(0).clamp(1, 3600).unsigned_abs();
+        // Another client may have cleared the holder, which acts until it reads that. A holder that releases the Lease sets 1 second.
+        let is_named = spec.and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
+        let held = is_named || lasts > 1;
         if self.written.as_ref().is_some_and(|(version, _)| *version != lease.metadata.resource_version) {
             self.last_renewal = Instant::now();
             self.acknowledged |= held;

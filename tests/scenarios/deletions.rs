@@ -1,7 +1,7 @@
 //! A resource that is being deleted: no operation is left running without being tracked, and the deletion is not blocked forever.
 
 use model::script::{CallOutcome, SubmitOutcome, World, blocked, secs, service_error};
-use tabular_operator::api::{ADOPT, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::api::{ADOPT, CancelCause, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::{Blocker, DecisionMemory, Effect, EffectResult, Remedy};
 use tabular_operator::operation::{CancelResult, ServiceErrorKind, SubmitResult};
 
@@ -217,11 +217,19 @@ fn namespace_that_is_deleted_after_its_resource_is_noticed() {
 
 #[test]
 fn late_operator_still_cancels_what_a_deleted_namespace_has() {
-    let mut world = running();
-    world.namespace_terminating = true;
-    world.delete().advance(secs(600));
-    world.restart().run_for(secs(60));
-    assert!(world.gone() && world.service.cancels.len() == 1, "{:?}", world.service.cancels);
+    for is_recorded in [false, true] {
+        let mut world = running();
+        world.namespace_terminating = true;
+        world.delete().advance(secs(600));
+        if is_recorded {
+            world.edit_status(|status| {
+                let run = status.run.as_mut().unwrap();
+                (run.state, run.cancel_cause) = (RunState::Cancelling, Some(CancelCause::Deletion));
+            });
+        }
+        world.restart().run_for(secs(60));
+        assert!(world.gone() && world.service.cancels.len() == 1, "{is_recorded}: {:?}", world.service.cancels);
+    }
 }
 
 #[test]

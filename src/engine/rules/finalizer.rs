@@ -67,10 +67,11 @@ pub(in crate::engine) fn remove_now(draft: &Draft<'_>) -> Option<Next> {
 }
 
 /// Whether the deletion of the namespace has waited for its time limit. An end that was just observed counts first, and a cancellation that
-/// was not tried yet.
+/// this process has not tried yet, unless it cannot be recorded.
 fn has_timed_out(draft: &Draft<'_>) -> bool {
-    let is_cancelled = draft.status.run.as_ref().is_some_and(|run| run.state != RunState::Running);
-    if !is_cancelled && draft.input.effect_result == EffectResult::None {
+    let can_be_cancelled = draft.status.run.as_ref().is_some_and(|run| matches!(run.state, RunState::Running | RunState::Cancelling));
+    let is_tried = draft.memory.cancels > 0 || draft.memory.cancel_refusals > 0 || draft.desired.skipped_writes.status;
+    if can_be_cancelled && !is_tried && draft.input.effect_result == EffectResult::None {
         return false;
     }
     let observed = match &draft.input.effect_result {

@@ -146,7 +146,8 @@ pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
         let known = tracked.and_then(|known| known.submitted_time).filter(|time| time.timestamp() <= now);
         let mut times = known.into_iter().chain(run.started_time).chain([requested]);
         let since = times.find(|time| !is_wrong(time)).unwrap_or(Time::from(now));
-        run.submitted_time = Some(since);
+        // A request precedes its submission, so an hour later neither time looks wrong.
+        (run.submitted_time, run.requested_time) = (Some(since), requested.min(since));
         format!("{shown} without the time of its submission, or with an impossible one: deadlines count from {since}")
     } else if run.state == RunState::Submitting
         && run.submitted_time.as_ref().is_some_and(is_wrong)
@@ -176,8 +177,11 @@ pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
 /// Records the acceptance of a submission although an edited status no longer shows its intent.
 pub(in crate::engine) fn record_acceptance(draft: &mut Draft<'_>) {
     let is_unrecorded_end = shows_unrecorded_end(draft);
+    let submitted = tracked(draft).filter(|known| known.state == RunState::Submitting && known.operation_id.is_none());
     let Some(run) = draft.status.run.as_mut() else { return };
-    if run.state == RunState::Waiting || is_unrecorded_end {
+    if let Some(known) = submitted.filter(|_| matches!(run.state, RunState::Running | RunState::Cancelling)) {
+        *run = Arc::unwrap_or_clone(known);
+    } else if run.state == RunState::Waiting || is_unrecorded_end {
         run.set_state(RunState::Submitting, Reason::Submitting, waiting::BEING_SUBMITTED);
     }
 }
