@@ -23,7 +23,7 @@ use crate::cli::{DrainRuns, DrainSettings};
 use crate::controller::cluster::connect::{ClientError, Connection, connect};
 use crate::controller::cluster::timeout::{ApiError, with_timeout};
 use crate::controller::lease::drain_signal::{self, ANNOTATION, SIGNAL_TTL};
-use crate::controller::lease::installation;
+use crate::controller::lease::{installation, is_held};
 use crate::controller::shutdown;
 use crate::engine::DrainMode;
 
@@ -228,9 +228,7 @@ impl DrainRequest<'_> {
         }
         let spec = lease.spec.as_ref();
         let lasts = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or(0).clamp(1, 3600).unsigned_abs();
-        // Another client may have cleared the holder, which acts until it reads that. A holder that releases the Lease sets 1 second.
-        let is_named = spec.and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
-        let held = is_named || lasts > 1;
+        let held = is_held(&lease);
         if self.written.as_ref().is_some_and(|(version, _)| *version != lease.metadata.resource_version) {
             self.last_renewal = Instant::now();
             self.acknowledged |= held;

@@ -26,7 +26,7 @@ use crate::operation::SubmitResult;
 #[must_use]
 pub fn decide(input: &DecisionInput<'_>) -> Decision {
     let mut decision = user_decisions::requeue_after_decision(input, freshness::apply(input, decide_once(input)));
-    let in_progress = decision.status.run.as_ref().filter(|run| restoration::may_run(run));
+    let in_progress = decision.status.run.as_ref().filter(|run| run.may_run());
     // Most decisions do not change the run, so they share it.
     let same = |run: &Run| input.memory.run_in_progress.as_ref().filter(|known| ***known == *run).cloned();
     decision.memory.run_in_progress = in_progress.map(|run| same(run).unwrap_or_else(|| Arc::new(run.clone())));

@@ -183,12 +183,6 @@ impl<'a> Draft<'a> {
         self.cancel_due_in().is_zero()
     }
 
-    /// Whether a run continues although the API server refuses to change the metadata. A submission still requires the finalizer.
-    pub(super) fn skips_metadata(&self) -> bool {
-        let may_run = |run: &Run| !run.state.ended();
-        self.desired.skipped_writes.metadata && self.status.run.as_ref().is_some_and(may_run)
-    }
-
     /// Whether the resource is being deleted.
     pub(super) fn is_deleting(&self) -> bool {
         self.desired.deletion.is_some()
@@ -235,6 +229,16 @@ impl Run {
     /// The reason, if this version knows it.
     pub(super) fn reason(&self) -> Option<Reason> {
         Reason::parse(&self.reason)
+    }
+
+    /// Whether an operation of the run may be running at the service, or may start.
+    pub(super) fn may_run(&self) -> bool {
+        matches!(self.state, RunState::Submitting | RunState::Running | RunState::Cancelling)
+    }
+
+    /// Whether a user decides about its submission.
+    pub(super) fn awaits_decision(&self) -> bool {
+        self.reason == Reason::SubmissionUnknown.as_str()
     }
 
     /// Whether an operation belongs to an earlier run or attempt of this resource.

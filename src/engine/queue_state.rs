@@ -40,7 +40,7 @@ fn queue_state_of(status: &Status, stuck: bool, now: Timestamp, settings: &Setti
     match run.state {
         RunState::Waiting if stuck || run.reason == Reason::Suspended.as_str() => QueueState::None,
         RunState::Waiting => QueueState::Waiting(run.requested_time),
-        RunState::Submitting if run.reason == Reason::SubmissionUnknown.as_str() => QueueState::None,
+        RunState::Submitting if run.awaits_decision() => QueueState::None,
         // Until its submission can no longer arrive, an operation of another resource could be mistaken for its own.
         RunState::Submitting if stuck && timing::is_arrival_over(intent(run), now, settings) => QueueState::None,
         // The operation may have ended long ago. The operator learns that only when calls succeed again.

@@ -32,4 +32,5 @@ mod tests;
 
 pub use election::Lease;
 pub use handle::LeaseHandle;
+pub(in crate::controller) use record::is_held;
 pub use settings::{LeaseReports, LeaseSettings, identity};

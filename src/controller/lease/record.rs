@@ -61,6 +61,11 @@ fn is_released(lease: &Lease, settings: &LeaseSettings) -> bool {
     holder(lease).is_none() && duration(lease) == RELEASED_DURATION && settings.duration > RELEASED_DURATION
 }
 
+/// Whether a holder may act: it is named, or another client cleared it, because a holder that releases the Lease shortens its duration.
+pub(in crate::controller) fn is_held(lease: &Lease) -> bool {
+    holder(lease).is_some() || duration(lease) > RELEASED_DURATION
+}
+
 /// The holder. `None` if the Lease was released, or if another client cleared the holder.
 pub(super) fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::super::{CheckReport, CheckRequest, DesiredState, EffectResult, check, timing};
 use super::pending_decision::NextEffect;
 use super::{DriverRequest, Finish, PendingDecision, Reconciliation, View};
-use crate::api::{Check, Reason, Run, RunState, Status};
+use crate::api::{Check, RunState, Status};
 
 /// The delay after a decision that records something else. It limits the writes if a webhook reverts each of them.
 const SETTLE_DELAY: Duration = Duration::from_secs(1);
@@ -83,7 +83,6 @@ fn record(status: &Status, check: Check, decision: &mut PendingDecision) {
 /// Whether the operator checks a resource with this status: not before its first record, not while its submission may be on its way, and
 /// not at its end. A submission that a user decides about is no longer on its way.
 fn may_check(desired: &DesiredState, status: &Status) -> bool {
-    let is_decided = |run: &Run| run.reason == Reason::SubmissionUnknown.as_str();
-    let submits = status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting && !is_decided(run));
+    let submits = status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting && !run.awaits_decision());
     status.is_observed() && !submits && desired.deletion.is_none() && desired.drain.is_none()
 }

@@ -6,7 +6,7 @@ use super::super::{EffectResult, timing};
 use super::pending_decision::NextEffect;
 use super::steps::accepted;
 use super::{DriverRequest, Finish, Observed, PendingDecision, PlannedCall, Reconciliation, Stage, View};
-use crate::api::{Reason, Run, RunState, Time};
+use crate::api::{Run, RunState, Time};
 use crate::operation::{ServiceError, ServiceErrorKind, SubmitResult};
 
 impl<V: View> Reconciliation<V> {
@@ -76,8 +76,7 @@ impl<V: View> Reconciliation<V> {
 
     /// Ends without the effect, which requires an existing resource.
     fn settle_detached(&mut self, requeue: Option<Duration>) -> DriverRequest<V> {
-        let unresolved = |run: &Run| run.reason == Reason::SubmissionUnknown.as_str();
-        if self.view.status().run.as_ref().is_some_and(unresolved) {
+        if self.view.status().run.as_ref().is_some_and(Run::awaits_decision) {
             return self.end(Finish::Unresolvable);
         }
         self.end(Finish::Settled { requeue })

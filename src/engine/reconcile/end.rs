@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::super::{QueueState, queue_state, queue_state_if_unwritable};
 use super::{DriverRequest, Finish, Outcome, QueueUpdate, Reconciliation, Stage, Tracking, View};
-use crate::api::{Run, RunState};
+use crate::api::Run;
 
 impl<V: View> Reconciliation<V> {
     pub(super) fn end(&mut self, finish: Finish) -> DriverRequest<V> {
@@ -75,13 +75,12 @@ impl<V: View> Reconciliation<V> {
     }
 
     fn tracking(&self) -> Tracking {
-        let may_run = |run: &Run| !run.state.ended() && run.state != RunState::Waiting;
         if self.removal_sent {
             return Tracking::Untrack;
         }
         match self.view.is_released() {
             true => Tracking::Keep,
-            false if self.view.status().run.as_ref().is_some_and(may_run) => Tracking::Track,
+            false if self.view.status().run.as_ref().is_some_and(Run::may_run) => Tracking::Track,
             false => Tracking::Untrack,
         }
     }

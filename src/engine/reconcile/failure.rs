@@ -7,7 +7,7 @@ use super::in_memory_state::record_retry_delay;
 use super::pending_decision::NextEffect;
 use super::stage::ReadPurpose;
 use super::{DriverRequest, Finish, PendingDecision, ReadFailed, Reconciliation, Rejection, Stage, View};
-use crate::api::{Run, RunState};
+use crate::api::Run;
 use crate::operation::SubmitResult;
 
 /// How long a resource whose intent was not recorded waits before it requests its turn again.
@@ -85,8 +85,7 @@ impl<V: View> Reconciliation<V> {
     /// and returns its turn at once if the API server does not respond.
     pub(super) fn change_failed(&mut self, decision: &PendingDecision) -> DriverRequest<V> {
         self.refuse_metadata();
-        let may_run = |run: &Run| !run.state.ended() && run.state != RunState::Waiting;
-        let is_start = decision.effect == NextEffect::AddFinalizer && !self.view.status().run.as_ref().is_some_and(may_run);
+        let is_start = decision.effect == NextEffect::AddFinalizer && !self.view.status().run.as_ref().is_some_and(Run::may_run);
         if decision.metadata_refused || is_start { self.end(Finish::Failed) } else { self.observe(EffectResult::None) }
     }
 

@@ -85,6 +85,14 @@ pub struct Repeated {
     pub at: Timestamp,
 }
 
+impl Repeated {
+    /// What is left of a delay since the last time; `None` if it is over. A clock that was set back ends it.
+    fn remaining(self, delay: Duration, now: Timestamp) -> Option<Duration> {
+        let passed = Duration::try_from(now.duration_since(self.at)).ok()?;
+        Some(delay.saturating_sub(passed)).filter(|left| !left.is_zero())
+    }
+}
+
 impl InMemoryState {
     /// The accepted submission of the intent that a status shows.
     #[must_use]
@@ -132,17 +140,14 @@ impl InMemoryState {
 
     /// For how long the finalizer and the annotations are not written after a refusal; `None` if they are.
     pub(super) fn metadata_backoff(&self, now: Timestamp) -> Option<Duration> {
-        let Repeated { times, at } = self.metadata_refused?;
-        // A clock that was set back ends the delay.
-        let passed = Duration::try_from(now.duration_since(at)).ok()?;
-        Some(doubled(MIN_FAILURE_DELAY, times).min(MAX_FAILURE_DELAY).saturating_sub(passed)).filter(|left| !left.is_zero())
+        let refused = self.metadata_refused?;
+        refused.remaining(doubled(MIN_FAILURE_DELAY, refused.times).min(MAX_FAILURE_DELAY), now)
     }
 
     /// For how long annotations that request nothing are left after others were removed; `None` if they are removed.
     pub(super) fn removal_backoff(&self, now: Timestamp) -> Option<Duration> {
         let removed = self.annotation_removed?;
-        let passed = Duration::try_from(now.duration_since(removed.at)).ok()?;
-        Some(removal_delay(removed).saturating_sub(passed)).filter(|left| !left.is_zero())
+        removed.remaining(removal_delay(removed), now)
     }
 
     /// Counts the removal of an annotation.

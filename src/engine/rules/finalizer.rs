@@ -15,7 +15,7 @@ pub(in crate::engine) fn is_missing(draft: &Draft<'_>) -> bool {
     let may_lack_finalizer =
         desired.policy.deletion == DeletionPolicy::Orphan || input.status.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
     let not_required = desired.drain.is_some() && may_lack_finalizer;
-    in_progress && !desired.has_finalizer && input.effect_result == EffectResult::None && !not_required && !draft.skips_metadata()
+    in_progress && !desired.has_finalizer && input.effect_result == EffectResult::None && !not_required && !desired.skipped_writes.metadata
 }
 
 /// Adds the finalizer before the first operation can exist; `None` if the resource has it. Not before the turn is granted: a write before

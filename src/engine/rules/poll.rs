@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::completion::Missing;
 use super::errors::{self, ErrorClass};
 use super::evidence::Evidence;
@@ -79,18 +81,19 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
         }
         EffectResult::ModelChecked(existence) => match missing_model::error_of(draft, existence) {
             // The list of a model that exists shows whether the operation does.
-            Some(_) if *existence == ModelExistence::Exists && is_list_due(draft) => operation_not_visible(draft),
+            Some(_) if *existence == ModelExistence::Exists && is_list_due(draft) => {
+                draft.memory.consecutive_errors = 0;
+                list(draft)
+            }
             Some(error) => model_unknown(draft, &error),
             None => missing_model::decide(draft),
         },
         EffectResult::Polled(PollResult::Failed(error)) if is_unknown_to_service(draft, error) && is_list_due(draft) => {
-            let errors = draft.memory.consecutive_errors;
-            let next = operation_not_visible(draft);
-            if error.kind != ServiceErrorKind::Rejected {
-                // Such a list is no proof that the operation never ran.
-                draft.memory.consecutive_errors = errors;
+            // After an error of the service, the list is no proof that the operation never ran.
+            if error.kind == ServiceErrorKind::Rejected {
+                draft.memory.consecutive_errors = 0;
             }
-            next
+            list(draft)
         }
         EffectResult::Polled(PollResult::Failed(error))
         | EffectResult::Listed { result: Err(error), .. }
@@ -171,43 +174,44 @@ fn operation_found(draft: &mut Draft<'_>, operation: &Operation, retry_after: Op
 
 /// Handles an operation that the service does not show. A recent one may not be visible yet; otherwise the list is requested.
 fn operation_not_visible(draft: &mut Draft<'_>) -> Next {
-    let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
-    let age = timing::elapsed(submitted, draft.now);
+    let age = since_submission(draft);
     if age < timing::visibility_timeout(draft.input.settings) {
         let delay = timing::poll_interval(draft.input.settings, age, draft.seed());
         return draft.record_and_delay(delay);
     }
-    (draft.memory.consecutive_errors, draft.memory.listed_at) = (0, Some(draft.now));
+    draft.memory.consecutive_errors = 0;
+    list(draft)
+}
+
+/// Reads the list, which shows whether the service knows the operation.
+fn list(draft: &mut Draft<'_>) -> Next {
+    draft.memory.listed_at = Some(draft.now);
+    let submitted = submission(draft);
     // A user may have adopted an operation that started earlier, by the service's clock. A list since the intent would not show its end.
     let started = draft.status.run.as_ref().and_then(|run| run.started_time).map_or(submitted, Time::timestamp);
     let kind = draft.kind();
     Next::record(Effect::List(kind, submitted.min(started)), None)
 }
 
+/// When the operation was submitted.
+fn submission(draft: &Draft<'_>) -> Timestamp {
+    draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp)
+}
+
+fn since_submission(draft: &Draft<'_>) -> Duration {
+    timing::elapsed(submission(draft), draft.now)
+}
+
 /// Whether a failed poll may mean that the service no longer knows the operation. No service documents the response to a poll of an unknown
 /// operation.
 fn is_unknown_to_service(draft: &Draft<'_>, error: &ServiceError) -> bool {
-    match error.kind {
-        ServiceErrorKind::Rejected => true,
-        ServiceErrorKind::ServerError | ServiceErrorKind::InvalidResponse => draft.memory.consecutive_errors >= ERRORS_BEFORE_LIST,
-        ServiceErrorKind::Unreachable
-        | ServiceErrorKind::Throttled
-        | ServiceErrorKind::CapacityExceeded
-        | ServiceErrorKind::CredentialsRefused
-        | ServiceErrorKind::AssertionRefused
-        | ServiceErrorKind::AccessDenied
-        | ServiceErrorKind::NotFound
-        | ServiceErrorKind::OwnerNotFound
-        | ServiceErrorKind::Paused
-        | ServiceErrorKind::ScaleOutDisabled
-        | ServiceErrorKind::QuotaExceeded => false,
-    }
+    let is_server_error = matches!(error.kind, ServiceErrorKind::ServerError | ServiceErrorKind::InvalidResponse);
+    error.kind == ServiceErrorKind::Rejected || is_server_error && draft.memory.consecutive_errors >= ERRORS_BEFORE_LIST
 }
 
 /// Whether the list may show more about the operation than a failed poll. A sync has no entry of its own in a list.
 fn is_list_due(draft: &Draft<'_>) -> bool {
-    let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
-    let is_visible = timing::elapsed(submitted, draft.now) >= timing::visibility_timeout(draft.input.settings);
+    let is_visible = since_submission(draft) >= timing::visibility_timeout(draft.input.settings);
     let is_recent = draft.memory.listed_at.is_some_and(|at| !timing::has_elapsed(at, timing::SERVICE_RECHECK, draft.now));
     draft.kind() == OperationKind::Refresh && is_visible && !is_recent
 }
@@ -245,9 +249,8 @@ pub(super) fn failed_while_running(draft: &mut Draft<'_>, error: &ServiceError, 
     delay = errors::at_least_recheck(draft, error.kind, delay);
     if error.kind == ServiceErrorKind::NotFound {
         // From then on the operator checks whether the model exists.
-        let submitted = draft.status.run.as_ref().and_then(|run| run.submitted_time).map_or(draft.now, Time::timestamp);
         let settings = draft.input.settings;
-        let until_check = timing::visibility_timeout(settings).saturating_sub(timing::elapsed(submitted, draft.now));
+        let until_check = timing::visibility_timeout(settings).saturating_sub(since_submission(draft));
         delay = if until_check.is_zero() { delay } else { delay.min(until_check.max(settings.poll_min)) };
     }
     let passing = match errors::class(error.kind) {

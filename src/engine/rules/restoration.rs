@@ -14,11 +14,6 @@ use crate::engine::draft::Draft;
 use crate::engine::{DecisionMemory, draft, timing};
 use crate::operation::OperationKind;
 
-/// Whether an operation of a run may be running.
-pub(in crate::engine) fn may_run(run: &Run) -> bool {
-    matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling)
-}
-
 /// The run that this process recorded as in progress, if the status shows the same attempt.
 fn tracked(draft: &Draft<'_>) -> Option<Arc<Run>> {
     let shown = draft.status.run.as_ref()?;
@@ -75,7 +70,7 @@ pub(in crate::engine) fn restore_missing(draft: &mut Draft<'_>) -> bool {
 fn shows(record: &Status, known: &Run) -> bool {
     let is_it = |run: &Run| {
         is_counted(run.number) && run.number > known.number || {
-            run.number == known.number && (run.attempt > known.attempt || may_run(run) || shows_operation(run, known))
+            run.number == known.number && (run.attempt > known.attempt || run.may_run() || shows_operation(run, known))
                 || known.operation_id.is_some() && shows_operation(run, known)
         }
     };

@@ -29,7 +29,7 @@ fn resubmit_value_after(run: &Run, decisions: i32) -> String {
 
 /// Whether the submission is held until a user decides.
 pub(super) fn is_needed(draft: &Draft<'_>) -> bool {
-    draft.status.run.as_ref().and_then(Run::reason) == Some(Reason::SubmissionUnknown)
+    draft.status.run.as_ref().is_some_and(Run::awaits_decision)
 }
 
 /// The operation that the annotation `adopt` names, if the present submission can have started it.
