@@ -120,44 +120,6 @@ fn recreated_refresh_is_followed_from_its_first_run() {
     }
 }
 
-/// Dependents that have run after the first three runs of their upstream.
-fn after_three_runs() -> [World; 2] {
-    both().map(|mut world| {
-        world.run_for(secs(5));
-        for _ in 0..3 {
-            world.upstream_succeeds().run_for(secs(100));
-        }
-        world
-    })
-}
-
-#[test]
-fn refresh_with_a_reset_status_is_followed_again() {
-    for shown in [0, 1] {
-        for mut world in after_three_runs() {
-            world.restore_upstream(shown).run_for(secs(100));
-            assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (3, 0), "no success is new");
-            for _ in 0..2 {
-                world.upstream_succeeds().restart().run_for(secs(100));
-            }
-            let runs = [1, 2, 3, shown + 1, shown + 2].map(|number| format!("staging run {number}"));
-            assert_eq!((world.runs_after_upstream(), world.service.submits), (runs.to_vec(), runs.len()));
-            assert_eq!((world.event_count(Reason::UpstreamRunsMissed), world.event_count(Reason::StatusRestored)), (0, 1));
-        }
-    }
-}
-
-#[test]
-fn outdated_view_of_the_upstream_repeats_no_run() {
-    for mut world in after_three_runs() {
-        let newest = world.upstream.clone();
-        world.restore_upstream(2).restart().run_for(secs(100));
-        world.upstream = newest;
-        world.changed().run_for(secs(100));
-        assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (3, 0));
-    }
-}
-
 #[test]
 fn newly_named_refresh_is_followed_from_now_on() {
     for mut world in both() {
