@@ -1,5 +1,6 @@
 //! Following a refresh: one run for each of its successes, once and in order, whatever happens in between.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ClusterTime;
 use model::script::{World, missing, model, named, secs};
 use tabular_operator::api::{
     AfterRefresh, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Time,
@@ -245,6 +246,25 @@ fn new_resource_follows_an_upstream_that_was_unreadable() {
         world.changed().run_for(secs(300));
         assert_eq!((world.runs_after_upstream(), world.ready()), (vec!["staging run 1".to_owned()], ConditionStatus::True));
         assert_eq!(world.event_count(Reason::UpstreamRunsMissed), 0);
+    }
+}
+
+#[test]
+fn runs_before_a_new_resource_are_not_missed() {
+    for (is_later, reports) in [(false, 0), (true, 1)] {
+        for mut world in both() {
+            world.spec_blocker = Some(missing(Reason::UpstreamUnreadable));
+            world.run_for(secs(10));
+            let created = Some(ClusterTime(world.now())).filter(|_| is_later);
+            world.upstream.as_mut().unwrap().metadata.creation_timestamp = created;
+            for _ in 0..4 {
+                world.upstream_ends(RunState::Succeeded, 1);
+            }
+            world.spec_blocker = None;
+            world.changed().run_for(secs(100));
+            assert_eq!((world.runs_after_upstream(), world.service.submits), (vec!["staging run 4".to_owned()], 1));
+            assert_eq!(world.event_count(Reason::UpstreamRunsMissed), reports, "only those of a refresh that was created later");
+        }
     }
 }
 

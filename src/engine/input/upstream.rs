@@ -11,6 +11,8 @@ pub struct Upstream {
     pub name: String,
     /// Its uid.
     pub uid: String,
+    /// When it was created.
+    pub created: Timestamp,
     /// Its model.
     pub model: Model,
     /// Its successful runs that its status still shows, oldest first.
@@ -53,6 +55,7 @@ impl Upstream {
         Self {
             name: refresh.metadata.name.clone().unwrap_or_default(),
             uid: refresh.metadata.uid.clone().unwrap_or_default(),
+            created: refresh.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             model: refresh.spec.model.clone(),
             successes,
             total: status.successful_runs,
@@ -132,8 +135,8 @@ impl Upstream {
         let is_earlier = |success: &&SuccessfulRun| if same_name { success.recorded < created } else { success.recorded <= created };
         let earlier = self.successes.iter().filter(is_earlier);
         let mut cursor = self.at(earlier.map(|success| success.number).max().unwrap_or(0), None);
-        // A recreated refresh has had no runs before; runs that are no longer in its history were missed.
-        if same_name && cursor.number == 0 {
+        // A refresh that was created later has had no runs before; runs that are no longer in its history were missed.
+        if same_name && cursor.number == 0 && self.created >= created {
             cursor.successful_runs = 0;
         }
         cursor
