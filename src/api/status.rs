@@ -127,6 +127,13 @@ pub struct UpstreamRun {
     /// Number of the latest upstream run; 0 before the first.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub number: i32,
+    /// When the operator recorded the end of the latest upstream run, or of the latest queued one. Absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_time: Option<Time>,
+    /// Upstream runs count from this `recordedTime` on, because the status of the `ModelRefresh` was reset or restored from a backup. Absent
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts_since_time: Option<Time>,
     /// Number of successful runs of the `ModelRefresh`, up to the latest upstream run.
     #[schemars(range(min = 0))]
     pub successful_runs: i64,

@@ -250,15 +250,22 @@ fn queued_runs_stay_while_the_upstream_is_unavailable() {
 
 #[test]
 fn queued_runs_of_a_reset_status_run_or_are_reported() {
-    for mut world in dependents() {
-        world.restore_upstream(0).restart().run_for(secs(1_000));
-        assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2"], "what .status.queued showed runs");
-        missed(&world, 0, "");
-        world.upstream_ends(RunState::Succeeded, 20);
-        world.run_for(secs(1_000));
-        missed(&world, 1, "1 queued successful run of ModelRefresh staging");
-        assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2", "staging run 1"]);
-        assert_eq!((world.event_count(Reason::StatusRestored), world.service.submits), (1, 3));
+    for failed in [0, 2, 3] {
+        for mut world in dependents() {
+            world.restore_upstream(0).restart().run_for(secs(1_000));
+            assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2"], "what .status.queued showed runs");
+            for _ in 0..failed {
+                world.upstream_ends(RunState::Failed, 20);
+                world.run_for(secs(10));
+            }
+            missed(&world, 0, "");
+            world.upstream_ends(RunState::Succeeded, 20);
+            world.run_for(secs(1_000));
+            missed(&world, 1, "1 queued successful run of ModelRefresh staging");
+            let next = format!("staging run {}", failed + 1);
+            assert_eq!(world.runs_after_upstream(), ["staging run 1", "staging run 2", next.as_str()]);
+            assert_eq!((world.event_count(Reason::StatusRestored), world.service.submits), (1, 3));
+        }
     }
 }
 

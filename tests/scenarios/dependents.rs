@@ -1,5 +1,6 @@
 //! Following a refresh: one run for each of its successes, once and in order, whatever happens in between.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ClusterTime;
 use model::script::{World, missing, model, named, secs};
 use tabular_operator::api::{
     AfterRefresh, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Time,
@@ -117,44 +118,6 @@ fn recreated_refresh_is_followed_from_its_first_run() {
         world.upstream_succeeds().run_for(secs(100));
         assert_eq!((world.run().number, world.run().trigger.value.as_str()), (4, "staging run 1"));
         assert_eq!(world.status().last_upstream_run.as_ref().unwrap().uid, "led-2");
-    }
-}
-
-/// Dependents that have run after the first three runs of their upstream.
-fn after_three_runs() -> [World; 2] {
-    both().map(|mut world| {
-        world.run_for(secs(5));
-        for _ in 0..3 {
-            world.upstream_succeeds().run_for(secs(100));
-        }
-        world
-    })
-}
-
-#[test]
-fn refresh_with_a_reset_status_is_followed_again() {
-    for shown in [0, 1] {
-        for mut world in after_three_runs() {
-            world.restore_upstream(shown).run_for(secs(100));
-            assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (3, 0), "no success is new");
-            for _ in 0..2 {
-                world.upstream_succeeds().restart().run_for(secs(100));
-            }
-            let runs = [1, 2, 3, shown + 1, shown + 2].map(|number| format!("staging run {number}"));
-            assert_eq!((world.runs_after_upstream(), world.service.submits), (runs.to_vec(), runs.len()));
-            assert_eq!((world.event_count(Reason::UpstreamRunsMissed), world.event_count(Reason::StatusRestored)), (0, 1));
-        }
-    }
-}
-
-#[test]
-fn outdated_view_of_the_upstream_repeats_no_run() {
-    for mut world in after_three_runs() {
-        let newest = world.upstream.clone();
-        world.restore_upstream(2).restart().run_for(secs(100));
-        world.upstream = newest;
-        world.changed().run_for(secs(100));
-        assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (3, 0));
     }
 }
 
@@ -283,6 +246,25 @@ fn new_resource_follows_an_upstream_that_was_unreadable() {
         world.changed().run_for(secs(300));
         assert_eq!((world.runs_after_upstream(), world.ready()), (vec!["staging run 1".to_owned()], ConditionStatus::True));
         assert_eq!(world.event_count(Reason::UpstreamRunsMissed), 0);
+    }
+}
+
+#[test]
+fn runs_before_a_new_resource_are_not_missed() {
+    for (is_later, reports) in [(false, 0), (true, 1)] {
+        for mut world in both() {
+            world.spec_blocker = Some(missing(Reason::UpstreamUnreadable));
+            world.run_for(secs(10));
+            let created = Some(ClusterTime(world.now())).filter(|_| is_later);
+            world.upstream.as_mut().unwrap().metadata.creation_timestamp = created;
+            for _ in 0..4 {
+                world.upstream_ends(RunState::Succeeded, 1);
+            }
+            world.spec_blocker = None;
+            world.changed().run_for(secs(100));
+            assert_eq!((world.runs_after_upstream(), world.service.submits), (vec!["staging run 4".to_owned()], 1));
+            assert_eq!(world.event_count(Reason::UpstreamRunsMissed), reports, "only those of a refresh that was created later");
+        }
     }
 }
 

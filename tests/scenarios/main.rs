@@ -28,6 +28,7 @@ mod queue;
 mod references;
 mod refusals;
 mod restoration;
+mod restored_upstreams;
 mod schedules;
 mod service_defaults;
 mod submissions;

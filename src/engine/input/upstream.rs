@@ -11,12 +11,12 @@ pub struct Upstream {
     pub name: String,
     /// Its uid.
     pub uid: String,
+    /// When it was created.
+    pub created: Timestamp,
     /// Its model.
     pub model: Model,
     /// Its successful runs that its status still shows, oldest first.
     pub successes: Vec<SuccessfulRun>,
-    /// The highest number of its runs that its status still shows, 0 if it shows none.
-    pub latest: i32,
     /// How many of its runs have succeeded, including those that its status no longer shows.
     pub total: i64,
 }
@@ -52,53 +52,76 @@ impl Upstream {
             successes.push(success(run.number, run.recorded_time, run.ended_time));
         }
         successes.sort_by_key(|success| success.number);
-        let numbers = status.history.iter().map(|entry| entry.number).chain(status.run.iter().map(|run| run.number));
         Self {
             name: refresh.metadata.name.clone().unwrap_or_default(),
             uid: refresh.metadata.uid.clone().unwrap_or_default(),
+            created: refresh.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             model: refresh.spec.model.clone(),
             successes,
-            latest: numbers.fold(0, i32::max),
             total: status.successful_runs,
         }
     }
 
-    fn at(&self, number: i32, successful_runs: i64) -> UpstreamRun {
-        let queued = self.queued_after(number);
-        UpstreamRun { name: self.name.clone(), uid: self.uid.clone(), number, successful_runs, queued }
+    /// The cursor at the run with this number. It counts the successes after it.
+    fn at(&self, number: i32, counts_since_time: Option<Time>) -> UpstreamRun {
+        let (name, uid, recorded_time) = (self.name.clone(), self.uid.clone(), self.latest_recorded());
+        let mut cursor = UpstreamRun { name, uid, number, recorded_time, counts_since_time, successful_runs: 0, queued: None };
+        cursor.queued = self.queued_after(&cursor);
+        cursor.successful_runs = self.total.saturating_sub(self.count_after(&cursor));
+        cursor
     }
 
-    /// The successes after a run's number that wait for a run of the dependent.
-    pub(in crate::engine) fn queued_after(&self, number: i32) -> Option<QueuedRuns> {
-        let last = self.after(number).last()?.number;
-        Some(QueuedRuns { number: last, count: self.count_after(number) })
+    /// The successes after a cursor. If its status was reset or restored, a success before that may have a higher number.
+    pub(in crate::engine) fn after(&self, cursor: &UpstreamRun) -> impl Iterator<Item = &SuccessfulRun> {
+        let (number, since) = (cursor.number, cursor.counts_since_time);
+        self.successes.iter().filter(move |success| success.number > number && Some(Time::from(success.recorded)) >= since)
     }
 
-    /// The successes after a run's number.
-    pub(in crate::engine) fn after(&self, number: i32) -> impl Iterator<Item = &SuccessfulRun> {
-        self.successes.iter().filter(move |success| success.number > number)
+    pub(in crate::engine) fn count_after(&self, cursor: &UpstreamRun) -> i64 {
+        i64::try_from(self.after(cursor).count()).unwrap_or(i64::MAX)
     }
 
-    pub(in crate::engine) fn count_after(&self, number: i32) -> i64 {
-        i64::try_from(self.after(number).count()).unwrap_or(i64::MAX)
+    fn queued_after(&self, cursor: &UpstreamRun) -> Option<QueuedRuns> {
+        let last = self.after(cursor).last()?.number;
+        Some(QueuedRuns { number: last, count: self.count_after(cursor) })
     }
 
-    /// Whether its status shows an earlier state than that of a cursor: it was reset or restored, or this view of it is outdated.
-    pub(in crate::engine) fn is_before(&self, number: i32) -> bool {
-        self.latest < number
+    /// When the operator recorded the latest success. The clock may have been set back, so it need not be that of the highest number.
+    fn latest_recorded(&self) -> Option<Time> {
+        self.successes.iter().map(|success| Time::from(success.recorded)).max()
     }
 
-    /// The cursor after the status of the refresh was reset or restored from a backup, so that its runs have lower numbers than before.
-    /// `None` if it was not. An outdated view also has lower numbers. But all of its successes were recorded before `last_start`, when
-    /// the dependent last started a run after a refresh, so none of them counts again.
-    pub(in crate::engine) fn restarted_cursor(&self, before: &UpstreamRun, last_start: Option<Timestamp>) -> Option<UpstreamRun> {
-        if !self.is_before(before.number) {
-            return None;
+    /// Whether this is an outdated view, from before the status was reset or restored as the cursor shows.
+    pub(in crate::engine) fn is_before_restart(&self, cursor: &UpstreamRun) -> bool {
+        self.latest_recorded() < cursor.counts_since_time
+    }
+
+    /// Updates the successes that wait for a run of the dependent. A status that was reset or restored, or an outdated view, may show fewer
+    /// than before. They stay until the next success shows which it is.
+    pub(in crate::engine) fn update_queue(&self, cursor: &mut UpstreamRun) {
+        if self.restarted_cursor(cursor).is_some() {
+            return;
         }
-        let Some(last_start) = last_start else { return Some(self.at(self.latest, self.total)) };
-        let first = self.successes.iter().find(|success| success.recorded > last_start)?;
-        let number = first.number.saturating_sub(1).max(0);
-        Some(self.at(number, self.total.saturating_sub(self.count_after(number))))
+        // An earlier version has recorded no time, and this view may be older than its cursor. Then only a further success sets the time.
+        let is_further = self.successes.last().is_some_and(|success| success.number > last_counted(cursor));
+        if is_further || cursor.recorded_time.is_some() {
+            cursor.recorded_time = cursor.recorded_time.max(self.latest_recorded());
+        }
+        if self.total >= counted(cursor) {
+            cursor.queued = self.queued_after(cursor);
+        }
+    }
+
+    /// The cursor just before the next success, if that shows that the status was reset or restored from a backup since.
+    ///
+    /// The next success was recorded later than all that the cursor has counted. If the status was not reset, it has a higher number than
+    /// they have, and the total includes all of them. An outdated view has no such success. Afterwards it may have higher numbers than the
+    /// cursor, but all of its successes were recorded before `countsSinceTime`.
+    pub(in crate::engine) fn restarted_cursor(&self, before: &UpstreamRun) -> Option<UpstreamRun> {
+        let recorded = before.recorded_time?.timestamp();
+        let next = self.successes.iter().find(|success| success.recorded > recorded)?;
+        let is_restart = next.number <= last_counted(before) || self.total <= counted(before);
+        is_restart.then(|| self.at(next.number.saturating_sub(1).max(0), Some(Time::from(next.recorded))))
     }
 
     /// The cursor of a dependent that has none for this refresh.
@@ -106,14 +129,26 @@ impl Upstream {
         let latest = self.successes.last().map_or(0, |success| success.number);
         let same_name = before.is_some_and(|before| before.name == self.name);
         if !(is_new || same_name) {
-            return self.at(latest, self.total);
+            return self.at(latest, None);
         }
         // Whole seconds do not show which came first. A recreated refresh counts from its first run on.
         let is_earlier = |success: &&SuccessfulRun| if same_name { success.recorded < created } else { success.recorded <= created };
         let earlier = self.successes.iter().filter(is_earlier);
-        let number = earlier.map(|success| success.number).max().unwrap_or(0);
-        // A recreated refresh has had no runs before; runs that are no longer in its history were missed.
-        let upstream = if same_name && number == 0 { 0 } else { self.total.saturating_sub(self.count_after(number)) };
-        self.at(number, upstream)
+        let mut cursor = self.at(earlier.map(|success| success.number).max().unwrap_or(0), None);
+        // A refresh that was created later has had no runs before; runs that are no longer in its history were missed.
+        if same_name && cursor.number == 0 && self.created >= created {
+            cursor.successful_runs = 0;
+        }
+        cursor
     }
+}
+
+/// The highest number of the successes that a cursor has counted: of those before it, and of the queued ones.
+fn last_counted(cursor: &UpstreamRun) -> i32 {
+    cursor.queued.map_or(cursor.number, |queued| queued.number.max(cursor.number))
+}
+
+/// How many successes a cursor has counted.
+fn counted(cursor: &UpstreamRun) -> i64 {
+    cursor.successful_runs.saturating_add(cursor.queued.map_or(0, |queued| queued.count))
 }

@@ -11,14 +11,12 @@
 //! - if it could not be read when the resource was new, those since the creation;
 //! - if the spec names another refresh than before, or one for the first time, those from now on.
 //!
-//! If the status of the refresh is reset or restored from a backup, its runs have lower numbers than the cursor. Its next success after that
-//! sets the cursor back, and an event reports it.
+//! If the status of the refresh is reset or restored from a backup, its runs have lower numbers than before. The next success shows it
+//! ([`Upstream::restarted_cursor`]): it sets the cursor back, and an event reports it.
 //!
 //! A refresh that cannot be read or decoded is not missing: the cursor and the queued runs stay as they are until it is readable.
 
-use jiff::Timestamp;
-
-use crate::api::{self, QueuedRuns, Reason, Status, Time, Trigger, TriggerType, UpstreamRun};
+use crate::api::{self, QueuedRuns, Reason, Status, Trigger, TriggerType, UpstreamRun};
 use crate::engine::draft::Draft;
 use crate::engine::{Blocker, DesiredState, EffectResult, SuccessfulRun, Upstream, UpstreamRef};
 
@@ -39,7 +37,7 @@ pub(in crate::engine) enum Cursor {
 /// Sets the cursor if the upstream refresh has changed, and drops it if there is none.
 pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
     let before = draft.status.last_upstream_run.take();
-    let (after, lost) = cursor(draft.desired, before.clone(), &draft.status);
+    let (after, lost) = cursor(draft.desired, before.clone(), draft.status.last_handled_digest.is_none());
     let restart = before.as_ref().zip(after.as_ref()).and_then(|(before, after)| restart(before, after));
     let accepted = draft.status.queued.as_ref().and_then(number);
     // An accepted run starts, whether the history still has it or not.
@@ -79,9 +77,8 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
 }
 
 /// The current cursor, and why the queued runs of the previous one cannot start a run, if they cannot.
-fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, record: &Status) -> (Option<UpstreamRun>, Option<&'static str>) {
+fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, is_new: bool) -> (Option<UpstreamRun>, Option<&'static str>) {
     const NO_LONGER: Option<&str> = Some("is no longer the upstream of this resource");
-    let is_new = record.last_handled_digest.is_none();
     match &desired.upstream {
         UpstreamRef::None => (None, NO_LONGER),
         // A refresh that is created under this name counts from its first run on.
@@ -101,13 +98,10 @@ fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, record: &Status) 
         UpstreamRef::Unavailable(_, _) => (before, None),
         UpstreamRef::Found(upstream) => match before {
             Some(mut cursor) if cursor.uid == upstream.uid => {
-                if let Some(after) = upstream.restarted_cursor(&cursor, last_start(record)) {
+                if let Some(after) = upstream.restarted_cursor(&cursor) {
                     return (Some(after), Some("counts its runs again"));
                 }
-                // An earlier state does not have the queued runs. They are reported with the next success.
-                if !upstream.is_before(cursor.number) {
-                    cursor.queued = upstream.queued_after(cursor.number);
-                }
+                upstream.update_queue(&mut cursor);
                 (Some(cursor), None)
             }
             before => {
@@ -122,23 +116,15 @@ fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, record: &Status) 
     }
 }
 
-/// The report that the runs of a refresh have lower numbers than before, if they have.
+/// The report that the status of a refresh was reset or restored, if it was.
 fn restart(before: &UpstreamRun, after: &UpstreamRun) -> Option<String> {
-    let is_restart = before.uid == after.uid && after.number < before.number;
+    let is_restart = before.uid == after.uid && before.counts_since_time != after.counts_since_time;
     is_restart.then(|| {
         format!(
-            "the status of ModelRefresh {} was edited: it had run {}, and its successful runs after run {} count again",
-            before.name, before.number, after.number
+            "the status of ModelRefresh {} was edited: it counts its runs again, and each success after run {} starts a run",
+            before.name, after.number
         )
     })
-}
-
-/// When a resource last started a run after a refresh.
-fn last_start(record: &Status) -> Option<Timestamp> {
-    let latest = record.run.iter().map(|run| (&run.trigger, Some(run.requested_time)));
-    let ended = record.history.iter().map(|entry| (&entry.trigger, entry.requested_time));
-    let of_upstream = latest.chain(ended).filter(|(trigger, _)| trigger.r#type == TriggerType::AfterRefresh);
-    of_upstream.filter_map(|(_, requested)| requested).map(Time::timestamp).max()
 }
 
 /// Whether the refresh of a queued trigger is no longer the upstream.
@@ -153,14 +139,16 @@ fn is_fault(desired: &DesiredState, of_upstream: Option<&Blocker>, reason: Reaso
 
 /// The cursor of a refresh whose uid is unknown.
 fn before_first_run(name: &str) -> UpstreamRun {
-    UpstreamRun { name: name.to_owned(), uid: String::new(), number: 0, successful_runs: 0, queued: None }
+    let (name, uid) = (name.to_owned(), String::new());
+    UpstreamRun { name, uid, number: 0, recorded_time: None, counts_since_time: None, successful_runs: 0, queued: None }
 }
 
-/// The next success that starts a run, by the current cursor.
+/// The next success that starts a run, by the current cursor. None does before a restart of the numbers is recorded.
 fn next<'a>(desired: &'a DesiredState, record: &Status) -> Option<(&'a Upstream, &'a SuccessfulRun)> {
     let UpstreamRef::Found(upstream) = &desired.upstream else { return None };
-    let cursor = record.last_upstream_run.as_ref().filter(|cursor| cursor.uid == upstream.uid)?;
-    upstream.after(cursor.number).next().map(|success| (upstream, success))
+    let is_current = |cursor: &&UpstreamRun| cursor.uid == upstream.uid && upstream.restarted_cursor(cursor).is_none();
+    let cursor = record.last_upstream_run.as_ref().filter(is_current)?;
+    upstream.after(cursor).next().map(|success| (upstream, success))
 }
 
 /// The trigger of the next success.
@@ -195,13 +183,9 @@ pub(super) fn advance(desired: &DesiredState, record: &mut Status, trigger: &Tri
     if let Some(cursor) = record.last_upstream_run.as_mut().filter(|cursor| cursor.uid == upstream.uid && number > cursor.number) {
         cursor.number = number;
         cursor.successful_runs = cursor.successful_runs.saturating_add(1);
-        cursor.queued = if upstream.is_before(number) {
-            // An accepted run of a refresh whose status was reset: the others stay queued until they are reported.
-            let others = cursor.queued.filter(|queued| queued.count > 1);
-            others.map(|queued| QueuedRuns { count: queued.count.saturating_sub(1), ..queued })
-        } else {
-            upstream.queued_after(number)
-        };
+        let others = cursor.queued.filter(|queued| queued.count > 1);
+        cursor.queued = others.map(|queued| QueuedRuns { count: queued.count.saturating_sub(1), ..queued });
+        upstream.update_queue(cursor);
     }
 }
 
@@ -209,10 +193,10 @@ pub(super) fn advance(desired: &DesiredState, record: &mut Status, trigger: &Tri
 pub(super) fn report_missed(draft: &mut Draft<'_>) -> bool {
     let UpstreamRef::Found(upstream) = &draft.desired.upstream else { return false };
     let Some(cursor) = draft.status.last_upstream_run.as_mut().filter(|cursor| cursor.uid == upstream.uid) else { return false };
-    if upstream.is_before(cursor.number) {
+    if upstream.is_before_restart(cursor) {
         return false;
     }
-    let missed = upstream.total.saturating_sub(upstream.count_after(cursor.number)).saturating_sub(cursor.successful_runs);
+    let missed = upstream.total.saturating_sub(upstream.count_after(cursor)).saturating_sub(cursor.successful_runs);
     // An accepted run still starts.
     let accepted = draft.status.queued.as_ref().and_then(number).filter(|accepted| *accepted > cursor.number);
     let runs = accepted.is_some_and(|accepted| upstream.successes.iter().all(|success| success.number != accepted));

@@ -45,16 +45,13 @@ impl World {
         self
     }
 
-    /// A user restores an earlier status of the upstream refresh, all of whose runs have succeeded. It shows the runs up to this number. With
-    /// 0, only the runs are removed.
+    /// A user restores an earlier status of the upstream refresh, all of whose runs have succeeded. It shows the runs up to this number.
     pub fn restore_upstream(&mut self, number: i32) -> &mut Self {
         if let Some(status) = self.upstream.as_mut().and_then(|upstream| upstream.status.as_mut()) {
             status.history.retain(|entry| entry.number <= number);
             let recorded_time = status.history.first().and_then(|entry| entry.recorded_time);
             status.run = status.run.take().filter(|_| number > 0).map(|run| Run { number, recorded_time, ..run });
-            if number > 0 {
-                status.successful_runs = i64::from(number);
-            }
+            status.successful_runs = i64::from(number);
         }
         // The numbers after this one count again.
         self.inner.resource(0).started_triggers.retain(|trigger| trigger.r#type != TriggerType::AfterRefresh);

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
 
 use jiff::Timestamp;
-use tabular_operator::api::{Check, ConditionType, Reason, Run, RunState, Status, Time};
+use tabular_operator::api::{Check, ConditionType, Reason, Run, RunState, Status, Time, UpstreamRun};
 use tabular_operator::engine::{DecisionMemory, EffectResult, ResolvedModel};
 use tabular_operator::operation::{Operation, PollResult, SubmitResult};
 
@@ -28,6 +28,9 @@ const MAX_INTENT_DISTANCE: Seconds = 360 + START_SHIFT;
 
 /// The time from which on the age of a check does not matter: the interval of checks, and a second for its rounding.
 const MAX_CHECK_AGE: Seconds = 12;
+
+/// The age from which on a later success of the upstream refresh is recorded after a cursor's time.
+const MAX_CURSOR_AGE: Seconds = 1;
 
 /// A time further ahead counts as this far: a resource with a schedule is reconciled every hour.
 const FAR_AHEAD: Seconds = 3_660;
@@ -182,7 +185,8 @@ impl<'a> Fingerprint<'a> {
     }
 
     fn status(&mut self, status: &Status) {
-        self.write((&status.last_handled_request, &status.last_handled_token, &status.last_handled_digest, &status.last_upstream_run));
+        self.write((&status.last_handled_request, &status.last_handled_token, &status.last_handled_digest));
+        self.cursor(status.last_upstream_run.as_ref());
         self.write(&status.last_handled_cancel_request);
         self.check(status.check.as_ref());
         if let Some(queued) = &status.queued {
@@ -204,6 +208,13 @@ impl<'a> Fingerprint<'a> {
         if let Some(run) = &status.run {
             self.run(run);
         }
+    }
+
+    /// The times of a cursor are only compared with those of later successes: it has counted the others.
+    fn cursor(&mut self, cursor: Option<&UpstreamRun>) {
+        self.write(cursor.map(|cursor| (&cursor.name, &cursor.uid, cursor.number, cursor.successful_runs, cursor.queued)));
+        let times = cursor.map(|cursor| [cursor.recorded_time, cursor.counts_since_time]);
+        self.write(times.map(|times| times.map(|time| self.time(time).map(|age| age.min(MAX_CURSOR_AGE)))));
     }
 
     /// The wording of a check does not count, and its time only until another one may start.
