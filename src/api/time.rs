@@ -47,9 +47,11 @@ impl Serialize for Time {
 }
 
 impl<'de> Deserialize<'de> for Time {
+    /// The API server accepts times that are none, such as one with the offset +99:99. Only an edit of the status leaves one. It reads as the
+    /// latest time, so that it is handled like other impossible times and the operation of the run is still polled.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse::<Timestamp>().map(Self::from).map_err(serde::de::Error::custom)
+        Ok(Self::from(text.parse::<Timestamp>().unwrap_or(Timestamp::MAX)))
     }
 }
 
@@ -64,5 +66,19 @@ impl JsonSchema for Time {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "format": "date-time"})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unparsable_time_reads_as_the_latest_one() {
+        let read = |text: &str| serde_json::from_value::<Time>(text.into()).unwrap();
+        let latest = read("2026-11-21T05:00:00+99:99");
+        assert_eq!(latest, Time::from(Timestamp::MAX));
+        assert_eq!(read(&latest.to_string()), latest);
+        assert!(serde_json::from_str::<Time>("5").is_err());
     }
 }

@@ -179,6 +179,23 @@ fn list_with_operation_outweighs_an_empty_poll() {
 }
 
 #[test]
+fn polls_become_rarer_while_the_list_fails_too() {
+    let mut world = running(100_000);
+    world.service.poll_error = Some(service_error(ServiceErrorKind::Rejected));
+    world.service.call_outcomes.extend(std::iter::repeat_n(CallOutcome::Failed(unreachable()), 100));
+    world.run_for(secs(600));
+    let (polls, lists) = (world.service.polls, world.service.lists);
+    world.run_for(secs(1_200)).is(RunState::Running, Reason::Retrying);
+    assert!(world.service.polls - polls <= 30, "{} polls in 20 minutes", world.service.polls - polls);
+    assert!(world.service.lists > lists);
+    // The same if the service does not know the operation.
+    let memory = DecisionMemory { consecutive_errors: 5, ..DecisionMemory::default() };
+    let decision = decide_on(&world, &memory, EffectResult::Polled(PollResult::NotFound));
+    assert!(matches!(decision.effect, Effect::List(..)));
+    assert_eq!(decision.memory.consecutive_errors, 5);
+}
+
+#[test]
 fn errors_never_end_a_run_and_cost_two_writes() {
     let mut world = running(1_000);
     let writes = world.writes;

@@ -93,7 +93,7 @@ async fn undecodable_resource_holds_no_turn() {
     assert!(!is_free(&ctx));
     let mut object = serde_json::to_value(&resource).unwrap();
     object["metadata"]["resourceVersion"] = json!("2");
-    object["status"]["lastSuccessfulTime"] = json!("2026-11-21T05:00:00+99:99");
+    object["status"]["lastSuccessfulTime"] = json!(5);
     let cached: CachedResource = serde_json::from_value(object).unwrap();
     reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::clone(&ctx)).await;
     assert!(is_free(&ctx));

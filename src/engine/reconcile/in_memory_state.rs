@@ -47,6 +47,8 @@ pub struct InMemoryState {
     pub check: Option<Arc<Check>>,
     /// The request of a result that the API server did not keep: its resource definition is of a version without checks.
     pub dropped_check: Option<String>,
+    /// The handled request to cancel that the API server did not keep, for the same reason, or because a webhook drops it.
+    pub dropped_cancel_request: Option<String>,
     /// The last refused write of the finalizer or an annotation, until such a write succeeds.
     pub metadata_refused: Option<Repeated>,
     /// The last removal of an annotation. A user, or a tool that applies a manifest, may set it again each time.

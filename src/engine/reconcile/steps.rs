@@ -82,7 +82,11 @@ impl<V: View> Reconciliation<V> {
             },
         };
         let decision = {
-            let (desired, status, memory) = (self.view.desired(external), self.view.status(), &self.in_memory.memory);
+            let (mut desired, status, memory) = (self.view.desired(external), self.view.status(), &self.in_memory.memory);
+            let dropped = &self.in_memory.dropped_cancel_request;
+            if dropped.is_some() && desired.requests.cancel == *dropped {
+                desired.to_mut().requests.cancel = None;
+            }
             let decision = decide(&DecisionInput { desired: &desired, status, memory, effect_result, now, settings: &self.settings });
             let mut decision = Box::new(PendingDecision::new(decision, &self.view, &desired, now, accepted));
             self.plan_check(&desired, now, &mut decision);
@@ -148,12 +152,22 @@ impl<V: View> Reconciliation<V> {
         }
         self.in_memory.memory = std::mem::take(&mut decision.memory);
         self.forget_recorded_check(&decision);
+        self.keep_dropped_cancel_request(&decision);
         if decision.events.is_empty() || matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
             return self.perform_effect(decision);
         }
         let events = decision.events.clone();
         self.stage = Stage::Publishing(decision);
         self.publish(events)
+    }
+
+    /// Keeps a handled request to cancel that was written and is not in the status. It counts as handled: a further write would be dropped
+    /// too, and the request is not about a later run.
+    fn keep_dropped_cancel_request(&mut self, decision: &PendingDecision) {
+        let written = decision.status.as_ref().and_then(|status| status.last_handled_cancel_request.as_ref());
+        if written.is_some() && written != self.view.status().last_handled_cancel_request.as_ref() {
+            self.in_memory.dropped_cancel_request = written.cloned();
+        }
     }
 
     pub(super) fn publish(&self, events: Vec<Event>) -> DriverRequest<V> {

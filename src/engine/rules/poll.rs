@@ -69,7 +69,7 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
                         let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.started_before_intent(operation);
                         listing.operations.iter().any(may_be)
                     };
-                    let is_certain = draft.memory.consecutive_errors == 0 && !is_incomplete(listing) && !evidence.is_some_and(may_show_it);
+                    let is_certain = !is_incomplete(listing) && !evidence.is_some_and(may_show_it);
                     completion::operation_not_found(draft, if is_certain { Missing::Operation } else { Missing::Inconclusive })
                 }
             }
@@ -81,17 +81,14 @@ pub(super) fn observed(draft: &mut Draft<'_>, id: &OperationId) -> Next {
         }
         EffectResult::ModelChecked(existence) => match missing_model::error_of(draft, existence) {
             // The list of a model that exists shows whether the operation does.
-            Some(_) if *existence == ModelExistence::Exists && is_list_due(draft) => {
-                draft.memory.consecutive_errors = 0;
-                list(draft)
-            }
+            Some(_) if *existence == ModelExistence::Exists && is_list_due(draft) => list(draft),
             Some(error) => model_unknown(draft, &error),
             None => missing_model::decide(draft),
         },
         EffectResult::Polled(PollResult::Failed(error)) if is_unknown_to_service(draft, error) && is_list_due(draft) => {
-            // After an error of the service, the list is no proof that the operation never ran.
-            if error.kind == ServiceErrorKind::Rejected {
-                draft.memory.consecutive_errors = 0;
+            if error.kind != ServiceErrorKind::Rejected {
+                // After an error of the service, the list is no proof that the operation never ran.
+                draft.memory.not_yet_listed = false;
             }
             list(draft)
         }
@@ -179,7 +176,6 @@ fn operation_not_visible(draft: &mut Draft<'_>) -> Next {
         let delay = timing::poll_interval(draft.input.settings, age, draft.seed());
         return draft.record_and_delay(delay);
     }
-    draft.memory.consecutive_errors = 0;
     list(draft)
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::world::{UID, World, accepted, at, name, operation, refresh, request_names, settings};
-use tabular_operator::api::{RUN_REQUESTED_AT, Reason, RunState};
+use super::world::{Revision, UID, World, accepted, at, name, operation, refresh, request_names, settings};
+use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, Reason, RunState, Status};
 use tabular_operator::engine::reconcile::{
     DriverRequest, DriverResponse, Finish, Freshness, InMemoryState, PlannedCall, QueueUpdate, Reconciliation, Rejection, Tracking,
     View as _,
@@ -330,4 +330,37 @@ fn question_to_a_user_that_is_gone_is_unresolvable() {
     });
     let outcome = world.drive(Reconciliation::detached(gone, InMemoryState::default(), settings()), |_, _| None);
     assert_eq!(outcome.finish, Finish::Unresolvable, "{:?}", world.requests);
+}
+
+#[test]
+fn cancel_request_that_is_not_kept_is_handled_once() {
+    let mut world = running();
+    world.edit(|object| object["metadata"]["annotations"] = json!({(CANCEL_REQUESTED_AT): "a"}));
+    let without_field = |world: &mut World, request: &DriverRequest<Revision>| {
+        let DriverRequest::WriteStatus { status, .. } = request else { return None };
+        let status = Status { last_handled_cancel_request: None, ..(**status).clone() };
+        world.edit(|object| object["status"] = serde_json::to_value(status).unwrap());
+        Some(DriverResponse::Written(world.view().clone()))
+    };
+    let _ = world.reconcile_with(without_field);
+    assert_eq!((request_names(&world), world.run().state), (vec!["status", "cancel"], RunState::Cancelling));
+    let outcome = world.reconcile_with(without_field);
+    assert!(request_names(&world).is_empty(), "{:?}", world.requests);
+    assert!(outcome.requeue().is_some_and(|delay| !delay.is_zero()));
+    // After a restart it is written once more.
+    world.in_memory = InMemoryState::default();
+    for requests in [vec!["status"], vec!["cancel"]] {
+        let _ = world.reconcile_with(without_field);
+        assert_eq!(request_names(&world), requests);
+    }
+    (world.now, world.phase) = (at(120), Phase::Cancelled);
+    let _ = world.reconcile_with(without_field);
+    assert_eq!((request_names(&world), world.run().state), (vec!["poll", "status"], RunState::Cancelled));
+    // The next run is another one.
+    world.edit(|object| object["metadata"]["annotations"][RUN_REQUESTED_AT] = json!("1"));
+    world.phase = Phase::InProgress;
+    for _ in 0..3 {
+        let _ = world.reconcile_with(without_field);
+    }
+    assert_eq!((world.run().number, world.run().state), (2, RunState::Running));
 }
