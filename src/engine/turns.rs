@@ -52,6 +52,9 @@ impl TurnQueue {
 
     /// Applies the position that a record shows, and returns the resources that may now be granted the turn.
     pub fn set(&mut self, model: &str, uid: &str, name: &ResourceKey, queue_state: QueueState) -> Vec<ResourceKey> {
+        if self.is_at(model, uid, queue_state) {
+            return Vec::new();
+        }
         // The model that it was on and the one that it is on now: a resource that waits on either may be next.
         let models: BTreeSet<String> =
             self.model_of.get(uid).map(|(model, _)| model.clone()).into_iter().chain([model.to_owned()]).collect();
@@ -84,6 +87,16 @@ impl TurnQueue {
     #[must_use]
     pub fn position_of(&self, uid: &str) -> Option<(&str, Option<Time>)> {
         self.model_of.get(uid).map(|(model, since)| (model.as_str(), *since))
+    }
+
+    /// Whether a resource has this position: that of most, after each poll.
+    fn is_at(&self, model: &str, uid: &str, queue_state: QueueState) -> bool {
+        let position = match queue_state {
+            QueueState::None => None,
+            QueueState::Holding => Some((model, None)),
+            QueueState::Waiting(since) => Some((model, Some(since))),
+        };
+        self.position_of(uid) == position
     }
 
     fn insert(&mut self, model: &str, uid: &str, name: &ResourceKey, queue_state: QueueState) {

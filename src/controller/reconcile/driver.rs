@@ -2,7 +2,7 @@
 //!
 //! Each request has its own boxed future, so that a reconciliation that waits for a permit or a service uses little memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,7 +24,8 @@ type View = Arc<ModelResource>;
 
 /// Performs what a reconciliation of the resource with this key and uid requests. Returns its outcome.
 pub(super) async fn drive(ctx: &Context, (key, uid): (&ResourceKey, &str), machine: &mut Reconciliation<View>) -> Outcome<View> {
-    let resources = ResourceApi::new(&ctx.client, &ctx.request_limiter, key.kind, &key.namespace);
+    // Most reconciliations poll, and neither read nor write the resource.
+    let resources = LazyLock::new(|| ResourceApi::new(&ctx.client, &ctx.request_limiter, key.kind, &key.namespace));
     let mut reporter = Reporter::new(ctx, key, uid);
     let (mut credentials, mut prepared, mut last_events) = (Ok(None), None, Vec::new());
     let mut request = machine.handle(DriverResponse::Start(Timestamp::now()));
