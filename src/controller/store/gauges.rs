@@ -157,7 +157,8 @@ fn resource_status(status: &Status, is_suspended: bool) -> ResourceStatus {
     match ready.status {
         _ if is_suspended => ResourceStatus::Suspended,
         ConditionStatus::True => ResourceStatus::Ready,
-        _ if of(ConditionType::Stalled).is_some() => ResourceStatus::Stalled,
+        _ if status.needed_action().is_some() => ResourceStatus::Stalled,
+        _ if of(ConditionType::Stalled).is_some() => ResourceStatus::Cancelled,
         ConditionStatus::False if ready.reason == Reason::Suspended.as_str() => ResourceStatus::Suspended,
         ConditionStatus::False | ConditionStatus::Unknown | ConditionStatus::Unrecognized(_) => ResourceStatus::Reconciling,
     }
@@ -190,13 +191,12 @@ fn is_unresolved(status: &Status) -> bool {
     run.is_some_and(|run| [Reason::ResolvingSubmission, Reason::SubmissionUnknown].iter().any(|reason| run.reason == reason.as_str()))
 }
 
-/// The time since when a resource has been failing or Stalled: since it is Stalled, or since the first of the latest consecutive failures in its
-/// history. Only a success resets it, not a new run. Cancelled runs do not count.
+/// The time since when a resource has been failing or Stalled: since it needs an action, or since the first of the latest consecutive failures
+/// in its history. Only a success resets it, not a new run. Cancelled runs do not count.
 fn unsuccessful_since(status: &Status) -> Option<Time> {
     let ends = status.history.iter().filter(|entry| entry.state != RunState::Cancelled);
     let bad = ends.take_while(|entry| matches!(entry.state, RunState::Failed | RunState::TimedOut)).last();
-    let stalled = status.conditions.iter().find(|condition| condition.r#type == ConditionType::Stalled);
-    let stalled = stalled.filter(|condition| condition.status == ConditionStatus::True).map(|condition| condition.last_transition_time);
+    let stalled = status.needed_action().map(|condition| condition.last_transition_time);
     bad.and_then(|entry| entry.recorded_time.or(entry.ended_time)).into_iter().chain(stalled).min()
 }
 

@@ -16,6 +16,10 @@ fn condition(kind: &str, status: &str, reason: &str, since: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": "", "observedGeneration": 1, "lastTransitionTime": since})
 }
 
+fn stalled(reason: &str, since: &str) -> [Value; 2] {
+    [condition("Stalled", "True", reason, since), condition("Ready", "False", reason, since)]
+}
+
 fn entry(number: i32, state: &str, ended: &str) -> Value {
     json!({"number": number, "trigger": {"type": "Schedule"}, "attempts": 1, "state": state, "endedTime": ended})
 }
@@ -49,10 +53,19 @@ fn consecutive_failures_count_from_the_first() {
     ];
     assert_eq!(seconds(&[json!({"history": history})]).0, 3 * 3600);
     assert_eq!(seconds(&[json!({"history": history[3..]})]).0, 0);
-    let stalled = json!({"conditions": [condition("Stalled", "True", "SecretNotFound", "2026-11-22T11:59:00Z"),
-        condition("Ready", "False", "SecretNotFound", "2026-11-22T11:59:00Z")]});
-    assert_eq!(seconds(std::slice::from_ref(&stalled)).0, 60);
-    assert_eq!(totals(&[stalled]).by_status, HashMap::from([(ResourceStatus::Stalled, 1)]));
+}
+
+#[test]
+fn requested_cancellation_is_not_unsuccessful() {
+    for (state, reason, unsuccessful, expected) in [
+        ("Waiting", "SecretNotFound", 60, ResourceStatus::Stalled),
+        ("Cancelled", "Cancelled", 60, ResourceStatus::Stalled),
+        ("Cancelled", "CancelledOnRequest", 0, ResourceStatus::Cancelled),
+    ] {
+        let status = [json!({"run": run(state, reason), "conditions": stalled(reason, "2026-11-22T11:59:00Z")})];
+        let counted = (seconds(&status).0, totals(&status).by_status);
+        assert_eq!(counted, (unsuccessful, HashMap::from([(expected, 1)])), "{reason}");
+    }
 }
 
 #[test]
@@ -77,7 +90,7 @@ fn suspended_resource_needs_a_user_only_for_a_submitted_run() {
         ("Running", "CredentialsRefused", Some(RunState::Running), true),
     ] {
         let status = json!({"run": run(state, reason), "history": [entry(1, "Failed", since)], "nextScheduleTime": since,
-            "conditions": [condition("Stalled", "True", reason, since), condition("Ready", "False", reason, since)]});
+            "conditions": stalled(reason, since)});
         let mut object = serde_json::to_value(resource(&status)).unwrap();
         object["spec"]["suspend"] = json!(true);
         let summary = ResourceSummary::of(Kind::ModelRefresh, Some(&serde_json::from_value(object).unwrap()));
