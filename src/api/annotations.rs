@@ -18,7 +18,10 @@ pub fn has_other_finalizers(metadata: &ObjectMeta) -> bool {
 }
 
 /// A new value requests one run. Removing the annotation, or setting the last handled value again, starts nothing. The operator removes an
-/// empty value, which requests nothing, and emits the event `DecisionIgnored`.
+/// empty value, which requests nothing, and emits the event `DecisionIgnored`. Use a short value in one line, such as the time: of a value
+/// with more than 256 bytes or with a control character, such as a line break, `.status.lastHandledRequest` has only the digest
+/// (`sha256:…`). Argo CD and Flux cannot compare a digest with a newer value, so until the operator observes that value, they show the
+/// result of the last run.
 pub const RUN_REQUESTED_AT: &str = "tabular-operator.dev/run-requested-at";
 
 /// A new value cancels the run that is in progress or waiting when the operator observes the value. If there is no such run, also on a new

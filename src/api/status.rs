@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Condition, HistoryEntry, Run, Time, Trigger};
+use super::{Check, Condition, ConditionStatus, ConditionType, HistoryEntry, Reason, Run, Time, Trigger};
 
 /// Observed state of the resource, at most 64 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
@@ -112,6 +112,17 @@ impl Status {
     pub fn is_observed(&self) -> bool {
         self.observed_generation != never()
     }
+
+    /// The condition Stalled if a user must act. `None` also if it shows only that a run ended as a user or a new trigger requested: the event
+    /// of that end is no warning.
+    #[must_use]
+    pub fn needed_action(&self) -> Option<&Condition> {
+        let is_stalled = |condition: &&Condition| condition.r#type == ConditionType::Stalled && condition.status == ConditionStatus::True;
+        let stalled = self.conditions.iter().find(is_stalled)?;
+        let is_end = self.run.as_ref().is_some_and(|run| run.state.ended() && run.reason == stalled.reason);
+        let is_requested_end = is_end && Reason::parse(&stalled.reason).and_then(Reason::warns) == Some(false);
+        (!is_requested_end).then_some(stalled)
+    }
 }
 
 /// The runs of an upstream refresh that have started runs of a resource.
@@ -161,4 +172,32 @@ fn never() -> i64 {
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
 fn is_zero(count: &i64) -> bool {
     *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn requested_end_of_a_run_needs_no_action() {
+        let needs_action = |state: &str, of_run: &str, stalled: &str| {
+            let run = json!({"number": 1, "trigger": {"type": "Creation"}, "attempt": 1, "state": state, "model": {}, "reason": of_run,
+                "requestedTime": "2026-01-01T00:00:00Z", "requestDigest": "w"});
+            let condition = json!({"type": "Stalled", "status": "True", "reason": stalled, "message": "", "observedGeneration": 1,
+                "lastTransitionTime": "2026-01-01T00:00:00Z"});
+            let status = json!({"run": run, "conditions": [condition]});
+            serde_json::from_value::<Status>(status).unwrap().needed_action().is_some()
+        };
+        assert!(!needs_action("Cancelled", "CancelledOnRequest", "CancelledOnRequest"));
+        assert!(!needs_action("Cancelled", "Replaced", "Replaced"));
+        // Another client cancelled it, or a newer version of the operator defines the reason.
+        assert!(needs_action("Cancelled", "Cancelled", "Cancelled"));
+        assert!(needs_action("Cancelled", "Newer", "Newer"));
+        assert!(needs_action("Failed", "RefreshFailed", "RefreshFailed"));
+        // Something else prevents the next run, or the cancellation of this one.
+        assert!(needs_action("Cancelled", "CancelledOnRequest", "SecretNotFound"));
+        assert!(needs_action("Running", "AccessDenied", "AccessDenied"));
+        assert!(Status::default().needed_action().is_none());
+    }
 }

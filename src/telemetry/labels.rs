@@ -189,6 +189,8 @@ label! {
         Reconciling = "reconciling",
         /// A user must act: its run failed, or something prevents it from starting.
         Stalled = "stalled",
+        /// Its last run was cancelled as a user or a new trigger requested. Its condition Stalled is True, but no user must act.
+        Cancelled = "cancelled",
         /// `spec.suspend` is true, whatever the outcome of its last run. A run that was submitted and has not ended comes first.
         Suspended = "suspended",
         /// The operator cannot decode it and does not act on it.

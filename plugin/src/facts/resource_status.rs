@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use screen::Style;
-use tabular_operator::api::{ConditionType, Reason, RunState};
+use tabular_operator::api::{ConditionType, RunState};
 
 use super::freshness;
 use crate::objects::Object;
@@ -71,7 +71,7 @@ impl ResourceStatus {
 /// The status of a resource.
 #[must_use]
 pub fn resource_status(object: &Object) -> ResourceStatus {
-    if object.is(ConditionType::Stalled) && !is_requested_end(object) {
+    if object.status().needed_action().is_some() {
         return ResourceStatus::NeedsAction;
     }
     match object.run().map(|run| run.state) {
@@ -84,13 +84,6 @@ pub fn resource_status(object: &Object) -> ResourceStatus {
         None if object.is(ConditionType::Reconciling) || object.status().conditions.is_empty() => ResourceStatus::Waiting,
         Some(RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Unrecognized(_)) | None => ResourceStatus::Idle,
     }
-}
-
-/// Whether Stalled shows only that a run ended as a user or a new trigger requested: its event is no warning.
-fn is_requested_end(object: &Object) -> bool {
-    let reason = reason(object);
-    let is_end = object.run().is_some_and(|run| run.state.ended() && run.reason == reason);
-    is_end && Reason::parse(&reason).and_then(Reason::warns) == Some(false)
 }
 
 /// The state in words: that of the run, unless the resource itself has one.

@@ -6,7 +6,7 @@
 //! | `reconciles_total` | counter | `kind`, `result` | reconciliations |
 //! | `reconcile_duration_seconds` | histogram | `kind` | duration of a reconciliation |
 //! | `reconciles_in_flight` | gauge | | reconciliations in progress; above three quarters of `--max-concurrent-reconciles`, others may wait for a slot |
-//! | `resources` | gauge | `kind`, `status` | resources, by the summary of their conditions; a suspended resource is `suspended`, unless its run was submitted and has not ended |
+//! | `resources` | gauge | `kind`, `status` | resources, by the summary of their conditions; a suspended resource is `suspended`, unless its run was submitted and has not ended; one that is Stalled only because a user or a new trigger cancelled its run is `cancelled` |
 //! | `model_queue_depth` | gauge | | runs that wait for their turn on their model |
 //! | `active_runs` | gauge | `kind`, `state` | runs that have not ended |
 //! | `runs_requested_total` | counter | `kind`, `trigger` | started runs, by their trigger |
@@ -19,7 +19,7 @@
 //! | `schedule_overdue_seconds` | gauge | `kind` | delay of the most overdue schedule; 0 if none is overdue |
 //! | `starved_schedules` | gauge | `kind` | resources whose schedule replaces each run before it ends: the last 3 runs (with `historyLimit: 2` the last 2) were scheduled, and the next trigger cancelled each of them; with a smaller `historyLimit` none is counted |
 //! | `resource_info` | info | `kind`, `exported_namespace`, `name`, `model` | 1, with a short name of the model, in at most 128 bytes |
-//! | `resource_status` | gauge | `kind`, `exported_namespace`, `name`, `status` | 1 for the summary of the conditions of the resource, or for `suspended` as in `resources` |
+//! | `resource_status` | gauge | `kind`, `exported_namespace`, `name`, `status` | 1 for the summary of the conditions of the resource, or for `suspended` and `cancelled` as in `resources` |
 //! | `resource_last_success_timestamp_seconds` | gauge | `kind`, `exported_namespace`, `name` | end of the latest successful run, in Unix time; absent before the first |
 //! | `resource_last_duration_seconds` | gauge | `kind`, `exported_namespace`, `name` | duration of the latest successful run; absent if the status does not contain one |
 //! | `resource_next_schedule_timestamp_seconds` | gauge | `kind`, `exported_namespace`, `name` | next time of the schedule, in Unix time; absent without a schedule |

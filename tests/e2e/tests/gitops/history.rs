@@ -116,9 +116,10 @@ fn violations(object: &AnyObject, assessment: &Assessment) -> Vec<String> {
     violations
 }
 
-/// Whether the annotation requests a run that the operator has not handled yet.
+/// Whether the annotation requests a run that the operator has not handled yet. No tool can compare a value with a digest.
 fn requested(object: &AnyObject) -> bool {
     let requested = object.metadata.annotations.as_ref().and_then(|annotations| annotations.get(RUN_REQUESTED_AT));
     let handled = object.status.as_ref().and_then(|status| status.last_handled_request.as_ref());
-    requested.is_some() && requested != handled
+    let is_digest = handled.is_some_and(|handled| handled.starts_with("sha256:"));
+    requested.is_some() && requested != handled && !is_digest
 }

@@ -111,19 +111,22 @@ async fn states_of_consecutive_runs() {
         world.edit("replaced", &json!({"spec": {"trigger": {"token": "two"}}})).await;
         world.until_run("replaced", 2, RunState::Succeeded).await;
     };
-    let requested = async {
-        refresh(world, "requested", json!({}), json!({})).await;
-        world.until_run("requested", 1, RunState::Succeeded).await;
-        world.annotate("requested", RUN_REQUESTED_AT, Some("again")).await;
-        world.until_run("requested", 2, RunState::Succeeded).await;
+    let requested = async |name: &str, value: &str| {
+        refresh(world, name, json!({}), json!({})).await;
+        world.until_run(name, 1, RunState::Succeeded).await;
+        world.annotate(name, RUN_REQUESTED_AT, Some(value)).await;
+        world.until_run(name, 2, RunState::Succeeded).await;
     };
-    join!(tokens, queued, replaced, requested);
+    // The status has the digest of a value with a line break.
+    join!(tokens, queued, replaced, requested("requested", "again"), requested("line-break", "again\n"));
     let histories = Histories::of(world).await;
     histories.assert("token", &[IN_PROGRESS, DONE, IN_PROGRESS, FAILED, IN_PROGRESS, DONE]);
     // After the end of the first run, the second is still requested.
     histories.assert("queued", &[IN_PROGRESS, DONE]);
     histories.assert("replaced", &[IN_PROGRESS, DONE]);
-    histories.assert("requested", &[IN_PROGRESS, DONE, "Current Progressing", IN_PROGRESS, DONE]);
+    for name in ["requested", "line-break"] {
+        histories.assert(name, &[IN_PROGRESS, DONE, "Current Progressing", IN_PROGRESS, DONE]);
+    }
     assert_eq!(world.operations_on("token").await.len(), 3);
 }
 
