@@ -150,6 +150,7 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (301, &[OPERATION], "",                                         "unknown",               "InvalidResponse", "InvalidResponse"),
         (302, &[OPERATION], "",                                         "unknown",               "InvalidResponse", "InvalidResponse"),
         (302, &[("location", "sync?operationId=1a")], "",               "unknown",               "InvalidResponse", "InvalidResponse"),
+        (302, &[("location", "https://evil.example.com/refreshes/1a")], "", "unknown",           "InvalidResponse", "InvalidResponse"),
         (302, &[("location", CALLED)], "",                              "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (307, &[OPERATION], "",                                         "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (303, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),
