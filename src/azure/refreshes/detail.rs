@@ -112,7 +112,7 @@ impl Fields for Detail {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         match name {
             "refreshid" | "operationid" | "requestid" => {
-                let id = value.next_value::<Text>()?.at_most(128);
+                let id = value.next_value::<Text>()?.at_most(128).filter(|id| !OperationId::is_zero(id));
                 // Enough to detect a contradiction: a response may repeat a field a million times.
                 if self.ids.len() < 8 {
                     self.ids.extend(id);

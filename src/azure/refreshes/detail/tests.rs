@@ -34,6 +34,7 @@ fn odd_details_are_parsed_as_far_as_certain() {
         (r#"{"status":"somethingNew","extra":{"a":[1,{}]}}"#, Phase::InProgress),
         (r#"{"status":"cancelled","objects":"none","messages":{"a":1}}"#, Phase::Cancelled),
         (r#"{"status":"succeeded","refreshId":"1344A272","objects":[{"table":"t","status":"failed"}]}"#, Phase::Succeeded),
+        (r#"{"status":"succeeded","requestId":"00000000-0000-0000-0000-000000000000"}"#, Phase::Succeeded),
         (r#"{"status":"succeeded","objects":[null,7,"t",[],{"table":["t"],"status":{}}],"messages":[1.5,null]}"#, Phase::Succeeded),
         (r#"{"status":"failed","messages":true,"refreshAttempts":[null,"x"],"objects":{}}"#, Phase::Failed),
     ];
