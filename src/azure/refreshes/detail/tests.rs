@@ -34,12 +34,23 @@ fn odd_details_are_parsed_as_far_as_certain() {
         (r#"{"status":"somethingNew","extra":{"a":[1,{}]}}"#, Phase::InProgress),
         (r#"{"status":"cancelled","objects":"none","messages":{"a":1}}"#, Phase::Cancelled),
         (r#"{"status":"succeeded","refreshId":"1344A272","objects":[{"table":"t","status":"failed"}]}"#, Phase::Succeeded),
-        (r#"{"status":"succeeded","requestId":"00000000-0000-0000-0000-000000000000"}"#, Phase::Succeeded),
         (r#"{"status":"succeeded","objects":[null,7,"t",[],{"table":["t"],"status":{}}],"messages":[1.5,null]}"#, Phase::Succeeded),
         (r#"{"status":"failed","messages":true,"refreshAttempts":[null,"x"],"objects":{}}"#, Phase::Failed),
     ];
     for (body, phase) in rows {
         assert_eq!(read(body).unwrap().phase, phase, "{body}");
+    }
+}
+
+#[test]
+fn request_id_is_that_of_the_refresh_only_in_power_bi() {
+    let is_read = |service, id: &str| {
+        let body = format!(r#"{{"requestId":"{id}","status":"succeeded"}}"#);
+        operation(service, body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None).is_ok()
+    };
+    for (id, in_power_bi) in [("1344A272", true), ("2b", false), ("00000000-0000-0000-0000-000000000000", true)] {
+        let read = [ServiceKind::AnalysisServices, ServiceKind::PowerBi].map(|service| is_read(service, id));
+        assert_eq!(read, [true, in_power_bi], "{id}");
     }
 }
 
