@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, LOCATION};
+use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, LOCATION};
 use reqwest::{Method, RequestBuilder};
 use tokio::time::Instant;
 use url::Url;
@@ -57,7 +57,8 @@ impl Session {
     pub(super) async fn get(&self, kind: CallKind, url: Url, deadline: Instant, redirects: &[u16]) -> Result<Incoming, ServiceError> {
         let mut url = url;
         for _ in 0..=MAX_REDIRECTS {
-            let request = self.request(Method::GET, url.clone());
+            // An older list would not show a refresh that has started since.
+            let request = self.request(Method::GET, url.clone()).header(CACHE_CONTROL, "no-cache");
             let incoming = self.send(kind, request, deadline).await.map_err(|fault| classify::unreachable(fault.into_message()))?;
             if !redirects.contains(&incoming.status()) {
                 return Ok(incoming);

@@ -59,6 +59,12 @@ pub fn token(value: &str) -> String {
     if is_kept { value.to_owned() } else { value_digest(value) }
 }
 
+/// Whether a value of [`token`] was recorded. Earlier builds recorded digests of shorter values.
+#[must_use]
+pub(super) fn is_recorded(value: &str, recorded: Option<&String>) -> bool {
+    recorded.is_some_and(|recorded| recorded == value || recorded.starts_with("sha256:") && *recorded == value_digest(value))
+}
+
 /// The `Location` if it can be stored unchanged; `None` otherwise, because a truncated one is of no use.
 #[must_use]
 pub(super) fn location(value: &str) -> Option<String> {

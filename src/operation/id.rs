@@ -12,12 +12,18 @@ use serde::{Deserialize, Serialize};
 pub struct OperationId(String);
 
 impl OperationId {
-    /// Parses an external id; `None` if it is empty, too long, or not safe in a URL path.
+    /// Parses an external id; `None` if it is empty, too long, not safe in a URL path, or stands for no id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        ((1..=128).contains(&text.len()) && text.chars().all(safe)).then(|| Self(text.to_owned()))
+        ((1..=128).contains(&text.len()) && text.chars().all(safe) && !Self::is_zero(text)).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether a text has only zeros and hyphens, like the GUID that a response shows in place of no id.
+    #[must_use]
+    pub fn is_zero(text: &str) -> bool {
+        text.bytes().all(|byte| matches!(byte, b'0' | b'-'))
     }
 
     /// The id as the service wrote it.

@@ -2,7 +2,8 @@
 
 use model::script::{World, model, secs};
 use tabular_operator::api::{
-    ConditionStatus, ConditionType, ModelRefreshSpec, RUN_REQUESTED_AT, Reason, RefreshType, RunState, TriggerType,
+    CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT, ConditionStatus, ConditionType, ModelRefreshSpec, RUN_REQUESTED_AT, Reason, RefreshType,
+    RunState, TriggerType, value_digest,
 };
 
 fn on_change(spec: &mut ModelRefreshSpec, value: bool) {
@@ -169,4 +170,24 @@ fn removed_request_of_a_waiting_run_runs_once() {
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(300));
     assert_eq!((runs(&world), world.service.submits), (2, 2));
+}
+
+#[test]
+fn digest_that_an_earlier_build_recorded_counts_as_the_value() {
+    let value = "a=1&".repeat(50);
+    let mut world = World::new(|spec| spec.trigger.get_or_insert_default().token = Some(value.clone()));
+    for annotation in [RUN_REQUESTED_AT, CANCEL_REQUESTED_AT, CHECK_REQUESTED_AT] {
+        world.annotate(annotation, Some(&value));
+    }
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    let checks = world.checks;
+    world.edit_status(|status| {
+        let digest = Some(value_digest(&value));
+        (status.last_handled_token, status.last_handled_request) = (digest.clone(), digest.clone());
+        status.last_handled_cancel_request.clone_from(&digest);
+        status.check.as_mut().unwrap().request = digest.unwrap();
+    });
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.service.submits, world.checks), (1, 1, checks));
+    assert_eq!((checks, world.event_count(Reason::NotCancelled)), (1, 0));
 }

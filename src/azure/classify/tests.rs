@@ -109,11 +109,12 @@ fn header_or_error_alone_identifies_no_refresh_of_power_bi() {
     let (first, second) = (("x-ms-request-id", "3c"), ("requestid", "3C"));
     let error = r#"{"error":{"code":"X1","message":"No way."},"requestId":"3c"}"#;
     let without_id = "does not contain the id of the operation";
-    let rows: [(u16, Lines, &str, Result<&str, String>); 9] = [
+    let rows: [(u16, Lines, &str, Result<&str, String>); 10] = [
         (202, &[location, first, second], "", Ok("1a")),
         (202, &[location, first, second], error, Ok("1a")),
         (202, &[], r#"{"requestId":"3c"}"#, Ok("3c")),
         (202, &[], r#"{"requestId":"3c","error":null}"#, Ok("3c")),
+        (202, &[], r#"{"requestId":"00000000-0000-0000-0000-000000000000"}"#, Err(without_id.to_owned())),
         (202, &[first], "", Err(without_id.to_owned())),
         (202, &[second], "", Err(without_id.to_owned())),
         (202, &[first, second], "{}", Err(without_id.to_owned())),
@@ -150,6 +151,7 @@ fn unsuccessful_responses_have_one_meaning_for_each_verb() {
         (301, &[OPERATION], "",                                         "unknown",               "InvalidResponse", "InvalidResponse"),
         (302, &[OPERATION], "",                                         "unknown",               "InvalidResponse", "InvalidResponse"),
         (302, &[("location", "sync?operationId=1a")], "",               "unknown",               "InvalidResponse", "InvalidResponse"),
+        (302, &[("location", "https://evil.example.com/refreshes/1a")], "", "unknown",           "InvalidResponse", "InvalidResponse"),
         (302, &[("location", CALLED)], "",                              "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (307, &[OPERATION], "",                                         "refused InvalidResponse", "InvalidResponse", "InvalidResponse"),
         (303, none, "",                                                 "unknown",               "InvalidResponse", "InvalidResponse"),

@@ -39,9 +39,9 @@ pub(in crate::azure) fn refresh_id(url: &Url) -> Option<OperationId> {
     if collection.eq_ignore_ascii_case("refreshes") { OperationId::parse(id) } else { None }
 }
 
-/// Whether a `Location` refers to one operation on the called host: `…/refreshes/<id>`, `…/sync/<id>` or `…?operationId=<id>`.
+/// Whether a `Location` refers to one operation, on any host: `…/refreshes/<id>`, `…/sync/<id>` or `…?operationId=<id>`.
 pub(in crate::azure) fn names_operation(location: &str, called: &Url) -> bool {
-    let LocationTarget::SameOrigin(url) = target(location, called) else { return false };
+    let Ok(url) = called.join(location) else { return false };
     let in_query = url.query_pairs().any(|(name, id)| name.eq_ignore_ascii_case("operationid") && OperationId::parse(&id).is_some());
     let of_sync = || {
         let mut segments = url.path_segments()?.rev().skip_while(|segment| segment.is_empty());
@@ -98,7 +98,8 @@ mod tests {
             ("/servers/s:rw/models/m/sync", false),
             ("/servers/s:rw/models/m/sync?operationId=", false),
             ("/login/cd5e16c6-6d4e-4347-86a0-762bdf5b4875", false),
-            ("https://evil.example.com/refreshes/1a", false),
+            ("https://evil.example.com/refreshes/1a", true),
+            ("https://evil.example.com/refreshes", false),
             ("", false),
         ];
         for (location, expected) in rows {

@@ -29,7 +29,9 @@ pub(in crate::azure) fn operation(
     activity_id: Option<String>,
 ) -> Result<Operation, &'static str> {
     let Object(detail) = serde_json::from_slice::<Object<Detail>>(body).map_err(|_| "is not a description of a refresh")?;
-    if detail.ids.iter().any(|id| !polled_id.eq_ignoring_case(id)) {
+    // In Analysis Services, a `requestId` is the id of the call.
+    let request_ids = detail.request_ids.iter().filter(|_| service == ServiceKind::PowerBi);
+    if detail.ids.iter().chain(request_ids).any(|id| !polled_id.eq_ignoring_case(id)) {
         return Err("describes another refresh");
     }
     let (phase, service_status) =
@@ -71,6 +73,7 @@ pub(in crate::azure) fn running(id: &OperationId, activity_id: Option<String>) -
 #[derive(Default)]
 struct Detail {
     ids: Vec<String>,
+    request_ids: Vec<String>,
     status: Text,
     extended_status: Text,
     start: Text,
@@ -112,10 +115,11 @@ impl Fields for Detail {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         match name {
             "refreshid" | "operationid" | "requestid" => {
-                let id = value.next_value::<Text>()?.at_most(128);
+                let id = value.next_value::<Text>()?.at_most(128).filter(|id| !OperationId::is_zero(id));
+                let ids = if name == "requestid" { &mut self.request_ids } else { &mut self.ids };
                 // Enough to detect a contradiction: a response may repeat a field a million times.
-                if self.ids.len() < 8 {
-                    self.ids.extend(id);
+                if ids.len() < 8 {
+                    ids.extend(id);
                 }
             }
             "status" | "extendedstatus" => {

@@ -45,7 +45,8 @@ fn service_error(poll: PollResult) -> (ServiceErrorKind, String) {
 async fn existing_operation_is_found_and_missing_one_is_gone() {
     let (result, fake) = poll(|path| (path == PATH).then(|| reply(200, &[], r#"{"status":"succeeded"}"#))).await;
     assert_eq!(phase(result), Phase::Succeeded);
-    assert!(fake.requests()[1].head.contains("authorization: Bearer planted-token"));
+    let head = fake.requests().remove(1).head;
+    assert!(head.contains("authorization: Bearer planted-token") && head.contains("cache-control: no-cache"), "{head}");
     assert_eq!(poll(|_| None).await.0, PollResult::NotFound);
 }
 

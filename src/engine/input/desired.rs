@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 use super::service_defaults::equivalents;
 use super::{AnnotationRequests, Blocker, DrainMode, External, Remedy, ScheduleTrigger, SkippedWrites, Upstream};
 use crate::api::{
-    self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
-    RefreshObject, RefreshParameters, TriggerSpec,
+    self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, PowerBiModel,
+    Reason, RefreshObject, RefreshParameters, TriggerSpec,
 };
 use crate::engine::text;
 use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
@@ -281,18 +281,20 @@ impl OperationSpec {
     /// A sync of a model's replicas.
     #[must_use]
     pub fn sync(model: &Model) -> Self {
-        let digest = digest(model, None);
+        let digest = digest(&with_lower_case_ids(model), None);
         Self { model: model.clone(), request: Request::Sync, digest, parameters: None, equivalents: OnceLock::new() }
     }
 
     /// Whether a recorded digest is of this operation. A digest is of the parameters as written, so that it is the same in every version of
-    /// the operator. But a default of the service that is written out requests the same as one that is left out.
+    /// the operator. But a default of the service that is written out requests the same as one that is left out. Earlier builds recorded the
+    /// digest of the ids as written.
     #[must_use]
     pub fn has_digest(&self, recorded: &str) -> bool {
-        let ways = || {
-            let ways = self.parameters.iter().flat_map(|written| equivalents(&self.model, written));
-            ways.map(|parameters| digest(&self.model, Some(&parameters))).collect()
+        let ways_with = |model: &Model| -> Vec<String> {
+            let Some(written) = &self.parameters else { return vec![digest(model, None)] };
+            equivalents(model, written).iter().map(|parameters| digest(model, Some(parameters))).collect()
         };
+        let ways = || [ways_with(&with_lower_case_ids(&self.model)), ways_with(&self.model)].concat();
         self.digest == recorded || self.equivalents.get_or_init(ways).iter().any(|way| way == recorded)
     }
 
@@ -300,7 +302,7 @@ impl OperationSpec {
     #[must_use]
     pub fn refresh(model: &Model, parameters: Option<&RefreshParameters>) -> Self {
         let parameters = parameters.cloned().unwrap_or_default();
-        let digest = digest(model, Some(&parameters));
+        let digest = digest(&with_lower_case_ids(model), Some(&parameters));
         let written = Some(parameters.clone());
         let RefreshParameters {
             r#type,
@@ -325,6 +327,17 @@ impl OperationSpec {
         });
         Self { model: model.clone(), request, digest, parameters: written, equivalents: OnceLock::new() }
     }
+}
+
+/// The model with its ids in lower case: a GUID in upper case is the same id.
+fn with_lower_case_ids(model: &Model) -> Model {
+    let mut model = model.clone();
+    if let Some(PowerBiModel { group_id, dataset_id, .. }) = &mut model.power_bi {
+        for id in [group_id, dataset_id].into_iter().flatten() {
+            id.make_ascii_lowercase();
+        }
+    }
+    model
 }
 
 /// A digest that is the same for the same operation in every version of the operator: another digest starts a run.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{CheckReport, CheckRequest, DesiredState, EffectResult, check, timing};
+use super::super::{CheckReport, CheckRequest, DesiredState, EffectResult, check, text, timing};
 use super::pending_decision::NextEffect;
 use super::{DriverRequest, Finish, PendingDecision, Reconciliation, View};
 use crate::api::{Check, RunState, Status};
@@ -21,7 +21,9 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn plan_check(&self, desired: &DesiredState, now: Timestamp, decision: &mut PendingDecision) {
         let status = self.view.status();
         let recorded = status.check.as_ref().map(|check| &check.request);
-        let is_answered = |value: &str| recorded.into_iter().chain(&self.in_memory.dropped_check).any(|answered| answered == value);
+        let is_answered = |value: &str| {
+            recorded.into_iter().chain(&self.in_memory.dropped_check).any(|answered| text::is_recorded(value, Some(answered)))
+        };
         let unrecorded = self.in_memory.check.as_ref().filter(|check| !is_answered(&check.request));
         let requested = desired.requests.check.as_deref().filter(|value| !is_answered(value));
         if decision.effect != NextEffect::Settle || unrecorded.is_none() && requested.is_none() {

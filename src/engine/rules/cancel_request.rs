@@ -8,12 +8,12 @@ use super::{completion, triggers};
 use crate::api::{CancelCause, Reason, RunState};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{Effect, EffectResult};
+use crate::engine::{Effect, EffectResult, text};
 
 /// Whether the annotation has a value that was not handled.
 fn is_new(draft: &Draft<'_>) -> bool {
     let value = draft.desired.requests.cancel.as_ref();
-    value.is_some() && value != draft.status.last_handled_cancel_request.as_ref()
+    value.is_some_and(|value| !text::is_recorded(value, draft.status.last_handled_cancel_request.as_ref()))
 }
 
 /// Whether the run in progress must be cancelled now. A result that was just observed is recorded first: the next decision reads

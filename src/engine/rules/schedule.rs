@@ -19,8 +19,12 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) {
     if record.last_handled_schedule.as_ref() != Some(&schedule_trigger.written) {
         let is_new = record.last_handled_digest.is_none() && record.last_handled_schedule.is_none();
         let since = if is_new { desired.created.min(now) } else { now };
+        let missed = record.next_schedule_time.filter(|time| time.timestamp() <= now && queued(record).is_none());
         record.last_handled_schedule = Some(schedule_trigger.written.clone());
         record.next_schedule_time = schedule_trigger.schedule.next(since).map(Time::from);
+        if let Some(time) = missed {
+            draft.emit(Reason::MissedSchedule, format!("no run starts for {time}: the schedule was changed before a run started for it"));
+        }
     } else if let Some(ahead) = record.next_schedule_time.filter(|cursor| schedule_trigger.is_beyond(*cursor, now)) {
         record.next_schedule_time = schedule_trigger.schedule.next(now).map(Time::from);
         draft.emit(Reason::StatusRestored, format!("nextScheduleTime was {ahead}, and the schedule has times before that: they run again"));

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::{schedule, upstream};
 use crate::api::{CancelCause, Reason, Status, Trigger, TriggerType};
-use crate::engine::DesiredState;
 use crate::engine::draft::Draft;
+use crate::engine::{DesiredState, text};
 
 /// The trigger that is due by its source, if any. Several at once start one run, named after the most deliberate one.
 #[must_use]
@@ -24,7 +24,7 @@ pub(super) fn occurrence(desired: &DesiredState, recorded: &Status, now: Timesta
 }
 
 fn requested(desired: &DesiredState, recorded: &Status) -> Option<Trigger> {
-    let value = desired.requests.run.as_ref().filter(|value| Some(*value) != recorded.last_handled_request.as_ref())?;
+    let value = desired.requests.run.as_ref().filter(|value| !text::is_recorded(value, recorded.last_handled_request.as_ref()))?;
     Some(Trigger { r#type: TriggerType::Request, value: value.clone() })
 }
 
@@ -37,7 +37,7 @@ pub(super) fn declared(desired: &DesiredState, recorded: &Status) -> Option<Trig
         return desired.runs_on_change.then_some(Trigger { r#type: TriggerType::Creation, value });
     }
     // A token that was removed starts nothing; `mark_handled` drops it, so that it counts when it is set again.
-    let token = desired.token.as_ref().filter(|token| Some(*token) != recorded.last_handled_token.as_ref());
+    let token = desired.token.as_ref().filter(|token| !text::is_recorded(token, recorded.last_handled_token.as_ref()));
     if let Some(token) = token {
         return Some(Trigger { r#type: TriggerType::Change, value: token.clone() });
     }
@@ -109,7 +109,7 @@ pub(super) fn withdraw(draft: &mut Draft<'_>) -> bool {
 /// requests join a run until it is submitted, and are handled then.
 pub(super) fn mark_started(desired: &DesiredState, record: &mut Status, trigger: &Trigger) {
     // A later request may have been dropped while this one was queued. It stays the one that was handled last.
-    let is_latest_handled = desired.requests.run.is_some() && desired.requests.run == record.last_handled_request;
+    let is_latest_handled = desired.requests.run.is_some() && requested(desired, record).is_none();
     match trigger.r#type {
         TriggerType::AfterRefresh => upstream::advance(desired, record, trigger),
         TriggerType::Schedule => schedule::advance(desired, record, trigger),

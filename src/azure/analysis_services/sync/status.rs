@@ -99,8 +99,7 @@ impl StatusFields {
         let messages: Messages = self.details.iter().filter_map(|error| error.service_message(severity)).collect();
         let time = |text: Text| text.0.as_deref().and_then(timestamp::parse);
         Some(Status {
-            // The empty GUID is no id.
-            id: self.id.0.as_deref().and_then(OperationId::parse).filter(|id| id.as_str().bytes().any(|b| !matches!(b, b'0' | b'-'))),
+            id: self.id.0.as_deref().and_then(OperationId::parse),
             phase,
             state: state.to_owned(),
             started: time(self.started),

@@ -43,6 +43,18 @@ fn odd_details_are_parsed_as_far_as_certain() {
 }
 
 #[test]
+fn request_id_is_that_of_the_refresh_only_in_power_bi() {
+    let is_read = |service, id: &str| {
+        let body = format!(r#"{{"requestId":"{id}","status":"succeeded"}}"#);
+        operation(service, body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None).is_ok()
+    };
+    for (id, in_power_bi) in [("1344A272", true), ("2b", false), ("00000000-0000-0000-0000-000000000000", true)] {
+        let read = [ServiceKind::AnalysisServices, ServiceKind::PowerBi].map(|service| is_read(service, id));
+        assert_eq!(read, [true, in_power_bi], "{id}");
+    }
+}
+
+#[test]
 fn object_without_table_makes_details_incomplete() {
     let rows = [
         (r#"[{"table":"t","partition":"p"}]"#, (1, false)),

@@ -79,6 +79,8 @@ fn id_is_the_first_valid_name() {
         (r#"{"refreshId":"a","requestId":"b"}"#, Some("a")),
         (r#"{"operationId":[],"requestId":"a"}"#, Some("a")),
         (r#"{"RequestID":" a "}"#, Some("a")),
+        (r#"{"requestId":"00000000-0000-0000-0000-000000000000","operationId":"a"}"#, Some("a")),
+        (r#"{"requestId":"00000000-0000-0000-0000-000000000000"}"#, None),
         (r#"{"id":"a"}"#, None),
     ];
     for (row, expected) in rows {

@@ -1,7 +1,7 @@
 //! The digest of an operation must stay as it is.
 #![allow(clippy::unwrap_used)]
 
-use super::OperationSpec;
+use super::{OperationSpec, digest};
 use crate::api::{AnalysisServicesModel, CommitMode, Model, RefreshObject, RefreshParameters, RefreshType};
 
 fn model(database: &str) -> Model {
@@ -51,4 +51,19 @@ fn digest_ignores_object_order_and_explicit_defaults() {
         OperationSpec::refresh(&model("Sales"), Some(&parameters(vec![]))),
     ];
     assert!(others.iter().all(|other| other.digest != one.digest));
+}
+
+#[test]
+fn digest_ignores_the_letter_case_of_ids() {
+    let by_ids = |group: &str| Model::by_ids(group.to_owned(), "cfafbeb1-8037-4d0c-896e-a46fb27ff229".to_owned());
+    let (lower, upper) = (by_ids("f089354e-8366-4e18-aea3-4cb4a3a50b48"), by_ids("F089354E-8366-4E18-AEA3-4CB4A3A50B48"));
+    let parameters = parameters(Vec::new());
+    for parameters in [Some(&parameters), None] {
+        let of = |model: &Model| parameters.map_or_else(|| OperationSpec::sync(model), |it| OperationSpec::refresh(model, Some(it)));
+        assert_eq!(of(&lower).digest, digest(&lower, parameters), "as in every version");
+        assert_eq!(of(&upper).digest, of(&lower).digest);
+        // What an earlier build recorded.
+        assert!(of(&upper).has_digest(&digest(&upper, parameters)));
+        assert!(!of(&upper).has_digest(&of(&by_ids("f089354e-8366-4e18-aea3-4cb4a3a50b49")).digest));
+    }
 }
