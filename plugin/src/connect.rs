@@ -57,6 +57,30 @@ pub struct ConnectionArgs {
     pub request_timeout: Duration,
 }
 
+impl ConnectionArgs {
+    /// The flags that select the cluster and the user, for commands that are printed. Each has a blank in front of it, and those that
+    /// impersonate are last.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let kubeconfig = self.kubeconfig.as_ref().map(|path| path.to_string_lossy());
+        let flags = [
+            ("kubeconfig", kubeconfig.as_deref()),
+            ("context", self.context.as_deref()),
+            ("cluster", self.cluster.as_deref()),
+            ("user", self.user.as_deref()),
+            ("as", self.as_user.as_deref()),
+        ];
+        let groups = self.as_group.iter().map(|group| ("as-group", Some(group.as_str())));
+        flags.into_iter().chain(groups).filter_map(|(flag, value)| Some(format!(" --{flag} {}", quoted(value?)))).collect()
+    }
+}
+
+/// A word of a command line, for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 /// An open connection, and what the flags select.
 #[derive(Clone)]
 pub struct Connection {
@@ -85,7 +109,10 @@ pub fn connect(args: &ConnectionArgs) -> Result<Connection, Failure> {
         kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
             Failure::new("the proxy has an unsupported scheme: set an http:// or https:// proxy")
         }
-        error => Failure::new(format!("failed to set up the client from the kubeconfig: {error}; check it with `kubectl config view`")),
+        error => {
+            let view = format!("kubectl config view{}", args.flags());
+            Failure::new(format!("failed to set up the client from the kubeconfig: {error}; check it with `{view}`"))
+        }
     })?;
     Ok(Connection { client, namespace, timeout: Some(args.request_timeout).filter(|timeout| !timeout.is_zero()) })
 }
@@ -123,7 +150,7 @@ pub(crate) fn read(args: &ConnectionArgs) -> Result<Option<Kubeconfig>, Failure>
         KubeconfigError::ReadConfig(error, path) => {
             Failure::new(format!("failed to read the kubeconfig {}: {error}; correct --kubeconfig or KUBECONFIG", path.display()))
         }
-        error => Failure::new(format!("{error}; check it with `kubectl config view`")),
+        error => Failure::new(format!("{error}; check it with `kubectl config view{}`", args.flags())),
     };
     if let Some(path) = &args.kubeconfig {
         return Kubeconfig::read_from(path).map(Some).map_err(invalid);
@@ -160,6 +187,22 @@ mod tests {
     fn proxy_of(server: &str, variables: &[(&str, &str)]) -> Option<String> {
         let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         proxy(&server.parse().unwrap(), variable).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn flags_select_the_same_cluster_in_a_shell() {
+        assert_eq!(ConnectionArgs { namespace: Some("bi".to_owned()), ..ConnectionArgs::default() }.flags(), "");
+        let args = ConnectionArgs {
+            kubeconfig: Some("/home/me/my config".into()),
+            context: Some("arn:aws:eks:eu-west-1:1:cluster/bi".to_owned()),
+            cluster: Some(String::new()),
+            user: Some("me@corp.example".to_owned()),
+            as_user: Some("o'neil; ls".to_owned()),
+            as_group: vec!["system:masters".to_owned(), "$HOME".to_owned()],
+            ..ConnectionArgs::default()
+        };
+        let expected = " --kubeconfig '/home/me/my config' --context arn:aws:eks:eu-west-1:1:cluster/bi --cluster '' --user me@corp.example --as 'o'\\''neil; ls' --as-group system:masters --as-group '$HOME'";
+        assert_eq!(args.flags(), expected);
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl<'a> Request<'a> {
             }
             // Without a name in its details, the API server does not know the resource itself.
             (404, Some(name)) if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
-                let sentence = format!("{}/{name} not found {place}: list the names with `kubectl tabular get`", self.resource);
+                let sentence = format!("{}/{name} not found {place}: list the names with `get`", self.resource);
                 Failure::with_cause(Cause::NotFound, sentence)
             }
             (404, _) if status.details.as_ref().is_some_and(|details| details.kind == "namespaces") => {

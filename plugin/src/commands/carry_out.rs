@@ -62,14 +62,14 @@ pub(super) async fn carry_out(
     decision: &Decision,
     session: &mut Session,
 ) -> Result<Decided, Failure> {
-    let check = format!("kubectl tabular why {target} -n {}", connection.namespace);
+    let check = screens::command("why", object, &session.view());
     let recorded = record(connection, target, object, decision, &check).await?;
     let current = match &recorded {
         Some(patched) => handled(connection, target, (object, patched), decision, session).await,
         None => None,
     };
     let outcome = decision_outcome(decision, object, current.as_ref());
-    let sentence = screens::decision_outcome(&target.to_string(), decision, &outcome, current.as_ref());
+    let sentence = screens::decision_outcome(&target.to_string(), decision, &outcome, current.as_ref(), &session.view());
     let exit = match &outcome {
         DecisionOutcome::Applied => Exit::Success,
         DecisionOutcome::Deleted if *decision == Decision::Release => Exit::Success,

@@ -39,7 +39,7 @@ pub(super) async fn run(args: &CheckArgs, session: &mut Session) -> Result<Exit,
     match wait(args, &connection, object, &value, deadline, session).await? {
         Waited::Finished(check) => show(args, &connection, *check, session),
         Waited::TimedOut(object) => {
-            session.note(&screens::check_unanswered(&object, args.timeout));
+            session.note(&screens::check_unanswered(&object, args.timeout, &session.view()));
             Ok(Exit::Timeout)
         }
         Waited::Interrupted => {

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::facts::{Request, RequestOutcome, Visible};
 use crate::failure::Failure;
 use crate::objects::{Listed, Object, Scope};
+use crate::output::View;
 use crate::screens;
 use crate::session::{Session, expired};
 use crate::target::Target;
@@ -52,13 +53,13 @@ impl Followed {
     }
 
     /// What has become of it, in one line.
-    pub(super) fn text(&self) -> String {
-        screens::progress(&self.request, &self.outcome, self.object.as_ref())
+    pub(super) fn text(&self, view: &View) -> String {
+        screens::progress(&self.request, &self.outcome, self.object.as_ref(), view)
     }
 
     /// The line with the name.
-    pub(super) fn sentence(&self) -> String {
-        screens::requested(&self.request, &self.outcome, self.object.as_ref())
+    pub(super) fn sentence(&self, view: &View) -> String {
+        screens::requested(&self.request, &self.outcome, self.object.as_ref(), view)
     }
 
     /// Takes a version of the resource into account.
@@ -71,19 +72,20 @@ impl Followed {
 
     /// Reports what changed to a user who waits.
     fn report(&mut self, session: &mut Session, is_drawn: bool, several: bool, elapsed: Duration) {
-        let text = self.text();
+        let view = session.view();
+        let text = self.text(&view);
         let has_ended = matches!(self.outcome, RequestOutcome::Ended(_));
         if !self.is_announced && !has_ended && (self.outcome != RequestOutcome::Pending || elapsed >= SETTLE) {
-            session.note(&self.sentence());
+            session.note(&self.sentence(&view));
             (self.is_announced, self.line) = (true, text);
         } else if self.is_announced && text != self.line && (!is_drawn || self.exit(true).is_some()) && !has_ended {
             let name = several.then(|| self.target.to_string());
-            session.note(&screens::change_line(session.view().now, name.as_deref(), &text));
+            session.note(&screens::change_line(view.now, name.as_deref(), &text));
             self.line = text;
         }
         let object = self.object.as_ref().filter(|_| self.outcome == RequestOutcome::Pending && elapsed >= EXPLAIN && !self.is_explained);
         if let Some(object) = object {
-            session.note(&screens::unhandled(&self.request, object));
+            session.note(&screens::unhandled(&self.request, object, &view));
             self.is_explained = true;
         }
     }

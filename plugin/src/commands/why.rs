@@ -20,7 +20,10 @@ pub(super) async fn run(args: &WhyArgs, session: &mut Session) -> Result<Exit, F
     let visible = Visible { objects: &listed.objects, is_complete: is_complete(scope.as_ref()) };
     let view = session.view();
     let operator = OperatorNames { namespace: &args.operator_namespace, name: &args.operator_lease };
-    let diagnosis = diagnosis(&object, &evidence, operator, view.now);
+    let mut diagnosis = diagnosis(&object, &evidence, operator, view.now);
+    for command in &mut diagnosis.commands {
+        *command = view.command(command);
+    }
     let exit = if args.exit_code && diagnosis.verdict == Verdict::NeedsAction { Exit::Negative } else { Exit::Success };
     if session.is_text() {
         session.print(&screens::why(&object, &diagnosis, &evidence, visible, &view));
