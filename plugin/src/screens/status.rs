@@ -30,7 +30,7 @@ pub fn status(object: &Object, visible: Visible<'_>, view: &View) -> Vec<Line> {
         rows.extend(details(run, view));
     }
     rows.extend(waiting(object, visible, view));
-    rows.push(next(object, view));
+    rows.extend((!object.is_deleting()).then(|| next(object, view)));
     rows.extend(last(object, view));
     rows.extend(history(object));
     lines.extend(tree(&rows));

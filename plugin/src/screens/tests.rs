@@ -255,7 +255,13 @@ fn status_has_the_time_of_its_own_state() {
     assert!(headline(&with(&running(), suspended, json!({}))).starts_with("▶ Running for 9m12s, 6 of 12 objects."));
     let deleting = json!({"deletionTimestamp": "2026-11-29T21:04:12Z", "finalizers": ["f"]});
     assert!(headline(&with(&running(), json!({}), deleting.clone())).starts_with("▶ Deleting for 5m00s, 6 of 12 objects: Running. "));
-    assert_eq!(headline(&with(&failed(), json!({}), deleting)), "! Deleting for 5m00s: RefreshFailed");
+    let deleting = with(&failed(), json!({}), deleting);
+    assert_eq!(headline(&deleting), "! Deleting for 5m00s: RefreshFailed");
+    // No run follows.
+    let shown = text(&status(&deleting, visible(&all()), &view(None)));
+    assert!(!shown.contains("─ next"), "{shown}");
+    let table = text(&get(visible(&[]), std::slice::from_ref(&deleting), false, &view(None)));
+    assert!(table.contains("Deleting") && !table.contains("05:00"), "{table}");
 }
 
 #[test]
