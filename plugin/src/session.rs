@@ -13,6 +13,7 @@ use tokio::time::{Duration, Instant};
 use crate::connect::ConnectionArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::objects::Undecodable;
 use crate::output::View;
 use crate::report::Report;
 
@@ -179,6 +180,13 @@ impl Session {
     /// Prints that a watch was interrupted, and that it reconnects automatically.
     pub fn note_lost(&mut self, failure: &Failure) {
         self.note(&format!("warning: lost the connection: {failure}; trying again"));
+    }
+
+    /// Warns of resources that are left out, because they cannot be decoded.
+    pub fn note_undecodable(&mut self, undecodable: &[Undecodable]) {
+        for resource in undecodable {
+            self.note(&resource.warning());
+        }
     }
 
     /// Prints an error, and returns its exit code.

@@ -294,7 +294,7 @@ MODEL                    TURN  RESOURCE                  STATE    ELAPSED  DETAI
 myserver/AdventureWorks  ▶     adventureworks            Running  9m12s    3m left
                          …     adventureworks-calculate  Waiting  3m
                          …     msync/adventureworks      Waiting  1m
-                         ?     (other namespaces)                          not visible to you";
+                         ?     (others)                                    not visible to you";
     assert_eq!(shown(false), partial);
 }
 

@@ -137,7 +137,7 @@ fn waiting(object: &Object, visible: Visible<'_>, view: &View) -> Vec<String> {
             .filter(|seconds| *seconds > 0)
             .map(|seconds| format!(", starts in about {}", about(seconds)))
             .unwrap_or_default();
-        let others = if visible.is_complete { "" } else { "; resources in other namespaces are not visible to you" };
+        let others = if visible.is_complete { "" } else { "; other resources are not visible to you" };
         format!("{} of {}{starts}{others}", cells::in_the_queue(place), object.model())
     }));
     lines

@@ -70,7 +70,7 @@ async fn denied_evidence_is_left_out() {
         "second is waiting, and needs no action: WaitingForTurn for ",
         "  Waiting   waiting for first (Running",
         "in the queue of ",
-        "resources in other namespaces are not visible to you",
+        "other resources are not visible to you",
         "events not visible to you",
     ] {
         assert!(why.out.contains(part), "{part}: {}", why.out);
