@@ -135,6 +135,7 @@ async fn handled(
         tokio::select! {
             change = watch.next() => match change {
                 Change::Lost(failure) => session.note_lost(&failure),
+                Change::Undecodable(undecodable) => session.note(&undecodable.warning()),
                 Change::Objects | Change::Restored | Change::Refused(_) => {}
             },
             // Without the permission to watch, the last version is read once.

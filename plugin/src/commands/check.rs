@@ -91,6 +91,7 @@ async fn wait(
                 Change::Objects => {}
                 Change::Lost(failure) => session.note_lost(&failure),
                 Change::Restored => session.note("connected again"),
+                Change::Undecodable(undecodable) => return Err(undecodable.failure()),
                 Change::Refused(failure) => return Err(failure),
             },
             _ = &mut interrupted => return Ok(Waited::Interrupted),

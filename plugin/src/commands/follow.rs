@@ -127,6 +127,12 @@ pub(super) async fn follow(connection: &Connection, session: &mut Session, all: 
             change = watch.next() => match change {
                 Change::Objects => {}
                 Change::Restored => session.note("connected again"),
+                // The end of its run would not be noticed. Another resource of the model is only left out.
+                Change::Undecodable(undecodable) => {
+                    if all.iter().any(|followed| followed.request.before().key() == undecodable.key) {
+                        return Err(undecodable.failure());
+                    }
+                }
                 Change::Lost(failure) => session.note_lost(&failure),
                 Change::Refused(failure) => return Err(failure),
             },
@@ -188,6 +194,19 @@ mod tests {
         let mut object = refresh(name, name, json!({}), status);
         object.resource.meta_mut().annotations = Some([(RUN_REQUESTED_AT.to_owned(), "v".to_owned())].into());
         object
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn undecodable_resource_ends_the_wait_with_an_error() {
+        let mut listed = list(&[&requested("orders", true)]);
+        listed["items"][0]["spec"]["model"] = json!(1);
+        let connection = connection(move |_| (200, listed.clone()));
+        let request = RunRequest::new("v".to_owned(), requested("orders", false));
+        let mut one = Followed::new(Target { kind: Kind::ModelRefresh, name: "orders".to_owned() }, Request::Run(request));
+        let until = Until { wait: true, deadline: Some(Instant::now() + Duration::from_mins(1)) };
+        let ended = follow(&connection, &mut Session::new(OutputArgs::default()), &mut [&mut one], until).await;
+        let sentence = ended.unwrap_err().sentence;
+        assert!(sentence.starts_with("ModelRefresh bi/orders cannot be read: "), "{sentence}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -79,6 +79,7 @@ pub(super) async fn until_interrupted(
                 Change::Objects => {}
                 Change::Lost(cause) => session.note_lost(&cause),
                 Change::Restored => session.note("connected again"),
+                Change::Undecodable(undecodable) => session.note(&undecodable.warning()),
                 Change::Refused(failure) => {
                     session.settle();
                     return Err(failure);
