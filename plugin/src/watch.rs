@@ -35,7 +35,8 @@ type Events = Pin<Box<dyn Stream<Item = (Kind, watcher::Result<Event<DynamicObje
 /// How long one watch request lasts, in seconds. Less than the read timeout of the connection.
 pub const WATCH_SECONDS: u32 = 60;
 
-/// How many refusals of a kind end a watch that had a list: an API server that has just started may not know its roles yet.
+/// How many refusals of a kind end a watch that had a list: an API server that has just started may not know its roles yet. As many
+/// rejections of the credentials end each watch.
 const MOST_REFUSALS: u32 = 3;
 
 fn config() -> watcher::Config {
@@ -196,9 +197,10 @@ impl Watch {
             Err(error) if is_expired(&error) => None,
             Err(error) => {
                 let failure = self.describe(kind, &error);
-                if matches!(failure.cause, Cause::Forbidden | Cause::NotInstalled) {
-                    // A permission or a definition that is missing from the start will not appear.
-                    let most = if self.listed.contains(&kind) { MOST_REFUSALS } else { 1 };
+                if matches!(failure.cause, Cause::Unauthorized | Cause::Forbidden | Cause::NotInstalled) {
+                    // A permission or a definition that is missing from the start will not appear. The credentials were valid before.
+                    let may_recover = self.listed.contains(&kind) || failure.cause == Cause::Unauthorized;
+                    let most = if may_recover { MOST_REFUSALS } else { 1 };
                     let refusals = self.refusals.entry(kind).or_default();
                     *refusals += 1;
                     return (*refusals == most).then(|| self.refuse(kind, failure));

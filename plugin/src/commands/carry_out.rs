@@ -103,7 +103,7 @@ async fn record(
     let patch = annotation(decision.annotation(), decision.value());
     let patched = connection.patch(target, patch, version).await.map_err(|failure| match failure.cause {
         Cause::Conflict => no_change(format!("{target} changed meanwhile, so nothing was written: check again with `{check}`")),
-        Cause::Forbidden | Cause::NotFound | Cause::NotInstalled | Cause::Unanswered | Cause::Other => failure,
+        Cause::Unauthorized | Cause::Forbidden | Cause::NotFound | Cause::NotInstalled | Cause::Unanswered | Cause::Other => failure,
     })?;
     match patched {
         Patched::Answered(patched) => Ok(Some(patched)),

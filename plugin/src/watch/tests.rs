@@ -111,6 +111,21 @@ fn refused_watch_ends_with_its_cause() {
 }
 
 #[test]
+fn expired_credentials_end_the_watch() {
+    let kind = Kind::ModelRefresh;
+    let expired = || Err(watcher::Error::WatchStartFailed(kube::Error::Api(Box::new(Status { code: 401, ..Status::default() }))));
+    for is_listed in [true, false] {
+        let mut watch = watch();
+        if is_listed {
+            watch.apply(kind, Ok(Event::InitDone));
+        }
+        assert_eq!([watch.apply(kind, expired()), watch.apply(kind, expired())], [None, None]);
+        let Some(Change::Refused(failure)) = watch.apply(kind, expired()) else { panic!("the watch continues") };
+        assert_eq!(failure.sentence, "the API server rejects the credentials of the kubeconfig: log in again");
+    }
+}
+
+#[test]
 fn refused_kind_that_is_not_required_is_left_out() {
     let (refresh, sync, spec) = (Kind::ModelRefresh, Kind::ModelSync, json!({"model": {}}));
     let denied = || Err(watcher::Error::InitialListFailed(kube::Error::Api(refused("list", 403))));
