@@ -1,5 +1,6 @@
 //! The connection to the API server: kubeconfig, overrides, proxy.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,6 +58,30 @@ pub struct ConnectionArgs {
     pub request_timeout: Duration,
 }
 
+impl ConnectionArgs {
+    /// The flags that select the cluster and the user, for commands that are printed. Each has a blank in front of it, and those that
+    /// impersonate are last.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let kubeconfig = self.kubeconfig.as_ref().map(|path| path.to_string_lossy());
+        let flags = [
+            ("kubeconfig", kubeconfig.as_deref()),
+            ("context", self.context.as_deref()),
+            ("cluster", self.cluster.as_deref()),
+            ("user", self.user.as_deref()),
+            ("as", self.as_user.as_deref()),
+        ];
+        let groups = self.as_group.iter().map(|group| ("as-group", Some(group.as_str())));
+        flags.into_iter().chain(groups).filter_map(|(flag, value)| Some(format!(" --{flag} {}", quoted(value?)))).collect()
+    }
+}
+
+/// A word of a command line, for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 /// An open connection, and what the flags select.
 #[derive(Clone)]
 pub struct Connection {
@@ -85,7 +110,10 @@ pub fn connect(args: &ConnectionArgs) -> Result<Connection, Failure> {
         kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
             Failure::new("the proxy has an unsupported scheme: set an http:// or https:// proxy")
         }
-        error => Failure::new(format!("failed to set up the client from the kubeconfig: {error}; check it with `kubectl config view`")),
+        error => {
+            let view = format!("kubectl config view{}", args.flags());
+            Failure::new(format!("failed to set up the client from the kubeconfig: {error}; check it with `{view}`"))
+        }
     })?;
     Ok(Connection { client, namespace, timeout: Some(args.request_timeout).filter(|timeout| !timeout.is_zero()) })
 }
@@ -117,24 +145,49 @@ fn config(args: &ConnectionArgs) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Reads the kubeconfig. `None` if there is none at the usual place and no flag needs it.
+/// Reads the kubeconfig. `None` if neither the files of `KUBECONFIG` nor the default one exist, and no flag needs one.
 pub(crate) fn read(args: &ConnectionArgs) -> Result<Option<Kubeconfig>, Failure> {
     let invalid = |error: KubeconfigError| match error {
         KubeconfigError::ReadConfig(error, path) => {
             Failure::new(format!("failed to read the kubeconfig {}: {error}; correct --kubeconfig or KUBECONFIG", path.display()))
         }
-        error => Failure::new(format!("{error}; check it with `kubectl config view`")),
+        error => Failure::new(format!("{error}; check it with `kubectl config view{}`", args.flags())),
     };
     if let Some(path) = &args.kubeconfig {
         return Kubeconfig::read_from(path).map(Some).map_err(invalid);
     }
-    let needed = std::env::var_os("KUBECONFIG").is_some() || args.context.is_some() || args.cluster.is_some() || args.user.is_some();
-    match Kubeconfig::read() {
-        Ok(kubeconfig) => Ok(Some(kubeconfig)),
-        Err(KubeconfigError::FindPath) if !needed => Ok(None),
-        Err(KubeconfigError::ReadConfig(error, _)) if !needed && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(invalid(error)),
+    // As in kubectl, an empty value counts as none.
+    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let mut paths: Vec<PathBuf> = std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect();
+    if paths.is_empty() {
+        paths.extend(std::env::home_dir().map(|home| home.join(".kube").join("config")));
     }
+    let kubeconfig = merged(&paths).map_err(invalid)?;
+    if kubeconfig.is_none() && (args.context.is_some() || args.cluster.is_some() || args.user.is_some()) {
+        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let place = if paths.is_empty() { String::new() } else { format!(" at {}", paths.join(" or ")) };
+        return Err(Failure::new(format!(
+            "no kubeconfig found{place}, which --context, --cluster and --user need: set --kubeconfig or KUBECONFIG"
+        )));
+    }
+    Ok(kubeconfig)
+}
+
+/// The kubeconfig of these files. A value is that of the first file that has it. As in kubectl, a missing file is skipped; `None` if all are
+/// missing.
+fn merged(paths: &[PathBuf]) -> Result<Option<Kubeconfig>, KubeconfigError> {
+    let mut merged: Option<Kubeconfig> = None;
+    for path in paths {
+        let next = match Kubeconfig::read_from(path) {
+            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => continue,
+            read => read?,
+        };
+        merged = Some(match merged {
+            Some(merged) => merged.merge(next)?,
+            None => next,
+        });
+    }
+    Ok(merged)
 }
 
 /// The proxy for a server by the environment, by the rules of Go and so of kubectl: a local server has none.
@@ -160,6 +213,36 @@ mod tests {
     fn proxy_of(server: &str, variables: &[(&str, &str)]) -> Option<String> {
         let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         proxy(&server.parse().unwrap(), variable).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn flags_select_the_same_cluster_in_a_shell() {
+        assert_eq!(ConnectionArgs { namespace: Some("bi".to_owned()), ..ConnectionArgs::default() }.flags(), "");
+        let args = ConnectionArgs {
+            kubeconfig: Some("/home/me/my config".into()),
+            context: Some("arn:aws:eks:eu-west-1:1:cluster/bi".to_owned()),
+            cluster: Some(String::new()),
+            user: Some("me@corp.example".to_owned()),
+            as_user: Some("o'neil; ls".to_owned()),
+            as_group: vec!["system:masters".to_owned(), "$HOME".to_owned()],
+            ..ConnectionArgs::default()
+        };
+        let expected = " --kubeconfig '/home/me/my config' --context arn:aws:eks:eu-west-1:1:cluster/bi --cluster '' --user me@corp.example --as 'o'\\''neil; ls' --as-group system:masters --as-group '$HOME'";
+        assert_eq!(args.flags(), expected);
+    }
+
+    #[test]
+    fn missing_files_of_a_list_are_skipped() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("a"), "current-context: a\ncontexts: [{name: a, context: {cluster: a}}]\n").unwrap();
+        std::fs::write(at("b"), "current-context: b\ncontexts: [{name: b, context: {cluster: b}}]\n").unwrap();
+        std::fs::write(at("invalid"), "contexts: 1\n").unwrap();
+        let read = |names: &[&str]| merged(&names.iter().map(|name| at(name)).collect::<Vec<_>>());
+        let both = read(&["missing", "a", "b"]).unwrap().unwrap();
+        assert_eq!((both.current_context.as_deref(), both.contexts.len()), (Some("a"), 2));
+        assert!(read(&["missing"]).unwrap().is_none() && read(&[]).unwrap().is_none());
+        assert!(read(&["a", "invalid"]).is_err());
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! What else the cluster shows of a resource: its events, and the Lease of the operator. A user may lack the permission for either.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Resource as _};
+use tokio::time::{Instant, sleep};
 
 use crate::connect::Connection;
 use crate::failure::{Cause, Failure, Request};
@@ -18,6 +20,10 @@ const MOST_EVENTS: usize = 5;
 const DEFAULT_DURATION: i64 = 15;
 /// How much older than its duration a Lease may be, in seconds: the clocks of the operator and of the user differ.
 const TOLERANCE: i64 = 30;
+/// The pause before a Lease that is too old is read again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+/// The duration of a Lease, in seconds, of which a third is waited at most for its next renewal.
+const MOST_WAITED: i64 = 30;
 
 /// An event of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +120,30 @@ impl Connection {
         Ok(latest(found.items, object.resource.meta().uid.as_deref()))
     }
 
+    /// Reads the Lease of the operator. One that is too old is read again until its next renewal is due: if it is renewed meanwhile, the
+    /// operator runs, and the clock of the user is ahead.
     async fn operator(&self, namespace: &str, name: &str) -> Operator {
+        let first = self.lease(namespace, name).await;
+        if !matches!(first.liveness(Timestamp::now()), Liveness::Silent(_, _)) {
+            return first;
+        }
+        let Operator::Lease(before) = &first else { return first };
+        // The holder renews it three times within its duration.
+        let interval = Duration::from_secs(before.duration.clamp(0, MOST_WAITED).unsigned_abs()) / 3 + READ_AGAIN;
+        let until = Instant::now() + interval;
+        while Instant::now() < until {
+            sleep(READ_AGAIN).await;
+            match self.lease(namespace, name).await {
+                Operator::Lease(lease) if lease.renewed > before.renewed => {
+                    return Operator::Lease(OperatorLease { renewed: Some(Timestamp::now()), ..lease });
+                }
+                Operator::Lease(_) | Operator::Absent | Operator::Unknown => {}
+            }
+        }
+        first
+    }
+
+    async fn lease(&self, namespace: &str, name: &str) -> Operator {
         let request = Request { verb: "get", resource: "leases", namespace: Some(namespace), name: Some(name) };
         let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
         match self.call(request, api.get(name)).await {
@@ -159,10 +188,12 @@ fn of_lease(lease: Lease) -> OperatorLease {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use serde_json::json;
 
     use super::*;
-    use crate::fixture::at;
+    use crate::fixture::{at, connection};
 
     fn event(second: u32, uid: &str, reason: &str) -> Event {
         serde_json::from_value(json!({
@@ -181,6 +212,21 @@ mod tests {
         events.push(repeated);
         let found: Vec<String> = latest(events, Some("u")).into_iter().map(|event| event.reason).collect();
         assert_eq!(found, ["repeated", "r6", "r5", "r4", "r3"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lease_that_is_renewed_is_not_too_old() {
+        for (renews, expected) in [(true, "Running"), (false, "Silent")] {
+            let reads = AtomicU32::new(0);
+            let connection = connection(move |_| {
+                let second = if renews { reads.fetch_add(1, Ordering::Relaxed) * 2 } else { 0 };
+                let renewed = format!("2020-01-01T00:00:{second:02}.000000Z");
+                let spec = json!({"holderIdentity": "pod_1", "renewTime": renewed, "leaseDurationSeconds": 15});
+                (200, json!({"metadata": {"name": "tabular-operator"}, "spec": spec}))
+            });
+            let liveness = connection.operator("tabular-system", "tabular-operator").await.liveness(Timestamp::now());
+            assert!(format!("{liveness:?}").starts_with(expected), "{liveness:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::exit::Exit;
 /// What an error means to a command that can continue with less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
+    /// The API server rejects the credentials, such as an expired token.
+    Unauthorized,
     /// The user lacks a permission.
     Forbidden,
     /// The resource does not exist.
@@ -114,7 +116,7 @@ impl<'a> Request<'a> {
         let place = self.namespace.map_or_else(|| "in all namespaces".to_owned(), |namespace| format!("in namespace {namespace}"));
         let message = plain(&status.message).into_owned();
         match (status.code, self.name) {
-            (401, _) => Failure::new("the API server rejects the credentials of the kubeconfig: log in again"),
+            (401, _) => Failure::with_cause(Cause::Unauthorized, "the API server rejects the credentials of the kubeconfig: log in again"),
             // RBAC: `User "x" cannot patch resource "…"`. Other refusals come from admission, and their message has the cause.
             (403, _) if message.contains(&format!("cannot {} ", self.verb)) => {
                 let role = if matches!(self.verb, "get" | "list" | "watch") { "view" } else { "edit" };
@@ -123,7 +125,7 @@ impl<'a> Request<'a> {
             }
             // Without a name in its details, the API server does not know the resource itself.
             (404, Some(name)) if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
-                let sentence = format!("{}/{name} not found {place}: list the names with `kubectl tabular get`", self.resource);
+                let sentence = format!("{}/{name} not found {place}: list the names with `get`", self.resource);
                 Failure::with_cause(Cause::NotFound, sentence)
             }
             (404, _) if status.details.as_ref().is_some_and(|details| details.kind == "namespaces") => {

@@ -24,7 +24,7 @@ pub(crate) const NOW: &str = "2026-11-29T21:09:12Z";
 /// A view at [`NOW`] in Rome.
 pub(crate) fn view(width: Option<usize>) -> View {
     let zone = TimeZone::get("Europe/Rome").unwrap();
-    View { now: at(NOW), zone, utc: false, width, wide: false }
+    View { now: at(NOW), zone, utc: false, width, wide: false, flags: String::new() }
 }
 
 /// A time.

@@ -151,11 +151,23 @@ pub struct Undecodable {
 }
 
 impl Undecodable {
-    /// The warning that a command prints.
+    /// What a command prints about it, in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let ResourceKey { kind, namespace, name } = &self.key;
+        format!("{} {namespace}/{name} cannot be read: {}; this plugin may be older than the operator", kind.as_str(), self.cause)
+    }
+
+    /// The warning of a command that continues without it.
     #[must_use]
     pub fn warning(&self) -> String {
-        let ResourceKey { kind, namespace, name } = &self.key;
-        format!("warning: {} {namespace}/{name} cannot be read: {}; this plugin may be older than the operator", kind.as_str(), self.cause)
+        format!("warning: {}", self.sentence())
+    }
+
+    /// The error of a command that needs it.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        Failure::new(self.sentence())
     }
 }
 
@@ -216,10 +228,7 @@ impl Connection {
     pub async fn get(&self, target: &Target) -> Result<Object, Failure> {
         let request = Request::new("get", target.kind, Some(&self.namespace), Some(&target.name));
         let object = self.call(request, self.api(target.kind, Some(&self.namespace)).get(&target.name)).await?;
-        Object::parse(target.kind, object).map_err(|undecodable| {
-            let warning = undecodable.warning();
-            Failure::new(warning.trim_start_matches("warning: "))
-        })
+        Object::parse(target.kind, object).map_err(|undecodable| undecodable.failure())
     }
 
     /// Lists the resources of both kinds.

@@ -60,10 +60,8 @@ impl Connection {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let body = Patch::Merge(with_version(patch, version));
         let object = self.call(request, self.api(target.kind, Some(&self.namespace)).patch(&target.name, &params, &body)).await?;
-        Object::parse(target.kind, object).map_err(|undecodable| {
-            let warning = undecodable.warning();
-            Failure::new(format!("the resource was changed, but {}", warning.trim_start_matches("warning: ")))
-        })
+        Object::parse(target.kind, object)
+            .map_err(|undecodable| Failure::new(format!("the resource was changed, but {}", undecodable.sentence())))
     }
 
     /// Reads a resource after a lost response, when the API server may not be available yet.

@@ -13,6 +13,7 @@ use tokio::time::{Duration, Instant};
 use crate::connect::ConnectionArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::objects::Undecodable;
 use crate::output::View;
 use crate::report::Report;
 
@@ -73,6 +74,8 @@ pub struct Session {
     screen: Screen,
     zone: TimeZone,
     utc: bool,
+    /// The flags that select the cluster and the user, for commands that are printed.
+    flags: String,
     /// The format, unless it is text.
     pub format: Option<Format>,
 }
@@ -88,14 +91,21 @@ impl Session {
             Color::Never => screen.with_colors(false),
         };
         let zone = if args.utc { TimeZone::UTC } else { TimeZone::try_system().unwrap_or(TimeZone::UTC) };
-        Self { screen, zone, utc: args.utc, format: args.output }
+        Self { screen, zone, utc: args.utc, flags: String::new(), format: args.output }
+    }
+
+    /// The output of a command that calls the API server.
+    #[must_use]
+    pub fn of(common: &CommonArgs) -> Self {
+        Self { flags: common.connection.flags(), ..Self::new(common.output) }
     }
 
     /// What a screen is rendered for, now.
     #[must_use]
     pub fn view(&self) -> View {
         let width = self.screen.live().then(|| screen::size().0);
-        View { now: Timestamp::now(), zone: self.zone.clone(), utc: self.utc, width, wide: self.format == Some(Format::Wide) }
+        let wide = self.format == Some(Format::Wide);
+        View { now: Timestamp::now(), zone: self.zone.clone(), utc: self.utc, width, wide, flags: self.flags.clone() }
     }
 
     /// Whether standard output is a terminal on which a block can be redrawn.
@@ -170,6 +180,13 @@ impl Session {
     /// Prints that a watch was interrupted, and that it reconnects automatically.
     pub fn note_lost(&mut self, failure: &Failure) {
         self.note(&format!("warning: lost the connection: {failure}; trying again"));
+    }
+
+    /// Warns of resources that are left out, because they cannot be decoded.
+    pub fn note_undecodable(&mut self, undecodable: &[Undecodable]) {
+        for resource in undecodable {
+            self.note(&resource.warning());
+        }
     }
 
     /// Prints an error, and returns its exit code.

@@ -12,7 +12,7 @@ use tabular_operator::api::{Kind, ResourceKey};
 
 use crate::connect::Connection;
 use crate::failure::{Cause, Failure, Request};
-use crate::objects::{Listed, Object, Scope};
+use crate::objects::{Listed, Object, Scope, Undecodable};
 use crate::target::Target;
 
 /// What changed.
@@ -24,6 +24,8 @@ pub enum Change {
     Lost(Failure),
     /// The connection was restored.
     Restored,
+    /// A new version of a resource cannot be decoded. Its last readable version stays.
+    Undecodable(Undecodable),
     /// The API server refuses the watch, and would refuse it again.
     Refused(Failure),
 }
@@ -33,7 +35,8 @@ type Events = Pin<Box<dyn Stream<Item = (Kind, watcher::Result<Event<DynamicObje
 /// How long one watch request lasts, in seconds. Less than the read timeout of the connection.
 pub const WATCH_SECONDS: u32 = 60;
 
-/// How many refusals of a kind end a watch that had a list: an API server that has just started may not know its roles yet.
+/// How many refusals of a kind end a watch that had a list: an API server that has just started may not know its roles yet. As many
+/// rejections of the credentials end each watch.
 const MOST_REFUSALS: u32 = 3;
 
 fn config() -> watcher::Config {
@@ -74,6 +77,8 @@ pub struct Watch {
     required: BTreeSet<Kind>,
     /// The other kinds that the API server refuses.
     left_out: BTreeSet<Kind>,
+    /// The resources whose current version cannot be decoded.
+    undecodable: BTreeSet<ResourceKey>,
     namespace: Option<String>,
 }
 
@@ -83,7 +88,7 @@ impl Watch {
     pub fn of(connection: &Connection, scope: &Scope, kinds: &BTreeSet<Kind>, listed: Listed) -> Self {
         let config = watcher::Config { label_selector: scope.selector.clone(), ..config() };
         let kinds = kinds.iter().map(|kind| (*kind, config.clone()));
-        Self::new(connection, scope.namespace.clone(), kinds, listed.objects)
+        Self::new(connection, scope.namespace.clone(), kinds, listed)
     }
 
     /// Watches a resource of this kind, and all resources of a scope that may share its model. If the API server refuses the other kind,
@@ -98,14 +103,15 @@ impl Watch {
     #[must_use]
     pub fn of_one(connection: &Connection, target: &Target, object: Object) -> Self {
         let config = config().fields(&format!("metadata.name={}", target.name));
-        Self::new(connection, Some(connection.namespace.clone()), [(target.kind, config)].into_iter(), vec![object])
+        let listed = Listed { objects: vec![object], ..Listed::default() };
+        Self::new(connection, Some(connection.namespace.clone()), [(target.kind, config)].into_iter(), listed)
     }
 
     fn new(
         connection: &Connection,
         namespace: Option<String>,
         kinds: impl Iterator<Item = (Kind, watcher::Config)>,
-        objects: Vec<Object>,
+        listed: Listed,
     ) -> Self {
         let kinds: Vec<(Kind, watcher::Config)> = kinds.collect();
         let required = kinds.iter().map(|(kind, _)| *kind).collect();
@@ -113,7 +119,7 @@ impl Watch {
             events(connection.api(kind, namespace.as_deref()), config).map(move |event| (kind, event)).boxed_local()
         });
         Self {
-            objects: objects.into_iter().map(|object| (object.key(), object)).collect(),
+            objects: listed.objects.into_iter().map(|object| (object.key(), object)).collect(),
             events: events.collect(),
             listing: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -121,6 +127,8 @@ impl Watch {
             refusals: BTreeMap::new(),
             required,
             left_out: BTreeSet::new(),
+            // The caller has reported them.
+            undecodable: listed.undecodable.into_iter().map(|undecodable| undecodable.key).collect(),
             namespace,
         }
     }
@@ -137,10 +145,10 @@ impl Watch {
         self.objects.get(key)
     }
 
-    /// Whether the resources of a kind are left out.
+    /// Whether the resources of a kind are left out, or the current version of a resource.
     #[must_use]
     pub fn leaves_out(&self) -> bool {
-        !self.left_out.is_empty()
+        !self.left_out.is_empty() || !self.undecodable.is_empty()
     }
 
     /// Waits for the next change. Can be dropped while it waits.
@@ -163,32 +171,36 @@ impl Watch {
                 None
             }
             Ok(Event::InitApply(object)) => {
-                let key = self.insert(kind, object);
+                let (key, undecodable) = self.insert(kind, object);
                 self.listing.entry(kind).or_default().insert(key);
-                None
+                undecodable
             }
             Ok(Event::InitDone) => {
                 self.listed.insert(kind);
                 self.left_out.remove(&kind);
                 let listed = self.listing.remove(&kind).unwrap_or_default();
                 self.objects.retain(|key, _| key.kind != kind || listed.contains(key));
+                self.undecodable.retain(|key| key.kind != kind || listed.contains(key));
                 Some(self.no_longer_lost(kind))
             }
             Ok(Event::Apply(object)) => {
-                self.insert(kind, object);
-                Some(self.no_longer_lost(kind))
+                let (_, undecodable) = self.insert(kind, object);
+                let change = self.no_longer_lost(kind);
+                Some(undecodable.unwrap_or(change))
             }
             Ok(Event::Delete(object)) => {
                 let key = Object::parse(kind, object).map_or_else(|undecodable| undecodable.key, |object| object.key());
                 self.objects.remove(&key);
+                self.undecodable.remove(&key);
                 Some(Change::Objects)
             }
             Err(error) if is_expired(&error) => None,
             Err(error) => {
                 let failure = self.describe(kind, &error);
-                if matches!(failure.cause, Cause::Forbidden | Cause::NotInstalled) {
-                    // A permission or a definition that is missing from the start will not appear.
-                    let most = if self.listed.contains(&kind) { MOST_REFUSALS } else { 1 };
+                if matches!(failure.cause, Cause::Unauthorized | Cause::Forbidden | Cause::NotInstalled) {
+                    // A permission or a definition that is missing from the start will not appear. The credentials were valid before.
+                    let may_recover = self.listed.contains(&kind) || failure.cause == Cause::Unauthorized;
+                    let most = if may_recover { MOST_REFUSALS } else { 1 };
                     let refusals = self.refusals.entry(kind).or_default();
                     *refusals += 1;
                     return (*refusals == most).then(|| self.refuse(kind, failure));
@@ -213,18 +225,24 @@ impl Watch {
         }
         self.left_out.insert(kind);
         self.objects.retain(|key, _| key.kind != kind);
+        self.undecodable.retain(|key| key.kind != kind);
         self.no_longer_lost(kind)
     }
 
-    /// Adds a resource, and returns its key. One that cannot be decoded keeps its last readable version.
-    fn insert(&mut self, kind: Kind, object: DynamicObject) -> ResourceKey {
+    /// Adds a resource, and returns its key. One that cannot be decoded keeps its last readable version, and is reported once.
+    fn insert(&mut self, kind: Kind, object: DynamicObject) -> (ResourceKey, Option<Change>) {
         match Object::parse(kind, object) {
             Ok(object) => {
                 let key = object.key();
+                self.undecodable.remove(&key);
                 self.objects.insert(key.clone(), object);
-                key
+                (key, None)
             }
-            Err(undecodable) => undecodable.key,
+            Err(undecodable) => {
+                let key = undecodable.key.clone();
+                let is_new = self.undecodable.insert(key.clone());
+                (key, is_new.then_some(Change::Undecodable(undecodable)))
+            }
         }
     }
 
@@ -247,116 +265,4 @@ fn is_expired(error: &watcher::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::core::Status;
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::exit::Exit;
-
-    fn watch() -> Watch {
-        Watch {
-            objects: BTreeMap::new(),
-            events: SelectAll::new(),
-            listing: BTreeMap::new(),
-            lost: BTreeSet::new(),
-            listed: BTreeSet::new(),
-            refusals: BTreeMap::new(),
-            required: Kind::ALL.iter().copied().collect(),
-            left_out: BTreeSet::new(),
-            namespace: Some("bi".to_owned()),
-        }
-    }
-
-    fn object(name: &str, spec: &Value) -> DynamicObject {
-        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "bi"}, "spec": spec})).unwrap()
-    }
-
-    fn failed(code: u16) -> watcher::Error {
-        watcher::Error::WatchError(Box::new(Status { code, ..Status::default() }))
-    }
-
-    fn names(watch: &Watch) -> Vec<String> {
-        watch.objects().iter().map(Object::name).collect()
-    }
-
-    #[test]
-    fn new_list_removes_what_it_lacks() {
-        let (mut watch, kind, spec) = (watch(), Kind::ModelRefresh, json!({"model": {}}));
-        assert_eq!(watch.apply(kind, Ok(Event::Apply(object("old", &spec)))), Some(Change::Objects));
-        watch.apply(Kind::ModelSync, Ok(Event::Apply(object("sync", &spec))));
-        assert_eq!(watch.apply(kind, Ok(Event::Init)), None);
-        assert_eq!(watch.apply(kind, Ok(Event::InitApply(object("new", &spec)))), None);
-        assert_eq!(names(&watch), ["new", "old", "msync/sync"]);
-        assert_eq!(watch.apply(kind, Ok(Event::InitDone)), Some(Change::Objects));
-        assert_eq!(names(&watch), ["new", "msync/sync"]);
-        // A newer version that cannot be decoded does not hide the resource.
-        watch.apply(kind, Ok(Event::Apply(object("new", &json!({"model": 1})))));
-        assert_eq!(names(&watch), ["new", "msync/sync"]);
-        watch.apply(kind, Ok(Event::Delete(object("new", &json!({"model": 1})))));
-        assert_eq!(names(&watch), ["msync/sync"]);
-    }
-
-    #[test]
-    fn lost_connection_is_reported_once_until_restored() {
-        let (mut watch, refresh, sync) = (watch(), Kind::ModelRefresh, Kind::ModelSync);
-        assert_eq!(watch.apply(refresh, Err(failed(410))), None, "a new list follows");
-        assert!(matches!(watch.apply(refresh, Err(failed(503))), Some(Change::Lost(_))));
-        assert_eq!(watch.apply(sync, Err(failed(503))), None);
-        assert_eq!(watch.apply(refresh, Err(failed(503))), None);
-        assert_eq!(watch.apply(refresh, Ok(Event::InitDone)), Some(Change::Objects));
-        assert_eq!(watch.apply(sync, Ok(Event::InitDone)), Some(Change::Restored));
-        assert!(matches!(watch.apply(sync, Err(failed(500))), Some(Change::Lost(_))));
-    }
-
-    fn refused(verb: &str, code: u16) -> Box<Status> {
-        let message = format!("User \"me\" cannot {verb} resource \"modelrefreshes\"");
-        Box::new(Status { code, message, ..Status::default() })
-    }
-
-    #[test]
-    fn refused_watch_ends_with_its_cause() {
-        let kind = Kind::ModelRefresh;
-        let sentence = |change: Option<Change>| match change {
-            Some(Change::Refused(failure)) => (failure.exit, failure.sentence),
-            other => panic!("{other:?}"),
-        };
-        let list = watch().apply(kind, Err(watcher::Error::InitialListFailed(kube::Error::Api(refused("list", 403)))));
-        assert_eq!(
-            sentence(list),
-            (Exit::Failure, "you may not list modelrefreshes in namespace bi: ask for the role view there".to_owned())
-        );
-        let mut watch = watch();
-        let denied = || Err(watcher::Error::WatchStartFailed(kube::Error::Api(refused("watch", 403))));
-        assert_eq!(watch.apply(kind, Ok(Event::InitDone)), Some(Change::Objects));
-        // An API server that has just started.
-        assert_eq!([watch.apply(kind, denied()), watch.apply(kind, denied())], [None, None]);
-        assert_eq!(watch.apply(kind, Ok(Event::InitDone)), Some(Change::Objects));
-        assert_eq!([watch.apply(kind, denied()), watch.apply(kind, denied())], [None, None]);
-        let (exit, text) = sentence(watch.apply(kind, denied()));
-        assert_eq!((exit, text.as_str()), (Exit::Failure, "you may not watch modelrefreshes in namespace bi: ask for the role view there"));
-        let gone = watch.apply(Kind::ModelSync, Err(watcher::Error::WatchError(refused("watch", 404))));
-        assert!(sentence(gone).1.starts_with("the CRDs are not installed in this cluster"));
-    }
-
-    #[test]
-    fn refused_kind_that_is_not_required_is_left_out() {
-        let (refresh, sync, spec) = (Kind::ModelRefresh, Kind::ModelSync, json!({"model": {}}));
-        let denied = || Err(watcher::Error::InitialListFailed(kube::Error::Api(refused("list", 403))));
-        let mut watch = Watch { required: [refresh].into(), ..watch() };
-        watch.apply(refresh, Ok(Event::Apply(object("orders", &spec))));
-        watch.apply(sync, Ok(Event::Apply(object("replicas", &spec))));
-        assert_eq!([watch.apply(sync, denied()), watch.apply(sync, denied())], [Some(Change::Objects), None]);
-        assert!(watch.leaves_out() && names(&watch) == ["orders"]);
-        // The permission is granted.
-        watch.apply(sync, Ok(Event::Init));
-        watch.apply(sync, Ok(Event::InitApply(object("replicas", &spec))));
-        assert_eq!(watch.apply(sync, Ok(Event::InitDone)), Some(Change::Objects));
-        assert!(!watch.leaves_out() && names(&watch) == ["orders", "msync/replicas"]);
-        // A watch that is lost and then refused is lost no longer.
-        assert!(matches!(watch.apply(sync, Err(failed(503))), Some(Change::Lost(_))));
-        let changes = [watch.apply(sync, denied()), watch.apply(sync, denied()), watch.apply(sync, denied())];
-        assert_eq!(changes, [None, None, Some(Change::Restored)]);
-        assert!(matches!(watch.apply(refresh, denied()), Some(Change::Refused(_))));
-    }
-}
+mod tests;

@@ -182,10 +182,10 @@ fn digest_that_an_earlier_build_recorded_counts_as_the_value() {
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     let checks = world.checks;
     world.edit_status(|status| {
-        let digest = Some(value_digest(&value));
-        (status.last_handled_token, status.last_handled_request) = (digest.clone(), digest.clone());
-        status.last_handled_cancel_request.clone_from(&digest);
-        status.check.as_mut().unwrap().request = digest.unwrap();
+        let digest = || value_digest(&value);
+        (status.last_handled_token, status.last_handled_request) = (Some(digest()), Some(digest()));
+        status.last_handled_cancel_request = Some(digest());
+        status.check.as_mut().unwrap().request = digest();
     });
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.service.submits, world.checks), (1, 1, checks));

@@ -22,7 +22,7 @@ pub(super) async fn run(args: &AdoptArgs, connection: &Connection, session: &mut
         confirmed(session, &object, &adopt, args.confirm)?.then_some(adopt)
     } else if run.candidates.is_empty() {
         let other = if may_resubmit { "resubmit" } else { "release" };
-        let command = format!("kubectl tabular {other} {} -n {}", object.name(), object.namespace());
+        let command = screens::command(other, &object, &session.view());
         return Err(no_change(format!("there is no operation to adopt: if the submission started none, run `{command}`")));
     } else if args.confirm.yes {
         let [one] = run.candidates.as_slice() else {

@@ -62,14 +62,14 @@ pub(super) async fn carry_out(
     decision: &Decision,
     session: &mut Session,
 ) -> Result<Decided, Failure> {
-    let check = format!("kubectl tabular why {target} -n {}", connection.namespace);
+    let check = screens::command("why", object, &session.view());
     let recorded = record(connection, target, object, decision, &check).await?;
     let current = match &recorded {
         Some(patched) => handled(connection, target, (object, patched), decision, session).await,
         None => None,
     };
     let outcome = decision_outcome(decision, object, current.as_ref());
-    let sentence = screens::decision_outcome(&target.to_string(), decision, &outcome, current.as_ref());
+    let sentence = screens::decision_outcome(&target.to_string(), decision, &outcome, current.as_ref(), &session.view());
     let exit = match &outcome {
         DecisionOutcome::Applied => Exit::Success,
         DecisionOutcome::Deleted if *decision == Decision::Release => Exit::Success,
@@ -103,7 +103,7 @@ async fn record(
     let patch = annotation(decision.annotation(), decision.value());
     let patched = connection.patch(target, patch, version).await.map_err(|failure| match failure.cause {
         Cause::Conflict => no_change(format!("{target} changed meanwhile, so nothing was written: check again with `{check}`")),
-        Cause::Forbidden | Cause::NotFound | Cause::NotInstalled | Cause::Unanswered | Cause::Other => failure,
+        Cause::Unauthorized | Cause::Forbidden | Cause::NotFound | Cause::NotInstalled | Cause::Unanswered | Cause::Other => failure,
     })?;
     match patched {
         Patched::Answered(patched) => Ok(Some(patched)),
@@ -135,6 +135,7 @@ async fn handled(
         tokio::select! {
             change = watch.next() => match change {
                 Change::Lost(failure) => session.note_lost(&failure),
+                Change::Undecodable(undecodable) => session.note(&undecodable.warning()),
                 Change::Objects | Change::Restored | Change::Refused(_) => {}
             },
             // Without the permission to watch, the last version is read once.

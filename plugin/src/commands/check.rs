@@ -39,7 +39,7 @@ pub(super) async fn run(args: &CheckArgs, session: &mut Session) -> Result<Exit,
     match wait(args, &connection, object, &value, deadline, session).await? {
         Waited::Finished(check) => show(args, &connection, *check, session),
         Waited::TimedOut(object) => {
-            session.note(&screens::check_unanswered(&object, args.timeout));
+            session.note(&screens::check_unanswered(&object, args.timeout, &session.view()));
             Ok(Exit::Timeout)
         }
         Waited::Interrupted => {
@@ -91,6 +91,7 @@ async fn wait(
                 Change::Objects => {}
                 Change::Lost(failure) => session.note_lost(&failure),
                 Change::Restored => session.note("connected again"),
+                Change::Undecodable(undecodable) => return Err(undecodable.failure()),
                 Change::Refused(failure) => return Err(failure),
             },
             _ = &mut interrupted => return Ok(Waited::Interrupted),

@@ -108,7 +108,7 @@ impl DecisionCommand {
             Self::Resubmit(args) => ("resubmit", &args.name, &args.common),
             Self::Release(args) => ("release", &args.name, &args.common),
         };
-        let mut session = Session::new(common.output);
+        let mut session = Session::of(common);
         let connection = match connect(&common.connection) {
             Ok(connection) => connection,
             Err(failure) => return session.fail(&failure),

@@ -89,7 +89,7 @@ impl ExplainCommand {
             Self::Why(args) => &args.common,
             Self::Check(args) => &args.common,
         };
-        let mut session = Session::new(common.output);
+        let mut session = Session::of(common);
         let ended = match self {
             Self::Why(args) => why::run(&args, &mut session).await,
             Self::Check(args) => check::run(&args, &mut session).await,

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::facts::{Request, RequestOutcome, Visible};
 use crate::failure::Failure;
 use crate::objects::{Listed, Object, Scope};
+use crate::output::View;
 use crate::screens;
 use crate::session::{Session, expired};
 use crate::target::Target;
@@ -52,13 +53,13 @@ impl Followed {
     }
 
     /// What has become of it, in one line.
-    pub(super) fn text(&self) -> String {
-        screens::progress(&self.request, &self.outcome, self.object.as_ref())
+    pub(super) fn text(&self, view: &View) -> String {
+        screens::progress(&self.request, &self.outcome, self.object.as_ref(), view)
     }
 
     /// The line with the name.
-    pub(super) fn sentence(&self) -> String {
-        screens::requested(&self.request, &self.outcome, self.object.as_ref())
+    pub(super) fn sentence(&self, view: &View) -> String {
+        screens::requested(&self.request, &self.outcome, self.object.as_ref(), view)
     }
 
     /// Takes a version of the resource into account.
@@ -71,19 +72,20 @@ impl Followed {
 
     /// Reports what changed to a user who waits.
     fn report(&mut self, session: &mut Session, is_drawn: bool, several: bool, elapsed: Duration) {
-        let text = self.text();
+        let view = session.view();
+        let text = self.text(&view);
         let has_ended = matches!(self.outcome, RequestOutcome::Ended(_));
         if !self.is_announced && !has_ended && (self.outcome != RequestOutcome::Pending || elapsed >= SETTLE) {
-            session.note(&self.sentence());
+            session.note(&self.sentence(&view));
             (self.is_announced, self.line) = (true, text);
         } else if self.is_announced && text != self.line && (!is_drawn || self.exit(true).is_some()) && !has_ended {
             let name = several.then(|| self.target.to_string());
-            session.note(&screens::change_line(session.view().now, name.as_deref(), &text));
+            session.note(&screens::change_line(view.now, name.as_deref(), &text));
             self.line = text;
         }
         let object = self.object.as_ref().filter(|_| self.outcome == RequestOutcome::Pending && elapsed >= EXPLAIN && !self.is_explained);
         if let Some(object) = object {
-            session.note(&screens::unhandled(&self.request, object));
+            session.note(&screens::unhandled(&self.request, object, &view));
             self.is_explained = true;
         }
     }
@@ -125,6 +127,12 @@ pub(super) async fn follow(connection: &Connection, session: &mut Session, all: 
             change = watch.next() => match change {
                 Change::Objects => {}
                 Change::Restored => session.note("connected again"),
+                // The end of its run would not be noticed. Another resource of the model is only left out.
+                Change::Undecodable(undecodable) => {
+                    if all.iter().any(|followed| followed.request.before().key() == undecodable.key) {
+                        return Err(undecodable.failure());
+                    }
+                }
                 Change::Lost(failure) => session.note_lost(&failure),
                 Change::Refused(failure) => return Err(failure),
             },
@@ -186,6 +194,19 @@ mod tests {
         let mut object = refresh(name, name, json!({}), status);
         object.resource.meta_mut().annotations = Some([(RUN_REQUESTED_AT.to_owned(), "v".to_owned())].into());
         object
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn undecodable_resource_ends_the_wait_with_an_error() {
+        let mut listed = list(&[&requested("orders", true)]);
+        listed["items"][0]["spec"]["model"] = json!(1);
+        let connection = connection(move |_| (200, listed.clone()));
+        let request = RunRequest::new("v".to_owned(), requested("orders", false));
+        let mut one = Followed::new(Target { kind: Kind::ModelRefresh, name: "orders".to_owned() }, Request::Run(request));
+        let until = Until { wait: true, deadline: Some(Instant::now() + Duration::from_mins(1)) };
+        let ended = follow(&connection, &mut Session::new(OutputArgs::default()), &mut [&mut one], until).await;
+        let sentence = ended.unwrap_err().sentence;
+        assert!(sentence.starts_with("ModelRefresh bi/orders cannot be read: "), "{sentence}");
     }
 
     #[tokio::test(start_paused = true)]

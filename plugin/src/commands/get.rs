@@ -23,11 +23,9 @@ pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, F
     let connection = connect(&args.common.connection)?;
     let scope = Scope { namespace: (!args.all_namespaces).then(|| connection.namespace.clone()), selector: args.selector.clone() };
     let (listed, exit) = read(args, &connection, &scope, session).await?;
-    for undecodable in &listed.undecodable {
-        session.note(&undecodable.warning());
-    }
     let selected = |object: &Object, view: &View| is_selected(args, object, view);
     if args.watch {
+        session.note_undecodable(&listed.undecodable);
         let block = |visible: Visible<'_>, view: &View| block(args, visible, view);
         let shown = Watching { block: &block, includes: &selected, names: true, is_complete: is_complete(Some(&scope)) };
         // Names are of one namespace. Its other resources have no effect on their rows, because positions are left out.
@@ -36,8 +34,9 @@ pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, F
     }
     let view = session.view();
     let objects: Vec<Object> = listed.objects.iter().filter(|object| selected(object, &view)).cloned().collect();
-    let (all, is_complete) = all(&connection, &scope, &listed.objects, &objects).await;
-    let visible = Visible { objects: &all, is_complete };
+    let (all, is_complete) = all(&connection, &scope, listed, &objects).await;
+    session.note_undecodable(&all.undecodable);
+    let visible = Visible { objects: &all.objects, is_complete };
     if !session.is_text() {
         session.report(&report(visible, objects, &view))?;
     } else if objects.is_empty() {
@@ -72,16 +71,19 @@ async fn read(args: &GetArgs, connection: &Connection, scope: &Scope, session: &
 }
 
 /// The resources that can be in the queues of the selected ones, and whether these are all. A model is shared by all namespaces, which are
-/// listed only if a selected resource is in a queue.
-async fn all(connection: &Connection, scope: &Scope, listed: &[Object], selected: &[Object]) -> (Vec<Object>, bool) {
-    if is_complete(Some(scope)) || !selected.iter().any(is_queued) {
-        return (listed.to_vec(), is_complete(Some(scope)));
+/// listed only if a selected resource is in a queue. One that cannot be decoded may be in a queue.
+async fn all(connection: &Connection, scope: &Scope, mut listed: Listed, selected: &[Object]) -> (Listed, bool) {
+    let mut is_whole = is_complete(Some(scope));
+    if !is_whole && selected.iter().any(is_queued) {
+        // Without the permission, the positions are left out.
+        if let Ok(everywhere) = connection.list(&Scope::default()).await {
+            let known: BTreeSet<ResourceKey> = listed.objects.iter().map(Object::key).collect();
+            listed.objects.extend(everywhere.objects.into_iter().filter(|object| !known.contains(&object.key())));
+            (listed.undecodable, is_whole) = (everywhere.undecodable, true);
+        }
     }
-    // Without the permission, the positions are left out.
-    let Ok(everywhere) = connection.list(&Scope::default()).await else { return (listed.to_vec(), false) };
-    let known: BTreeSet<ResourceKey> = listed.iter().map(Object::key).collect();
-    let others = everywhere.objects.into_iter().filter(|object| !known.contains(&object.key()));
-    (listed.iter().cloned().chain(others).collect(), true)
+    let is_complete = is_whole && listed.undecodable.is_empty();
+    (listed, is_complete)
 }
 
 fn is_selected(args: &GetArgs, object: &Object, view: &View) -> bool {
@@ -143,10 +145,26 @@ mod tests {
             }
         });
         let own = [own];
-        let (all, is_complete) = all(&connection, scope, &own, &own).await;
-        let queues = queues(Visible { objects: &all, is_complete });
+        let (all, is_complete) = all(&connection, scope, listed(&own), &own).await;
+        let queues = queues(Visible { objects: &all.objects, is_complete });
         let position = place(&own[0], &queues, at(NOW)).and_then(|place| place.position);
         (position, requests.load(Ordering::Relaxed))
+    }
+
+    fn listed(objects: &[Object]) -> Listed {
+        Listed { objects: objects.to_vec(), ..Listed::default() }
+    }
+
+    #[tokio::test]
+    async fn undecodable_resource_may_be_ahead() {
+        let own = [waiting("bi", "2026-11-29T21:00:00Z")];
+        let mut everywhere = list(&[&waiting("ops", "2026-11-29T20:00:00Z"), &own[0]]);
+        everywhere["items"][0]["spec"]["model"] = json!(1);
+        let connection = connection(move |path| (200, if path.contains("/modelrefreshes") { everywhere.clone() } else { list(&[]) }));
+        let scope = Scope { namespace: Some("bi".to_owned()), selector: None };
+        let (all, is_complete) = all(&connection, &scope, listed(&own), &own).await;
+        assert_eq!((all.objects.len(), all.undecodable.len(), is_complete), (1, 1, false));
+        assert_eq!(all.undecodable[0].key.namespace, "ops");
     }
 
     #[tokio::test]

@@ -14,11 +14,9 @@ pub(super) async fn run(args: &QueueArgs, session: &mut Session) -> Result<Exit,
     let connection = connect(&args.common.connection)?;
     // A model is shared by all namespaces.
     let (listed, all_namespaces) = connection.list_widely().await?;
-    for undecodable in &listed.undecodable {
-        session.note(&undecodable.warning());
-    }
+    session.note_undecodable(&listed.undecodable);
     let is_own = |object: &&Object| object.namespace() == connection.namespace;
-    let mut queues = queues(Visible { objects: &listed.objects, is_complete: all_namespaces });
+    let mut queues = queues(Visible { objects: &listed.objects, is_complete: all_namespaces && listed.undecodable.is_empty() });
     queues.retain(|queue| {
         let named = args.model.as_ref().is_none_or(|model| queue.model.to_lowercase().contains(&model.to_lowercase()));
         let in_scope = args.all_namespaces || args.model.is_some() || queue.running.iter().chain(&queue.waiting).any(is_own);

@@ -110,7 +110,7 @@ impl RequestCommand {
             Self::Run(args) | Self::Cancel(args) => &args.common,
             Self::Suspend(args) | Self::Resume(args) => &args.common,
         };
-        let mut session = Session::new(common.output);
+        let mut session = Session::of(common);
         let ended = match self {
             Self::Run(args) => submit::run(&args, Annotate::Run, &mut session).await,
             Self::Cancel(args) => submit::run(&args, Annotate::Cancel, &mut session).await,

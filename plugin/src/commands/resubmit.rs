@@ -12,9 +12,9 @@ pub(super) async fn run(args: &DecisionArgs, connection: &Connection, session: &
     let object = connection.get(&args.name).await?;
     let run = unresolved(&object).map_err(no_change)?;
     if object.is_deleting() {
+        let [adopt, release] = ["adopt", "release"].map(|verb| screens::command(verb, &object, &session.view()));
         let name = object.name();
-        let sentence = format!("{name} is being deleted, so it is not submitted again: use `kubectl tabular adopt` or `release`");
-        return Err(no_change(sentence));
+        return Err(no_change(format!("{name} is being deleted, so it is not submitted again: use `{adopt}` or `{release}`")));
     }
     for line in screens::candidates(run, &session.view()) {
         session.note(&line);

@@ -162,7 +162,7 @@ impl ShowCommand {
             Self::History(args) => &args.common,
             Self::Queue(args) => &args.common,
         };
-        let mut session = Session::new(common.output);
+        let mut session = Session::of(common);
         let ended = match self {
             Self::Get(args) => get::run(&args, &mut session).await,
             Self::Status(args) => status::run(&args, &mut session).await,

@@ -22,8 +22,10 @@ pub(super) async fn run(args: &StatusArgs, session: &mut Session) -> Result<Exit
     let key = object.key();
     // The queue and the chain are in all namespaces.
     let (listed, scope) = neighbors(&connection, &object).await?;
+    session.note_undecodable(&listed.undecodable);
     let is_complete = is_complete(scope.as_ref());
     if !args.watch {
+        let is_complete = is_complete && listed.undecodable.is_empty();
         let (view, visible) = (session.view(), Visible { objects: &listed.objects, is_complete });
         if session.is_text() {
             session.print(&screens::status(&object, visible, &view));

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::facts::{CancelRequest, Request, RequestOutcome, RunRequest};
 use crate::failure::Failure;
 use crate::objects::Object;
+use crate::output::View;
 use crate::patch::{Patched, annotation};
 use crate::report::{Report, RequestReport, RequestsReport};
 use crate::request_value::new_value;
@@ -40,9 +41,9 @@ impl Annotate {
     }
 
     /// Why nothing is requested of a resource.
-    fn refusal(self, object: &Object) -> Option<String> {
+    fn refusal(self, object: &Object, view: &View) -> Option<String> {
         match self {
-            Self::Run => screens::cannot_run(object),
+            Self::Run => screens::cannot_run(object, view),
             Self::Cancel => screens::cannot_cancel(object),
         }
     }
@@ -87,7 +88,7 @@ pub(super) async fn run(args: &AnnotateArgs, what: Annotate, session: &mut Sessi
         Some(None) => (if args.wait { Exit::Timeout } else { Exit::Success }, Exit::Success),
     };
     if let Some(object) = done.sending {
-        let status = screens::command("status", &object);
+        let status = screens::command("status", &object, &session.view());
         session.note(&format!("the request for {} may have arrived: check with `{status}`", object.name()));
     }
     let reports = done.entries.iter().map(|entry| conclude(entry, what, &connection.namespace, args.wait, open, session));
@@ -139,7 +140,7 @@ async fn request(
     sending: &mut Option<Object>,
 ) -> Result<Result<Request, String>, Failure> {
     let found = connection.get(target).await?;
-    if let Some(refusal) = what.refusal(&found) {
+    if let Some(refusal) = what.refusal(&found, &session.view()) {
         return Ok(Err(refusal));
     }
     if what == Annotate::Cancel
@@ -164,7 +165,7 @@ async fn request(
         Annotate::Run => RunRequest::recovered(value, found.clone(), read).map(Request::Run),
         Annotate::Cancel => CancelRequest::recovered(value, found.clone(), read).map(Request::Cancel),
     });
-    let status = screens::command("status", &found);
+    let status = screens::command("status", &found, &session.view());
     let unknown = || Failure::new(format!("{lost}; it is unknown whether the request arrived: check with `{status}`"));
     recovered.map(Ok).ok_or_else(unknown)
 }
@@ -184,9 +185,9 @@ fn conclude(entry: &Entry, what: Annotate, namespace: &str, wait: bool, open: Ex
         Entry::Ended { target, result, message, .. } => RequestReport::new(what.command(), target.key(namespace), result, exit, message),
         Entry::Followed(followed) => {
             if followed.exit(wait).is_none() && open != Exit::Success {
-                session.note(&screens::continues(&followed.request, &followed.outcome));
+                session.note(&screens::continues(&followed.request, &followed.outcome, &session.view()));
             }
-            RequestReport::of(what.command(), &followed.request, &followed.outcome, exit, followed.text())
+            RequestReport::of(what.command(), &followed.request, &followed.outcome, exit, followed.text(&session.view()))
         }
     }
 }
@@ -204,9 +205,9 @@ fn print(entries: &[Entry], wait: bool, session: &mut Session) {
             // The user has followed it.
             (_, true) => {}
             (RequestOutcome::Dropped(_) | RequestOutcome::NotCancellable(_) | RequestOutcome::Removed | RequestOutcome::Deleted, false) => {
-                session.note(&one.sentence());
+                session.note(&one.sentence(&session.view()));
             }
-            (_, false) => session.print(&[vec![(screen::Style::Plain, one.sentence())]]),
+            (_, false) => session.print(&[vec![(screen::Style::Plain, one.sentence(&session.view()))]]),
         }
     }
 }

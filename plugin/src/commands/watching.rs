@@ -33,9 +33,15 @@ pub(super) struct Watching<'a> {
 
 /// The resources that may share the model of a resource, and their scope. Without a scope, the user may not list even one namespace, and
 /// only the resource itself is visible.
+///
+/// # Errors
+/// If the list fails, or has a version of the resource that cannot be decoded.
 pub(super) async fn neighbors(connection: &Connection, object: &Object) -> Result<(Listed, Option<Scope>), Failure> {
     match connection.list_widely().await {
         Ok((listed, all_namespaces)) => {
+            if let Some(own) = listed.undecodable.iter().find(|undecodable| undecodable.key == object.key()) {
+                return Err(own.failure());
+            }
             let namespace = (!all_namespaces).then(|| connection.namespace.clone());
             Ok((listed, Some(Scope { namespace, selector: None })))
         }
@@ -73,6 +79,7 @@ pub(super) async fn until_interrupted(
                 Change::Objects => {}
                 Change::Lost(cause) => session.note_lost(&cause),
                 Change::Restored => session.note("connected again"),
+                Change::Undecodable(undecodable) => session.note(&undecodable.warning()),
                 Change::Refused(failure) => {
                     session.settle();
                     return Err(failure);

@@ -17,10 +17,15 @@ pub(super) async fn run(args: &WhyArgs, session: &mut Session) -> Result<Exit, F
     let (listed, evidence) =
         tokio::join!(neighbors(&connection, &object), connection.evidence(&object, &args.operator_namespace, &args.operator_lease));
     let (listed, scope) = listed?;
-    let visible = Visible { objects: &listed.objects, is_complete: is_complete(scope.as_ref()) };
+    session.note_undecodable(&listed.undecodable);
+    let is_complete = is_complete(scope.as_ref()) && listed.undecodable.is_empty();
+    let visible = Visible { objects: &listed.objects, is_complete };
     let view = session.view();
     let operator = OperatorNames { namespace: &args.operator_namespace, name: &args.operator_lease };
-    let diagnosis = diagnosis(&object, &evidence, operator, view.now);
+    let mut diagnosis = diagnosis(&object, &evidence, operator, view.now);
+    for command in &mut diagnosis.commands {
+        *command = view.command(command);
+    }
     let exit = if args.exit_code && diagnosis.verdict == Verdict::NeedsAction { Exit::Negative } else { Exit::Success };
     if session.is_text() {
         session.print(&screens::why(&object, &diagnosis, &evidence, visible, &view));

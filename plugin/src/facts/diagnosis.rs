@@ -219,6 +219,9 @@ fn verdict(object: &Object, subject: &Subject) -> Verdict {
         Verdict::Stale
     } else if known.event_policy() == EventPolicy::Awaited {
         Verdict::MayNeedAction
+    } else if known == Reason::Suspended && object.is(ConditionType::Stalled) {
+        // Something is to be corrected before the next run, but none starts.
+        Verdict::Proceeds
     } else if advice(known).section == Section::Fine {
         Verdict::Fine
     } else {
@@ -231,6 +234,8 @@ fn since(object: &Object, subject: &Subject, now: Timestamp) -> Option<Since> {
     let known = match subject {
         Subject::Unobserved(change) => return change.seconds.map(Since::For),
         Subject::Known(Reason::Stale) => return freshness(object, now).map(|freshness| Since::For(freshness.overdue.max(0))),
+        // The conditions are those of the latest run, and nothing records when it was suspended.
+        Subject::Known(Reason::Suspended) if reason(object) != Reason::Suspended.as_str() => return None,
         Subject::Known(reason) => Some(*reason),
         Subject::Newer(_) => None,
     };

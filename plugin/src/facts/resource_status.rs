@@ -71,12 +71,17 @@ impl ResourceStatus {
 /// The status of a resource.
 #[must_use]
 pub fn resource_status(object: &Object) -> ResourceStatus {
+    let state = object.run().map(|run| run.state);
+    let is_submitted = matches!(state, Some(RunState::Submitting | RunState::Running | RunState::Cancelling));
+    // As in the operator's metrics: while a resource is suspended, only what it has submitted needs a user.
+    if object.is_suspended() && !is_submitted {
+        return ResourceStatus::Suspended;
+    }
     if object.status().needed_action().is_some() {
         return ResourceStatus::NeedsAction;
     }
-    match object.run().map(|run| run.state) {
+    match state {
         Some(RunState::Submitting | RunState::Running | RunState::Cancelling) => ResourceStatus::Running,
-        Some(_) | None if object.is_suspended() => ResourceStatus::Suspended,
         Some(RunState::Waiting) => ResourceStatus::Waiting,
         // Its next run is about to start.
         Some(_) if object.is(ConditionType::Reconciling) => ResourceStatus::Waiting,

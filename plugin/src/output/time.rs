@@ -111,7 +111,7 @@ mod tests {
     fn times_are_in_the_zone_of_the_view() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let zone = TimeZone::get("Europe/Rome").unwrap();
-        let mut view = View { now: at("2026-11-29T21:09:12Z"), zone, utc: false, width: None, wide: false };
+        let mut view = View { now: at("2026-11-29T21:09:12Z"), zone, utc: false, width: None, wide: false, flags: String::new() };
         let rows = [
             ("2026-11-29T21:00:00Z", "22:00", "today 22:00"),
             ("2026-11-29T23:30:00Z", "00:30", "tomorrow 00:30"),

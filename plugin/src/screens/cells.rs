@@ -56,9 +56,9 @@ pub(super) fn target(seconds: i64) -> String {
     }
 }
 
-/// `05:00 (in 6h)` for a schedule, `after NAME` for an upstream refresh.
+/// `05:00 (in 6h)` for a schedule, `after NAME` for an upstream refresh; empty if no run starts.
 pub(super) fn next(object: &Object, view: &View) -> String {
-    if object.is_suspended() {
+    if object.is_suspended() || object.is_deleting() {
         return String::new();
     }
     match (object.status().next_schedule_time, object.resource.upstream_name()) {

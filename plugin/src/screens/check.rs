@@ -5,6 +5,7 @@ use std::time::Duration;
 use screen::{Line, Style, fit, width_of};
 use tabular_operator::api::{Check, CheckResult, CheckStep, RunState};
 
+use super::request::command;
 use crate::objects::Object;
 use crate::output::{View, broken, duration, shown};
 
@@ -47,10 +48,12 @@ fn lines(step: &CheckStep, width: Option<usize>) -> Vec<Line> {
 
 /// Why a request for a check has no result yet.
 #[must_use]
-pub fn check_unanswered(object: &Object, waited: Duration) -> String {
+pub fn check_unanswered(object: &Object, waited: Duration, view: &View) -> String {
     let waited = duration(i64::try_from(waited.as_secs()).unwrap_or(i64::MAX));
     let cause = match object.run().filter(|run| run.state == RunState::Submitting) {
-        Some(run) => format!("run {} is being submitted, and the check waits for that: see `kubectl tabular status`", run.number),
+        Some(run) => {
+            format!("run {} is being submitted, and the check waits for that: see `{}`", run.number, command("status", object, view))
+        }
         None => "the operator may be older than this plugin, not running, or not serving this namespace".to_owned(),
     };
     format!("no result of the check of {} within {waited}: {cause}", object.name())
@@ -118,10 +121,13 @@ mod tests {
 
     #[test]
     fn missing_result_is_explained() {
-        let idle = check_unanswered(&refresh("orders", "Orders", json!({}), json!({})), Duration::from_mins(2));
+        let idle = check_unanswered(&refresh("orders", "Orders", json!({}), json!({})), Duration::from_mins(2), &view(None));
         assert!(idle.starts_with("no result of the check of orders within 2m") && idle.contains("may be older"), "{idle}");
         let status = json!({"run": run("Orders", json!({"state": "Submitting", "reason": "ResolvingSubmission"}))});
-        let submitting = check_unanswered(&refresh("orders", "Orders", json!({}), status), Duration::from_mins(2));
-        assert!(submitting.contains("run 41 is being submitted"), "{submitting}");
+        let submitting = check_unanswered(&refresh("orders", "Orders", json!({}), status), Duration::from_mins(2), &view(None));
+        assert!(
+            submitting.contains("run 41 is being submitted") && submitting.ends_with("`kubectl tabular status orders -n bi`"),
+            "{submitting}"
+        );
     }
 }

@@ -87,7 +87,7 @@ pub fn consequence(object: &Object, decision: &Decision, view: &View) -> String 
         Decision::Resubmit(value) => {
             let none = object.run().is_none_or(|run| run.candidates.is_empty());
             let risk = if none { "it did start an operation" } else { "one of these operations is its own" };
-            let after = if object.is_suspended() { format!(" after `{}`", command("resume", object)) } else { String::new() };
+            let after = if object.is_suspended() { format!(" after `{}`", command("resume", object, view)) } else { String::new() };
             format!("Run {} of {name} will be submitted again ({value}){after}. If {risk}, the model is refreshed twice.", number(object))
         }
         Decision::Release => {
@@ -118,7 +118,7 @@ fn number(object: &Object) -> i32 {
 
 /// What became of a decision, in one sentence.
 #[must_use]
-pub fn decision_outcome(name: &str, decision: &Decision, outcome: &DecisionOutcome, current: Option<&Object>) -> String {
+pub fn decision_outcome(name: &str, decision: &Decision, outcome: &DecisionOutcome, current: Option<&Object>, view: &View) -> String {
     let state = current.map(|object| {
         let (state, reason) = (state(object), reason(object));
         if reason.is_empty() || reason == state { state } else { format!("{state} ({reason})") }
@@ -126,7 +126,7 @@ pub fn decision_outcome(name: &str, decision: &Decision, outcome: &DecisionOutco
     let now = state.map(|state| format!(": it is {state}")).unwrap_or_default();
     match (outcome, decision) {
         (DecisionOutcome::Applied, Decision::Adopt(id)) => format!("{name} tracks operation {id}{now}"),
-        (DecisionOutcome::Applied, Decision::Resubmit(_)) => resubmitted(name, current, &now),
+        (DecisionOutcome::Applied, Decision::Resubmit(_)) => resubmitted(name, current, &now, view),
         (DecisionOutcome::Applied, Decision::Release) => format!("released {name}, whose deletion waits for the finalizers of others"),
         (DecisionOutcome::Deleted, Decision::Release) => format!("released {name}, which is deleted"),
         (DecisionOutcome::Deleted, Decision::Adopt(_) | Decision::Resubmit(_)) => format!("{name} was deleted meanwhile"),
@@ -140,11 +140,11 @@ pub fn decision_outcome(name: &str, decision: &Decision, outcome: &DecisionOutco
 }
 
 /// What a run does after the decision to submit it again. `now` is the state of the resource, as the end of a sentence.
-fn resubmitted(name: &str, current: Option<&Object>, now: &str) -> String {
+fn resubmitted(name: &str, current: Option<&Object>, now: &str, view: &View) -> String {
     let waiting = current.filter(|object| object.run().is_some_and(|run| run.state == RunState::Waiting));
     match waiting {
         Some(object) if object.is_suspended() && !object.is(ConditionType::Stalled) => {
-            let (run, resume) = (number(object), command("resume", object));
+            let (run, resume) = (number(object), command("resume", object, view));
             format!("run {run} of {name} waits because the resource is suspended: it will be submitted again after `{resume}`")
         }
         Some(_) => format!("{name} will be submitted again{now}"),
@@ -190,7 +190,7 @@ pub(super) mod tests {
         let running = json!({"run": self::run("Orders", json!({"state": "Running", "reason": "Running"}))});
         let after = refresh("orders", "Orders", json!({}), running);
         let asked = [candidates(run, &view(None)).join("\n"), format!("{} 1", question(run, true))];
-        [asked.join("\n"), decision_outcome("orders", &adopt, &DecisionOutcome::Applied, Some(&after))].join("\n")
+        [asked.join("\n"), decision_outcome("orders", &adopt, &DecisionOutcome::Applied, Some(&after), &view(None))].join("\n")
     }
 
     #[test]
@@ -261,10 +261,11 @@ The response to the submission at 22:00:03 was lost. Which of these operations d
         let object = refresh("orders", "Orders", json!({}), running);
         let adopt = Decision::Adopt(OperationId::parse(FIRST).unwrap());
         assert_eq!(
-            decision_outcome("orders", &adopt, &DecisionOutcome::Applied, Some(&object)),
+            decision_outcome("orders", &adopt, &DecisionOutcome::Applied, Some(&object), &view(None)),
             format!("orders tracks operation {FIRST}: it is Running")
         );
-        assert_eq!(decision_outcome("orders", &Decision::Release, &DecisionOutcome::Deleted, None), "released orders, which is deleted");
+        let released = decision_outcome("orders", &Decision::Release, &DecisionOutcome::Deleted, None, &view(None));
+        assert_eq!(released, "released orders, which is deleted");
     }
 
     #[test]
@@ -284,7 +285,7 @@ The response to the submission at 22:00:03 was lost. Which of these operations d
 
         let outcome = |current: &Object| {
             let outcome = crate::facts::decision::decision_outcome(&resubmit, &before, Some(current));
-            decision_outcome("orders", &resubmit, &outcome, Some(current))
+            decision_outcome("orders", &resubmit, &outcome, Some(current), &view(None))
         };
         let state = |state: &str, reason: &str, message: &str| json!({"state": state, "reason": reason, "message": message});
         let waits = "run 41 of orders waits because the resource is suspended: it will be submitted again after `kubectl tabular resume orders -n bi`";

@@ -4,6 +4,7 @@ use screen::{Line, Style};
 use tabular_operator::api::ConditionType;
 
 use super::cells;
+use super::request::command;
 use crate::facts::{Freshness, ResourceStatus, Visible, freshness, order, queues, reason, resource_status, state};
 use crate::objects::Object;
 use crate::output::{Cell, Column, View, shown, table};
@@ -67,5 +68,5 @@ pub fn needs_action(objects: &[Object], view: &View) -> Option<String> {
     order(&mut stuck, view.now);
     let first = stuck.first()?;
     let needs = if stuck.len() == 1 { "1 needs action".to_owned() } else { format!("{} need action", stuck.len()) };
-    Some(format!("{needs}: run `kubectl tabular why {} -n {}`", first.name(), first.namespace()))
+    Some(format!("{needs}: run `{}`", command("why", first, view)))
 }

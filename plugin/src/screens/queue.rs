@@ -23,7 +23,7 @@ pub fn queue(queues: &[ModelQueue<'_>], with_namespace: bool, view: &View) -> Ve
             rows.push(row(turn, object, with_namespace, starts, view));
         }
         if !queue.is_complete {
-            let unknown = ["?", "(other namespaces)", "", "", "not visible to you"].map(|text| (Style::Faint, text.to_owned()));
+            let unknown = ["?", "(others)", "", "", "not visible to you"].map(|text| (Style::Faint, text.to_owned()));
             rows.push(std::iter::once((Style::Plain, String::new())).chain(unknown).collect());
         }
         if let Some(cell) = rows.get_mut(first).and_then(|row| row.first_mut()) {

@@ -11,18 +11,19 @@ use crate::output::{View, duration, shown};
 
 /// A command line for a resource: `kubectl tabular resume orders -n bi`.
 #[must_use]
-pub fn command(verb: &str, object: &Object) -> String {
-    format!("kubectl tabular {verb} {} -n {}", object.name(), object.namespace())
+pub fn command(verb: &str, object: &Object, view: &View) -> String {
+    view.command(&format!("kubectl tabular {verb} {} -n {}", object.name(), object.namespace()))
 }
 
 /// Why no run is requested; `None` if one can be.
 #[must_use]
-pub fn cannot_run(object: &Object) -> Option<String> {
+pub fn cannot_run(object: &Object, view: &View) -> Option<String> {
     let name = object.name();
     if object.is_deleting() {
         return Some(format!("{name} is being deleted, so no run was requested"));
     }
-    object.is_suspended().then(|| format!("{name} is suspended, so no run was requested: first run `{}`", command("resume", object)))
+    let resume = || command("resume", object, view);
+    object.is_suspended().then(|| format!("{name} is suspended, so no run was requested: first run `{}`", resume()))
 }
 
 /// Why no run is cancelled; `None` if one can be.
@@ -47,7 +48,7 @@ pub fn follow_up(object: &Object, view: &View) -> Option<String> {
     let (name, by) = (object.name(), cells::trigger(queued, view));
     Some(format!(
         "warning: a queued trigger ({by}) starts a run of {name} after the cancellation: to prevent that, first run `{}`",
-        command("suspend", object)
+        command("suspend", object, view)
     ))
 }
 
@@ -70,30 +71,32 @@ pub fn suspension(object: &Object, view: &View) -> String {
 
 /// The first line about a request: `requested a run of orders: run 88, queued behind adventureworks on the model`.
 #[must_use]
-pub fn requested(request: &Request, outcome: &RequestOutcome, object: Option<&Object>) -> String {
+pub fn requested(request: &Request, outcome: &RequestOutcome, object: Option<&Object>, view: &View) -> String {
     let name = request.before().name();
     let shared = if request.is_superseded() { ", which also serves a later request" } else { "" };
     match request {
-        Request::Run(_) => format!("requested a run of {name}: {}{shared}", outcome_text(request, outcome, object)),
+        Request::Run(_) => format!("requested a run of {name}: {}{shared}", outcome_text(request, outcome, object, view)),
         Request::Cancel(cancel) => {
-            format!("requested the cancellation of run {} of {name}: {}", cancel.run(), outcome_text(request, outcome, object))
+            format!("requested the cancellation of run {} of {name}: {}", cancel.run(), outcome_text(request, outcome, object, view))
         }
     }
 }
 
 /// What has become of a request, without the time. An equal text is no change.
 #[must_use]
-pub fn progress(request: &Request, outcome: &RequestOutcome, object: Option<&Object>) -> String {
+pub fn progress(request: &Request, outcome: &RequestOutcome, object: Option<&Object>, view: &View) -> String {
     match (outcome, object) {
         (RequestOutcome::InProgress(_), Some(object)) => change_text(object),
-        _ => outcome_text(request, outcome, object),
+        _ => outcome_text(request, outcome, object, view),
     }
 }
 
-fn outcome_text(request: &Request, outcome: &RequestOutcome, object: Option<&Object>) -> String {
+fn outcome_text(request: &Request, outcome: &RequestOutcome, object: Option<&Object>, view: &View) -> String {
     let before = object.unwrap_or_else(|| request.before());
     match (outcome, request) {
-        (RequestOutcome::Pending | RequestOutcome::Accepted, Request::Run(_)) => pending(before, *outcome == RequestOutcome::Accepted),
+        (RequestOutcome::Pending | RequestOutcome::Accepted, Request::Run(_)) => {
+            pending(before, *outcome == RequestOutcome::Accepted, view)
+        }
         (RequestOutcome::Pending | RequestOutcome::Accepted, Request::Cancel(_)) => "not handled yet".to_owned(),
         (RequestOutcome::InProgress(number), Request::Run(_)) => {
             format!("run {number}, {}", object.and_then(Object::run).map_or_else(String::new, at))
@@ -112,12 +115,12 @@ fn outcome_text(request: &Request, outcome: &RequestOutcome, object: Option<&Obj
 }
 
 /// What a request waits for that has no run yet.
-fn pending(object: &Object, is_accepted: bool) -> String {
+fn pending(object: &Object, is_accepted: bool, view: &View) -> String {
     match object.run().filter(|run| !run.state.ended()) {
         Some(run) if run.state == RunState::Waiting => format!("joins run {}, {}", run.number, at(run)),
         Some(run) if is_accepted => format!("queued behind run {} ({})", run.number, change_text(object)),
         Some(run) => format!("not handled yet; run {} is in progress ({})", run.number, change_text(object)),
-        None if object.is_suspended() => format!("starts after `{}`", command("resume", object)),
+        None if object.is_suspended() => format!("starts after `{}`", command("resume", object, view)),
         None if is_blocked(object) => {
             let message = object.condition(ConditionType::Ready).map(|ready| shown(&ready.message)).unwrap_or_default();
             format!("cannot start: {}: {message}", reason(object))
@@ -145,18 +148,19 @@ fn at(run: &Run) -> String {
 
 /// Why a request is not handled although some time has passed.
 #[must_use]
-pub fn unhandled(request: &Request, object: &Object) -> String {
+pub fn unhandled(request: &Request, object: &Object, view: &View) -> String {
     let name = object.name();
     let joins = object.run().is_some_and(|run| matches!(run.state, RunState::Waiting | RunState::Submitting));
     let what = match request {
-        Request::Run(_) if joins || is_blocked(object) => return format!("the run of {name} has not started: {}", pending(object, false)),
+        Request::Run(_) if joins || is_blocked(object) => {
+            return format!("the run of {name} has not started: {}", pending(object, false, view));
+        }
         Request::Run(_) => "a run",
         Request::Cancel(_) => "a cancellation",
     };
-    format!(
-        "the request for {what} of {name} is not handled: no operator seems to serve namespace {}; ask for `kubectl get pods -A -l app.kubernetes.io/name=tabular-operator`",
-        object.namespace()
-    )
+    let pods = view.command("kubectl get pods -A -l app.kubernetes.io/name=tabular-operator");
+    let namespace = object.namespace();
+    format!("the request for {what} of {name} is not handled: no operator seems to serve namespace {namespace}; ask for `{pods}`")
 }
 
 /// How the run ended: `✓ run 88 succeeded after 4m02s (waited 3m), with 2 warnings`. `name` if there are several.
@@ -199,16 +203,19 @@ pub(super) fn verb(state: RunState) -> String {
 
 /// What continues after Ctrl-C or `--timeout`, and how to stop it.
 #[must_use]
-pub fn continues(request: &Request, outcome: &RequestOutcome) -> String {
+pub fn continues(request: &Request, outcome: &RequestOutcome, view: &View) -> String {
     let before = request.before();
     let name = before.name();
     match (request, outcome) {
         (Request::Cancel(cancel), _) => format!("the cancellation of run {} of {name} continues", cancel.run()),
         (Request::Run(_), RequestOutcome::InProgress(number)) => {
-            format!("run {number} of {name} continues: to cancel it, run `{}`", command("cancel", before))
+            format!("run {number} of {name} continues: to cancel it, run `{}`", command("cancel", before, view))
         }
         (Request::Run(_), _) => {
-            format!("the request for a run of {name} remains: when the run has started, cancel it with `{}`", command("cancel", before))
+            format!(
+                "the request for a run of {name} remains: when the run has started, cancel it with `{}`",
+                command("cancel", before, view)
+            )
         }
     }
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::facts::{CancelRequest, Request, RequestOutcome, RunRequest};
 use crate::fixture::{condition, object, refresh, run, view};
 use crate::objects::Object;
+use crate::output::View;
 use tabular_operator::api::Kind;
 
 fn orders(spec: Value, status: Value) -> Object {
@@ -24,7 +25,7 @@ fn line(spec: Value, status: Value) -> String {
     kube::Resource::meta_mut(&mut current.resource).annotations =
         Some([(tabular_operator::api::RUN_REQUESTED_AT.to_owned(), "v".to_owned())].into());
     let outcome = request.observe(Some(&current));
-    requested(&request, &outcome, Some(&current)).trim_start_matches("requested a run of orders: ").to_owned()
+    requested(&request, &outcome, Some(&current), &view(None)).trim_start_matches("requested a run of orders: ").to_owned()
 }
 
 fn own(fields: Value) -> Value {
@@ -88,8 +89,11 @@ fn last_line_shows_result_of_run() {
     };
     assert_eq!(last(cancel(), &cancelled, false), "✓ run 88 was cancelled");
     assert_eq!(last(cancel(), &succeeded, false), "✓ run 88 succeeded after 4m02s (waited 3m00s) before it was cancelled, with 2 warnings");
-    let continuing = continues(&request(), &RequestOutcome::InProgress(88));
+    let continuing = continues(&request(), &RequestOutcome::InProgress(88), &view(None));
     assert_eq!(continuing, "run 88 of orders continues: to cancel it, run `kubectl tabular cancel orders -n bi`");
+    let of_context = View { flags: " --context test".to_owned(), ..view(None) };
+    let continuing = continues(&request(), &RequestOutcome::InProgress(88), &of_context);
+    assert!(continuing.ends_with("run `kubectl tabular cancel orders -n bi --context test`"), "{continuing}");
 }
 
 #[test]
@@ -97,10 +101,10 @@ fn refusals_name_the_remedy() {
     let running = json!({"run": run("Orders", json!({"state": "Running"}))});
     let suspended = orders(json!({"suspend": true}), running.clone());
     assert_eq!(
-        cannot_run(&suspended).as_deref(),
+        cannot_run(&suspended, &view(None)).as_deref(),
         Some("orders is suspended, so no run was requested: first run `kubectl tabular resume orders -n bi`")
     );
-    assert_eq!(cannot_run(&orders(json!({}), json!({}))), None);
+    assert_eq!(cannot_run(&orders(json!({}), json!({})), &view(None)), None);
     assert_eq!(cannot_cancel(&suspended), None);
     let idle = orders(json!({}), json!({"run": run("Orders", json!({"state": "Failed"}))}));
     assert_eq!(cannot_cancel(&idle).as_deref(), Some("no run of orders is running or waiting, so nothing was cancelled"));
@@ -124,7 +128,7 @@ fn refusals_name_the_remedy() {
 
 #[test]
 fn unhandled_request_is_explained() {
-    let explained = |status: Value| unhandled(&request(), &orders(json!({}), status));
+    let explained = |status: Value| unhandled(&request(), &orders(json!({}), status), &view(None));
     assert!(explained(json!({})).starts_with("the request for a run of orders is not handled: no operator seems to serve namespace bi; "));
     assert_eq!(
         explained(json!({"run": run("Orders", json!({"state": "Waiting", "reason": "WaitingForTurn", "waitingFor": "a"}))})),

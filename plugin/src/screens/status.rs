@@ -1,5 +1,6 @@
 //! `status`: one resource with its run, the queue of its model, and what comes next.
 
+use kube::Resource as _;
 use screen::{Line, Style, fit, width_of};
 use tabular_operator::api::{HistoryEntry, ModelResource, Run, RunState, TableProgress};
 
@@ -29,7 +30,7 @@ pub fn status(object: &Object, visible: Visible<'_>, view: &View) -> Vec<Line> {
         rows.extend(details(run, view));
     }
     rows.extend(waiting(object, visible, view));
-    rows.push(next(object, view));
+    rows.extend((!object.is_deleting()).then(|| next(object, view)));
     rows.extend(last(object, view));
     rows.extend(history(object));
     lines.extend(tree(&rows));
@@ -53,8 +54,14 @@ fn title(object: &Object) -> Line {
 fn headline(object: &Object, view: &View) -> Line {
     let status = resource_status(object);
     let state = state(object);
-    let ended = object.run().filter(|run| run.state.ended()).and_then(|run| run.ended_time.or(run.recorded_time));
-    let mut text = match (elapsed(object, view.now), ended) {
+    // A resource that is suspended or being deleted has a state of its own, which did not begin or end with its run.
+    let run = object.run().filter(|run| shown(&state_name(run.state)) == state);
+    let ended = run.filter(|run| run.state.ended()).and_then(|run| run.ended_time.or(run.recorded_time));
+    let since = match &object.resource.meta().deletion_timestamp {
+        Some(requested) => Some(view.since(requested.0)),
+        None => run.and_then(|_| elapsed(object, view.now)),
+    };
+    let mut text = match (since, ended) {
         (Some(seconds), _) => format!("{state} for {}", duration(seconds)),
         (None, Some(time)) => format!("{state} {}", cells::ago(time.timestamp(), view)),
         (None, None) => state.clone(),

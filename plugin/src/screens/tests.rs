@@ -5,7 +5,7 @@ use tabular_operator::api::Kind;
 
 use super::{change_line, change_text, get, history, history_run, needs_action, queue, status};
 use crate::facts::{Visible, queues};
-use crate::fixture::{NOW, at, condition, ended, object, refresh, run, text, view, visible};
+use crate::fixture::{NOW, at, condition, ended, object, object_with, refresh, run, text, view, visible};
 use crate::objects::Object;
 use crate::report::ResourceReport;
 
@@ -240,6 +240,31 @@ ModelRefresh bi/inventory   myserver/Inventory (Analysis Services)
 }
 
 #[test]
+fn status_has_the_time_of_its_own_state() {
+    let headline = |object: &Object| text(&status(object, visible(&all()), &view(None))).lines().nth(1).unwrap().to_owned();
+    let with = |object: &Object, spec: Value, metadata: Value| {
+        let (mut fields, mut head) = (object.data["spec"].clone(), json!({"name": "a", "namespace": "bi", "uid": "a"}));
+        fields.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        head.as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+        object_with(Kind::ModelRefresh, &head, &fields, &object.data["status"])
+    };
+    let suspended = json!({"suspend": true});
+    assert_eq!(headline(&with(&failed(), suspended.clone(), json!({}))), "‖ Suspended: RefreshFailed");
+    let waits = waiting("a", Kind::ModelRefresh, "2026-11-29T21:06:12Z");
+    assert_eq!(headline(&with(&waits, suspended.clone(), json!({}))), "‖ Suspended: WaitingForTurn");
+    assert!(headline(&with(&running(), suspended, json!({}))).starts_with("▶ Running for 9m12s, 6 of 12 objects."));
+    let deleting = json!({"deletionTimestamp": "2026-11-29T21:04:12Z", "finalizers": ["f"]});
+    assert!(headline(&with(&running(), json!({}), deleting.clone())).starts_with("▶ Deleting for 5m00s, 6 of 12 objects: Running. "));
+    let deleting = with(&failed(), json!({}), deleting);
+    assert_eq!(headline(&deleting), "! Deleting for 5m00s: RefreshFailed");
+    // No run follows.
+    let shown = text(&status(&deleting, visible(&all()), &view(None)));
+    assert!(!shown.contains("─ next"), "{shown}");
+    let table = text(&get(visible(&[]), std::slice::from_ref(&deleting), false, &view(None)));
+    assert!(table.contains("Deleting") && !table.contains("05:00"), "{table}");
+}
+
+#[test]
 fn history_shows_ends_and_causes() {
     let expected = "\
 RUN  ENDED             RESULT    DURATION  WAITED  TRIGGER   REASON
@@ -269,7 +294,7 @@ MODEL                    TURN  RESOURCE                  STATE    ELAPSED  DETAI
 myserver/AdventureWorks  ▶     adventureworks            Running  9m12s    3m left
                          …     adventureworks-calculate  Waiting  3m
                          …     msync/adventureworks      Waiting  1m
-                         ?     (other namespaces)                          not visible to you";
+                         ?     (others)                                    not visible to you";
     assert_eq!(shown(false), partial);
 }
 

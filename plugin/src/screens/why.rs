@@ -35,7 +35,7 @@ pub fn why(object: &Object, diagnosis: &Diagnosis, evidence: &Evidence, visible:
     let rows = lines.len();
     add(&mut lines, label, [&diagnosis.remedy], view);
     // A command must be copied as a whole, so it is never wrapped.
-    for command in diagnosis.commands.iter().chain(&release(object)) {
+    for command in diagnosis.commands.iter().chain(&release(object, view)) {
         let label = if lines.len() == rows { label } else { "" };
         lines.push(row(label, command.clone()));
     }
@@ -120,10 +120,10 @@ fn deletion(object: &Object, view: &View) -> Vec<String> {
 }
 
 /// The command that releases a resource whose deletion the operator holds.
-fn release(object: &Object) -> Option<String> {
+fn release(object: &Object, view: &View) -> Option<String> {
     let command = format!("kubectl tabular release {} --namespace {}", object.name(), object.namespace());
     let comment = "delete it now, and leave its operation running";
-    (object.is_deleting() && !object.resource.is_released()).then(|| format!("{command}    # {comment}"))
+    (object.is_deleting() && !object.resource.is_released()).then(|| view.command(&format!("{command}    # {comment}")))
 }
 
 /// What it waits for, and its place in the queue of the model.
@@ -137,7 +137,7 @@ fn waiting(object: &Object, visible: Visible<'_>, view: &View) -> Vec<String> {
             .filter(|seconds| *seconds > 0)
             .map(|seconds| format!(", starts in about {}", about(seconds)))
             .unwrap_or_default();
-        let others = if visible.is_complete { "" } else { "; resources in other namespaces are not visible to you" };
+        let others = if visible.is_complete { "" } else { "; other resources are not visible to you" };
         format!("{} of {}{starts}{others}", cells::in_the_queue(place), object.model())
     }));
     lines

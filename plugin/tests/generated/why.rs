@@ -183,7 +183,7 @@ fn object(reason: Reason, spec: &Value, mut status: Value) -> Object {
 
 fn view() -> View {
     let now: Timestamp = NOW.parse().unwrap();
-    View { now, zone: TimeZone::get("Europe/Rome").unwrap(), utc: false, width: None, wide: false }
+    View { now, zone: TimeZone::get("Europe/Rome").unwrap(), utc: false, width: None, wide: false, flags: String::new() }
 }
 
 fn text(object: &Object, evidence: &Evidence) -> (Verdict, String) {

@@ -207,6 +207,22 @@ fn blocked_deletion_has_the_command_that_releases() {
 }
 
 #[test]
+fn suspended_resource_needs_action_only_for_a_submitted_run() {
+    let of = |state: &str, reason: &str| {
+        let status = json!({"run": run("Orders", json!({"state": state, "reason": reason})), "conditions": stalled(reason, "m")});
+        why(&refresh("orders", "Orders", json!({"suspend": true}), status), &Evidence::default())
+    };
+    for (state, reason) in [("Failed", "RefreshFailed"), ("Waiting", "SecretNotFound")] {
+        let (verdict, shown) = of(state, reason);
+        assert_eq!(verdict, Verdict::Proceeds, "{shown}");
+        assert!(shown.starts_with("orders is suspended, and needs no action: Suspended.\n"), "{shown}");
+    }
+    let (verdict, shown) = of("Submitting", "SubmissionUnknown");
+    assert_eq!(verdict, Verdict::NeedsAction, "{shown}");
+    assert!(shown.starts_with("orders is being submitted and needs action: SubmissionUnknown for 9m12s.\n"), "{shown}");
+}
+
+#[test]
 fn stale_data_is_the_cause_only_if_nothing_runs() {
     let stale = |state: &str, extra: Value| {
         let mut run = run("Orders", json!({"state": state, "reason": state, "startedTime": "2026-11-29T21:00:00Z"}));

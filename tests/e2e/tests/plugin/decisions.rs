@@ -97,7 +97,7 @@ async fn resubmit_reports_run_that_waits_for_resume() {
     let generation = edited.metadata.generation.unwrap();
     world.until("orders", "the observed change", |object| status(object).observed_generation == generation).await;
     let waits = plugin.run("resubmit orders --yes").await;
-    let resume = format!("it will be submitted again after `kubectl tabular resume orders -n {}`", world.namespace);
+    let resume = format!("it will be submitted again after `kubectl tabular resume orders -n {} --kubeconfig ", world.namespace);
     assert!(waits.code == 0 && waits.out.starts_with("run 1 of orders waits because the resource is suspended"), "{waits:?}");
     assert!(waits.out.contains(&resume), "{waits:?}");
     world.until_reason("orders", "Ready", "Suspended").await;

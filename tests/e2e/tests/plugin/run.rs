@@ -117,7 +117,7 @@ async fn forbid_drops_request_with_exit_code_5() {
 async fn suspended_or_deleted_resource_gets_no_request() {
     let (world, _operator, plugin) = in_mid_run("run-refused", json!({})).await;
     world.edit("orders", &json!({"spec": {"suspend": true}})).await;
-    let resume = format!("first run `kubectl tabular resume orders -n {}`", world.namespace);
+    let resume = format!("first run `kubectl tabular resume orders -n {} --kubeconfig ", world.namespace);
     assert_printed(&plugin.run("run orders --wait").await, 5, "", &["orders is suspended", &resume]);
     world.edit("orders", &json!({"spec": {"suspend": false}})).await;
 
@@ -203,7 +203,8 @@ async fn lost_response_to_request_is_recovered() {
 #[tokio::test]
 async fn timeout_and_ctrl_c_leave_run_in_progress() {
     let (world, _operator, plugin) = idle("run-timeout", json!({"durationMillis": 600_000, "cancelMillis": 100}), json!({})).await;
-    let cancel = format!("run 1 of orders continues: to cancel it, run `kubectl tabular cancel orders -n {}`", world.namespace);
+    let cancel =
+        format!("run 1 of orders continues: to cancel it, run `kubectl tabular cancel orders -n {} --kubeconfig ", world.namespace);
     let timed_out = plugin.run("run orders --wait --timeout 15s").await;
     assert_printed(&timed_out, 4, "", &["Running", &cancel]);
     world.until_run("orders", 1, RunState::Running).await;
