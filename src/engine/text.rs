@@ -85,6 +85,13 @@ mod tests {
     }
 
     #[test]
+    fn value_is_recorded_as_itself_or_as_its_digest() {
+        let recorded_as = |recorded: &str| is_recorded("a", Some(&recorded.to_owned()));
+        assert!(recorded_as("a") && recorded_as(&value_digest("a")));
+        assert!(!recorded_as("b") && !recorded_as(&value_digest("b")) && !is_recorded("a", None));
+    }
+
+    #[test]
     fn service_text_becomes_one_plain_line() {
         let rows = [
             ("line one\r\nline two", "line one  line two"),

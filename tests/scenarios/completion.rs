@@ -99,6 +99,17 @@ fn request_is_dropped_only_where_the_list_proves_it() {
 }
 
 #[test]
+fn request_is_not_dropped_after_errors_of_the_service() {
+    for (kind, reason) in [(ServiceErrorKind::Rejected, Reason::RequestDropped), (ServiceErrorKind::ServerError, Reason::OperationLost)] {
+        let mut world = power_bi(0);
+        world.service.lag = secs(1_000);
+        never_known(&mut world);
+        world.service.poll_error = Some(service_error(kind));
+        world.run_for(secs(1_800)).is(RunState::Failed, reason);
+    }
+}
+
+#[test]
 fn request_dropped_needs_power_bi_and_an_unseen_operation() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     world.service.lag = secs(1_000);

@@ -99,13 +99,15 @@ fn late_time_is_skipped_and_reported_once() {
 fn time_before_an_edit_during_downtime_is_reported_once() {
     let mut world = schedule_trigger("0 5 * * *", |_| {});
     world.run_for(secs(60));
-    world.advance(secs(DAY));
+    world.advance(secs(17 * HOUR - 60));
     world.edit(|spec| spec.trigger.get_or_insert_default().schedule = Some("0 6 * * *".to_owned()));
-    world.restart().run_for(secs(HOUR));
+    world.restart().run_for(secs(60));
     assert_eq!((world.service.submits, missed(&world)), (0, 1));
-    assert_eq!(next(&world), Some(Time::from(at("2026-01-03T06:00:00Z"))));
-    world.restart().run_for(secs(DAY));
+    assert_eq!(next(&world), Some(Time::from(at("2026-01-02T06:00:00Z"))));
+    world.restart().run_for(secs(HOUR));
     assert_eq!((world.service.submits, missed(&world)), (1, 1));
+    world.edit(|spec| spec.trigger.get_or_insert_default().schedule = Some("0 7 * * *".to_owned())).run_for(secs(60));
+    assert_eq!(missed(&world), 1, "no time has passed");
 }
 
 #[test]

@@ -251,7 +251,13 @@ pub(in crate::azure) async fn for_each_row(
 
 /// The error of a successful response that is not a list, from the start of its body.
 fn not_a_list(session: &Session, incoming: &Incoming, start: Vec<u8>) -> ServiceError {
-    classify::list_error(session.service, &Response::new(incoming.status(), incoming.headers().clone(), start, None))
+    // A list is read as it arrives, and only in UTF-8. The other encodings of JSON have zeros in its first characters.
+    let is_utf8 = !start.iter().take(4).any(|byte| *byte == 0);
+    let mut error = classify::list_error(session.service, &Response::new(incoming.status(), incoming.headers().clone(), start, None));
+    if !is_utf8 {
+        error.message = format!("the list is no UTF-8 text, so check the proxies and gateways in between: {}", error.message);
+    }
+    error
 }
 
 /// `refreshes/<id>`. An id is safe in a path.

@@ -171,6 +171,13 @@ async fn success_that_is_no_list_is_reported_with_its_text() {
         let error = listing.unwrap_err();
         assert_eq!((error.kind, error.message), (ServiceErrorKind::InvalidResponse, expected), "{body}");
     }
+    for mark in ["", "\u{feff}"] {
+        let wide: Vec<u8> = format!("{mark}[]").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let whole = [b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n", wide.as_slice()].concat();
+        let (listing, _stage) = list(move |_| Some(Reply::WriteBytes(whole.clone()))).await;
+        let message = listing.unwrap_err().message;
+        assert!(message.starts_with("the list is no UTF-8 text") && message.ends_with(is_no_list), "{message}");
+    }
     // No service documents that a list without a body is empty, so it does not show that nothing is running.
     let (listing, _stage) = list(|_| Some(reply(204, &[CLOCK], ""))).await;
     assert_eq!(listing.unwrap_err().kind, ServiceErrorKind::InvalidResponse);

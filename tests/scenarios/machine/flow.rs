@@ -363,4 +363,7 @@ fn cancel_request_that_is_not_kept_is_handled_once() {
         let _ = world.reconcile_with(without_field);
     }
     assert_eq!((world.run().number, world.run().state), (2, RunState::Running));
+    world.edit(|object| object["metadata"]["annotations"][CANCEL_REQUESTED_AT] = json!("b"));
+    let _ = world.reconcile_with(without_field);
+    assert_eq!((request_names(&world), world.run().state), (vec!["status", "cancel"], RunState::Cancelling));
 }
