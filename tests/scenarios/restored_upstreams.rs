@@ -1,7 +1,7 @@
 //! The status of the upstream refresh is reset, or restored from a backup: its next successes start runs, and no earlier one starts another.
 
 use model::script::{World, secs};
-use tabular_operator::api::{AfterRefresh, ConcurrencyPolicy, Reason, RunState};
+use tabular_operator::api::{AfterRefresh, ConcurrencyPolicy, Reason, RunState, Time};
 use tabular_operator::engine::DrainMode;
 
 fn dependents() -> [World; 2] {
@@ -50,6 +50,24 @@ fn reset_is_noticed_after_runs_without_success() {
         }
         world.upstream_succeeds().run_for(secs(100));
         has_run_after(&world, &[1, 2, 3, 5], 1);
+    }
+}
+
+#[test]
+fn run_that_a_backup_shows_in_progress_counts_once() {
+    for (number, keeps_history) in [(3, true), (3, false), (2, true), (2, false)] {
+        for mut world in after_three_runs() {
+            // Its operation has succeeded, so the operator records its success once more.
+            let now = Some(Time::from(world.now()));
+            let status = world.restore_upstream(number).upstream.as_mut().and_then(|upstream| upstream.status.as_mut()).unwrap();
+            status.run.as_mut().unwrap().recorded_time = now;
+            status.history[0].recorded_time = now;
+            status.history.retain(|_| keeps_history);
+            world.restart().run_for(secs(100));
+            has_run_after(&world, &[1, 2, 3], 0);
+            world.upstream_succeeds().run_for(secs(100));
+            has_run_after(&world, &[1, 2, 3, number + 1], usize::from(number == 2));
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct SuccessfulRun {
     pub number: i32,
     /// When the operator recorded its end, by the operator's clock, in whole seconds.
     pub recorded: Timestamp,
+    /// When the operator recorded its request, by the same clock. Entries of earlier versions have no such time.
+    pub requested: Option<Timestamp>,
 }
 
 impl Upstream {
@@ -37,19 +39,19 @@ impl Upstream {
         let blank = Status::default();
         let status = refresh.status.as_ref().unwrap_or(&blank);
         // A status that an earlier version wrote has only the service's time.
-        let success = |number: i32, recorded: Option<Time>, ended: Option<Time>| {
+        let success = |number: i32, recorded: Option<Time>, ended: Option<Time>, requested: Option<Time>| {
             let recorded = recorded.or(ended).map_or(Timestamp::UNIX_EPOCH, Time::timestamp);
-            SuccessfulRun { number, recorded }
+            SuccessfulRun { number, recorded, requested: requested.map(Time::timestamp) }
         };
         let succeeded = status.history.iter().filter(|entry| entry.state == RunState::Succeeded);
         let mut successes: Vec<SuccessfulRun> =
-            succeeded.map(|entry| success(entry.number, entry.recorded_time, entry.ended_time)).collect();
+            succeeded.map(|entry| success(entry.number, entry.recorded_time, entry.ended_time, entry.requested_time)).collect();
         // Without a history only the latest run is known. A success without the time or the reason of one was not recorded by the operator.
         let recorded = |run: &&Run| run.state == RunState::Succeeded && run.has_end();
         if let Some(run) = status.run.as_ref().filter(recorded)
             && successes.iter().all(|success| success.number != run.number)
         {
-            successes.push(success(run.number, run.recorded_time, run.ended_time));
+            successes.push(success(run.number, run.recorded_time, run.ended_time, Some(run.requested_time)));
         }
         successes.sort_by_key(|success| success.number);
         Self {
@@ -117,9 +119,13 @@ impl Upstream {
     /// The next success was recorded later than all that the cursor has counted. If the status was not reset, it has a higher number than
     /// they have, and the total includes all of them. An outdated view has no such success. Afterwards it may have higher numbers than the
     /// cursor, but all of its successes were recorded before `countsSinceTime`.
+    ///
+    /// A run that a backup shows in progress ends once more, and its success may have been counted. It was requested before that.
     pub(in crate::engine) fn restarted_cursor(&self, before: &UpstreamRun) -> Option<UpstreamRun> {
         let recorded = before.recorded_time?.timestamp();
-        let next = self.successes.iter().find(|success| success.recorded > recorded)?;
+        let is_new =
+            |success: &&SuccessfulRun| success.recorded > recorded && success.requested.is_none_or(|requested| requested >= recorded);
+        let next = self.successes.iter().find(is_new)?;
         let is_restart = next.number <= last_counted(before) || self.total <= counted(before);
         is_restart.then(|| self.at(next.number.saturating_sub(1).max(0), Some(Time::from(next.recorded))))
     }

@@ -33,7 +33,8 @@ impl World {
         let run = serde_json::json!({"number": number, "trigger": trigger, "attempt": 1, "state": state, "model": upstream.spec.model,
             "requestDigest": "w", "requestedTime": now, "endedTime": now, "recordedTime": now});
         status.run = Some(serde_json::from_value::<Run>(run).unwrap());
-        let entry = serde_json::json!({"number": number, "trigger": trigger, "attempts": 1, "state": state, "recordedTime": now});
+        let entry = serde_json::json!({"number": number, "trigger": trigger, "attempts": 1, "state": state,
+            "requestedTime": now, "recordedTime": now});
         status.history.insert(0, serde_json::from_value::<HistoryEntry>(entry).unwrap());
         status.history.truncate(kept);
         self.changed();
@@ -49,8 +50,10 @@ impl World {
     pub fn restore_upstream(&mut self, number: i32) -> &mut Self {
         if let Some(status) = self.upstream.as_mut().and_then(|upstream| upstream.status.as_mut()) {
             status.history.retain(|entry| entry.number <= number);
-            let recorded_time = status.history.first().and_then(|entry| entry.recorded_time);
-            status.run = status.run.take().filter(|_| number > 0).map(|run| Run { number, recorded_time, ..run });
+            let (recorded_time, requested) =
+                status.history.first().map_or((None, None), |entry| (entry.recorded_time, entry.requested_time));
+            let restored = |run: Run| Run { number, recorded_time, requested_time: requested.unwrap_or(run.requested_time), ..run };
+            status.run = status.run.take().filter(|_| number > 0).map(restored);
             status.successful_runs = i64::from(number);
         }
         // The numbers after this one count again.
