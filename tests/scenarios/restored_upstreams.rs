@@ -153,6 +153,16 @@ fn cursor_of_an_earlier_version_is_not_set_back() {
 }
 
 #[test]
+fn reset_after_an_upgrade_is_noticed() {
+    for mut world in after_three_runs() {
+        world.edit_status(|status| status.last_upstream_run.as_mut().unwrap().recorded_time = None);
+        world.run_for(secs(100));
+        world.restore_upstream(0).upstream_succeeds().run_for(secs(100));
+        has_run_after(&world, &[1, 2, 3, 1], 1);
+    }
+}
+
+#[test]
 fn reset_before_an_uninstall_starts_one_run_afterwards() {
     for mut world in after_three_runs() {
         world.upstream_succeeds().run_for(secs(5)).is(RunState::Running, Reason::Running);

@@ -104,9 +104,10 @@ impl Upstream {
         if self.restarted_cursor(cursor).is_some() {
             return;
         }
-        // An earlier version has recorded no time, and this view may be older than its cursor. Then only a further success sets the time.
-        let is_further = self.successes.last().is_some_and(|success| success.number > last_counted(cursor));
-        if is_further || cursor.recorded_time.is_some() {
+        // An earlier version has recorded no time, and this view may be older than its cursor. Then the last success it counted, or a later
+        // one, sets the time.
+        let is_current = self.successes.last().is_some_and(|success| success.number >= last_counted(cursor));
+        if is_current || cursor.recorded_time.is_some() {
             cursor.recorded_time = cursor.recorded_time.max(self.latest_recorded());
         }
         if self.total >= counted(cursor) {
