@@ -140,6 +140,27 @@ fn clock_that_is_set_back_shows_no_reset() {
 }
 
 #[test]
+fn clock_set_back_after_a_reset_delays_no_run() {
+    for mut world in after_three_runs() {
+        world.restore_upstream(1).step_clock(1_000).upstream_succeeds().run_for(secs(100));
+        world.step_clock(-1_000).upstream_succeeds().run_for(secs(100));
+        has_run_after(&world, &[1, 2, 3, 2, 3], 1);
+    }
+}
+
+#[test]
+fn status_restored_after_a_reset_repeats_no_run() {
+    for mut world in after_three_runs() {
+        let before = world.upstream.clone();
+        world.restore_upstream(0).upstream_succeeds().run_for(secs(100));
+        has_run_after(&world, &[1, 2, 3, 1], 1);
+        world.upstream = before;
+        world.upstream_succeeds().run_for(secs(100));
+        assert_eq!(world.runs_after_upstream()[4..], ["staging run 4"]);
+    }
+}
+
+#[test]
 fn cursor_of_an_earlier_version_is_not_set_back() {
     for mut world in after_three_runs() {
         world.edit_status(|status| status.last_upstream_run.as_mut().unwrap().recorded_time = None);

@@ -1,5 +1,7 @@
 //! The upstream refresh of a resource: its successful runs, and the cursor that shows the last one with a run of the resource.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::api::{Model, ModelRefresh, QueuedRuns, Run, RunState, Status, Time, UpstreamRun};
@@ -128,7 +130,9 @@ impl Upstream {
             |success: &&SuccessfulRun| success.recorded > recorded && success.requested.is_none_or(|requested| requested >= recorded);
         let next = self.successes.iter().find(is_new)?;
         let is_restart = next.number <= last_counted(before) || self.total <= counted(before);
-        is_restart.then(|| self.at(next.number.saturating_sub(1).max(0), Some(Time::from(next.recorded))))
+        // Not from the next success on: its time may be ahead, and the clock may be corrected afterwards.
+        let since = recorded.checked_add(Duration::from_secs(1)).ok().map(Time::from);
+        is_restart.then(|| self.at(next.number.saturating_sub(1).max(0), since))
     }
 
     /// The cursor of a dependent that has none for this refresh.
