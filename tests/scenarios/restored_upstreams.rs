@@ -1,5 +1,6 @@
 //! The status of the upstream refresh is reset, or restored from a backup: its next successes start runs, and no earlier one starts another.
 
+use jiff::Timestamp;
 use model::script::{World, secs};
 use tabular_operator::api::{AfterRefresh, ConcurrencyPolicy, Reason, RunState, Time};
 use tabular_operator::engine::DrainMode;
@@ -157,6 +158,33 @@ fn status_restored_after_a_reset_repeats_no_run() {
         world.upstream = before;
         world.upstream_succeeds().run_for(secs(100));
         assert_eq!(world.runs_after_upstream()[4..], ["staging run 4"]);
+    }
+}
+
+#[test]
+fn time_that_is_none_neither_shows_nor_hides_a_reset() {
+    for mut world in after_three_runs() {
+        let status = world.upstream.as_mut().and_then(|upstream| upstream.status.as_mut()).unwrap();
+        (status.history[0].recorded_time, status.history[0].requested_time) = (Some(Time::from(Timestamp::MAX)), None);
+        world.changed().run_for(secs(100));
+        has_run_after(&world, &[1, 2, 3], 0);
+        world.restore_upstream(1).upstream_succeeds().run_for(secs(100));
+        has_run_after(&world, &[1, 2, 3, 2], 1);
+    }
+}
+
+#[test]
+fn impossible_times_of_a_cursor_stop_no_run() {
+    for mut world in after_three_runs() {
+        world.edit_status(|status| {
+            let (cursor, ahead) = (status.last_upstream_run.as_mut().unwrap(), Some(Time::from(Timestamp::MAX)));
+            (cursor.recorded_time, cursor.counts_since_time) = (ahead, ahead);
+        });
+        world.run_for(secs(100));
+        world.upstream_succeeds().run_for(secs(100));
+        has_run_after(&world, &[1, 2, 3, 4], 0);
+        world.restore_upstream(2).upstream_succeeds().run_for(secs(100));
+        has_run_after(&world, &[1, 2, 3, 4, 3], 1);
     }
 }
 

@@ -40,9 +40,11 @@ impl Upstream {
     pub fn of(refresh: &ModelRefresh) -> Self {
         let blank = Status::default();
         let status = refresh.status.as_ref().unwrap_or(&blank);
-        // A status that an earlier version wrote has only the service's time.
+        // A status that an earlier version wrote has only the service's time. An unparsable time, which reads as the latest one, shows no
+        // reset.
         let success = |number: i32, recorded: Option<Time>, ended: Option<Time>, requested: Option<Time>| {
-            let recorded = recorded.or(ended).map_or(Timestamp::UNIX_EPOCH, Time::timestamp);
+            let recorded = recorded.or(ended).filter(|time| *time < Time::from(Timestamp::MAX));
+            let recorded = recorded.map_or(Timestamp::UNIX_EPOCH, Time::timestamp);
             SuccessfulRun { number, recorded, requested: requested.map(Time::timestamp) }
         };
         let succeeded = status.history.iter().filter(|entry| entry.state == RunState::Succeeded);

@@ -16,9 +16,11 @@
 //!
 //! A refresh that cannot be read or decoded is not missing: the cursor and the queued runs stay as they are until it is readable.
 
-use crate::api::{self, QueuedRuns, Reason, Status, Trigger, TriggerType, UpstreamRun};
+use jiff::Timestamp;
+
+use crate::api::{self, QueuedRuns, Reason, Status, Time, Trigger, TriggerType, UpstreamRun};
 use crate::engine::draft::Draft;
-use crate::engine::{Blocker, DesiredState, EffectResult, SuccessfulRun, Upstream, UpstreamRef};
+use crate::engine::{Blocker, DesiredState, EffectResult, SuccessfulRun, Upstream, UpstreamRef, timing};
 
 /// The end of the value of a queued trigger whose refresh is no longer the upstream. No name of a resource contains a space.
 const WITHDRAWN: &str = " (no longer followed)";
@@ -37,7 +39,7 @@ pub(in crate::engine) enum Cursor {
 /// Sets the cursor if the upstream refresh has changed, and drops it if there is none.
 pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
     let before = draft.status.last_upstream_run.take();
-    let (after, lost) = cursor(draft.desired, before.clone(), draft.status.last_handled_digest.is_none());
+    let (after, lost) = cursor(draft.desired, before.clone(), draft.status.last_handled_digest.is_none(), draft.now);
     let restart = before.as_ref().zip(after.as_ref()).and_then(|(before, after)| restart(before, after));
     let accepted = draft.status.queued.as_ref().and_then(number);
     // An accepted run starts, whether the history still has it or not.
@@ -77,7 +79,12 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) -> Cursor {
 }
 
 /// The current cursor, and why the queued runs of the previous one cannot start a run, if they cannot.
-fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, is_new: bool) -> (Option<UpstreamRun>, Option<&'static str>) {
+fn cursor(
+    desired: &DesiredState,
+    before: Option<UpstreamRun>,
+    is_new: bool,
+    now: Timestamp,
+) -> (Option<UpstreamRun>, Option<&'static str>) {
     const NO_LONGER: Option<&str> = Some("is no longer the upstream of this resource");
     match &desired.upstream {
         UpstreamRef::None => (None, NO_LONGER),
@@ -98,6 +105,10 @@ fn cursor(desired: &DesiredState, before: Option<UpstreamRun>, is_new: bool) -> 
         UpstreamRef::Unavailable(_, _) => (before, None),
         UpstreamRef::Found(upstream) => match before {
             Some(mut cursor) if cursor.uid == upstream.uid => {
+                // A time far ahead was edited. Later successes would neither count nor show a reset.
+                let is_possible = |time: &Time| timing::remaining(time.timestamp(), now) <= timing::CLOCK_STEP;
+                cursor.recorded_time = cursor.recorded_time.filter(is_possible);
+                cursor.counts_since_time = cursor.counts_since_time.filter(is_possible);
                 if let Some(after) = upstream.restarted_cursor(&cursor) {
                     return (Some(after), Some("counts its runs again"));
                 }
