@@ -174,6 +174,17 @@ fn time_that_is_none_neither_shows_nor_hides_a_reset() {
 }
 
 #[test]
+fn edited_total_makes_no_negative_count() {
+    for mut world in dependents() {
+        world.advance(secs(10)).upstream_succeeds();
+        world.upstream.as_mut().and_then(|upstream| upstream.status.as_mut()).unwrap().successful_runs = 0;
+        world.run_for(secs(100));
+        has_run_after(&world, &[1], 0);
+        assert_eq!(world.status().last_upstream_run.as_ref().unwrap().successful_runs, 1);
+    }
+}
+
+#[test]
 fn impossible_times_of_a_cursor_stop_no_run() {
     for mut world in after_three_runs() {
         world.edit_status(|status| {

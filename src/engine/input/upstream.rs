@@ -73,7 +73,7 @@ impl Upstream {
         let (name, uid, recorded_time) = (self.name.clone(), self.uid.clone(), self.latest_recorded());
         let mut cursor = UpstreamRun { name, uid, number, recorded_time, counts_since_time, successful_runs: 0, queued: None };
         cursor.queued = self.queued_after(&cursor);
-        cursor.successful_runs = self.total.saturating_sub(self.count_after(&cursor));
+        cursor.successful_runs = self.total.saturating_sub(self.count_after(&cursor)).max(0);
         cursor
     }
 
