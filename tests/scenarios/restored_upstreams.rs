@@ -185,6 +185,17 @@ fn edited_total_makes_no_negative_count() {
 }
 
 #[test]
+fn refresh_recreated_with_its_status_repeats_no_run() {
+    for mut world in after_three_runs() {
+        world.upstream.as_mut().unwrap().metadata.uid = Some("led-2".to_owned());
+        world.changed().run_for(secs(100));
+        has_run_after(&world, &[1, 2, 3], 0);
+        world.upstream_succeeds().run_for(secs(100));
+        has_run_after(&world, &[1, 2, 3, 4], 0);
+    }
+}
+
+#[test]
 fn impossible_times_of_a_cursor_stop_no_run() {
     for mut world in after_three_runs() {
         world.edit_status(|status| {

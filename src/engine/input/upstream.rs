@@ -144,8 +144,13 @@ impl Upstream {
         if !(is_new || same_name) {
             return self.at(latest, None);
         }
-        // Whole seconds do not show which came first. A recreated refresh counts from its first run on.
-        let is_earlier = |success: &&SuccessfulRun| if same_name { success.recorded < created } else { success.recorded <= created };
+        // Whole seconds do not show which came first. A recreated refresh counts from its first run on, without those that a backup of the
+        // previous one shows.
+        let last_recorded = before.filter(|_| same_name).and_then(|before| before.recorded_time);
+        let is_earlier = |success: &&SuccessfulRun| {
+            let is_before_creation = if same_name { success.recorded < created } else { success.recorded <= created };
+            is_before_creation || Some(Time::from(success.recorded)) <= last_recorded
+        };
         let earlier = self.successes.iter().filter(is_earlier);
         let mut cursor = self.at(earlier.map(|success| success.number).max().unwrap_or(0), None);
         // A refresh that was created later has had no runs before; runs that are no longer in its history were missed.
