@@ -78,10 +78,10 @@ impl<'a> Draft<'a> {
         run.map_or(&self.desired.operation.model, |run| &run.model).clone()
     }
 
-    /// Ends the decision for a resource that the operator must not write.
+    /// Ends the decision for a resource that the operator must not write. What is not recorded is not reported either.
     pub(super) fn without_write(self) -> Decision {
         let (recorded, model) = (self.input.status.clone(), self.model());
-        Decision { status: recorded, memory: self.memory, effect: Effect::None, model, events: self.events, requeue_after: None }
+        Decision { status: recorded, memory: self.memory, effect: Effect::None, model, events: Vec::new(), requeue_after: None }
     }
 
     /// Ends the decision and records the working copy.

@@ -84,6 +84,25 @@ fn lost_response_is_resolved_during_an_uninstall() {
 }
 
 #[test]
+fn missed_time_is_reported_once_after_a_drain() {
+    let at_hour = |world: &mut World, hour: u8| {
+        world.edit(|spec| spec.trigger.get_or_insert_default().schedule = Some(format!("0 {hour} * * *")));
+    };
+    let mut world = World::new(|_| {});
+    at_hour(&mut world, 13);
+    world.run_for(secs(60));
+    let submits = world.service.submits;
+    drain(&mut world, Some(DrainMode::Wait)).run_for(secs(2 * 3_600));
+    at_hour(&mut world, 18);
+    for _ in 0..3 {
+        drain(&mut world, Some(DrainMode::Wait)).run_for(secs(60));
+    }
+    assert_eq!(world.event_count(Reason::MissedSchedule), 0);
+    drain(&mut world, None).run_for(secs(60));
+    assert_eq!((world.event_count(Reason::MissedSchedule), world.service.submits), (1, submits));
+}
+
+#[test]
 fn next_attempt_is_left_to_the_next_installation() {
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.outcomes.push_back(Phase::Failed);
