@@ -180,7 +180,8 @@ impl<'a> Fingerprint<'a> {
         if let Some(stale_after) = desired.policy.stale_after {
             let data = object.status.last_successful_time.map_or(desired.created, Time::timestamp);
             let mut fresh = object.status.conditions.iter().filter(|condition| condition.r#type == ConditionType::Fresh);
-            self.write((self.since(data), fresh.any(|condition| condition.last_transition_time.timestamp() >= data + stale_after)));
+            let stale = data.checked_add(stale_after).unwrap_or(Timestamp::MAX);
+            self.write((self.since(data), fresh.any(|condition| condition.last_transition_time.timestamp() >= stale)));
         }
     }
 
