@@ -24,17 +24,17 @@ impl World {
 
     /// A run of the upstream refresh ends; `kept` of its ended runs stay in its history.
     pub fn upstream_ends(&mut self, state: RunState, kept: usize) {
-        let now = Time::from(self.now());
+        let (requested, now) = (Time::from(self.now() - secs(1)), Time::from(self.now()));
         let Some(upstream) = self.upstream.as_mut() else { return };
         let status = upstream.status.as_mut().unwrap();
         let number = status.run.as_ref().map_or(1, |run| run.number + 1);
         let trigger = Trigger { r#type: TriggerType::Request, value: String::new() };
         status.successful_runs += i64::from(state == RunState::Succeeded);
         let run = serde_json::json!({"number": number, "trigger": trigger, "attempt": 1, "state": state, "model": upstream.spec.model,
-            "requestDigest": "w", "requestedTime": now, "endedTime": now, "recordedTime": now});
+            "requestDigest": "w", "requestedTime": requested, "endedTime": now, "recordedTime": now});
         status.run = Some(serde_json::from_value::<Run>(run).unwrap());
         let entry = serde_json::json!({"number": number, "trigger": trigger, "attempts": 1, "state": state,
-            "requestedTime": now, "recordedTime": now});
+            "requestedTime": requested, "recordedTime": now});
         status.history.insert(0, serde_json::from_value::<HistoryEntry>(entry).unwrap());
         status.history.truncate(kept);
         self.changed();
