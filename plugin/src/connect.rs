@@ -173,15 +173,16 @@ pub(crate) fn read(args: &ConnectionArgs) -> Result<Option<Kubeconfig>, Failure>
     Ok(kubeconfig)
 }
 
-/// The kubeconfig of these files. A value is that of the first file that has it. As in kubectl, a missing file is skipped; `None` if all are
-/// missing.
+/// The kubeconfig of these files. A value is that of the first file that has it. As in kubectl, an empty `current-context` counts as none,
+/// and a missing file is skipped; `None` if all are missing.
 fn merged(paths: &[PathBuf]) -> Result<Option<Kubeconfig>, KubeconfigError> {
     let mut merged: Option<Kubeconfig> = None;
     for path in paths {
-        let next = match Kubeconfig::read_from(path) {
+        let mut next = match Kubeconfig::read_from(path) {
             Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => continue,
             read => read?,
         };
+        next.current_context = next.current_context.filter(|name| !name.is_empty());
         merged = Some(match merged {
             Some(merged) => merged.merge(next)?,
             None => next,
@@ -237,10 +238,13 @@ mod tests {
         let at = |name: &str| directory.path().join(name);
         std::fs::write(at("a"), "current-context: a\ncontexts: [{name: a, context: {cluster: a}}]\n").unwrap();
         std::fs::write(at("b"), "current-context: b\ncontexts: [{name: b, context: {cluster: b}}]\n").unwrap();
+        std::fs::write(at("unset"), "current-context: \"\"\ncontexts: [{name: c, context: {cluster: c}}]\n").unwrap();
         std::fs::write(at("invalid"), "contexts: 1\n").unwrap();
         let read = |names: &[&str]| merged(&names.iter().map(|name| at(name)).collect::<Vec<_>>());
         let both = read(&["missing", "a", "b"]).unwrap().unwrap();
         assert_eq!((both.current_context.as_deref(), both.contexts.len()), (Some("a"), 2));
+        let second = read(&["unset", "b"]).unwrap().unwrap();
+        assert_eq!((second.current_context.as_deref(), second.contexts.len()), (Some("b"), 2));
         assert!(read(&["missing"]).unwrap().is_none() && read(&[]).unwrap().is_none());
         assert!(read(&["a", "invalid"]).is_err());
     }
