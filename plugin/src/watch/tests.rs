@@ -1,5 +1,6 @@
 //! A watch by its events: what is kept, reported and refused.
 
+use kube::client::AuthError;
 use kube::core::Status;
 use serde_json::{Value, json};
 use tokio::time::advance;
@@ -114,8 +115,15 @@ fn refused_watch_ends_with_its_cause() {
 #[tokio::test(start_paused = true)]
 async fn expired_credentials_end_the_watch() {
     let kind = Kind::ModelRefresh;
-    let expired = || Err(watcher::Error::WatchStartFailed(kube::Error::Api(Box::new(Status { code: 401, ..Status::default() }))));
-    for is_listed in [true, false] {
+    let rejected: fn() -> kube::Error = || kube::Error::Api(Box::new(Status { code: 401, ..Status::default() }));
+    let login: fn() -> kube::Error = || kube::Error::Service(Box::new(AuthError::AuthExec("logged out".to_owned())));
+    let rows = [
+        (rejected, true, "the API server rejects the credentials of the kubeconfig: log in again"),
+        (rejected, false, "the API server rejects the credentials of the kubeconfig: log in again"),
+        (login, true, "failed to authenticate with the kubeconfig: failed exec auth: logged out; log in again"),
+    ];
+    for (error, is_listed, sentence) in rows {
+        let expired = || Err(watcher::Error::WatchStartFailed(error()));
         let mut watch = watch();
         if is_listed {
             watch.apply(kind, Ok(Event::InitDone));
@@ -127,7 +135,7 @@ async fn expired_credentials_end_the_watch() {
         }
         advance(LONGEST_REJECTION).await;
         let Some(Change::Refused(failure)) = watch.apply(kind, expired()) else { panic!("the watch continues") };
-        assert_eq!(failure.sentence, "the API server rejects the credentials of the kubeconfig: log in again");
+        assert_eq!(failure.sentence, sentence);
     }
 }
 
