@@ -129,7 +129,7 @@ impl<'a> Request<'a> {
             }
             // Without a name in its details, the API server does not know the resource itself.
             (404, Some(name)) if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
-                let sentence = format!("{}/{name} not found {place}: list the names with `get`", self.resource);
+                let sentence = format!("{}/{name} not found {place}: list the names with the command `get` of the plugin", self.resource);
                 Failure::with_cause(Cause::NotFound, sentence)
             }
             (404, _) if status.details.as_ref().is_some_and(|details| details.kind == "namespaces") => {
@@ -213,7 +213,9 @@ mod tests {
         assert_eq!(patch.sentence, "you may not patch modelrefreshes in namespace bi: ask for the role edit there");
         assert_eq!((patch.cause, patch.exit), (Cause::Forbidden, Exit::Failure));
         assert_eq!(of("list", 403, None, None).sentence, "you may not list modelrefreshes in all namespaces: ask for the role view there");
-        assert_eq!(of("get", 404, Some("bi"), Some("a")).cause, Cause::NotFound);
+        let unknown = of("get", 404, Some("bi"), Some("a"));
+        let sentence = "modelrefreshes/a not found in namespace bi: list the names with the command `get` of the plugin";
+        assert_eq!((unknown.cause, unknown.sentence.as_str()), (Cause::NotFound, sentence));
         let missing = of("list", 404, Some("bi"), None);
         assert!(missing.sentence.starts_with("the CRDs are not installed in this cluster"), "{missing}");
         let conflict = of("patch", 409, Some("bi"), Some("a"));
