@@ -1,5 +1,6 @@
 //! The connection to the API server: kubeconfig, overrides, proxy.
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use http::header::{HeaderValue, USER_AGENT};
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
-use tabular_operator::controller::from_kubeconfig;
+use tabular_operator::controller::{ClientError, from_kubeconfig};
 
 use crate::failure::Failure;
 
@@ -110,19 +111,26 @@ pub fn connect(args: &ConnectionArgs) -> Result<Connection, Failure> {
         kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
             Failure::new("the proxy has an unsupported scheme: set an http:// or https:// proxy")
         }
-        error => {
-            let view = format!("kubectl config view{}", args.flags());
-            Failure::new(format!("failed to set up the client from the kubeconfig: {error}; check it with `{view}`"))
-        }
+        error => unusable(args, &format_args!("failed to set up the client from the kubeconfig: {error}")),
     })?;
     Ok(Connection { client, namespace, timeout: Some(args.request_timeout).filter(|timeout| !timeout.is_zero()) })
+}
+
+/// A kubeconfig from which no client can be set up. The printed command selects the same files and entries.
+fn unusable(args: &ConnectionArgs, cause: &dyn Display) -> Failure {
+    Failure::new(format!("{cause}; check it with `kubectl config view{}`", args.flags()))
 }
 
 fn config(args: &ConnectionArgs) -> Result<Config, Failure> {
     let mut config = match read(args)? {
         Some(kubeconfig) => {
             let selected = KubeConfigOptions { context: args.context.clone(), cluster: args.cluster.clone(), user: args.user.clone() };
-            let mut config = from_kubeconfig(&kubeconfig, &selected).map_err(|error| Failure::new(error.to_string()))?;
+            let mut config = from_kubeconfig(&kubeconfig, &selected).map_err(|error| match error {
+                // The message of the operator has its remedy, without the flags.
+                ClientError::Kubeconfig(cause) => unusable(args, &format_args!("failed to read the kubeconfig: {cause}")),
+                ClientError::Incomplete(cause) => unusable(args, &format_args!("failed to read the kubeconfig: {cause}")),
+                ClientError::NotConfigured(_) | ClientError::Setup(_) => Failure::new(error.to_string()),
+            })?;
             if config.proxy_url.is_none() {
                 config.proxy_url = proxy(&config.cluster_url, |name| std::env::var(name).ok());
             }
@@ -151,7 +159,7 @@ pub(crate) fn read(args: &ConnectionArgs) -> Result<Option<Kubeconfig>, Failure>
         KubeconfigError::ReadConfig(error, path) => {
             Failure::new(format!("failed to read the kubeconfig {}: {error}; correct --kubeconfig or KUBECONFIG", path.display()))
         }
-        error => Failure::new(format!("{error}; check it with `kubectl config view{}`", args.flags())),
+        error => unusable(args, &error),
     };
     if let Some(path) = &args.kubeconfig {
         return Kubeconfig::read_from(path).map(Some).map_err(invalid);
@@ -173,15 +181,16 @@ pub(crate) fn read(args: &ConnectionArgs) -> Result<Option<Kubeconfig>, Failure>
     Ok(kubeconfig)
 }
 
-/// The kubeconfig of these files. A value is that of the first file that has it. As in kubectl, a missing file is skipped; `None` if all are
-/// missing.
+/// The kubeconfig of these files. A value is that of the first file that has it. As in kubectl, an empty `current-context` counts as none,
+/// and a missing file is skipped; `None` if all are missing.
 fn merged(paths: &[PathBuf]) -> Result<Option<Kubeconfig>, KubeconfigError> {
     let mut merged: Option<Kubeconfig> = None;
     for path in paths {
-        let next = match Kubeconfig::read_from(path) {
+        let mut next = match Kubeconfig::read_from(path) {
             Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => continue,
             read => read?,
         };
+        next.current_context = next.current_context.filter(|name| !name.is_empty());
         merged = Some(match merged {
             Some(merged) => merged.merge(next)?,
             None => next,
@@ -237,12 +246,25 @@ mod tests {
         let at = |name: &str| directory.path().join(name);
         std::fs::write(at("a"), "current-context: a\ncontexts: [{name: a, context: {cluster: a}}]\n").unwrap();
         std::fs::write(at("b"), "current-context: b\ncontexts: [{name: b, context: {cluster: b}}]\n").unwrap();
+        std::fs::write(at("unset"), "current-context: \"\"\ncontexts: [{name: c, context: {cluster: c}}]\n").unwrap();
         std::fs::write(at("invalid"), "contexts: 1\n").unwrap();
         let read = |names: &[&str]| merged(&names.iter().map(|name| at(name)).collect::<Vec<_>>());
         let both = read(&["missing", "a", "b"]).unwrap().unwrap();
         assert_eq!((both.current_context.as_deref(), both.contexts.len()), (Some("a"), 2));
+        let second = read(&["unset", "b"]).unwrap().unwrap();
+        assert_eq!((second.current_context.as_deref(), second.contexts.len()), (Some("b"), 2));
         assert!(read(&["missing"]).unwrap().is_none() && read(&[]).unwrap().is_none());
         assert!(read(&["a", "invalid"]).is_err());
+    }
+
+    #[test]
+    fn command_that_shows_the_kubeconfig_has_the_flags() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config");
+        std::fs::write(&path, "contexts: [{name: a, context: {cluster: a}}]\n").unwrap();
+        let args = ConnectionArgs { kubeconfig: Some(path), context: Some("gone".to_owned()), ..ConnectionArgs::default() };
+        let cause = "failed to read the kubeconfig: its context 'gone' does not exist";
+        assert_eq!(config(&args).unwrap_err().sentence, format!("{cause}; check it with `kubectl config view{}`", args.flags()));
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use http::header::DATE;
 use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
+use kube::client::Body;
 use kube::{Api, Resource as _};
 use tokio::time::{Instant, sleep};
 
@@ -47,6 +50,14 @@ pub struct OperatorLease {
     pub renewed: Option<Timestamp>,
     /// How long a renewal is valid, in seconds.
     pub duration: i64,
+}
+
+impl OperatorLease {
+    /// The same Lease, with the age that it has at this time of the API server.
+    fn seen_at(&self, time: Timestamp) -> Self {
+        let ahead = Timestamp::now().duration_since(time);
+        Self { renewed: self.renewed.and_then(|renewed| renewed.checked_add(ahead).ok()), ..self.clone() }
+    }
 }
 
 /// What is known of the operator.
@@ -120,14 +131,23 @@ impl Connection {
         Ok(latest(found.items, object.resource.meta().uid.as_deref()))
     }
 
-    /// Reads the Lease of the operator. One that is too old is read again until its next renewal is due: if it is renewed meanwhile, the
-    /// operator runs, and the clock of the user is ahead.
+    /// Reads the Lease of the operator. The age of one that is too old is determined by the clock of the API server, because that of the
+    /// user may be ahead. One that is still too old is read again until its next renewal is due: if it is renewed meanwhile, the operator
+    /// runs, and its clock is behind.
     async fn operator(&self, namespace: &str, name: &str) -> Operator {
+        let is_silent = |operator: &Operator| matches!(operator.liveness(Timestamp::now()), Liveness::Silent(_, _));
         let first = self.lease(namespace, name).await;
-        if !matches!(first.liveness(Timestamp::now()), Liveness::Silent(_, _)) {
+        let Operator::Lease(before) = &first else { return first };
+        if !is_silent(&first) {
             return first;
         }
-        let Operator::Lease(before) = &first else { return first };
+        let corrected = match self.time().await {
+            Some(time) => Operator::Lease(before.seen_at(time)),
+            None => first.clone(),
+        };
+        if !is_silent(&corrected) {
+            return corrected;
+        }
         // The holder renews it three times within its duration.
         let interval = Duration::from_secs(before.duration.clamp(0, MOST_WAITED).unsigned_abs()) / 3 + READ_AGAIN;
         let until = Instant::now() + interval;
@@ -140,7 +160,16 @@ impl Connection {
                 Operator::Lease(_) | Operator::Absent | Operator::Unknown => {}
             }
         }
-        first
+        corrected
+    }
+
+    /// The time of the API server, by a header that each of its responses has.
+    async fn time(&self) -> Option<Timestamp> {
+        let request = Request { verb: "get", resource: "version", namespace: None, name: None };
+        let get = http::Request::get("/version").body(Body::empty()).ok()?;
+        let response = self.call(request, self.client.send(get)).await.ok()?;
+        let date = response.headers().get(DATE)?.to_str().ok()?;
+        Some(rfc2822::parse(date).ok()?.timestamp())
     }
 
     async fn lease(&self, namespace: &str, name: &str) -> Operator {
@@ -193,7 +222,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::fixture::{at, connection};
+    use crate::fixture::{at, connection, connection_at};
 
     fn event(second: u32, uid: &str, reason: &str) -> Event {
         serde_json::from_value(json!({
@@ -226,6 +255,20 @@ mod tests {
             });
             let liveness = connection.operator("tabular-system", "tabular-operator").await.liveness(Timestamp::now());
             assert!(format!("{liveness:?}").starts_with(expected), "{liveness:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn age_of_lease_is_by_the_clock_of_the_api_server() {
+        for (date, expected) in [
+            ("Wed, 01 Jan 2020 00:20:00 GMT", Liveness::Running("pod_1".to_owned(), 1200)),
+            ("Wed, 01 Jan 2020 02:00:00 GMT", Liveness::Silent("pod_1".to_owned(), 7200)),
+        ] {
+            let connection = connection_at(date, |_| {
+                let spec = json!({"holderIdentity": "pod_1", "renewTime": "2020-01-01T00:00:00.000000Z", "leaseDurationSeconds": 3600});
+                (200, json!({"metadata": {"name": "tabular-operator"}, "spec": spec}))
+            });
+            assert_eq!(connection.operator("tabular-system", "tabular-operator").await.liveness(Timestamp::now()), expected);
         }
     }
 

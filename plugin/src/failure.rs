@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use kube::client::AuthError;
 use kube::core::Status;
 use tabular_operator::api::Kind;
 use tabular_operator::text::plain;
@@ -13,7 +14,7 @@ use crate::exit::Exit;
 /// What an error means to a command that can continue with less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The API server rejects the credentials, such as an expired token.
+    /// The API server rejects the credentials, such as an expired token, or there are none. Nothing was changed.
     Unauthorized,
     /// The user lacks a permission.
     Forbidden,
@@ -97,7 +98,10 @@ impl<'a> Request<'a> {
     pub fn failed(&self, error: &kube::Error) -> Failure {
         match error {
             kube::Error::Api(status) => self.refused(status),
-            kube::Error::Auth(_) => Failure::new(format!("failed to authenticate with the kubeconfig: {}; log in again", root(error))),
+            _ if is_authentication(error) => {
+                let sentence = format!("failed to authenticate with the kubeconfig: {}; log in again", root(error));
+                Failure::with_cause(Cause::Unauthorized, sentence)
+            }
             kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
                 Failure::new("the proxy has an unsupported scheme: set an http:// or https:// proxy")
             }
@@ -125,7 +129,7 @@ impl<'a> Request<'a> {
             }
             // Without a name in its details, the API server does not know the resource itself.
             (404, Some(name)) if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
-                let sentence = format!("{}/{name} not found {place}: list the names with `get`", self.resource);
+                let sentence = format!("{}/{name} not found {place}: list the names with the command `get` of the plugin", self.resource);
                 Failure::with_cause(Cause::NotFound, sentence)
             }
             (404, _) if status.details.as_ref().is_some_and(|details| details.kind == "namespaces") => {
@@ -150,6 +154,15 @@ pub fn plural(kind: Kind) -> &'static str {
     match kind {
         Kind::ModelRefresh => "modelrefreshes",
         Kind::ModelSync => "modelsyncs",
+    }
+}
+
+/// Whether the client has no credentials for a request. An error of the program that renews them is one of the service.
+fn is_authentication(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Auth(_) => true,
+        kube::Error::Service(cause) => cause.is::<AuthError>(),
+        _ => false,
     }
 }
 
@@ -200,7 +213,9 @@ mod tests {
         assert_eq!(patch.sentence, "you may not patch modelrefreshes in namespace bi: ask for the role edit there");
         assert_eq!((patch.cause, patch.exit), (Cause::Forbidden, Exit::Failure));
         assert_eq!(of("list", 403, None, None).sentence, "you may not list modelrefreshes in all namespaces: ask for the role view there");
-        assert_eq!(of("get", 404, Some("bi"), Some("a")).cause, Cause::NotFound);
+        let unknown = of("get", 404, Some("bi"), Some("a"));
+        let sentence = "modelrefreshes/a not found in namespace bi: list the names with the command `get` of the plugin";
+        assert_eq!((unknown.cause, unknown.sentence.as_str()), (Cause::NotFound, sentence));
         let missing = of("list", 404, Some("bi"), None);
         assert!(missing.sentence.starts_with("the CRDs are not installed in this cluster"), "{missing}");
         let conflict = of("patch", 409, Some("bi"), Some("a"));

@@ -95,10 +95,15 @@ pub(crate) fn visible(objects: &[Object]) -> Visible<'_> {
 
 /// A connection to an API server that responds to each path and query with a status code and a body.
 pub(crate) fn connection(respond: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Connection {
+    connection_at("", respond)
+}
+
+/// The same, with a date in each response.
+pub(crate) fn connection_at(date: &'static str, respond: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Connection {
     let respond = Arc::new(respond);
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let (code, body) = respond(&request.uri().to_string());
-        let response = http::Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));
+        let response = http::Response::builder().status(code).header("date", date).body(Body::from(body.to_string().into_bytes()));
         std::future::ready(response)
     });
     Connection { client: Client::new(service, "bi"), namespace: "bi".to_owned(), timeout: None }

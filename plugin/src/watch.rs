@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::stream::{self, SelectAll, Stream, StreamExt as _};
 use kube::Api;
@@ -9,6 +10,7 @@ use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use tabular_operator::api::{Kind, ResourceKey};
+use tokio::time::Instant;
 
 use crate::connect::Connection;
 use crate::failure::{Cause, Failure, Request};
@@ -35,9 +37,13 @@ type Events = Pin<Box<dyn Stream<Item = (Kind, watcher::Result<Event<DynamicObje
 /// How long one watch request lasts, in seconds. Less than the read timeout of the connection.
 pub const WATCH_SECONDS: u32 = 60;
 
-/// How many refusals of a kind end a watch that had a list: an API server that has just started may not know its roles yet. As many
+/// How many refusals of a kind end a watch that had a list: an API server that has just started may not know its roles yet. At least as many
 /// rejections of the credentials end each watch.
 const MOST_REFUSALS: u32 = 3;
+/// For how long the API server must reject the credentials: one that has just started may not be able to check them yet.
+const LONGEST_REJECTION: Duration = Duration::from_secs(30);
+/// After this time without a refusal, the next one is the first: the API server accepted a watch meanwhile, which may have had no events.
+const REFUSALS_APART: Duration = Duration::from_secs(2 * WATCH_SECONDS as u64);
 
 fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
@@ -61,6 +67,14 @@ fn is_refused(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if matches!(status.code, 401 | 403 | 404))
 }
 
+/// Refusals of a kind for the same cause, without a response in between.
+struct Refusals {
+    cause: Cause,
+    count: u32,
+    first: Instant,
+    last: Instant,
+}
+
 /// The resources of a scope, and their changes.
 pub struct Watch {
     objects: BTreeMap<ResourceKey, Object>,
@@ -71,8 +85,8 @@ pub struct Watch {
     lost: BTreeSet<Kind>,
     /// The kinds that were listed completely.
     listed: BTreeSet<Kind>,
-    /// How often the API server has refused each kind since its last response.
-    refusals: BTreeMap<Kind, u32>,
+    /// The refusals of each kind since its last response.
+    refusals: BTreeMap<Kind, Refusals>,
     /// The kinds whose refusal ends the watch.
     required: BTreeSet<Kind>,
     /// The other kinds that the API server refuses.
@@ -198,12 +212,7 @@ impl Watch {
             Err(error) => {
                 let failure = self.describe(kind, &error);
                 if matches!(failure.cause, Cause::Unauthorized | Cause::Forbidden | Cause::NotInstalled) {
-                    // A permission or a definition that is missing from the start will not appear. The credentials were valid before.
-                    let may_recover = self.listed.contains(&kind) || failure.cause == Cause::Unauthorized;
-                    let most = if may_recover { MOST_REFUSALS } else { 1 };
-                    let refusals = self.refusals.entry(kind).or_default();
-                    *refusals += 1;
-                    return (*refusals == most).then(|| self.refuse(kind, failure));
+                    return self.count_refusal(kind, failure.cause).then(|| self.refuse(kind, failure));
                 }
                 // Each attempt to reconnect fails in the same way: the first one is enough.
                 let first = self.lost.is_empty();
@@ -216,6 +225,18 @@ impl Watch {
     /// What changed with a response about a kind.
     fn no_longer_lost(&mut self, kind: Kind) -> Change {
         if self.lost.remove(&kind) && self.lost.is_empty() { Change::Restored } else { Change::Objects }
+    }
+
+    /// Counts a refusal, and returns whether the API server would refuse the kind again. That is reported once.
+    fn count_refusal(&mut self, kind: Kind, cause: Cause) -> bool {
+        let now = Instant::now();
+        let before = self.refusals.remove(&kind).filter(|before| before.cause == cause && now - before.last <= REFUSALS_APART);
+        let (count, first) = before.map_or((1, now), |before| (before.count + 1, before.first));
+        self.refusals.insert(kind, Refusals { cause, count, first, last: now });
+        // A permission or a definition that is missing from the start will not appear. The credentials were valid before.
+        let is_rejected = cause == Cause::Unauthorized;
+        let most = if is_rejected || self.listed.contains(&kind) { MOST_REFUSALS } else { 1 };
+        count >= most && (!is_rejected || now - first >= LONGEST_REJECTION) && !self.left_out.contains(&kind)
     }
 
     /// Handles a kind that the API server refuses.

@@ -119,7 +119,7 @@ fn alerts_dashboards_and_pages_name_existing_metrics() {
     assert!(seen > 25, "only {seen} metrics were found");
 }
 
-/// The panel of resources that need action counts those of the alert, and the timeline shows each status.
+/// The panel of resources that need action counts those of each selector of the alert, and the timeline shows each status.
 #[test]
 fn panels_of_models_have_each_status() {
     let statuses = |file: &str| -> Vec<Vec<String>> {
@@ -127,7 +127,7 @@ fn panels_of_models_have_each_status() {
         selected.flat_map(|selection| selection.labels).filter(|(label, _)| label == "status").map(|(_, words)| words).collect()
     };
     let (alert, panels) = (statuses("deploy/prometheus/rules.yaml"), statuses("deploy/grafana/freshness.json"));
-    assert_eq!(panels[0], alert[0]);
+    assert!(!alert.is_empty() && alert.iter().all(|selected| *selected == panels[0]), "{alert:?} instead of {:?}", panels[0]);
     let shown: BTreeSet<String> = panels.into_iter().skip(1).flatten().collect();
     assert_eq!(shown, documented().1["status"]);
 }

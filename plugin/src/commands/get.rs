@@ -16,7 +16,7 @@ use crate::output::View;
 use crate::report::{Report, ResourceReport, ResourcesReport};
 use crate::screens;
 use crate::session::Session;
-use crate::target::{distinct, kinds};
+use crate::target::{Target, distinct, kinds};
 use crate::watch::Watch;
 
 pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, Failure> {
@@ -27,8 +27,10 @@ pub(super) async fn run(args: &GetArgs, session: &mut Session) -> Result<Exit, F
     if args.watch {
         session.note_undecodable(&listed.undecodable);
         let block = |visible: Visible<'_>, view: &View| block(args, visible, view);
-        let shown = Watching { block: &block, includes: &selected, names: true, is_complete: is_complete(Some(&scope)) };
         // Names are of one namespace. Its other resources have no effect on their rows, because positions are left out.
+        let warns = |key: &ResourceKey| is_named(&args.names, key);
+        let is_complete = is_complete(Some(&scope));
+        let shown = Watching { block: &block, includes: &selected, warns: &warns, names: true, is_complete };
         let mut watch = Watch::of(&connection, &scope, &kinds(&args.names), listed);
         return until_interrupted(session, &mut watch, shown, None).await.map(|ended| ended.max(exit));
     }
@@ -86,9 +88,13 @@ async fn all(connection: &Connection, scope: &Scope, mut listed: Listed, selecte
     (listed, is_complete)
 }
 
+/// Whether a resource of the namespace has one of these names. Without a name, each has.
+fn is_named(names: &[Target], key: &ResourceKey) -> bool {
+    names.is_empty() || names.iter().any(|target| target.kind == key.kind && target.name == key.name)
+}
+
 fn is_selected(args: &GetArgs, object: &Object, view: &View) -> bool {
-    let key = object.key();
-    if !args.names.is_empty() && !args.names.iter().any(|target| target.kind == key.kind && target.name == key.name) {
+    if !is_named(&args.names, &object.key()) {
         return false;
     }
     let stale = freshness(object, view.now).is_some_and(Freshness::is_stale);
@@ -165,6 +171,15 @@ mod tests {
         let (all, is_complete) = all(&connection, &scope, listed(&own), &own).await;
         assert_eq!((all.objects.len(), all.undecodable.len(), is_complete), (1, 1, false));
         assert_eq!(all.undecodable[0].key.namespace, "ops");
+    }
+
+    #[test]
+    fn only_named_resources_are_reported() {
+        let names: Vec<Target> = ["orders", "msync/replicas"].map(|name| name.parse().unwrap()).into();
+        let reported = |kind: Kind, name: &str| is_named(&names, &Target { kind, name: name.to_owned() }.key("bi"));
+        assert!(reported(Kind::ModelRefresh, "orders") && reported(Kind::ModelSync, "replicas"));
+        assert!(!reported(Kind::ModelRefresh, "stock") && !reported(Kind::ModelRefresh, "replicas"));
+        assert!(is_named(&[], &Target { kind: Kind::ModelRefresh, name: "stock".to_owned() }.key("bi")));
     }
 
     #[tokio::test]

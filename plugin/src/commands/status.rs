@@ -43,7 +43,7 @@ pub(super) async fn run(args: &StatusArgs, session: &mut Session) -> Result<Exit
         None => vec![vec![(screen::Style::Yellow, format!("{} was deleted", args.name))]],
     };
     let includes = |object: &Object, _: &View| object.key() == key;
-    let shown = Watching { block: &block, includes: &includes, names: false, is_complete };
+    let shown = Watching { block: &block, includes: &includes, warns: &|_| true, names: false, is_complete };
     until_interrupted(session, &mut watch, shown, deadline).await
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use screen::Line;
+use tabular_operator::api::ResourceKey;
 use tokio::time::Instant;
 
 use crate::connect::Connection;
@@ -25,6 +26,8 @@ pub(super) struct Watching<'a> {
     pub block: &'a dyn Fn(Visible<'_>, &View) -> Vec<Line>,
     /// Whether a resource has lines elsewhere.
     pub includes: &'a dyn Fn(&Object, &View) -> bool,
+    /// Whether a warning reports a resource that can no longer be decoded.
+    pub warns: &'a dyn Fn(&ResourceKey) -> bool,
     /// Whether lines name the resource.
     pub names: bool,
     /// Whether no other resource can be in the queues of those that are watched.
@@ -79,7 +82,11 @@ pub(super) async fn until_interrupted(
                 Change::Objects => {}
                 Change::Lost(cause) => session.note_lost(&cause),
                 Change::Restored => session.note("connected again"),
-                Change::Undecodable(undecodable) => session.note(&undecodable.warning()),
+                Change::Undecodable(undecodable) => {
+                    if (shown.warns)(&undecodable.key) {
+                        session.note(&undecodable.warning());
+                    }
+                }
                 Change::Refused(failure) => {
                     session.settle();
                     return Err(failure);
@@ -138,7 +145,7 @@ mod tests {
         });
         let target = Target { kind: Kind::ModelRefresh, name: "orders".to_owned() };
         let mut watch = Watch::of_one(&connection, &target, object);
-        let shown = Watching { block: &|_, _| Vec::new(), includes: &|_, _| false, names: false, is_complete: false };
+        let shown = Watching { block: &|_, _| Vec::new(), includes: &|_, _| false, warns: &|_| true, names: false, is_complete: false };
         let deadline = Some(Instant::now() + Duration::from_mins(1));
         until_interrupted(&mut Session::new(OutputArgs::default()), &mut watch, shown, deadline).await.unwrap_err()
     }

@@ -1,7 +1,9 @@
 //! A watch by its events: what is kept, reported and refused.
 
+use kube::client::AuthError;
 use kube::core::Status;
 use serde_json::{Value, json};
+use tokio::time::advance;
 
 use super::*;
 use crate::exit::Exit;
@@ -110,18 +112,45 @@ fn refused_watch_ends_with_its_cause() {
     assert!(sentence(gone).1.starts_with("the CRDs are not installed in this cluster"));
 }
 
-#[test]
-fn expired_credentials_end_the_watch() {
+#[tokio::test(start_paused = true)]
+async fn expired_credentials_end_the_watch() {
     let kind = Kind::ModelRefresh;
-    let expired = || Err(watcher::Error::WatchStartFailed(kube::Error::Api(Box::new(Status { code: 401, ..Status::default() }))));
-    for is_listed in [true, false] {
+    let rejected: fn() -> kube::Error = || kube::Error::Api(Box::new(Status { code: 401, ..Status::default() }));
+    let login: fn() -> kube::Error = || kube::Error::Service(Box::new(AuthError::AuthExec("logged out".to_owned())));
+    let rows = [
+        (rejected, true, "the API server rejects the credentials of the kubeconfig: log in again"),
+        (rejected, false, "the API server rejects the credentials of the kubeconfig: log in again"),
+        (login, true, "failed to authenticate with the kubeconfig: failed exec auth: logged out; log in again"),
+    ];
+    for (error, is_listed, sentence) in rows {
+        let expired = || Err(watcher::Error::WatchStartFailed(error()));
         let mut watch = watch();
         if is_listed {
             watch.apply(kind, Ok(Event::InitDone));
         }
-        assert_eq!([watch.apply(kind, expired()), watch.apply(kind, expired())], [None, None]);
+        // An API server that has just started.
+        for _ in 0..2 * MOST_REFUSALS {
+            assert_eq!(watch.apply(kind, expired()), None);
+            advance(Duration::from_secs(4)).await;
+        }
+        advance(LONGEST_REJECTION).await;
         let Some(Change::Refused(failure)) = watch.apply(kind, expired()) else { panic!("the watch continues") };
-        assert_eq!(failure.sentence, "the API server rejects the credentials of the kubeconfig: log in again");
+        assert_eq!(failure.sentence, sentence);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_that_are_far_apart_do_not_end_the_watch() {
+    let kind = Kind::ModelRefresh;
+    for code in [401, 403] {
+        let mut watch = watch();
+        watch.apply(kind, Ok(Event::InitDone));
+        // Without a change in between, a watch has no events.
+        for _ in 0..2 * MOST_REFUSALS {
+            let denied = watcher::Error::WatchStartFailed(kube::Error::Api(refused("watch", code)));
+            assert_eq!(watch.apply(kind, Err(denied)), None, "{code}");
+            advance(REFUSALS_APART + Duration::from_secs(1)).await;
+        }
     }
 }
 
