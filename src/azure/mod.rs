@@ -21,7 +21,7 @@ mod refreshes;
 mod session;
 mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use client::{Azure, Call, ModelClient};
 pub use refreshes::ListWindow;

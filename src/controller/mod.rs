@@ -15,5 +15,7 @@ pub mod manager;
 pub(crate) mod reconcile;
 pub mod shutdown;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
 pub use cluster::connect::{ClientError, from_kubeconfig};

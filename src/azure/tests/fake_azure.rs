@@ -20,13 +20,13 @@ use crate::azure::{Azure, AzureSettings, Call, ModelClient, http};
 use crate::operation::{CallKind, OperationKind, ServiceError};
 
 pub(super) const ENTRA: &str = "login.microsoftonline.com";
-pub(super) const SERVER: &str = "westus.asazure.windows.net";
+pub(crate) const SERVER: &str = "westus.asazure.windows.net";
 pub(super) const POWER_BI: &str = "api.powerbi.com";
 pub(super) const OTHER_HOST: &str = "evil.example.com";
 pub(super) const SECRET: &str = "planted-secret";
 pub(super) const GROUP: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 pub(super) const DATASET: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
-pub(super) const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+pub(crate) const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
 /// A received request.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl FakeAzure {
 }
 
 /// Settings that trust this authority.
-pub(super) fn settings(ca_pem: &str) -> AzureSettings {
+pub(crate) fn settings(ca_pem: &str) -> AzureSettings {
     AzureSettings {
         cloud: Cloud::public(),
         extra_ca_pem: Some(ca_pem.as_bytes().to_vec()),
@@ -131,7 +131,7 @@ pub(super) fn settings(ca_pem: &str) -> AzureSettings {
 }
 
 /// A client that resolves Analysis Services to one address, and all other names to another one.
-pub(super) fn azure(settings: AzureSettings, entra: SocketAddr, server: SocketAddr) -> Azure {
+pub(crate) fn azure(settings: AzureSettings, entra: SocketAddr, server: SocketAddr) -> Azure {
     let http = http::Client::build(&settings, |builder| {
         builder
             .https_only(true)
@@ -183,7 +183,7 @@ pub(super) fn power_bi_named(azure: &Azure, name: ModelName) -> ModelClient {
 }
 
 /// The TLS settings of the server for all names, and the certificate of its authority.
-pub(super) fn tls(protocols: &[&[u8]]) -> (TlsAcceptor, String) {
+pub(crate) fn tls(protocols: &[&[u8]]) -> (TlsAcceptor, String) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(vec![]).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -2,7 +2,7 @@
 
 mod check;
 mod compressed;
-mod fake_azure;
+pub(crate) mod fake_azure;
 mod http2;
 mod identities;
 mod large_bodies;

@@ -17,6 +17,12 @@ const MAX_REMOVED: usize = 1_000;
 /// An operation id in lower case, as 128 bits of its SHA-256: a third of the memory of the text.
 type Id = [u8; 16];
 
+#[cfg(test)]
+thread_local! {
+    /// How many operations without a record this thread has compared with another one.
+    static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// The data that the claims of a resource are read from.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimSource<'a> {
@@ -40,10 +46,19 @@ pub struct Claims {
     /// The deleted ones, the latest last.
     removed: BTreeMap<u64, Arc<str>>,
     removals: u64,
-    /// The operation that a resource, by its uid, is about to adopt.
-    reserved: HashMap<Arc<str>, NamedOperation>,
-    /// The operation that the service returned last to a resource, by its uid. Its record may not name the operation yet.
-    accepted: HashMap<Arc<str>, NamedOperation>,
+    /// The operation that a resource is about to adopt.
+    reserved: NamedOperations,
+    /// The operation that the service returned last to a resource. Its record may not name the operation yet.
+    accepted: NamedOperations,
+}
+
+/// At most one operation of each resource, which no record names yet.
+#[derive(Clone, Debug, Default)]
+struct NamedOperations {
+    /// By uid.
+    by_uid: HashMap<Arc<str>, NamedOperation>,
+    /// The uids by operation. Thousands of resources may have an operation here while a list asks for each of its operations.
+    by_id: BTreeSet<(Id, Arc<str>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -110,22 +125,21 @@ impl Claims {
         self.reserved.remove(own);
         let Some((kind, model, operation)) = claim else { return true };
         let id = id_of(operation.as_str());
-        let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
         let owns = |uid: &Arc<str>| {
             let claimant = self.claimants.get(uid).filter(|claimant| claimant.claim.counts_for(kind, model));
             claimant.is_some_and(|claimant| !claimant.claim.candidates.contains(&id) && (claimant.present || is_tracked(uid)))
         };
-        let is_named = |operations| is_named_by_other(operations, Some(own), (kind, model, &id));
-        if claimants.filter(|uid| &***uid != own).any(owns) || is_named(&self.reserved) || is_named(&self.accepted) {
+        let is_named = |operations: &NamedOperations| operations.has_of_other(Some(own), (kind, model, id));
+        if uids_of(&self.by_id, id).filter(|uid| &***uid != own).any(owns) || is_named(&self.reserved) || is_named(&self.accepted) {
             return false;
         }
-        self.reserved.insert(own.into(), NamedOperation { kind, model: model.to_owned(), id });
+        self.reserved.insert(own, NamedOperation { kind, model: model.to_owned(), id });
         true
     }
 
     /// Claims the operation that the service returned for the submission of a resource, until its record names the operation.
     pub fn accept(&mut self, uid: &str, (kind, model, operation): (OperationKind, &str, &OperationId)) {
-        self.accepted.insert(uid.into(), NamedOperation { kind, model: model.to_owned(), id: id_of(operation.as_str()) });
+        self.accepted.insert(uid, NamedOperation { kind, model: model.to_owned(), id: id_of(operation.as_str()) });
     }
 
     /// Drops a resource that no longer exists.
@@ -151,8 +165,7 @@ impl Claims {
         let mut claimed = ClaimedOperations::default();
         for operation in operations {
             let id = id_of(operation.as_str());
-            let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
-            for uid in claimants.filter(|uid| Some(&***uid) != own) {
+            for uid in uids_of(&self.by_id, id).filter(|uid| Some(&***uid) != own) {
                 let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.claim.counts_for(kind, model)) else { continue };
                 let of_it = match claimant.present || is_tracked(uid) {
                     _ if claimant.claim.candidates.contains(&id) => &mut claimed.candidates,
@@ -161,7 +174,7 @@ impl Claims {
                 };
                 of_it.insert(operation.as_str().to_lowercase());
             }
-            let is_named = |operations| is_named_by_other(operations, own, (kind, model, &id));
+            let is_named = |operations: &NamedOperations| operations.has_of_other(own, (kind, model, id));
             if is_named(&self.accepted) {
                 claimed.active.insert(operation.as_str().to_lowercase());
             }
@@ -223,20 +236,40 @@ impl Claims {
     }
 }
 
-/// Whether one of these operations of a resource other than `own` is this operation.
-fn is_named_by_other(
-    operations: &HashMap<Arc<str>, NamedOperation>,
-    own: Option<&str>,
-    (kind, model, id): (OperationKind, &str, &Id),
-) -> bool {
-    operations.iter().any(|(uid, operation)| Some(&**uid) != own && operation.matches(kind, model, id))
+impl NamedOperations {
+    /// Replaces the operation of a resource.
+    fn insert(&mut self, uid: &str, operation: NamedOperation) {
+        self.remove(uid);
+        let uid: Arc<str> = uid.into();
+        self.by_id.insert((operation.id, Arc::clone(&uid)));
+        self.by_uid.insert(uid, operation);
+    }
+
+    fn remove(&mut self, uid: &str) {
+        if let Some((uid, operation)) = self.by_uid.remove_entry(uid) {
+            self.by_id.remove(&(operation.id, uid));
+        }
+    }
+
+    /// Whether this is the operation of a resource other than `own`.
+    fn has_of_other(&self, own: Option<&str>, (kind, model, id): (OperationKind, &str, Id)) -> bool {
+        let others = uids_of(&self.by_id, id).filter(|uid| Some(&***uid) != own);
+        others.filter_map(|uid| self.by_uid.get(uid)).any(|operation| operation.counts_for(kind, model))
+    }
 }
 
 impl NamedOperation {
-    fn matches(&self, kind: OperationKind, model: &str, id: &Id) -> bool {
-        // A refresh's id is unique.
-        self.kind == kind && self.id == *id && (kind == OperationKind::Refresh || self.model == model)
+    /// Whether its id stands for this operation on a model. A refresh's id is unique.
+    fn counts_for(&self, kind: OperationKind, model: &str) -> bool {
+        #[cfg(test)]
+        STEPS.with(|count| count.set(count.get() + 1));
+        self.kind == kind && (kind == OperationKind::Refresh || self.model == model)
     }
+}
+
+/// The resources with this operation, by uid.
+fn uids_of(by_id: &BTreeSet<(Id, Arc<str>)>, id: Id) -> impl Iterator<Item = &Arc<str>> {
+    by_id.range((id, Arc::from(""))..).take_while(move |(found, _)| *found == id).map(|(_, uid)| uid)
 }
 
 /// The operations that a record names.

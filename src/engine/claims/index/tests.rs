@@ -169,10 +169,31 @@ fn accepted_operation_is_claimed_before_its_record_names_it() {
     status["run"]["state"] = "Running".into();
     status["run"]["operationId"] = "op-8".into();
     update(&mut claims, &resource(OperationKind::Refresh, "u-1", &status));
-    assert_eq!((active(&claims, "u-2"), claims.accepted.len()), (0, 0));
+    assert_eq!((active(&claims, "u-2"), claims.accepted.by_uid.len()), (0, 0));
     claims.accept("u-1", of_op);
     claims.on_deleted(&"u-1".into());
-    assert!(claims.accepted.is_empty());
+    assert!(claims.accepted.by_uid.is_empty() && claims.accepted.by_id.is_empty());
+}
+
+#[test]
+fn list_compares_only_its_own_operations() {
+    let id = |n: usize| OperationId::parse(&format!("op-{n:03}")).unwrap();
+    for count in [100, 400] {
+        let mut claims = Claims::default();
+        for n in 0..count {
+            assert!(claims.try_reserve(&format!("u-{n}"), Some((OperationKind::Sync, "m", &id(n))), |_| false));
+            claims.accept(&format!("u-{n}"), (OperationKind::Sync, "m", &id(n)));
+        }
+        let before = STEPS.get();
+        let claimed = claims.of_others(Some("u-1"), (OperationKind::Sync, "m"), &[id(0), id(1), id(2)], |_| false);
+        assert_eq!((claimed.active.len(), claimed.candidates.len()), (2, 2));
+        assert!(!claims.try_reserve("u-1", Some((OperationKind::Sync, "m", &id(3))), |_| false));
+        // Two lookups of two operations, and one of the last.
+        assert_eq!(STEPS.get() - before, 5, "{count} resources");
+        // A new name replaces the earlier one.
+        assert!(claims.try_reserve("u-2", Some((OperationKind::Sync, "m", &id(count))), |_| false));
+        assert_eq!((claims.reserved.by_uid.len(), claims.reserved.by_id.len()), (count - 1, count - 1));
+    }
 }
 
 #[test]

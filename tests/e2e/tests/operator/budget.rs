@@ -1,4 +1,4 @@
-//! The cost of a run in requests to the Kubernetes API and the service, counted where they arrive.
+//! The cost of a run in requests to the Kubernetes API and the service, counted where they arrive; and that of a poll in instructions.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use e2e::{TestSetup, World, eventually};
 use futures::future::join_all;
 use serde_json::json;
 use tabular_operator::api::RunState;
+use tokio::process::Command;
 
 /// How long nothing may be written. `TABULAR_OPERATOR_TEST_QUIET_SECONDS=30` extends it.
 fn quiet() -> Duration {
@@ -82,4 +83,48 @@ async fn manifest_applied_fifty_times_runs_once() {
     world.apply("last", &json!({})).await;
     world.until_state("last", RunState::Succeeded).await;
     assert_eq!((world.operations().await.len(), world.posts().await), (2, 2));
+}
+
+/// The most instructions of a poll in user space.
+const MAX_INSTRUCTIONS: u64 = 600_000;
+
+/// The instructions of a process in user space during some seconds; or why they cannot be counted, as in most virtual machines.
+async fn instructions(pid: u32, seconds: u32) -> Result<u64, String> {
+    let (pid, seconds) = (pid.to_string(), seconds.to_string());
+    let mut perf = Command::new("perf");
+    perf.args(["stat", "--field-separator=,", "--event=instructions:u", "--pid", &pid, "--", "sleep", &seconds]).env("LC_ALL", "C");
+    let output = perf.output().await.map_err(|error| format!("perf cannot be started: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = text.lines().find(|line| line.contains("instructions:u"));
+    let count = line.and_then(|line| line.split(',').next()?.trim().parse().ok());
+    count.ok_or_else(|| format!("perf cannot count instructions: {}", text.trim()))
+}
+
+#[tokio::test]
+async fn instructions_of_a_poll_are_bounded() {
+    let (world, operator) = World::running("instructions", TestSetup::with_flags(&["--poll-max=100ms"])).await;
+    if let Err(reason) = instructions(operator.pid(), 1).await {
+        println!("skipped: {reason}");
+        return;
+    }
+    let names: Vec<String> = (0..20).map(|number| format!("running-{number}")).collect();
+    join_all(names.iter().map(async |name| {
+        let spec = world.put_database(name, &json!({"durationMillis": e2e::world::LASTING_MILLIS})).await;
+        world.apply(name, &spec).await;
+        world.until_state(name, RunState::Running).await;
+    }))
+    .await;
+    let polls = async || {
+        let all = world.azure.ledger_after(0).await;
+        all.iter().filter(|row| row.route == "refresh" && row.client_id.as_ref() == Some(&world.client_id)).count()
+    };
+    // The progress is written at first.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = polls().await;
+    let counted = instructions(operator.pid(), 10).await.unwrap();
+    let polled = polls().await - before;
+    assert!(polled >= 100, "{polled} polls");
+    let each = counted / u64::try_from(polled).unwrap();
+    println!("{each} instructions per poll");
+    assert!(each <= MAX_INSTRUCTIONS, "{each} instructions per poll");
 }
