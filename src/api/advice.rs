@@ -22,7 +22,7 @@ pub struct Advice {
 pub enum Section {
     /// The identity is missing or rejected.
     Identity,
-    /// The service refuses.
+    /// The service refuses a request.
     Service,
     /// The resource is invalid.
     Resource,
@@ -48,7 +48,7 @@ impl Section {
     pub fn heading(self) -> &'static str {
         match self {
             Self::Identity => "The identity is missing or rejected",
-            Self::Service => "The service refuses",
+            Self::Service => "The service refuses a request",
             Self::Resource => "The resource is invalid",
             Self::Waiting => "The run waits or did not start",
             Self::Failed => "The run failed",
@@ -116,11 +116,11 @@ const NO_ACTION: &str = "No action is needed.";
 const NEXT_TRIGGER: &str = "The next trigger starts a run.";
 const CONTINUES: &str = "The run continues automatically.";
 const RECHECKS: &str = "The operator checks again within seconds at first, then every minute, and continues automatically.";
-const CREDENTIALS: &str = "The operator tries changed credentials within seconds, and the same ones again after a minute.";
+const CREDENTIALS: &str = "The operator tries changed credentials within seconds, and unchanged credentials again after a minute.";
 const RETRIES: &str = "The operator tries again after at most 1 minute, then at intervals of up to 15 minutes.";
 /// What happens next after the end of a run without a further attempt.
 pub const NO_FURTHER_RUN: &str = "No run starts until the next trigger.";
-const ATTEMPTS: &str = "backoffLimit submits it again. Without a further attempt, no run starts until the next trigger.";
+const ATTEMPTS: &str = "If backoffLimit allows another attempt, the operator submits the run again. Otherwise, no run starts until the next trigger.";
 const ON_CHANGE: &str = "The operator checks again as soon as the resource changes.";
 const DECISION: &str = "The operator submits nothing until you decide.";
 
@@ -140,7 +140,7 @@ macro_rules! advice {
 
 advice! {
     Idle: Fine, [], NEXT_TRIGGER;
-    Suspended: Fine, [RESUME], "No run starts until spec.suspend is false. What was triggered meanwhile runs then.";
+    Suspended: Fine, [RESUME], "No run starts until spec.suspend is false. The runs that were triggered meanwhile then start.";
     WaitingForTurn: Waiting, [], "The run starts when it is first in the queue, or ends at waitDeadlineSeconds.";
     ModelBusy: Waiting, [], "The run starts when the other refresh has ended, or ends at waitDeadlineSeconds.";
     ChangeNotRun: Waiting, [], "The change runs after the current run.";
@@ -150,7 +150,7 @@ advice! {
     Running: Fine, [], "The operator polls the operation until it ends.";
     Cancelling: Fine, [], "The run ends when the service reports the end of the operation, or after the longest time that a refresh can run (--max-refresh-duration; 30 hours on Power BI).";
     Retrying: Waiting, [], CONTINUES;
-    CapacityExceeded: Waiting, [], "The operator submits it again after 1 minute, then after twice as long each time up to 15 minutes, until waitDeadlineSeconds.";
+    CapacityExceeded: Waiting, [], "The operator submits the run again after 1 minute, then after twice as long each time up to 15 minutes, until waitDeadlineSeconds.";
     Succeeded: Fine, [], NEXT_TRIGGER;
     RefreshFailed: Failed, [], ATTEMPTS;
     SyncFailed: Failed, [], ATTEMPTS;
@@ -184,8 +184,8 @@ advice! {
     ServiceAccountNotFound: Identity, ["kubectl create serviceaccount {service-account} --namespace {namespace}"], RECHECKS;
     ServiceAccountInvalid: Identity, [SERVICE_ACCOUNT], RECHECKS;
     ServiceAccountForbidden: Identity, [SERVICE_ACCOUNT], RECHECKS;
-    IdentityNotAllowed: Identity, [EDIT], "The operator checks again when the resource changes, or after its administrator allowed the namespace.";
-    OperatorIdentityInvalid: Identity, [OPERATOR_LOGS], "The run continues after the administrator restarted the operator with a correct environment.";
+    IdentityNotAllowed: Identity, [EDIT], "The operator checks again when the resource changes, or after the operator's administrator allows the namespace.";
+    OperatorIdentityInvalid: Identity, [OPERATOR_LOGS], "The run continues after the administrator restarts the operator with correct environment variables.";
     CredentialsRefused: Identity, ["kubectl describe secret {secret} --namespace {namespace}    # its keys, not their values"], CREDENTIALS;
     AccessDenied: Service, [], RETRIES;
     ModelNotFound: Service, [EDIT], RETRIES;

@@ -115,7 +115,7 @@ impl Reason {
 reasons! {
     /// No run is in progress and no trigger is due.
     Idle: None,
-    /// `spec.suspend` is true, so no run starts. Set it to false: what was triggered meanwhile runs then.
+    /// `spec.suspend` is true, so no run starts. To start the runs that were triggered meanwhile, set it to false.
     Suspended: OnTransition,
     /// Another resource's run uses the same model, or is ahead in the queue. The queue is first in, first out.
     WaitingForTurn: OnTransition,
@@ -134,14 +134,16 @@ reasons! {
     Running: OnTransition,
     /// The operator requested the cancellation of the operation and waits for its end.
     Cancelling: OnTransition,
-    /// A request to the service, to Microsoft Entra ID or to the Kubernetes API failed for a cause that usually passes: no response, a
-    /// server error or a throttle. The operator retries it. Meanwhile other resources may use the model. If the service limits the requests
-    /// of the identity, the message states until when the operator waits. A submission that never arrived is repeated with this reason.
+    /// A request to the service, to Microsoft Entra ID or to the Kubernetes API failed temporarily: no response, a server error or a
+    /// throttle. The operator retries the request. Meanwhile, other resources may use the model. If the service limits the requests of the
+    /// identity, the message states until when the operator waits. The operator also uses this reason when it repeats a submission that
+    /// never arrived.
     Retrying: WarningOnTransition,
-    /// The capacity has exceeded its limits, so the service started nothing. The run waits and is submitted again after 1 minute, then
-    /// after twice as long each time up to 15 minutes, until `waitDeadlineSeconds`. It uses up neither an attempt nor a quota, and runs on
-    /// other capacities are not delayed. The resource is Reconciling, not Stalled, because the wait ends without a user. Refresh fewer
-    /// models at the same time, or use a larger capacity. A running operation keeps running, and the operator polls it later.
+    /// The capacity has exceeded its limits, so the service started nothing. The run waits, and the operator submits it again after 1
+    /// minute, then after twice as long each time up to 15 minutes, until `waitDeadlineSeconds`. The wait counts toward neither
+    /// `backoffLimit` nor a quota, and does not delay runs on other capacities. The resource is Reconciling, not Stalled, because no user
+    /// action is required. Refresh fewer models at the same time, or use a larger capacity. If an operation is already running, it
+    /// continues, and the operator polls it later.
     CapacityExceeded: WarningOnTransition,
     /// The run succeeded.
     Succeeded: OnTransition,
@@ -157,19 +159,19 @@ reasons! {
     /// automatically.
     NodeMoved: WarningOnTransition,
     /// One attempt of the service took longer than `refresh.attemptTimeoutSeconds`, by default 5 hours. Refresh fewer objects at a time, or
-    /// increase the limit. `backoffLimit` submits nothing, because another attempt would take as long. Power BI reports the same if its
+    /// increase the limit. `backoffLimit` does not apply, because another attempt would take as long. Power BI reports the same if its
     /// capacity was paused for more than 6 hours: resume the capacity, then trigger a new run.
     AttemptTimeLimit: WarningOnTransition,
     /// All attempts of the service together took longer than 24 hours. Refresh fewer objects at a time, or lower `refresh.retryCount`.
-    /// `backoffLimit` submits nothing, because another attempt would take as long.
+    /// `backoffLimit` does not apply, because another attempt would take as long.
     TotalTimeLimit: WarningOnTransition,
     /// The capacity was paused, or low on memory, during the refresh. Resume it, or refresh fewer models at the same time, then run it again;
     /// `backoffLimit` does this automatically.
     CapacityPaused: WarningOnTransition,
-    /// Refreshes are disabled for the model. Enable them, then trigger a new run. `backoffLimit` submits nothing.
+    /// Refreshes are disabled for the model. Enable them, then trigger a new run. `backoffLimit` does not apply.
     RefreshDisabled: WarningOnTransition,
-    /// Power BI accepted the request but later did not know it, so it never ran. Run it again; `backoffLimit` does this automatically. Power BI
-    /// drops requests if too many arrive in a short time.
+    /// Power BI accepted the request but then dropped it, so the refresh never ran. Run it again; `backoffLimit` does this automatically.
+    /// Power BI drops requests if too many arrive in a short time.
     RequestDropped: WarningOnTransition,
     /// The service ended the operation because of its own time limit. Refresh fewer objects at a time, or increase the limit. On Power BI,
     /// the limit of an attempt is `refresh.attemptTimeoutSeconds`.
@@ -213,7 +215,7 @@ reasons! {
     /// The operator cannot read or decode the `ModelRefresh` in `trigger.afterRefresh`, so its runs are unknown. Correct what the message
     /// names. Queued runs stay queued until then.
     UpstreamUnreadable: Awaited,
-    /// Resources form a cycle with `trigger.afterRefresh`. Remove it from one of them.
+    /// The resources that are linked by `trigger.afterRefresh` form a cycle. Remove this field from one of them.
     UpstreamCycle: Stalled,
     /// The host of the server does not belong to the cloud that the operator is configured for. Correct `server`, or have the operator's
     /// administrator set `--cloud`.
@@ -235,7 +237,8 @@ reasons! {
     /// This namespace may use neither the operator's own identity nor a managed identity. Set a Secret or a `ServiceAccount` in `credentials`,
     /// or have the operator's administrator allow the namespace with `--operator-identity-namespace`.
     IdentityNotAllowed: Stalled,
-    /// The environment of the operator describes its own identity incorrectly. The operator's administrator must correct it.
+    /// The environment variables of the operator describe the operator's own identity incorrectly. The operator's administrator must
+    /// correct them.
     OperatorIdentityInvalid: Stalled,
     /// Microsoft Entra ID or the metadata service rejects the identity: a credential is expired, revoked or mistyped, or the application is
     /// not set up for it. The message has the error code. Correct what it names, such as a key of the Secret or a federated credential.
@@ -259,18 +262,18 @@ reasons! {
     QuotaExceeded: Stalled,
     /// The data is younger than `staleAfterSeconds`.
     Fresh: None,
-    /// No run has succeeded for `staleAfterSeconds`, so the data of the model is older than its target. Find out why by the other
-    /// conditions: no run was due, or runs wait or fail.
+    /// No run has succeeded for `staleAfterSeconds`, so the data of the model is older than its target. The other conditions show why: no
+    /// run was due, or runs wait or fail.
     Stale: ExplicitWarning,
     /// The finalizer was removed while an operation of the resource may still be running.
     Released: ExplicitWarning,
     /// The operation was cancelled, or nothing was submitted, because the resource is being deleted.
     Deleted: Explicit,
-    /// The annotation `tabular-operator.dev/cancel-requested-at` cancelled nothing: no run was in progress, or it is a sync, which cannot
-    /// be cancelled after it has started.
+    /// The annotation `tabular-operator.dev/cancel-requested-at` cancelled nothing: no run was in progress, or the run is a sync, which
+    /// cannot be cancelled after it has started.
     NotCancelled: ExplicitWarning,
-    /// A submission whose response was lost started nothing, by the list of the service or by the annotation
-    /// `tabular-operator.dev/resubmit`. The operator submits it again.
+    /// According to the list of the service or the annotation `tabular-operator.dev/resubmit`, a submission whose response was lost started
+    /// nothing. The operator submits the run again.
     Resubmitted: Explicit,
     /// The operator found the operation in the list of the service and tracks it.
     Adopted: Explicit,
@@ -278,14 +281,15 @@ reasons! {
     /// it: it is left over from an earlier decision, or names an operation that cannot be the right one. Or an annotation of the operator
     /// has a value without effect, such as an empty one. The message states the pending decision, or the values that have an effect.
     DecisionIgnored: ExplicitWarning,
-    /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`). No run starts for them.
+    /// Scheduled times passed, and `startingDeadlineSeconds` no longer allows a run for them. No run starts for these times.
     MissedSchedule: ExplicitWarning,
     /// No run starts for a trigger. Either a scheduled time, a request or a run of the upstream refresh came during a run under
     /// `concurrencyPolicy: Forbid`. Or a change was reverted before its run started. Or the trigger joined the next attempt of a run
     /// that ended before that attempt was submitted.
     TriggerDropped: ExplicitWarning,
-    /// No run starts for some runs of the upstream refresh. Either its history no longer contains them: raise its `historyLimit`. Or it was
-    /// deleted, or removed from `trigger.afterRefresh`, while they were queued: request a run.
+    /// No run starts for some runs of the upstream refresh. Either the history of the upstream refresh no longer contains them: increase
+    /// its `historyLimit`. Or the upstream refresh was deleted, or removed from `trigger.afterRefresh`, while these runs were queued:
+    /// request a run.
     UpstreamRunsMissed: ExplicitWarning,
     /// A user or another client edited the status so that it contradicted the operator's records. An example is an end of a run that has
     /// not ended. The operator restores the state of the run from the history, or else from the service.
@@ -297,9 +301,9 @@ reasons! {
     /// webhook or the permission. Correct that. The operator submits nothing for the resource until it can write the status. It tries again
     /// at least once a minute.
     WriteRefused: ExplicitWarning,
-    /// The object cannot be decoded: another version of the resource definition wrote it. Install the definitions of the operator's
-    /// version, and apply the manifest again. Or delete it with the annotation `release`; the operator then no longer tracks the operation
-    /// at the service.
+    /// The operator cannot decode the object, because it was written with another version of the CRD. Install the CRDs of the operator's
+    /// version, and apply the manifest again. Or delete the object with the annotation `release`; the operator then no longer tracks the
+    /// operation at the service.
     Undecodable: ExplicitWarning,
 }
 

@@ -34,7 +34,7 @@ fn introduction(section: Section) -> &'static str {
              further attempts; the entries state it."
         }
         Section::LostResponse => {
-            "The operator does not submit again until the service's list shows that nothing started, or a user decides so: [exactly \
+            "The operator does not submit again until the service's list shows that nothing started, or a user decides: [exactly \
              once](../exactly-once.md)."
         }
         Section::Released => {
