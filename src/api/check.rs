@@ -41,8 +41,8 @@ pub struct CheckStep {
     /// Passed, Failed or Skipped. A step is skipped if another step failed first.
     #[schemars(schema_with = "unrecognized::schema")]
     pub result: CheckResult,
-    /// Documented reason of the failure in CamelCase, or `NoResponse` if there was no connection or no response, within 10 seconds at
-    /// most. Absent if the step did not fail.
+    /// Documented reason of the failure in CamelCase, or `NoResponse` if there was no connection, or no response within 10 seconds.
+    /// Absent if the step did not fail.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 128))]
     pub reason: String,

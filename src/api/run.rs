@@ -162,7 +162,7 @@ pub struct Run {
     pub excluded_operation_ids: Vec<String>,
     /// When the run was requested.
     pub requested_time: Time,
-    /// Since when the run has waited for its turn on the model.
+    /// Time at which the run started to wait for its turn on the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_since_time: Option<Time>,
     /// Earliest time of the next submission, after the backoff of a failed attempt.

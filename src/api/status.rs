@@ -68,8 +68,8 @@ pub struct Status {
     /// The last run of the upstream refresh (`trigger.afterRefresh`) that started a run of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_upstream_run: Option<UpstreamRun>,
-    /// Since when a reference of this resource has been missing: a Secret, a `ServiceAccount`, the permission to read one of them, or the
-    /// upstream refresh. Absent otherwise.
+    /// Time at which the operator found a reference of this resource missing: a Secret, a `ServiceAccount`, the permission to read one of
+    /// them, or the upstream refresh. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since_time: Option<Time>,
     /// End of the latest successful run. If the service's clock is ahead, the time when the operator recorded the end.
