@@ -79,7 +79,7 @@ impl Source {
         }
         match String::from_utf8(bytes) {
             Ok(text) => Ok((name, text)),
-            Err(_) => Err(Failure::new(format!("{name} is not text in UTF-8: convert it"))),
+            Err(_) => Err(Failure::new(format!("{name} is not UTF-8 text: convert it"))),
         }
     }
 }
@@ -127,7 +127,7 @@ mod tests {
             Source::File(path).read().unwrap_err().sentence
         };
         assert!(failure("missing.yaml", b"").contains("missing.yaml"));
-        assert!(failure("latin.yaml", b"a: \xe9").contains("is not text in UTF-8"));
+        assert!(failure("latin.yaml", b"a: \xe9").contains("is not UTF-8 text"));
         assert!(failure("large.yaml", &vec![b'#'; (8 << 20) + 1]).contains("more than 8 MiB"));
     }
 }

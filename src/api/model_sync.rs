@@ -95,7 +95,8 @@ pub struct ModelSyncSpec {
     #[schemars(range(min = 0, max = 10))]
     pub backoff_limit: i32,
     /// If true, no run starts. A running operation continues; a run that waits is not submitted. After a change to false, one run covers
-    /// all requests and changes, and one run covers all scheduled times. Each success of the upstream refresh gets its own run. Default: false.
+    /// all requests and changes, and one run covers all scheduled times. Each success of the upstream refresh gets its own run. Default:
+    /// false.
     #[serde(default)]
     pub suspend: bool,
     /// How many ended runs `.status.history` keeps, 0 to 20. Default: 10.

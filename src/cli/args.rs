@@ -129,7 +129,7 @@ pub struct DrainArgs {
 /// What `drain` does with running operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DrainRuns {
-    /// Cancel what the deletion of the resource would cancel; wait for syncs, which cannot be cancelled
+    /// Cancel each operation as the deletion of its resource would; wait for syncs, which cannot be cancelled
     Cancel,
     /// Wait for their end
     Wait,
@@ -204,7 +204,7 @@ pub(super) struct PollingArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Leader election")]
 pub(super) struct LeaderArgs {
-    /// Require a Lease for the active operator. Disable it only if never more than one operator runs.
+    /// Require a Lease for the active operator. Disable it only if at most one operator runs at any time.
     #[arg(long, env = "TABULAR_OPERATOR_LEADER_ELECTION", hide_env_values = true, value_name = "true|false",
           default_value_t = true, action = ArgAction::Set)]
     pub(super) leader_election: bool,

@@ -128,7 +128,7 @@ pub struct ManifestArgs {
     /// Run after each successful run of this ModelRefresh.
     #[arg(long, value_name = "REFRESH", help_heading = "Trigger")]
     pub after: Option<String>,
-    /// Start no run before spec.suspend is set to false.
+    /// Start no run until spec.suspend is set to false.
     #[arg(long, help_heading = "Trigger")]
     pub suspend: bool,
 }
@@ -253,7 +253,7 @@ fn portal(text: &str) -> Result<PowerBiModel, String> {
     let after = |names: &[&str]| parts.iter().position(|part| names.contains(part)).and_then(|index| parts.get(index + 1).copied());
     match (after(&["groups", "workspaces"]), after(&["datasets", "semanticmodels"])) {
         (Some(group), Some(dataset)) if is_guid(group) && is_guid(dataset) => Ok(by_id(group, dataset)),
-        (Some("me"), _) => Err("the model is in My workspace, which only its user can refresh: move it to a workspace".to_owned()),
+        (Some("me"), _) => Err("the model is in My workspace, where only its owner can refresh it: move it to a workspace".to_owned()),
         _ => Err("must be the address of a semantic model, such as https://app.powerbi.com/groups/GROUP/datasets/DATASET".to_owned()),
     }
 }

@@ -17,7 +17,7 @@ use crate::target::Target;
 const ADOPT_EXAMPLES: &str = "\
 Only for a resource with the reason SubmissionUnknown. The operator submits nothing for it until you decide.
 
-If the resource changed since the command showed it, nothing is written, and the exit code is 5.
+If the resource changed since the command showed it, the command writes nothing, and the exit code is 5.
 
 Examples:
   kubectl tabular adopt orders -n bi
@@ -27,7 +27,7 @@ Examples:
       Track this operation, without a question.";
 
 const RESUBMIT_EXAMPLES: &str = "\
-Only for a resource with the reason SubmissionUnknown. If one of the operations is that of the run after all, the model is \
+Only for a resource with the reason SubmissionUnknown. If one of the operations does belong to the run, the model is \
 refreshed twice. Check the operations first, for example in SQL Server Management Studio or the Power BI portal.
 
 The run of a resource that is suspended waits until you resume it. If the cancellation of the run is requested, the run ends and \
@@ -57,7 +57,7 @@ pub enum DecisionCommand {
     /// Select the operation that a submission with a lost response started.
     #[command(after_help = ADOPT_EXAMPLES)]
     Adopt(AdoptArgs),
-    /// Submit a run again whose submission with a lost response started nothing.
+    /// Submit a run again if its submission with a lost response started nothing.
     #[command(after_help = RESUBMIT_EXAMPLES)]
     Resubmit(DecisionArgs),
     /// Delete a resource now, and leave its operation running.

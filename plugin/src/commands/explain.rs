@@ -22,7 +22,7 @@ Examples:
       In a script: 3 if nothing proceeds until a user acts, otherwise 0.
 
   kubectl tabular why forecast -n bi --operator-namespace platform --operator-lease bi-tabular-operator
-      For an operator with another namespace and name than by default.";
+      For an operator whose namespace and Lease do not have the default names.";
 
 const CHECK_EXAMPLES: &str = "\
 The operator checks with the credentials of the resource: it gets a token, finds the model and lists its operations. It starts and \

@@ -34,7 +34,7 @@ pub(super) async fn run(args: &QueueArgs, session: &mut Session) -> Result<Exit,
         session.print(&screens::queue(&queues, args.all_namespaces || foreign, &view));
     }
     if !all_namespaces {
-        session.note(&format!("you may list namespace {} only: resources of others are not visible", connection.namespace));
+        session.note(&format!("you may list namespace {} only: resources in other namespaces are not visible", connection.namespace));
     }
     Ok(Exit::Success)
 }

@@ -48,7 +48,7 @@ Examples:
       Start no further runs of two resources.
 
   kubectl tabular get -n bi -o name | xargs kubectl tabular suspend -n bi
-      Start no further runs of a namespace.";
+      Start no further runs in a namespace.";
 
 const RESUME_EXAMPLES: &str = "\
 One run covers everything that was triggered meanwhile.

@@ -1,4 +1,4 @@
-//! `resubmit`: submits a run again whose submission with a lost response started nothing.
+//! `resubmit`: submits a run again if its submission with a lost response started nothing.
 
 use super::carry_out::{Decided, carry_out, confirmed, declined, no_change};
 use super::decision::DecisionArgs;

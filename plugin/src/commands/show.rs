@@ -16,7 +16,7 @@ Signs: ! needs action, ▶ runs, … waits, ✓ succeeded, ‖ suspended.
 
 Order: what needs action, what is stale (most overdue first), what runs, what waits (the longest first), then the rest by name.
 
-A model has one queue for all namespaces. The position in it is left out if you may not list all of them.
+A model has one queue for all namespaces. If you may not list all namespaces, the command omits the position.
 
 Examples:
   kubectl tabular get -A
@@ -32,7 +32,7 @@ Examples:
       The same as a report for scripts.";
 
 const STATUS_EXAMPLES: &str = "\
-The remaining time is an estimate from the last successful runs with the same parameters, and no guarantee.
+The remaining time is an estimate from the last successful runs with the same parameters, not a guarantee.
 
 Examples:
   kubectl tabular status adventureworks -n bi
@@ -56,7 +56,7 @@ Examples:
 
 const QUEUE_EXAMPLES: &str = "\
 The operator runs one operation on a model at a time, first come, first served, in all namespaces. If you may list one \
-namespace only, the others are not visible, and no position is shown.
+namespace only, the command shows neither the others nor a position.
 
 Examples:
   kubectl tabular queue -n bi
@@ -68,7 +68,7 @@ Examples:
 /// The commands that show resources.
 #[derive(Debug, Subcommand)]
 pub enum ShowCommand {
-    /// List the refreshes and syncs, what needs action first.
+    /// List the refreshes and syncs. Those that need action come first.
     #[command(after_help = GET_EXAMPLES)]
     Get(GetArgs),
     /// Show one refresh or sync: its run, the queue of its model, and what comes next.

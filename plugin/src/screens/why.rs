@@ -196,7 +196,7 @@ fn operator(evidence: &Evidence, view: &View) -> Option<String> {
         Liveness::Running(holder, age) => format!("operator running: Lease renewed {} ago by {}", rough(age), pod(&holder)),
         Liveness::Silent(holder, age) => format!("operator not running: Lease last renewed {} ago by {}", rough(age), pod(&holder)),
         Liveness::Released => "no operator is running: its Lease is released".to_owned(),
-        Liveness::Absent => "the Lease of the operator not found: set --operator-namespace and --operator-lease".to_owned(),
+        Liveness::Absent => "Lease of the operator not found: set --operator-namespace and --operator-lease".to_owned(),
         Liveness::Unknown => return None,
     })
 }

@@ -103,7 +103,7 @@ async fn resource_without_operator_is_explained() {
     for part in [
         "orders has not been observed by the operator for ",
         "does not watch this namespace",
-        "the Lease of the operator not found: set --operator-namespace and --operator-lease",
+        "Lease of the operator not found: set --operator-namespace and --operator-lease",
         "the resource not observed for ",
     ] {
         assert!(why.out.contains(part), "{part}: {}", why.out);
