@@ -183,7 +183,7 @@ async fn remove_finalizers(
         writeln!(out, "{continues_without_resource} operations continue at the service: the deletionPolicy of their resources is Orphan")?;
     }
     let without = if failed.is_empty() { "without a finalizer" } else { "the ones listed above with their finalizer" };
-    writeln!(out, "no other operation is in progress; {} resources remain, {without}: the operator can be uninstalled now", found.len())?;
+    writeln!(out, "no other operation is in progress; {} resources remain, {without}: you can uninstall the operator now", found.len())?;
     Ok(())
 }
 

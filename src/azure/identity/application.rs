@@ -54,7 +54,7 @@ impl Application {
         let tenant_id = value::id(
             tenant,
             |id| value::is_guid(id) || is_domain(id),
-            "must be the tenant's GUID or its domain, like contoso.onmicrosoft.com",
+            "must be the tenant's GUID or its domain, such as contoso.onmicrosoft.com",
         )
         .map_err(|fault| format!("{} {fault}", field_names.tenant))?;
         Ok(Self { tenant_id, client_id: client_id(client, field_names)?, credential, field_names })

@@ -101,7 +101,7 @@ fn label(rest_of_line: &str) -> Result<(&str, &str), String> {
 }
 
 fn malformed_marker() -> String {
-    "contains a BEGIN or END line that has no five hyphens on each side: copy each block whole, as plain text".to_owned()
+    "contains a BEGIN or END line that does not have five hyphens on each side: copy each block whole, as plain text".to_owned()
 }
 
 fn block(label: &'static str, body: &str) -> Result<Block, String> {

@@ -154,7 +154,7 @@ fn ambiguous_message(what: &str, requested: &RequestedName<'_>, count: usize, si
     match count {
         0 if !similar.is_empty() => requested.missing(what, similar.into_iter().map(|row| row.name).collect()),
         0 => format!(
-            "no {what} named {name:?} is visible to this identity: check the name and its case (copy it: it may contain other spaces or letters than it shows), or set groupId and datasetId, and grant the identity the role Contributor in the workspace"
+            "no {what} named {name:?} is visible to this identity: check the name and its case (copy the name from Power BI: it may contain spaces or letters that look like others), or set groupId and datasetId, and grant the identity the role Contributor in the workspace"
         ),
         _ => format!("{count} {what}s are named {name:?}: set groupId and datasetId"),
     }

@@ -255,7 +255,7 @@ fn not_a_list(session: &Session, incoming: &Incoming, start: Vec<u8>) -> Service
     let is_utf8 = !start.iter().take(4).any(|byte| *byte == 0);
     let mut error = classify::list_error(session.service, &Response::new(incoming.status(), incoming.headers().clone(), start, None));
     if !is_utf8 {
-        error.message = format!("the list is no UTF-8 text, so check the proxies and gateways in between: {}", error.message);
+        error.message = format!("the list is not UTF-8 text; check the proxies and gateways in between: {}", error.message);
     }
     error
 }

@@ -176,7 +176,7 @@ async fn success_that_is_no_list_is_reported_with_its_text() {
         let whole = [b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n", wide.as_slice()].concat();
         let (listing, _stage) = list(move |_| Some(Reply::WriteBytes(whole.clone()))).await;
         let message = listing.unwrap_err().message;
-        assert!(message.starts_with("the list is no UTF-8 text") && message.ends_with(is_no_list), "{message}");
+        assert!(message.starts_with("the list is not UTF-8 text") && message.ends_with(is_no_list), "{message}");
     }
     // No service documents that a list without a body is empty, so it does not show that nothing is running.
     let (listing, _stage) = list(|_| Some(reply(204, &[CLOCK], ""))).await;

@@ -71,7 +71,7 @@ async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Op
     );
     let reason = match tokio::time::timeout(MAX_TRACKING, Box::pin(reconcile_until_end(ctx, deleted(object), accepted))).await {
         Ok(Completion::Ended) => return,
-        Ok(Completion::Unresolvable) => "the operation cannot be identified any more",
+        Ok(Completion::Unresolvable) => "the operation can no longer be identified",
         Err(_) => "its end was not observed",
     };
     let message = format!("an operation may still be running: the resource's finalizer was removed, and {reason}");

@@ -33,7 +33,7 @@ pub(crate) async fn is_terminating(ctx: &Context, namespace: &str, uid: &str) ->
             if unreadable.should_report(namespace) {
                 tracing::warn!(
                     %error, namespace,
-                    "failed to get the namespace; its deletion may wait for an operation without limit; grant get on namespaces"
+                    "failed to get the namespace; its deletion may wait for an operation indefinitely; grant get on namespaces"
                 );
             }
             false

@@ -53,7 +53,7 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, e
             let why = if release_requested {
                 format!("released by the annotation {}", api::RELEASE)
             } else {
-                "the namespace is being deleted, which waits for at most two minutes".to_owned()
+                "the namespace is being deleted, and its deletion waits for at most two minutes".to_owned()
             };
             let message = format!("{what} may still be running: {why}, and the status cannot be decoded");
             if time_left.is_some() {
