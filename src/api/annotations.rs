@@ -18,19 +18,19 @@ pub fn has_other_finalizers(metadata: &ObjectMeta) -> bool {
 }
 
 /// A new value requests one run. Removing the annotation, or setting the last handled value again, starts nothing. The operator removes an
-/// empty value, which requests nothing, and emits the event `DecisionIgnored`. Use a short value in one line, such as the time: of a value
-/// with more than 256 bytes or with a control character, such as a line break, `.status.lastHandledRequest` has only the digest
+/// empty value, which requests nothing, and emits the event `DecisionIgnored`. Use a short value in one line, such as the time. If a
+/// value has more than 256 bytes or contains a control character, such as a line break, `.status.lastHandledRequest` has only its digest
 /// (`sha256:…`). Argo CD and Flux cannot compare a digest with a newer value, so until the operator observes that value, they show the
 /// result of the last run.
 pub const RUN_REQUESTED_AT: &str = "tabular-operator.dev/run-requested-at";
 
-/// A new value cancels the run that is in progress or waiting when the operator observes the value. If there is no such run, also on a new
-/// resource, the value is marked as handled and cancels no later run. Removing the annotation, or setting the last handled value again,
-/// does nothing. The operator removes an empty value and emits the event `DecisionIgnored`.
+/// A new value cancels the run that is in progress or waiting when the operator observes the value. If there is no such run, for example on
+/// a new resource, the operator marks the value as handled, and the value cancels no later run. Removing the annotation, or setting the
+/// last handled value again, does nothing. The operator removes an empty value and emits the event `DecisionIgnored`.
 pub const CANCEL_REQUESTED_AT: &str = "tabular-operator.dev/cancel-requested-at";
 
 /// A new value requests a check: the operator tries to reach the model with the credentials of the resource, and reports each step in
-/// `.status.check`. A check only reads, also while the resource is suspended or a run is in progress; it waits while a run is being
+/// `.status.check`. A check only reads, even while the resource is suspended or a run is in progress; it waits while a run is being
 /// submitted. The operator performs at most one check of a resource every 10 seconds, and reports the last handled value. Removing the
 /// annotation, or setting the last handled value again, does nothing. The operator removes an empty value and emits the event
 /// `DecisionIgnored`.
