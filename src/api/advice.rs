@@ -120,7 +120,8 @@ const CREDENTIALS: &str = "The operator tries changed credentials within seconds
 const RETRIES: &str = "The operator tries again after at most 1 minute, then at intervals of up to 15 minutes.";
 /// What happens next after the end of a run without a further attempt.
 pub const NO_FURTHER_RUN: &str = "No run starts until the next trigger.";
-const ATTEMPTS: &str = "If backoffLimit allows another attempt, the operator submits the run again. Otherwise, no run starts until the next trigger.";
+const ATTEMPTS: &str =
+    "If backoffLimit allows another attempt, the operator submits the run again. Otherwise, no run starts until the next trigger.";
 const ON_CHANGE: &str = "The operator checks again as soon as the resource changes.";
 const DECISION: &str = "The operator submits nothing until you decide.";
 

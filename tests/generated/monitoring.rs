@@ -69,7 +69,10 @@ fn alerts_and_runbooks_correspond() {
     let mut runbooks = BTreeSet::new();
     for runbook in page.split("\n## ").skip(1) {
         let name = runbook.lines().next().unwrap();
-        assert!(["**Meaning.**", "**Diagnosis.**", "**Mitigation.**"].iter().all(|part| runbook.contains(part)), "{name} lacks a part of its runbook");
+        assert!(
+            ["**Meaning.**", "**Diagnosis.**", "**Mitigation.**"].iter().all(|part| runbook.contains(part)),
+            "{name} lacks a part of its runbook"
+        );
         runbooks.insert(name.to_owned());
     }
     assert_eq!(alerts, runbooks);
