@@ -34,8 +34,8 @@ use crate::controller::store::cached::CachedResource;
 use crate::engine::Settings;
 
 /// The most allocations of a poll, and the most bytes: what was measured, and a tenth more.
-const MAX_ALLOCATIONS: u64 = 700;
-const MAX_BYTES: u64 = 100_000;
+const MAX_ALLOCATIONS: u64 = 416;
+const MAX_BYTES: u64 = 62_000;
 
 /// Number of polls that are measured, after as many that are not.
 const POLLS: usize = 100;

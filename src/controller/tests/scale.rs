@@ -23,7 +23,7 @@ use crate::engine::{QueueState, Turn, TurnQueue};
 use crate::operation::{OperationId, OperationKind};
 
 /// The most bytes that the operator keeps of one resource: `docs/performance.md`.
-const MAX_BYTES: u64 = 9 * 1024;
+const MAX_BYTES: u64 = 5 * 1024;
 
 /// The number of models; the test also measures twice and four times as many. `TABULAR_OPERATOR_TEST_MODELS=5000` has 20,000 at most.
 fn models() -> usize {

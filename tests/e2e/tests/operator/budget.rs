@@ -86,7 +86,7 @@ async fn manifest_applied_fifty_times_runs_once() {
 }
 
 /// The most instructions of a poll in user space.
-const MAX_INSTRUCTIONS: u64 = 600_000;
+const MAX_INSTRUCTIONS: u64 = 1_500_000;
 
 /// The instructions of a process in user space during some seconds; or why they cannot be counted, as in most virtual machines.
 async fn instructions(pid: u32, seconds: u32) -> Result<u64, String> {
