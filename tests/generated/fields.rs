@@ -9,7 +9,7 @@ use crate::{cell, page, settle};
 
 #[test]
 fn fields() {
-    let about = "Every field of every kind, from the definitions. `kubectl explain mref.spec --recursive` shows the same. \
+    let about = "Every field of every kind, from the definitions. `kubectl explain mref.spec` shows the same, level by level. \
         The API server rejects a manifest that violates a rule.";
     let mut text = page("Fields", about);
     for definition in crds().unwrap() {

@@ -46,7 +46,7 @@ const IN_A_SENTENCE: &[(&str, &str)] = &[
     ("helm install --take-ownership", "tests/e2e/tests/chart/lifecycle.rs"),
     ("kubectl apply --namespace bi -f FILE", "docs/operations/backup.md and others"),
     ("kubectl apply --server-side -k crds", "docs/operations/upgrade.md"),
-    ("kubectl explain mref.spec --recursive", "README.md"),
+    ("kubectl explain mref.spec", "docs/operations/troubleshooting.md"),
     ("kubectl get tabular -A", "docs/runbooks.md"),
     ("kubectl replace --force", "tests/e2e/tests/operator/users/storms.rs"),
     ("kubectl wait --for=condition=Finished", "docs/reference/states.md"),
