@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
+use super::coverage::Coverage;
 use super::detail;
 use super::failure;
 use super::phase;
@@ -83,7 +84,7 @@ impl Row {
     }
 
     /// When it started at the latest, if the row shows that: an ended refresh may show only its end.
-    fn started_by(&self) -> Option<Timestamp> {
+    pub(in crate::azure) fn started_by(&self) -> Option<Timestamp> {
         self.start.or(self.end.filter(|_| self.phase.ended()))
     }
 
@@ -171,32 +172,7 @@ pub(in crate::azure) struct Selection {
     /// Maximum number of rows that the client requested.
     top: Option<usize>,
     count: usize,
-    order: Order,
-}
-
-/// The order of the rows.
-#[derive(Debug)]
-struct Order {
-    /// The start of the last row with a start, as in [`Row::started_by`].
-    last: Timestamp,
-    /// Whether the rows with a start are sorted with the newest first.
-    newest_first: bool,
-    /// Whether all rows have a start.
-    all_have_start: bool,
-}
-
-impl Order {
-    fn add(&mut self, row: &Row) {
-        let start = row.started_by();
-        self.newest_first &= start.is_none_or(|start| start <= self.last);
-        self.all_have_start &= start.is_some();
-        self.last = start.unwrap_or(self.last);
-    }
-
-    /// Whether the last row is the oldest, and started before `since`.
-    fn covers(&self, since: Timestamp) -> bool {
-        self.newest_first && self.all_have_start && self.last < since
-    }
+    coverage: Coverage,
 }
 
 /// The selected rows.
@@ -234,7 +210,7 @@ impl Selection {
             ended_before: Timestamp::MIN,
             top,
             count: 0,
-            order: Order { last: Timestamp::MAX, newest_first: true, all_have_start: true },
+            coverage: Coverage::new(),
         }
     }
 
@@ -255,10 +231,11 @@ impl Selection {
             return;
         }
         let Ok(row) = Row::read(self.service, row) else {
-            (self.truncated, self.unnamed_running, self.order.all_have_start) = (true, true, false);
+            (self.truncated, self.unnamed_running) = (true, true);
+            self.coverage.add(None);
             return;
         };
-        self.order.add(&row);
+        self.coverage.add(row.started_by());
         self.ended_before = self.ended_before.max(row.others_ended_before().unwrap_or(Timestamp::MIN));
         let started_before = |time| row.started_by().is_some_and(|start| start < time);
         let over = row.phase.ended() || started_before(self.oldest_running);
@@ -318,10 +295,11 @@ impl Selection {
         // With as many rows as requested, or a link to a next page, rows may be missing. No row of the window is missing if the last row is
         // the oldest and started before the window.
         let full = self.more_pages || self.top.is_some_and(|top| self.count >= top);
-        let covers = self.order.covers(self.since);
-        // A model runs one refresh at a time, so a refresh older than the newest has ended.
-        let may_hide_running = self.unnamed_running || ((full || self.size_exceeded) && !self.order.newest_first);
-        let truncated = self.truncated || self.size_exceeded || (full && !covers);
+        let covers = self.coverage.covers(self.since);
+        let displaced = self.service == ServiceKind::PowerBi && self.coverage.may_be_displaced(self.count, self.since);
+        // A model runs one refresh at a time, so a refresh older than the newest has ended. A displaced one is older.
+        let may_hide_running = self.unnamed_running || ((full || self.size_exceeded) && !self.coverage.newest_first);
+        let truncated = self.truncated || self.size_exceeded || (full && !covers) || displaced;
         let oldest = self.since.min(self.oldest_running);
         let Self { rows, has_unknown_rows, unnamed: (external, unknown), .. } = self;
         let unnamed = [external, unknown].into_iter().flatten().find(|unnamed| !is_outdated(unnamed.start));

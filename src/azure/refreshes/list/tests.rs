@@ -1,5 +1,6 @@
 //! Tests of the relevant rows of a list, and of their conclusions.
 
+mod displaced;
 mod same_id;
 
 use super::*;
