@@ -38,7 +38,7 @@ fn sync_id_is_from_location_then_body_then_header() {
     let call = ("x-ms-request-id", "3c");
     let other_host = "https://evil.example.com/servers/s:rw/models/m/sync/1a";
     // status, headers, body, id, location
-    let rows: [(u16, Lines, &str, &str, Option<&str>); 13] = [
+    let rows: [(u16, Lines, &str, &str, Option<&str>); 15] = [
         (202, &[("location", &query)], "", GUID, Some(&query)),
         (202, &[("location", &path), call], body, GUID, Some(&path)),
         (202, &[("location", &elsewhere_in_path)], "", GUID, Some(&elsewhere_in_path)),
@@ -52,6 +52,8 @@ fn sync_id_is_from_location_then_body_then_header() {
         (202, &[("location", "http://w.asazure.windows.net/sync/1a")], body, "2b", None),
         (200, &[("location", &query)], "", GUID, Some(&query)),
         (200, &[], r#"{"operationId":"2b","syncstate":0}"#, "2b", None),
+        (200, &[], r#"[{"operationId":"2b","syncstate":0}]"#, "2b", None),
+        (202, &[], r#"[{"operationId":"2b"}]"#, "2b", None),
     ];
     for (status, headers, body, expected, there) in rows {
         let SubmitResult::Accepted { id, location, .. } = accepted(&response(status, headers, body), &called()) else {
@@ -87,9 +89,19 @@ fn success_without_id_means_no_replica() {
         r#"{"Message":"An error has occurred."}"#,
         r#"{"syncstate":3,"details":"No way."}"#,
         r#"{"syncstate":0}"#,
+        r#"[{"syncstate":0}]"#,
+        r#"[{"operationId":"2b","syncstate":0},{"operationId":"3c","syncstate":0}]"#,
+        r#"{"database":"m"}"#,
+        "[]",
+        "false",
+        "7",
+        r#""2b""#,
+        "OK",
+        "{",
     ];
     for body in others {
-        assert!(!completed(200, body), "{body}");
+        let submission = accepted(&response(200, &[], body), &called());
+        assert!(matches!(submission, SubmitResult::Unknown { .. }), "{body}: {submission:?}");
     }
     let elsewhere = response(200, &[("location", "https://evil.example.com/servers/s:rw/models/m/sync/1a")], "");
     assert!(matches!(accepted(&elsewhere, &called()), SubmitResult::Unknown { .. }));
