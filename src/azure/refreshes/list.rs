@@ -65,10 +65,15 @@ impl Row {
             }
         };
         let (start, end) = (fields.start.0.as_deref().and_then(timestamp::parse), fields.end.0.as_deref().and_then(timestamp::parse));
-        let errors = if fields.exception.is_empty() { &fields.attempt } else { &fields.exception };
-        let messages: Messages = errors.iter().filter(|_| phase.failed()).filter_map(|error| error.service_message("Error")).collect();
-        let messages = messages.finish();
-        let failure = failure::cause(service, (phase, &service_status), messages.iter().find_map(failure::by_message), (start, end));
+        let messages_of = |errors: &[ErrorBody]| {
+            let messages: Messages = errors.iter().filter(|_| phase.failed()).filter_map(|error| error.service_message("Error")).collect();
+            messages.finish()
+        };
+        let of_refresh = messages_of(&fields.exception);
+        let explains = !of_refresh.is_empty() || failure::is_by_attempt(phase);
+        let messages = if of_refresh.is_empty() { messages_of(&fields.attempt) } else { of_refresh };
+        let cause = messages.iter().filter(|_| explains).find_map(failure::by_message);
+        let failure = failure::cause(service, (phase, &service_status), cause, (start, end));
         Ok(Self { id: fields.id, phase, service_status, start, end, origin, runs_alone, by_service, is_outdated: false, messages, failure })
     }
 
