@@ -163,6 +163,9 @@ pub(in crate::azure) fn poll_result(response: &Response, called: &Url, polled_id
         return invalid("the service returned the status of another sync");
     }
     let over = status.phase.ended();
+    if status.is_absent && (over || !(from_call_id && named_by_service)) {
+        return invalid("the service returned the status of no sync");
+    }
     let retry_after = response.retry_after().or((response.status == 202 && !over).then_some(DEFAULT_WAIT));
     let operation = status.operation(polled_id.clone(), response.activity_id());
     PollResult::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }

@@ -192,6 +192,22 @@ fn state_of_another_sync_never_ends_a_run() {
 }
 
 #[test]
+fn state_without_a_sync_never_ends_a_run() {
+    for state in ["-1", "2", "3", "0"] {
+        let body = format!(
+            r#"{{"operationId":"00000000-0000-0000-0000-000000000000","StartedAt":"0001-01-01T00:00:00","details":null,"syncstate":{state}}}"#
+        );
+        let none = response(200, &[], &body);
+        for (polled_id, named_by_service) in [("1a", true), ("1a", false), ("request-1a", false)] {
+            assert_eq!(polled(&none, polled_id, named_by_service).0, "InvalidResponse", "{state} {polled_id}");
+        }
+        // Only the URL identifies a sync that is running.
+        let expected = if state == "0" { "InProgress Replicating" } else { "InvalidResponse" };
+        assert_eq!(polled(&none, "request-1a", true).0, expected, "{state}");
+    }
+}
+
+#[test]
 fn failure_of_a_url_may_concern_only_this_url() {
     let rows = [
         (response(400, &[], ""), true),
