@@ -93,6 +93,11 @@ impl Row {
         self.start.or(self.end.filter(|_| self.phase.ended()))
     }
 
+    /// How relevant it is: running refreshes come before the others, then the newest. Without a start, it may have started just now.
+    pub(super) fn rank(&self) -> (bool, Timestamp) {
+        (!self.phase.ended(), self.started_by().unwrap_or(Timestamp::MAX))
+    }
+
     /// Adds the facts of a less relevant row of the same refresh. If the rows disagree, those facts count that do not exclude the refresh
     /// from a search. Its details decide.
     fn merge(&mut self, other: &Self) {
@@ -313,9 +318,8 @@ impl Selection {
 
     fn sort(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
-        // Without a start, it may have started just now.
         rows.sort_by(|(a_id, a), (b_id, b)| {
-            let rank = |id: &OperationId, row: &Row| (self.is_wanted(id), !row.phase.ended(), row.started_by().unwrap_or(Timestamp::MAX));
+            let rank = |id: &OperationId, row: &Row| (self.is_wanted(id), row.rank());
             rank(b_id, b).cmp(&rank(a_id, a)).then_with(|| a_id.cmp(b_id))
         });
         let mut positions: HashMap<String, usize> = HashMap::new();

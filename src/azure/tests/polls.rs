@@ -120,6 +120,25 @@ async fn refused_details_leave_the_operation_as_listed() {
 }
 
 #[tokio::test]
+async fn most_relevant_of_duplicate_rows_counts() {
+    let row = |start: &str, status: &str| format!(r#"{{"refreshId":"1A","startTime":"2026-01-01T{start}Z","status":"{status}"}}"#);
+    for (counts, other, expected) in [
+        (row("12:00:00", "inProgress"), row("12:00:01", "succeeded"), Phase::InProgress),
+        (row("12:00:01", "failed"), row("12:00:00", "succeeded"), Phase::Failed),
+        (row("12:00:01", "inProgress"), row("12:00:00", "notStarted"), Phase::InProgress),
+    ] {
+        for list in [format!("[{counts},{other}]"), format!("[{other},{counts}]")] {
+            let (result, _stage) = poll(move |path| match path {
+                PATH => Some(reply(403, &[], "{}")),
+                _ => Some(reply(200, &[], &list)),
+            })
+            .await;
+            assert_eq!(phase(result), expected, "{counts}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn failure_without_text_is_explained_by_its_row() {
     let row = |status: &str, code: &str| {
         format!(r#"[{{"requestId":"1A","status":"{status}","serviceExceptionJson":"{{\"errorCode\":\"{code}\"}}"}}]"#)
