@@ -295,8 +295,8 @@ impl Selection {
         let is_outdated = |start: Option<Timestamp>| start.is_some_and(|start| start < outdated_before);
         for (id, row) in &mut self.rows {
             let is_wanted = self.wanted.as_ref().is_some_and(|wanted| wanted.eq_ignoring_case(id.as_str()));
-            // An external refresh that does not run alone may run beside the later one.
-            let may_be = !is_wanted && (row.runs_alone || row.origin != Origin::External);
+            // An external refresh that does not run alone may run beside the later one. One of the service does not block others.
+            let may_be = !is_wanted && (row.runs_alone || row.by_service || row.origin != Origin::External);
             row.is_outdated = !row.phase.ended() && may_be && is_outdated(row.start);
         }
         // External refreshes have no details that could show that one is running.

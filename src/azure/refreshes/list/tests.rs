@@ -189,6 +189,8 @@ fn outdated_row_with_details_or_in_the_window_is_kept() {
         ("ViaEnhancedApi", "2026-01-01T11:59:59Z", Some(true)),
         ("DirectLakeFraming", "2026-01-01T11:59:59Z", Some(true)),
         ("Scheduled", "2026-01-01T11:59:59Z", None),
+        ("WebModeling", "2026-01-01T11:59:59Z", None),
+        ("ViaXmlaEndpoint", "2026-01-01T11:59:59Z", Some(false)),
         // Started since the intent, so it may be ours.
         ("ViaEnhancedApi", "2026-01-01T12:00:00Z", Some(false)),
         ("DirectLakeFraming", "2026-01-01T12:00:00Z", Some(false)),
@@ -209,8 +211,9 @@ fn outdated_row_without_id_does_not_block() {
     type TypeAndStart = (&'static str, &'static str);
     let (before, after) = ("2026-01-01T09:00:00Z", "2026-01-01T11:00:00Z");
     let unnamed = |is_external: bool, start: Option<&str>| Some(UnnamedOperation { is_external, start: start.map(at) });
-    let rows: [(&[TypeAndStart], Option<UnnamedOperation>); 7] = [
+    let rows: [(&[TypeAndStart], Option<UnnamedOperation>); 8] = [
         (&[("OnDemand", before)], None),
+        (&[("WebModeling", before)], None),
         (&[("Novel", before)], None),
         (&[("OnDemand", after)], unnamed(true, Some(after))),
         (&[("OnDemand", before), ("OnDemand", "")], unnamed(true, None)),
