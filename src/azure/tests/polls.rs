@@ -52,7 +52,8 @@ async fn existing_operation_is_found_and_missing_one_is_gone() {
 
 #[tokio::test]
 async fn invalid_message_does_not_hide_the_end() {
-    let bodies: [&[u8]; 3] = [
+    let bodies: [&[u8]; 4] = [
+        br#"{"status":"failed","refreshAttempts":[{"executionMetrics":{"cpu":NaN,"rows":-Infinity}}]}"#,
         br#"{"status":"failed","messages":["a",null,{"message":"cut \ud83d"}]}"#,
         b"{\"status\":\"failed\",\"messages\":[{\"message\":\"K\xf6ln\"}]}",
         br#"{"status":"failed","objects":[null,"DimDate",7]}"#,

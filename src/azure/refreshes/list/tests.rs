@@ -48,7 +48,7 @@ fn row_without_id_makes_list_uncertain() {
 #[test]
 fn unreadable_row_makes_list_uncertain_and_others_count() {
     let ours = r#"{"requestId":"ours","refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#;
-    for row in ["17", "\"null\"", "\"requestId\"", "[]", r#"{"requestId":"odd","x":NaN}"#, r#"{"requestId":"cut","status":"Comp"#] {
+    for row in ["17", "\"null\"", "\"requestId\"", "[]", r#"{"requestId":"odd","x":nan}"#, r#"{"requestId":"cut","status":"Comp"#] {
         let mut selection = selection(None);
         for row in [row, ours] {
             selection.add(row.as_bytes());
@@ -61,7 +61,8 @@ fn unreadable_row_makes_list_uncertain_and_others_count() {
 
 #[test]
 fn half_a_surrogate_pair_in_a_row_is_repaired() {
-    let rows: [&[u8]; 2] = [
+    let rows: [&[u8]; 3] = [
+        br#"{"requestId":"r","status":"Failed","startTime":"2026-01-01T12:00:05Z","serviceExceptionJson":"no","x":[NaN,-Infinity]}"#,
         br#"{"requestId":"r","status":"Failed","startTime":"2026-01-01T12:00:05Z","serviceExceptionJson":"{\"errorDescription\":\"cut \\ud83d"}"#,
         b"{\"requestId\":\"r\",\"status\":\"Failed\",\"startTime\":\"2026-01-01T12:00:05Z\",\"serviceExceptionJson\":\"K\xf6ln\"}",
     ];
