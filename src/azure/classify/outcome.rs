@@ -116,11 +116,15 @@ pub(in crate::azure) fn request_id(response: &Response) -> Option<OperationId> {
     ["x-ms-request-id", "requestid"].iter().find_map(|name| OperationId::parse(response.header(name)?))
 }
 
-/// The id in the body, unless it is an error. A `requestId` is the id of the call, unless the service uses that name for refreshes.
+/// The id in the body, or in the only element of a list, unless it is an error. A `requestId` is the id of the call, unless the service uses
+/// that name for refreshes.
 pub(in crate::azure) fn body_id(service: ServiceKind, response: &Response) -> Option<OperationId> {
     const OF_ERRORS: [&str; 3] = ["error", "code", "errorcode"];
     let body: serde_json::Value = serde_json::from_slice(response.text()).ok()?;
-    let body = body.as_object()?;
+    let body = match body.as_array().map(Vec::as_slice) {
+        Some([only]) => only.as_object()?,
+        _ => body.as_object()?,
+    };
     let names: &[&str] = match service {
         ServiceKind::AnalysisServices => &["operationid", "refreshid"],
         ServiceKind::PowerBi => &["operationid", "refreshid", "requestid"],

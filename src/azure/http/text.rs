@@ -61,7 +61,7 @@ pub(in crate::azure) fn redact_tokens(text: &str) -> Cow<'_, str> {
 
 /// Repairs JSON text in which a single invalid character would make the complete response unreadable. Half a surrogate pair as an escape,
 /// which a .NET service writes if it truncates a text between the halves, becomes the replacement character. So do bytes that are not
-/// UTF-8. Raw control characters become spaces. Everything else is unchanged.
+/// UTF-8. Raw control characters become spaces, and `NaN` and the infinities become `null`. Everything else is unchanged.
 pub(in crate::azure) fn repair_json(json: Vec<u8>) -> Vec<u8> {
     let mut json = String::from_utf8(without_control_characters(utf16_to_utf8(json)))
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
@@ -79,7 +79,7 @@ pub(in crate::azure) fn repair_json(json: Vec<u8>) -> Vec<u8> {
             _ => at += 2,
         }
     }
-    json
+    without_non_numbers(json)
 }
 
 /// Converts a text in UTF-16 to UTF-8. Detects UTF-16 by its byte order mark or by the zeros in its first character. Other texts are
@@ -99,11 +99,44 @@ fn utf16_to_utf8(text: Vec<u8>) -> Vec<u8> {
 
 /// JSON without raw control characters. Outside strings they are whitespace. Inside strings they are invalid, but some services write them.
 fn without_control_characters(mut text: Vec<u8>) -> Vec<u8> {
-    let first = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start().first();
-    if matches!(first, Some(b'{' | b'[' | b'"')) {
+    if may_be_json(&text) {
         text.iter_mut().filter(|byte| **byte < b' ').for_each(|byte| *byte = b' ');
     }
     text
+}
+
+/// JSON without the words that some serializers write for numbers that JSON does not have.
+fn without_non_numbers(json: Vec<u8>) -> Vec<u8> {
+    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    if !may_be_json(&json) || !json.windows(3).any(|part| part == b"NaN" || part == b"Inf") {
+        return json;
+    }
+    let (mut repaired, mut rest, mut in_text) = (Vec::with_capacity(json.len()), json.as_slice(), false);
+    while let [byte, after @ ..] = rest {
+        if let Some(after) = WORDS.iter().filter(|_| !in_text).find_map(|word| rest.strip_prefix(*word)) {
+            repaired.extend_from_slice(b"null");
+            rest = after;
+            continue;
+        }
+        repaired.push(*byte);
+        rest = after;
+        match (byte, after) {
+            (b'"', _) => in_text = !in_text,
+            // An escaped quotation mark does not end the text.
+            (b'\\', [escaped, after @ ..]) if in_text => {
+                repaired.push(*escaped);
+                rest = after;
+            }
+            _ => {}
+        }
+    }
+    repaired
+}
+
+/// Whether a text starts like a JSON object, list or string.
+fn may_be_json(text: &[u8]) -> bool {
+    let first = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start().first();
+    matches!(first, Some(b'{' | b'[' | b'"'))
 }
 
 /// The number of the escape `\uXXXX` at a position, if there is one.
@@ -161,7 +194,7 @@ mod tests {
 
     #[test]
     fn invalid_characters_in_json_are_repaired() {
-        let rows: [(&[u8], &[u8]); 12] = [
+        let rows: [(&[u8], &[u8]); 16] = [
             (br#"{"a":"plain \u00e4 \n"}"#, br#"{"a":"plain \u00e4 \n"}"#),
             (br#""\ud83d\ude00""#, br#""\ud83d\ude00""#),
             (br#""cut \uD83D""#, br#""cut \uFFFD""#),
@@ -171,6 +204,10 @@ mod tests {
             (b" {\"a\":\n\"no\0way\n\t!\"}", b" {\"a\": \"no way  !\"}"),
             (b"[\"\x1b[0m\"]", b"[\" [0m\"]"),
             (b"a\nb", b"a\nb"),
+            (b"{\"a\":NaN,\"b\":[Infinity, -Infinity]}", b"{\"a\":null,\"b\":[null, null]}"),
+            (b"[\"NaN \\\" Infinity\",NaN,\"\\\\\",NaN]", b"[\"NaN \\\" Infinity\",null,\"\\\\\",null]"),
+            (b"{\"a\":NaN,\"b", b"{\"a\":null,\"b"),
+            (b"NaN and Infinity", b"NaN and Infinity"),
             (b"\\", b"\\"),
             (b"\"K\xf6ln\"", "\"K\u{fffd}ln\"".as_bytes()),
             (b"", b""),

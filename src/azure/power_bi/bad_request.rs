@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::azure::http::json_array::MalformedArray;
 use crate::azure::http::{REDIRECTS, server_time, text};
-use crate::azure::refreshes::{self, BadRequest, ListWindow, PAGE_SIZE, Row};
+use crate::azure::refreshes::{self, BadRequest, Coverage, ListWindow, PAGE_SIZE, Row};
 use crate::azure::session::Session;
 use crate::operation::{CallKind, OperationId, OperationKind, Origin, ServiceError, ServiceErrorKind, SubmitResult};
 
@@ -35,15 +35,21 @@ struct ListedRefreshes {
     has_rows: bool,
     /// Whether a row that may be of a running refresh was not parsed.
     unparsed: bool,
+    /// Number of rows.
+    count: usize,
+    coverage: Coverage,
 }
 
 impl ListedRefreshes {
     fn new(submitted_at: Timestamp, oldest_running: Timestamp) -> Self {
         let (running, ended_before) = (Vec::new(), Timestamp::MIN);
-        Self { submitted_at, oldest_running, busy: false, running, ended_before, has_rows: false, unparsed: false }
+        let (count, coverage) = (0, Coverage::new());
+        Self { submitted_at, oldest_running, busy: false, running, ended_before, has_rows: false, unparsed: false, count, coverage }
     }
 
     fn add(&mut self, row: Result<Row, MalformedArray>) {
+        self.count = self.count.saturating_add(1);
+        self.coverage.add(row.as_ref().ok().and_then(Row::started_by));
         let Ok(row) = row else {
             // A model runs one refresh at a time, and the newest comes first. Any row after another one has ended.
             self.unparsed |= !self.has_rows;
@@ -58,7 +64,7 @@ impl ListedRefreshes {
         // The refresh may have ended between the submission and the list.
         self.busy |= !row.by_service && row.end.is_some_and(|end| end >= self.submitted_at);
         if !row.phase.ended() && row.start.is_none_or(|start| start >= self.oldest_running) {
-            // The service returns more rows than requested.
+            // The service keeps fewer.
             self.busy |= self.running.len() >= PAGE_SIZE;
             if !self.busy {
                 self.running.push(row);
@@ -74,6 +80,17 @@ impl ListedRefreshes {
         let (outdated, running): (Vec<Row>, Vec<Row>) = std::mem::take(&mut self.running).into_iter().partition(is_outdated);
         self.busy |= !running.is_empty();
         outdated.into_iter().filter(|row| row.origin != Origin::External).filter_map(|row| row.id).collect()
+    }
+
+    /// Why the list does not show whether a refresh is running.
+    fn doubt(&self) -> Option<&'static str> {
+        if self.busy {
+            return None;
+        }
+        // Those that the service starts itself run beside another one, and displace it from the list.
+        let displaced = !self.has_rows && self.coverage.may_be_displaced_while_running(self.count, self.oldest_running);
+        let unparsed = self.unparsed.then_some("the newest row of the list of the service is unreadable");
+        unparsed.or(displaced.then_some("the list of the service has only automatic refreshes, which displace older ones"))
     }
 
     /// The cause of the refusal. In each case, nothing was started.
@@ -123,11 +140,10 @@ async fn list_refreshes(session: &Session, refreshes: &Url, bad_request: &BadReq
     for id in &outdated {
         listed.busy = listed.busy || refreshes::may_run(session, refreshes, id, bad_request.deadline).await;
     }
-    if listed.unparsed && !listed.busy {
-        let message = "the newest row of the list of the service is unreadable".to_owned();
-        return Err(ServiceError::new(ServiceErrorKind::InvalidResponse, message));
+    match listed.doubt() {
+        Some(doubt) => Err(ServiceError::new(ServiceErrorKind::InvalidResponse, doubt)),
+        None => Ok(listed),
     }
-    Ok(listed)
 }
 
 #[cfg(test)]
@@ -195,6 +211,27 @@ mod tests {
                 assert_eq!(matches!(submission, SubmitResult::Busy { .. }), is_busy, "{by} {}", list.len());
             }
         }
+    }
+
+    #[test]
+    fn running_refresh_may_be_displaced_by_automatic_ones() {
+        let list = |count: usize, by: &str, start: &str| {
+            let mut listed = ListedRefreshes::new("2026-01-02T12:00:00Z".parse().unwrap(), "2026-01-01T06:00:00Z".parse().unwrap());
+            for n in 0..count {
+                let start = if n == 0 { start } else { "2026-01-02T11:00:00Z" };
+                listed.add(Row::read(
+                    ServiceKind::PowerBi,
+                    row(start, "2026-01-02T11:10:00Z", "Completed").replace("Scheduled", by).as_bytes(),
+                ));
+            }
+            listed.outdated();
+            listed.doubt().is_some()
+        };
+        let (recent, old) = ("2026-01-01T06:00:00Z", "2026-01-01T05:59:59Z");
+        for by in ["WebModeling", "DirectLakeFraming"] {
+            assert!(list(60, by, recent) && !list(59, by, recent) && !list(60, by, old), "{by}");
+        }
+        assert!(!list(60, "Scheduled", recent) && !list(0, "Scheduled", recent));
     }
 
     #[test]

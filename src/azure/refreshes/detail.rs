@@ -39,18 +39,22 @@ pub(in crate::azure) fn operation(
     let mut collected = detail.collected;
     // While the refresh is still running, the last failed attempt is a warning.
     let severity = if phase.ended() { "Error" } else { "Warning" };
-    let errors = [detail.exception, ErrorBody::all(&Node::Object(detail.error)), detail.attempt];
-    let mut errors = errors.iter().map(|errors| messages(errors)).find(|errors| !errors.is_empty()).unwrap_or_default();
+    let of_refresh = [detail.exception, ErrorBody::all(&Node::Object(detail.error))];
+    let of_refresh = of_refresh.iter().map(|errors| messages(errors)).find(|errors| !errors.is_empty());
+    let explains = of_refresh.is_some() || failure::is_by_attempt(phase);
+    let mut errors = of_refresh.unwrap_or_else(|| messages(&detail.attempt));
     // Power BI repeats a message as the exception: one error, reported in two places.
     errors.retain(|error| phase != Phase::Succeeded && !collected.messages.contains(&error.text));
+    let cause = collected.cause;
     for error in errors {
         collected.push(ServiceMessage { severity: severity.to_owned(), ..error });
     }
+    let cause = if explains { collected.cause } else { cause };
     let start = detail.start.0.as_deref().and_then(timestamp::parse);
     let end = detail.end.0.as_deref().and_then(timestamp::parse);
     Ok(Operation {
         id: polled_id.clone(),
-        failure: failure::cause(service, (phase, &service_status), collected.cause, (start, end)),
+        failure: failure::cause(service, (phase, &service_status), cause, (start, end)),
         phase,
         service_status,
         start,

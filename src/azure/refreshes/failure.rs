@@ -41,6 +41,11 @@ pub(super) fn cause(
     }
 }
 
+/// Whether the error of an attempt can be the cause of the end. A later attempt may have been cancelled, or exceeded its time limit.
+pub(super) fn is_by_attempt(phase: Phase) -> bool {
+    phase == Phase::Failed
+}
+
 /// The cause in one message.
 pub(super) fn by_message(message: &ServiceMessage) -> Option<FailureCause> {
     let code = message.code.as_deref().unwrap_or_default().to_ascii_lowercase();

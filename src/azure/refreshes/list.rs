@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
+use super::coverage::Coverage;
 use super::detail;
 use super::failure;
 use super::phase;
@@ -64,10 +65,15 @@ impl Row {
             }
         };
         let (start, end) = (fields.start.0.as_deref().and_then(timestamp::parse), fields.end.0.as_deref().and_then(timestamp::parse));
-        let errors = if fields.exception.is_empty() { &fields.attempt } else { &fields.exception };
-        let messages: Messages = errors.iter().filter(|_| phase.failed()).filter_map(|error| error.service_message("Error")).collect();
-        let messages = messages.finish();
-        let failure = failure::cause(service, (phase, &service_status), messages.iter().find_map(failure::by_message), (start, end));
+        let messages_of = |errors: &[ErrorBody]| {
+            let messages: Messages = errors.iter().filter(|_| phase.failed()).filter_map(|error| error.service_message("Error")).collect();
+            messages.finish()
+        };
+        let of_refresh = messages_of(&fields.exception);
+        let explains = !of_refresh.is_empty() || failure::is_by_attempt(phase);
+        let messages = if of_refresh.is_empty() { messages_of(&fields.attempt) } else { of_refresh };
+        let cause = messages.iter().filter(|_| explains).find_map(failure::by_message);
+        let failure = failure::cause(service, (phase, &service_status), cause, (start, end));
         Ok(Self { id: fields.id, phase, service_status, start, end, origin, runs_alone, by_service, is_outdated: false, messages, failure })
     }
 
@@ -83,8 +89,13 @@ impl Row {
     }
 
     /// When it started at the latest, if the row shows that: an ended refresh may show only its end.
-    fn started_by(&self) -> Option<Timestamp> {
+    pub(in crate::azure) fn started_by(&self) -> Option<Timestamp> {
         self.start.or(self.end.filter(|_| self.phase.ended()))
+    }
+
+    /// How relevant it is: running refreshes come before the others, then the newest. Without a start, it may have started just now.
+    pub(super) fn rank(&self) -> (bool, Timestamp) {
+        (!self.phase.ended(), self.started_by().unwrap_or(Timestamp::MAX))
     }
 
     /// Adds the facts of a less relevant row of the same refresh. If the rows disagree, those facts count that do not exclude the refresh
@@ -171,32 +182,7 @@ pub(in crate::azure) struct Selection {
     /// Maximum number of rows that the client requested.
     top: Option<usize>,
     count: usize,
-    order: Order,
-}
-
-/// The order of the rows.
-#[derive(Debug)]
-struct Order {
-    /// The start of the last row with a start, as in [`Row::started_by`].
-    last: Timestamp,
-    /// Whether the rows with a start are sorted with the newest first.
-    newest_first: bool,
-    /// Whether all rows have a start.
-    all_have_start: bool,
-}
-
-impl Order {
-    fn add(&mut self, row: &Row) {
-        let start = row.started_by();
-        self.newest_first &= start.is_none_or(|start| start <= self.last);
-        self.all_have_start &= start.is_some();
-        self.last = start.unwrap_or(self.last);
-    }
-
-    /// Whether the last row is the oldest, and started before `since`.
-    fn covers(&self, since: Timestamp) -> bool {
-        self.newest_first && self.all_have_start && self.last < since
-    }
+    coverage: Coverage,
 }
 
 /// The selected rows.
@@ -234,7 +220,7 @@ impl Selection {
             ended_before: Timestamp::MIN,
             top,
             count: 0,
-            order: Order { last: Timestamp::MAX, newest_first: true, all_have_start: true },
+            coverage: Coverage::new(),
         }
     }
 
@@ -255,10 +241,11 @@ impl Selection {
             return;
         }
         let Ok(row) = Row::read(self.service, row) else {
-            (self.truncated, self.unnamed_running, self.order.all_have_start) = (true, true, false);
+            (self.truncated, self.unnamed_running) = (true, true);
+            self.coverage.add(None);
             return;
         };
-        self.order.add(&row);
+        self.coverage.add(row.started_by());
         self.ended_before = self.ended_before.max(row.others_ended_before().unwrap_or(Timestamp::MIN));
         let started_before = |time| row.started_by().is_some_and(|start| start < time);
         let over = row.phase.ended() || started_before(self.oldest_running);
@@ -308,8 +295,8 @@ impl Selection {
         let is_outdated = |start: Option<Timestamp>| start.is_some_and(|start| start < outdated_before);
         for (id, row) in &mut self.rows {
             let is_wanted = self.wanted.as_ref().is_some_and(|wanted| wanted.eq_ignoring_case(id.as_str()));
-            // An external refresh that does not run alone may run beside the later one.
-            let may_be = !is_wanted && (row.runs_alone || row.origin != Origin::External);
+            // An external refresh that does not run alone may run beside the later one. One of the service does not block others.
+            let may_be = !is_wanted && (row.runs_alone || row.by_service || row.origin != Origin::External);
             row.is_outdated = !row.phase.ended() && may_be && is_outdated(row.start);
         }
         // External refreshes have no details that could show that one is running.
@@ -318,10 +305,11 @@ impl Selection {
         // With as many rows as requested, or a link to a next page, rows may be missing. No row of the window is missing if the last row is
         // the oldest and started before the window.
         let full = self.more_pages || self.top.is_some_and(|top| self.count >= top);
-        let covers = self.order.covers(self.since);
-        // A model runs one refresh at a time, so a refresh older than the newest has ended.
-        let may_hide_running = self.unnamed_running || ((full || self.size_exceeded) && !self.order.newest_first);
-        let truncated = self.truncated || self.size_exceeded || (full && !covers);
+        let covers = self.coverage.covers(self.since);
+        let displaced = self.service == ServiceKind::PowerBi && self.coverage.may_be_displaced(self.count, self.since);
+        // A model runs one refresh at a time, so a refresh older than the newest has ended. A displaced one is older.
+        let may_hide_running = self.unnamed_running || ((full || self.size_exceeded) && !self.coverage.newest_first);
+        let truncated = self.truncated || self.size_exceeded || (full && !covers) || displaced;
         let oldest = self.since.min(self.oldest_running);
         let Self { rows, has_unknown_rows, unnamed: (external, unknown), .. } = self;
         let unnamed = [external, unknown].into_iter().flatten().find(|unnamed| !is_outdated(unnamed.start));
@@ -330,9 +318,8 @@ impl Selection {
 
     fn sort(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
-        // Without a start, it may have started just now.
         rows.sort_by(|(a_id, a), (b_id, b)| {
-            let rank = |id: &OperationId, row: &Row| (self.is_wanted(id), !row.phase.ended(), row.started_by().unwrap_or(Timestamp::MAX));
+            let rank = |id: &OperationId, row: &Row| (self.is_wanted(id), row.rank());
             rank(b_id, b).cmp(&rank(a_id, a)).then_with(|| a_id.cmp(b_id))
         });
         let mut positions: HashMap<String, usize> = HashMap::new();

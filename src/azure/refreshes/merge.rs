@@ -9,7 +9,7 @@ use super::list::{Row, Selected, Selection};
 use super::window::ListWindow;
 use crate::operation::{ClockSkew, Listing, Operation, OperationId, Origin, PollResult, ServiceError, ServiceErrorKind, ServiceKind};
 
-/// Number of newest refreshes that the client requests from Power BI: more than can start on one model while a lost response is resolved.
+/// Number of newest refreshes that the client requests from Power BI: more than the service keeps ([`super::coverage`]).
 pub(in crate::azure) const PAGE_SIZE: usize = 100;
 
 /// Maximum number of rows of a list whose details are read.

@@ -1,6 +1,7 @@
 //! Refreshes: the common calls and responses of both services. Code that is specific to Power BI states it.
 
 mod body;
+mod coverage;
 mod detail;
 mod failure;
 mod list;
@@ -10,6 +11,7 @@ mod protocol;
 mod window;
 
 pub(super) use body::{objects_of, parameters};
+pub(super) use coverage::Coverage;
 pub(super) use detail::{operation, running};
 pub(super) use list::{Row, Selected, Selection};
 pub(super) use merge::{PAGE_SIZE, merge_details, needs_details, selection};

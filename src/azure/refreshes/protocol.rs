@@ -121,17 +121,21 @@ async fn read_details(session: &Session, refreshes: &Url, id: &OperationId, dead
     (result, !affects_all_calls && response.fault.is_none() && !matches!(response.status, 300..=399 | 401))
 }
 
-/// The operation as its row of the list shows it. `None` also while the service throttles lists.
+/// The operation as its row of the list shows it: the most relevant one, if several rows have its id. `None` also while the service
+/// throttles lists.
 async fn find_in_list(session: &Session, refreshes: &Url, id: &OperationId) -> Option<Operation> {
     if session.throttle(LIST).is_some() {
         return None;
     }
     let service = session.service;
     let incoming = session.get(LIST, list_url(service, refreshes), session.deadline(), &REDIRECTS).await.ok()?;
-    let mut found = None;
+    let mut found: Option<Row> = None;
     let take = |row: &[u8]| {
         let read = Row::read(service, row).ok();
-        found = found.take().or_else(|| read.filter(|row| row.id.as_ref().is_some_and(|listed| listed.eq_ignoring_case(id.as_str()))));
+        let read = read.filter(|row| row.id.as_ref().is_some_and(|listed| listed.eq_ignoring_case(id.as_str())));
+        if read.as_ref().map(Row::rank) > found.as_ref().map(Row::rank) {
+            found = read;
+        }
         Ok(())
     };
     for_each_row(session, incoming, take).await.ok()?;

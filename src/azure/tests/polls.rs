@@ -52,7 +52,8 @@ async fn existing_operation_is_found_and_missing_one_is_gone() {
 
 #[tokio::test]
 async fn invalid_message_does_not_hide_the_end() {
-    let bodies: [&[u8]; 3] = [
+    let bodies: [&[u8]; 4] = [
+        br#"{"status":"failed","refreshAttempts":[{"executionMetrics":{"cpu":NaN,"rows":-Infinity}}]}"#,
         br#"{"status":"failed","messages":["a",null,{"message":"cut \ud83d"}]}"#,
         b"{\"status\":\"failed\",\"messages\":[{\"message\":\"K\xf6ln\"}]}",
         br#"{"status":"failed","objects":[null,"DimDate",7]}"#,
@@ -116,6 +117,25 @@ async fn refused_details_leave_the_operation_as_listed() {
         })
         .await;
         assert_eq!((service_error(result).0, fake.count("GET")), (kind, calls), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn most_relevant_of_duplicate_rows_counts() {
+    let row = |start: &str, status: &str| format!(r#"{{"refreshId":"1A","startTime":"2026-01-01T{start}Z","status":"{status}"}}"#);
+    for (counts, other, expected) in [
+        (row("12:00:00", "inProgress"), row("12:00:01", "succeeded"), Phase::InProgress),
+        (row("12:00:01", "failed"), row("12:00:00", "succeeded"), Phase::Failed),
+        (row("12:00:01", "inProgress"), row("12:00:00", "notStarted"), Phase::InProgress),
+    ] {
+        for list in [format!("[{counts},{other}]"), format!("[{other},{counts}]")] {
+            let (result, _stage) = poll(move |path| match path {
+                PATH => Some(reply(403, &[], "{}")),
+                _ => Some(reply(200, &[], &list)),
+            })
+            .await;
+            assert_eq!(phase(result), expected, "{counts}");
+        }
     }
 }
 

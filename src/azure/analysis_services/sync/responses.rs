@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use url::Url;
 
 use super::status::Status;
@@ -24,14 +25,14 @@ const MAX_LOCATION_LENGTH: usize = 2048;
 const CALL_ID_PREFIX: &str = "request-";
 
 /// The result of a submission with a 2xx response: 202 is a sync, and so is any response with an id. Another 2xx means that there is no
-/// replica (seen in Microsoft's own client).
+/// replica (seen in Microsoft's own client), if it has no content.
 pub(in crate::azure) fn accepted(response: &Response, called: &Url) -> SubmitResult {
     let next = next(response, called);
     let in_location = next.as_ref().and_then(id_in);
     let in_body = if response.is_page() { None } else { classify::body_id(ServiceKind::AnalysisServices, response) };
     let named = in_location.or(in_body);
     if response.status != 202 && next.is_none() && named.is_none() {
-        if response.is_page() || response.fault.is_some() || response.location().is_some() || contradicts_success(response) {
+        if response.is_page() || response.fault.is_some() || response.location().is_some() || !shows_no_sync(response) {
             return classify::accepted_without_id(response);
         }
         return SubmitResult::NothingToDo { message: "the server has no read-only replica, so there is nothing to synchronize".to_owned() };
@@ -52,13 +53,16 @@ pub(in crate::azure) fn accepted(response: &Response, called: &Url) -> SubmitRes
     SubmitResult::Accepted { id, location: next.map(String::from), activity_id: response.activity_id(), retry_after }
 }
 
-/// Whether the body of a success contradicts it: an error, or a sync that has not ended.
-fn contradicts_success(response: &Response) -> bool {
-    if let Some(status) = Status::read(response.text()).filter(|_| response.is_object()) {
-        return status.phase != Phase::Succeeded;
+/// Whether the body of a success shows that no sync is running: it has no content, or the state of a sync that has succeeded. Any other
+/// text may be about a sync, or from a gateway.
+fn shows_no_sync(response: &Response) -> bool {
+    let text = response.text();
+    match serde_json::from_slice(text) {
+        Ok(Value::Null | Value::Bool(true)) => true,
+        Ok(Value::Object(fields)) => fields.is_empty() || Status::read(text).is_some_and(|status| status.phase == Phase::Succeeded),
+        Ok(Value::Bool(false) | Value::Number(_) | Value::String(_) | Value::Array(_)) => false,
+        Err(_) => text.is_empty(),
     }
-    let summary = response.error_summary();
-    response.is_object() && !(summary.code.is_empty() && summary.message.is_empty())
 }
 
 /// The URL of the next poll, if the response contains one on the called host.
@@ -159,6 +163,9 @@ pub(in crate::azure) fn poll_result(response: &Response, called: &Url, polled_id
         return invalid("the service returned the status of another sync");
     }
     let over = status.phase.ended();
+    if status.is_absent && (over || !(from_call_id && named_by_service)) {
+        return invalid("the service returned the status of no sync");
+    }
     let retry_after = response.retry_after().or((response.status == 202 && !over).then_some(DEFAULT_WAIT));
     let operation = status.operation(polled_id.clone(), response.activity_id());
     PollResult::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }

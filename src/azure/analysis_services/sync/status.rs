@@ -18,6 +18,8 @@ const MAX_ITEMS: usize = 50;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) id: Option<OperationId>,
+    /// Whether the id is zero: the service shows that there is no sync.
+    pub(super) is_absent: bool,
     pub(super) phase: Phase,
     /// The documented name of the state, or the value of the service if it is not documented.
     pub(super) state: String,
@@ -99,6 +101,7 @@ impl StatusFields {
         let messages: Messages = self.details.iter().filter_map(|error| error.service_message(severity)).collect();
         let time = |text: Text| text.0.as_deref().and_then(timestamp::parse);
         Some(Status {
+            is_absent: self.id.0.as_deref().map(str::trim).is_some_and(|id| !id.is_empty() && OperationId::is_zero(id)),
             id: self.id.0.as_deref().and_then(OperationId::parse),
             phase,
             state: state.to_owned(),

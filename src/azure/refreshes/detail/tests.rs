@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::azure::refreshes::Row;
 
 fn read(body: &str) -> Result<Operation, &'static str> {
     operation(ServiceKind::AnalysisServices, body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None)
@@ -185,6 +186,25 @@ fn documented_cause_is_found_beyond_the_message_limit() {
     let messages: Vec<_> = warnings.chain([json!({"type": "Warning", "code": "-1055129568", "message": "x"})]).collect();
     let operation = read(&json!({"status": "failed", "messages": messages}).to_string()).unwrap();
     assert_eq!((operation.failure, operation.messages.len()), (Some(FailureCause::Evicted), 50));
+}
+
+#[test]
+fn error_of_an_attempt_is_the_cause_only_of_a_failure() {
+    let error = json!({"errorCode": "0xC11C0020", "errorDescription": "x"}).to_string();
+    for (status, expected) in
+        [("Failed", Some(FailureCause::Evicted)), ("Cancelled", None), ("TimedOut", Some(FailureCause::AttemptTimeLimit))]
+    {
+        let attempts = json!([{"attemptId": 1, "serviceExceptionJson": error}, {"attemptId": 2}]);
+        for (exception, expected) in [(json!(null), expected), (json!(""), expected), (json!(error), Some(FailureCause::Evicted))] {
+            let body = json!({"status": status, "serviceExceptionJson": exception, "refreshAttempts": attempts}).to_string();
+            let id = OperationId::parse("1344a272").unwrap();
+            let details = operation(ServiceKind::PowerBi, body.as_bytes(), &id, None).unwrap();
+            let row = Row::read(ServiceKind::PowerBi, body.as_bytes()).unwrap().into_operation(id);
+            for operation in [details, row] {
+                assert_eq!((operation.failure, operation.messages.len()), (expected, 1), "{body}");
+            }
+        }
+    }
 }
 
 proptest::proptest! {

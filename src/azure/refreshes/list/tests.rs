@@ -1,5 +1,6 @@
 //! Tests of the relevant rows of a list, and of their conclusions.
 
+mod displaced;
 mod same_id;
 
 use super::*;
@@ -47,7 +48,7 @@ fn row_without_id_makes_list_uncertain() {
 #[test]
 fn unreadable_row_makes_list_uncertain_and_others_count() {
     let ours = r#"{"requestId":"ours","refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#;
-    for row in ["17", "\"null\"", "\"requestId\"", "[]", r#"{"requestId":"odd","x":NaN}"#, r#"{"requestId":"cut","status":"Comp"#] {
+    for row in ["17", "\"null\"", "\"requestId\"", "[]", r#"{"requestId":"odd","x":nan}"#, r#"{"requestId":"cut","status":"Comp"#] {
         let mut selection = selection(None);
         for row in [row, ours] {
             selection.add(row.as_bytes());
@@ -60,7 +61,8 @@ fn unreadable_row_makes_list_uncertain_and_others_count() {
 
 #[test]
 fn half_a_surrogate_pair_in_a_row_is_repaired() {
-    let rows: [&[u8]; 2] = [
+    let rows: [&[u8]; 3] = [
+        br#"{"requestId":"r","status":"Failed","startTime":"2026-01-01T12:00:05Z","serviceExceptionJson":"no","x":[NaN,-Infinity]}"#,
         br#"{"requestId":"r","status":"Failed","startTime":"2026-01-01T12:00:05Z","serviceExceptionJson":"{\"errorDescription\":\"cut \\ud83d"}"#,
         b"{\"requestId\":\"r\",\"status\":\"Failed\",\"startTime\":\"2026-01-01T12:00:05Z\",\"serviceExceptionJson\":\"K\xf6ln\"}",
     ];
@@ -188,6 +190,8 @@ fn outdated_row_with_details_or_in_the_window_is_kept() {
         ("ViaEnhancedApi", "2026-01-01T11:59:59Z", Some(true)),
         ("DirectLakeFraming", "2026-01-01T11:59:59Z", Some(true)),
         ("Scheduled", "2026-01-01T11:59:59Z", None),
+        ("WebModeling", "2026-01-01T11:59:59Z", None),
+        ("ViaXmlaEndpoint", "2026-01-01T11:59:59Z", Some(false)),
         // Started since the intent, so it may be ours.
         ("ViaEnhancedApi", "2026-01-01T12:00:00Z", Some(false)),
         ("DirectLakeFraming", "2026-01-01T12:00:00Z", Some(false)),
@@ -208,8 +212,9 @@ fn outdated_row_without_id_does_not_block() {
     type TypeAndStart = (&'static str, &'static str);
     let (before, after) = ("2026-01-01T09:00:00Z", "2026-01-01T11:00:00Z");
     let unnamed = |is_external: bool, start: Option<&str>| Some(UnnamedOperation { is_external, start: start.map(at) });
-    let rows: [(&[TypeAndStart], Option<UnnamedOperation>); 7] = [
+    let rows: [(&[TypeAndStart], Option<UnnamedOperation>); 8] = [
         (&[("OnDemand", before)], None),
+        (&[("WebModeling", before)], None),
         (&[("Novel", before)], None),
         (&[("OnDemand", after)], unnamed(true, Some(after))),
         (&[("OnDemand", before), ("OnDemand", "")], unnamed(true, None)),

@@ -1,7 +1,7 @@
 //! Lost responses to the POST: a started operation is adopted, a missing one is submitted again, and an unresolved submission is shown.
 
 use e2e::world::run;
-use e2e::{AnyObject, TestSetup, World, eventually};
+use e2e::{AnyObject, TestSetup, World, eventually, semantic_model};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, RESUBMIT, RunState};
@@ -52,6 +52,26 @@ async fn lagging_list_is_awaited() {
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
+}
+
+#[tokio::test]
+async fn refresh_displaced_from_the_list_is_not_repeated() {
+    let (world, _operator) = World::running("displaced", TestSetup::default()).await;
+    let (model, spec, _) = semantic_model(&world, &json!({"notStartedMillis": 0, "durationMillis": 0})).await;
+    // The operator cannot list the refreshes until ours is no longer among them.
+    let unlisted = json!({"times": 0, "action": {"status": {"code": 503}}});
+    let unlisted = world.azure.fault_at(&model, "GET", "refreshes?*", unlisted).await;
+    let lost = world.azure.respond(&model, "POST", "refreshes", json!([{"dropAfter": {"alone": true}}])).await;
+    world.apply("orders", &spec).await;
+    lost.has_hit(1).await;
+    eventually("our refresh", async || (!world.azure.refreshes(&model).await.is_empty()).then_some(())).await;
+    for _ in 0..60 {
+        world.azure.start_refresh(&model, json!({"refreshType": "Scheduled"})).await;
+    }
+    unlisted.remove().await;
+    world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
+    assert_eq!((world.azure.refreshes(&model).await.len(), world.azure.count_of(&model, "POST", "refreshes").await), (61, 1));
+    world.assert_kstatus();
 }
 
 /// A submission with a lost response, and an identical operation of another client in the same seconds.

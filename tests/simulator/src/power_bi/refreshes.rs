@@ -1,12 +1,12 @@
 //! The refreshes of a semantic model: submit, show, list, cancel.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use hyper::{
     StatusCode,
     header::{CONTENT_TYPE, LOCATION},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -31,6 +31,13 @@ use crate::{
 
 /// The context of a list, from a capture.
 const ODATA_CONTEXT: &str = "http://wabi-north-europe-redirect.analysis.windows.net/v1.0/myorg/groups/";
+
+/// Number of refreshes that the service keeps (documented): any of the newest, and recent ones up to the maximum.
+const MIN_HISTORY: usize = 20;
+const MAX_HISTORY: usize = 60;
+
+/// The age up to which a refresh is recent (documented).
+const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
 
 /// POST.
 pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> ServiceResponse {
@@ -118,12 +125,13 @@ pub fn list(model: &Model, context: &Context<'_>) -> ServiceResponse {
         Some(Ok(top)) if top > 0 => top,
         Some(Ok(_) | Err(_)) => return refusal::bad_query("$top"),
     };
-    let real = model.listed(now).into_iter().map(|operation| row(model, operation, now));
-    let mut rows: Vec<_> = real.chain(past::past(settings.past_operations, now).map(|past| past_row(model, &past))).collect();
+    let real = model.listed(now).into_iter().map(|operation| (operation.submitted, row(model, operation, now)));
+    let past = past::past(settings.past_operations, now).map(|past| (past.start, past_row(model, &past)));
+    let mut rows = retained(real.chain(past).collect(), now);
     if settings.list_order == ListOrder::Oldest {
-        rows.sort_by(|a, b| a.start_time.cmp(&b.start_time));
+        rows.sort_by_key(|(start, _)| *start);
     }
-    let mut rows = model.rows(rows.into_iter(), settings.power_bi.list_timestamp_style);
+    let mut rows = model.rows(rows.into_iter().map(|(_, row)| row), settings.power_bi.list_timestamp_style);
     rows.truncate(usize::try_from(top).unwrap_or(usize::MAX));
     let rows = format!("[{}]", rows.join(","));
     if settings.power_bi.bare_list {
@@ -134,6 +142,16 @@ pub fn list(model: &Model, context: &Context<'_>) -> ServiceResponse {
         StatusCode::OK,
         format!(r#"{{"@odata.context":"{ODATA_CONTEXT}{group}/$metadata#refreshes","value":{rows}}}"#),
     )
+}
+
+/// The rows that the service keeps, each with its start.
+fn retained(mut rows: Vec<(Timestamp, Row)>, now: Timestamp) -> Vec<(Timestamp, Row)> {
+    let mut starts: Vec<Timestamp> = rows.iter().map(|(start, _)| *start).collect();
+    starts.sort_unstable_by_key(|start| Reverse(*start));
+    let is_kept = |(newer, start): &(usize, Timestamp)| *newer < MIN_HISTORY || now.duration_since(*start) < RECENT;
+    let oldest = starts.into_iter().take(MAX_HISTORY).enumerate().take_while(is_kept).last();
+    rows.retain(|(start, _)| oldest.is_some_and(|(_, oldest)| *start >= oldest));
+    rows
 }
 
 /// The body of GET by id, field by field as captured.

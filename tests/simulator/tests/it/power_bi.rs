@@ -63,6 +63,24 @@ async fn every_end_has_its_status_values() {
 }
 
 #[tokio::test]
+async fn only_newest_refreshes_are_kept() {
+    let power_bi = PowerBi::new(json!({"durationMillis": 0})).await;
+    let id = power_bi.start().await;
+    // Recent ones are kept up to the maximum, and older ones only up to the minimum.
+    for (past, expected) in [(18, 19), (60, 20), (100, 20), (3_000, 60)] {
+        for order in ["newest", "oldest"] {
+            power_bi.patch(json!({"pastOperations": past, "listOrder": order})).await;
+            for top in ["", "?$top=100"] {
+                let (_, list) = power_bi.get(&format!("/refreshes{top}")).await;
+                let rows = list["value"].as_array().unwrap();
+                let newest = if order == "newest" { rows.first() } else { rows.last() };
+                assert_eq!((rows.len(), &newest.unwrap()["requestId"]), (expected, &json!(id)), "{past} {order} {top}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn failure_has_messages_and_attempts() {
     let sentence = "Session cancelled because it is connected to a database that has been evicted to free up memory for other operations";
     let messages = json!([{"code": "0xC11C0020", "message": sentence, "type": "Error"}]);

@@ -38,7 +38,7 @@ fn sync_id_is_from_location_then_body_then_header() {
     let call = ("x-ms-request-id", "3c");
     let other_host = "https://evil.example.com/servers/s:rw/models/m/sync/1a";
     // status, headers, body, id, location
-    let rows: [(u16, Lines, &str, &str, Option<&str>); 13] = [
+    let rows: [(u16, Lines, &str, &str, Option<&str>); 15] = [
         (202, &[("location", &query)], "", GUID, Some(&query)),
         (202, &[("location", &path), call], body, GUID, Some(&path)),
         (202, &[("location", &elsewhere_in_path)], "", GUID, Some(&elsewhere_in_path)),
@@ -52,6 +52,8 @@ fn sync_id_is_from_location_then_body_then_header() {
         (202, &[("location", "http://w.asazure.windows.net/sync/1a")], body, "2b", None),
         (200, &[("location", &query)], "", GUID, Some(&query)),
         (200, &[], r#"{"operationId":"2b","syncstate":0}"#, "2b", None),
+        (200, &[], r#"[{"operationId":"2b","syncstate":0}]"#, "2b", None),
+        (202, &[], r#"[{"operationId":"2b"}]"#, "2b", None),
     ];
     for (status, headers, body, expected, there) in rows {
         let SubmitResult::Accepted { id, location, .. } = accepted(&response(status, headers, body), &called()) else {
@@ -87,9 +89,19 @@ fn success_without_id_means_no_replica() {
         r#"{"Message":"An error has occurred."}"#,
         r#"{"syncstate":3,"details":"No way."}"#,
         r#"{"syncstate":0}"#,
+        r#"[{"syncstate":0}]"#,
+        r#"[{"operationId":"2b","syncstate":0},{"operationId":"3c","syncstate":0}]"#,
+        r#"{"database":"m"}"#,
+        "[]",
+        "false",
+        "7",
+        r#""2b""#,
+        "OK",
+        "{",
     ];
     for body in others {
-        assert!(!completed(200, body), "{body}");
+        let submission = accepted(&response(200, &[], body), &called());
+        assert!(matches!(submission, SubmitResult::Unknown { .. }), "{body}: {submission:?}");
     }
     let elsewhere = response(200, &[("location", "https://evil.example.com/servers/s:rw/models/m/sync/1a")], "");
     assert!(matches!(accepted(&elsewhere, &called()), SubmitResult::Unknown { .. }));
@@ -177,6 +189,22 @@ fn state_of_another_sync_never_ends_a_run() {
     assert_eq!(polled(&another, "request-1a", false).0, "InvalidResponse");
     let same = response(200, &[], r#"{"operationId":"1A","syncstate":2}"#);
     assert_eq!(polled(&same, "request-1a", false).0, "Succeeded Completed");
+}
+
+#[test]
+fn state_without_a_sync_never_ends_a_run() {
+    for state in ["-1", "2", "3", "0"] {
+        let body = format!(
+            r#"{{"operationId":"00000000-0000-0000-0000-000000000000","StartedAt":"0001-01-01T00:00:00","details":null,"syncstate":{state}}}"#
+        );
+        let none = response(200, &[], &body);
+        for (polled_id, named_by_service) in [("1a", true), ("1a", false), ("request-1a", false)] {
+            assert_eq!(polled(&none, polled_id, named_by_service).0, "InvalidResponse", "{state} {polled_id}");
+        }
+        // Only the URL identifies a sync that is running.
+        let expected = if state == "0" { "InProgress Replicating" } else { "InvalidResponse" };
+        assert_eq!(polled(&none, "request-1a", true).0, expected, "{state}");
+    }
 }
 
 #[test]
