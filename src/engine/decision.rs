@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{DesiredState, EffectResult, Settings};
+use super::{DesiredState, EffectResult, Equivalents, Settings};
 use crate::api::{Model, ModelNames, Reason, Run, Status, Time};
 use crate::operation::{ModelIds, OperationId, OperationKind, OperationRef};
 
@@ -111,6 +111,8 @@ pub struct DecisionMemory {
     pub resolved: Option<ResolvedModel>,
     /// The run in progress as it was last recorded. A status that does not show it was edited.
     pub run_in_progress: Option<Arc<Run>>,
+    /// The digests of all ways to write the operation of the spec, once a decision needed them.
+    pub equivalents: Option<Arc<Equivalents>>,
 }
 
 /// When polls first showed the start and the end of each table, by its name and the operator's clock.

@@ -27,8 +27,8 @@ pub use decision::{Decision, DecisionInput, DecisionMemory, Effect, Event, Resol
 pub use effect_result::{ClaimedOperations, EffectResult, Turn};
 pub use freshness::stale_time;
 pub use input::{
-    AnnotationRequests, Blocker, Deletion, DesiredState, DrainMode, External, OperationSpec, Remedy, RunPolicy, Schedule, ScheduleTrigger,
-    Settings, SkippedWrites, SuccessfulRun, Upstream, UpstreamRef,
+    AnnotationRequests, Blocker, Deletion, DesiredState, DrainMode, Equivalents, External, OperationSpec, Remedy, RunPolicy, Schedule,
+    ScheduleTrigger, Settings, SkippedWrites, SuccessfulRun, Upstream, UpstreamRef,
 };
 pub use queue_state::{QueueState, queue_state, queue_state_if_unwritable};
 pub use rules::{deletion_timeout, namespace_time_left, resubmit_value, was_replaced};

@@ -3,19 +3,17 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use super::service_defaults::equivalents;
+use super::operation_digest::{Equivalents, digest, hex, with_lower_case_ids, without_objects};
 use super::{AnnotationRequests, Blocker, DrainMode, External, Remedy, ScheduleTrigger, SkippedWrites, Upstream};
 use crate::api::{
-    self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, PowerBiModel,
-    Reason, RefreshObject, RefreshParameters, TriggerSpec,
+    self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
+    RefreshObject, RefreshParameters, TriggerSpec,
 };
 use crate::engine::text;
 use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
@@ -93,10 +91,11 @@ pub struct OperationSpec {
     pub request: Request,
     /// Identifies this operation as it was written; [`OperationSpec::has_digest`] compares it.
     pub digest: String,
-    /// The parameters as they were written.
+    /// The parameters as they were written, and their objects apart ([`without_objects`]).
     parameters: Option<RefreshParameters>,
+    objects: String,
     /// The digests of all ways to write the same operation, once they are needed.
-    equivalents: OnceLock<Vec<String>>,
+    equivalents: OnceLock<Arc<Equivalents>>,
 }
 
 /// How runs are handled.
@@ -281,8 +280,12 @@ impl OperationSpec {
     /// A sync of a model's replicas.
     #[must_use]
     pub fn sync(model: &Model) -> Self {
-        let digest = digest(&with_lower_case_ids(model), None);
-        Self { model: model.clone(), request: Request::Sync, digest, parameters: None, equivalents: OnceLock::new() }
+        Self::new(model, Request::Sync, None, String::new())
+    }
+
+    fn new(model: &Model, request: Request, parameters: Option<RefreshParameters>, objects: String) -> Self {
+        let digest = hex(digest(&with_lower_case_ids(model), parameters.as_ref(), &objects));
+        Self { model: model.clone(), request, digest, parameters, objects, equivalents: OnceLock::new() }
     }
 
     /// Whether a recorded digest is of this operation. A digest is of the parameters as written, so that it is the same in every version of
@@ -290,20 +293,28 @@ impl OperationSpec {
     /// digest of the ids as written.
     #[must_use]
     pub fn has_digest(&self, recorded: &str) -> bool {
-        let ways_with = |model: &Model| -> Vec<String> {
-            let Some(written) = &self.parameters else { return vec![digest(model, None)] };
-            equivalents(model, written).iter().map(|parameters| digest(model, Some(parameters))).collect()
-        };
-        let ways = || [ways_with(&with_lower_case_ids(&self.model)), ways_with(&self.model)].concat();
-        self.digest == recorded || self.equivalents.get_or_init(ways).iter().any(|way| way == recorded)
+        let compute = || Arc::new(Equivalents::new(&self.model, &self.digest, self.parameters.as_ref(), &self.objects));
+        self.digest == recorded || self.equivalents.get_or_init(compute).contain(recorded)
+    }
+
+    /// What [`Self::has_digest`] has computed, if anything.
+    pub(in crate::engine) fn equivalents(&self) -> Option<Arc<Equivalents>> {
+        self.equivalents.get().cloned()
+    }
+
+    /// Uses what an earlier decision has computed, if it is of this operation.
+    pub(in crate::engine) fn recall(&self, known: Option<&Arc<Equivalents>>) {
+        if let Some(known) = known.filter(|known| known.are_of(&self.model, &self.digest)) {
+            // If they are already computed, they are the same.
+            let _ = self.equivalents.set(Arc::clone(known));
+        }
     }
 
     /// The refresh of a model with its parameters.
     #[must_use]
     pub fn refresh(model: &Model, parameters: Option<&RefreshParameters>) -> Self {
         let parameters = parameters.cloned().unwrap_or_default();
-        let digest = digest(&with_lower_case_ids(model), Some(&parameters));
-        let written = Some(parameters.clone());
+        let (written, json) = without_objects(&parameters);
         let RefreshParameters {
             r#type,
             commit_mode,
@@ -325,39 +336,6 @@ impl OperationSpec {
             effective_date,
             attempt_timeout: attempt_timeout_seconds.map(seconds),
         });
-        Self { model: model.clone(), request, digest, parameters: written, equivalents: OnceLock::new() }
+        Self::new(model, request, Some(written), json)
     }
-}
-
-/// The model with its ids in lower case: a GUID in upper case is the same id.
-fn with_lower_case_ids(model: &Model) -> Model {
-    let mut model = model.clone();
-    if let Some(PowerBiModel { group_id, dataset_id, .. }) = &mut model.power_bi {
-        for id in [group_id, dataset_id].into_iter().flatten() {
-            id.make_ascii_lowercase();
-        }
-    }
-    model
-}
-
-/// A digest that is the same for the same operation in every version of the operator: another digest starts a run.
-/// The order of the objects is not part of it, because tools reorder lists that are sets.
-fn digest(model: &Model, parameters: Option<&RefreshParameters>) -> String {
-    #[derive(Serialize)]
-    struct Canonical<'a> {
-        model: &'a Model,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        refresh: Option<&'a RefreshParameters>,
-    }
-    let mut parameters = parameters.cloned();
-    if let Some(parameters) = &mut parameters {
-        parameters.objects.sort_by(|a, b| (&a.table, &a.partition).cmp(&(&b.table, &b.partition)));
-    }
-    let canonical = serde_json::to_vec(&Canonical { model, refresh: parameters.as_ref() }).unwrap_or_default();
-    Sha256::digest(&canonical).iter().take(12).fold(String::new(), |mut hex, byte| {
-        use std::fmt::Write as _;
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }

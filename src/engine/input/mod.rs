@@ -3,6 +3,7 @@
 mod annotations;
 mod desired;
 mod external;
+mod operation_digest;
 mod resource;
 mod schedule;
 mod schedule_trigger;
@@ -13,6 +14,7 @@ mod upstream;
 pub use annotations::AnnotationRequests;
 pub use desired::{Deletion, DesiredState, OperationSpec, RunPolicy, UpstreamRef};
 pub use external::{Blocker, DrainMode, External, Remedy, SkippedWrites};
+pub use operation_digest::Equivalents;
 pub use schedule::Schedule;
 pub use schedule_trigger::ScheduleTrigger;
 pub use settings::Settings;

@@ -87,7 +87,9 @@ impl<V: View> Reconciliation<V> {
             if dropped.is_some() && desired.requests.cancel == *dropped {
                 desired.to_mut().requests.cancel = None;
             }
-            let decision = decide(&DecisionInput { desired: &desired, status, memory, effect_result, now, settings: &self.settings });
+            desired.operation.recall(memory.equivalents.as_ref());
+            let mut decision = decide(&DecisionInput { desired: &desired, status, memory, effect_result, now, settings: &self.settings });
+            decision.memory.equivalents = desired.operation.equivalents();
             let mut decision = Box::new(PendingDecision::new(decision, &self.view, &desired, now, accepted));
             self.plan_check(&desired, now, &mut decision);
             decision

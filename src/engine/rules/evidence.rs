@@ -164,16 +164,16 @@ impl fmt::Display for Ambiguity {
             Self::UnknownOrigin => "the service does not show that a client submitted the candidate operation",
             Self::NoStart => "the candidate operation does not show when it started",
             Self::MayPrecedeIntent { clock_known: true } => {
-                "by the measured clocks, the candidate operation started just before the submission"
+                "according to the measured clocks, the candidate operation started just before the submission"
             }
             Self::MayPrecedeIntent { clock_known: false } => {
-                "the service does not report its time, so a candidate operation that seems older may be the one"
+                "the service does not report its time, so a candidate operation that seems older may be the submitted one"
             }
             Self::TooLate => "the candidate operation started later than a submission can take to arrive",
             Self::SyncTimesUnknown => "a sync can be matched only by its times, and the service does not show them",
             Self::SyncMayPrecedeIntent => "the candidate sync started in the second of the submission",
             Self::DetailsUnreadable => {
-                "the details of the candidate operation cannot be read completely, or show another start than the list"
+                "the details of the candidate operation cannot be read completely, or show a start that differs from the list"
             }
             Self::NoType => "the candidate operation does not show its type",
             Self::ObjectsNotShown => "the candidate operation does not show all its tables and partitions",

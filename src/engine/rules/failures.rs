@@ -26,17 +26,17 @@ pub(super) fn failure_outcome(kind: OperationKind, phase: Phase, failure: Option
             end(RunState::Failed, Reason::Evicted, description, "run it again, which backoffLimit does automatically", true)
         }
         FailureCause::NodeMoved => {
-            let description = "was lost by the service, which moved the model to another node or had an error there";
+            let description = "was lost: the service moved the model to another node, or had an error on that node";
             end(RunState::Failed, Reason::NodeMoved, description, "run it again, which backoffLimit does automatically", true)
         }
         FailureCause::AttemptTimeLimit => {
-            let description = "exceeded the time limit of one attempt (refresh.attemptTimeoutSeconds, by default 5 hours), or of a pause of its capacity (6 hours)";
-            let remedy = "refresh less at once (refresh.objects, commitMode partialBatch), or raise refresh.attemptTimeoutSeconds; after a pause, run it again";
+            let description = "exceeded the time limit of one attempt (refresh.attemptTimeoutSeconds, by default 5 hours), or its capacity was paused for more than 6 hours";
+            let remedy = "refresh fewer objects at a time (refresh.objects, commitMode partialBatch), or increase refresh.attemptTimeoutSeconds; after a pause, run it again";
             end(RunState::TimedOut, Reason::AttemptTimeLimit, description, remedy, false)
         }
         FailureCause::TotalTimeLimit => {
             let description = "exceeded the service's time limit for all attempts together (24 hours)";
-            let remedy = "refresh less at once (refresh.objects, commitMode partialBatch), or lower refresh.retryCount";
+            let remedy = "refresh fewer objects at a time (refresh.objects, commitMode partialBatch), or lower refresh.retryCount";
             end(RunState::TimedOut, Reason::TotalTimeLimit, description, remedy, false)
         }
         FailureCause::CapacityPaused => {

@@ -39,7 +39,7 @@ pub(in crate::engine) fn restore_altered(draft: &mut Draft<'_>) -> bool {
     let number = known.number;
     draft.emit(
         Reason::StatusRestored,
-        format!("the status was edited: run {number} was shown with another operation or model: it has the recorded ones again"),
+        format!("the status was edited: run {number} was shown with another operation or model: the operator restored the recorded ones"),
     );
     draft.status.run = Some(Arc::unwrap_or_clone(known));
     true
@@ -109,13 +109,13 @@ pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
         format!("{shown}, and runs up to {newest} have ended: it is run {} now", run.number)
     } else if let Some(entry) = entry.filter(|entry| entry.state != run.state) {
         restore_end(run, &entry, kind);
-        format!("{shown}, and it had ended as {:?}: its end is restored from the history", entry.state)
+        format!("{shown}, but had ended as {:?}: the operator restored its end from the history", entry.state)
     } else if !run.state.ended() && run.recorded_time.is_some() {
         // Without an entry in the history, the reason shows which of the two was edited: the state or the time.
         let has_ended = tracked.is_none() && run.ended_time.is_some() && run.reason().is_some_and(Reason::ends_run);
         if has_ended {
             run.state = end_of(run.reason());
-            format!("{shown}, and it had ended: it is shown as {:?} again", run.state)
+            format!("{shown}, but had ended: the operator restored the state {:?}", run.state)
         } else {
             (run.ended_time, run.recorded_time, run.duration) = (None, None, None);
             format!("{shown} with the time of an end, and the operator has recorded no end: the time is removed")
@@ -149,7 +149,7 @@ pub(in crate::engine) fn restore_contradictory(draft: &mut Draft<'_>) -> bool {
         && let Some(known) = tracked.filter(|known| known.submitted_time.is_some() && known.submitted_time != run.submitted_time)
     {
         (run.submitted_time, run.requested_time) = (known.submitted_time, known.requested_time);
-        format!("{shown} with an impossible time of its submission: it has the recorded one again")
+        format!("{shown} with an impossible time of its submission: the operator restored the recorded time")
     } else if run.state == RunState::Submitting && run.submitted_time.as_ref().is_some_and(is_wrong) {
         run.submitted_time = None;
         if is_ahead(&run.requested_time) {

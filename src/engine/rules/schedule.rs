@@ -27,7 +27,10 @@ pub(in crate::engine) fn update_cursor(draft: &mut Draft<'_>) {
         }
     } else if let Some(ahead) = record.next_schedule_time.filter(|cursor| schedule_trigger.is_beyond(*cursor, now)) {
         record.next_schedule_time = schedule_trigger.schedule.next(now).map(Time::from);
-        draft.emit(Reason::StatusRestored, format!("nextScheduleTime was {ahead}, and the schedule has times before that: they run again"));
+        draft.emit(
+            Reason::StatusRestored,
+            format!("nextScheduleTime was {ahead}, but the schedule has earlier times: the operator runs these too"),
+        );
     }
 }
 

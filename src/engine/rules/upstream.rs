@@ -110,7 +110,7 @@ fn cursor(
                 cursor.recorded_time = cursor.recorded_time.filter(is_possible);
                 cursor.counts_since_time = cursor.counts_since_time.filter(is_possible);
                 if let Some(after) = upstream.restarted_cursor(&cursor) {
-                    return (Some(after), Some("counts its runs again"));
+                    return (Some(after), Some("restarted its run numbers"));
                 }
                 upstream.update_queue(&mut cursor);
                 (Some(cursor), None)
@@ -132,7 +132,7 @@ fn restart(before: &UpstreamRun, after: &UpstreamRun) -> Option<String> {
     let is_restart = before.uid == after.uid && before.counts_since_time != after.counts_since_time;
     is_restart.then(|| {
         format!(
-            "the status of ModelRefresh {} was edited: it counts its runs again, and each success after run {} starts a run",
+            "the status of ModelRefresh {} was edited: its run numbers restarted, and each success after run {} starts a run",
             before.name, after.number
         )
     })

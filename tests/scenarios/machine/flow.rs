@@ -1,5 +1,6 @@
 //! What a reconciliation requests, in which order, when all is well; and what keeps it from submitting.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -366,4 +367,20 @@ fn cancel_request_that_is_not_kept_is_handled_once() {
     world.edit(|object| object["metadata"]["annotations"][CANCEL_REQUESTED_AT] = json!("b"));
     let _ = world.reconcile_with(without_field);
     assert_eq!((request_names(&world), world.run().state), (vec!["status", "cancel"], RunState::Cancelling));
+}
+
+#[test]
+fn digests_of_a_pending_change_are_kept_between_decisions() {
+    let mut world = running();
+    assert_eq!(world.in_memory.memory.equivalents, None);
+    world.edit(|object| object["spec"]["refresh"]["type"] = json!("calculate"));
+    let mut reconcile = || {
+        let _ = world.reconcile();
+        world.in_memory.memory.equivalents.clone()
+    };
+    let (first, second) = (reconcile().unwrap(), reconcile().unwrap());
+    assert!(Arc::ptr_eq(&first, &second), "computed once");
+    world.edit(|object| object["spec"]["refresh"]["type"] = json!("full"));
+    let _ = world.reconcile();
+    assert_eq!(world.in_memory.memory.equivalents, None);
 }

@@ -73,7 +73,7 @@ async fn long_capacity_pause_ends_refresh_and_is_reported() {
     world.until_state("orders", RunState::Running).await;
     world.azure.patch(&model, json!({"paused": true})).await;
     let ended = world.until_state("orders", RunState::TimedOut).await;
-    assert!(run(&ended).message.contains("pause of its capacity"), "{}", run(&ended).message);
+    assert!(run(&ended).message.contains("its capacity was paused"), "{}", run(&ended).message);
     world.assert_kstatus();
 }
 

@@ -336,6 +336,8 @@ impl<'a> Fingerprint<'a> {
             run_in_progress,
             // It counts only while a submission is unresolved, with the times of its intent.
             own_intent: _,
+            // It only saves computations.
+            equivalents: _,
         } = memory;
         // A delay of less than a second has not passed at its start.
         let next = poll_not_before.map(|next| (seconds_of(next) + Seconds::from(next.subsec_nanosecond() > 0) - wall).max(0));
