@@ -76,15 +76,16 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             acquire_turn(draft)
         }
         EffectResult::ModelResolved(ModelLookup::Ambiguous(message)) => unresolved(draft, message),
-        // The resolved ids were lost in between.
-        EffectResult::Turn(_) | EffectResult::Listed { .. } if model_names::unknown(run) => {
-            Next::unchanged(Effect::None, Some(Duration::ZERO))
-        }
-        // The result is of the model that the spec named before.
+        // The result is of the model that the spec named before. It is recorded even if the ids of the new one are unknown: otherwise a
+        // submission that proved absent would be searched again.
         EffectResult::Turn(_) | EffectResult::Listed { .. } | EffectResult::CallFailed(_) | EffectResult::Blocked(_) if moved => {
             run.set_state(RunState::Waiting, Reason::Submitting, "about to be submitted");
             draft.memory = DecisionMemory::default();
             Next::record(Effect::None, Some(Duration::ZERO))
+        }
+        // The resolved ids were lost in between.
+        EffectResult::Turn(_) | EffectResult::Listed { .. } if model_names::unknown(run) => {
+            Next::unchanged(Effect::None, Some(Duration::ZERO))
         }
         EffectResult::Turn(Turn::Behind(ahead)) => {
             run.waiting_since_time.get_or_insert_with(|| Time::from(draft.now));
