@@ -103,7 +103,7 @@ pub struct DecisionMemory {
     pub not_yet_listed: bool,
     /// The `Location` of the operation, if it is newer than the recorded one.
     pub location: Option<String>,
-    /// The operation that the annotation `adopt` names and that was rejected, while the annotation is not removed.
+    /// The operation that the annotation `adopt` names and that was tried or rejected, while the annotation is not removed.
     pub rejected_adopt: Option<OperationId>,
     /// When the model was first found missing.
     pub model_missing_since: Option<Timestamp>,

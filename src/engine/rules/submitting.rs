@@ -11,7 +11,7 @@ use super::{cancel_request, completion, interrupts, missing_model, user_decision
 use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{ClaimedOperations, DecisionMemory, Effect, EffectResult, text, timing};
+use crate::engine::{ClaimedOperations, DecisionMemory, Effect, EffectResult, queue_state, text, timing};
 use crate::operation::{Listing, Operation, OperationId, OperationRef, Origin, PollResult, ServiceError, ServiceErrorKind, SubmitResult};
 
 /// The most candidates that the status shows.
@@ -43,15 +43,10 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         }
         EffectResult::None if user_decisions::is_needed(draft) => await_user_decision(draft),
         // After a restart, or after a lost response.
-        EffectResult::None => {
-            if let Some(delay) = draft.poll_due_in() {
-                Next::record(Effect::None, Some(delay))
-            } else {
-                let (kind, since) = (draft.kind(), draft.intent());
-                draft.memory.listed_at = Some(draft.now);
-                Next::unchanged(Effect::List(kind, since), None)
-            }
-        }
+        EffectResult::None => match draft.poll_due_in() {
+            Some(delay) => Next::record(Effect::None, Some(delay)),
+            None => search(draft),
+        },
         EffectResult::Listed { kind, result: Ok(listing), claimed } if *kind == draft.kind() => resolve_by_list(draft, listing, claimed),
         EffectResult::Polled(PollResult::Found { operation, .. })
             if user_decisions::operation_to_adopt(draft).is_some_and(|id| id.eq_ignoring_case(operation.id.as_str())) =>
@@ -71,6 +66,11 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         {
             let why = format!("the service refuses to show the operation ({})", error.message);
             reject_adopt(draft, &why)
+        }
+        // The list is read next, and its result is recorded.
+        EffectResult::Polled(PollResult::Failed(_)) if !user_decisions::is_needed(draft) => {
+            let delay = draft.input.settings.poll_min;
+            draft.keep_and_delay(delay)
         }
         EffectResult::Listed { result: Err(error), .. }
             if !user_decisions::is_needed(draft) && missing_model::is_uncertain(draft, error) =>
@@ -148,6 +148,20 @@ fn adopt(draft: &mut Draft<'_>, operation: &Operation) -> Next {
     // An immediate poll shows its state; its end is recorded like any other.
     let id = operation.id.clone();
     track(draft, &id, Duration::ZERO)
+}
+
+/// Searches the operation in the service's list. If the list could not be used, the operation that the annotation `adopt` names is polled
+/// in turn with it.
+fn search(draft: &mut Draft<'_>) -> Next {
+    let tried = draft.memory.rejected_adopt.take();
+    let is_stuck = draft.status.run.as_ref().is_some_and(queue_state::is_stuck);
+    if let Some(id) = user_decisions::operation_to_adopt(draft).filter(|id| is_stuck && tried.as_ref() != Some(id)) {
+        draft.memory.rejected_adopt = Some(id.clone());
+        return Next::unchanged(Effect::Poll(OperationRef::by_id(id)), None);
+    }
+    let (kind, since) = (draft.kind(), draft.intent());
+    draft.memory.listed_at = Some(draft.now);
+    Next::unchanged(Effect::List(kind, since), None)
 }
 
 /// Waits for a user's decision on the submission. If both annotations are set, `adopt` is tried, because it submits nothing.
