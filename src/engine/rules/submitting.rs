@@ -19,6 +19,9 @@ const MAX_CANDIDATES: usize = 10;
 
 /// Decides for a run that is recorded as Submitting.
 pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
+    // A trigger is recorded with the next call, or after that call could not be prepared.
+    let before_call = matches!(draft.input.effect_result, EffectResult::None | EffectResult::CallFailed(_) | EffectResult::Blocked(_));
+    let has_trigger = before_call && interrupts::accept_triggers(draft);
     match &draft.input.effect_result {
         EffectResult::Submitted(SubmitResult::Accepted { id, location, activity_id, retry_after }) => {
             accepted(draft, id, location.as_deref(), activity_id.as_deref(), *retry_after)
@@ -41,11 +44,11 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         EffectResult::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. }) => {
             Next::ApplyWaitingRules
         }
-        EffectResult::None if user_decisions::is_needed(draft) => await_user_decision(draft),
+        EffectResult::None if user_decisions::is_needed(draft) => await_user_decision(draft, has_trigger),
         // After a restart, or after a lost response.
         EffectResult::None => match draft.poll_due_in() {
             Some(delay) => Next::record(Effect::None, Some(delay)),
-            None => search(draft),
+            None => search(draft, has_trigger),
         },
         EffectResult::Listed { kind, result: Ok(listing), claimed } if *kind == draft.kind() => resolve_by_list(draft, listing, claimed),
         EffectResult::Polled(PollResult::Found { operation, .. })
@@ -152,27 +155,32 @@ fn adopt(draft: &mut Draft<'_>, operation: &Operation) -> Next {
 
 /// Searches the operation in the service's list. If the list could not be used, the operation that the annotation `adopt` names is polled
 /// in turn with it.
-fn search(draft: &mut Draft<'_>) -> Next {
+fn search(draft: &mut Draft<'_>, has_trigger: bool) -> Next {
     let tried = draft.memory.rejected_adopt.take();
     let is_stuck = draft.status.run.as_ref().is_some_and(queue_state::is_stuck);
     if let Some(id) = user_decisions::operation_to_adopt(draft).filter(|id| is_stuck && tried.as_ref() != Some(id)) {
         draft.memory.rejected_adopt = Some(id.clone());
-        return Next::unchanged(Effect::Poll(OperationRef::by_id(id)), None);
+        return call(Effect::Poll(OperationRef::by_id(id)), has_trigger);
     }
     let (kind, since) = (draft.kind(), draft.intent());
     draft.memory.listed_at = Some(draft.now);
-    Next::unchanged(Effect::List(kind, since), None)
+    call(Effect::List(kind, since), has_trigger)
+}
+
+/// Makes a call. A trigger that was accepted is recorded first.
+fn call(effect: Effect, has_trigger: bool) -> Next {
+    if has_trigger { Next::record(effect, None) } else { Next::unchanged(effect, None) }
 }
 
 /// Waits for a user's decision on the submission. If both annotations are set, `adopt` is tried, because it submits nothing.
-fn await_user_decision(draft: &mut Draft<'_>) -> Next {
+fn await_user_decision(draft: &mut Draft<'_>, has_trigger: bool) -> Next {
     let adopt = user_decisions::operation_to_adopt(draft);
     let rejected_for = draft.poll_due_in().filter(|_| adopt.is_some() && adopt == draft.memory.rejected_adopt);
     if let Some(id) = adopt.filter(|_| rejected_for.is_none()) {
         let is_other = draft.memory.rejected_adopt.take().is_some_and(|rejected| rejected != id);
         return match draft.poll_due_in().filter(|_| !is_other) {
             Some(delay) => Next::record(Effect::None, Some(delay)),
-            None => Next::unchanged(Effect::Poll(OperationRef::by_id(id)), None),
+            None => call(Effect::Poll(OperationRef::by_id(id)), has_trigger),
         };
     }
     if user_decisions::is_resubmit(draft) {
