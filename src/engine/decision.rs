@@ -85,6 +85,8 @@ pub struct DecisionMemory {
     pub cancels: u32,
     /// Cancellations in a row that were refused or interrupted, whatever polls in between show.
     pub cancel_refusals: u32,
+    /// Whether the service accepted a cancellation of the operation.
+    pub cancel_accepted: bool,
     /// Whether a poll precedes the next cancellation, because there may be nothing left to cancel.
     pub poll_before_cancel: bool,
     /// The reason of the last event on a transition. A submission that is refused for it again publishes no event.

@@ -27,6 +27,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
                 (draft.memory.cancel_refusals, draft.memory.cancels) = (0, 0);
             }
             draft.memory.consecutive_errors = 0;
+            draft.memory.cancel_accepted |= draft.input.effect_result == EffectResult::CancelRequested(CancelResult::Accepted);
             cancel_sent(draft)
         }
         // If the model is not visible, there may be nothing left to cancel: a poll shows it.

@@ -174,13 +174,17 @@ pub(super) fn operation_not_found(draft: &mut Draft<'_>, what: Missing) -> Next 
     let id = run.operation_id.clone().unwrap_or_default();
     let cause = run.cancel_cause;
     let operation = if id.is_empty() { "an operation that it may have started".to_owned() } else { format!("operation {id}") };
-    let (state, reason, message) = if cause.is_some() {
+    let is_cancelled = cause.is_some() && what == Missing::Operation && draft.memory.cancel_accepted;
+    let (state, reason, message) = if is_cancelled {
         cancelled(draft, cause, &format!("{operation}, which the service no longer shows,"))
     } else if what == Missing::Model {
         let message = format!(
             "the model was deleted during the run, and {operation} with it, so the result is unknown: if the model that replaces it has \
              another id, set that id, then trigger a new run"
         );
+        (RunState::Failed, Reason::OperationLost, message)
+    } else if cause.is_some() {
+        let message = format!("the service no longer shows {operation}: its cancellation was requested, and its result is unknown");
         (RunState::Failed, Reason::OperationLost, message)
     } else if what == Missing::Operation && draft.memory.not_yet_listed && drops_requests(&run.model) {
         let message = format!(
