@@ -58,6 +58,7 @@ impl<V: View> Reconciliation<V> {
             NextEffect::RemoveFinalizer => {
                 self.removal_sent = true;
                 self.in_memory.begin_write();
+                self.in_memory.removal_events.clone_from(&decision.events);
                 self.stage = Stage::Removing;
                 DriverRequest::RemoveFinalizer { events: decision.events }
             }
