@@ -349,11 +349,19 @@ fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, is_own: bool) -> Nex
         (false, Origin::Unknown | Origin::External) => NOT_CANCELLABLE,
     };
     let holder = format!("refresh {id} {whose}{}", since(operation.start));
-    let now = draft.now;
-    let delay = wait_for(draft, if replace { "cancels and waits for" } else { "waits for" }, holder);
+    let verb = if replace { "cancels and waits for" } else { "waits for" };
+    let is_recorded = draft.status.run.as_ref().is_some_and(|run| run.message.starts_with(&format!("{verb} refresh {id} ")));
+    let delay = wait_for(draft, verb, holder);
+    if replace && !is_recorded {
+        // The cancellations of another refresh do not count.
+        (draft.memory.cancelled_at, draft.memory.cancels) = (None, 0);
+    }
     if replace && draft.cancel_is_due() {
-        draft.memory.cancelled_at = Some(now);
-        draft.emit(Reason::ConflictReplaced, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
+        draft.memory.cancelled_at = Some(draft.now);
+        draft.count_cancel();
+        if !is_recorded {
+            draft.emit(Reason::ConflictReplaced, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
+        }
         return Next::record(Effect::Cancel(id), None);
     }
     draft.record_and_delay(delay)
@@ -381,8 +389,7 @@ fn since(start: Option<Timestamp>) -> String {
 
 /// Records what the run waits for; returns the delay until the next list.
 fn wait_for(draft: &mut Draft<'_>, verb: &str, holder: String) -> Duration {
-    let now = draft.now;
-    let mut waited = Duration::ZERO;
+    let (now, mut waited) = (draft.now, Duration::ZERO);
     if let Some(run) = draft.status.run.as_mut() {
         let since = run.waiting_since_time.get_or_insert_with(|| Time::from(now));
         waited = timing::elapsed(since.timestamp(), now);
