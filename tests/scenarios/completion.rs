@@ -61,7 +61,7 @@ fn dropped_request_is_retried() {
     never_known(&mut world);
     world.run_for(secs(60)).is(RunState::Running, Reason::Running);
     world.run_for(secs(300)).is(RunState::Failed, Reason::RequestDropped);
-    assert!(world.run().message.contains("it never ran: Power BI drops requests"), "{}", world.run().message);
+    assert!(world.run().message.contains("so the operation never ran: Power BI drops requests"), "{}", world.run().message);
     assert_eq!(world.service.submits, 1);
 
     let mut world = power_bi(1);

@@ -188,8 +188,8 @@ pub(super) fn operation_not_found(draft: &mut Draft<'_>, what: Missing) -> Next 
         (RunState::Failed, Reason::OperationLost, message)
     } else if what == Missing::Operation && draft.memory.not_yet_listed && drops_requests(&run.model) {
         let message = format!(
-            "the service accepted operation {id} but shows it neither by its id nor in its list, so it never ran: Power BI drops requests when \
-             too many arrive in a short time"
+            "the service accepted operation {id} but shows the operation neither by its id nor in its list, so the operation never ran: \
+             Power BI drops requests when too many arrive in a short time"
         );
         (RunState::Failed, Reason::RequestDropped, message)
     } else {

@@ -247,7 +247,7 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
         _ if !certain || unread => Resolution::Inconclusive(None),
         _ if truncated => unreadable_list(),
         [] => Resolution::NotStarted,
-        several => Resolution::Ambiguous(format!("{} operations may be the one that it started", several.len())),
+        several => Resolution::Ambiguous(format!("the submission may have started any of {} operations", several.len())),
     };
     // A user sees all candidates, because the operation may be one of unknown origin.
     let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
@@ -261,7 +261,7 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
             let message = match candidate {
                 None => format!("{lost}: the operator reads the service's list until it shows the operation"),
                 Some(id) => {
-                    format!("{lost}: operation {id} may be the one that it started, and shows its tables and partitions when it ends")
+                    format!("{lost}: the submission may have started operation {id}, which shows its tables and partitions when it ends")
                 }
             };
             if let Some(run) =
