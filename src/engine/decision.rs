@@ -85,6 +85,8 @@ pub struct DecisionMemory {
     pub cancels: u32,
     /// Cancellations in a row that were refused or interrupted, whatever polls in between show.
     pub cancel_refusals: u32,
+    /// Whether the service accepted a cancellation of the operation.
+    pub cancel_accepted: bool,
     /// Whether a poll precedes the next cancellation, because there may be nothing left to cancel.
     pub poll_before_cancel: bool,
     /// The reason of the last event on a transition. A submission that is refused for it again publishes no event.
@@ -103,7 +105,7 @@ pub struct DecisionMemory {
     pub not_yet_listed: bool,
     /// The `Location` of the operation, if it is newer than the recorded one.
     pub location: Option<String>,
-    /// The operation that the annotation `adopt` names and that was rejected, while the annotation is not removed.
+    /// The operation that the annotation `adopt` names and that was tried or rejected, while the annotation is not removed.
     pub rejected_adopt: Option<OperationId>,
     /// When the model was first found missing.
     pub model_missing_since: Option<Timestamp>,

@@ -183,6 +183,11 @@ impl<'a> Draft<'a> {
         self.cancel_due_in().is_zero()
     }
 
+    /// Counts a cancellation that is sent.
+    pub(super) fn count_cancel(&mut self) {
+        self.memory.cancels = self.memory.cancels.saturating_add(1).min(timing::MOST_CANCELS);
+    }
+
     /// Whether the resource is being deleted.
     pub(super) fn is_deleting(&self) -> bool {
         self.desired.deletion.is_some()

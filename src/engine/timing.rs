@@ -76,10 +76,11 @@ pub(super) fn cancel_poll_interval(settings: &Settings, cancels: u32) -> Duratio
     settings.poll_min.saturating_mul(2 << cancels.saturating_sub(1)).min(settings.poll_max)
 }
 
-/// How long the `cancels`th accepted cancellation may have no effect before it is sent again, from 30 seconds to 16 minutes.
+/// How long the `cancels`th accepted cancellation, at most the [`MOST_CANCELS`]th, may have no effect before it is sent again: from 30
+/// seconds to 16 minutes.
 #[must_use]
 pub(super) fn cancel_resend(cancels: u32) -> Duration {
-    CANCEL_RESEND.saturating_mul(1 << cancels.saturating_sub(1).min(MOST_CANCELS - 1))
+    CANCEL_RESEND.saturating_mul(1 << cancels.saturating_sub(1))
 }
 
 /// The delay after the service was busy, with `waited` spent waiting: the list may not show the blocking operation yet, and each

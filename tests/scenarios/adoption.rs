@@ -100,7 +100,7 @@ fn partial_objects_are_compared_when_the_operation_has_ended() {
         world.service.ops[0].objects = vec![table("Orders")];
         world.changed();
         world.run_for(secs(390)).is(RunState::Submitting, Reason::ResolvingSubmission);
-        assert!(world.run().message.contains("operation op-0 may be the one"), "{}", world.run().message);
+        assert!(world.run().message.contains("the submission may have started operation op-0, which shows"), "{}", world.run().message);
         if rest {
             world.service.ops[0].objects.push(table("Customers"));
             world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);

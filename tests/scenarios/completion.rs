@@ -3,7 +3,7 @@
 use model::script::{SubmitOutcome, World, missing, model, secs, service_error};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
 use tabular_operator::engine::{Blocker, Remedy};
-use tabular_operator::operation::{FailureCause, Origin, Phase, ServiceErrorKind};
+use tabular_operator::operation::{CancelResult, FailureCause, Origin, Phase, ServiceErrorKind};
 
 #[test]
 fn each_failure_has_its_reason_remedy_and_rule() {
@@ -61,7 +61,7 @@ fn dropped_request_is_retried() {
     never_known(&mut world);
     world.run_for(secs(60)).is(RunState::Running, Reason::Running);
     world.run_for(secs(300)).is(RunState::Failed, Reason::RequestDropped);
-    assert!(world.run().message.contains("it never ran: Power BI drops requests"), "{}", world.run().message);
+    assert!(world.run().message.contains("so the operation never ran: Power BI drops requests"), "{}", world.run().message);
     assert_eq!(world.service.submits, 1);
 
     let mut world = power_bi(1);
@@ -126,6 +126,51 @@ fn request_dropped_needs_power_bi_and_an_unseen_operation() {
     world.service.ops[0].lost = true;
     world.run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
     assert_eq!(world.service.submits, 1);
+}
+
+/// A refresh that the service no longer shows after its cancellation was requested. `answer` is the response to the cancellation, if the
+/// service does not accept it.
+fn missing_after_cancellation(answer: Option<CancelResult>, edit: fn(&mut World)) -> World {
+    let mut world = power_bi(1);
+    (world.service.length, world.service.cancels_after, world.service.cancel_answer) = (secs(10_000), None, answer);
+    world.run_for(secs(200)).is(RunState::Running, Reason::Running);
+    world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(5));
+    assert!(world.run().state == RunState::Cancelling && !world.service.cancels.is_empty());
+    world.service.ops[0].lost = true;
+    edit(&mut world);
+    world.run_for(secs(1_200));
+    assert_eq!(world.service.submits, 1);
+    world
+}
+
+#[test]
+fn missing_operation_was_cancelled_if_the_service_accepted_that() {
+    let world = missing_after_cancellation(None, |_| {});
+    world.is(RunState::Cancelled, Reason::CancelledOnRequest);
+    assert!(world.run().message.starts_with("operation op-0, which the service no longer shows, was cancelled"), "{}", world.run().message);
+}
+
+#[test]
+fn missing_operation_is_lost_without_proof_of_its_cancellation() {
+    let refused = || Some(CancelResult::Failed(service_error(ServiceErrorKind::Rejected)));
+    for world in [
+        missing_after_cancellation(refused(), |_| {}),
+        missing_after_cancellation(Some(CancelResult::NotRunning), |_| {}),
+        // The list does not prove that the operation has ended.
+        missing_after_cancellation(None, |world| world.service.truncated = true),
+        // What the service accepted is not remembered.
+        missing_after_cancellation(None, |world| {
+            world.service.cancel_answer = Some(CancelResult::NotRunning);
+            world.restart();
+        }),
+    ] {
+        world.is(RunState::Failed, Reason::OperationLost);
+        assert!(
+            world.run().message.contains("operation op-0: its cancellation was requested, and its result is unknown"),
+            "{}",
+            world.run().message
+        );
+    }
 }
 
 #[test]

@@ -40,6 +40,28 @@ fn replace_cancels_only_another_clients_refresh() {
 }
 
 #[test]
+fn replace_repeats_its_cancellation_ever_less_often() {
+    let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Wait);
+    let id = world.start_other_refresh(100_000, "full");
+    world.service.cancels_after = None;
+    world.run_for(secs(60)).is(RunState::Waiting, Reason::ModelBusy);
+    world.edit(|spec| spec.conflict_policy = ConflictPolicy::Replace).run_for(secs(3_600)).is(RunState::Waiting, Reason::ModelBusy);
+    assert!((6..=9).contains(&world.service.cancels.len()), "{} cancellations in an hour", world.service.cancels.len());
+    assert_eq!((world.event_count(Reason::ConflictReplaced), world.service.cancels.last()), (1, Some(&id)));
+    // Another refresh is cancelled at once, and its delays start again.
+    world.service.ops[0].end = world.now();
+    let next = world.start_other_refresh(100_000, "full");
+    world.run_for(secs(60));
+    assert_eq!((world.event_count(Reason::ConflictReplaced), world.service.cancels.last()), (2, Some(&next)));
+    let cancels = world.service.cancels.len();
+    world.run_for(secs(300));
+    assert!((1..=4).contains(&(world.service.cancels.len() - cancels)), "{} cancellations", world.service.cancels.len() - cancels);
+    // A restart forgets the delay, and not the event.
+    world.restart().run_for(secs(20));
+    assert_eq!(world.event_count(Reason::ConflictReplaced), 2);
+}
+
+#[test]
 fn replace_waits_for_what_the_service_cannot_cancel() {
     for origin in [Origin::External, Origin::Unknown] {
         let mut world = busy(ConflictPolicy::Replace);

@@ -117,6 +117,19 @@ fn deletion_ends_with_an_unknown_operation() {
 }
 
 #[test]
+fn deleted_lost_submission_is_never_recorded_as_waiting() {
+    let mut world = World::new(|_| {});
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    let before = world.statuses.len();
+    world.delete().run_for(secs(600));
+    assert!(world.gone());
+    let mut runs = world.statuses[before..].iter().filter_map(|status| status.run.as_ref());
+    assert!(runs.all(|run| run.state == RunState::Submitting), "{:#?}", &world.statuses[before..]);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
 fn orphan_and_release_report_what_may_still_run() {
     let mut orphan = running();
     orphan.edit(|spec| spec.deletion_policy = DeletionPolicy::Orphan).delete().run_for(secs(2));

@@ -34,4 +34,5 @@ mod service_defaults;
 mod submissions;
 mod syncs;
 mod triggers;
+mod unknown_owners;
 mod user_decisions;

@@ -61,6 +61,26 @@ fn lost_response_is_searched_on_the_submitted_model() {
 }
 
 #[test]
+fn lost_submission_follows_a_spec_with_new_names() {
+    let by_ids = || Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned());
+    for first in [by_ids(), named("Sales")] {
+        for mut world in [World::new(|spec| spec.model = first.clone()), World::sync(|spec| spec.model = first.clone())] {
+            world.resolution = ids("F089354E");
+            world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+            world.run_for(secs(60)).is(RunState::Submitting, Reason::ResolvingSubmission);
+            world.resolution = ids("another");
+            world.edit(|spec| spec.model = named("Finance")).run_for(secs(60)).is(RunState::Submitting, Reason::ResolvingSubmission);
+            assert_eq!(world.run().model, by_ids(), "the list of the first model decides");
+            world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+            let submissions = (world.service.submits, world.service.ops.len(), world.run().number);
+            assert_eq!((submissions, world.event_count(Reason::Resubmitted)), ((2, 1, 1), 1));
+            assert!(world.run().model.key().contains("another"), "{}", world.run().model.key());
+            assert!(world.service.lists < 80, "{} lists", world.service.lists);
+        }
+    }
+}
+
+#[test]
 fn waiting_run_follows_a_moved_name() {
     let mut world = world();
     world.ahead = Some("bi/other".to_owned());

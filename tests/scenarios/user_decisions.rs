@@ -195,13 +195,13 @@ fn resubmit_of_a_deleted_resource_is_reported() {
 #[test]
 fn annotation_without_a_request_is_removed_and_reported() {
     for (key, value, wanted) in [
-        (RUN_REQUESTED_AT, "", "to request a run, set a value"),
-        (CANCEL_REQUESTED_AT, "", "to cancel the run, set a value"),
-        (CHECK_REQUESTED_AT, "", "to request a check, set a value"),
+        (RUN_REQUESTED_AT, "", "to request a run, set a new value, such as"),
+        (CANCEL_REQUESTED_AT, "", "to cancel the run, set a new value, such as"),
+        (CHECK_REQUESTED_AT, "", "to request a check, set a new value, such as"),
         (ADOPT, "", "the value is empty"),
         (RESUBMIT, "", "the value is empty"),
-        (RELEASE, "yes", "only \"true\" releases"),
-        (RELEASE, "", "only \"true\" releases"),
+        (RELEASE, "yes", "only the value \"true\" releases the resource"),
+        (RELEASE, "", "only the value \"true\" releases the resource"),
     ] {
         for mut world in [World::new(|_| {}), World::sync(|_| {})] {
             world.run_for(secs(60));

@@ -187,8 +187,7 @@ fn is_starved(resource: &ModelResource, status: &Status) -> bool {
 
 /// Whether the outcome of a submission is unresolved: its response was lost, and neither the list nor a user has resolved it.
 fn is_unresolved(status: &Status) -> bool {
-    let run = status.run.as_ref().filter(|run| run.state == RunState::Submitting);
-    run.is_some_and(|run| [Reason::ResolvingSubmission, Reason::SubmissionUnknown].iter().any(|reason| run.reason == reason.as_str()))
+    status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting && run.reason != Reason::Submitting.as_str())
 }
 
 /// The time since when a resource has been failing or Stalled: since it needs an action, or since the first of the latest consecutive failures

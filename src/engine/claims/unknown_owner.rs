@@ -28,7 +28,8 @@ pub fn exclude_unknown_owners(run: Option<&Run>, listing: &Listing, claimed: &mu
                     "operation {id} may belong to this run or to another resource, because the operator cannot watch {unwatched}: \
                     grant the operator the permissions that its /readyz lists, or set the annotation adopt to this run's operation"
                 );
-                return Some(Blocker { reason: Reason::ResolvingSubmission, message, remedy: Remedy::ClusterChange });
+                // The permission may never be granted, so this reason must not keep the turn on the model.
+                return Some(Blocker { reason: Reason::Retrying, message, remedy: Remedy::ClusterChange });
             }
         }
         Some(_) | None => {

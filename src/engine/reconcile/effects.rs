@@ -58,6 +58,7 @@ impl<V: View> Reconciliation<V> {
             NextEffect::RemoveFinalizer => {
                 self.removal_sent = true;
                 self.in_memory.begin_write();
+                self.in_memory.removal_events.clone_from(&decision.events);
                 self.stage = Stage::Removing;
                 DriverRequest::RemoveFinalizer { events: decision.events }
             }
@@ -131,7 +132,7 @@ impl<V: View> Reconciliation<V> {
     /// Handles the timeout of a preparation, which sent nothing, or of a call that is no submission, which may have been performed. Only
     /// the deletion of a namespace limits them: `NAMESPACE_TIMEOUT`.
     pub(super) fn timed_out_in_deletion(&mut self) -> DriverRequest<V> {
-        let message = "no response within two minutes: the deletion of the namespace waits no longer".to_owned();
+        let message = "no response within two minutes: the deletion of the namespace no longer waits".to_owned();
         self.observe(EffectResult::CallFailed(ServiceError {
             kind: ServiceErrorKind::Unreachable,
             message,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::DecisionMemory;
+use super::super::{DecisionMemory, Event};
 use crate::api::{Check, RunState, Status};
 use crate::operation::SubmitResult;
 
@@ -51,6 +51,9 @@ pub struct InMemoryState {
     pub dropped_cancel_request: Option<String>,
     /// The last refused write of the finalizer or an annotation, until such a write succeeds.
     pub metadata_refused: Option<Repeated>,
+    /// The events that were published before the last removal of the finalizer. A removal that is refused is decided again, with the same
+    /// events.
+    pub removal_events: Vec<Event>,
     /// The last removal of an annotation. A user, or a tool that applies a manifest, may set it again each time.
     pub annotation_removed: Option<Repeated>,
     /// Whether the namespace is being deleted, which is irreversible.

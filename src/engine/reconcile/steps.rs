@@ -155,7 +155,8 @@ impl<V: View> Reconciliation<V> {
         self.in_memory.memory = std::mem::take(&mut decision.memory);
         self.forget_recorded_check(&decision);
         self.keep_dropped_cancel_request(&decision);
-        if decision.events.is_empty() || matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
+        let is_published = decision.effect == NextEffect::RemoveFinalizer && decision.events == self.in_memory.removal_events;
+        if decision.events.is_empty() || is_published || matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
             return self.perform_effect(decision);
         }
         let events = decision.events.clone();

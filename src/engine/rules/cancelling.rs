@@ -27,12 +27,13 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
                 (draft.memory.cancel_refusals, draft.memory.cancels) = (0, 0);
             }
             draft.memory.consecutive_errors = 0;
+            draft.memory.cancel_accepted |= draft.input.effect_result == EffectResult::CancelRequested(CancelResult::Accepted);
             cancel_sent(draft)
         }
         // If the model is not visible, there may be nothing left to cancel: a poll shows it.
         EffectResult::CancelRequested(CancelResult::Failed(ServiceError { kind: ServiceErrorKind::NotFound, .. })) => cancel_sent(draft),
         EffectResult::CancelRequested(CancelResult::Failed(error)) => {
-            count(draft);
+            draft.count_cancel();
             cancel_failed(draft, error)
         }
         // The cancellation was not sent.
@@ -53,14 +54,10 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
 
 /// Handles a cancellation that reached the service: the next one is sent only if polls still show the operation as running.
 fn cancel_sent(draft: &mut Draft<'_>) -> Next {
-    count(draft);
+    draft.count_cancel();
     (draft.memory.cancelled_at, draft.memory.poll_before_cancel) = (Some(draft.now), true);
     let delay = timing::cancel_poll_interval(draft.input.settings, draft.memory.cancels);
     draft.record_and_delay(delay)
-}
-
-fn count(draft: &mut Draft<'_>) {
-    draft.memory.cancels = draft.memory.cancels.saturating_add(1).min(timing::MOST_CANCELS);
 }
 
 /// Handles a failed cancellation. The operation may have ended meanwhile, so a poll comes first.

@@ -174,7 +174,8 @@ pub(super) fn operation_not_found(draft: &mut Draft<'_>, what: Missing) -> Next 
     let id = run.operation_id.clone().unwrap_or_default();
     let cause = run.cancel_cause;
     let operation = if id.is_empty() { "an operation that it may have started".to_owned() } else { format!("operation {id}") };
-    let (state, reason, message) = if cause.is_some() {
+    let is_cancelled = cause.is_some() && what == Missing::Operation && draft.memory.cancel_accepted;
+    let (state, reason, message) = if is_cancelled {
         cancelled(draft, cause, &format!("{operation}, which the service no longer shows,"))
     } else if what == Missing::Model {
         let message = format!(
@@ -182,10 +183,13 @@ pub(super) fn operation_not_found(draft: &mut Draft<'_>, what: Missing) -> Next 
              another id, set that id, then trigger a new run"
         );
         (RunState::Failed, Reason::OperationLost, message)
+    } else if cause.is_some() {
+        let message = format!("the service no longer shows {operation}: its cancellation was requested, and its result is unknown");
+        (RunState::Failed, Reason::OperationLost, message)
     } else if what == Missing::Operation && draft.memory.not_yet_listed && drops_requests(&run.model) {
         let message = format!(
-            "the service accepted operation {id} but shows it neither by its id nor in its list, so it never ran: Power BI drops requests when \
-             too many arrive in a short time"
+            "the service accepted operation {id} but shows the operation neither by its id nor in its list, so the operation never ran: \
+             Power BI drops requests when too many arrive in a short time"
         );
         (RunState::Failed, Reason::RequestDropped, message)
     } else {

@@ -60,7 +60,7 @@ pub(in crate::engine) fn remove_now(draft: &Draft<'_>) -> Option<Next> {
     if has_timed_out(draft) {
         let visibility_error = visibility_error(draft).map(|message| format!(" ({message})")).unwrap_or_default();
         return orphaned(&format!(
-            "may still be running{visibility_error}: the namespace is being deleted, which waits for two minutes at most"
+            "may still be running{visibility_error}: the namespace is being deleted, and its deletion waits for at most two minutes"
         ));
     }
     None

@@ -60,6 +60,17 @@ pub(super) fn apply_triggers(draft: &mut Draft<'_>) -> bool {
     triggers::next(draft.desired, &draft.status, draft.now).is_some()
 }
 
+/// Accepts the triggers that came while a submission is unresolved, so that they run even if their sources change. Returns whether the
+/// record changes. `Forbid` applies when the operation is known.
+pub(super) fn accept_triggers(draft: &mut Draft<'_>) -> bool {
+    if draft.is_deleting() || draft.desired.policy.concurrency == ConcurrencyPolicy::Forbid {
+        return false;
+    }
+    triggers::withdraw(draft);
+    triggers::accept(draft.desired, &mut draft.status, draft.now);
+    draft.status.queued != draft.input.status.queued
+}
+
 /// Drops each occurrence that is due, except a trigger that was accepted under another policy.
 fn forbid(draft: &mut Draft<'_>) {
     while let Some(due) =

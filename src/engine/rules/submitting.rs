@@ -11,7 +11,7 @@ use super::{cancel_request, completion, interrupts, missing_model, user_decision
 use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
-use crate::engine::{ClaimedOperations, DecisionMemory, Effect, EffectResult, text, timing};
+use crate::engine::{ClaimedOperations, DecisionMemory, Effect, EffectResult, queue_state, text, timing};
 use crate::operation::{Listing, Operation, OperationId, OperationRef, Origin, PollResult, ServiceError, ServiceErrorKind, SubmitResult};
 
 /// The most candidates that the status shows.
@@ -19,6 +19,9 @@ const MAX_CANDIDATES: usize = 10;
 
 /// Decides for a run that is recorded as Submitting.
 pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
+    // A trigger is recorded with the next call, or after that call could not be prepared.
+    let before_call = matches!(draft.input.effect_result, EffectResult::None | EffectResult::CallFailed(_) | EffectResult::Blocked(_));
+    let has_trigger = before_call && interrupts::accept_triggers(draft);
     match &draft.input.effect_result {
         EffectResult::Submitted(SubmitResult::Accepted { id, location, activity_id, retry_after }) => {
             accepted(draft, id, location.as_deref(), activity_id.as_deref(), *retry_after)
@@ -41,17 +44,12 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         EffectResult::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. }) => {
             Next::ApplyWaitingRules
         }
-        EffectResult::None if user_decisions::is_needed(draft) => await_user_decision(draft),
+        EffectResult::None if user_decisions::is_needed(draft) => await_user_decision(draft, has_trigger),
         // After a restart, or after a lost response.
-        EffectResult::None => {
-            if let Some(delay) = draft.poll_due_in() {
-                Next::record(Effect::None, Some(delay))
-            } else {
-                let (kind, since) = (draft.kind(), draft.intent());
-                draft.memory.listed_at = Some(draft.now);
-                Next::unchanged(Effect::List(kind, since), None)
-            }
-        }
+        EffectResult::None => match draft.poll_due_in() {
+            Some(delay) => Next::record(Effect::None, Some(delay)),
+            None => search(draft, has_trigger),
+        },
         EffectResult::Listed { kind, result: Ok(listing), claimed } if *kind == draft.kind() => resolve_by_list(draft, listing, claimed),
         EffectResult::Polled(PollResult::Found { operation, .. })
             if user_decisions::operation_to_adopt(draft).is_some_and(|id| id.eq_ignoring_case(operation.id.as_str())) =>
@@ -71,6 +69,11 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         {
             let why = format!("the service refuses to show the operation ({})", error.message);
             reject_adopt(draft, &why)
+        }
+        // The list is read next, and its result is recorded.
+        EffectResult::Polled(PollResult::Failed(_)) if !user_decisions::is_needed(draft) => {
+            let delay = draft.input.settings.poll_min;
+            draft.keep_and_delay(delay)
         }
         EffectResult::Listed { result: Err(error), .. }
             if !user_decisions::is_needed(draft) && missing_model::is_uncertain(draft, error) =>
@@ -150,15 +153,34 @@ fn adopt(draft: &mut Draft<'_>, operation: &Operation) -> Next {
     track(draft, &id, Duration::ZERO)
 }
 
+/// Searches the operation in the service's list. If the list could not be used, the operation that the annotation `adopt` names is polled
+/// in turn with it.
+fn search(draft: &mut Draft<'_>, has_trigger: bool) -> Next {
+    let tried = draft.memory.rejected_adopt.take();
+    let is_stuck = draft.status.run.as_ref().is_some_and(queue_state::is_stuck);
+    if let Some(id) = user_decisions::operation_to_adopt(draft).filter(|id| is_stuck && tried.as_ref() != Some(id)) {
+        draft.memory.rejected_adopt = Some(id.clone());
+        return call(Effect::Poll(OperationRef::by_id(id)), has_trigger);
+    }
+    let (kind, since) = (draft.kind(), draft.intent());
+    draft.memory.listed_at = Some(draft.now);
+    call(Effect::List(kind, since), has_trigger)
+}
+
+/// Makes a call. A trigger that was accepted is recorded first.
+fn call(effect: Effect, has_trigger: bool) -> Next {
+    if has_trigger { Next::record(effect, None) } else { Next::unchanged(effect, None) }
+}
+
 /// Waits for a user's decision on the submission. If both annotations are set, `adopt` is tried, because it submits nothing.
-fn await_user_decision(draft: &mut Draft<'_>) -> Next {
+fn await_user_decision(draft: &mut Draft<'_>, has_trigger: bool) -> Next {
     let adopt = user_decisions::operation_to_adopt(draft);
     let rejected_for = draft.poll_due_in().filter(|_| adopt.is_some() && adopt == draft.memory.rejected_adopt);
     if let Some(id) = adopt.filter(|_| rejected_for.is_none()) {
         let is_other = draft.memory.rejected_adopt.take().is_some_and(|rejected| rejected != id);
         return match draft.poll_due_in().filter(|_| !is_other) {
             Some(delay) => Next::record(Effect::None, Some(delay)),
-            None => Next::unchanged(Effect::Poll(OperationRef::by_id(id)), None),
+            None => call(Effect::Poll(OperationRef::by_id(id)), has_trigger),
         };
     }
     if user_decisions::is_resubmit(draft) {
@@ -225,7 +247,7 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
         _ if !certain || unread => Resolution::Inconclusive(None),
         _ if truncated => unreadable_list(),
         [] => Resolution::NotStarted,
-        several => Resolution::Ambiguous(format!("{} operations may be the one that it started", several.len())),
+        several => Resolution::Ambiguous(format!("the submission may have started any of {} operations", several.len())),
     };
     // A user sees all candidates, because the operation may be one of unknown origin.
     let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
@@ -239,7 +261,7 @@ fn resolve_by_list(draft: &mut Draft<'_>, listing: &Listing, claimed: &ClaimedOp
             let message = match candidate {
                 None => format!("{lost}: the operator reads the service's list until it shows the operation"),
                 Some(id) => {
-                    format!("{lost}: operation {id} may be the one that it started, and shows its tables and partitions when it ends")
+                    format!("{lost}: the submission may have started operation {id}, which shows its tables and partitions when it ends")
                 }
             };
             if let Some(run) =

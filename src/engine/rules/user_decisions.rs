@@ -112,15 +112,14 @@ fn ignore_no_op(draft: &mut Draft<'_>, annotation: &'static str, value: &str) {
             let command = draft.desired.annotate(api::RELEASE, "true");
             let value = text::bounded(value, SHOWN);
             let message = format!(
-                "removed {annotation}={value}, which has no effect because only \"true\" releases: to release the resource while it is being deleted, run `{command}`"
+                "removed {annotation}={value}, which has no effect because only the value \"true\" releases the resource: to release the resource while it is being deleted, run `{command}`"
             );
             return draft.emit(Reason::DecisionIgnored, message);
         }
         _ => return ignore(draft, annotation, value, "the value is empty"),
     };
-    let message = format!(
-        "removed {annotation}, which has no effect because the value is empty: {purpose}, set a value that it did not have before, such as the time"
-    );
+    let message =
+        format!("removed {annotation}, which has no effect because the value is empty: {purpose}, set a new value, such as the time");
     draft.emit(Reason::DecisionIgnored, message);
 }
 
@@ -130,7 +129,7 @@ pub(super) fn ignore(draft: &mut Draft<'_>, annotation: &str, value: &str, why: 
     let now = match remedy(draft).filter(|_| is_needed(draft)) {
         Some(remedy) => remedy,
         None if draft.status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting) => {
-            "the operator still reads the service's list, and no decision is needed yet".to_owned()
+            "the operator is still reading the service's list, so no decision is needed yet".to_owned()
         }
         None => "no decision is needed now".to_owned(),
     };

@@ -76,15 +76,16 @@ fn wait(draft: &mut Draft<'_>) -> Next {
             acquire_turn(draft)
         }
         EffectResult::ModelResolved(ModelLookup::Ambiguous(message)) => unresolved(draft, message),
-        // The resolved ids were lost in between.
-        EffectResult::Turn(_) | EffectResult::Listed { .. } if model_names::unknown(run) => {
-            Next::unchanged(Effect::None, Some(Duration::ZERO))
-        }
-        // The result is of the model that the spec named before.
+        // The result is of the model that the spec named before. It is recorded even if the ids of the new one are unknown: otherwise a
+        // submission that proved absent would be searched again.
         EffectResult::Turn(_) | EffectResult::Listed { .. } | EffectResult::CallFailed(_) | EffectResult::Blocked(_) if moved => {
             run.set_state(RunState::Waiting, Reason::Submitting, "about to be submitted");
             draft.memory = DecisionMemory::default();
             Next::record(Effect::None, Some(Duration::ZERO))
+        }
+        // The resolved ids were lost in between.
+        EffectResult::Turn(_) | EffectResult::Listed { .. } if model_names::unknown(run) => {
+            Next::unchanged(Effect::None, Some(Duration::ZERO))
         }
         EffectResult::Turn(Turn::Behind(ahead)) => {
             run.waiting_since_time.get_or_insert_with(|| Time::from(draft.now));
@@ -348,11 +349,19 @@ fn blocked_by(draft: &mut Draft<'_>, operation: &Operation, is_own: bool) -> Nex
         (false, Origin::Unknown | Origin::External) => NOT_CANCELLABLE,
     };
     let holder = format!("refresh {id} {whose}{}", since(operation.start));
-    let now = draft.now;
-    let delay = wait_for(draft, if replace { "cancels and waits for" } else { "waits for" }, holder);
+    let verb = if replace { "cancels and waits for" } else { "waits for" };
+    let is_recorded = draft.status.run.as_ref().is_some_and(|run| run.message.starts_with(&format!("{verb} refresh {id} ")));
+    let delay = wait_for(draft, verb, holder);
+    if replace && !is_recorded {
+        // The cancellations of another refresh do not count.
+        (draft.memory.cancelled_at, draft.memory.cancels) = (None, 0);
+    }
     if replace && draft.cancel_is_due() {
-        draft.memory.cancelled_at = Some(now);
-        draft.emit(Reason::ConflictReplaced, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
+        draft.memory.cancelled_at = Some(draft.now);
+        draft.count_cancel();
+        if !is_recorded {
+            draft.emit(Reason::ConflictReplaced, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
+        }
         return Next::record(Effect::Cancel(id), None);
     }
     draft.record_and_delay(delay)
@@ -380,8 +389,7 @@ fn since(start: Option<Timestamp>) -> String {
 
 /// Records what the run waits for; returns the delay until the next list.
 fn wait_for(draft: &mut Draft<'_>, verb: &str, holder: String) -> Duration {
-    let now = draft.now;
-    let mut waited = Duration::ZERO;
+    let (now, mut waited) = (draft.now, Duration::ZERO);
     if let Some(run) = draft.status.run.as_mut() {
         let since = run.waiting_since_time.get_or_insert_with(|| Time::from(now));
         waited = timing::elapsed(since.timestamp(), now);

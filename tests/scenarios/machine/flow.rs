@@ -53,6 +53,28 @@ fn deletion_polls_cancels_and_removes_the_finalizer() {
 }
 
 #[test]
+fn refused_removal_repeats_no_event() {
+    let mut world = running();
+    world.edit(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z"));
+    let _ = world.reconcile();
+    let (events, mut removals, mut now) = (world.events, 0, 180);
+    // Another end is another event.
+    for (phase, published) in [(Phase::Cancelled, 1), (Phase::Failed, 2)] {
+        world.phase = phase;
+        for _ in 0..6 {
+            (world.now, now) = (at(now), now + 60);
+            let _ = world.reconcile_with(|_, request| {
+                let is_removal = matches!(request, DriverRequest::RemoveFinalizer { .. });
+                is_removal.then_some(DriverResponse::Rejected(Rejection::Permanent))
+            });
+            removals += usize::from(request_names(&world).contains(&"removal"));
+        }
+        assert_eq!(world.events - events, published, "{phase:?}");
+    }
+    assert!(removals >= 5, "{removals}");
+}
+
+#[test]
 fn calls_share_two_minutes_when_the_namespace_is_deleted() {
     let secs = Duration::from_secs;
     for (terminating, wanted) in [(false, [None, None]), (true, [Some(secs(120)), Some(secs(90))])] {

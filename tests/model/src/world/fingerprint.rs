@@ -322,6 +322,7 @@ impl<'a> Fingerprint<'a> {
             cancelled_at,
             cancels,
             cancel_refusals,
+            cancel_accepted,
             last_event_reason: _,
             progress_written_at: _,
             tables: _,
@@ -345,7 +346,7 @@ impl<'a> Fingerprint<'a> {
         let cancelled = cancelled_at.map(|at| since(at).min(961));
         let listed_at = listed_at.map(since);
         self.write(model_missing_since.map(since));
-        self.write((not_yet_listed, location, poll_before_cancel, rejected_adopt));
+        self.write((not_yet_listed, location, poll_before_cancel, cancel_accepted, rejected_adopt));
         self.write(run_in_progress.as_ref().map(|run| (run.number, run.attempt, &run.operation_id)));
         if let Some(ResolvedModel { names: _, ids, at }) = resolved {
             self.write((&ids.dataset_id, (wall - seconds_of(*at)).min(MAX_RESOLUTION_AGE)));

@@ -58,6 +58,7 @@ impl Fingerprint<'_> {
             dropped_check,
             dropped_cancel_request,
             metadata_refused,
+            removal_events,
             annotation_removed,
             namespace_terminating,
             failures,
@@ -66,7 +67,15 @@ impl Fingerprint<'_> {
         } = in_memory;
         self.memory(memory, clock);
         self.check(check.as_deref());
-        self.write((dropped_check, dropped_cancel_request, reread, namespace_terminating, (*failures).min(8), consecutive_failed_writes));
+        self.write((
+            removal_events,
+            dropped_check,
+            dropped_cancel_request,
+            reread,
+            namespace_terminating,
+            (*failures).min(8),
+            consecutive_failed_writes,
+        ));
         if let Some(AcceptedSubmission { run, attempt, submission, failed_writes, denied }) = accepted {
             self.write((run, attempt, (*failed_writes).min(4), denied));
             if let SubmitResult::Accepted { id, .. } = submission {
