@@ -153,7 +153,7 @@ fn missing_operation_was_cancelled_if_the_service_accepted_that() {
 #[test]
 fn missing_operation_is_lost_without_proof_of_its_cancellation() {
     let refused = || Some(CancelResult::Failed(service_error(ServiceErrorKind::Rejected)));
-    for world in [
+    let worlds = vec![
         missing_after_cancellation(refused(), |_| {}),
         missing_after_cancellation(Some(CancelResult::NotRunning), |_| {}),
         // The list does not prove that the operation has ended.
@@ -163,7 +163,8 @@ fn missing_operation_is_lost_without_proof_of_its_cancellation() {
             world.service.cancel_answer = Some(CancelResult::NotRunning);
             world.restart();
         }),
-    ] {
+    ];
+    for world in worlds {
         world.is(RunState::Failed, Reason::OperationLost);
         assert!(
             world.run().message.contains("operation op-0: its cancellation was requested, and its result is unknown"),

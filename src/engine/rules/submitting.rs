@@ -22,6 +22,10 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
     // A trigger is recorded with the next call, or after that call could not be prepared.
     let before_call = matches!(draft.input.effect_result, EffectResult::None | EffectResult::CallFailed(_) | EffectResult::Blocked(_));
     let has_trigger = before_call && interrupts::accept_triggers(draft);
+    if matches!(draft.input.effect_result, EffectResult::CallFailed(_) | EffectResult::Blocked(_)) && !user_decisions::is_needed(draft) {
+        // The list could not be read after the poll, so the poll is next again.
+        draft.memory.rejected_adopt = None;
+    }
     match &draft.input.effect_result {
         EffectResult::Submitted(SubmitResult::Accepted { id, location, activity_id, retry_after }) => {
             accepted(draft, id, location.as_deref(), activity_id.as_deref(), *retry_after)
