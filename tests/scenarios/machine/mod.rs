@@ -4,4 +4,5 @@ mod abandon;
 mod checks;
 mod failures;
 mod flow;
+mod memory;
 mod world;
