@@ -45,10 +45,10 @@ fn operation_of_unknown_owner_keeps_no_turn() {
 fn named_operation_of_unknown_owner_is_adopted() {
     let mut world = undecided();
     world.run_for(secs(120)).annotate(ADOPT, Some("op-9")).run_for(secs(120)).is(RunState::Submitting, Reason::Retrying);
-    assert_eq!((is_adopt_set(&world), world.event_count(Reason::DecisionIgnored)), (false, 1), "the service does not show it");
+    assert_eq!((is_adopt_set(&world), world.event_count(Reason::DecisionIgnored)), (true, 0), "no list shows that it does not exist");
     world.annotate(ADOPT, Some("op-0")).run_for(secs(120)).is(RunState::Running, Reason::Running);
     assert_eq!((is_adopt_set(&world), world.run().operation_id.as_deref()), (false, Some("op-0")));
-    assert_eq!((world.service.submits, world.event_count(Reason::DecisionIgnored)), (1, 1));
+    assert_eq!((world.service.submits, world.event_count(Reason::DecisionIgnored)), (1, 0));
 }
 
 #[test]
@@ -66,13 +66,31 @@ fn failed_poll_of_a_named_operation_delays_no_list() {
 }
 
 #[test]
+fn named_operation_is_rejected_once_the_list_works() {
+    for poll_error in [None, Some(service_error(ServiceErrorKind::Rejected))] {
+        let mut world = undecided();
+        world.run_for(secs(120));
+        world.service.poll_error = poll_error;
+        let (polls, writes) = (world.service.polls, world.writes);
+        world.annotate(ADOPT, Some("op-9")).run_for(secs(1_200)).is(RunState::Submitting, Reason::Retrying);
+        assert!((10..=45).contains(&(world.service.polls - polls)), "{} polls", world.service.polls - polls);
+        assert_eq!((world.writes, is_adopt_set(&world)), (writes, true));
+        (world.preparation_failure, world.service.truncated) = (None, true);
+        world.run_for(secs(180)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        assert_eq!((is_adopt_set(&world), world.event_count(Reason::DecisionIgnored)), (false, 1));
+    }
+}
+
+#[test]
 fn rejected_adopt_that_stays_is_tried_again() {
     let mut world = undecided();
-    world.run_for(secs(120));
+    (world.preparation_failure, world.service.truncated) = (None, true);
+    world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world.metadata_refused = true;
     let polls = world.service.polls;
-    world.annotate(ADOPT, Some("op-9")).run_for(secs(1_200)).is(RunState::Submitting, Reason::Retrying);
+    world.annotate(ADOPT, Some("op-9")).run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!((5..=15).contains(&(world.service.polls - polls)), "{} polls", world.service.polls - polls);
+    assert_eq!((is_adopt_set(&world), world.event_count(Reason::DecisionIgnored)), (true, 0));
     world.metadata_refused = false;
     world.run_for(secs(180));
     assert_eq!((is_adopt_set(&world), world.event_count(Reason::DecisionIgnored)), (false, 1));

@@ -65,6 +65,11 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
             }
             adopt(draft, operation)
         }
+        // Without a list, nothing else shows that the operation does not exist. The list is read next, and its result is recorded.
+        EffectResult::Polled(PollResult::NotFound | PollResult::Failed(_)) if !user_decisions::is_needed(draft) => {
+            let delay = draft.input.settings.poll_min;
+            draft.keep_and_delay(delay)
+        }
         EffectResult::Polled(PollResult::NotFound) if user_decisions::operation_to_adopt(draft).is_some() => {
             reject_adopt(draft, "the service does not show the operation")
         }
@@ -73,11 +78,6 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         {
             let why = format!("the service refuses to show the operation ({})", error.message);
             reject_adopt(draft, &why)
-        }
-        // The list is read next, and its result is recorded.
-        EffectResult::Polled(PollResult::Failed(_)) if !user_decisions::is_needed(draft) => {
-            let delay = draft.input.settings.poll_min;
-            draft.keep_and_delay(delay)
         }
         EffectResult::Listed { result: Err(error), .. }
             if !user_decisions::is_needed(draft) && missing_model::is_uncertain(draft, error) =>
