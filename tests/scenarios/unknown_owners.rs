@@ -1,6 +1,6 @@
 //! A lost submission while the operator cannot watch another namespace: the operation in the list may belong to a resource there.
 
-use model::script::{SubmitOutcome, World, operation, secs, service_error};
+use model::script::{SubmitOutcome, World, failed, operation, secs, service_error};
 use tabular_operator::api::{ADOPT, Reason, RunState};
 use tabular_operator::engine::claims::exclude_unknown_owners;
 use tabular_operator::engine::reconcile::PlannedCall;
@@ -39,6 +39,27 @@ fn operation_of_unknown_owner_keeps_no_turn() {
     world.preparation_failure = None;
     world.run_for(secs(120)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.event_count(Reason::Adopted)), (1, 1));
+}
+
+#[test]
+fn lasting_failure_of_the_list_is_reported() {
+    let mut world = undecided();
+    world.run_for(secs(120)).is(RunState::Submitting, Reason::Retrying);
+    let (blocked, unreachable) = (world.preparation_failure.clone(), failed(ServiceErrorKind::Unreachable));
+    let (status, mut memory, writes) = (world.status().clone(), world.memory().clone(), world.writes);
+    for result in [&unreachable, &blocked].repeat(5) {
+        let decision = world.decide(&status, &memory, result.clone().unwrap());
+        assert_eq!(decision.status, status, "a single failure is not worth a write");
+        memory = decision.memory;
+    }
+    world.preparation_failure = unreachable;
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::Retrying);
+    assert!(world.run().message.contains("the service's list cannot be read: Unreachable"), "{}", world.run().message);
+    assert_eq!(world.writes, writes + 1);
+    world.preparation_failure = blocked;
+    world.run_for(secs(120)).is(RunState::Submitting, Reason::Retrying);
+    assert!(world.run().message.contains("may belong to this run or to another resource"), "{}", world.run().message);
+    assert_eq!(world.writes, writes + 2);
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::operation::{Listing, Operation, OperationId, OperationRef, Origin, Po
 
 /// The most candidates that the status shows.
 const MAX_CANDIDATES: usize = 10;
+/// How the message of a run starts whose list cannot be read.
+const LIST_FAILED: &str = "the response to the submission was lost, and the service's list cannot be read";
 
 /// Decides for a run that is recorded as Submitting.
 pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
@@ -94,6 +96,8 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         EffectResult::Blocked(blocker) => {
             let message = format!("the response to the submission was lost, and the submission cannot be resolved: {}", blocker.message);
             record_unresolved(draft, blocker.reason, &message, &blocker.message);
+            // The messages of a blocker and of single failures in between must not replace each other at every try.
+            draft.memory.consecutive_errors = 0;
             let delay = timing::cluster_recheck(timing::elapsed(draft.intent(), draft.now));
             draft.record_and_delay(delay)
         }
@@ -324,7 +328,7 @@ fn require_user_decision(draft: &mut Draft<'_>, why: &str, candidates: &[Operati
 fn list_failed(draft: &mut Draft<'_>, error: &ServiceError, least: Duration) -> Next {
     draft.memory.consecutive_errors = draft.memory.consecutive_errors.saturating_add(1);
     let delay = errors::delay(error, (draft.memory.consecutive_errors, 0), draft.seed()).max(least);
-    let message = format!("the response to the submission was lost, and the service's list cannot be read: {}", error.message);
+    let message = format!("{LIST_FAILED}: {}", error.message);
     let waited = timing::elapsed(draft.intent(), draft.now);
     let late = waited >= timing::visibility_timeout(draft.input.settings);
     // An outage passes. But if the list cannot be read for as long as an operation may run, a user must decide.
@@ -342,8 +346,15 @@ fn list_failed(draft: &mut Draft<'_>, error: &ServiceError, least: Duration) -> 
         ErrorClass::Transient | ErrorClass::Permanent => {
             let lasts = errors::is_persistent(error, draft.memory.consecutive_errors);
             let reason = if lasts && error.kind != ServiceErrorKind::Rejected { Reason::Retrying } else { Reason::ResolvingSubmission };
-            let why = draft.status.run.as_ref().and_then(Run::reason);
-            let is_recorded = why == Some(Reason::Retrying) || why == Some(reason);
+            // Operations of unknown owners have the same reason as a failure that lasts.
+            let is_recorded = draft.status.run.as_ref().is_some_and(|run| {
+                let is_retrying = run.reason() == Some(Reason::Retrying);
+                if is_retrying && reason == Reason::Retrying {
+                    run.message.starts_with(LIST_FAILED)
+                } else {
+                    is_retrying || run.reason() == Some(reason)
+                }
+            });
             if !is_recorded && !user_decisions::is_needed(draft) {
                 record_unresolved(draft, reason, &message, &error.message);
             }
