@@ -259,6 +259,23 @@ fn unanswered_submission_blocks_the_deletion() {
 }
 
 #[test]
+fn submission_that_started_nothing_blocks_no_deletion() {
+    let mut world = World::new(|_| {});
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    world.run_for(secs(1)).delete();
+    let message = || "nothing was submitted".to_owned();
+    for result in [
+        SubmitResult::NotStarted(service_error(ServiceErrorKind::QuotaExceeded)),
+        SubmitResult::NotStarted(service_error(ServiceErrorKind::Rejected)),
+        SubmitResult::Busy { message: message() },
+        SubmitResult::Deferred { message: message() },
+    ] {
+        let decision = world.decide(world.status(), &DecisionMemory::default(), EffectResult::Submitted(result.clone()));
+        assert_eq!((decision.effect, decision.status.run.unwrap().state), (Effect::RemoveFinalizer, RunState::Submitting), "{result:?}");
+    }
+}
+
+#[test]
 fn refused_submission_does_not_block_the_deletion() {
     let mut world = World::new(|_| {});
     world.service.submit_outcomes.push_back(SubmitOutcome::Refused(service_error(ServiceErrorKind::QuotaExceeded)));

@@ -9,7 +9,6 @@ use crate::api::{CancelCause, Reason, RunState, Time};
 use crate::engine::draft::Draft;
 use crate::engine::next::Next;
 use crate::engine::{Decision, DesiredState, Effect, EffectResult, timing};
-use crate::operation::SubmitResult;
 
 /// How long the deletion of a namespace waits for a resource, counted from the deletion of the resource, even if the operator cannot see
 /// the end of its operation.
@@ -18,29 +17,11 @@ const NAMESPACE_TIMEOUT: Duration = Duration::from_mins(2);
 /// The shortest timeout of a call while the namespace is being deleted.
 const MIN_CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The effect of the deletion on a run that may have an operation; `None` if the rule of its state decides.
+/// Cancels the operation of a run; `None` if the rule of its state decides.
 pub(in crate::engine) fn decide(draft: &Draft<'_>) -> Option<Next> {
     let run = draft.status.run.as_ref()?;
-    // Certainly: the service has refused it, or nothing was sent.
-    let cancelled_before_submission = matches!(
-        draft.input.effect_result,
-        EffectResult::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. })
-    );
-    match run.state {
-        RunState::Running if draft.input.effect_result == EffectResult::None => {
-            run.operation().map(|id| Next::Cancel { cause: CancelCause::Deletion, id })
-        }
-        RunState::Submitting if cancelled_before_submission => Some(Next::RemoveFinalizer { ended: None }),
-        RunState::Waiting
-        | RunState::Submitting
-        | RunState::Running
-        | RunState::Cancelling
-        | RunState::Succeeded
-        | RunState::Failed
-        | RunState::TimedOut
-        | RunState::Cancelled
-        | RunState::Unrecognized(_) => None,
-    }
+    let is_due = run.state == RunState::Running && draft.input.effect_result == EffectResult::None;
+    run.operation().filter(|_| is_due).map(|id| Next::Cancel { cause: CancelCause::Deletion, id })
 }
 
 /// Removes the finalizer. If the finalizer of another controller keeps the resource, the end of its run is recorded first, because the
