@@ -64,10 +64,10 @@ impl<V: View> Reconciliation<V> {
         self.in_memory.metadata_refused = None;
         if matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
             self.in_memory.annotation_removed(self.now.unwrap_or_default());
-        }
-        if matches!(decision.effect, NextEffect::RemoveAnnotation(_)) && !decision.events.is_empty() {
-            self.stage = Stage::Reporting;
-            return self.publish(decision.events);
+            if !decision.events.is_empty() {
+                self.stage = Stage::Reporting;
+                return self.publish(decision.events);
+            }
         }
         self.observe(EffectResult::None)
     }

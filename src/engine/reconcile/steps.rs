@@ -167,9 +167,10 @@ impl<V: View> Reconciliation<V> {
     /// Keeps a handled request to cancel that was written and is not in the status. It counts as handled: a further write would be dropped
     /// too, and the request is not about a later run.
     fn keep_dropped_cancel_request(&mut self, decision: &PendingDecision) {
-        let written = decision.status.as_ref().and_then(|status| status.last_handled_cancel_request.as_ref());
-        if written.is_some() && written != self.view.status().last_handled_cancel_request.as_ref() {
-            self.in_memory.dropped_cancel_request = written.cloned();
+        let kept = &self.view.status().last_handled_cancel_request;
+        let written = decision.status.as_ref().map(|status| &status.last_handled_cancel_request);
+        if let Some(dropped) = written.filter(|written| *written != kept) {
+            self.in_memory.dropped_cancel_request.clone_from(dropped);
         }
     }
 

@@ -135,7 +135,7 @@ pub(super) fn exceeds_limit(draft: &Draft<'_>, operation: &Operation) -> bool {
     };
     let limit = service.max_refresh_duration(draft.input.settings.max_refresh_duration);
     let start = operation.start.map(Time::from).or(run.started_time).or(run.submitted_time);
-    start.is_some_and(|start| timing::elapsed(start.timestamp(), draft.now) > limit)
+    start.is_some_and(|start| timing::elapsed(start.timestamp(), draft.now) >= limit)
 }
 
 /// Ends a run whose operation cannot be cancelled and can no longer be running, whatever the service shows.
