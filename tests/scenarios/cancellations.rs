@@ -1,9 +1,10 @@
 //! The annotation `cancel-requested-at`: it ends only the run that is in progress when it is set, and once.
 
-use model::script::{CallOutcome, SubmitOutcome, World, blocked, secs, service_error, unreachable};
+use model::script::{CallOutcome, SubmitOutcome, World, blocked, failed, secs, service_error, unreachable};
 use tabular_operator::api::{
     ADOPT, CANCEL_REQUESTED_AT, CancelCause, ConcurrencyPolicy, ConditionStatus, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, TriggerType,
 };
+use tabular_operator::engine::reconcile::PlannedCall;
 use tabular_operator::operation::{CancelResult, Phase, ServiceError, ServiceErrorKind};
 
 fn cancel(world: &mut World, value: &str) {
@@ -234,6 +235,37 @@ fn failed_cancellation_is_repeated_until_the_end() {
     world.service.cancels_after = None;
     cancel(&mut world, "a");
     world.run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn poll_that_was_not_made_is_no_failed_cancellation() {
+    let mut world = running();
+    world.service.cancels_after = None;
+    cancel(&mut world, "a");
+    world.run_for(secs(1)).is(RunState::Cancelling, Reason::Cancelling);
+    world.preparation_failure = failed(ServiceErrorKind::AccessDenied);
+    world.fails_preparation_of = |call| matches!(call, PlannedCall::Poll(..));
+    // The next cancellation is due after 30 seconds.
+    for (time, cancels) in [(25, 1), (20, 2)] {
+        world.run_for(secs(time)).is(RunState::Cancelling, Reason::AccessDenied);
+        assert!(world.run().message.contains("is still running but cannot be polled"), "{}", world.run().message);
+        assert_eq!(world.service.cancels.len(), cancels);
+    }
+}
+
+#[test]
+fn accepted_cancellation_ends_the_report_of_refused_ones() {
+    let mut world = running();
+    world.service.cancel_answer = Some(CancelResult::Failed(service_error(ServiceErrorKind::Rejected)));
+    world.service.cancels_after = None;
+    cancel(&mut world, "a");
+    world.run_for(secs(20)).is(RunState::Cancelling, Reason::Retrying);
+    let refused = world.service.cancels.len();
+    world.service.cancel_answer = None;
+    world.run_for(secs(40)).is(RunState::Cancelling, Reason::Cancelling);
+    // It counts as the first one, so the next one follows after 30 seconds.
+    world.run_for(secs(25)).is(RunState::Cancelling, Reason::Cancelling);
+    assert_eq!(world.service.cancels.len(), refused + 2);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A new trigger during a run: Queue, Replace, Forbid. And attempts.
 
-use model::script::{World, model, secs};
+use model::script::{World, missing, model, secs};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
+use tabular_operator::engine::{Blocker, Remedy};
 use tabular_operator::operation::Phase;
 
 fn running(policy: ConcurrencyPolicy) -> World {
@@ -114,4 +115,25 @@ fn attempt_has_no_operation_before_it_is_submitted() {
     assert_eq!((world.run().attempt, world.run().operation_id.as_deref()), (2, None));
     world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     assert_eq!(world.status().history[0].operation_id.as_deref(), Some("op-0"));
+    // One that ends before its first attempt names none of an earlier run.
+    world.ahead = Some("another".to_owned());
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
+    world.annotate(CANCEL_REQUESTED_AT, Some("b")).run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    let entry = &world.status().history[0];
+    assert_eq!((entry.number, entry.operation_id.as_deref()), (2, None));
+}
+
+#[test]
+fn blocked_attempt_shows_its_cause_at_once() {
+    let failing = || {
+        let mut world = World::new(|spec| spec.backoff_limit = 1);
+        world.service.outcomes.push_back(Phase::Failed);
+        world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+        world
+    };
+    let mut suspended = failing();
+    suspended.edit(|spec| spec.suspend = true).run_until(RunState::Waiting).is(RunState::Waiting, Reason::Suspended);
+    let mut blocked = failing();
+    blocked.spec_blocker = Some(Blocker { remedy: Remedy::SpecChange, ..missing(Reason::InvalidSpec) });
+    blocked.changed().run_until(RunState::Waiting).is(RunState::Waiting, Reason::InvalidSpec);
 }

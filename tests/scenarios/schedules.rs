@@ -2,7 +2,7 @@
 
 use model::script::{World, at, secs};
 use tabular_operator::api::{
-    CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, Reason, RunState, Time, TriggerSpec, TriggerType,
+    CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, HistoryEntry, Reason, RunState, Time, TriggerSpec, TriggerType,
 };
 use tabular_operator::engine::was_replaced;
 
@@ -157,10 +157,14 @@ fn run_replaced_by_its_schedule_is_marked_replaced() {
     let history = &world.status().history;
     assert_eq!(history.len(), 10);
     assert!(history.iter().all(|entry| entry.trigger.r#type == TriggerType::Schedule && was_replaced(entry)), "{history:?}");
+    // Entries of earlier versions have no reason.
+    let without_reason = |entry: &HistoryEntry| HistoryEntry { reason: String::new(), ..entry.clone() };
+    assert!(was_replaced(&without_reason(&history[0])));
     // A run that a user cancels, and one that succeeds, do not count.
     world.annotate(CANCEL_REQUESTED_AT, Some("now")).run_for(secs(60));
-    assert_eq!(world.status().history[0].state, RunState::Cancelled);
-    assert!(!was_replaced(&world.status().history[0]));
+    let cancelled = &world.status().history[0];
+    assert_eq!(cancelled.state, RunState::Cancelled);
+    assert!(!was_replaced(cancelled) && !was_replaced(&without_reason(cancelled)));
     world.service.length = secs(60);
     world.run_for(secs(HOUR));
     assert_eq!(world.status().history[0].state, RunState::Succeeded);

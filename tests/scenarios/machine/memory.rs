@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::flow::running;
-use super::world::{Revision, World, at, request_names};
+use super::world::{Revision, World, at, refresh, request_names};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState, Status};
 use tabular_operator::engine::reconcile::{DriverRequest, DriverResponse, InMemoryState, Rejection};
 use tabular_operator::operation::Phase;
@@ -66,6 +66,19 @@ fn cancel_request_that_is_not_kept_is_handled_once() {
     world.edit(|object| object["metadata"]["annotations"][CANCEL_REQUESTED_AT] = json!("b"));
     let _ = world.reconcile_with(without_field);
     assert_eq!((request_names(&world), world.run().state), (vec!["status", "cancel"], RunState::Cancelling));
+}
+
+#[test]
+fn delay_between_removals_of_an_annotation_doubles() {
+    let mut world = World::new(refresh(|object| object["spec"]["suspend"] = json!(true)));
+    let delays = [0; 8].map(|_| {
+        world.edit(|object| object["metadata"]["annotations"] = json!({(RUN_REQUESTED_AT): ""}));
+        let delay = world.reconcile().requeue().unwrap_or_default();
+        assert!(request_names(&world).contains(&"annotation"), "{:?}", world.requests);
+        world.now += delay;
+        delay.as_millis()
+    });
+    assert_eq!(delays, [0, 0, 0, 500, 1_000, 2_000, 4_000, 8_000]);
 }
 
 #[test]
