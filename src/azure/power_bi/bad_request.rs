@@ -4,6 +4,9 @@
 //! text distinguishes them, but may be in any language. If a busy model counted as an invalid request, the run would end. Therefore the
 //! list decides. If no refresh is running, the request is rejected with the text of the service: the number of refreshes on that day is
 //! no evidence of a quota.
+//!
+//! Automatic refreshes may have displaced a running one from the list. The request is then rejected only if the text states a reason.
+//! The operator requests English texts, and in these it recognizes a busy model.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -82,13 +85,14 @@ impl ListedRefreshes {
         outdated.into_iter().filter(|row| row.origin != Origin::External).filter_map(|row| row.id).collect()
     }
 
-    /// Why the list does not show whether a refresh is running.
-    fn doubt(&self) -> Option<&'static str> {
+    /// Why the list does not show whether a refresh is running. `message` is the text of the refusal.
+    fn doubt(&self, message: &str) -> Option<&'static str> {
         if self.busy {
             return None;
         }
         // Those that the service starts itself run beside another one, and displace it from the list.
         let displaced = !self.has_rows && self.coverage.may_be_displaced_while_running(self.count, self.oldest_running);
+        let displaced = displaced && is_generic(message);
         let unparsed = self.unparsed.then_some("the newest row of the list of the service is unreadable");
         unparsed.or(displaced.then_some("the list of the service has only automatic refreshes, which displace older ones"))
     }
@@ -101,6 +105,11 @@ impl ListedRefreshes {
         }
         SubmitResult::NotStarted(error)
     }
+}
+
+/// Whether the text of a refusal states no reason. Details of an error are part of its text.
+fn is_generic(message: &str) -> bool {
+    message.is_empty() || message.trim_end_matches('.').eq_ignore_ascii_case("bad request")
 }
 
 /// Reads the newest refreshes, and returns the cause of the refusal of a submission.
@@ -140,7 +149,7 @@ async fn list_refreshes(session: &Session, refreshes: &Url, bad_request: &BadReq
     for id in &outdated {
         listed.busy = listed.busy || refreshes::may_run(session, refreshes, id, bad_request.deadline).await;
     }
-    match listed.doubt() {
+    match listed.doubt(&bad_request.message) {
         Some(doubt) => Err(ServiceError::new(ServiceErrorKind::InvalidResponse, doubt)),
         None => Ok(listed),
     }
@@ -148,17 +157,24 @@ async fn list_refreshes(session: &Session, refreshes: &Url, bad_request: &BadReq
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderMap;
+
     use super::*;
+    use crate::azure::http::Response;
     use crate::operation::ServiceKind;
 
-    fn outcome(message: &str, rows: &[String]) -> SubmitResult {
+    fn listed(rows: &[String]) -> ListedRefreshes {
         let mut listed = ListedRefreshes::new("2026-01-02T12:00:00Z".parse().unwrap(), "2026-01-01T06:00:00Z".parse().unwrap());
         for row in rows {
             listed.add(Row::read(ServiceKind::PowerBi, row.as_bytes()));
         }
         listed.outdated();
+        listed
+    }
+
+    fn outcome(message: &str, rows: &[String]) -> SubmitResult {
         let error = ServiceError::new(ServiceErrorKind::Rejected, "no");
-        listed.outcome(BadRequest { error, message: message.to_owned(), submitted_at: Timestamp::now(), deadline: Instant::now() })
+        listed(rows).outcome(BadRequest { error, message: message.to_owned(), submitted_at: Timestamp::now(), deadline: Instant::now() })
     }
 
     fn row(start: &str, end: &str, status: &str) -> String {
@@ -216,22 +232,35 @@ mod tests {
     #[test]
     fn running_refresh_may_be_displaced_by_automatic_ones() {
         let list = |count: usize, by: &str, start: &str| {
-            let mut listed = ListedRefreshes::new("2026-01-02T12:00:00Z".parse().unwrap(), "2026-01-01T06:00:00Z".parse().unwrap());
-            for n in 0..count {
-                let start = if n == 0 { start } else { "2026-01-02T11:00:00Z" };
-                listed.add(Row::read(
-                    ServiceKind::PowerBi,
-                    row(start, "2026-01-02T11:10:00Z", "Completed").replace("Scheduled", by).as_bytes(),
-                ));
-            }
-            listed.outdated();
-            listed.doubt().is_some()
+            let start = |n: usize| if n == 0 { start } else { "2026-01-02T11:00:00Z" };
+            let rows = (0..count).map(|n| row(start(n), "2026-01-02T11:10:00Z", "Completed").replace("Scheduled", by));
+            listed(&rows.collect::<Vec<_>>()).doubt("").is_some()
         };
         let (recent, old) = ("2026-01-01T06:00:00Z", "2026-01-01T05:59:59Z");
         for by in ["WebModeling", "DirectLakeFraming"] {
             assert!(list(60, by, recent) && !list(59, by, recent) && !list(60, by, old), "{by}");
         }
         assert!(!list(60, "Scheduled", recent) && !list(0, "Scheduled", recent));
+    }
+
+    #[test]
+    fn text_with_a_reason_is_about_the_request() {
+        let framing = row("2026-01-02T11:00:00Z", "2026-01-02T11:10:00Z", "Completed").replace("Scheduled", "DirectLakeFraming");
+        let mut automatic = listed(&vec![framing; 60]);
+        let rows = [
+            ("", true),
+            (r#"{"error":{"code":"InvalidRequest"}}"#, true),
+            (r#"{"error":{"code":"BadRequest","message":"BAD REQUEST"}}"#, true),
+            (r#"{"code":"BadRequest","message":"Bad Request.","details":[{"code":"RootActivityId","message":"1"}]}"#, true),
+            (r#"{"error":{"code":"BadRequest","message":"Bad Request","details":[{"message":"Error converting value"}]}}"#, false),
+            (r#"{"error":{"code":"InvalidRequest","message":"The table 'x' does not exist."}}"#, false),
+        ];
+        for (body, expected) in rows {
+            let response = Response::new(400, HeaderMap::new(), body.as_bytes().to_vec(), None);
+            assert_eq!(automatic.doubt(&response.error_summary().message).is_some(), expected, "{body}");
+        }
+        automatic.unparsed = true;
+        assert!(automatic.doubt("The table 'x' does not exist.").is_some());
     }
 
     #[test]

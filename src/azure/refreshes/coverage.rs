@@ -44,6 +44,9 @@ impl Coverage {
 
     /// Whether Power BI may have removed a refresh that started since then, if its list has `count` rows. It removes the oldest ones, so an
     /// older row proves the opposite, in any order.
+    ///
+    /// The service documents that it keeps 60 of the last 3 days. The minimum is a margin, because a wrong conclusion is a second
+    /// submission: the list does not contain refreshes of OneDrive, which may count.
     pub(super) fn may_be_displaced(&self, count: usize, since: Timestamp) -> bool {
         count >= MIN_HISTORY && self.oldest >= since
     }

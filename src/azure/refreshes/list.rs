@@ -307,7 +307,9 @@ impl Selection {
         let full = self.more_pages || self.top.is_some_and(|top| self.count >= top);
         let covers = self.coverage.covers(self.since);
         let displaced = self.service == ServiceKind::PowerBi && self.coverage.may_be_displaced(self.count, self.since);
-        // A model runs one refresh at a time, so a refresh older than the newest has ended. A displaced one is older.
+        // A model runs one refresh at a time, so a refresh older than the newest has ended. This does not apply beside automatic refreshes,
+        // which may also displace a running one. On some models, all lists show only these. A sync that waited for another list would
+        // never start, while a sync beside a refresh only brings the replicas to an older version.
         let may_hide_running = self.unnamed_running || ((full || self.size_exceeded) && !self.coverage.newest_first);
         let truncated = self.truncated || self.size_exceeded || (full && !covers) || displaced;
         let oldest = self.since.min(self.oldest_running);

@@ -244,6 +244,15 @@ async fn unresolved_400_ends_no_run() {
     assert!(start.elapsed() < Duration::from_millis(3500), "the timeout of one call for both: {:?}", start.elapsed());
 }
 
+#[tokio::test]
+async fn text_decides_if_a_refresh_may_be_displaced() {
+    let rows: Vec<_> = (1..=60).map(|n| row(-60 * n, Some(-60 * n + 30), "DirectLakeFraming", "Completed")).collect();
+    let list = format!("[{}]", rows.join(","));
+    for (text, outcome) in [("Bad Request", "ServerError"), ("The table 'x' does not exist.", "Rejected")] {
+        assert_eq!(outcome_of_400("BadRequest", text, list.clone()).await, (outcome.to_owned(), 1), "{text}");
+    }
+}
+
 fn reply_of(status: u16, body: &str) -> String {
     let Reply::Write(text) = reply(status, &[], body) else { unreachable!() };
     text

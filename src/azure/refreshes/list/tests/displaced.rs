@@ -30,3 +30,15 @@ fn list_may_lack_rows_unless_one_is_older_than_window() {
         }
     }
 }
+
+/// A sync that waited for another list would never start on a model with many automatic refreshes.
+#[test]
+fn automatic_refreshes_delay_no_sync() {
+    let mut selection = selection(None);
+    for n in 0..60 {
+        let times = ("2026-01-01T12:10:00Z", "2026-01-01T12:20:00Z");
+        selection.add(timed_row(&format!("r{n}"), "DirectLakeFraming", times, "Completed").as_bytes());
+    }
+    let Selected { truncated, may_hide_running, .. } = selection.finish();
+    assert_eq!((truncated, may_hide_running), (true, false));
+}
