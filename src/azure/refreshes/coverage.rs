@@ -46,7 +46,7 @@ impl Coverage {
     /// older row proves the opposite, in any order.
     ///
     /// The service documents that it keeps 60 of the last 3 days. The minimum is a margin, because a wrong conclusion is a second
-    /// submission: the list does not contain refreshes of OneDrive, which may count.
+    /// submission: the list does not contain refreshes of `OneDrive`, which may count.
     pub(super) fn may_be_displaced(&self, count: usize, since: Timestamp) -> bool {
         count >= MIN_HISTORY && self.oldest >= since
     }

@@ -21,9 +21,25 @@ const LIST_FAILED: &str = "the response to the submission was lost, and the serv
 
 /// Decides for a run that is recorded as Submitting.
 pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
-    // A trigger is recorded with the next call, or after that call could not be prepared.
-    let before_call = matches!(draft.input.effect_result, EffectResult::None | EffectResult::CallFailed(_) | EffectResult::Blocked(_));
-    let has_trigger = before_call && interrupts::accept_triggers(draft);
+    let is_resolved = matches!(
+        draft.input.effect_result,
+        EffectResult::Submitted(
+            SubmitResult::Accepted { .. }
+                | SubmitResult::NothingToDo { .. }
+                | SubmitResult::NotStarted(_)
+                | SubmitResult::Busy { .. }
+                | SubmitResult::Deferred { .. }
+        )
+    );
+    let has_trigger = !is_resolved && interrupts::accept_triggers(draft);
+    match by_result(draft) {
+        // A trigger that was accepted is recorded.
+        Next::Unchanged { effect, requeue } if has_trigger => Next::Record { effect, requeue },
+        next => next,
+    }
+}
+
+fn by_result(draft: &mut Draft<'_>) -> Next {
     if matches!(draft.input.effect_result, EffectResult::CallFailed(_) | EffectResult::Blocked(_)) && !user_decisions::is_needed(draft) {
         // The list could not be read after the poll, so the poll is next again.
         draft.memory.rejected_adopt = None;
@@ -50,11 +66,11 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         EffectResult::Submitted(SubmitResult::NotStarted(_) | SubmitResult::Busy { .. } | SubmitResult::Deferred { .. }) => {
             Next::ApplyWaitingRules
         }
-        EffectResult::None if user_decisions::is_needed(draft) => await_user_decision(draft, has_trigger),
+        EffectResult::None if user_decisions::is_needed(draft) => await_user_decision(draft),
         // After a restart, or after a lost response.
         EffectResult::None => match draft.poll_due_in() {
             Some(delay) => Next::record(Effect::None, Some(delay)),
-            None => search(draft, has_trigger),
+            None => search(draft),
         },
         EffectResult::Listed { kind, result: Ok(listing), claimed } if *kind == draft.kind() => resolve_by_list(draft, listing, claimed),
         EffectResult::Polled(PollResult::Found { operation, .. })
@@ -70,7 +86,7 @@ pub(in crate::engine) fn decide(draft: &mut Draft<'_>) -> Next {
         // Without a list, nothing else shows that the operation does not exist. The list is read next, and its result is recorded.
         EffectResult::Polled(PollResult::NotFound | PollResult::Failed(_)) if !user_decisions::is_needed(draft) => {
             let delay = draft.input.settings.poll_min;
-            draft.keep_and_delay(delay)
+            draft.record_and_delay(delay)
         }
         EffectResult::Polled(PollResult::NotFound) if user_decisions::operation_to_adopt(draft).is_some() => {
             reject_adopt(draft, "the service does not show the operation")
@@ -163,32 +179,27 @@ fn adopt(draft: &mut Draft<'_>, operation: &Operation) -> Next {
 
 /// Searches the operation in the service's list. If the list could not be used, the operation that the annotation `adopt` names is polled
 /// in turn with it.
-fn search(draft: &mut Draft<'_>, has_trigger: bool) -> Next {
+fn search(draft: &mut Draft<'_>) -> Next {
     let tried = draft.memory.rejected_adopt.take();
     let is_stuck = draft.status.run.as_ref().is_some_and(queue_state::is_stuck);
     if let Some(id) = user_decisions::operation_to_adopt(draft).filter(|id| is_stuck && tried.as_ref() != Some(id)) {
         draft.memory.rejected_adopt = Some(id.clone());
-        return call(Effect::Poll(OperationRef::by_id(id)), has_trigger);
+        return Next::unchanged(Effect::Poll(OperationRef::by_id(id)), None);
     }
     let (kind, since) = (draft.kind(), draft.intent());
     draft.memory.listed_at = Some(draft.now);
-    call(Effect::List(kind, since), has_trigger)
-}
-
-/// Makes a call. A trigger that was accepted is recorded first.
-fn call(effect: Effect, has_trigger: bool) -> Next {
-    if has_trigger { Next::record(effect, None) } else { Next::unchanged(effect, None) }
+    Next::unchanged(Effect::List(kind, since), None)
 }
 
 /// Waits for a user's decision on the submission. If both annotations are set, `adopt` is tried, because it submits nothing.
-fn await_user_decision(draft: &mut Draft<'_>, has_trigger: bool) -> Next {
+fn await_user_decision(draft: &mut Draft<'_>) -> Next {
     let adopt = user_decisions::operation_to_adopt(draft);
     let rejected_for = draft.poll_due_in().filter(|_| adopt.is_some() && adopt == draft.memory.rejected_adopt);
     if let Some(id) = adopt.filter(|_| rejected_for.is_none()) {
         let is_other = draft.memory.rejected_adopt.take().is_some_and(|rejected| rejected != id);
         return match draft.poll_due_in().filter(|_| !is_other) {
             Some(delay) => Next::record(Effect::None, Some(delay)),
-            None => call(Effect::Poll(OperationRef::by_id(id)), has_trigger),
+            None => Next::unchanged(Effect::Poll(OperationRef::by_id(id)), None),
         };
     }
     if user_decisions::is_resubmit(draft) {
