@@ -1,0 +1,126 @@
+//! Drains with an API server whose responses a test determines.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use hyper::{Request, Response};
+use kube::client::Body;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::FINALIZER;
+use crate::cli::DrainRuns;
+use crate::controller::lease::drain_signal::SIGNAL_TTL;
+
+/// How long the removal of a finalizer takes.
+const REMOVAL: Duration = Duration::from_secs(5);
+
+/// The requests to the API server, for example `GET modelrefreshes`, and their times.
+type Requests = Arc<Mutex<Vec<(String, Instant)>>>;
+
+/// An API server with this Lease. `list` returns the refreshes by the number of the list, and `accepts` whether a write of the Lease is
+/// accepted, by its number.
+fn api(
+    lease: Value,
+    list: impl Fn(usize) -> Vec<Value> + Send + Sync + 'static,
+    accepts: impl Fn(usize) -> bool + Send + Sync + 'static,
+) -> (Client, Requests) {
+    let requests = Requests::default();
+    let (log, lease) = (Arc::clone(&requests), Mutex::new(lease));
+    let respond = move |line: &str, number: usize, body: Value| -> (u16, Value) {
+        match line {
+            "GET lease" => (200, lease.lock().clone()),
+            "PUT lease" if accepts(number) => {
+                let mut written = body;
+                written["metadata"]["resourceVersion"] = json!(format!("after-{number}"));
+                lease.lock().clone_from(&written);
+                (200, written)
+            }
+            "PUT lease" => (409, json!({"kind": "Status", "status": "Failure", "reason": "Conflict", "message": "changed", "code": 409})),
+            "GET modelrefreshes" => (200, json!({"kind": "ModelRefreshList", "apiVersion": "v1", "metadata": {}, "items": list(number)})),
+            "GET modelsyncs" => (200, json!({"kind": "ModelSyncList", "apiVersion": "v1", "metadata": {}, "items": []})),
+            _ => (200, refresh("patched", "", false)),
+        }
+    };
+    let respond = Arc::new(respond);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let line = format!("{} {}", request.method(), request.uri().path().rsplit('/').next().unwrap());
+        let number = {
+            let mut log = log.lock();
+            log.push((line.clone(), Instant::now()));
+            log.iter().filter(|(other, _)| *other == line).count()
+        };
+        let respond = Arc::clone(&respond);
+        async move {
+            if line.starts_with("PATCH") {
+                sleep(REMOVAL).await;
+            }
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let (code, body) = respond(&line, number, serde_json::from_slice(&body).unwrap_or_default());
+            Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(serde_json::to_vec(&body).unwrap())).unwrap())
+        }
+    });
+    (Client::new(service, "ops"), requests)
+}
+
+/// A Lease that no operator holds.
+fn released() -> Value {
+    json!({"metadata": {"name": "lease", "resourceVersion": "1"}, "spec": {"leaseDurationSeconds": 1}})
+}
+
+fn refresh(name: &str, state: &str, with_finalizer: bool) -> Value {
+    json!({
+        "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+        "metadata": {"name": name, "namespace": "bi", "finalizers": if with_finalizer { vec![FINALIZER] } else { Vec::new() }},
+        "status": {"run": {"state": state}},
+    })
+}
+
+/// Drains for at most ten minutes, and returns the output.
+async fn drained(client: &Client) -> Result<String, DrainError> {
+    let settings = DrainSettings {
+        runs: DrainRuns::Wait,
+        timeout: Duration::from_mins(10),
+        namespaces: Vec::new(),
+        lease_name: "lease".to_owned(),
+        lease_namespace: None,
+    };
+    let mut request = DrainRequest::new(Api::namespaced(client.clone(), "ops"), &settings, None);
+    let mut out = Vec::new();
+    drain_until_done(client, &mut request, &CancellationToken::new(), &mut out).await?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+/// The times of the requests whose lines start with these words.
+fn times(requests: &Requests, start: &str) -> Vec<Instant> {
+    requests.lock().iter().filter(|(line, _)| line.starts_with(start)).map(|(_, at)| *at).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_outlasts_the_removal_of_many_finalizers() {
+    let (client, requests) =
+        api(released(), |number| (0..200).map(|n| refresh(&format!("r-{n}"), "Succeeded", number == 1)).collect(), |_| true);
+    let output = drained(&client).await.unwrap();
+    assert!(output.contains("200 resources remain, without a finalizer"), "{output}");
+    let (writes, removals) = (times(&requests, "PUT"), times(&requests, "PATCH"));
+    assert_eq!(removals.len(), 200);
+    assert!(removals[199] - removals[0] > SIGNAL_TTL, "longer than one request lasts");
+    assert!(writes.windows(2).all(|writes| writes[1] - writes[0] < SIGNAL_TTL / 2));
+    assert!(writes.last() > removals.last(), "the request lasts for a minute after the removal");
+}
+
+#[tokio::test(start_paused = true)]
+async fn operation_that_starts_during_the_removal_is_awaited() {
+    // The second list follows the first removal.
+    let list = |number: usize| match number {
+        1 | 4 => vec![refresh("orders", "Succeeded", true)],
+        2 | 3 => vec![refresh("orders", "Running", true)],
+        _ => vec![refresh("orders", "Succeeded", false)],
+    };
+    let (client, requests) = api(released(), list, |_| true);
+    let output = drained(&client).await.unwrap();
+    assert!(output.contains("1 in progress:\n  ModelRefresh bi/orders  Running"), "{output}");
+    assert_eq!((times(&requests, "PATCH").len(), times(&requests, "GET modelrefreshes").len()), (2, 5));
+}
