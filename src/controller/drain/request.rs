@@ -21,6 +21,9 @@ pub(super) const RENEW_INTERVAL: Duration = Duration::from_secs(SIGNAL_TTL.as_se
 /// How often a write is attempted at once: the holder writes the Lease rarely, so two conflicts in a row are unlikely.
 const WRITE_ATTEMPTS: usize = 5;
 
+/// In how many consecutive polls the Lease must be absent: its holder may be creating it again, or a proxy may have responded.
+const ABSENT_POLLS: u32 = 3;
+
 /// Which process has received the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeaderAck {
@@ -45,11 +48,13 @@ pub(super) struct DrainRequest<'a> {
     pub(super) last_renewal: Instant,
     /// Whether a holder has written the Lease since the request.
     acknowledged: bool,
+    /// In how many consecutive polls the Lease was absent.
+    absent: u32,
 }
 
 impl<'a> DrainRequest<'a> {
     pub(super) fn new(leases: Api<Lease>, settings: &'a DrainSettings, installation: Option<String>) -> Self {
-        Self { leases, settings, installation, written: None, count: 0, last_renewal: Instant::now(), acknowledged: false }
+        Self { leases, settings, installation, written: None, count: 0, last_renewal: Instant::now(), acknowledged: false, absent: 0 }
     }
 
     /// Writes the request again, so that it stays in effect for [`SIGNAL_TTL`] from now.
@@ -70,8 +75,10 @@ impl<'a> DrainRequest<'a> {
     pub(super) async fn publish(&mut self, renew_after: Duration) -> Result<LeaderAck, DrainError> {
         let failed = |error| DrainError::Call("read the operator's Lease", error);
         let Some(lease) = with_timeout(REQUEST_TIMEOUT, self.leases.get_opt(&self.settings.lease_name)).await.map_err(failed)? else {
-            return Ok(LeaderAck::NoLeader);
+            self.absent += 1;
+            return Ok(if self.absent < ABSENT_POLLS { LeaderAck::Pending } else { LeaderAck::NoLeader });
         };
+        self.absent = 0;
         // A holder of another installation removes the request, which is then written again for it.
         let is_written = lease.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ANNOTATION));
         if self.written.is_some() && !is_written {
@@ -86,6 +93,10 @@ impl<'a> DrainRequest<'a> {
         }
         if self.written.as_ref().is_none_or(|(_, at)| at.elapsed() >= renew_after) {
             self.write(lease).await?;
+        }
+        // Another client wrote first, perhaps an operator that acquired the Lease.
+        if self.written.is_none() {
+            return Ok(LeaderAck::Pending);
         }
         // A holder that has not renewed the Lease for its whole duration is gone.
         let gone = self.last_renewal.elapsed() > Duration::from_secs(lasts.into());

@@ -20,8 +20,8 @@ const REMOVAL: Duration = Duration::from_secs(5);
 /// The requests to the API server, for example `GET modelrefreshes`, and their times.
 type Requests = Arc<Mutex<Vec<(String, Instant)>>>;
 
-/// An API server with this Lease. `list` returns the refreshes by the number of the list, and `accepts` whether a write of the Lease is
-/// accepted, by its number.
+/// An API server with this Lease, or without one for `null`. `list` returns the refreshes by the number of the list, and `accepts` whether
+/// a write of the Lease is accepted, by its number.
 fn api(
     lease: Value,
     list: impl Fn(usize) -> Vec<Value> + Send + Sync + 'static,
@@ -31,6 +31,7 @@ fn api(
     let (log, lease) = (Arc::clone(&requests), Mutex::new(lease));
     let respond = move |line: &str, number: usize, body: Value| -> (u16, Value) {
         match line {
+            "GET lease" if lease.lock().is_null() => refused(404, "NotFound"),
             "GET lease" => (200, lease.lock().clone()),
             "PUT lease" if accepts(number) => {
                 let mut written = body;
@@ -38,7 +39,7 @@ fn api(
                 lease.lock().clone_from(&written);
                 (200, written)
             }
-            "PUT lease" => (409, json!({"kind": "Status", "status": "Failure", "reason": "Conflict", "message": "changed", "code": 409})),
+            "PUT lease" => refused(409, "Conflict"),
             "GET modelrefreshes" => (200, json!({"kind": "ModelRefreshList", "apiVersion": "v1", "metadata": {}, "items": list(number)})),
             "GET modelsyncs" => (200, json!({"kind": "ModelSyncList", "apiVersion": "v1", "metadata": {}, "items": []})),
             _ => (200, refresh("patched", "", false)),
@@ -63,6 +64,10 @@ fn api(
         }
     });
     (Client::new(service, "ops"), requests)
+}
+
+fn refused(code: u16, reason: &str) -> (u16, Value) {
+    (code, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": reason, "code": code}))
 }
 
 /// A Lease that no operator holds.
@@ -123,4 +128,22 @@ async fn operation_that_starts_during_the_removal_is_awaited() {
     let output = drained(&client).await.unwrap();
     assert!(output.contains("1 in progress:\n  ModelRefresh bi/orders  Running"), "{output}");
     assert_eq!((times(&requests, "PATCH").len(), times(&requests, "GET modelrefreshes").len()), (2, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_race_for_the_lease_is_not_a_missing_leader() {
+    let list = |number: usize| vec![refresh("orders", "Succeeded", number < 3)];
+    let (client, requests) = api(released(), list, |number| number > 1);
+    drained(&client).await.unwrap();
+    let (writes, removals) = (times(&requests, "PUT"), times(&requests, "PATCH"));
+    assert_eq!(removals.len(), 1);
+    assert!(writes.len() > 1 && writes[0] < writes[1] && writes[1] <= removals[0], "the request precedes the removal");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lease_must_be_absent_in_several_polls() {
+    let (client, requests) = api(Value::Null, |number| vec![refresh("orders", "Succeeded", number < 4)], |_| true);
+    drained(&client).await.unwrap();
+    let (began, removals) = (times(&requests, "GET lease")[0], times(&requests, "PATCH"));
+    assert_eq!((removals.len(), removals[0] - began), (1, 2 * POLL_INTERVAL));
 }
