@@ -23,6 +23,8 @@ use crate::engine::reconcile::{AcceptedSubmission, Finish, InMemoryState, Reconc
 
 /// The delay before a retry for which the state machine sets none.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// In how many reads, [`RETRY_INTERVAL`] apart, the API server must not know a resource: a proxy may have responded to one.
+const ABSENT_READS: usize = 2;
 /// The minimum delay between two reconciliations.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 /// The time after which tracking stops, for example without credentials. The limits of the service have ended most operations by then.
@@ -34,12 +36,18 @@ pub(crate) async fn run(ctx: &Context, mut deleted_resources: mpsc::UnboundedRec
     loop {
         tokio::select! {
             Some(DetachedResource { kind, cached_resource, accepted }) = deleted_resources.recv() => tracked.push(async move {
-                match cached_resource.object(kind) {
-                    Ok(object) => Box::pin(track_to_completion(ctx, &object, accepted)).await,
+                let existing = match cached_resource.object(kind) {
+                    Ok(object) => Box::pin(track_to_completion(ctx, &object, accepted)).await.then(|| object.key()),
                     // Unreachable: a reconciliation has decoded it before.
-                    Err(error) => tracing::error!(error, name = cached_resource.name_any(), "failed to decode a deleted resource"),
-                }
+                    Err(error) => {
+                        tracing::error!(error, name = cached_resource.name_any(), "failed to decode a deleted resource");
+                        None
+                    }
+                };
                 ctx.store.detached_index.finish(&cached_resource.uid().unwrap_or_default());
+                if let Some(key) = existing {
+                    ctx.store.still_exists(&key);
+                }
             }),
             Some(()) = tracked.next(), if !tracked.is_empty() => {}
             // The channel is closed.
@@ -48,15 +56,21 @@ pub(crate) async fn run(ctx: &Context, mut deleted_resources: mpsc::UnboundedRec
     }
 }
 
-/// Tracks the operation of a deleted resource until it ends.
-async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Option<AcceptedSubmission>) {
+/// Tracks the operation of a deleted resource until it ends. Returns true if the resource exists.
+async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Option<AcceptedSubmission>) -> bool {
     // A watch may miss an existing resource, so the deletion is confirmed with the API server.
     let resources = ResourceApi::new(&ctx.client, &ctx.request_limiter, object.kind(), &object.namespace().unwrap_or_default());
+    let mut absent = 0;
     loop {
         match resources.read(&object.name_any()).await {
-            Ok(Some(found)) if found.uid() == object.uid() => return,
-            Ok(_) => break,
+            Ok(Some(found)) if found.uid() == object.uid() => return true,
+            // Another resource has its name.
+            Ok(Some(_)) => break,
+            Ok(None) => absent += 1,
             Err(error) => tracing::debug!(%error, "failed to read a resource that appears to be deleted"),
+        }
+        if absent == ABSENT_READS {
+            break;
         }
         tokio::time::sleep(RETRY_INTERVAL).await;
     }
@@ -70,12 +84,13 @@ async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Op
         "resource deleted without its finalizer; tracking its operation until it ends"
     );
     let reason = match tokio::time::timeout(MAX_TRACKING, Box::pin(reconcile_until_end(ctx, deleted(object), accepted))).await {
-        Ok(Completion::Ended) => return,
+        Ok(Completion::Ended) => return false,
         Ok(Completion::Unresolvable) => "the operation can no longer be identified",
         Err(_) => "its end was not observed",
     };
     let message = format!("an operation may still be running: the resource's finalizer was removed, and {reason}");
     ctx.events.publish(object.kind(), object.meta(), &Event { reason: Reason::Released, message });
+    false
 }
 
 /// The resource as it would be if the finalizer still delayed its deletion.

@@ -3,10 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::ResourceExt as _;
+
 use super::cached::CachedResource;
 use super::resources::Store;
 use crate::api::{ModelResource, ResourceKey};
 use crate::engine::reconcile::{Finish, Outcome, QueueUpdate, Reconciliation, Tracking};
+
+/// After this time, a resource is reconciled again that the API server does not know while the watch still shows it: a proxy may have
+/// responded, and then nothing else would poll its operation. The watch usually shows a deletion at once.
+const DELETION_RECHECK: Duration = Duration::from_secs(45);
 
 impl Store {
     /// A reconciliation of the newest known state of a resource, with the state that the previous reconciliation kept.
@@ -43,7 +49,16 @@ impl Store {
         self.requeue(next);
         if matches!(finish, Finish::FinalizerRemoved | Finish::Gone) {
             self.remove(key);
+            return self.cached(key).filter(|cached| cached.uid().as_deref() == Some(uid)).map(|_| DELETION_RECHECK);
         }
         requeue
+    }
+
+    /// Handles a resource that exists although a reconciliation found it deleted: as one that the watch shows for the first time.
+    pub(crate) fn still_exists(&self, key: &ResourceKey) {
+        if let (Some((scope, _)), Some(cached)) = (self.watch_of(key), self.cached(key)) {
+            self.observed(&Arc::new(scope.clone()), key, &cached);
+        }
+        self.requeue(vec![key.clone()]);
     }
 }

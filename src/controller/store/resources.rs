@@ -171,7 +171,7 @@ impl Store {
         watch.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))
     }
 
-    fn watch_of(&self, name: &ResourceKey) -> Option<(&WatchScope, &WatchHandle)> {
+    pub(super) fn watch_of(&self, name: &ResourceKey) -> Option<(&WatchScope, &WatchHandle)> {
         let watching = |namespace| WatchScope { kind: name.kind, namespace };
         self.watches.get_key_value(&watching(None)).or_else(|| self.watches.get_key_value(&watching(Some(name.namespace.clone()))))
     }
