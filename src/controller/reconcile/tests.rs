@@ -23,7 +23,7 @@ use super::context::Context;
 use super::detached;
 use super::namespaces::is_terminating;
 use super::reconcile;
-use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
+use crate::api::{FINALIZER, Kind, ModelResource, RELEASE, RUN_REQUESTED_AT, Status};
 use crate::azure::identity::Environment;
 use crate::controller::cluster::events::Events;
 use crate::controller::credentials::{CredentialResolver, OperatorIdentity};
@@ -33,6 +33,7 @@ use crate::controller::store::detached_index::DetachedResource;
 use crate::controller::store::scope::WatchHandle;
 use crate::engine::Turn;
 use crate::fair_semaphore::FairSemaphore;
+use crate::operation::{OperationId, OperationKind};
 
 /// The requests to the API server: `PATCH sales` and the body.
 type Requests = Arc<Mutex<Vec<(String, Value)>>>;
@@ -104,6 +105,27 @@ async fn undecodable_resource_holds_no_turn() {
     let cached: CachedResource = serde_json::from_value(object).unwrap();
     reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::clone(&ctx)).await;
     assert!(is_free(&ctx));
+}
+
+#[tokio::test]
+async fn operation_of_released_undecodable_resource_continues() {
+    let (deleted, release) = ("2026-01-01T00:00:00Z", json!({(RELEASE): "true"}));
+    let resource = running(&json!({"finalizers": [FINALIZER], "deletionTimestamp": deleted, "annotations": release}));
+    let (ctx, requests) = context(|_, _| (200, json!({"metadata": {}})));
+    let ctx = Arc::new(ctx);
+    let decoded = Arc::new(CachedResource::of(&resource).unwrap());
+    ctx.store.observed(&fixture::all_refreshes(), &resource.key(), &decoded);
+    ctx.store.detached_index.track(&resource, &decoded);
+    let mut object = serde_json::to_value(&resource).unwrap();
+    object["status"]["lastSuccessfulTime"] = json!(5);
+    let cached: CachedResource = serde_json::from_value(object).unwrap();
+    reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::clone(&ctx)).await;
+    assert!(requests.lock().iter().any(|(line, _)| line.starts_with("PATCH")));
+    ctx.store.on_deleted(&resource.key(), resource.meta());
+    assert!(!ctx.store.detached_index.is_detached("u-0"), "nothing cancels its operation");
+    let (model, operation) = (resource.model().unwrap().key(), OperationId::parse("op-0").unwrap());
+    let claimed = ctx.store.claimed_by_others(&fixture::running(1), (OperationKind::Refresh, &model), [&operation]);
+    assert!(claimed.orphaned.contains("op-0"), "no other resource adopts it");
 }
 
 /// A resource without a run, whose first write is that of its status.

@@ -47,6 +47,10 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, e
         }
         return held.map_or_else(Action::await_change, |_| Action::requeue(time_left.unwrap_or(NAMESPACE_RECHECK)));
     }
+    // Before the write, because the watch may show the deletion before the response arrives. A release leaves the operation running.
+    if release_requested && let Some(object) = ctx.store.detached_index.release(&uid) {
+        ctx.store.index.retain_claims(&object);
+    }
     match remove_finalizer(ctx, kind, cached).await {
         Ok(()) => {
             let what = cached.operation().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));

@@ -52,6 +52,12 @@ impl DetachedIndex {
         self.tracked.lock().remove(uid);
     }
 
+    /// Stops tracking a resource that cannot be decoded and that a user released. Returns its last decoded state.
+    pub(crate) fn release(&self, uid: &str) -> Option<Arc<ModelResource>> {
+        let (kind, cached_resource) = self.tracked.lock().remove(uid)?;
+        cached_resource.object(kind).ok()
+    }
+
     /// Whether the operation of a deleted resource is tracked.
     pub(crate) fn is_detached(&self, uid: &str) -> bool {
         self.detached.lock().contains(uid)
