@@ -127,14 +127,14 @@ fn names(
     let due = move |event: watcher::Result<Event<CachedResource>>| match event {
         Ok(Event::Apply(object)) => {
             let name = named(&object);
-            ctx.store.observed(&scope, &name, &object);
+            let is_written = ctx.store.observed(&scope, &name, &object);
             ctx.store.notify_dependents(&name);
-            if changes.by_others(&name, &object) { vec![name] } else { Vec::new() }
+            if changes.by_others(&name, &object) || is_written { vec![name] } else { Vec::new() }
         }
         Ok(Event::InitApply(object)) => {
             let name = named(&object);
-            ctx.store.observed(&scope, &name, &object);
-            changes.listed(name, &object);
+            let is_written = ctx.store.observed(&scope, &name, &object);
+            changes.listed(name, &object, is_written);
             Vec::new()
         }
         Ok(Event::InitDone) => {
@@ -170,8 +170,8 @@ impl Changes {
         self.seen.insert(name.clone(), hash) != Some(hash)
     }
 
-    fn listed(&mut self, name: ResourceKey, object: &CachedResource) {
-        if self.by_others(&name, object) {
+    fn listed(&mut self, name: ResourceKey, object: &CachedResource, is_written: bool) {
+        if self.by_others(&name, object) || is_written {
             self.listed.push(name);
         }
     }

@@ -127,6 +127,27 @@ async fn expired_version_or_missing_crd_causes_new_list() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn listed_status_change_is_due_when_it_is_in_the_cache() {
+    let (client, _) = api(|number, query| match (number, query.contains("watch=true")) {
+        (1, false) => list(&[refresh("a", "d")], None),
+        (2, true) => refused(410),
+        (_, true) => (200, Value::Null),
+        (_, false) if query.contains("continue=1") => list(&[refresh("b", "d")], None),
+        (_, false) => {
+            let mut edited = refresh("a", "d");
+            edited["metadata"]["resourceVersion"] = json!("6");
+            list(&[edited], Some(1))
+        }
+    });
+    let (ctx, mut changes, _, _) = watching(client);
+    for (name, version) in [("a", "5"), ("a", "6"), ("b", "5")] {
+        let due = changes.next().await.unwrap();
+        let cached = ctx.store.cached(&due).unwrap();
+        assert_eq!((due.name.as_str(), cached.resource_version().as_deref()), (name, Some(version)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn resource_recreated_without_a_watch_is_due() {
     for (uid, is_due) in [("b", true), ("a", false)] {
         let (client, requests) = api(move |number, query| match (number, query.contains("watch=true")) {
