@@ -64,6 +64,13 @@ impl TurnQueue {
         after.difference(&before).filter(|next| *next != name).cloned().collect()
     }
 
+    /// Removes a resource from the queue of another model, before it requests a turn on this one. Returns the resources that may now be
+    /// granted the turn there.
+    pub fn leave_other(&mut self, model: &str, uid: &str) -> Vec<ResourceKey> {
+        let is_on_other = self.position_of(uid).is_some_and(|(on, _)| on != model);
+        if is_on_other { self.remove(uid) } else { Vec::new() }
+    }
+
     /// Removes a resource, and returns the resources that may now be granted the turn.
     pub fn remove(&mut self, uid: &str) -> Vec<ResourceKey> {
         let Some((model, _)) = self.model_of.get(uid).cloned() else { return Vec::new() };
@@ -247,6 +254,16 @@ mod tests {
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
         assert_eq!(queue.set("n", "a", &name("a"), QueueState::Waiting(at(1))), vec![name("b")]);
+    }
+
+    #[test]
+    fn request_on_another_model_wakes_waiters_of_the_old_model() {
+        let mut queue = TurnQueue::default();
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
+        assert_eq!((queue.leave_other("m", "a"), queue.holds("a")), (vec![], true));
+        assert_eq!((queue.leave_other("n", "a"), queue.holds("a")), (vec![name("b")], false));
+        assert_eq!(queue.leave_other("n", "a"), []);
     }
 
     #[test]

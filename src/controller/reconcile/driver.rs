@@ -87,7 +87,7 @@ pub(super) async fn drive(ctx: &Context, (key, uid): (&ResourceKey, &str), machi
                     Err(response) => response,
                 }
             }
-            DriverRequest::AcquireTurn { model, since } => DriverResponse::Turn(ctx.store.queue.lock().acquire(&model, uid, key, since)),
+            DriverRequest::AcquireTurn { model, since } => DriverResponse::Turn(ctx.store.acquire_turn(&model, (key, uid), since)),
             DriverRequest::Publish { events, namespace_terminating } => {
                 reporter.published(view, &events, namespace_terminating);
                 DriverResponse::Published

@@ -7,7 +7,8 @@ use kube::ResourceExt as _;
 
 use super::cached::CachedResource;
 use super::resources::Store;
-use crate::api::{ModelResource, ResourceKey};
+use crate::api::{ModelResource, ResourceKey, Time};
+use crate::engine::Turn;
 use crate::engine::reconcile::{Finish, Outcome, QueueUpdate, Reconciliation, Tracking};
 
 /// After this time, a resource is reconciled again that the API server does not know while the watch still shows it: a proxy may have
@@ -21,6 +22,16 @@ impl Store {
         let view = self.local_states.newest(object);
         self.set_upstream(key, view.upstream_name());
         Reconciliation::new(view, self.local_states.in_memory(uid), Arc::clone(&self.settings))
+    }
+
+    /// Requests a turn on a model. The first of the resources that waited for this one on another model is reconciled.
+    pub(crate) fn acquire_turn(&self, model: &str, (key, uid): (&ResourceKey, &str), since: Time) -> Turn {
+        let (next, turn) = {
+            let mut queue = self.queue.lock();
+            (queue.leave_other(model, uid), queue.acquire(model, uid, key, since))
+        };
+        self.requeue(next);
+        turn
     }
 
     /// Applies the outcome of a reconciliation that began with `cached`. Returns the delay before the next reconciliation.
@@ -60,5 +71,27 @@ impl Store {
             self.observed(&Arc::new(scope.clone()), key, &cached);
         }
         self.requeue(vec![key.clone()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::controller::fixture;
+
+    #[tokio::test]
+    async fn request_on_another_model_reconciles_the_next_on_the_old() {
+        let (mut ctx, first, next) = (fixture::context(0), fixture::running(0).key(), fixture::running(1).key());
+        let (trigger, mut triggered) = mpsc::unbounded_channel();
+        ctx.store.trigger = trigger;
+        let request = |model, of| ctx.store.acquire_turn(model, of, Timestamp::now().into());
+        assert_eq!(request("m", (&first, "u-0")), Turn::Granted);
+        assert_eq!(request("m", (&next, "u-1")), Turn::Behind("r-0".to_owned()));
+        assert!(triggered.try_recv().is_err());
+        assert_eq!(request("n", (&first, "u-0")), Turn::Granted);
+        assert_eq!(triggered.try_recv(), Ok(next));
     }
 }

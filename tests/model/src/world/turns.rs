@@ -97,7 +97,11 @@ impl World {
         if self.resources.len() == 1 {
             return Turn::Granted;
         }
-        Arc::make_mut(&mut self.operators[operator].queue).acquire(model, &uid(resource), &name(resource), since)
+        let queue = Arc::make_mut(&mut self.operators[operator].queue);
+        let next = queue.leave_other(model, &uid(resource));
+        let turn = queue.acquire(model, &uid(resource), &name(resource), since);
+        self.trigger(operator, &next);
+        turn
     }
 
     pub(super) fn update_queue(&mut self, operator: usize, resource: usize, update: &QueueUpdate) {
