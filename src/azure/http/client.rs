@@ -174,7 +174,7 @@ fn explain(cause: &str) -> String {
         ("InvalidContentType", "the server does not support TLS"),
         (
             "UnknownIssuer",
-            "its certificate has no trusted issuer; if a proxy intercepts TLS, set --extra-ca-file to the certificate of its authority",
+            "its certificate has no trusted issuer; if a proxy intercepts TLS, set --extra-ca-file to the certificate of its authority, and restart the operator after a change of the file",
         ),
         (
             "CaUsedAsEndEntity",
@@ -340,6 +340,7 @@ mod tests {
         for (cause, expected) in rows {
             assert_eq!(explain(cause), expected);
         }
-        assert!(explain("invalid peer certificate: UnknownIssuer").contains("--extra-ca-file"));
+        let unknown = explain("invalid peer certificate: UnknownIssuer");
+        assert!(unknown.contains("--extra-ca-file") && unknown.contains("restart the operator"), "{unknown}");
     }
 }
