@@ -138,6 +138,7 @@ impl ModelClient {
             host: self.host().to_owned(),
             scope: self.scope().to_owned(),
             identity: self.identity.clone(),
+            model: self.model_key().into(),
             namespace: Arc::clone(&self.namespace),
             kind,
             token,
@@ -197,6 +198,13 @@ impl ModelClient {
         match &self.target {
             Target::AnalysisServices { server, .. } => server.key(),
             Target::PowerBi { address, model } => format!("{}/{}", address.host, model.workspace_key()),
+        }
+    }
+
+    fn model_key(&self) -> String {
+        match &self.target {
+            Target::AnalysisServices { server, database } => format!("{}/{database}", server.key()),
+            Target::PowerBi { address, model } => format!("{}/{model}", address.host),
         }
     }
 

@@ -15,7 +15,7 @@ use super::classify::ResponseKind;
 use super::cloud::Cloud;
 use super::http::{Client, Incoming, Response, SendError, location};
 use super::identity::tokens::Tokens;
-use super::identity::{Identity, Token};
+use super::identity::{Access, Identity, Token};
 use super::in_flight::CallsInFlight;
 use crate::operation::{CallKind, CallTarget, ServiceError, ServiceErrorKind, ServiceKind};
 
@@ -40,6 +40,8 @@ pub(super) struct Session {
     /// The scope of the token.
     pub(super) scope: String,
     pub(super) identity: Identity,
+    /// The name of the model, to distinguish models.
+    pub(super) model: Arc<str>,
     /// The namespace that the call is for.
     pub(super) namespace: Arc<str>,
     pub(super) kind: CallKind,
@@ -110,11 +112,18 @@ impl Session {
         let shared = &self.shared;
         let invalidate = || shared.tokens.invalidate(&self.identity, &self.scope, &self.token);
         match response.status {
-            200..=299 => self.token.accept(),
-            401 => response.token_expired = invalidate() && self.token.was_accepted(),
-            // Power BI reports an expired token with this code.
-            403 if response.error_summary().code.eq_ignore_ascii_case("tokenexpired") => {
-                invalidate();
+            200..=299 => {
+                if let Some(access) = access(kind) {
+                    self.token.accept(&self.model, access);
+                }
+            }
+            // Power BI reports an expired token with this code. If the replacement is rejected as well, it is not the cause.
+            401 | 403 if code_of(response) == "tokenexpired" => response.token_expired = invalidate(),
+            // The service accepts the token and rejects the identity. Another token of the identity would not change that.
+            401 if code_of(response).contains("notauthorized") => {}
+            401 => {
+                let accepted = access(kind).is_some_and(|access| self.token.was_accepted(&self.model, access));
+                response.token_expired = invalidate() && accepted;
             }
             // Excludes an overloaded capacity, which does not affect other capacities of the same identity.
             400.. => {
@@ -126,6 +135,20 @@ impl Session {
             }
             _ => {}
         }
+    }
+}
+
+/// The error code in lower case.
+fn code_of(response: &Response) -> String {
+    response.error_summary().code.to_ascii_lowercase()
+}
+
+/// The access to the model that a call needs. The lists of workspaces and models show nothing about the access to one model.
+fn access(kind: CallKind) -> Option<Access> {
+    match kind {
+        CallKind::Submit(_) | CallKind::Cancel => Some(Access::Write),
+        CallKind::Poll(_) | CallKind::List(_) => Some(Access::Read),
+        CallKind::Resolve => None,
     }
 }
 

@@ -104,7 +104,8 @@ pub(super) struct CloudArgs {
     #[arg(long, env = "TABULAR_OPERATOR_CLOUD_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) cloud_file: Option<PathBuf>,
 
-    /// Additional certificates (PEM) to trust, for Azure only, for example of a proxy or a private authority.
+    /// Additional certificates (PEM) to trust, for Azure only, for example of a proxy or a private authority. Restart the operator after a
+    /// change of the file.
     #[arg(long, env = "TABULAR_OPERATOR_EXTRA_CA_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) extra_ca_file: Option<PathBuf>,
 }

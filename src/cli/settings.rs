@@ -140,6 +140,7 @@ impl RunArgs {
     /// If flags contradict each other or a file is invalid: one sentence that names the flags and the remedy.
     pub fn settings(self) -> Result<Settings, SettingsError> {
         let Self { cloud, scope, polling, leader, limits, observe } = self;
+        check_proxies(|name| std::env::var(name).ok())?;
         if polling.poll_min > polling.poll_max {
             return Err(SettingsError(format!(
                 "--poll-min ({}) must be at most --poll-max ({})",
@@ -216,6 +217,28 @@ fn otlp_endpoint(flag: Option<String>, variable: impl Fn(&str) -> Option<String>
     Ok(url(of_all, variable(of_all))?.map(|base| traces_at(&base)))
 }
 
+/// Checks the variables of the proxy, which the HTTP client reads. It ignores a value that it cannot parse, and would connect without the
+/// proxy. Of two spellings, it reads the first one that is set.
+fn check_proxies(variable: impl Fn(&str) -> Option<String>) -> Result<(), SettingsError> {
+    let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, variable(name)?)));
+    for names in [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]] {
+        if let Some((name, text)) = first(names).filter(|(_, text)| !text.is_empty()) {
+            values::proxy(&text).map_err(|error| SettingsError(format!("invalid {name}: {error}")))?;
+        }
+    }
+    if let Some((name, list)) = first(["NO_PROXY", "no_proxy"]) {
+        for entry in entries_without_effect(&list) {
+            tracing::warn!(entry, "{name}: the entry matches no host; for a domain and its subdomains, write only the domain");
+        }
+    }
+    Ok(())
+}
+
+/// The entries of `NO_PROXY` with a wildcard, which the HTTP client compares as a name. Only `*` itself is a wildcard.
+fn entries_without_effect(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|entry| entry.contains('*') && *entry != "*")
+}
+
 /// The URL by the specification of OTLP/HTTP.
 fn traces_at(base: &Url) -> String {
     format!("{}/v1/traces", base.as_str().trim_end_matches('/'))
@@ -260,6 +283,33 @@ fn read(flag: &str, path: &Path) -> Result<Vec<u8>, SettingsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn proxy_that_would_be_ignored_is_invalid() {
+        let checked = |given: &[(&str, &str)]| {
+            let variable = |name: &str| given.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
+            check_proxies(variable).map_err(|error| error.to_string())
+        };
+        for usable in ["", "http://proxy.example:3128", "https://proxy", "proxy.example:3128", "http://me:p%23@[::1]:3128/"] {
+            assert_eq!(checked(&[("HTTPS_PROXY", usable), ("ALL_PROXY", usable), ("NO_PROXY", "*.example")]), Ok(()), "{usable}");
+        }
+        let unusable = ["http://", " http://proxy", "http://proxy:3128\n", "socks5://proxy:1080", "http://me:planted#@proxy", "http://a b"];
+        for value in unusable {
+            for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+                let error = checked(&[(name, value)]).unwrap_err();
+                assert!(error.starts_with(&format!("invalid {name}: must be")) && !error.contains("planted"), "{value:?}: {error}");
+            }
+        }
+        // The client does not read the second one.
+        assert_eq!(checked(&[("HTTPS_PROXY", "http://proxy"), ("https_proxy", "http://")]), Ok(()));
+    }
+
+    #[test]
+    fn wildcards_of_no_proxy_have_no_effect() {
+        let list = "*, .example.com,*.example.com , 10.*,10.0.0.0/8,";
+        assert_eq!(entries_without_effect(list).collect::<Vec<_>>(), ["*.example.com", "10.*"]);
+        assert_eq!(entries_without_effect("").next(), None);
+    }
 
     #[test]
     fn collector_url_from_flag_or_standard_variables() {

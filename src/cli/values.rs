@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hyper::Uri;
 use url::Url;
 
 use crate::telemetry::logs;
@@ -58,6 +59,20 @@ pub(super) fn collector(text: &str) -> Result<Url, String> {
         return Err("must not contain a password, which would appear in logs; set the header in OTEL_EXPORTER_OTLP_HEADERS".to_owned());
     }
     Ok(url)
+}
+
+/// `HTTPS_PROXY` and `ALL_PROXY`. Errors do not repeat the value, which may contain a password.
+pub(super) fn proxy(text: &str) -> Result<(), String> {
+    // The HTTP client parses it in this way. It adds a missing scheme, and ignores the value if it is invalid.
+    let usable = |uri: Uri| uri.scheme_str().is_none_or(|scheme| matches!(scheme, "http" | "https")) && uri.authority().is_some();
+    // The client does not check the port: with `#` in the password, the start of the password would be the port.
+    let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("http://{text}")) };
+    if url.is_ok() && text.parse::<Uri>().is_ok_and(usable) {
+        return Ok(());
+    }
+    Err("must be the URL of an HTTP proxy, such as http://proxy.example:3128, without spaces and line breaks; percent-encode special \
+         characters in the user name and the password"
+        .to_owned())
 }
 
 fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {

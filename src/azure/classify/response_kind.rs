@@ -59,8 +59,8 @@ pub(in crate::azure) fn response_kind(response: &Response, summary: &ErrorSummar
         429 => ResponseKind::Throttled,
         // A gateway writes 460 and 499 if its client closes the connection, after it may have forwarded the request.
         ..200 | 408 | 425 | 460 | 499 => ResponseKind::Inconclusive,
-        401 if response.token_expired => ResponseKind::TokenExpired,
-        401 | 403 if code == "tokenexpired" => ResponseKind::TokenExpired,
+        401 | 403 if response.token_expired => ResponseKind::TokenExpired,
+        401 | 403 if code == "tokenexpired" => ResponseKind::AccessDenied,
         401 if response.requires_bearer() => ResponseKind::AccessDenied,
         500.. if page => ResponseKind::ServerError,
         // RFC 9110, 15.5.20: 421 is from a server that does not respond for this host.

@@ -39,6 +39,12 @@ pub(in crate::azure) const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 /// Maximum time for connecting, including the proxy tunnel and the handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// When to send a PING on an HTTP/2 connection that has received nothing during a call, and how long to wait for its response. A load
+/// balancer may drop a connection without notice. Calls share a connection, so all later calls would use it until each of them times out.
+/// Both together are at most the default timeout of a call.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The shared client. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::azure) struct Client {
@@ -92,6 +98,8 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT.min(settings.call_timeout.mul_f32(0.5)))
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
             // Azure's load balancers drop an idle connection after 240 s without notice.
             .pool_idle_timeout(Duration::from_secs(90))
             .tcp_keepalive(Duration::from_mins(1));
@@ -166,7 +174,7 @@ fn explain(cause: &str) -> String {
         ("InvalidContentType", "the server does not support TLS"),
         (
             "UnknownIssuer",
-            "its certificate has no trusted issuer; if a proxy intercepts TLS, set --extra-ca-file to the certificate of its authority",
+            "its certificate has no trusted issuer; if a proxy intercepts TLS, set --extra-ca-file to the certificate of its authority, and restart the operator after a change of the file",
         ),
         (
             "CaUsedAsEndEntity",
@@ -332,6 +340,7 @@ mod tests {
         for (cause, expected) in rows {
             assert_eq!(explain(cause), expected);
         }
-        assert!(explain("invalid peer certificate: UnknownIssuer").contains("--extra-ca-file"));
+        let unknown = explain("invalid peer certificate: UnknownIssuer");
+        assert!(unknown.contains("--extra-ca-file") && unknown.contains("restart the operator"), "{unknown}");
     }
 }

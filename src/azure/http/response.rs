@@ -31,7 +31,7 @@ pub(in crate::azure) struct Response {
     pub(in crate::azure) headers: HeaderMap,
     pub(in crate::azure) body: Vec<u8>,
     pub(in crate::azure) fault: Option<BodyFault>,
-    /// Whether a 401 only means that a previously valid token has expired. The next call then uses a new one.
+    /// Whether a 401 or 403 only means that a previously valid token has expired. The next call then uses a new one.
     pub(in crate::azure) token_expired: bool,
     /// Until when the identity makes no such call, if this response throttles it.
     pub(in crate::azure) throttled_until: Option<Timestamp>,

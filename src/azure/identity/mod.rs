@@ -25,4 +25,4 @@ pub use fingerprint::Fingerprint;
 pub use identities::Identity;
 pub use secret::SecretText;
 
-pub(super) use token::Token;
+pub(super) use token::{Access, Token};

@@ -1,10 +1,11 @@
 //! A token in the cache.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
@@ -15,9 +16,22 @@ pub(in crate::azure) struct Token {
     pub(super) obtained: Instant,
     pub(super) renew_at: Instant,
     pub(super) expires: Instant,
-    /// Whether a service has accepted it. All copies share this flag.
-    accepted: Arc<AtomicBool>,
+    /// The models for which a service has accepted it. All copies share this set.
+    accepted: Arc<Mutex<Accepted>>,
 }
+
+type Accepted = HashSet<(Arc<str>, Access)>;
+
+/// The access to a model that a call needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::azure) enum Access {
+    Read,
+    Write,
+}
+
+/// Maximum number of models and types of access for which a token records that it was accepted: about 0.5 MiB. For more of them, the
+/// first 401 after an early expiry counts as missing access until the next call.
+const MAX_ACCEPTED: usize = 4096;
 
 /// Maximum time before its expiry at which a token is renewed, as in Microsoft's own libraries.
 const RENEWAL: Duration = Duration::from_mins(5);
@@ -42,15 +56,18 @@ impl Token {
         self.header.clone()
     }
 
-    /// Records that a service has accepted it.
-    pub(in crate::azure) fn accept(&self) {
-        self.accepted.store(true, Ordering::Relaxed);
+    /// Records that a service has accepted it for this access to a model.
+    pub(in crate::azure) fn accept(&self, model: &Arc<str>, access: Access) {
+        let mut accepted = self.accepted.lock();
+        if accepted.len() < MAX_ACCEPTED {
+            accepted.insert((Arc::clone(model), access));
+        }
     }
 
-    /// Whether a service has accepted it. A later rejection then means that the token has expired early, not that the identity lacks a
-    /// permission.
-    pub(in crate::azure) fn was_accepted(&self) -> bool {
-        self.accepted.load(Ordering::Relaxed)
+    /// Whether a service has accepted it for this access to the model. A later rejection then means that the token has expired early, not
+    /// that the identity lacks a permission. Access to another model proves neither.
+    pub(in crate::azure) fn was_accepted(&self, model: &Arc<str>, access: Access) -> bool {
+        self.accepted.lock().contains(&(Arc::clone(model), access))
     }
 
     /// How long it may still be sent.
@@ -67,5 +84,22 @@ impl Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_models_are_bounded() {
+        let token = Token::new("a", Instant::now(), Duration::from_hours(1)).unwrap();
+        let model = |n: usize| Arc::<str>::from(n.to_string());
+        for n in 0..=MAX_ACCEPTED {
+            token.accept(&model(n), Access::Read);
+        }
+        assert!(token.was_accepted(&model(0), Access::Read) && !token.was_accepted(&model(0), Access::Write));
+        assert!(!token.was_accepted(&model(MAX_ACCEPTED), Access::Read));
+        assert_eq!(token.accepted.lock().len(), MAX_ACCEPTED);
     }
 }

@@ -134,14 +134,21 @@ pub(super) fn codes(body: &Value, description: &str) -> Vec<u64> {
     codes
 }
 
+/// The code of a throttle of the whole tenant.
+const TENANT_THROTTLED: u64 = 90_055;
+
 /// Whether one of the codes is a temporary failure of Entra ID.
 pub(super) fn is_temporary_code(codes: &[u64]) -> bool {
-    codes.iter().any(|code| matches!(code, 90_024 | 90_025 | 90_033 | 90_090 | 50_196))
+    codes.iter().any(|code| matches!(code, 90_006 | 90_012 | 90_024 | 90_025 | 90_033 | TENANT_THROTTLED | 90_090 | 50_196))
 }
 
 /// A failure of a token issuer.
 pub(super) fn issuer_failed(provider: &str, status: u16, codes: &[u64]) -> ServiceError {
     let code = codes.first().map(|code| format!(", AADSTS{code}")).unwrap_or_default();
+    if codes.contains(&TENANT_THROTTLED) {
+        let what = format!("{provider} throttles requests of the tenant (HTTP {status}{code}); the operator retries automatically");
+        return ServiceError::new(ServiceErrorKind::Throttled, what);
+    }
     ServiceError::new(ServiceErrorKind::ServerError, format!("{provider} failed (HTTP {status}{code})"))
 }
 
@@ -323,6 +330,9 @@ mod tests {
             (400, json!({"error": "invalid_scope"}).to_string(), ServiceErrorKind::CredentialsRefused, "(invalid_scope)"),
             (400, entra(90_033, "transient"), ServiceErrorKind::ServerError, "failed (HTTP 400, AADSTS90033)"),
             (400, entra(90_025, "gateway"), ServiceErrorKind::ServerError, "failed (HTTP 400, AADSTS90025)"),
+            (400, entra(90_006, "retryable"), ServiceErrorKind::ServerError, "failed (HTTP 400, AADSTS90006)"),
+            (400, entra(90_012, "timeout"), ServiceErrorKind::ServerError, "failed (HTTP 400, AADSTS90012)"),
+            (400, entra(90_055, "busy"), ServiceErrorKind::Throttled, "throttles requests of the tenant (HTTP 400, AADSTS90055)"),
             (400, json!({"error": "server_error"}).to_string(), ServiceErrorKind::ServerError, "failed (HTTP 400)"),
             (503, html.clone(), ServiceErrorKind::ServerError, "HTTP 503"),
             (500, entra(7_000_215, "x"), ServiceErrorKind::ServerError, "HTTP 500"),

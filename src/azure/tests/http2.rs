@@ -36,6 +36,8 @@ const FRAME: usize = 16 * 1024;
 enum End {
     /// Keeps it and responds.
     Never,
+    /// Keeps it open when the test requests its end, but no longer reads from it.
+    Silence,
     /// Closes it when a POST arrives.
     CutAtPost,
     /// Sends GOAWAY when a POST arrives, and closes it without a response.
@@ -61,7 +63,8 @@ async fn start(end: End) -> (Arc<Server>, ModelClient) {
             tokio::spawn(serve(Arc::clone(&serving), tls.clone(), stream));
         }
     });
-    let settings = AzureSettings { max_calls_per_server: 64, ..settings(&ca_pem) };
+    // Longer than the time until a silent connection is closed.
+    let settings = AzureSettings { max_calls_per_server: 64, call_timeout: Duration::from_secs(40), ..settings(&ca_pem) };
     (server, model_of(&azure(settings, address, address)))
 }
 
@@ -73,6 +76,9 @@ async fn serve(server: Arc<Server>, tls: TlsAcceptor, stream: TcpStream) {
     tokio::select! {
         _ = connection.as_mut() => return,
         () = server.leave.notified() => {}
+    }
+    if server.end == End::Silence {
+        std::future::pending::<()>().await;
     }
     if server.end != End::CutAtPost {
         connection.as_mut().graceful_shutdown();
@@ -109,11 +115,16 @@ async fn response(server: Arc<Server>, request: Request<Incoming>) -> Result<Res
     Ok(Response::new(Either::Left(Full::from(body))))
 }
 
+async fn poll(model: &ModelClient, id: &str) -> PollResult {
+    let call = model.prepare().await.unwrap();
+    call.poll(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse(id).unwrap())).await
+}
+
 /// Polls, so that there is a connection, and then submits. Returns also the number of POSTs of a refresh that the server received.
 async fn poll_and_submit(end: End) -> (SubmitResult, usize) {
     let (server, model) = start(end).await;
-    let poll = model.prepare().await.unwrap().poll(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse("1a").unwrap())).await;
-    assert!(matches!(poll, PollResult::Found { .. }), "{poll:?}");
+    let found = poll(&model, "1a").await;
+    assert!(matches!(found, PollResult::Found { .. }), "{found:?}");
     if end == End::GoodbyeAfterGet {
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
@@ -139,16 +150,28 @@ async fn closed_shared_connection_is_replaced() {
 }
 
 #[tokio::test]
+async fn silent_shared_connection_is_replaced() {
+    let (server, model) = start(End::Silence).await;
+    let found = poll(&model, "1a").await;
+    assert!(matches!(found, PollResult::Found { .. }), "{found:?}");
+    server.leave.notify_waiters();
+    tokio::task::yield_now().await;
+    // The server does not respond. Therefore the time advances to the PING, and to the end of its timeout.
+    tokio::time::pause();
+    let lost = poll(&model, "1a").await;
+    tokio::time::resume();
+    assert!(matches!(&lost, PollResult::Failed(error) if error.message.contains("lost the connection")), "{lost:?}");
+    let found = poll(&model, "1a").await;
+    assert!(matches!(found, PollResult::Found { .. }), "{found:?}");
+}
+
+#[tokio::test]
 async fn large_unread_responses_block_no_other_call() {
     let (_server, model) = start(End::Never).await;
-    let poll = async |id: &str| {
-        let call = model.prepare().await.unwrap();
-        call.poll(OperationKind::Refresh, &OperationRef::by_id(OperationId::parse(id).unwrap())).await
-    };
     // Opens the connection for all of them.
-    poll("small").await;
+    poll(&model, "small").await;
     let large: Vec<String> = (0..30).map(|number| format!("large-{number}")).collect();
-    for result in futures::future::join_all(large.iter().map(|id| poll(id))).await {
+    for result in futures::future::join_all(large.iter().map(|id| poll(&model, id))).await {
         assert!(matches!(result, PollResult::Found { .. }), "{result:?}");
     }
 }

@@ -200,6 +200,9 @@ async fn metadata_service_errors_have_their_remedy() {
     let source = r#"{"error":"unknown_source","error_description":"Unknown Source \u003cURI\u003e"}"#;
     let coded = r#"{"error":"invalid_request","error_description":"AADSTS7000112: Application 'x' is disabled."}"#;
     let busy = r#"{"error":"invalid_request","error_description":"AADSTS90033: A transient error has occurred."}"#;
+    let throttled = r#"{"error":"invalid_request","error_description":"AADSTS90055: There are too many incoming requests."}"#;
+    let timeout = r#"{"error":"invalid_request","error_description":"AADSTS90012: The request timed out."}"#;
+    let retryable = r#"{"error":"invalid_request","error_description":"AADSTS90006: The service is temporarily not available."}"#;
     let refused = ServiceErrorKind::CredentialsRefused;
     let cloud = "the application of the service is missing or disabled in this tenant: check that the operator's cloud is the cloud of the tenant (AADSTS";
     let rows = [
@@ -217,6 +220,9 @@ async fn metadata_service_errors_have_their_remedy() {
         (None, 401, source, refused, "rejects the request (unknown_source): Unknown Source".to_owned()),
         (None, 400, coded, refused, "the application is disabled in this tenant: enable it, or use another one (AADSTS7000112)".to_owned()),
         (None, 400, busy, ServiceErrorKind::ServerError, "AADSTS90033".to_owned()),
+        (None, 400, throttled, ServiceErrorKind::Throttled, "AADSTS90055); the operator retries automatically".to_owned()),
+        (None, 400, timeout, ServiceErrorKind::ServerError, "AADSTS90012".to_owned()),
+        (None, 400, retryable, ServiceErrorKind::ServerError, "AADSTS90006".to_owned()),
         (None, 400, r#"{"error":"server_error"}"#, ServiceErrorKind::ServerError, "the metadata service".to_owned()),
         (None, 400, r#"{"error":"temporarily_unavailable"}"#, ServiceErrorKind::ServerError, "the metadata service".to_owned()),
         (None, 400, bare_header, refused, "without its Metadata header".to_owned()),

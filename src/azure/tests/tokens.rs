@@ -1,8 +1,13 @@
 //! Token requests over the shared client.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use super::fake_azure::{ENTRA, FakeAzure, OTHER_HOST, Reply, SECRET, SERVER, model_of, reply};
+use super::fake_azure::{
+    DATASET, ENTRA, FakeAzure, GROUP, OTHER_HOST, POWER_BI, Reply, SECRET, SERVER, model_of, power_bi_named, power_bi_of, reply,
+};
+use crate::azure::ModelClient;
+use crate::azure::power_bi::ModelName;
 use crate::operation::{OperationId, OperationKind, OperationRef, PollResult, ServiceErrorKind};
 
 fn is_token_request(line: &str) -> bool {
@@ -104,14 +109,65 @@ async fn previously_accepted_token_has_expired() {
         let model = fake.model();
         let mut result = Vec::new();
         for _ in 0..4 {
-            let operation_ref = OperationRef::by_id(OperationId::parse("1").unwrap());
-            result.push(match model.prepare().await.unwrap().poll(OperationKind::Refresh, &operation_ref).await {
-                PollResult::Failed(error) => Some(error.kind),
-                _ => None,
-            });
+            result.push(poll_error(&model).await);
         }
         assert_eq!(result, [None, None, Some(ServiceErrorKind::ServerError), then], "{refusals}");
         assert_eq!(fake.requests().iter().filter(|request| is_token_request(&request.line)).count(), 2);
+    }
+}
+
+/// The kind of the error of a poll.
+async fn poll_error(model: &ModelClient) -> Option<ServiceErrorKind> {
+    let operation_ref = OperationRef::by_id(OperationId::parse("1").unwrap());
+    match model.prepare().await.unwrap().poll(OperationKind::Refresh, &operation_ref).await {
+        PollResult::Failed(error) => Some(error.kind),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn token_of_one_model_proves_no_access_to_another() {
+    let fake = FakeAzure::new(|request| {
+        let path = request.line.strip_prefix(&format!("GET {POWER_BI}/v1.0/myorg/groups/"))?;
+        let accessible = path.starts_with(GROUP);
+        Some(if accessible {
+            reply(200, &[], r#"{"status":"Unknown","extendedStatus":"InProgress"}"#)
+        } else {
+            reply(401, &[("www-authenticate", "Bearer")], "")
+        })
+    })
+    .await;
+    let azure = fake.azure(fake.settings());
+    let accessible = power_bi_of(&azure);
+    let other = power_bi_named(&azure, ModelName::by_ids(DATASET, DATASET).unwrap());
+    for round in 0..4 {
+        assert_eq!(poll_error(&accessible).await, None, "{round}");
+        assert_eq!(poll_error(&other).await, Some(ServiceErrorKind::AccessDenied), "{round}");
+        // Longer than the interval between two drops of a token.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(61)).await;
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn token_is_kept_if_the_service_rejects_the_identity() {
+    let body = r#"{"error":{"code":"PowerBINotAuthorizedException"}}"#;
+    let fake = FakeAzure::new(move |request| request.line.starts_with(&format!("GET {POWER_BI}")).then(|| reply(401, &[], body))).await;
+    let model = power_bi_of(&fake.azure(fake.settings()));
+    for _ in 0..3 {
+        assert_eq!(poll_error(&model).await, Some(ServiceErrorKind::AccessDenied));
+    }
+    assert_eq!(fake.requests().iter().filter(|request| is_token_request(&request.line)).count(), 1);
+}
+
+#[tokio::test]
+async fn token_that_expires_again_at_once_means_no_access() {
+    let body = r#"{"error":{"code":"TokenExpired"}}"#;
+    let fake = FakeAzure::new(move |request| request.line.starts_with(&format!("GET {POWER_BI}")).then(|| reply(403, &[], body))).await;
+    let model = power_bi_of(&fake.azure(fake.settings()));
+    for expected in [ServiceErrorKind::ServerError, ServiceErrorKind::AccessDenied, ServiceErrorKind::AccessDenied] {
+        assert_eq!(poll_error(&model).await, Some(expected));
     }
 }
 
