@@ -39,7 +39,7 @@ pub fn why(object: &Object, diagnosis: &Diagnosis, evidence: &Evidence, visible:
         let label = if lines.len() == rows { label } else { "" };
         lines.push(row(label, command.clone()));
     }
-    add(&mut lines, "Next", [next(object, diagnosis, evidence, view)], view);
+    add(&mut lines, "Next", [next(object, diagnosis, view)], view);
     lines
 }
 
@@ -207,15 +207,11 @@ fn unobserved_part(change: &Unobserved) -> String {
 }
 
 /// What happens next, and where to read more.
-fn next(object: &Object, diagnosis: &Diagnosis, evidence: &Evidence, view: &View) -> String {
+fn next(object: &Object, diagnosis: &Diagnosis, view: &View) -> String {
     let more = format!("More: {}", diagnosis.page);
     let trigger = cells::next(object, view);
     let trigger = if trigger.is_empty() { String::new() } else { format!(" Next run: {trigger}.") };
-    let next = match evidence.operator.liveness(view.now) {
-        Liveness::Silent(_, _) | Liveness::Released => "Nothing proceeds until an operator runs.",
-        Liveness::Running(_, _) | Liveness::Absent | Liveness::Unknown => diagnosis.next.as_str(),
-    };
-    format!("{next}{trigger} {more}").trim_start().to_owned()
+    format!("{}{trigger} {more}", diagnosis.next).trim_start().to_owned()
 }
 
 #[cfg(test)]
