@@ -69,7 +69,8 @@ pub fn queues(visible: Visible<'_>) -> Vec<ModelQueue<'_>> {
     }
     let mut queues: Vec<ModelQueue<'_>> = by_key.into_values().collect();
     for queue in &mut queues {
-        queue.waiting.sort_by_key(|object| (object.run().map(|run| run.requested_time), object.resource.key()));
+        // As the operator grants the turns.
+        queue.waiting.sort_by_key(|&object| (object.run().map(|run| run.requested_time), object.uid()));
         queue.running.sort_by_key(|object| (object.run().and_then(|run| run.submitted_time), object.resource.key()));
     }
     queues.sort_by(|one, other| one.model.cmp(&other.model));
@@ -126,4 +127,35 @@ pub fn elapsed(object: &Object, now: Timestamp) -> Option<i64> {
     let run = object.run()?;
     let waited = || (run.state == RunState::Waiting).then(|| run.waiting_since_time.unwrap_or(run.requested_time).timestamp());
     running_seconds(run, now).or_else(|| Some(now.duration_since(waited()?).as_secs().max(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tabular_operator::api::Kind;
+
+    use super::*;
+    use crate::facts::order;
+    use crate::fixture::{NOW, at, object_with, run, visible};
+
+    /// A refresh on the model `M` with this uid, whose run has these fields.
+    fn object(name: &str, uid: &str, fields: Value) -> Object {
+        let run = run("M", fields);
+        let metadata = json!({"name": name, "namespace": "bi", "uid": uid, "creationTimestamp": "2026-11-01T00:00:00Z"});
+        let (spec, status) = (json!({"model": run["model"]}), json!({"observedGeneration": 1, "run": run}));
+        object_with(Kind::ModelRefresh, &metadata, &spec, &status)
+    }
+
+    fn names(objects: &[&Object]) -> Vec<String> {
+        objects.iter().map(|object| object.name()).collect()
+    }
+
+    #[test]
+    fn uid_orders_runs_that_were_requested_at_the_same_time() {
+        let waits = |name: &str, uid: &str| object(name, uid, json!({"state": "Waiting", "reason": "WaitingForTurn"}));
+        let mut objects = [waits("a", "3"), waits("b", "2"), waits("c", "1")];
+        assert_eq!(names(&queues(visible(&objects))[0].waiting), ["c", "b", "a"]);
+        order(&mut objects, at(NOW));
+        assert_eq!(names(&objects.iter().collect::<Vec<_>>()), ["c", "b", "a"]);
+    }
 }
