@@ -38,13 +38,14 @@ impl ModelQueue<'_> {
         self.is_complete.then_some(index.saturating_add(1))
     }
 
-    /// In how many seconds the resource at an index of `waiting` probably starts; `None` unless everything ahead of it is known and has an
-    /// estimate.
+    /// In how many seconds the resource at an index of `waiting` probably starts. `None` if that may be now, if something ahead of it is not
+    /// known or has no estimate, or if it or a resource ahead of it waits for something other than its turn.
     #[must_use]
     pub fn starts_in(&self, index: usize, now: Timestamp) -> Option<i64> {
         let running = self.running.iter().map(|object| typical(object, now)?.remaining());
         let before = self.waiting.iter().take(index).map(|object| Some(Remaining::About(typical(object, now)?.estimate.usual())));
-        until_turn(running.chain(before)).filter(|_| self.is_complete)
+        let wait_for_turn = self.waiting.iter().take(index.saturating_add(1)).all(|object| object.run().is_some_and(waits_for_turn));
+        until_turn(running.chain(before)).filter(|seconds| *seconds > 0 && self.is_complete && wait_for_turn)
     }
 }
 
@@ -92,6 +93,11 @@ fn is_in_queue(run: &Run) -> bool {
     }
 }
 
+/// Whether a waiting run waits only for its turn: not for another client, an attempt or a capacity.
+fn waits_for_turn(run: &Run) -> bool {
+    matches!(Reason::parse(&run.reason), Some(Reason::WaitingForTurn | Reason::Submitting))
+}
+
 /// A place in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -136,18 +142,34 @@ mod tests {
 
     use super::*;
     use crate::facts::order;
-    use crate::fixture::{NOW, at, object_with, run, visible};
+    use crate::fixture::{NOW, at, ended, object_with, run, visible};
 
-    /// A refresh on the model `M` with this uid, whose run has these fields.
+    /// A refresh on the model `M` with this uid, whose run has these fields, and whose runs take 10 minutes.
     fn object(name: &str, uid: &str, fields: Value) -> Object {
         let run = run("M", fields);
         let metadata = json!({"name": name, "namespace": "bi", "uid": uid, "creationTimestamp": "2026-11-01T00:00:00Z"});
-        let (spec, status) = (json!({"model": run["model"]}), json!({"observedGeneration": 1, "run": run}));
+        let history = vec![ended(1, "2026-11-28T21:12:00Z", "Succeeded", 600, ""); 3];
+        let (spec, status) = (json!({"model": run["model"]}), json!({"observedGeneration": 1, "run": run, "history": history}));
         object_with(Kind::ModelRefresh, &metadata, &spec, &status)
     }
 
     fn names(objects: &[&Object]) -> Vec<String> {
         objects.iter().map(|object| object.name()).collect()
+    }
+
+    #[test]
+    fn start_is_estimated_only_for_runs_that_wait_for_their_turn() {
+        let starts = |first: &str, second: &str| {
+            let waits = |uid: &str, reason: &str| object(uid, uid, json!({"state": "Waiting", "reason": reason}));
+            let objects = [waits("1", first), waits("2", second)];
+            let queue = queues(visible(&objects)).remove(0);
+            [queue.starts_in(0, at(NOW)), queue.starts_in(1, at(NOW))]
+        };
+        assert_eq!(starts("Submitting", "WaitingForTurn"), [None, Some(600)], "the first may start now");
+        assert_eq!(starts("WaitingForTurn", "ModelBusy"), [None, None]);
+        for reason in ["ModelBusy", "BackingOff", "CapacityExceeded", "ReasonOfANewerVersion"] {
+            assert_eq!(starts(reason, "WaitingForTurn"), [None, None], "{reason}");
+        }
     }
 
     #[test]

@@ -132,11 +132,7 @@ fn waiting(object: &Object, visible: Visible<'_>, view: &View) -> Vec<String> {
     let Some(chain) = chain(object, &queues, view.now) else { return Vec::new() };
     let mut lines = vec![chain.sentence()];
     lines.extend(place(object, &queues, view.now).map(|place| {
-        let starts = place
-            .starts_in
-            .filter(|seconds| *seconds > 0)
-            .map(|seconds| format!(", starts in about {}", about(seconds)))
-            .unwrap_or_default();
+        let starts = place.starts_in.map(|seconds| format!(", starts in about {}", about(seconds))).unwrap_or_default();
         let others = if visible.is_complete { "" } else { "; other resources are not visible to you" };
         format!("{} of {}{starts}{others}", cells::in_the_queue(place), object.model())
     }));
