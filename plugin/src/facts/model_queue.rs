@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tabular_operator::api::estimate::{Remaining, until_turn};
-use tabular_operator::api::{EventPolicy, Reason, Run, RunState};
+use tabular_operator::api::{Reason, Run, RunState};
+use tabular_operator::engine::is_stuck;
 
 use super::{running_seconds, typical};
 use crate::objects::Object;
@@ -23,7 +24,7 @@ pub struct Visible<'a> {
 pub struct ModelQueue<'a> {
     /// The short name of the model.
     pub model: String,
-    /// The resources with an operation, or about to submit one.
+    /// The resources with an operation, or about to submit one, without those whose run is stuck: the operator gives their turn to others.
     pub running: Vec<&'a Object>,
     /// The resources that wait, the next one first.
     pub waiting: Vec<&'a Object>,
@@ -55,11 +56,14 @@ pub fn queues(visible: Visible<'_>) -> Vec<ModelQueue<'_>> {
     let mut by_key: BTreeMap<String, ModelQueue<'_>> = BTreeMap::new();
     for object in visible.objects {
         let Some(run) = object.run() else { continue };
+        if is_stuck(run) {
+            continue;
+        }
         let (key, model) = (object.model_key(), object.model());
         let queue = || ModelQueue { model, running: Vec::new(), waiting: Vec::new(), is_complete: visible.is_complete };
         match run.state {
             RunState::Submitting | RunState::Running | RunState::Cancelling => by_key.entry(key).or_insert_with(queue).running.push(object),
-            RunState::Waiting if is_in_queue(run) => by_key.entry(key).or_insert_with(queue).waiting.push(object),
+            RunState::Waiting if !is_suspended(run) => by_key.entry(key).or_insert_with(queue).waiting.push(object),
             RunState::Waiting
             | RunState::Succeeded
             | RunState::Failed
@@ -81,16 +85,12 @@ pub fn queues(visible: Visible<'_>) -> Vec<ModelQueue<'_>> {
 /// Whether a resource waits in a queue.
 #[must_use]
 pub fn is_queued(object: &Object) -> bool {
-    object.run().is_some_and(|run| run.state == RunState::Waiting && is_in_queue(run))
+    object.run().is_some_and(|run| run.state == RunState::Waiting && !is_stuck(run) && !is_suspended(run))
 }
 
-/// Whether a waiting run has a place in the queue. A run whose calls fail, or that needs a user, blocks no other resource.
-fn is_in_queue(run: &Run) -> bool {
-    match Reason::parse(&run.reason) {
-        Some(Reason::Suspended | Reason::Retrying) => false,
-        Some(reason) => !matches!(reason.event_policy(), EventPolicy::Stalled | EventPolicy::Awaited),
-        None => true,
-    }
+/// Whether a waiting run has no place in the queue, because its resource is suspended.
+fn is_suspended(run: &Run) -> bool {
+    run.reason == Reason::Suspended.as_str()
 }
 
 /// Whether a waiting run waits only for its turn: not for another client, an attempt or a capacity.
@@ -155,6 +155,22 @@ mod tests {
 
     fn names(objects: &[&Object]) -> Vec<String> {
         objects.iter().map(|object| object.name()).collect()
+    }
+
+    #[test]
+    fn stuck_run_has_no_turn() {
+        for (state, reason) in [("Submitting", "SubmissionUnknown"), ("Running", "Retrying"), ("Cancelling", "AccessDenied")] {
+            let objects = [
+                object("stuck", "1", json!({"state": state, "reason": reason})),
+                object("first", "2", json!({"state": "Waiting", "reason": "WaitingForTurn"})),
+                object("second", "3", json!({"state": "Waiting", "reason": "WaitingForTurn"})),
+            ];
+            let queues = queues(visible(&objects));
+            assert_eq!(names(&queues[0].running), Vec::<String>::new(), "{state} {reason}");
+            assert_eq!(queues[0].starts_in(1, at(NOW)), Some(600), "{state} {reason}");
+            assert_eq!(ahead(&objects[1], &queues).map(Object::name), None, "{state} {reason}");
+            assert_eq!(ahead(&objects[2], &queues).map(Object::name), Some("first".to_owned()), "{state} {reason}");
+        }
     }
 
     #[test]
