@@ -1,10 +1,12 @@
 //! Why a resource is in its state, and what to do about it.
 
 use jiff::Timestamp;
+use kube::Resource as _;
 use tabular_operator::api::advice::{Advice, NO_FURTHER_RUN, Section, advice, anchor};
 use tabular_operator::api::{ConditionType, EventPolicy, Reason, RunState};
 
 use super::commands::{OperatorNames, filled};
+use super::unobserved::changed;
 use super::{Freshness, ResourceStatus, Unobserved, elapsed, freshness, reason, resource_status, unobserved};
 use crate::evidence::{Evidence, Liveness, ResourceEvent};
 use crate::objects::Object;
@@ -214,8 +216,13 @@ fn unwritable(object: &Object, events: &[ResourceEvent]) -> Option<Reason> {
     let status = object.status();
     let conditions = status.conditions.iter().map(|condition| condition.last_transition_time);
     let run = status.run.as_ref().and_then(|run| run.recorded_time.or(run.submitted_time));
-    let written = conditions.chain(run).max().map(tabular_operator::api::Time::timestamp);
-    written.is_none_or(|written| written <= newest.time).then_some(reason)
+    let times = conditions.chain(run).map(tabular_operator::api::Time::timestamp);
+    // A write of the progress, for example, changes none of these times.
+    let written = times.chain(changed(object, "status", &["f:status"])).max();
+    // A status of an earlier generation does not show that the operator can decode this one.
+    let is_observed = object.resource.meta().generation.is_none_or(|generation| generation <= status.observed_generation);
+    let is_resolved = written.is_some_and(|written| written > newest.time) && (reason == Reason::WriteRefused || is_observed);
+    (!is_resolved).then_some(reason)
 }
 
 /// Whether something waits for the operator: a deletion, a change, a run or a due trigger.

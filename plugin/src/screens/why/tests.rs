@@ -185,6 +185,27 @@ fn refused_write_is_the_cause_until_a_later_write() {
 }
 
 #[test]
+fn later_status_write_resolves_what_the_event_reports() {
+    let of = |reason: &str, written: &str, generation: i64| {
+        let metadata = json!({
+            "name": "orders", "namespace": "bi", "generation": generation, "creationTimestamp": "2026-11-01T00:00:00Z",
+            "managedFields": [{"subresource": "status", "time": written, "fieldsV1": {"f:status": {"f:run": {}}}}],
+        });
+        let run = run("Orders", json!({"state": "Running", "reason": "Running"}));
+        let status = json!({"observedGeneration": 2, "run": run, "conditions": [condition("Ready", "Unknown", "Running", "m")]});
+        let object = object_with(Kind::ModelRefresh, &metadata, &json!({"model": {}}), &status);
+        let events = vec![event("2026-11-29T21:05:00Z", true, reason, "m")];
+        why(&object, &Evidence { events: Some(events), operator: Operator::Unknown }).0
+    };
+    let (earlier, later) = ("2026-11-29T21:04:00Z", "2026-11-29T21:06:00Z");
+    for reason in ["WriteRefused", "Undecodable"] {
+        assert_eq!(of(reason, earlier, 2), Verdict::NeedsAction, "{reason}");
+        assert_eq!(of(reason, later, 2), Verdict::Fine, "{reason}");
+    }
+    assert_eq!(of("Undecodable", later, 3), Verdict::NeedsAction, "it may not decode this generation");
+}
+
+#[test]
 fn failed_run_shows_what_the_service_reported() {
     let run = run(
         "Orders",
