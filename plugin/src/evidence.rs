@@ -23,6 +23,8 @@ const MOST_EVENTS: usize = 5;
 const DEFAULT_DURATION: i64 = 15;
 /// How much older than its duration a Lease may be, in seconds: the clocks of the operator and of the user differ.
 const TOLERANCE: i64 = 30;
+/// How far a renewal may be ahead of the user's clock, in seconds, before that clock counts as behind: clocks differ a little.
+const MOST_AHEAD: i64 = 5;
 /// The pause before a Lease that is too old is read again.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 /// The duration of a Lease, in seconds, of which a third is waited at most for its next renewal.
@@ -131,14 +133,15 @@ impl Connection {
         Ok(latest(found.items, object.resource.meta().uid.as_deref()))
     }
 
-    /// Reads the Lease of the operator. The age of one that is too old is determined by the clock of the API server, because that of the
-    /// user may be ahead. One that is still too old is read again until its next renewal is due: if it is renewed meanwhile, the operator
-    /// runs, and its clock is behind.
+    /// Reads the Lease of the operator. The age of one that is too old, or was renewed in the future, is determined by the clock of the API
+    /// server, because that of the user may be ahead or behind. One that is too old by that clock is read again until its next renewal is
+    /// due: if it is renewed meanwhile, the operator runs, and its clock is behind.
     async fn operator(&self, namespace: &str, name: &str) -> Operator {
         let is_silent = |operator: &Operator| matches!(operator.liveness(Timestamp::now()), Liveness::Silent(_, _));
         let first = self.lease(namespace, name).await;
         let Operator::Lease(before) = &first else { return first };
-        if !is_silent(&first) {
+        let is_ahead = before.renewed.is_some_and(|renewed| renewed.duration_since(Timestamp::now()).as_secs() > MOST_AHEAD);
+        if !is_silent(&first) && !is_ahead {
             return first;
         }
         let corrected = match self.time().await {
@@ -260,12 +263,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn age_of_lease_is_by_the_clock_of_the_api_server() {
-        for (date, expected) in [
-            ("Wed, 01 Jan 2020 00:20:00 GMT", Liveness::Running("pod_1".to_owned(), 1200)),
-            ("Wed, 01 Jan 2020 02:00:00 GMT", Liveness::Silent("pod_1".to_owned(), 7200)),
+        // The clock of the user is ahead in the first two, and behind in the others.
+        for (year, date, expected) in [
+            (2020, "Wed, 01 Jan 2020 00:20:00 GMT", Liveness::Running("pod_1".to_owned(), 1200)),
+            (2020, "Wed, 01 Jan 2020 02:00:00 GMT", Liveness::Silent("pod_1".to_owned(), 7200)),
+            (2999, "Tue, 01 Jan 2999 00:20:00 GMT", Liveness::Running("pod_1".to_owned(), 1200)),
+            (2999, "Tue, 01 Jan 2999 02:00:00 GMT", Liveness::Silent("pod_1".to_owned(), 7200)),
         ] {
-            let connection = connection_at(date, |_| {
-                let spec = json!({"holderIdentity": "pod_1", "renewTime": "2020-01-01T00:00:00.000000Z", "leaseDurationSeconds": 3600});
+            let connection = connection_at(date, move |_| {
+                let renewed = format!("{year}-01-01T00:00:00.000000Z");
+                let spec = json!({"holderIdentity": "pod_1", "renewTime": renewed, "leaseDurationSeconds": 3600});
                 (200, json!({"metadata": {"name": "tabular-operator"}, "spec": spec}))
             });
             assert_eq!(connection.operator("tabular-system", "tabular-operator").await.liveness(Timestamp::now()), expected);

@@ -30,7 +30,7 @@ pub use input::{
     AnnotationRequests, Blocker, Deletion, DesiredState, DrainMode, Equivalents, External, OperationSpec, Remedy, RunPolicy, Schedule,
     ScheduleTrigger, Settings, SkippedWrites, SuccessfulRun, Upstream, UpstreamRef,
 };
-pub use queue_state::{QueueState, queue_state, queue_state_if_unwritable};
+pub use queue_state::{QueueState, is_stuck, queue_state, queue_state_if_unwritable};
 pub use rules::{deletion_timeout, namespace_time_left, resubmit_value, was_replaced};
 pub use text::{sentence, token};
 pub use turns::TurnQueue;

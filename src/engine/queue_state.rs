@@ -51,7 +51,8 @@ fn queue_state_of(status: &Status, stuck: bool, now: Timestamp, settings: &Setti
 }
 
 /// Whether the calls for a run fail, or a user must act before it continues.
-pub(super) fn is_stuck(run: &Run) -> bool {
+#[must_use]
+pub fn is_stuck(run: &Run) -> bool {
     Reason::parse(&run.reason).is_some_and(|reason| reason == Reason::Retrying || conditions::is_stalled(reason))
 }
 

@@ -1,17 +1,24 @@
 //! Why a resource is in its state, and what to do about it.
 
 use jiff::Timestamp;
+use kube::Resource as _;
 use tabular_operator::api::advice::{Advice, NO_FURTHER_RUN, Section, advice, anchor};
 use tabular_operator::api::{ConditionType, EventPolicy, Reason, RunState};
 
 use super::commands::{OperatorNames, filled};
+use super::unobserved::changed;
 use super::{Freshness, ResourceStatus, Unobserved, elapsed, freshness, reason, resource_status, unobserved};
-use crate::evidence::{Evidence, ResourceEvent};
+use crate::evidence::{Evidence, Liveness, ResourceEvent};
 use crate::objects::Object;
 use crate::output::shown;
 
 /// How long a change may stay unobserved, in seconds: several times longer than a change of the leader takes.
 const UNOBSERVED_LIMIT: i64 = 120;
+/// The remedy if the operator does not run, or does not observe a resource.
+const CHECK_OPERATOR: &str = "Check the operator.";
+/// The commands of that remedy.
+const OPERATOR_COMMANDS: &[&str] =
+    &["kubectl get pods --namespace {operator-namespace}", "kubectl logs deployment/{operator} --namespace {operator-namespace}"];
 /// The page with the remedies by reason.
 const PAGE: &str = "https://github.com/tabular-operator/tabular-operator/blob/main/docs/operations/troubleshooting.md";
 
@@ -96,10 +103,13 @@ pub struct Diagnosis {
 pub fn diagnosis(object: &Object, evidence: &Evidence, operator: OperatorNames<'_>, now: Timestamp) -> Diagnosis {
     let unobserved = unobserved(object, now);
     let subject = subject(object, evidence, &unobserved, now);
+    let liveness = evidence.operator.liveness(now);
+    // A released Lease is not enough: it is released during each upgrade.
+    let needs_operator = matches!(liveness, Liveness::Silent(_, _)) && waits_for_operator(object, &unobserved, now);
     let commands = |commands: &[&'static str]| filled(object, commands, operator);
     let event = evidence.events.as_deref().and_then(explicit_event).filter(|event| subject != Subject::Known(*event));
     let base = Diagnosis {
-        verdict: verdict(object, &subject),
+        verdict: if needs_operator { Verdict::NeedsAction } else { verdict(object, &subject) },
         reason: reason(object),
         is_known: true,
         since: since(object, &subject, now),
@@ -140,15 +150,19 @@ pub fn diagnosis(object: &Object, evidence: &Evidence, operator: OperatorNames<'
                 "The operator has not observed {}: it is not running, does not watch this namespace, or cannot write the status.",
                 change.what
             ),
-            remedy: "Check the operator.".to_owned(),
-            commands: commands(&[
-                "kubectl get pods --namespace {operator-namespace}",
-                "kubectl logs deployment/{operator} --namespace {operator-namespace}",
-            ]),
+            remedy: CHECK_OPERATOR.to_owned(),
+            commands: commands(OPERATOR_COMMANDS),
             next: "The operator handles the change when it observes it.".to_owned(),
             ..base
         },
     };
+    if needs_operator && found.remedy != CHECK_OPERATOR {
+        found.remedy = format!("{CHECK_OPERATOR} {}", found.remedy).trim_end().to_owned();
+        found.commands.splice(0..0, commands(OPERATOR_COMMANDS));
+    }
+    if matches!(liveness, Liveness::Silent(_, _) | Liveness::Released) {
+        "Nothing proceeds until an operator runs.".clone_into(&mut found.next);
+    }
     if let Some(of_event) = event.map(advice).filter(|advice| !is_history(advice)) {
         let more: Vec<String> = commands(of_event.commands).into_iter().filter(|command| !found.commands.contains(command)).collect();
         found.commands.extend(more);
@@ -202,8 +216,26 @@ fn unwritable(object: &Object, events: &[ResourceEvent]) -> Option<Reason> {
     let status = object.status();
     let conditions = status.conditions.iter().map(|condition| condition.last_transition_time);
     let run = status.run.as_ref().and_then(|run| run.recorded_time.or(run.submitted_time));
-    let written = conditions.chain(run).max().map(tabular_operator::api::Time::timestamp);
-    written.is_none_or(|written| written <= newest.time).then_some(reason)
+    let times = conditions.chain(run).map(tabular_operator::api::Time::timestamp);
+    // A write of the progress, for example, changes none of these times.
+    let written = times.chain(changed(object, "status", &["f:status"])).max();
+    // A status of an earlier generation does not show that the operator can decode this one.
+    let is_observed = object.resource.meta().generation.is_none_or(|generation| generation <= status.observed_generation);
+    let is_resolved = written.is_some_and(|written| written > newest.time) && (reason == Reason::WriteRefused || is_observed);
+    (!is_resolved).then_some(reason)
+}
+
+/// Whether something waits for the operator: a deletion, a change, a run or a due trigger.
+fn waits_for_operator(object: &Object, unobserved: &[Unobserved], now: Timestamp) -> bool {
+    let status = object.status();
+    let waits = match resource_status(object) {
+        ResourceStatus::NeedsAction | ResourceStatus::Running | ResourceStatus::Waiting => true,
+        ResourceStatus::Suspended => false,
+        ResourceStatus::Succeeded | ResourceStatus::Idle => {
+            status.queued.is_some() || status.next_schedule_time.is_some_and(|time| time.timestamp() <= now)
+        }
+    };
+    !object.resource.is_released() && (object.is_deleting() || !unobserved.is_empty() || waits)
 }
 
 fn verdict(object: &Object, subject: &Subject) -> Verdict {

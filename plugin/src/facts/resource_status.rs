@@ -142,7 +142,7 @@ pub fn order(objects: &mut [Object], now: Timestamp) {
             ResourceStatus::Suspended | ResourceStatus::Succeeded | ResourceStatus::Idle => 4,
         };
         // As the queue of a model is sorted.
-        let requested = object.run().filter(|_| rank == 3).map(|run| run.requested_time);
+        let requested = object.run().filter(|_| rank == 3).map(|run| (run.requested_time, object.uid().map(str::to_owned)));
         let key = object.key();
         (rank, Reverse(if rank < 2 { overdue } else { 0 }), requested.is_none(), requested, key.namespace, key.name, key.kind)
     });

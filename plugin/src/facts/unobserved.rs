@@ -33,7 +33,7 @@ pub fn unobserved(object: &Object, now: Timestamp) -> Vec<Unobserved> {
     if !status.is_observed() {
         found.push(("the resource".to_owned(), object.created()));
     } else if let Some(generation) = meta.generation.filter(|generation| *generation > status.observed_generation) {
-        found.push((format!("the change to generation {generation}"), changed(object, &["f:spec"])));
+        found.push((format!("the change to generation {generation}"), changed(object, "", &["f:spec"])));
     }
     let annotations = [
         (RUN_REQUESTED_AT, "the requested run", status.last_handled_request.as_ref()),
@@ -45,7 +45,7 @@ pub fn unobserved(object: &Object, now: Timestamp) -> Vec<Unobserved> {
     ];
     for (annotation, what, last) in annotations {
         if is_prompt(object, annotation) && value(annotation).is_some_and(|value| !is_handled(value, last)) {
-            found.push((what.to_owned(), changed(object, &["f:metadata", "f:annotations", &format!("f:{annotation}")])));
+            found.push((what.to_owned(), changed(object, "", &["f:metadata", "f:annotations", &format!("f:{annotation}")])));
         }
     }
     let seconds = |time: Timestamp| now.duration_since(time).as_secs().max(0);
@@ -73,13 +73,13 @@ fn is_prompt(object: &Object, annotation: &str) -> bool {
     }
 }
 
-/// When a client last changed a field, by the managers of the fields.
-fn changed(object: &Object, path: &[&str]) -> Option<Timestamp> {
+/// When a client last changed a field by this subresource, by the managers of the fields.
+pub(super) fn changed(object: &Object, subresource: &str, path: &[&str]) -> Option<Timestamp> {
     let managers = object.resource.meta().managed_fields.as_deref().unwrap_or_default();
     let owns = |fields: &Value| path.iter().try_fold(fields, |fields, part| fields.get(part)).is_some();
     let times = managers.iter().filter_map(|entry| {
-        let fields =
-            entry.fields_v1.as_ref().filter(|fields| entry.subresource.as_deref().unwrap_or_default().is_empty() && owns(&fields.0));
+        let is_same = entry.subresource.as_deref().unwrap_or_default() == subresource;
+        let fields = entry.fields_v1.as_ref().filter(|fields| is_same && owns(&fields.0));
         fields.and(entry.time.as_ref()).map(|time| time.0)
     });
     times.max()

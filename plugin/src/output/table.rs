@@ -1,4 +1,4 @@
-//! Tables whose rows never wrap: in a narrow terminal, the widest cells are truncated, last those of fixed columns.
+//! Tables whose rows never wrap: in a narrow terminal, the widest cells are truncated, last those of fixed columns, and then the rows.
 
 use screen::{Line, Style, fit, width_of};
 
@@ -42,12 +42,11 @@ pub fn table(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>) -> Ve
             *width = (*width).max(width_of(text));
         }
     }
-    if let Some(width) = width {
-        // The last column of a terminal stays empty: some terminals wrap a line that fills it.
-        shrink(columns, &mut widths, width.saturating_sub(1));
-    }
+    // The last column of a terminal stays empty: some terminals wrap a line that fills it.
+    let available = width.map_or(usize::MAX, |width| width.saturating_sub(1));
+    shrink(columns, &mut widths, available);
     let heading: Vec<Cell> = columns.iter().map(|column| (Style::Faint, column.title.to_owned())).collect();
-    std::iter::once(&heading).chain(rows).map(|row| line(row, &widths)).collect()
+    std::iter::once(&heading).chain(rows).map(|row| cropped(line(row, &widths), available)).collect()
 }
 
 /// Makes the widest columns narrower until a row fits: those that may be truncated, then the fixed ones, then all as far as needed.
@@ -70,6 +69,17 @@ fn line(row: &[Cell], widths: &[usize]) -> Line {
         (*style, format!("{text}{}", " ".repeat(blanks)))
     };
     row.iter().zip(widths).enumerate().map(pad).collect()
+}
+
+/// A line in at most `available` columns.
+fn cropped(line: Line, available: usize) -> Line {
+    let mut left = available;
+    let crop = |(style, text): Cell| {
+        let cropped = fit(&text, left);
+        left = left.saturating_sub(width_of(&text));
+        (style, cropped)
+    };
+    line.into_iter().map(crop).collect()
 }
 
 #[cfg(test)]
@@ -98,10 +108,11 @@ mod tests {
 
     #[test]
     fn widest_cells_are_truncated_in_a_narrow_terminal() {
-        for width in [20, 30, 40, 60] {
+        for width in [1, 2, 5, 7, 8, 20, 30, 40, 60] {
             let lines = rendered(Some(width));
             assert!(lines.iter().all(|line| width_of(line) < width), "{width}: {lines:#?}");
         }
+        assert_eq!(rendered(Some(6))[1], "!  ……");
         assert_eq!(rendered(Some(34))[1], "!  adventurework…  myserver/Adve…");
     }
 }

@@ -39,7 +39,7 @@ pub fn why(object: &Object, diagnosis: &Diagnosis, evidence: &Evidence, visible:
         let label = if lines.len() == rows { label } else { "" };
         lines.push(row(label, command.clone()));
     }
-    add(&mut lines, "Next", [next(object, diagnosis, evidence, view)], view);
+    add(&mut lines, "Next", [next(object, diagnosis, view)], view);
     lines
 }
 
@@ -132,11 +132,7 @@ fn waiting(object: &Object, visible: Visible<'_>, view: &View) -> Vec<String> {
     let Some(chain) = chain(object, &queues, view.now) else { return Vec::new() };
     let mut lines = vec![chain.sentence()];
     lines.extend(place(object, &queues, view.now).map(|place| {
-        let starts = place
-            .starts_in
-            .filter(|seconds| *seconds > 0)
-            .map(|seconds| format!(", starts in about {}", about(seconds)))
-            .unwrap_or_default();
+        let starts = place.starts_in.map(|seconds| format!(", starts in about {}", about(seconds))).unwrap_or_default();
         let others = if visible.is_complete { "" } else { "; other resources are not visible to you" };
         format!("{} of {}{starts}{others}", cells::in_the_queue(place), object.model())
     }));
@@ -207,15 +203,11 @@ fn unobserved_part(change: &Unobserved) -> String {
 }
 
 /// What happens next, and where to read more.
-fn next(object: &Object, diagnosis: &Diagnosis, evidence: &Evidence, view: &View) -> String {
+fn next(object: &Object, diagnosis: &Diagnosis, view: &View) -> String {
     let more = format!("More: {}", diagnosis.page);
     let trigger = cells::next(object, view);
     let trigger = if trigger.is_empty() { String::new() } else { format!(" Next run: {trigger}.") };
-    let next = match evidence.operator.liveness(view.now) {
-        Liveness::Silent(_, _) | Liveness::Released => "Nothing proceeds until an operator runs.",
-        Liveness::Running(_, _) | Liveness::Absent | Liveness::Unknown => diagnosis.next.as_str(),
-    };
-    format!("{next}{trigger} {more}").trim_start().to_owned()
+    format!("{}{trigger} {more}", diagnosis.next).trim_start().to_owned()
 }
 
 #[cfg(test)]

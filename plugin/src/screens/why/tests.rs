@@ -90,7 +90,8 @@ msync/new has not been observed by the operator for 5m00s and needs action.
             kubectl logs deployment/tabular-operator --namespace tabular-system
   Next      Nothing proceeds until an operator runs. Next run: after a. More: https://github.com/tabular-operator/tabular-operator/blob/main/docs/operations/troubleshooting.md";
     assert_eq!((verdict, shown.as_str()), (Verdict::NeedsAction, expected));
-    // Just created: no action is needed yet.
+    // Just created: no action is needed yet if the operator runs.
+    let evidence = Evidence { operator: lease("2026-11-29T21:09:08Z"), ..evidence };
     let metadata = json!({"name": "new", "namespace": "bi", "generation": 1, "creationTimestamp": "2026-11-29T21:09:10Z"});
     let object = object_with(Kind::ModelSync, &metadata, &json!({}), &Value::Null);
     assert_eq!(why(&object, &evidence).0, Verdict::Proceeds);
@@ -100,6 +101,27 @@ msync/new has not been observed by the operator for 5m00s and needs action.
     changed.resource.meta_mut().managed_fields = serde_json::from_value(fields).unwrap();
     let (_, shown) = why(&changed, &evidence);
     assert!(shown.starts_with("forecast is waiting and needs action: the change to generation 4 not observed for 5m00s.\n"), "{shown}");
+}
+
+#[test]
+fn silent_operator_needs_action_if_something_waits_for_it() {
+    let silent = lease("2026-11-29T20:00:00Z");
+    let released = Operator::Lease(OperatorLease { holder: None, renewed: None, duration: 15 });
+    let of = |state: &str, next: &str, operator: &Operator| {
+        let run = run("Orders", json!({"state": state, "reason": state, "endedTime": "2026-11-29T21:00:00Z"}));
+        let status = json!({"run": run, "conditions": [condition("Ready", "True", state, "m")], "nextScheduleTime": next});
+        why(&refresh("orders", "Orders", json!({}), status), &Evidence { events: None, operator: operator.clone() })
+    };
+    let (due, later) = ("2026-11-29T21:09:00Z", "2026-11-29T22:00:00Z");
+    let (verdict, shown) = of("Running", later, &silent);
+    assert_eq!(verdict, Verdict::NeedsAction);
+    let commands = "\n            kubectl get pods --namespace tabular-system\n            kubectl logs deployment/tabular-operator";
+    for part in ["orders is running and needs action: Running", "  Fix       Check the operator.", commands, "Nothing proceeds until"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert_eq!(of("Succeeded", due, &silent).0, Verdict::NeedsAction);
+    assert_eq!(of("Succeeded", later, &silent).0, Verdict::Fine, "nothing waits for it");
+    assert_eq!(of("Running", later, &released).0, Verdict::Fine, "an upgrade releases the Lease");
 }
 
 #[test]
@@ -160,6 +182,27 @@ fn refused_write_is_the_cause_until_a_later_write() {
     assert_eq!(verdict, Verdict::NeedsAction);
     assert!(shown.contains("WriteRefused (event): a webhook denied it") && shown.contains("needs action: WriteRefused"), "{shown}");
     assert_eq!(of("2026-11-29T21:06:00Z", &evidence).0, Verdict::Fine);
+}
+
+#[test]
+fn later_status_write_resolves_what_the_event_reports() {
+    let of = |reason: &str, written: &str, generation: i64| {
+        let metadata = json!({
+            "name": "orders", "namespace": "bi", "generation": generation, "creationTimestamp": "2026-11-01T00:00:00Z",
+            "managedFields": [{"subresource": "status", "time": written, "fieldsV1": {"f:status": {"f:run": {}}}}],
+        });
+        let run = run("Orders", json!({"state": "Running", "reason": "Running"}));
+        let status = json!({"observedGeneration": 2, "run": run, "conditions": [condition("Ready", "Unknown", "Running", "m")]});
+        let object = object_with(Kind::ModelRefresh, &metadata, &json!({"model": {}}), &status);
+        let events = vec![event("2026-11-29T21:05:00Z", true, reason, "m")];
+        why(&object, &Evidence { events: Some(events), operator: Operator::Unknown }).0
+    };
+    let (earlier, later) = ("2026-11-29T21:04:00Z", "2026-11-29T21:06:00Z");
+    for reason in ["WriteRefused", "Undecodable"] {
+        assert_eq!(of(reason, earlier, 2), Verdict::NeedsAction, "{reason}");
+        assert_eq!(of(reason, later, 2), Verdict::Fine, "{reason}");
+    }
+    assert_eq!(of("Undecodable", later, 3), Verdict::NeedsAction, "it may not decode this generation");
 }
 
 #[test]
