@@ -79,6 +79,13 @@ chart-test: build ## Test the chart and the plain manifests (part of `make test`
 gitops: build ## Test the resources with Flux, Argo CD and kubectl (part of `make test`)
 	$(call timed,gitops,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p e2e --test gitops)
 
+# The variable applies to the prerequisites too, so this builds the control plane of that version, not the one of the other targets.
+.PHONY: test-kubernetes
+test-kubernetes: export KUBERNETES_VERSION = $(or $(VERSION),$(error VERSION is missing, such as VERSION=1.34))
+test-kubernetes: build ## Run the end-to-end tests that depend on the Kubernetes version with another one: VERSION=1.34 (docs/operations/support.md)
+	$(call timed,tests with Kubernetes $(VERSION),RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} \
+	  cargo test --locked --no-fail-fast -p e2e --test operator --test plugin --test chart --test gitops --test docs)
+
 .PHONY: image
 image: programs builder ## Build the image as an OCI layout in target/image, without Docker; ARCHITECTURES="amd64 arm64" for both
 	@rm -rf $(TARGET)/dist

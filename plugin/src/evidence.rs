@@ -7,7 +7,7 @@ use http::header::DATE;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 use kube::client::Body;
 use kube::{Api, Resource as _};
@@ -120,14 +120,15 @@ impl Connection {
         Evidence { events: events.ok(), operator }
     }
 
-    /// Lists the latest events of a resource, the newest first.
+    /// Lists the latest events of a resource, the newest first. They are those of the core API: the role `view` permits the same events of
+    /// `events.k8s.io` only since Kubernetes 1.35.
     ///
     /// # Errors
     /// If they cannot be listed.
     pub async fn events(&self, object: &Object) -> Result<Vec<ResourceEvent>, Failure> {
         let key = object.key();
         let request = Request { verb: "list", resource: "events", namespace: Some(&key.namespace), name: None };
-        let selected = ListParams::default().fields(&format!("regarding.kind={},regarding.name={}", key.kind.as_str(), key.name));
+        let selected = ListParams::default().fields(&format!("involvedObject.kind={},involvedObject.name={}", key.kind.as_str(), key.name));
         let api: Api<Event> = Api::namespaced(self.client.clone(), &key.namespace);
         let found = self.call(request, api.list(&selected)).await?;
         Ok(latest(found.items, object.resource.meta().uid.as_deref()))
@@ -189,8 +190,8 @@ impl Connection {
 /// The latest of these events, the newest first, without those of a deleted resource with the same name.
 fn latest(events: Vec<Event>, uid: Option<&str>) -> Vec<ResourceEvent> {
     let is_of = |event: &Event| {
-        let regarding = event.regarding.as_ref().and_then(|regarding| regarding.uid.as_deref()).filter(|uid| !uid.is_empty());
-        regarding.is_none() || uid.is_none() || regarding == uid
+        let involved = event.involved_object.uid.as_deref().filter(|uid| !uid.is_empty());
+        involved.is_none() || uid.is_none() || involved == uid
     };
     let mut found: Vec<ResourceEvent> = events.into_iter().filter(is_of).filter_map(of_event).collect();
     found.sort_by_key(|event| Reverse(event.time));
@@ -199,13 +200,13 @@ fn latest(events: Vec<Event>, uid: Option<&str>) -> Vec<ResourceEvent> {
 }
 
 fn of_event(event: Event) -> Option<ResourceEvent> {
-    let last = event.series.map(|series| series.last_observed_time.0);
-    let time = last.or(event.event_time.map(|time| time.0)).or(event.deprecated_last_timestamp.map(|time| time.0));
+    let last = event.series.and_then(|series| series.last_observed_time).map(|time| time.0);
+    let time = last.or(event.event_time.map(|time| time.0)).or(event.last_timestamp.map(|time| time.0));
     Some(ResourceEvent {
         time: time.or(event.metadata.creation_timestamp.map(|time| time.0))?,
         is_warning: event.type_.as_deref() == Some("Warning"),
         reason: event.reason.unwrap_or_default(),
-        note: event.note.unwrap_or_default(),
+        note: event.message.unwrap_or_default(),
     })
 }
 
@@ -230,7 +231,7 @@ mod tests {
     fn event(second: u32, uid: &str, reason: &str) -> Event {
         serde_json::from_value(json!({
             "metadata": {"name": reason}, "eventTime": format!("2026-11-29T21:00:{second:02}.000000Z"), "type": "Warning",
-            "reason": reason, "note": "n", "regarding": {"uid": uid},
+            "reason": reason, "message": "n", "involvedObject": {"uid": uid},
         }))
         .unwrap()
     }

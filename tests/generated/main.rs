@@ -10,6 +10,7 @@ mod chart;
 mod coverage;
 mod fields;
 mod flags;
+mod kubernetes;
 mod monitoring;
 mod operations;
 mod pages;

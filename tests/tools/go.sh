@@ -5,6 +5,7 @@
 #  build NAME WHAT PRODUCT  starts: prints the path of PRODUCT and exits if it is already built. NAME is the module's name in the cache,
 #                           WHAT describes the build in messages. Afterwards $building is the output directory.
 #  compile ARGUMENT…        runs go build with the common flags.
+#  $modfile                 the module file of the build, without its suffix; go by default.
 #  done_building            finishes: moves $building to its place, and prints the path of PRODUCT.
 
 say() { echo "$*" >&2; }
@@ -16,15 +17,15 @@ module=tests/${PWD##*/tests/}
 # No downloaded toolchain, no C compiler, and no user settings that could change go.mod.
 export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS='' GOWORK=off
 
-# The version of a module that go.mod requires, without its v.
-version() { sed -n "s#^\t$1 v\([^ ]*\).*#\1#p" go.mod; }
+# The version of a module that the module file requires, without its v.
+version() { sed -n "s#^\t$1 v\([^ ]*\).*#\1#p" "${modfile:-go}.mod"; }
 
 checksum() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
 
 # The version of Go, which must be that of go.mod or newer.
 go_version() {
   local wanted go found
-  wanted=$(sed -n 's/^go //p' go.mod)
+  wanted=$(sed -n 's/^go //p' "${modfile:-go}.mod")
   command -v go >/dev/null || fail "go is not on PATH: install Go $wanted or newer (https://go.dev/dl/)"
   go=$(go version) # "go version go1.26.0 linux/amd64"
   found=$(sed -n 's/^go version go\([0-9][0-9.]*\).*/\1/p' <<<"$go") # empty for a development version, which is accepted
@@ -41,7 +42,7 @@ build() {
   local go hash
   name=$1
   go=$(go_version)
-  hash=$({ echo "$go"; for file in go.mod go.sum build.sh "${BASH_SOURCE[0]}" *.go; do echo "$file"; cat "$file"; done; } | checksum | cut -c 1-16)
+  hash=$({ echo "$go"; for file in "${modfile:-go}".mod "${modfile:-go}".sum build.sh "${BASH_SOURCE[0]}" *.go; do echo "$file"; cat "$file"; done; } | checksum | cut -c 1-16)
   cache=${TABULAR_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabular-operator}
   directory=$cache/$name-$hash
   product=$directory${3:+/$3}
@@ -62,7 +63,7 @@ build() {
   mkdir -p "$building"
 }
 
-compile() { go build -trimpath -buildvcs=false "$@" 1>&2 9>&- || fail "failed to build: see go's message above"; }
+compile() { go build -modfile="${modfile:-go}.mod" -trimpath -buildvcs=false "$@" 1>&2 9>&- || fail "failed to build: see go's message above"; }
 
 done_building() {
   mv "$building" "$directory" 2>/dev/null || [ -d "$directory" ] || fail "failed to move the build to $directory"

@@ -20,12 +20,10 @@ import (
 	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
-	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/controller/certificates/rootcacertpublisher"
 	"k8s.io/kubernetes/pkg/controller/clusterroleaggregation"
 	"k8s.io/kubernetes/pkg/controller/garbagecollector"
 	"k8s.io/kubernetes/pkg/controller/namespace"
-	"k8s.io/kubernetes/pkg/controller/serviceaccount"
 )
 
 const (
@@ -54,8 +52,7 @@ func startControllers(ctx context.Context, config *rest.Config) error {
 
 	namespaces := namespace.NewNamespaceController(ctx, client, metadataClient, client.Discovery().ServerPreferredNamespacedResources,
 		core.Namespaces(), resync, corev1.FinalizerKubernetes)
-	accounts, err := serviceaccount.NewServiceAccountsController(klog.FromContext(ctx), core.ServiceAccounts(), core.Namespaces(), client,
-		serviceaccount.DefaultServiceAccountsControllerOptions())
+	accounts, err := newServiceAccountsController(ctx, core.ServiceAccounts(), core.Namespaces(), client)
 	if err != nil {
 		return fmt.Errorf("failed to create the ServiceAccount controller: %w", err)
 	}

@@ -38,6 +38,18 @@ async fn dry_run(client: &Client, manifest: &str) -> Result<DynamicObject, Strin
     })
 }
 
+/// `make test-kubernetes` selects another version than the default.
+#[tokio::test]
+async fn control_plane_has_the_selected_version() {
+    let output_text = TestEnvironment::get().control_plane.kubectl(&["version", "--output", "json"]).await;
+    let versions: serde_json::Value = serde_json::from_str(&output_text).unwrap();
+    let of = |part: &str| format!("{}.{}", versions[part]["major"].as_str().unwrap(), versions[part]["minor"].as_str().unwrap());
+    let found = of("serverVersion");
+    println!("Kubernetes {found}");
+    let wanted = std::env::var("KUBERNETES_VERSION").ok().filter(|version| !version.is_empty()).unwrap_or_else(|| found.clone());
+    assert_eq!((found, of("clientVersion")), (wanted.clone(), wanted));
+}
+
 #[tokio::test]
 async fn invalid_manifest_is_refused_with_declared_message() {
     let client = TestEnvironment::get().client().await;

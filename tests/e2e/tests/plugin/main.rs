@@ -16,6 +16,7 @@ mod program;
 mod run;
 mod secrets;
 mod show;
+mod skew;
 mod terminal;
 mod validate;
 mod watch;

@@ -167,10 +167,11 @@ impl Plugin {
     }
 }
 
-/// The rule for events in the role `view` of Kubernetes.
+/// The permission for events that the role `view` of Kubernetes includes, in all supported versions: only newer ones include the events of
+/// `events.k8s.io`.
 async fn events(world: &World) -> Value {
     let view = Api::<ClusterRole>::all(world.client.clone()).get("system:aggregate-to-view").await.expect("Kubernetes has the role");
-    let is_of_events = |resources: &Option<Vec<String>>| resources.as_ref().is_some_and(|resources| resources.as_slice() == ["events"]);
-    let rule = view.rules.into_iter().flatten().find(|rule| is_of_events(&rule.resources)).expect("the role permits events");
-    serde_json::to_value(rule).expect("a rule is JSON")
+    let has = |names: &Option<Vec<String>>, wanted: &str| names.iter().flatten().any(|name| name == wanted);
+    let rule = view.rules.into_iter().flatten().find(|rule| has(&rule.api_groups, "") && has(&rule.resources, "events"));
+    json!({"apiGroups": [""], "resources": ["events"], "verbs": rule.expect("the role permits events").verbs})
 }
