@@ -189,10 +189,12 @@ impl Changes {
         }
     }
 
+    /// The changes in a complete list. Resources that it does not contain were deleted, and the state that is kept for them must be removed.
     fn all_listed(&mut self, exists: impl Fn(&ResourceKey) -> bool) -> Vec<ResourceKey> {
-        self.seen.retain(|name, _| exists(name));
+        let deleted = self.seen.extract_if(|name, _| !exists(name)).map(|(name, _)| name);
+        let due = mem::take(&mut self.listed).into_iter().chain(deleted).collect();
         self.count();
-        mem::take(&mut self.listed)
+        due
     }
 
     fn count(&self) {
