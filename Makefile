@@ -28,7 +28,11 @@ plugin: need-cargo ## Build the plugin for kubectl, target/release/kubectl-tabul
 	$(call timed,plugin,deploy/image/compile.sh --plugin)
 
 .PHONY: test
-test: build $(if $(LINUX),image) ## Run every test: unit, property and end-to-end tests, generated files, and the demo
+test: build $(if $(LINUX),image soak-program) ## Run every test: unit, property and end-to-end tests, generated files, the demo, and beside them 10 minutes of endurance
+	@$(if $(LINUX),tests/tools/beside.sh $(TARGET)/soak.log $(RELEASE)/soak --hours 0.167 --seed $(or $(SEED),1) --) $(MAKE) tests
+
+.PHONY: tests
+tests: need-cargo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
 	$(call timed,model check,$(RELEASE)/model explore --max-states 3000000 && $(RELEASE)/model known-gaps && $(RELEASE)/model random)
 	$(call timed,demo,$(RELEASE)/demo)
@@ -110,6 +114,10 @@ bench: build $(if $(REFERENCE),reference) ## Run the benchmark: runs, polls, mem
 	$(call timed,benchmark,deploy/image/compile.sh --bin bench)
 	@$(RELEASE)/bench $(if $(FAILOVER),failover $(if $(REPETITIONS),--repetitions $(REPETITIONS)),$(if $(REFERENCE),--reference) $(SIZES))
 
+.PHONY: soak
+soak: build soak-program ## Run the operator for HOURS=8 (also 0.17) with users, faults and changes of the leader, and check that nothing accumulates; SEED=n repeats the order
+	@$(RELEASE)/soak --hours $(or $(HOURS),8) $(if $(SEED),--seed $(SEED)) --samples $(TARGET)/soak.csv --picture $(TARGET)/soak.svg
+
 .PHONY: fault-injection
 fault-injection: build ## Run the complete fault matrix: a fault at every request of a run; takes 15 minutes (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one case, JOBS=8 limits the parallel cells)
 	$(call timed,fault matrix,FAULTS=all $(if $(JOBS),FAULTS_JOBS=$(JOBS)) cargo test --locked --quiet -p e2e --test faults -- $(if $(ONLY),'$(ONLY)'))
@@ -156,6 +164,10 @@ chart-lint:
 .PHONY: programs
 programs: need-cargo
 	$(call timed,operator and local Azure,deploy/image/compile.sh --bin tabular-operator --bin simulator --bin demo --bin model)
+
+.PHONY: soak-program
+soak-program: need-cargo
+	$(call timed,endurance test,deploy/image/compile.sh --bin soak)
 
 .PHONY: control-plane
 control-plane:

@@ -42,6 +42,12 @@ impl FairSemaphore {
         Self(Arc::new(Mutex::new(state)))
     }
 
+    /// Number of callers that hold a permit or wait for one.
+    pub(crate) fn callers(&self) -> usize {
+        let state = self.0.lock();
+        state.held.values().sum::<usize>() + state.waiting.values().map(VecDeque::len).sum::<usize>()
+    }
+
     /// Waits for a permit. Cancel-safe: a dropped call takes none.
     pub(crate) async fn acquire(&self, namespace: &str) -> Option<Permit> {
         let (turn, granted) = oneshot::channel();

@@ -69,6 +69,14 @@ impl Azure {
         self.shared.backoffs.throttled_identities()
     }
 
+    /// Removes the tokens and backoffs that have no effect any more, and returns the numbers of the others.
+    #[must_use]
+    pub fn purge(&self) -> AzureEntries {
+        let Shared { tokens, backoffs, in_flight, .. } = &*self.shared;
+        let (servers, calls) = in_flight.counts();
+        AzureEntries { tokens: tokens.purge(), backoffs: backoffs.purge(), servers, calls }
+    }
+
     /// A database of an Analysis Services server, accessed with one identity for a namespace.
     #[must_use]
     pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity, namespace: &str) -> ModelClient {
@@ -95,6 +103,19 @@ impl fmt::Debug for Azure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Azure").field("cloud", &self.shared.cloud.name).finish_non_exhaustive()
     }
+}
+
+/// The numbers of entries in the memory of [`Azure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AzureEntries {
+    /// Tokens, and failed requests for them.
+    pub tokens: usize,
+    /// Backoffs that services requested.
+    pub backoffs: usize,
+    /// Servers whose calls in flight are counted.
+    pub servers: usize,
+    /// Calls that hold a permit or wait for one.
+    pub calls: usize,
 }
 
 /// A model, accessed with one identity. Cheap to clone.

@@ -33,6 +33,12 @@ impl CallsInFlight {
         tokio::time::timeout(PERMIT_TIMEOUT, permits.acquire(namespace)).await.ok().flatten()
     }
 
+    /// Number of servers, and of calls to them that hold a permit or wait for one.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let servers = self.servers.lock();
+        (servers.len(), servers.values().map(FairSemaphore::callers).sum())
+    }
+
     fn permits(&self, server: &str) -> FairSemaphore {
         let mut servers = self.servers.lock();
         if servers.len() >= MAX_SERVERS && !servers.contains_key(server) {
@@ -104,7 +110,9 @@ mod tests {
         for n in 0..3 * MAX_SERVERS {
             assert!(in_flight.acquire(&n.to_string(), "bi").await.is_some());
         }
-        assert!(in_flight.servers.lock().len() <= MAX_SERVERS);
+        let (servers, calls) = in_flight.counts();
+        assert!(servers <= MAX_SERVERS);
+        assert_eq!(calls, 1);
         assert!(in_flight.acquire("busy", "bi").await.is_none());
         drop(busy);
     }

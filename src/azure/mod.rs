@@ -23,6 +23,6 @@ mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use client::{Azure, Call, ModelClient};
+pub use client::{Azure, AzureEntries, Call, ModelClient};
 pub use refreshes::ListWindow;
 pub use settings::{AzureSettings, AzureSettingsError, Observer};

@@ -84,6 +84,12 @@ impl TurnQueue {
         self.waiting
     }
 
+    /// How many wait or hold a turn, on all models.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.model_of.len()
+    }
+
     /// Whether a resource holds a turn.
     #[must_use]
     pub fn holds(&self, uid: &str) -> bool {
@@ -218,15 +224,15 @@ mod tests {
         let mut queue = TurnQueue::default();
         let turns =
             [QueueState::Waiting(at(1)), QueueState::Waiting(at(2)), QueueState::Holding, QueueState::Waiting(at(3)), QueueState::None];
-        for (turn, depth) in turns.into_iter().zip([1, 1, 0, 1, 0]) {
+        for (turn, counts) in turns.into_iter().zip([(1, 1), (1, 1), (0, 1), (1, 1), (0, 0)]) {
             let _ = queue.set("m", "a", &name("a"), turn);
-            assert_eq!(queue.depth(), depth);
+            assert_eq!((queue.depth(), queue.count()), counts);
         }
         let _ = queue.set("m", "a", &name("a"), QueueState::Waiting(at(1)));
         let _ = queue.set("n", "a", &name("a"), QueueState::Waiting(at(1)));
-        assert_eq!(queue.depth(), 1);
+        assert_eq!((queue.depth(), queue.count()), (1, 1));
         let _ = queue.remove("a");
-        assert_eq!(queue.depth(), 0);
+        assert_eq!((queue.depth(), queue.count()), (0, 0));
     }
 
     #[test]

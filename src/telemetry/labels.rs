@@ -312,6 +312,52 @@ impl TokenResult {
 }
 
 label! {
+    /// A collection in the memory of the leader.
+    Collection {
+        /// Resources in the caches of the watches.
+        Cache = "cache",
+        /// Resources whose changes by other clients the watches detect.
+        Changes = "changes",
+        /// Resources in the index for gauges, claims and per-resource metrics.
+        Index = "index",
+        /// Names of resources that were reconciled, with their uids.
+        Names = "names",
+        /// The state of each resource between two reconciliations.
+        LocalStates = "local-states",
+        /// Reconciliations that are due at some time, or in progress.
+        Schedule = "schedule",
+        /// Resources that hold the turn on a model or wait for it.
+        Turns = "turns",
+        /// Resources with `trigger.afterRefresh`.
+        Dependents = "dependents",
+        /// The refreshes that they name.
+        Upstreams = "upstreams",
+        /// Resources whose operation may be running.
+        Operations = "operations",
+        /// Deleted resources whose operation is tracked to its end.
+        Detached = "detached",
+        /// Resources with claimed operations, also deleted ones, of which at most 1,000 are kept.
+        Claims = "claims",
+        /// Identities that were read, with the credentials that reference them.
+        Identities = "identities",
+        /// Identities that a service refused recently.
+        Denials = "denials",
+        /// Namespaces that were reported because the operator may not read them.
+        UnreadableNamespaces = "unreadable-namespaces",
+        /// Tokens, and failed requests for them.
+        Tokens = "tokens",
+        /// Backoffs that services requested.
+        Backoffs = "backoffs",
+        /// Servers whose calls in flight are counted.
+        Servers = "servers",
+        /// Events that wait to be written.
+        Events = "events",
+        /// Reconciliations, requests about resources and calls to servers that hold a permit or wait for one.
+        Permits = "permits",
+    }
+}
+
+label! {
     /// Resolution of a submission whose response was lost.
     SubmissionResolution {
         /// It is unknown whether the operation started.

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, schema_for};
 use tabular_operator::api::{ConditionType, EventPolicy, Kind, Reason, RunState, TriggerType};
 use tabular_operator::operation::{CallKind, IdentityKind, ServiceKind};
 use tabular_operator::telemetry::labels::{
-    ACTIVE_STATES, CallCode, END_STATES, ENDS, ExportResult, LabelValue, ReconcileResult, ResourceStatus, SubmissionResolution,
+    ACTIVE_STATES, CallCode, Collection, END_STATES, ENDS, ExportResult, LabelValue, ReconcileResult, ResourceStatus, SubmissionResolution,
     TokenResult, Write as WriteKind, WriteResult, triggers,
 };
 
@@ -141,7 +141,7 @@ fn metrics() {
     let about = "The operator serves metrics at `/metrics` of `--metrics-address`: as OpenMetrics if the client requests it, otherwise in the \
         Prometheus text format. Only the labels of the metrics `resource_…` contain the names of objects. If traces are enabled (`--otlp-endpoint`), the histograms of runs have an \
         exemplar with the trace of a run (`trace_id`), in OpenMetrics only.\n\nThe times of runs are recorded in whole seconds, and so are their lags. \
-        Only the leader sets the gauges of resources, every 15 s. They are 0 on a standby.\n\n\
+        Only the leader sets the gauges of resources, `tracked_entries` and `tasks`, every 15 s. They are 0 on a standby.\n\n\
         The per-resource metrics `resource_…` are those of the first resources by namespace and name, as many as `--resource-metrics` allows. With 0, \
         and on a standby, they are absent. The series of a deleted resource end within 15 s. The label `exported_namespace` has the namespace of the \
         resource. Prometheus adds the operator's own as `namespace`, with and without `honorLabels`. [Freshness](../observability.md#freshness) \
@@ -177,6 +177,7 @@ fn metrics() {
     label("`write`", values(WriteKind::ALL));
     label("`result` of writes and renewals", values(WriteResult::ALL));
     label("`result` of spans", values(ExportResult::ALL));
+    label("`collection`", values(Collection::ALL));
     text.push('\n');
     settle("docs/reference/metrics.md", &text);
 }

@@ -157,7 +157,8 @@ pub fn diagnosis(object: &Object, evidence: &Evidence, operator: OperatorNames<'
         },
     };
     if needs_operator && found.remedy != CHECK_OPERATOR {
-        found.remedy = format!("{CHECK_OPERATOR} {}", found.remedy).trim_end().to_owned();
+        let remedy = format!("{CHECK_OPERATOR} {}", found.remedy);
+        remedy.trim_end().clone_into(&mut found.remedy);
         found.commands.splice(0..0, commands(OPERATOR_COMMANDS));
     }
     if matches!(liveness, Liveness::Silent(_, _) | Liveness::Released) {

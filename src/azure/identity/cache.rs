@@ -32,6 +32,10 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// checks of a resource, so that each check of a single resource sends a request.
 const CHECK_BACKOFF: Duration = Duration::from_secs(5);
 
+/// How long an entry without a valid token or a current failure is kept after its last use. A failure is followed by another attempt within
+/// this time, and the next failure then doubles its backoff.
+const UNUSED: Duration = Duration::from_mins(1);
+
 /// Minimum interval between two drops of a token that a service rejected. The new one may be rejected as well.
 const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -137,6 +141,13 @@ impl Cache {
             state.invalidated_at = Some(now);
         }
         !(is_current && recently)
+    }
+
+    /// Removes the entries that are neither in use nor worth keeping, and returns the number of the others.
+    pub(super) fn purge(&self) -> usize {
+        let (mut entries, now) = (self.entries.lock(), Instant::now());
+        entries.retain(|_, entry| Arc::strong_count(entry) > 1 || entry.is_worth_keeping(now) || now < entry.state.lock().used + UNUSED);
+        entries.len()
     }
 
     fn entry(&self, key: &Key) -> Arc<Entry> {

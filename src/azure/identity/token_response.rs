@@ -139,7 +139,7 @@ const TENANT_THROTTLED: u64 = 90_055;
 
 /// Whether one of the codes is a temporary failure of Entra ID.
 pub(super) fn is_temporary_code(codes: &[u64]) -> bool {
-    codes.iter().any(|code| matches!(code, 90_006 | 90_012 | 90_024 | 90_025 | 90_033 | TENANT_THROTTLED | 90_090 | 50_196))
+    codes.iter().any(|code| matches!(*code, 90_006 | 90_012 | 90_024 | 90_025 | 90_033 | TENANT_THROTTLED | 90_090 | 50_196))
 }
 
 /// A failure of a token issuer.

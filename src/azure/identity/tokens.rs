@@ -38,6 +38,11 @@ impl Tokens {
         }
     }
 
+    /// Removes the unused tokens and failures, and returns the number of the others.
+    pub(in crate::azure) fn purge(&self) -> usize {
+        self.cache.purge()
+    }
+
     /// Drops a token that a service rejected, so that the next call requests a new one. Returns whether the next call uses another token.
     pub(in crate::azure) fn invalidate(&self, identity: &Identity, scope: &str, rejected: &Token) -> bool {
         let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };

@@ -154,6 +154,11 @@ impl Events {
         }
     }
 
+    /// Number of events that wait to be written or are being written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.lock().values().sum()
+    }
+
     /// Waits a limited time for the backlog to be written before the process exits.
     pub(crate) async fn finish(self, writer: tokio::task::JoinHandle<()>) {
         drop(self.backlog);

@@ -11,6 +11,8 @@ use crate::operation::ServiceError;
 
 /// How long an identity is not used again for a model after the service refused it twice.
 const BACKOFF: Duration = Duration::from_mins(1);
+/// The maximum time between two consecutive refusals: the next attempt follows soon after the delay.
+const CONSECUTIVE: Duration = BACKOFF.saturating_mul(2);
 /// The number of refusals that count. A single one may concern only the token, which is replaced for the next call.
 const MIN_DENIALS: u32 = 2;
 /// The maximum number of refusals kept.
@@ -38,6 +40,13 @@ impl DenialCache {
         (denial.count >= MIN_DENIALS && denial.at.elapsed() < BACKOFF).then(|| denial.error.clone())
     }
 
+    /// Removes the refusals that have no effect any more, and returns the number of the others.
+    pub(crate) fn purge(&self) -> usize {
+        let mut denials = self.denials.lock();
+        denials.retain(|_, denial| denial.at.elapsed() < CONSECUTIVE);
+        denials.len()
+    }
+
     /// Records a refusal.
     pub(crate) fn record(&self, identity: Fingerprint, model: &str, error: &ServiceError) {
         let mut denials = self.denials.lock();
@@ -47,9 +56,28 @@ impl DenialCache {
             oldest.filter(|_| denials.len() >= CAPACITY).map(|key| denials.remove(&key));
         }
         let key = (identity, model.to_owned());
-        // The next attempt follows soon after the delay, so a refusal within twice the delay is consecutive.
-        let before = denials.get(&key).filter(|denial| denial.at.elapsed() < BACKOFF.saturating_mul(2));
+        let before = denials.get(&key).filter(|denial| denial.at.elapsed() < CONSECUTIVE);
         let count = before.map_or(1, |denial| denial.count.saturating_add(1));
         denials.insert(key, Denial { error: error.clone(), at: Instant::now(), count });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::ServiceErrorKind;
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_without_effect_are_purged() {
+        let (denials, error) = (DenialCache::default(), ServiceError::new(ServiceErrorKind::CredentialsRefused, "no"));
+        let identity = Identity::managed(None);
+        let refused = || denials.record(identity.fingerprint(), "m", &error);
+        refused();
+        tokio::time::advance(CONSECUTIVE.saturating_sub(Duration::from_secs(1))).await;
+        assert_eq!(denials.purge(), 1, "the next refusal is consecutive");
+        refused();
+        assert!(denials.get(&identity, "m").is_some());
+        tokio::time::advance(CONSECUTIVE).await;
+        assert_eq!(denials.purge(), 0);
     }
 }

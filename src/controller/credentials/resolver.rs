@@ -107,6 +107,11 @@ impl CredentialResolver {
         cache.values().filter(|(_, at)| at.elapsed() < IN_USE).filter_map(|(identity, _)| identity.expires()).min()
     }
 
+    /// Number of cached identities.
+    pub(crate) fn cached_identities(&self) -> usize {
+        self.cache.lock().len()
+    }
+
     /// Expires the cached identity of credentials that the service or Entra ID refused.
     pub(crate) fn expire(&self, namespace: &str, credentials: Option<&Credentials>) {
         if let Some((_, at)) = self.cache.lock().get_mut(&(namespace.to_owned(), credentials.cloned())) {

@@ -1,6 +1,7 @@
 //! The tasks of the operator while it leads: it watches the resources and reconciles each when it is due.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::stream;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::configure;
 use super::dispatch::Dispatch;
+use super::entries;
 use super::process::{ManagerContext, RunError};
 use super::watch;
 use crate::api::ResourceKey;
@@ -63,13 +65,15 @@ pub async fn run_controllers(context: ManagerContext) -> Result<(), RunError> {
         () = lease.acquired() => {}
     }
     let heartbeat = health.heartbeat("controller", DISPATCH_STALL_TIMEOUT);
-    let dispatch = Dispatch { ready: CancellationToken::new(), stop: &stop, reconcile_permits: &ctx.reconcile_permits, heartbeat };
+    let (ready_token, scheduled) = (CancellationToken::new(), AtomicUsize::new(0));
+    let dispatch =
+        Dispatch { ready: ready_token, stop: &stop, reconcile_permits: &ctx.reconcile_permits, heartbeat, scheduled: &scheduled };
     let (changes, settled) = watch::changes(watches, &ctx, &health);
     let (ready, filled) = (ready(&ctx, health, settled, dispatch.ready.clone()), dispatch.ready.clone());
     let triggered = stream::poll_fn(move |cx| triggered.poll_recv(cx));
     let due = stream::select(changes, triggered);
     let background = async {
-        tokio::join!(ready, publish(&ctx, &filled), requeue_on_drain(&ctx), detached::run(&ctx, detached));
+        tokio::join!(ready, publish(&ctx, &filled, &scheduled), requeue_on_drain(&ctx), detached::run(&ctx, detached));
     };
     tokio::select! {
         () = dispatch.run(due, |name| reconcile_by_key(Arc::clone(&ctx), name)) => {}
@@ -115,7 +119,7 @@ async fn until_settled(synced: &[CancellationToken], settled: &[CancellationToke
 }
 
 /// Publishes the metrics that change without a change of a resource, and the per-resource metrics, once the caches are filled.
-async fn publish(ctx: &Context, filled: &CancellationToken) {
+async fn publish(ctx: &Context, filled: &CancellationToken, scheduled: &AtomicUsize) {
     filled.cancelled().await;
     let mut interval = tokio::time::interval(PUBLISH_INTERVAL);
     loop {
@@ -124,6 +128,7 @@ async fn publish(ctx: &Context, filled: &CancellationToken) {
         ctx.metrics.set_queue_depth(ctx.store.queue.lock().depth());
         ctx.metrics.set_throttled(ctx.azure.throttled());
         ctx.metrics.set_certificate_expiry(ctx.credential_resolver.earliest_certificate_expiry());
+        entries::publish(ctx, scheduled.load(Ordering::Relaxed));
     }
 }
 

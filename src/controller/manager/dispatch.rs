@@ -1,6 +1,7 @@
 //! Reconciles each resource when it is due.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
@@ -24,6 +25,8 @@ pub(crate) struct Dispatch<'a> {
     pub(crate) reconcile_permits: &'a FairSemaphore,
     /// Beats while the dispatcher makes progress.
     pub(crate) heartbeat: Heartbeat,
+    /// Receives the number of scheduled reconciliations with each beat.
+    pub(crate) scheduled: &'a AtomicUsize,
 }
 
 impl Dispatch<'_> {
@@ -32,7 +35,7 @@ impl Dispatch<'_> {
     where
         F: Future<Output = Action>,
     {
-        let Self { ready, stop, reconcile_permits, heartbeat } = self;
+        let Self { ready, stop, reconcile_permits, heartbeat, scheduled } = self;
         let mut scheduler = Scheduler::default();
         let mut running = FuturesUnordered::new();
         let mut beat = tokio::time::interval(Duration::from_secs(1));
@@ -67,7 +70,10 @@ impl Dispatch<'_> {
                         running.push(begin(name));
                     }
                 }
-                _ = beat.tick() => heartbeat.beat(),
+                _ = beat.tick() => {
+                    heartbeat.beat();
+                    scheduled.store(scheduler.len(), Ordering::Relaxed);
+                }
             }
         }
         while running.next().await.is_some() {}
@@ -108,7 +114,8 @@ mod tests {
     ) {
         let heartbeat = Health::new().heartbeat("controller", HOUR);
         let due = futures::stream::unfold(names, |mut names| async move { names.recv().await.map(|name| (name, names)) });
-        let dispatch = Dispatch { ready, stop: &stop, reconcile_permits: &FairSemaphore::new(64), heartbeat };
+        let (reconcile_permits, scheduled) = (&FairSemaphore::new(64), &AtomicUsize::new(0));
+        let dispatch = Dispatch { ready, stop: &stop, reconcile_permits, heartbeat, scheduled };
         let reconcile = |name: Arc<ResourceKey>| {
             let log = Arc::clone(&log);
             async move {

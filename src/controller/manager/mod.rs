@@ -3,6 +3,7 @@
 pub(crate) mod configure;
 mod controllers;
 mod dispatch;
+mod entries;
 mod process;
 mod scheduler;
 pub(crate) mod watch;

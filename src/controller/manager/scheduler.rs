@@ -39,6 +39,11 @@ impl Scheduler {
         }
     }
 
+    /// Number of reconciliations that are due at some time, or in progress.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// When the first reconciliation is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.due.first().map(|(due, _)| *due)
@@ -111,6 +116,6 @@ mod tests {
         let later = now + Duration::from_mins(1);
         assert!(scheduler.begin(later).is_some());
         scheduler.end(a, Action::await_change(), later);
-        assert_eq!((scheduler.next(), scheduler.entries.len()), (None, 0), "no entry remains without a due time");
+        assert_eq!((scheduler.next(), scheduler.len()), (None, 0), "no entry remains without a due time");
     }
 }

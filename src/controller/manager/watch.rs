@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, SelectAll};
@@ -37,6 +38,8 @@ pub(crate) struct Watch {
     scope: WatchScope,
     writer: Writer<CachedResource>,
     synced: CancellationToken,
+    /// Receives the number of resources whose changes it detects.
+    seen: Arc<AtomicUsize>,
 }
 
 /// The watches of these namespaces (all if there are none), and access to their caches.
@@ -47,8 +50,9 @@ pub(crate) fn watches(namespaces: &[String]) -> (Vec<Watch>, HashMap<WatchScope,
     let mut handles = HashMap::new();
     for (namespace, &kind) in namespaces.flat_map(|namespace| Kind::ALL.iter().map(move |kind| (namespace.clone(), kind))) {
         let (writer, synced, scope) = (Writer::new(kind), CancellationToken::new(), WatchScope { kind, namespace });
-        handles.insert(scope.clone(), WatchHandle { store: writer.as_reader(), synced: synced.clone() });
-        watches.push(Watch { scope, writer, synced });
+        let (store, seen) = (writer.as_reader(), Arc::<AtomicUsize>::default());
+        handles.insert(scope.clone(), WatchHandle { store, synced: synced.clone(), seen: Arc::clone(&seen) });
+        watches.push(Watch { scope, writer, synced, seen });
     }
     (watches, handles)
 }
@@ -62,7 +66,7 @@ pub(crate) fn changes(
 ) -> (SelectAll<BoxStream<'static, ResourceKey>>, Vec<CancellationToken>) {
     watches
         .into_iter()
-        .map(|Watch { scope, writer, synced }| {
+        .map(|Watch { scope, writer, synced, seen }| {
             let state = Arc::new(WatchState::new(scope.clone(), synced, Arc::clone(&ctx.metrics), health.clone()));
             state.starting();
             let (settled, client) = (state.settled.clone(), observed_client(&state, ctx.client.clone()));
@@ -72,7 +76,7 @@ pub(crate) fn changes(
             };
             let store = writer.as_reader();
             let events = events(api, Arc::clone(&state)).modify(move |object| reuse(&store, scope.kind, object)).reflect(writer);
-            (names(events, scope, Arc::clone(ctx), state), settled)
+            (names(events, scope, Arc::clone(ctx), (state, seen)), settled)
         })
         .unzip()
 }
@@ -118,12 +122,12 @@ fn names(
     events: impl Stream<Item = watcher::Result<Event<CachedResource>>> + Send + 'static,
     scope: WatchScope,
     ctx: Arc<Context>,
-    state: Arc<WatchState>,
+    (state, seen): (Arc<WatchState>, Arc<AtomicUsize>),
 ) -> BoxStream<'static, ResourceKey> {
     let (kind, scope) = (scope.kind, Arc::new(scope));
     let named =
         move |object: &CachedResource| ResourceKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-    let mut changes = Changes::default();
+    let mut changes = Changes { size: seen, ..Changes::default() };
     let due = move |event: watcher::Result<Event<CachedResource>>| match event {
         Ok(Event::Apply(object)) => {
             let name = named(&object);
@@ -146,7 +150,7 @@ fn names(
         Ok(Event::Delete(object)) => {
             let name = named(&object);
             ctx.store.on_deleted(&name, object.meta());
-            changes.seen.remove(&name);
+            changes.deleted(&name);
             vec![name]
         }
         Ok(Event::Init) | Err(_) => Vec::new(),
@@ -161,13 +165,22 @@ struct Changes {
     seen: HashMap<ResourceKey, Option<u64>>,
     /// The changes in a list. They are due when the list is complete, because the cache does not contain them before.
     listed: Vec<ResourceKey>,
+    /// The number of entries of `seen`.
+    size: Arc<AtomicUsize>,
 }
 
 impl Changes {
     fn by_others(&mut self, name: &ResourceKey, object: &CachedResource) -> bool {
         let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations).combine(uid);
         let hash = by_others.hash_property(object);
-        self.seen.insert(name.clone(), hash) != Some(hash)
+        let before = self.seen.insert(name.clone(), hash);
+        self.count();
+        before != Some(hash)
+    }
+
+    fn deleted(&mut self, name: &ResourceKey) {
+        self.seen.remove(name);
+        self.count();
     }
 
     fn listed(&mut self, name: ResourceKey, object: &CachedResource, is_written: bool) {
@@ -176,9 +189,16 @@ impl Changes {
         }
     }
 
+    /// The changes in a complete list. Resources that it does not contain were deleted, and the state that is kept for them must be removed.
     fn all_listed(&mut self, exists: impl Fn(&ResourceKey) -> bool) -> Vec<ResourceKey> {
-        self.seen.retain(|name, _| exists(name));
-        mem::take(&mut self.listed)
+        let deleted = self.seen.extract_if(|name, _| !exists(name)).map(|(name, _)| name);
+        let due = mem::take(&mut self.listed).into_iter().chain(deleted).collect();
+        self.count();
+        due
+    }
+
+    fn count(&self) {
+        self.size.store(self.seen.len(), Ordering::Relaxed);
     }
 }
 

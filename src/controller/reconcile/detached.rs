@@ -83,7 +83,10 @@ async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Op
         operation,
         "resource deleted without its finalizer; tracking its operation until it ends"
     );
-    let reason = match tokio::time::timeout(MAX_TRACKING, Box::pin(reconcile_until_end(ctx, deleted(object), accepted))).await {
+    let tracked = tokio::time::timeout(MAX_TRACKING, Box::pin(reconcile_until_end(ctx, deleted(object), accepted))).await;
+    // The calls of the tracking kept a state for the uid, such as its credentials.
+    ctx.store.remove_uid(&object.uid().unwrap_or_default());
+    let reason = match tracked {
         Ok(Completion::Ended) => return false,
         Ok(Completion::Unresolvable) => "the operation can no longer be identified",
         Err(_) => "its end was not observed",

@@ -114,7 +114,7 @@ mod tests {
             synced.cancel();
         }
         let mut ctx = fixture::context(0);
-        let handle = WatchHandle { store: writer.as_reader(), synced };
+        let handle = WatchHandle { store: writer.as_reader(), synced, seen: Arc::default() };
         ctx.store.watches.insert(WatchScope { kind: Kind::ModelRefresh, namespace: None }, handle);
         find_upstream(&ctx, &fixture::running(0).key()).err()
     }

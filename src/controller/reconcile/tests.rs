@@ -238,7 +238,7 @@ async fn resource_that_the_watch_still_shows_is_rechecked() {
     let (mut ctx, requests) = context(|_, _| refusal(404, "not found"));
     let (shown, mut writer) = (new(), Writer::<CachedResource>::new(Kind::ModelRefresh));
     writer.apply_watcher_event(&Event::Apply(CachedResource::of(&shown).unwrap()));
-    let handle = WatchHandle { store: writer.as_reader(), synced: CancellationToken::new() };
+    let handle = WatchHandle { store: writer.as_reader(), synced: CancellationToken::new(), seen: Arc::default() };
     ctx.store.watches.insert(Arc::unwrap_or_clone(fixture::all_refreshes()), handle);
     assert_eq!(reconciliations(ctx, &requests, &shown).await.0, millis([45_000; 3]));
 }

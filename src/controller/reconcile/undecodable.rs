@@ -25,6 +25,8 @@ const NAMESPACE_RECHECK: Duration = Duration::from_mins(1);
 pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, error: &str) -> Action {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let uid = cached.uid().unwrap_or_default();
+    // What is kept for it is removed with its name.
+    ctx.store.bind_uid(&ResourceKey { kind, namespace: namespace.clone(), name: name.clone() }, &uid);
     // Its position in the queue cannot be read any more.
     ctx.store.requeue(ctx.store.queue.lock().remove(&uid));
     let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Event { reason, message });
@@ -153,6 +155,22 @@ mod tests {
         let (line, body) = &sent[0];
         assert_eq!(line, "PATCH /apis/tabular-operator.dev/v1alpha1/namespaces/bi/modelrefreshes/sales");
         assert_eq!(*body, json!({"metadata": {"finalizers": ["other/one"], "resourceVersion": "41", "uid": "u-1"}}));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_deleted_undecodable_resource() {
+        let object = json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+            "metadata": {"name": "sales", "namespace": "bi", "uid": "u-1", "resourceVersion": "41"}, "spec": {"model": 5},
+        });
+        let (ctx, cached) = (Arc::new(context(0)), serde_json::from_value::<CachedResource>(object).unwrap());
+        let name = ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: "sales".to_owned() };
+        // The watch shows the deletion during the reconciliation.
+        ctx.store.on_deleted(&name, cached.meta());
+        reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::clone(&ctx)).await;
+        assert_eq!((ctx.store.names(), ctx.store.local_states.count()), (1, 1), "the refusal is reported once");
+        ctx.store.remove(&name);
+        assert_eq!((ctx.store.names(), ctx.store.local_states.count()), (0, 0));
     }
 
     #[tokio::test]

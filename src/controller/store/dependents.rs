@@ -84,6 +84,16 @@ impl DependencyIndex {
         state.upstreams.keys().filter(|name| namespace.is_none_or(|namespace| namespace == name.namespace)).cloned().collect()
     }
 
+    /// Number of resources with an upstream.
+    pub(crate) fn dependents(&self) -> usize {
+        self.state.lock().upstream_of.len()
+    }
+
+    /// Number of upstreams.
+    pub(crate) fn upstreams(&self) -> usize {
+        self.state.lock().upstreams.len()
+    }
+
     /// The cycle that a resource is part of, as the names in it: `a → b → a`.
     pub(crate) fn cycle(&self, name: &ResourceKey) -> Option<String> {
         let state = self.state.lock();

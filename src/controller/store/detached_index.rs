@@ -58,6 +58,16 @@ impl DetachedIndex {
         cached_resource.object(kind).ok()
     }
 
+    /// Number of resources whose operation may be running.
+    pub(crate) fn tracked(&self) -> usize {
+        self.tracked.lock().len()
+    }
+
+    /// Number of deleted resources whose operations are tracked.
+    pub(crate) fn detached(&self) -> usize {
+        self.detached.lock().len()
+    }
+
     /// Whether the operation of a deleted resource is tracked.
     pub(crate) fn is_detached(&self, uid: &str) -> bool {
         self.detached.lock().contains(uid)

@@ -98,6 +98,16 @@ impl Index {
         self.state.lock().remove(&Arc::from(uid), &self.metrics);
     }
 
+    /// Number of resources.
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().entries.len()
+    }
+
+    /// Number of claims: see [`Claims::count`].
+    pub(crate) fn claims(&self) -> usize {
+        self.state.lock().claims.count()
+    }
+
     /// The known uids of one watch that are not among `shown`.
     pub(crate) fn missing(&self, scope: &WatchScope, shown: &HashSet<&str>) -> Vec<Arc<str>> {
         let state = self.state.lock();

@@ -169,6 +169,12 @@ impl LocalStates {
         }
     }
 
+    /// Number of resources with a state.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.states.lock().len()
+    }
+
     /// Forgets a deleted resource.
     pub fn remove(&self, uid: &str) {
         self.states.lock().remove(uid);

@@ -193,8 +193,13 @@ impl Store {
         Some(self.local_states.newer_than(cached.meta()).map_or_else(|| cached.object(name.kind), Ok))
     }
 
+    /// Number of names with a uid.
+    pub(crate) fn names(&self) -> usize {
+        self.uids.lock().len()
+    }
+
     /// Records which resource has this name now, and forgets the previous one.
-    pub(super) fn bind_uid(&self, name: &ResourceKey, uid: &str) {
+    pub(crate) fn bind_uid(&self, name: &ResourceKey, uid: &str) {
         let before = self.uids.lock().insert(name.clone(), uid.to_owned());
         if let Some(before) = before.filter(|before| before != uid) {
             self.remove_uid(&before);
@@ -248,7 +253,8 @@ impl Store {
         }
     }
 
-    fn remove_uid(&self, uid: &str) {
+    /// Forgets a resource that no longer exists. Its operation is tracked if it may be running.
+    pub(crate) fn remove_uid(&self, uid: &str) {
         if let Some(object) =
             self.detached_index.detach(uid, |object| object.status().and_then(|status| self.local_states.accepted(uid, status)))
         {

@@ -1,6 +1,8 @@
 //! The scope of a watch, and access to its cache.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use kube::runtime::reflector::Store;
 use tokio_util::sync::CancellationToken;
@@ -30,4 +32,6 @@ pub(crate) struct WatchHandle {
     pub(crate) store: Store<CachedResource>,
     /// Cancelled once the store has held all resources of the scope.
     pub(crate) synced: CancellationToken,
+    /// The number of resources whose changes the watch detects.
+    pub(crate) seen: Arc<AtomicUsize>,
 }

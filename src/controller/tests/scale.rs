@@ -111,7 +111,7 @@ impl Fleet {
         ctx.store.trigger = trigger;
         for kind in Kind::ALL.iter().copied() {
             let (scope, writer) = (WatchScope { kind, namespace: None }, Writer::<CachedResource>::new(kind));
-            let handle = WatchHandle { store: writer.as_reader(), synced: CancellationToken::new() };
+            let handle = WatchHandle { store: writer.as_reader(), synced: CancellationToken::new(), seen: Arc::default() };
             ctx.store.watches.insert(scope.clone(), handle);
             caches.insert(kind, (Arc::new(scope), writer));
         }

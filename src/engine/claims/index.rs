@@ -87,6 +87,12 @@ struct Unresolved {
 }
 
 impl Claims {
+    /// Number of resources with a claim, also deleted ones, and of the operations that are reserved or not yet recorded.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.claimants.len() + self.reserved.by_uid.len() + self.accepted.by_uid.len()
+    }
+
     /// Replaces the claims of a resource that exists. A released one counts as deleted.
     pub fn update(&mut self, uid: &Arc<str>, source: ClaimSource<'_>, is_released: bool) {
         self.replace(uid, source, !is_released);

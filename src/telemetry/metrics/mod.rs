@@ -43,6 +43,8 @@
 //! | `lease_renewals_total` | counter | `result` | renewals of the lease |
 //! | `lease_renewed_timestamp_seconds` | gauge | | time of the last renewal of the lease, in Unix time; 0 before the first renewal |
 //! | `trace_spans_total` | counter | `result` | spans that were sent to the collector of traces, or lost because the collector did not accept them or the queue was full |
+//! | `tracked_entries` | gauge | `collection` | entries that the leader keeps in memory; they follow the number of resources and running operations |
+//! | `tasks` | gauge | | concurrent tasks of the process, mostly connections |
 
 mod record;
 mod registry;

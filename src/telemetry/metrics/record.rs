@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use super::registry::Metrics;
 use super::resources::ResourceTable;
 use super::series::{
-    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, OperationLabels, ReconcileLabels, ResolutionLabel, ResourceLabels,
-    ResultLabel, ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
+    CallLabels, CollectionLabel, EndLabels, IdentityLabel, KindLabel, NoLabel, OperationLabels, ReconcileLabels, ResolutionLabel,
+    ResourceLabels, ResultLabel, ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
 };
 use crate::api::{Kind, Reason, RunState, TriggerType};
 use crate::operation::{CallRecord, CallTarget, ServiceKind};
 use crate::telemetry::labels::{
-    CallCode, ExportResult, ReconcileResult, ResourceStatus, SubmissionResolution, TokenResult, Write, WriteResult,
+    CallCode, Collection, ExportResult, ReconcileResult, ResourceStatus, SubmissionResolution, TokenResult, Write, WriteResult,
 };
 use crate::telemetry::trace_id::TraceId;
 
@@ -208,6 +208,16 @@ impl Metrics {
     /// Records spans that were sent to the collector or lost.
     pub fn spans_exported(&self, result: ExportResult, count: usize) {
         self.spans.get_or_create(&ResultLabel { result: result.into() }).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// Sets the number of entries of a collection in memory.
+    pub fn set_tracked_entries(&self, collection: Collection, count: usize) {
+        self.tracked_entries.get_or_create(&CollectionLabel { collection: collection.into() }).set(gauge(count));
+    }
+
+    /// Sets the number of concurrent tasks.
+    pub fn set_tasks(&self, count: usize) {
+        self.tasks.set(gauge(count));
     }
 }
 

@@ -16,13 +16,13 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::resources::ResourceTable;
 use super::series::{
-    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, OperationLabels, PREFIX, ReconcileLabels, ResolutionLabel, ResourceLabels,
-    ResultLabel, ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
+    CallLabels, CollectionLabel, EndLabels, IdentityLabel, KindLabel, NoLabel, OperationLabels, PREFIX, ReconcileLabels, ResolutionLabel,
+    ResourceLabels, ResultLabel, ServiceLabel, StateLabels, TokenLabels, TriggerLabels, WatchLabels, WriteLabels,
 };
 use crate::api::Kind;
 use crate::operation::{IdentityKind, ServiceKind};
 use crate::telemetry::labels::{
-    ACTIVE_STATES, ENDS, ExportResult, ReconcileResult, ResourceStatus, SubmissionResolution, Write, WriteResult, triggers,
+    ACTIVE_STATES, Collection, ENDS, ExportResult, ReconcileResult, ResourceStatus, SubmissionResolution, Write, WriteResult, triggers,
 };
 use crate::telemetry::trace_id::TraceId;
 
@@ -75,6 +75,8 @@ pub struct Metrics {
     pub(super) renewals: Family<ResultLabel, Counter>,
     pub(super) renewed: Gauge,
     pub(super) spans: Family<ResultLabel, Counter>,
+    pub(super) tracked_entries: Family<CollectionLabel, Gauge>,
+    pub(super) tasks: Gauge,
 }
 
 impl Metrics {
@@ -115,6 +117,8 @@ impl Metrics {
             renewals: Family::default(),
             renewed: Gauge::default(),
             spans: Family::default(),
+            tracked_entries: Family::default(),
+            tasks: Gauge::default(),
         };
         metrics.init_at_zero();
         metrics.registered()
@@ -162,6 +166,9 @@ impl Metrics {
         }
         for &result in ExportResult::ALL {
             drop(self.spans.get_or_create(&ResultLabel { result: result.into() }));
+        }
+        for &collection in Collection::ALL {
+            self.set_tracked_entries(collection, 0);
         }
     }
 
@@ -215,6 +222,8 @@ impl Metrics {
             self.renewed.clone(),
         );
         registry.register("trace_spans", "Spans for the collector of traces, sent or lost", self.spans.clone());
+        registry.register("tracked_entries", "Entries of the collections in memory", self.tracked_entries.clone());
+        registry.register("tasks", "Concurrent tasks of the process", self.tasks.clone());
         self
     }
 

@@ -32,6 +32,7 @@ labels! {
     IdentityLabel { identity }
     WriteLabels { write, result }
     ResultLabel { result }
+    CollectionLabel { collection }
     NoLabel {}
 }
 

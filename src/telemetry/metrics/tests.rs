@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Ended, Metrics, ResourceRow, ResourceTable, Submitted};
 use crate::api::{Kind, Reason, RunState};
 use crate::operation::{CallKind, CallRecord, CallTarget, IdentityKind, OperationKind, ServiceKind};
-use crate::telemetry::labels::{ENDS, ExportResult, ReconcileResult, SubmissionResolution, Write, WriteResult};
+use crate::telemetry::labels::{Collection, ENDS, ExportResult, ReconcileResult, SubmissionResolution, Write, WriteResult};
 use crate::telemetry::trace_id::TraceId;
 
 fn trace() -> TraceId {
@@ -40,6 +40,8 @@ fn full() -> Metrics {
     metrics.set_leader(true);
     metrics.lease_renewed(WriteResult::Success);
     metrics.spans_exported(ExportResult::Error, 7);
+    metrics.set_tracked_entries(Collection::LocalStates, 5);
+    metrics.set_tasks(6);
     metrics
 }
 
@@ -72,6 +74,9 @@ fn counted_values_have_their_documented_names() {
         "is_leader 1",
         r#"lease_renewals_total{result="success"} 1"#,
         r#"trace_spans_total{result="error"} 7"#,
+        r#"tracked_entries{collection="local-states"} 5"#,
+        r#"tracked_entries{collection="tokens"} 0"#,
+        "tasks 6",
     ] {
         assert!(text.contains(&format!("\ntabular_operator_{line}\n")), "{line} is not in\n{text}");
     }

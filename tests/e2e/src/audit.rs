@@ -82,6 +82,12 @@ impl Audit {
         Self(path)
     }
 
+    /// Removes the requests so far, so that the file of a long run stays small.
+    pub fn clear(&self) {
+        let file = std::fs::File::options().write(true).open(&self.0);
+        file.and_then(|file| file.set_len(0)).unwrap_or_else(|error| panic!("failed to clear the audit log: {error}"));
+    }
+
     /// Every completed request of this user, oldest first.
     #[must_use]
     pub fn by(&self, user: &str) -> Vec<AuditLine> {

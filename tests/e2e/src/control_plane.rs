@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use kube::Client;
 use tokio::io::AsyncWriteExt as _;
@@ -13,8 +14,9 @@ use crate::{kubeconfig, paths};
 /// A running control plane.
 #[derive(Debug)]
 pub struct ControlPlane {
-    // Ends the process when dropped.
-    _server: Server,
+    // Ends the process when dropped; `None` during a restart.
+    server: Mutex<Option<Server>>,
+    directory: PathBuf,
     program: PathBuf,
     kubeconfig: PathBuf,
     url: String,
@@ -22,22 +24,28 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts it with its data in `directory`/control-plane; builds it first if necessary.
+    /// Starts it with its data in `directory`/control-plane; builds it first if necessary. With port 0, it has any free port.
     #[must_use]
-    pub fn start(directory: &Path) -> Self {
+    pub fn start(directory: &Path, port: u16) -> Self {
         let program = paths::built("tests/tools/control-plane/build.sh");
-        let audit = directory.join("audit.jsonl");
-        let mut command = Command::new(&program);
-        command.arg("start").arg("--parent-exits").arg("--cleanup");
-        command.arg("--directory").arg(directory.join("control-plane")).arg("--audit-log").arg(&audit);
-        let (server, ready) = Server::start(&mut command, &directory.join("control-plane.stderr"));
+        let (server, ready) = serve(&program, directory, port);
         Self {
-            _server: server,
+            server: Mutex::new(Some(server)),
+            directory: directory.to_owned(),
             program,
             kubeconfig: text(&ready, "kubeconfig").into(),
             url: text(&ready, "server"),
-            audit: Audit::new(audit),
+            audit: Audit::new(audit_log(directory)),
         }
+    }
+
+    /// Stops the API server and starts it again with its data and its address. Blocks until it is ready. The port must be one that no
+    /// other process gets meanwhile, so not any free one.
+    pub fn restart(&self) {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("the address has a port");
+        drop(server.take());
+        *server = Some(serve(&self.program, &self.directory, port).0);
     }
 
     /// An administrator's client. It belongs to the current runtime.
@@ -104,4 +112,19 @@ impl ControlPlane {
         assert!(output.status.success(), "kubectl {} failed: {errors}", arguments.join(" "));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+/// Starts the program, and returns its ready line. At any free port it cannot be restarted, so it removes its data at its end.
+fn serve(program: &Path, directory: &Path, port: u16) -> (Server, serde_json::Value) {
+    let mut command = Command::new(program);
+    command.arg("start").arg("--parent-exits").arg(format!("--port={port}"));
+    command.arg("--directory").arg(directory.join("control-plane")).arg("--audit-log").arg(audit_log(directory));
+    if port == 0 {
+        command.arg("--cleanup");
+    }
+    Server::start(&mut command, &directory.join("control-plane.stderr"))
+}
+
+fn audit_log(directory: &Path) -> PathBuf {
+    directory.join("audit.jsonl")
 }

@@ -45,6 +45,12 @@ impl TestEnvironment {
     /// Starts both components concurrently, with nothing installed.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_at(0)
+    }
+
+    /// The same, with the API server at this port, so that it can be restarted. With port 0, it has any free port.
+    #[must_use]
+    pub fn start_at(port: u16) -> Self {
         // Fails only if a provider is already installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let directory = std::env::temp_dir().join(format!("tabular-operator-{}", uuid::Uuid::new_v4().simple()));
@@ -52,7 +58,7 @@ impl TestEnvironment {
         let keep = std::env::var_os("TABULAR_OPERATOR_TEST_KEEP").is_some();
         let guard = Guard::start((!keep).then_some(&directory));
         let (control_plane, simulator) = std::thread::scope(|scope| {
-            let control_plane = scope.spawn(|| ControlPlane::start(&directory));
+            let control_plane = scope.spawn(|| ControlPlane::start(&directory, port));
             let simulator = Simulator::start(&directory);
             (control_plane.join().expect("failed to start the control plane"), simulator)
         });

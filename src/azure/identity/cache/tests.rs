@@ -220,3 +220,19 @@ async fn short_lived_token_is_used_for_most_of_its_life() {
     cache.get(&key, || source.fetch()).await.unwrap();
     assert_eq!(source.count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn unused_entries_are_purged() {
+    let (cache, refused) = (Cache::default(), Source::new(Err(ServiceErrorKind::CredentialsRefused)));
+    let (valid, short) = (Source::new(Ok(("a", 3600))), Source::new(Ok(("b", 30))));
+    assert!(cache.get(&key(1), || valid.fetch()).await.is_ok());
+    assert!(cache.get(&key(2), || short.fetch()).await.is_ok());
+    assert!(cache.get(&key(3), || refused.fetch()).await.is_err());
+    assert_eq!(cache.purge(), 3);
+    advance(Duration::from_secs(50)).await;
+    assert_eq!(cache.purge(), 3, "the expired token may be renewed soon");
+    advance(Duration::from_secs(20)).await;
+    assert_eq!(cache.purge(), 1);
+    assert!(cache.get(&key(1), || valid.fetch()).await.is_ok());
+    assert_eq!(valid.count(), 1, "the valid token stays");
+}

@@ -203,7 +203,7 @@ fn deleted_resource_is_forgotten_when_others_follow() {
     for n in 0..=MAX_REMOVED {
         keep_removed(&mut claims, &resource(OperationKind::Refresh, &format!("u-{n}"), &with_run()));
     }
-    assert_eq!((claims.removed.len(), claims.claimants.len()), (MAX_REMOVED, MAX_REMOVED));
+    assert_eq!((claims.removed.len(), claims.claimants.len(), claims.count()), (MAX_REMOVED, MAX_REMOVED, MAX_REMOVED));
     assert!(!claims.claimants.contains_key("u-0"));
     update(&mut claims, &kept);
     claims.on_deleted(&kept.uid);

@@ -88,6 +88,8 @@ struct Shared {
     upstream: SocketAddr,
     upstream_name: ServerName<'static>,
     requests: Mutex<Vec<RecordedRequest>>,
+    /// Number of earlier requests that were discarded.
+    discarded: AtomicUsize,
     rules: Mutex<Vec<Arc<FaultRule>>>,
     connections: connection_state::ConnectionState,
     /// The first response to the lists of each path.
@@ -101,11 +103,13 @@ impl Shared {
         recorded.action = rule.as_ref().map(|rule| rule.action);
         let mut all = lock(&self.requests);
         all.push(recorded);
-        (all.len() - 1, rule)
+        (self.discarded.load(Ordering::SeqCst) + all.len() - 1, rule)
     }
 
     fn update(&self, index: usize, change: impl FnOnce(&mut RecordedRequest)) {
-        if let Some(recorded) = lock(&self.requests).get_mut(index) {
+        let mut all = lock(&self.requests);
+        let recorded = index.checked_sub(self.discarded.load(Ordering::SeqCst)).and_then(|index| all.get_mut(index));
+        if let Some(recorded) = recorded {
             change(recorded);
         }
     }
@@ -146,6 +150,7 @@ impl ApiProxy {
             upstream: upstream_address,
             upstream_name,
             requests: Mutex::default(),
+            discarded: AtomicUsize::default(),
             rules: Mutex::default(),
             connections: connection_state::ConnectionState::default(),
             first_lists: Mutex::default(),
@@ -191,6 +196,14 @@ impl ApiProxy {
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
         lock(&self.shared.requests).clone()
+    }
+
+    /// Discards the requests so far, and the first responses to lists, so that the memory of a long run stays small.
+    pub fn discard_requests(&self) {
+        let mut all = lock(&self.shared.requests);
+        self.shared.discarded.fetch_add(all.len(), Ordering::SeqCst);
+        all.clear();
+        lock(&self.shared.first_lists).clear();
     }
 
     /// From now on, applies `action` to the request that matches `pattern` after `skip` other matches.

@@ -212,6 +212,11 @@ impl SimulatorClient {
         self.send(Method::DELETE, "/ledger", None).await;
     }
 
+    /// Makes Entra ID available or not.
+    pub async fn set_entra_available(&self, available: bool) {
+        self.send(Method::PUT, "/entra", Some(json!({"unavailable": !available}))).await;
+    }
+
     /// Orders a fault: `{match, skip, times, action}`.
     pub async fn fault(&self, order: Value) -> Fault {
         let ordered = self.send(Method::POST, "/faults", Some(order)).await;

@@ -7,7 +7,7 @@ use crate::page::Page;
 
 /// Number of blocks for each reason.
 const SKIPPED: &[(&str, usize)] = &[
-    ("a command of this repository", 5),
+    ("a command of this repository", 6),
     ("changes the version", 1),
     ("needs Docker Hub", 3),
     ("needs Tekton", 1),

@@ -24,6 +24,7 @@ mod identities_lasting;
 mod large;
 mod lost_responses;
 mod manifests;
+mod memory;
 mod observed;
 mod operators;
 mod parts;

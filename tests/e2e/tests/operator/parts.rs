@@ -75,6 +75,19 @@ async fn api_proxy_forwards_records_and_injects_faults() {
     let signatures: Vec<String> = proxy.requests().iter().map(e2e::RecordedRequest::signature).collect();
     assert_eq!(signatures[..3], ["list modelrefreshes", "create configmaps", "patch modelrefreshes"]);
     assert!(proxy.requests()[0].received > 100);
+
+    // A request in progress is forgotten, and the next one is recorded.
+    let held = proxy.inject(0, Action::Hold(When::Before), |request| request.verb == "get");
+    let discard = async {
+        held.wait_until_hit().await;
+        proxy.discard_requests();
+        held.release();
+    };
+    let (got, ()) = tokio::join!(api.get("one"), discard);
+    got.unwrap();
+    api.list(&ListParams::default()).await.unwrap();
+    let left: Vec<_> = proxy.requests().iter().map(|request| (request.signature(), request.status)).collect();
+    assert_eq!(left, [("list modelrefreshes".to_owned(), Some(200))]);
 }
 
 #[tokio::test]

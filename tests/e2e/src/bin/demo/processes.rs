@@ -51,7 +51,7 @@ impl Processes {
         // In the background, so that a signal interrupts the demo meanwhile.
         let starting = self.starting.insert(spawn_blocking(move || {
             std::thread::scope(|scope| {
-                let control_plane = local.then(|| scope.spawn(|| ControlPlane::start(&directory)));
+                let control_plane = local.then(|| scope.spawn(|| ControlPlane::start(&directory, 0)));
                 let simulator = Simulator::start(&directory);
                 (simulator, control_plane.map(|started| started.join().unwrap_or_else(|panic| resume_unwind(panic))))
             })
