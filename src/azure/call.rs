@@ -1,5 +1,7 @@
 //! One prepared call to a model, which happens at most once.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use url::Url;
 
@@ -10,16 +12,49 @@ use super::refreshes::{self, ListWindow};
 use super::session::Session;
 use crate::fair_semaphore::Permit;
 use crate::operation::{
-    CancelResult, Listing, ModelExistence, ModelLookup, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest, Request,
-    ServiceError, ServiceErrorKind, SubmitResult,
+    CallKind, CancelResult, Listing, ModelExistence, ModelLookup, OperationId, OperationKind, OperationRef, PollResult, RefreshRequest,
+    Request, ServiceError, ServiceErrorKind, SubmitResult,
 };
+
+impl ModelClient {
+    /// Obtains everything that a call of this kind needs: no active throttle, a token, and a permit for a call in flight.
+    ///
+    /// Sends nothing to the service. A submission can therefore be prepared before its intent is written, so that obstacles are known by
+    /// then. Waits for a token at most the time of two calls, and for a permit only briefly.
+    ///
+    /// # Errors
+    /// If the service throttles such calls of this identity, no token is available, or too many calls to the server are in flight.
+    pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, ServiceError> {
+        let shared = &self.shared;
+        if let Some(backoff) = shared.backoffs.get(self.host(), self.identity.fingerprint(), kind) {
+            return Err(backoff.error());
+        }
+        let token = shared.tokens.token(&self.identity, self.scope()).await?;
+        let Some(permit) = shared.in_flight.acquire(&self.server_key(), &self.namespace).await else {
+            let message = "the maximum number of calls to this server are in flight; the operator retries automatically";
+            return Err(ServiceError::new(ServiceErrorKind::Throttled, message));
+        };
+        let session = Session {
+            shared: Arc::clone(shared),
+            service: self.service(),
+            host: self.host().to_owned(),
+            scope: self.scope().to_owned(),
+            identity: self.identity.clone(),
+            model: self.model_key().into(),
+            namespace: Arc::clone(&self.namespace),
+            kind,
+            token,
+        };
+        Ok(Call { model: self.clone(), session, _permit: permit })
+    }
+}
 
 /// A prepared call. One of its methods makes the call, at most once. A dropped call is never made.
 #[derive(Debug)]
 pub struct Call {
-    pub(super) model: ModelClient,
-    pub(super) session: Session,
-    pub(super) _permit: Permit,
+    model: ModelClient,
+    session: Session,
+    _permit: Permit,
 }
 
 impl Call {

@@ -7,6 +7,7 @@
 
 pub mod analysis_services;
 mod backoff;
+mod call;
 mod check;
 mod classify;
 mod client;
@@ -23,6 +24,7 @@ mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use client::{Azure, AzureEntries, Call, ModelClient};
+pub use call::Call;
+pub use client::{Azure, AzureEntries, ModelClient};
 pub use refreshes::ListWindow;
 pub use settings::{AzureSettings, AzureSettingsError, Observer};
