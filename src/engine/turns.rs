@@ -64,11 +64,11 @@ impl TurnQueue {
         after.difference(&before).filter(|next| *next != name).cloned().collect()
     }
 
-    /// Removes a resource from the queue of another model, before it requests a turn on this one. Returns the resources that may now be
-    /// granted the turn there.
-    pub fn leave_other(&mut self, model: &str, uid: &str) -> Vec<ResourceKey> {
-        let is_on_other = self.position_of(uid).is_some_and(|(on, _)| on != model);
-        if is_on_other { self.remove(uid) } else { Vec::new() }
+    /// Removes a resource that requests a turn on a model from its earlier position: in the queue of another model, or where it waited
+    /// since another time, with an earlier run. Returns the resources that may now be granted the turn there.
+    pub fn leave_earlier(&mut self, model: &str, uid: &str, since: Time) -> Vec<ResourceKey> {
+        let is_earlier = |(on, waits): (&str, Option<Time>)| on != model || waits.is_some_and(|waits| waits != since);
+        if self.position_of(uid).is_some_and(is_earlier) { self.remove(uid) } else { Vec::new() }
     }
 
     /// Removes a resource, and returns the resources that may now be granted the turn.
@@ -267,9 +267,19 @@ mod tests {
         let mut queue = TurnQueue::default();
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
-        assert_eq!((queue.leave_other("m", "a"), queue.holds("a")), (vec![], true));
-        assert_eq!((queue.leave_other("n", "a"), queue.holds("a")), (vec![name("b")], false));
-        assert_eq!(queue.leave_other("n", "a"), []);
+        assert_eq!((queue.leave_earlier("m", "a", at(3)), queue.holds("a")), (vec![], true));
+        assert_eq!((queue.leave_earlier("n", "a", at(3)), queue.holds("a")), (vec![name("b")], false));
+        assert_eq!(queue.leave_earlier("n", "a", at(3)), []);
+    }
+
+    #[test]
+    fn request_for_a_later_run_wakes_those_that_it_was_ahead_of() {
+        let mut queue = TurnQueue::default();
+        let _ = queue.set("m", "a", &name("a"), QueueState::Waiting(at(1)));
+        let _ = queue.set("m", "b", &name("b"), QueueState::Waiting(at(2)));
+        assert_eq!((queue.leave_earlier("m", "a", at(1)), queue.depth()), (vec![], 2));
+        assert_eq!((queue.leave_earlier("m", "a", at(3)), queue.depth()), (vec![name("b")], 1));
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(3)), Turn::Behind("b".to_owned()));
     }
 
     #[test]

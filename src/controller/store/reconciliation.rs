@@ -28,7 +28,7 @@ impl Store {
     pub(crate) fn acquire_turn(&self, model: &str, (key, uid): (&ResourceKey, &str), since: Time) -> Turn {
         let (next, turn) = {
             let mut queue = self.queue.lock();
-            (queue.leave_other(model, uid), queue.acquire(model, uid, key, since))
+            (queue.leave_earlier(model, uid, since), queue.acquire(model, uid, key, since))
         };
         self.requeue(next);
         turn

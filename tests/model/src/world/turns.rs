@@ -98,7 +98,7 @@ impl World {
             return Turn::Granted;
         }
         let queue = Arc::make_mut(&mut self.operators[operator].queue);
-        let next = queue.leave_other(model, &uid(resource));
+        let next = queue.leave_earlier(model, &uid(resource), since);
         let turn = queue.acquire(model, &uid(resource), &name(resource), since);
         self.trigger(operator, &next);
         turn
