@@ -34,6 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use e2e::caught;
 use model::random::Rng;
 
 use balance::Balance;
@@ -93,7 +94,8 @@ async fn main() -> ExitCode {
     let minutes = arguments.hours.as_secs_f64() / 60.0;
     println!("{minutes:.0} minutes, {} resources, seed {seed}; `--seed {seed}` repeats the order", arguments.resources);
     let mut soak = Soak::start(&arguments, seed).await;
-    let held = soak.run(arguments.hours).await;
+    // An exceeded limit panics: the samples and the logs show why.
+    let held = caught(soak.run(arguments.hours)).await.unwrap_or(false);
     if let Some(file) = &arguments.samples {
         std::fs::write(file, soak.recording.csv()).expect("failed to write the samples");
     }
