@@ -89,6 +89,10 @@ struct Soak {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if !cfg!(target_os = "linux") {
+        eprintln!("error: the endurance test reads memory and file descriptors from /proc, so it needs Linux");
+        return ExitCode::FAILURE;
+    }
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("the clock is after 1970");
     let seed = arguments.seed.unwrap_or(since_epoch.as_secs());
     let minutes = arguments.hours.as_secs_f64() / 60.0;
