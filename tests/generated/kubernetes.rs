@@ -42,6 +42,10 @@ fn tested_kubernetes_versions_are_documented() {
     assert!(read(".github/workflows/nightly.yml").contains(&wanted), "the job kubernetes needs '{wanted}'");
     let mut all: Vec<&str> = others.iter().chain([&default]).map(|(minor, _)| minor.as_str()).collect();
     all.sort_unstable();
-    let tested = format!("tested on {} to {}", all[0], all[all.len() - 1]);
-    assert!(read("docs/operations/install.md").contains(&tested), "docs/operations/install.md does not say '{tested}'");
+    let offered = format!("with {} to {}", all[0], all[all.len() - 1]);
+    assert!(page.contains(&offered), "docs/operations/support.md does not say '{offered}'");
+    let tested = format!("tested on {}", default.0);
+    for document in ["docs/operations/install.md", "docs/operations/support.md"] {
+        assert!(read(document).contains(&tested), "{document} does not say '{tested}'");
+    }
 }

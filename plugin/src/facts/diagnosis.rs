@@ -222,6 +222,8 @@ fn unwritable(object: &Object, events: &[ResourceEvent]) -> Option<Reason> {
     let written = times.chain(changed(object, "status", &["f:status"])).max();
     // A status of an earlier generation does not show that the operator can decode this one.
     let is_observed = object.resource.meta().generation.is_none_or(|generation| generation <= status.observed_generation);
+    // The times of writes have whole seconds, and those of events microseconds. A write in the same second as the event may precede the
+    // refused one, or follow it at once without what was refused, such as the finalizer. So only one in a later second resolves the event.
     let is_resolved = written.is_some_and(|written| written > newest.time) && (reason == Reason::WriteRefused || is_observed);
     (!is_resolved).then_some(reason)
 }

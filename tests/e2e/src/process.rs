@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Timeout until a server is ready.
-const READY: Duration = Duration::from_mins(1);
+/// Timeout until a server is ready: longer than that of the control plane (`readyDeadline` in `start.go`), which reports what is not ready.
+const READY: Duration = Duration::from_mins(3);
 
 /// A running server. Its input stays open for the lifetime of this process.
 #[derive(Debug)]

@@ -194,12 +194,13 @@ fn later_status_write_resolves_what_the_event_reports() {
         let run = run("Orders", json!({"state": "Running", "reason": "Running"}));
         let status = json!({"observedGeneration": 2, "run": run, "conditions": [condition("Ready", "Unknown", "Running", "m")]});
         let object = object_with(Kind::ModelRefresh, &metadata, &json!({"model": {}}), &status);
-        let events = vec![event("2026-11-29T21:05:00Z", true, reason, "m")];
+        let events = vec![event("2026-11-29T21:05:00.4Z", true, reason, "m")];
         why(&object, &Evidence { events: Some(events), operator: Operator::Unknown }).0
     };
-    let (earlier, later) = ("2026-11-29T21:04:00Z", "2026-11-29T21:06:00Z");
+    let (earlier, same_second, later) = ("2026-11-29T21:04:59Z", "2026-11-29T21:05:00Z", "2026-11-29T21:05:01Z");
     for reason in ["WriteRefused", "Undecodable"] {
         assert_eq!(of(reason, earlier, 2), Verdict::NeedsAction, "{reason}");
+        assert_eq!(of(reason, same_second, 2), Verdict::NeedsAction, "{reason}: the write may precede the refused one");
         assert_eq!(of(reason, later, 2), Verdict::Fine, "{reason}");
     }
     assert_eq!(of("Undecodable", later, 3), Verdict::NeedsAction, "it may not decode this generation");

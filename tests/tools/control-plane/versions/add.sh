@@ -10,7 +10,10 @@ of_kubernetes=$(go mod download -json "$module" | sed -n 's/.*"GoMod": "\(.*\)".
 etcd=$(sed -n 's#.*go.etcd.io/etcd/server/v3 v\([^ ]*\).*#\1#p' "$of_kubernetes")
 # The staging modules are published under this number, but k8s.io/kubernetes refers to them as directories.
 staging=0.${kubernetes#*.}
-file=versions/${kubernetes%.*}.mod
+minor=${kubernetes%.*}
+# The files replace those of the version when they are complete.
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
 {
   sed -n '1,/^require (/p' go.mod
   sed -n '/^require (/,/^)/p' go.mod | grep '^\s' | grep -v '// indirect' | sed -E \
@@ -20,6 +23,6 @@ file=versions/${kubernetes%.*}.mod
   printf ')\n\nreplace (\n'
   sed -nE 's#^\s*(replace )?(k8s.io/\S+) => ./staging.*#\2#p' "$of_kubernetes" | sort | sed "s#.*#\t& => & v$staging#"
   echo ')'
-} > "$file"
-rm -f "${file%.mod}.sum"
-go mod tidy -modfile="$file"
+} > "$new/$minor.mod"
+go mod tidy -modfile="$new/$minor.mod"
+mv "$new/$minor.mod" "$new/$minor.sum" versions/

@@ -1,4 +1,4 @@
-//! The users: they request, change, cancel, delete and create resources, in an order that depends only on the seed.
+//! The users: they request, change, cancel, delete and create resources. In each part, the order depends only on the seed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +63,6 @@ const WEIGHTED: [(Action, usize); 7] = [
 
 /// Performs the actions.
 pub struct Churn {
-    rng: Rng,
     fleet: Fleet,
     cluster: Arc<Cluster>,
     ledger: Arc<Ledger>,
@@ -76,9 +75,9 @@ pub struct Churn {
 }
 
 impl Churn {
-    pub fn new(rng: Rng, fleet: Fleet, cluster: Arc<Cluster>, ledger: Arc<Ledger>) -> Self {
+    pub fn new(fleet: Fleet, cluster: Arc<Cluster>, ledger: Arc<Ledger>) -> Self {
         let (gate, deletions, counts) = (Gate::default(), JoinSet::new(), BTreeMap::new());
-        Self { rng, fleet, cluster, ledger, gate, deletions, counts, values: 0 }
+        Self { fleet, cluster, ledger, gate, deletions, counts, values: 0 }
     }
 
     pub fn gate(&self) -> Gate {
@@ -100,7 +99,7 @@ impl Churn {
     }
 
     /// Performs actions until `stop` is set, and ends those in progress.
-    pub async fn run(&mut self, stop: &AtomicBool) {
+    pub async fn run(&mut self, mut rng: Rng, stop: &AtomicBool) {
         self.fleet.set_schedules(&self.cluster, true).await;
         let mut beat = interval(INTERVAL);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -110,8 +109,8 @@ impl Churn {
                 self.fleet.slots[recreated.expect("a deletion completes")].busy = false;
             }
             // Both are drawn for each beat, so that the order does not depend on the timing.
-            let index = self.below(self.fleet.len());
-            let action = self.draw();
+            let index = below(&mut rng, self.fleet.len());
+            let action = draw(&mut rng);
             if !self.fleet.slots[index].busy {
                 let permit = Arc::clone(&self.gate).read_owned().await;
                 self.perform(index, action, permit).await;
@@ -120,17 +119,6 @@ impl Churn {
         while let Some(recreated) = self.deletions.join_next().await {
             self.fleet.slots[recreated.expect("a deletion completes")].busy = false;
         }
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        let number = self.rng.below(u64::try_from(count).expect("it is small"));
-        usize::try_from(number).expect("it is small")
-    }
-
-    fn draw(&mut self) -> Action {
-        let all = WEIGHTED.iter().flat_map(|(action, weight)| std::iter::repeat_n(*action, *weight));
-        let all: Vec<Action> = all.collect();
-        all[self.below(all.len())]
     }
 
     async fn perform(&mut self, index: usize, action: Action, permit: OwnedRwLockReadGuard<()>) {
@@ -191,6 +179,17 @@ impl Churn {
             sleep(RECHECK).await;
         }
     }
+}
+
+fn below(rng: &mut Rng, count: usize) -> usize {
+    let number = rng.below(u64::try_from(count).expect("it is small"));
+    usize::try_from(number).expect("it is small")
+}
+
+fn draw(rng: &mut Rng) -> Action {
+    let all = WEIGHTED.iter().flat_map(|(action, weight)| std::iter::repeat_n(*action, *weight));
+    let all: Vec<Action> = all.collect();
+    all[below(rng, all.len())]
 }
 
 async fn fail_next(cluster: &Cluster, model: &Model) {

@@ -1,4 +1,4 @@
-//! The faults of Azure, of the cluster and of the operators, one after the other, in an order that depends only on the seed.
+//! The faults of Azure, of the cluster and of the operators, one after the other. In each part, the order depends only on the seed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +27,16 @@ pub enum Part {
     Rehearsal,
     /// The same process leads.
     Endurance,
+}
+
+impl Part {
+    /// The random numbers of this part. How many the rehearsal uses depends on the machine, so each part has its own.
+    pub fn rng(self, seed: u64) -> Rng {
+        Rng::new(match self {
+            Self::Rehearsal => seed,
+            Self::Endurance => seed ^ 1,
+        })
+    }
 }
 
 /// A fault.
@@ -90,7 +100,6 @@ const FAULTS: [Fault; 19] = [
 
 /// Injects the faults.
 pub struct Faults {
-    rng: Rng,
     began: Instant,
     cluster: Arc<Cluster>,
     replicas: Arc<Replicas>,
@@ -102,8 +111,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    pub fn new(rng: Rng, (began, models): (Instant, Vec<Model>), cluster: Arc<Cluster>, replicas: Arc<Replicas>, gate: Gate) -> Self {
-        Self { rng, began, cluster, replicas, gate, models, counts: BTreeMap::new(), secrets: 0 }
+    pub fn new((began, models): (Instant, Vec<Model>), cluster: Arc<Cluster>, replicas: Arc<Replicas>, gate: Gate) -> Self {
+        Self { began, cluster, replicas, gate, models, counts: BTreeMap::new(), secrets: 0 }
     }
 
     /// How often each fault has occurred.
@@ -113,34 +122,29 @@ impl Faults {
     }
 
     /// Injects faults until this time: first each once, in a random order, then any. A rehearsal lasts until each has occurred.
-    pub async fn run(&mut self, part: Part, until: Instant) {
+    pub async fn run(&mut self, (part, mut rng): (Part, Rng), until: Instant) {
         let is_allowed = |fault: &Fault| part == Part::Rehearsal || !matches!(fault, Fault::LeaderChanges(_));
         let all: Vec<Fault> = FAULTS.into_iter().filter(is_allowed).collect();
         let mut order = all.clone();
         for last in (1..order.len()).rev() {
-            let other = self.below(last + 1);
+            let other = below(&mut rng, last + 1);
             order.swap(last, other);
         }
         loop {
             let fault = match order.pop().filter(|_| part == Part::Rehearsal || Instant::now() < until) {
                 Some(fault) => fault,
                 None if Instant::now() >= until => return,
-                None => all[self.below(all.len())],
+                None => all[below(&mut rng, all.len())],
             };
-            let (lasts, pause) = (Duration::from_millis(1_000 + self.rng.below(3_000)), Duration::from_millis(self.rng.below(MORE)));
+            let (lasts, pause) = (Duration::from_millis(1_000 + rng.below(3_000)), Duration::from_millis(rng.below(MORE)));
             *self.counts.entry(fault).or_default() += 1;
             println!("{:>7.1} s  {fault:?}", self.began.elapsed().as_secs_f64());
-            self.inject(fault, lasts).await;
+            self.inject(fault, lasts, &mut rng).await;
             sleep(PAUSE + pause).await;
         }
     }
 
-    fn below(&mut self, count: usize) -> usize {
-        let number = self.rng.below(u64::try_from(count).expect("it is small"));
-        usize::try_from(number).expect("it is small")
-    }
-
-    async fn inject(&mut self, fault: Fault, lasts: Duration) {
+    async fn inject(&mut self, fault: Fault, lasts: Duration, rng: &mut Rng) {
         match fault {
             Fault::Outage => self.azure(json!({}), 0, json!({"status": {"code": 503}}), lasts).await,
             Fault::NoConnection => self.azure(json!({}), 0, json!({"dropBefore": {}}), lasts).await,
@@ -158,18 +162,18 @@ impl Faults {
                 self.azure(json!({"method": "POST", "route": "refreshes"}), 3, json!({"dropAfter": {}}), lasts * 2).await;
             }
             Fault::ClockStep => {
-                let millis = CLOCKS[self.below(CLOCKS.len())];
-                let first = self.below(self.models.len());
+                let millis = CLOCKS[below(rng, CLOCKS.len())];
+                let first = below(rng, self.models.len());
                 let models: Vec<Model> = self.models.iter().cycle().skip(first).take(self.models.len() / 5 + 1).cloned().collect();
                 fleet::set_clocks(&self.cluster, &models, millis).await;
             }
             Fault::RotatedSecret => {
-                let (identity, secret) = self.next_secret();
+                let (identity, secret) = self.next_secret(rng);
                 self.cluster.put_application(identity, &secret).await;
                 self.cluster.put_secret(identity, &secret).await;
             }
             Fault::WrongSecret => {
-                let (identity, secret) = self.next_secret();
+                let (identity, secret) = self.next_secret(rng);
                 self.cluster.put_secret(identity, &secret).await;
                 sleep(lasts * 2).await;
                 self.cluster.put_application(identity, &secret).await;
@@ -223,8 +227,13 @@ impl Faults {
         self.replicas.proxies.iter().for_each(act);
     }
 
-    fn next_secret(&mut self) -> (usize, String) {
+    fn next_secret(&mut self, rng: &mut Rng) -> (usize, String) {
         self.secrets += 1;
-        (self.below(IDENTITIES), format!("secret-{}", self.secrets))
+        (below(rng, IDENTITIES), format!("secret-{}", self.secrets))
     }
+}
+
+fn below(rng: &mut Rng, count: usize) -> usize {
+    let number = rng.below(u64::try_from(count).expect("it is small"));
+    usize::try_from(number).expect("it is small")
 }

@@ -7,9 +7,9 @@
 //! 3. *Endurance*: the same users and faults, except changes of the leader, so that the same process can be compared.
 //! 4. *Final level*: as in 2., with as many resources of the same kinds. Each value must have returned to its initial level.
 //!
-//! At the end, the ledger must balance: the service has exactly the operations that the statuses have recorded. The order of all actions
-//! and faults depends only on the seed; their effects depend on the timing too. Nothing is required within a time, except that the whole
-//! makes progress: a busy machine takes longer.
+//! At the end, the ledger must balance: the service has exactly the operations that the statuses have recorded. In each part, the order of
+//! all actions and faults depends only on the seed; their number and their effects depend on the timing too. Nothing is required within a
+//! time, except that the whole makes progress: a busy machine takes longer.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it panics on an error, which fails it")]
 #![allow(clippy::cast_precision_loss, reason = "figures for display")]
@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use model::random::Rng;
+use e2e::caught;
 
 use balance::Balance;
 use churn::Churn;
@@ -77,6 +77,7 @@ const MAX_LEADERS: usize = 5;
 /// Everything that runs.
 struct Soak {
     began: Instant,
+    seed: u64,
     cluster: Arc<Cluster>,
     replicas: Arc<Replicas>,
     ledger: Arc<Ledger>,
@@ -88,12 +89,17 @@ struct Soak {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if !cfg!(target_os = "linux") {
+        eprintln!("error: the endurance test reads memory and file descriptors from /proc, so it needs Linux");
+        return ExitCode::FAILURE;
+    }
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("the clock is after 1970");
     let seed = arguments.seed.unwrap_or(since_epoch.as_secs());
     let minutes = arguments.hours.as_secs_f64() / 60.0;
     println!("{minutes:.0} minutes, {} resources, seed {seed}; `--seed {seed}` repeats the order", arguments.resources);
     let mut soak = Soak::start(&arguments, seed).await;
-    let held = soak.run(arguments.hours).await;
+    // An exceeded limit panics: the samples and the logs show why.
+    let held = caught(soak.run(arguments.hours)).await.unwrap_or(false);
     if let Some(file) = &arguments.samples {
         std::fs::write(file, soak.recording.csv()).expect("failed to write the samples");
     }
@@ -125,10 +131,10 @@ impl Soak {
         let ledger = Arc::new(Ledger::start(&cluster));
         let replicas = Arc::new(Replicas::start(&cluster).await);
         let recording = Recording::start(began, Arc::clone(&replicas));
-        let churn = Churn::new(Rng::new(seed), fleet, Arc::clone(&cluster), Arc::clone(&ledger));
+        let churn = Churn::new(fleet, Arc::clone(&cluster), Arc::clone(&ledger));
         let (models, gate) = (churn.fleet().models(), churn.gate());
-        let faults = Faults::new(Rng::new(!seed), (began, models), Arc::clone(&cluster), Arc::clone(&replicas), gate);
-        Self { began, cluster, replicas, ledger, recording, churn, faults }
+        let faults = Faults::new((began, models), Arc::clone(&cluster), Arc::clone(&replicas), gate);
+        Self { began, seed, cluster, replicas, ledger, recording, churn, faults }
     }
 
     /// Runs all parts, and returns whether all checks hold.
@@ -158,13 +164,14 @@ impl Soak {
 
     /// Users and faults until this time, or until each fault of a rehearsal has occurred.
     async fn act(&mut self, part: Part, until: Instant) {
-        let Self { churn, faults, .. } = self;
+        let Self { seed, churn, faults, .. } = self;
+        let (of_faults, of_users) = (part.rng(!*seed), part.rng(*seed));
         let stop = AtomicBool::new(false);
         let disturb = async {
-            faults.run(part, until).await;
+            faults.run((part, of_faults), until).await;
             stop.store(true, Ordering::Relaxed);
         };
-        tokio::join!(disturb, churn.run(&stop));
+        tokio::join!(disturb, churn.run(of_users, &stop));
     }
 
     /// Waits until nothing happens any more and each resource is ready. Returns since when.

@@ -12,7 +12,7 @@ use crate::sample::Scraper;
 
 /// The delay before an exited process is started again.
 const RESTART: Duration = Duration::from_millis(100);
-/// Maximum time until another process leads: the Lease must expire, on a busy machine.
+/// Maximum time until another process leads, and until a continued one has exited: the Lease must expire, on a busy machine.
 const LIMIT: Duration = Duration::from_mins(5);
 /// The interval at which the processes are asked whether they lead.
 const RECHECK: Duration = Duration::from_millis(500);
@@ -100,13 +100,23 @@ impl Replicas {
         }
     }
 
-    /// Disrupts the leader, and waits until another process leads.
+    /// Disrupts the leader, and waits until another process leads. A frozen leader is then continued, and must exit.
     pub async fn change_leader(&self, how: Disruption) {
         let former = self.leader().await;
         self.disrupt(former.replica, how).await;
         self.leader_other_than(Some(former)).await;
         if how == Disruption::Freeze {
             self.pair[former.replica].lock().await.operator.signal("CONT");
+            self.until_replaced(former).await;
+        }
+    }
+
+    /// Waits until a process has exited and the next one has started.
+    async fn until_replaced(&self, former: Leader) {
+        let began = Instant::now();
+        while self.pair[former.replica].lock().await.operator.pid() == former.pid {
+            assert!(began.elapsed() < LIMIT, "process {} has not exited {LIMIT:?} after another one leads", former.pid);
+            tokio::time::sleep(RECHECK).await;
         }
     }
 
