@@ -8,7 +8,10 @@ use clap::Parser as _;
 use hyper::{Request, Response};
 use kube::Client;
 use kube::client::Body;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher::Event;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::{Kind, ModelResource};
 use crate::azure::cloud::Cloud;
@@ -22,7 +25,7 @@ use crate::controller::manager::configure;
 use crate::controller::reconcile::context::Context;
 use crate::controller::store::cached::CachedResource;
 use crate::controller::store::resources::Store;
-use crate::controller::store::scope::WatchScope;
+use crate::controller::store::scope::{WatchHandle, WatchScope};
 use crate::fair_semaphore::FairSemaphore;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
@@ -85,4 +88,12 @@ pub(crate) fn context(count: usize) -> Context {
         ctx.store.observed(&all_refreshes(), &resource.key(), &CachedResource::of(&resource).unwrap());
     }
     ctx
+}
+
+/// Makes the cache of the watch of refreshes contain only this resource.
+pub(crate) fn show(ctx: &mut Context, resource: &ModelResource) {
+    let mut writer = Writer::<CachedResource>::new(Kind::ModelRefresh);
+    writer.apply_watcher_event(&Event::Apply(CachedResource::of(resource).unwrap()));
+    let handle = WatchHandle { store: writer.as_reader(), synced: CancellationToken::new(), seen: Arc::default() };
+    ctx.store.watches.insert(Arc::unwrap_or_clone(all_refreshes()), handle);
 }

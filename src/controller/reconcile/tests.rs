@@ -1,5 +1,7 @@
 //! Reconciliations against an API server whose responses a test determines.
 
+mod existing;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,17 +12,12 @@ use http_body_util::BodyExt as _;
 use hyper::{Request, Response};
 use jiff::Timestamp;
 use kube::client::Body;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::Event;
 use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::action::Action;
 use super::context::Context;
-use super::detached;
 use super::namespaces::is_terminating;
 use super::reconcile;
 use crate::api::{FINALIZER, Kind, ModelResource, RELEASE, RUN_REQUESTED_AT, Status};
@@ -29,8 +26,6 @@ use crate::controller::cluster::events::Events;
 use crate::controller::credentials::{CredentialResolver, OperatorIdentity};
 use crate::controller::fixture;
 use crate::controller::store::cached::CachedResource;
-use crate::controller::store::detached_index::DetachedResource;
-use crate::controller::store::scope::WatchHandle;
 use crate::engine::Turn;
 use crate::fair_semaphore::FairSemaphore;
 use crate::operation::{OperationId, OperationKind};
@@ -231,38 +226,6 @@ async fn constantly_changing_resource_is_read_with_backoff() {
 async fn deleted_resource_waits_for_the_watch() {
     let (ctx, requests) = context(|_, _| refusal(404, "not found"));
     assert_eq!(reconciliations(ctx, &requests, &new()).await, (vec![Action::await_change(); 3], vec![]));
-}
-
-#[tokio::test]
-async fn resource_that_the_watch_still_shows_is_rechecked() {
-    let (mut ctx, requests) = context(|_, _| refusal(404, "not found"));
-    let (shown, mut writer) = (new(), Writer::<CachedResource>::new(Kind::ModelRefresh));
-    writer.apply_watcher_event(&Event::Apply(CachedResource::of(&shown).unwrap()));
-    let handle = WatchHandle { store: writer.as_reader(), synced: CancellationToken::new(), seen: Arc::default() };
-    ctx.store.watches.insert(Arc::unwrap_or_clone(fixture::all_refreshes()), handle);
-    assert_eq!(reconciliations(ctx, &requests, &shown).await.0, millis([45_000; 3]));
-}
-
-#[tokio::test(start_paused = true)]
-async fn existing_resource_is_not_followed_as_deleted() {
-    let resource = running(&json!({"finalizers": [FINALIZER]}));
-    let (reads, shown) = (AtomicU64::new(0), serde_json::to_value(&resource).unwrap());
-    let respond =
-        move |_: &str, _: &Value| if reads.fetch_add(1, Ordering::Relaxed) == 0 { refusal(404, "no route") } else { (200, shown.clone()) };
-    let (mut ctx, requests) = context(respond);
-    let (trigger, mut triggered) = mpsc::unbounded_channel();
-    ctx.store.trigger = trigger;
-    let (sender, deleted) = mpsc::unbounded_channel();
-    let cached_resource = Arc::new(CachedResource::of(&resource).unwrap());
-    assert!(sender.send(DetachedResource { kind: Kind::ModelRefresh, cached_resource, accepted: None }).is_ok());
-    let due = async {
-        tokio::select! {
-            () = detached::run(&ctx, deleted) => None,
-            name = triggered.recv() => name,
-        }
-    };
-    assert_eq!(tokio::time::timeout(Duration::from_mins(1), due).await, Ok(Some(resource.key())));
-    assert_eq!(requests.lock().iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>(), ["GET modelrefreshes/r-0"; 2]);
 }
 
 #[tokio::test]
