@@ -25,6 +25,9 @@ use crate::engine::reconcile::{AcceptedSubmission, Finish, InMemoryState, Reconc
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// In how many reads, [`RETRY_INTERVAL`] apart, the API server must not know a resource: a proxy may have responded to one.
 const ABSENT_READS: usize = 2;
+/// The same while the watch shows the resource: for two minutes. An API server or a proxy may respond in this way for some time, and the
+/// watch usually shows a deletion at once. The bound is for a watch that is dead.
+const ABSENT_READS_IF_SHOWN: usize = 24;
 /// The minimum delay between two reconciliations.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 /// The time after which tracking stops, for example without credentials. The limits of the service have ended most operations by then.
@@ -56,7 +59,7 @@ pub(crate) async fn run(ctx: &Context, mut deleted_resources: mpsc::UnboundedRec
     }
 }
 
-/// Tracks the operation of a deleted resource until it ends. Returns true if the resource exists.
+/// Tracks the operation of a deleted resource until it ends. Returns true if the resource exists, or if the watch still shows it.
 async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Option<AcceptedSubmission>) -> bool {
     // A watch may miss an existing resource, so the deletion is confirmed with the API server.
     let resources = ResourceApi::new(&ctx.client, &ctx.request_limiter, object.kind(), &object.namespace().unwrap_or_default());
@@ -69,7 +72,8 @@ async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Op
             Ok(None) => absent += 1,
             Err(error) => tracing::debug!(%error, "failed to read a resource that appears to be deleted"),
         }
-        if absent == ABSENT_READS {
+        let sufficient = if is_shown(ctx, object) { ABSENT_READS_IF_SHOWN } else { ABSENT_READS };
+        if absent >= sufficient {
             break;
         }
         tokio::time::sleep(RETRY_INTERVAL).await;
@@ -84,6 +88,10 @@ async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Op
         "resource deleted without its finalizer; tracking its operation until it ends"
     );
     let tracked = tokio::time::timeout(MAX_TRACKING, Box::pin(reconcile_until_end(ctx, deleted(object), accepted))).await;
+    // What the store keeps of an existing resource, such as its turn, is that of its own reconciliations.
+    if is_shown(ctx, object) {
+        return true;
+    }
     // The calls of the tracking kept a state for the uid, such as its credentials.
     ctx.store.remove_uid(&object.uid().unwrap_or_default());
     let reason = match tracked {
@@ -94,6 +102,11 @@ async fn track_to_completion(ctx: &Context, object: &ModelResource, accepted: Op
     let message = format!("an operation may still be running: the resource's finalizer was removed, and {reason}");
     ctx.events.publish(object.kind(), object.meta(), &Event { reason: Reason::Released, message });
     false
+}
+
+/// Whether the watch shows the resource.
+fn is_shown(ctx: &Context, object: &ModelResource) -> bool {
+    ctx.store.cached(&object.key()).is_some_and(|cached| cached.uid() == object.uid())
 }
 
 /// The resource as it would be if the finalizer still delayed its deletion.

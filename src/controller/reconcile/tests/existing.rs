@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 use super::super::detached;
 use super::*;
 use crate::controller::store::detached_index::DetachedResource;
+use crate::engine::reconcile::InMemoryState;
 
 #[tokio::test]
 async fn resource_that_the_watch_still_shows_is_rechecked() {
@@ -14,17 +15,12 @@ async fn resource_that_the_watch_still_shows_is_rechecked() {
     assert_eq!(reconciliations(ctx, &requests, &shown).await.0, millis([45_000; 3]));
 }
 
-#[tokio::test(start_paused = true)]
-async fn existing_resource_is_not_followed_as_deleted() {
-    let resource = running(&json!({"finalizers": [FINALIZER]}));
-    let (reads, shown) = (AtomicU64::new(0), serde_json::to_value(&resource).unwrap());
-    let respond =
-        move |_: &str, _: &Value| if reads.fetch_add(1, Ordering::Relaxed) == 0 { refusal(404, "no route") } else { (200, shown.clone()) };
-    let (mut ctx, requests) = context(respond);
+/// Tracks a resource that appears to be deleted, until the store requests its reconciliation. Returns the number of reads of it.
+async fn reads_until_due(mut ctx: Context, requests: &Requests, resource: &ModelResource) -> (Context, usize) {
     let (trigger, mut triggered) = mpsc::unbounded_channel();
     ctx.store.trigger = trigger;
     let (sender, deleted) = mpsc::unbounded_channel();
-    let cached_resource = Arc::new(CachedResource::of(&resource).unwrap());
+    let cached_resource = Arc::new(CachedResource::of(resource).unwrap());
     assert!(sender.send(DetachedResource { kind: Kind::ModelRefresh, cached_resource, accepted: None }).is_ok());
     let due = async {
         tokio::select! {
@@ -32,6 +28,41 @@ async fn existing_resource_is_not_followed_as_deleted() {
             name = triggered.recv() => name,
         }
     };
-    assert_eq!(tokio::time::timeout(Duration::from_mins(1), due).await, Ok(Some(resource.key())));
-    assert_eq!(requests.lock().iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>(), ["GET modelrefreshes/r-0"; 2]);
+    assert_eq!(tokio::time::timeout(Duration::from_mins(10), due).await, Ok(Some(resource.key())));
+    let reads = requests.lock().iter().filter(|(line, _)| line == "GET modelrefreshes/r-0").count();
+    (ctx, reads)
+}
+
+/// An API server that does not know the resource in the first `absent` reads, and the requests to it.
+fn absent_in_reads(absent: u64, resource: &ModelResource) -> (Context, Requests) {
+    let (reads, shown) = (AtomicU64::new(0), serde_json::to_value(resource).unwrap());
+    context(move |_, _| if reads.fetch_add(1, Ordering::Relaxed) < absent { refusal(404, "no route") } else { (200, shown.clone()) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn existing_resource_is_not_followed_as_deleted() {
+    let resource = running(&json!({"finalizers": [FINALIZER]}));
+    let (ctx, requests) = absent_in_reads(1, &resource);
+    assert_eq!(reads_until_due(ctx, &requests, &resource).await.1, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shown_resource_is_not_followed_during_an_outage() {
+    let resource = running(&json!({"finalizers": [FINALIZER]}));
+    let (mut ctx, requests) = absent_in_reads(20, &resource);
+    fixture::show(&mut ctx, &resource);
+    assert_eq!(reads_until_due(ctx, &requests, &resource).await.1, 21);
+}
+
+#[tokio::test(start_paused = true)]
+async fn state_of_shown_resource_is_kept_after_its_tracking() {
+    // Without a run, so its tracking ends at once.
+    let (resource, outage) = (new(), u64::MAX);
+    let (mut ctx, requests) = absent_in_reads(outage, &resource);
+    fixture::show(&mut ctx, &resource);
+    ctx.store.observed(&fixture::all_refreshes(), &resource.key(), &CachedResource::of(&resource).unwrap());
+    ctx.store.local_states.set_in_memory("u-0", InMemoryState { failures: 2, ..InMemoryState::default() });
+    let (ctx, reads) = reads_until_due(ctx, &requests, &resource).await;
+    assert_eq!(reads, 24, "for two minutes");
+    assert_eq!((ctx.store.local_states.in_memory("u-0").failures, ctx.store.index.count()), (2, 1));
 }
