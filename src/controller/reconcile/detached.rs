@@ -40,7 +40,10 @@ pub(crate) async fn run(ctx: &Context, mut deleted_resources: mpsc::UnboundedRec
         tokio::select! {
             Some(DetachedResource { kind, cached_resource, accepted }) = deleted_resources.recv() => tracked.push(async move {
                 let existing = match cached_resource.object(kind) {
-                    Ok(object) => Box::pin(track_to_completion(ctx, &object, accepted)).await.then(|| object.key()),
+                    Ok(object) => {
+                        let exists = Box::pin(track_to_completion(ctx, &object, accepted.clone())).await;
+                        exists.then_some(object)
+                    }
                     // Unreachable: a reconciliation has decoded it before.
                     Err(error) => {
                         tracing::error!(error, name = cached_resource.name_any(), "failed to decode a deleted resource");
@@ -48,8 +51,12 @@ pub(crate) async fn run(ctx: &Context, mut deleted_resources: mpsc::UnboundedRec
                     }
                 };
                 ctx.store.detached_index.finish(&cached_resource.uid().unwrap_or_default());
-                if let Some(key) = existing {
-                    ctx.store.still_exists(&key);
+                if let Some(object) = existing {
+                    // Otherwise the next reconciliation does not know the operation that was started.
+                    if let Some(accepted) = accepted {
+                        ctx.store.restore_accepted(&object, accepted);
+                    }
+                    ctx.store.still_exists(&object.key());
                 }
             }),
             Some(()) = tracked.next(), if !tracked.is_empty() => {}

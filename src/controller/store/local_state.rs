@@ -117,6 +117,23 @@ impl LocalStates {
         self.states.lock().entry(uid.to_owned()).or_default().in_memory.accept(status, submission, 0);
     }
 
+    /// Keeps an accepted submission again after its resource was forgotten, unless a later one is kept, or `status` shows another intent or
+    /// the id. Returns whether it is kept.
+    #[must_use]
+    pub fn restore_accepted(&self, uid: &str, status: &Status, accepted: AcceptedSubmission) -> bool {
+        let restored = InMemoryState { accepted: Some(accepted), ..InMemoryState::default() };
+        if restored.accepted_for(status).is_none() {
+            return false;
+        }
+        let mut states = self.states.lock();
+        let in_memory = &mut states.entry(uid.to_owned()).or_default().in_memory;
+        if in_memory.accepted_for(status).is_some() {
+            return false;
+        }
+        in_memory.accepted = restored.accepted;
+        true
+    }
+
     /// The delay after a failure outside a reconciliation. It grows with each failure.
     #[must_use]
     pub fn record_failure(&self, uid: &str) -> Duration {

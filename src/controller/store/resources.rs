@@ -19,6 +19,7 @@ use super::local_state::LocalStates;
 use super::scope::{WatchHandle, WatchScope};
 use super::unreadable_namespaces::UnreadableNamespaces;
 use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, RunState};
+use crate::engine::reconcile::AcceptedSubmission;
 use crate::engine::{ClaimedOperations, EffectResult, QueueState, Settings, TurnQueue, Upstream, queue_state};
 use crate::operation::{OperationId, OperationKind, SubmitResult};
 use crate::telemetry::metrics::Metrics;
@@ -143,6 +144,21 @@ impl Store {
         self.local_states.record_accepted(uid, status, submission);
         if let Some(run) = &status.run {
             self.index.accept(uid, (object.kind().into(), &run.model.key(), id));
+        }
+    }
+
+    /// Keeps an accepted submission again, and claims its operation, after the resource was forgotten although it exists. `object` is its
+    /// last state before.
+    pub(crate) fn restore_accepted(&self, object: &ModelResource, accepted: AcceptedSubmission) {
+        let SubmitResult::Accepted { id, .. } = accepted.submission.clone() else { return };
+        // A reconciliation may have recorded the id meanwhile.
+        let newest = self.get(&object.key()).and_then(Result::ok).filter(|newest| newest.uid() == object.uid());
+        let object = newest.as_deref().unwrap_or(object);
+        let (Some(uid), Some(status)) = (object.meta().uid.as_deref(), object.status()) else { return };
+        if let Some(run) = &status.run
+            && self.local_states.restore_accepted(uid, status, accepted)
+        {
+            self.index.accept(uid, (object.kind().into(), &run.model.key(), &id));
         }
     }
 
