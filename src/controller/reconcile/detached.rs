@@ -21,7 +21,7 @@ use crate::controller::store::detached_index::DetachedResource;
 use crate::engine::Event;
 use crate::engine::reconcile::{AcceptedSubmission, Finish, InMemoryState, Reconciliation};
 
-/// The delay before a retry for which the state machine sets none.
+/// The delay before a retry for which the state machine sets none, and before an existing resource is reconciled again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// In how many reads, [`RETRY_INTERVAL`] apart, the API server must not know a resource: a proxy may have responded to one.
 const ABSENT_READS: usize = 2;
@@ -50,6 +50,11 @@ pub(crate) async fn run(ctx: &Context, mut deleted_resources: mpsc::UnboundedRec
                         None
                     }
                 };
+                if existing.is_some() {
+                    // Of several API servers behind one address, one may not know the resource. It would otherwise be reconciled and found
+                    // in turns, without a delay.
+                    tokio::time::sleep(RETRY_INTERVAL).await;
+                }
                 ctx.store.detached_index.finish(&cached_resource.uid().unwrap_or_default());
                 if let Some(object) = existing {
                     // Otherwise the next reconciliation does not know the operation that was started.

@@ -1,6 +1,7 @@
 //! Resources that exist although the API server has responded that it does not know them.
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::super::detached;
 use super::*;
@@ -87,4 +88,13 @@ async fn state_of_shown_resource_is_kept_after_its_tracking() {
     let (ctx, reads) = reads_until_due(ctx, &requests, (&resource, None)).await;
     assert_eq!(reads, 24, "for two minutes");
     assert_eq!((ctx.store.local_states.in_memory("u-0").failures, ctx.store.index.count()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn found_resource_is_reconciled_again_after_a_delay() {
+    let resource = running(&json!({"finalizers": [FINALIZER]}));
+    let (ctx, requests) = absent_in_reads(0, &resource);
+    let began = Instant::now();
+    assert_eq!(reads_until_due(ctx, &requests, (&resource, None)).await.1, 1);
+    assert_eq!(began.elapsed().as_secs(), 5);
 }
