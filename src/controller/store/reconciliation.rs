@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt as _;
+use kube::{Resource as _, ResourceExt as _};
 
 use super::cached::CachedResource;
+use super::index::VersionChange;
 use super::resources::Store;
 use crate::api::{ModelResource, ResourceKey, Time};
 use crate::engine::Turn;
@@ -19,6 +20,10 @@ impl Store {
     /// A reconciliation of the newest known state of a resource, with the state that the previous reconciliation kept.
     pub(crate) fn begin(&self, (key, uid): (&ResourceKey, &str), object: &Arc<ModelResource>) -> Reconciliation<Arc<ModelResource>> {
         self.bind_uid(key, uid);
+        // A reconciliation that received a false 404 has removed it. If it has no operation, nothing else would add it again.
+        if self.index.compare(object.meta()) == VersionChange::New {
+            self.observe_again(key);
+        }
         let view = self.local_states.newest(object);
         self.set_upstream(key, view.upstream_name());
         Reconciliation::new(view, self.local_states.in_memory(uid), Arc::clone(&self.settings))
@@ -67,10 +72,15 @@ impl Store {
 
     /// Handles a resource that exists although a reconciliation found it deleted: as one that the watch shows for the first time.
     pub(crate) fn still_exists(&self, key: &ResourceKey) {
+        self.observe_again(key);
+        self.requeue(vec![key.clone()]);
+    }
+
+    /// Records the state of a resource that the watch shows, as if it showed it for the first time.
+    fn observe_again(&self, key: &ResourceKey) {
         if let (Some((scope, _)), Some(cached)) = (self.watch_of(key), self.cached(key)) {
             self.observed(&Arc::new(scope.clone()), key, &cached);
         }
-        self.requeue(vec![key.clone()]);
     }
 }
 
@@ -80,7 +90,9 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::api::Status;
     use crate::controller::fixture;
+    use crate::engine::reconcile::InMemoryState;
 
     #[tokio::test]
     async fn request_on_another_model_reconciles_the_next_on_the_old() {
@@ -93,5 +105,34 @@ mod tests {
         assert!(triggered.try_recv().is_err());
         assert_eq!(request("n", (&first, "u-0")), Turn::Granted);
         assert_eq!(triggered.try_recv(), Ok(next));
+    }
+
+    #[tokio::test]
+    async fn existing_resource_is_indexed_again_after_false_404() {
+        let mut ctx = fixture::context(0);
+        let shown = Arc::new(fixture::running(0).with_status(&Status::default()));
+        fixture::show(&mut ctx, &shown);
+        let (store, key, cached) = (&ctx.store, shown.key(), ctx.store.cached(&shown.key()).unwrap());
+        store.observed(&fixture::all_refreshes(), &key, &cached);
+        let outcome = Outcome {
+            finish: Finish::Gone,
+            view: Arc::clone(&shown),
+            in_memory: InMemoryState::default(),
+            queue: QueueUpdate::Remove,
+            tracking: Tracking::Untrack,
+        };
+        drop(store.begin((&key, "u-0"), &shown));
+        assert_eq!(store.apply((&key, "u-0"), &cached, outcome), Some(DELETION_RECHECK));
+        assert_eq!(store.index.count(), 0);
+        drop(store.begin((&key, "u-0"), &shown));
+        assert_eq!((store.index.count(), store.index.compare(shown.meta())), (1, VersionChange::Unchanged));
+    }
+
+    #[tokio::test]
+    async fn resource_that_the_watch_no_longer_shows_is_not_indexed() {
+        let (mut ctx, resource) = (fixture::context(0), Arc::new(fixture::running(0)));
+        fixture::show(&mut ctx, &fixture::running(1));
+        drop(ctx.store.begin((&resource.key(), "u-0"), &resource));
+        assert_eq!(ctx.store.index.count(), 0);
     }
 }
