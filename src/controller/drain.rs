@@ -63,9 +63,9 @@ async fn drain_until_done(
     loop {
         // The request precedes the list: an operation that is not in progress once the operator honors the request never starts.
         let ack = request.publish(RENEW_INTERVAL).await?;
-        let found = list(client, &settings.namespaces).await?;
+        let (found, kept) = list(client, request).await?;
         let in_progress: Vec<&ListedResource> = found.iter().filter(|found| found.is_in_progress()).collect();
-        if in_progress.is_empty() && ack != LeaderAck::Pending {
+        if in_progress.is_empty() && kept && ack != LeaderAck::Pending {
             if remove_finalizers(client, request, found, out).await? {
                 return Ok(());
             }
@@ -104,10 +104,11 @@ async fn remove_finalizers(
     for round in 0..FINALIZER_LISTS {
         if round > 0 {
             sleep(POLL_INTERVAL).await;
-            found = list(client, &request.settings.namespaces).await?;
-            if found.iter().any(ListedResource::is_in_progress) {
+            let (listed, kept) = list(client, request).await?;
+            if !kept || listed.iter().any(ListedResource::is_in_progress) {
                 return Ok(false);
             }
+            found = listed;
         }
         let with_finalizer: Vec<&ListedResource> = found.iter().filter(|found| found.has_finalizer()).collect();
         failed.clear();

@@ -8,7 +8,7 @@ use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::json;
 
 use super::error::DrainError;
-use super::request::REQUEST_TIMEOUT;
+use super::request::{DrainRequest, REQUEST_TIMEOUT};
 use crate::api::{self, FINALIZER, Kind, ModelResource};
 use crate::controller::cluster::timeout::{ApiError, with_timeout};
 
@@ -68,9 +68,11 @@ fn resource(kind: Kind) -> ApiResource {
     }
 }
 
-/// Lists all resources of the namespaces, or of all namespaces if there are none.
-pub(super) async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<ListedResource>, DrainError> {
-    let mut all = Vec::new();
+/// Lists all resources of the namespaces, or of all namespaces if there are none, and keeps the request in effect meanwhile. Also returns
+/// whether that succeeded. Otherwise an operation may have started that the list does not show.
+pub(super) async fn list(client: &Client, request: &mut DrainRequest<'_>) -> Result<(Vec<ListedResource>, bool), DrainError> {
+    let namespaces = &request.settings.namespaces;
+    let (mut all, mut kept) = (Vec::new(), true);
     for &kind in Kind::ALL {
         let of = resource(kind);
         let apis: Vec<Api<DynamicObject>> = if namespaces.is_empty() {
@@ -81,6 +83,7 @@ pub(super) async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<L
         for api in apis {
             let mut page = ListParams::default().limit(PAGE_SIZE);
             loop {
+                kept &= request.keep().await?;
                 let list = match with_timeout(REQUEST_TIMEOUT, api.list(&page)).await {
                     Ok(list) => list,
                     // The CRD does not exist, so neither do its resources.
@@ -95,5 +98,5 @@ pub(super) async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<L
             }
         }
     }
-    Ok(all)
+    Ok((all, kept))
 }

@@ -41,7 +41,8 @@ pub(super) struct DrainRequest<'a> {
     pub(super) settings: &'a DrainSettings,
     /// The installation of this process, if it is known.
     installation: Option<String>,
-    /// The version of the Lease that this process wrote last, and when.
+    /// The version of the Lease that this process wrote last, and when it sent this write: the operator may have received it before the
+    /// response arrived.
     written: Option<(Option<String>, Instant)>,
     count: u64,
     /// When another client was last observed to have written the Lease, or when the drain started.
@@ -57,6 +58,15 @@ impl<'a> DrainRequest<'a> {
         Self { leases, settings, installation, written: None, count: 0, last_renewal: Instant::now(), acknowledged: false, absent: 0 }
     }
 
+    /// Writes the request again if that is due, for example during a long list. Returns false if the leader may have started an operation
+    /// since it received the request.
+    pub(super) async fn keep(&mut self) -> Result<bool, DrainError> {
+        if self.written.as_ref().is_none_or(|(_, at)| at.elapsed() < RENEW_INTERVAL) {
+            return Ok(true);
+        }
+        Ok(self.publish(RENEW_INTERVAL).await? != LeaderAck::Pending)
+    }
+
     /// Writes the request again, so that it stays in effect for [`SIGNAL_TTL`] from now.
     pub(super) async fn renew(&mut self) -> Result<LeaderAck, DrainError> {
         let began = Instant::now();
@@ -70,8 +80,8 @@ impl<'a> DrainRequest<'a> {
         Ok(ack)
     }
 
-    /// Writes the request if the last write is at least this long ago, and returns whether the leader has received it. It stays received,
-    /// because a new holder reads it with the Lease that it acquires.
+    /// Writes the request if the last write is at least this long ago, and returns whether the leader has received it. It stays received
+    /// until it expires, because a new holder reads it with the Lease that it acquires.
     pub(super) async fn publish(&mut self, renew_after: Duration) -> Result<LeaderAck, DrainError> {
         let failed = |error| DrainError::Call("read the operator's Lease", error);
         let Some(lease) = with_timeout(REQUEST_TIMEOUT, self.leases.get_opt(&self.settings.lease_name)).await.map_err(failed)? else {
@@ -91,8 +101,15 @@ impl<'a> DrainRequest<'a> {
             self.last_renewal = Instant::now();
             self.acknowledged |= held;
         }
-        if self.written.as_ref().is_none_or(|(_, at)| at.elapsed() >= renew_after) {
+        let written_at = self.written.as_ref().map(|(_, at)| *at);
+        if written_at.is_none_or(|at| at.elapsed() >= renew_after) {
             self.write(lease).await?;
+        }
+        // The request expired before it was written again. An operation may have started since, until a holder has received it again, and
+        // the last list may not show it. This also applies to a holder that has gone meanwhile.
+        if written_at.is_some_and(|at| at.elapsed() >= SIGNAL_TTL) {
+            (self.last_renewal, self.acknowledged) = (Instant::now(), false);
+            return Ok(LeaderAck::Pending);
         }
         // Another client wrote first, perhaps an operator that acquired the Lease.
         if self.written.is_none() {
@@ -122,8 +139,9 @@ impl<'a> DrainRequest<'a> {
         };
         let value = drain_signal::request(mode, self.count, &to);
         annotations.insert(ANNOTATION.to_owned(), value);
+        let sent_at = Instant::now();
         match self.replace(&lease).await {
-            Ok(written) => self.written = Some((written.metadata.resource_version, Instant::now())),
+            Ok(written) => self.written = Some((written.metadata.resource_version, sent_at)),
             // The holder wrote first: the next poll writes the request.
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(DrainError::Call("write the request to the operator's Lease", error)),

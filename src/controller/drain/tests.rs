@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
 use hyper::{Request, Response};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::PostParams;
 use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::time::advance;
 
 use super::*;
 use crate::api::FINALIZER;
@@ -23,6 +26,16 @@ type Requests = Arc<Mutex<Vec<(String, Instant)>>>;
 /// An API server with this Lease, or without one for `null`. `list` returns the refreshes by the number of the list, and `accepts` whether
 /// a write of the Lease is accepted, by its number.
 fn api(
+    lease: Value,
+    list: impl Fn(usize) -> Vec<Value> + Send + Sync + 'static,
+    accepts: impl Fn(usize) -> bool + Send + Sync + 'static,
+) -> (Client, Requests) {
+    slow_api(("PATCH", REMOVAL), lease, list, accepts)
+}
+
+/// The same. The requests whose lines start with these words take this long.
+fn slow_api(
+    (slow, latency): (&'static str, Duration),
     lease: Value,
     list: impl Fn(usize) -> Vec<Value> + Send + Sync + 'static,
     accepts: impl Fn(usize) -> bool + Send + Sync + 'static,
@@ -55,8 +68,8 @@ fn api(
         };
         let respond = Arc::clone(&respond);
         async move {
-            if line.starts_with("PATCH") {
-                sleep(REMOVAL).await;
+            if line.starts_with(slow) {
+                sleep(latency).await;
             }
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let (code, body) = respond(&line, number, serde_json::from_slice(&body).unwrap_or_default());
@@ -75,6 +88,17 @@ fn released() -> Value {
     json!({"metadata": {"name": "lease", "resourceVersion": "1"}, "spec": {"leaseDurationSeconds": 1}})
 }
 
+/// A Lease that an operator holds.
+fn held() -> Value {
+    json!({"metadata": {"name": "lease", "resourceVersion": "1"}, "spec": {"holderIdentity": "pod-1", "leaseDurationSeconds": 3600}})
+}
+
+/// The holder renews the Lease.
+async fn holder_renews(leases: &Api<Lease>) {
+    let lease = leases.get("lease").await.unwrap();
+    leases.replace("lease", &PostParams::default(), &lease).await.unwrap();
+}
+
 fn refresh(name: &str, state: &str, with_finalizer: bool) -> Value {
     json!({
         "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
@@ -83,18 +107,26 @@ fn refresh(name: &str, state: &str, with_finalizer: bool) -> Value {
     })
 }
 
-/// Drains for at most ten minutes, and returns the output.
-async fn drained(client: &Client) -> Result<String, DrainError> {
-    let settings = DrainSettings {
+/// A drain of at most ten minutes that waits for the operations in all namespaces.
+fn settings() -> DrainSettings {
+    DrainSettings {
         runs: DrainRuns::Wait,
         timeout: Duration::from_mins(10),
         namespaces: Vec::new(),
         lease_name: "lease".to_owned(),
         lease_namespace: None,
-    };
-    let mut request = DrainRequest::new(Api::namespaced(client.clone(), "ops"), &settings, None);
+    }
+}
+
+/// Drains, and returns the output.
+async fn drained(client: &Client) -> Result<String, DrainError> {
+    drained_with(client, &settings(), &CancellationToken::new()).await
+}
+
+async fn drained_with(client: &Client, settings: &DrainSettings, stop: &CancellationToken) -> Result<String, DrainError> {
+    let mut request = DrainRequest::new(Api::namespaced(client.clone(), "ops"), settings, None);
     let mut out = Vec::new();
-    drain_until_done(client, &mut request, &CancellationToken::new(), &mut out).await?;
+    drain_until_done(client, &mut request, stop, &mut out).await?;
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -146,4 +178,35 @@ async fn lease_must_be_absent_in_several_polls() {
     drained(&client).await.unwrap();
     let (began, removals) = (times(&requests, "GET lease")[0], times(&requests, "PATCH"));
     assert_eq!((removals.len(), removals[0] - began), (1, 2 * POLL_INTERVAL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_request_must_be_received_again() {
+    let settings = settings();
+    let leases_of = |lease| Api::<Lease>::namespaced(api(lease, |_| Vec::new(), |_| true).0, "ops");
+    let leases = leases_of(held());
+    let mut request = DrainRequest::new(leases.clone(), &settings, None);
+    for _ in 0..2 {
+        assert_eq!(request.publish(RENEW_INTERVAL).await.unwrap(), LeaderAck::Pending);
+        holder_renews(&leases).await;
+        assert_eq!(request.publish(RENEW_INTERVAL).await.unwrap(), LeaderAck::Acknowledged);
+        advance(SIGNAL_TTL).await;
+    }
+    let mut request = DrainRequest::new(leases_of(released()), &settings, None);
+    assert_eq!(request.publish(RENEW_INTERVAL).await.unwrap(), LeaderAck::NoLeader);
+    advance(SIGNAL_TTL).await;
+    // An operator may have acquired and released the Lease meanwhile.
+    assert_eq!(request.publish(RENEW_INTERVAL).await.unwrap(), LeaderAck::Pending);
+    assert_eq!(request.publish(RENEW_INTERVAL).await.unwrap(), LeaderAck::NoLeader);
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_outlasts_a_long_list() {
+    let (client, requests) = slow_api(("GET models", Duration::from_secs(2)), released(), |_| Vec::new(), |_| true);
+    let namespaces = (0..40).map(|n| format!("team-{n}")).collect();
+    drained_with(&client, &DrainSettings { namespaces, ..settings() }, &CancellationToken::new()).await.unwrap();
+    let (writes, lists) = (times(&requests, "PUT"), times(&requests, "GET models"));
+    assert!(lists[39] - lists[0] > SIGNAL_TTL, "longer than one request lasts");
+    assert!(writes.windows(2).all(|writes| writes[1] - writes[0] < SIGNAL_TTL / 2));
+    assert_eq!(lists.len(), 160, "no list is repeated");
 }
