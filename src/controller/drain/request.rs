@@ -67,17 +67,18 @@ impl<'a> DrainRequest<'a> {
         Ok(self.publish(RENEW_INTERVAL).await? != LeaderAck::Pending)
     }
 
-    /// Writes the request again, so that it stays in effect for [`SIGNAL_TTL`] from now.
+    /// Writes the request again, so that it stays in effect for [`SIGNAL_TTL`] from now. Without a success it is not received.
     pub(super) async fn renew(&mut self) -> Result<LeaderAck, DrainError> {
         let began = Instant::now();
-        let mut ack = self.publish(Duration::ZERO).await?;
-        for _ in 1..WRITE_ATTEMPTS {
-            if self.written.as_ref().is_some_and(|(_, at)| *at >= began) {
-                break;
-            }
+        let mut ack = LeaderAck::Pending;
+        for _ in 0..WRITE_ATTEMPTS {
             ack = self.publish(Duration::ZERO).await?;
+            if self.written.as_ref().is_some_and(|(_, at)| *at >= began) {
+                return Ok(ack);
+            }
         }
-        Ok(ack)
+        // Without a Lease there is nothing to write.
+        Ok(if self.absent > 0 { ack } else { LeaderAck::Pending })
     }
 
     /// Writes the request if the last write is at least this long ago, and returns whether the leader has received it. It stays received

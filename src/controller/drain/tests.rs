@@ -210,3 +210,20 @@ async fn request_outlasts_a_long_list() {
     assert!(writes.windows(2).all(|writes| writes[1] - writes[0] < SIGNAL_TTL / 2));
     assert_eq!(lists.len(), 160, "no list is repeated");
 }
+
+#[tokio::test(start_paused = true)]
+async fn renewal_without_a_write_is_not_received() {
+    // The first write is the request, and the second one a renewal of the holder.
+    let (client, requests) = api(held(), |_| Vec::new(), |number| number <= 2 || number > 7);
+    let (settings, leases) = (settings(), Api::<Lease>::namespaced(client, "ops"));
+    let mut request = DrainRequest::new(leases.clone(), &settings, None);
+    assert_eq!(request.publish(RENEW_INTERVAL).await.unwrap(), LeaderAck::Pending);
+    holder_renews(&leases).await;
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(request.renew().await.unwrap(), LeaderAck::Pending, "five conflicts");
+    assert_eq!(times(&requests, "PUT").len(), 7);
+    assert_eq!(request.renew().await.unwrap(), LeaderAck::Acknowledged);
+    let (client, _) = api(Value::Null, |_| Vec::new(), |_| true);
+    let mut request = DrainRequest::new(Api::namespaced(client, "ops"), &settings, None);
+    assert_eq!(request.renew().await.unwrap(), LeaderAck::NoLeader, "there is no Lease");
+}
