@@ -58,7 +58,7 @@ async fn drain_until_done(
     out: &mut impl Write,
 ) -> Result<(), DrainError> {
     let settings = request.settings;
-    let deadline = Instant::now() + settings.timeout;
+    let limits = Limits { stop, timeout: settings.timeout, deadline: Instant::now() + settings.timeout };
     let mut shown = String::new();
     loop {
         // The request precedes the list: an operation that is not in progress once the operator honors the request never starts.
@@ -66,9 +66,10 @@ async fn drain_until_done(
         let (found, kept) = list(client, request).await?;
         let in_progress: Vec<&ListedResource> = found.iter().filter(|found| found.is_in_progress()).collect();
         if in_progress.is_empty() && kept && ack != LeaderAck::Pending {
-            if remove_finalizers(client, request, found, out).await? {
+            if remove_finalizers(client, request, (found, &limits), out).await? {
                 return Ok(());
             }
+            limits.check(removal)?;
             continue;
         }
         let now = in_progress_table(&in_progress);
@@ -81,13 +82,28 @@ async fn drain_until_done(
         if ack == LeaderAck::NoLeader && request.last_renewal.elapsed() > LEADERLESS_TIMEOUT {
             return Err(DrainError::NoLeader(subject(), settings.lease_name.clone()));
         }
-        if Instant::now() >= deadline {
-            return Err(DrainError::TimedOut(subject(), settings.timeout));
-        }
+        limits.check(subject)?;
         tokio::select! {
             () = stop.cancelled() => return Err(DrainError::Stopped),
             () = sleep(POLL_INTERVAL) => {}
         }
+    }
+}
+
+/// What ends a drain early.
+struct Limits<'a> {
+    stop: &'a CancellationToken,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+impl Limits<'_> {
+    /// An error if a signal was received or the time is over. `subject` is what is still in progress, with its verb.
+    fn check(&self, subject: impl FnOnce() -> String) -> Result<(), DrainError> {
+        if self.stop.is_cancelled() {
+            return Err(DrainError::Stopped);
+        }
+        if Instant::now() >= self.deadline { Err(DrainError::TimedOut(subject(), self.timeout)) } else { Ok(()) }
     }
 }
 
@@ -97,7 +113,7 @@ async fn drain_until_done(
 async fn remove_finalizers(
     client: &Client,
     request: &mut DrainRequest<'_>,
-    mut found: Vec<ListedResource>,
+    (mut found, limits): (Vec<ListedResource>, &Limits<'_>),
     out: &mut impl Write,
 ) -> Result<bool, DrainError> {
     let mut failed = Vec::new();
@@ -113,6 +129,8 @@ async fn remove_finalizers(
         let with_finalizer: Vec<&ListedResource> = found.iter().filter(|found| found.has_finalizer()).collect();
         failed.clear();
         for some in with_finalizer.chunks(CONCURRENT_REMOVALS) {
+            // The operator adds the finalizers again that were removed.
+            limits.check(removal)?;
             if request.publish(RENEW_INTERVAL).await? == LeaderAck::Pending {
                 return Ok(false);
             }
@@ -142,6 +160,11 @@ async fn remove_finalizers(
     let without = if failed.is_empty() { "without a finalizer" } else { "the ones listed above with their finalizer" };
     writeln!(out, "no other operation is in progress; {} resources remain, {without}: you can uninstall the operator now", found.len())?;
     Ok(true)
+}
+
+/// What is in progress during the removal, with its verb.
+fn removal() -> String {
+    "the removal of the finalizers is".to_owned()
 }
 
 /// The operations in progress, one per line.

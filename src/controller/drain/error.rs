@@ -23,7 +23,7 @@ pub enum DrainError {
     /// The output cannot be written.
     #[error("failed to write the output: {0}")]
     Output(#[from] io::Error),
-    /// Operations were still in progress at the timeout.
+    /// Operations, or the removal of the finalizers, were still in progress at the timeout.
     #[error(
         "{0} still in progress after {after}, and the operator continues as before: retry later, increase --timeout, or leave running \
          operations alone (in the chart: uninstall.runs=Leave, or helm uninstall --no-hooks)",

@@ -227,3 +227,23 @@ async fn renewal_without_a_write_is_not_received() {
     let mut request = DrainRequest::new(Api::namespaced(client, "ops"), &settings, None);
     assert_eq!(request.renew().await.unwrap(), LeaderAck::NoLeader, "there is no Lease");
 }
+
+#[tokio::test(start_paused = true)]
+async fn removal_of_finalizers_ends_at_the_timeout_or_a_signal() {
+    for stopped in [false, true] {
+        let (client, requests) = api(released(), |_| (0..200).map(|n| refresh(&format!("r-{n}"), "Succeeded", true)).collect(), |_| true);
+        let timeout = if stopped { Duration::from_mins(10) } else { Duration::from_secs(12) };
+        let (settings, stop) = (DrainSettings { timeout, ..settings() }, CancellationToken::new());
+        let signal = async {
+            sleep(Duration::from_secs(12)).await;
+            if stopped {
+                stop.cancel();
+            }
+        };
+        let (result, ()) = tokio::join!(drained_with(&client, &settings, &stop), signal);
+        let message = result.unwrap_err().to_string();
+        let expected = if stopped { "stopped by a signal" } else { "the removal of the finalizers is still in progress after 12s" };
+        assert!(message.starts_with(expected), "{message}");
+        assert_eq!(times(&requests, "PATCH").len(), 3 * CONCURRENT_REMOVALS, "{message}");
+    }
+}
