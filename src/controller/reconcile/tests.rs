@@ -123,6 +123,25 @@ async fn operation_of_released_undecodable_resource_continues() {
     assert!(claimed.orphaned.contains("op-0"), "no other resource adopts it");
 }
 
+#[tokio::test]
+async fn operation_is_still_tracked_after_a_refused_release() {
+    for (code, is_tracked) in [(403, true), (409, true), (503, false)] {
+        let (deleted, release) = ("2026-01-01T00:00:00Z", json!({(RELEASE): "true"}));
+        let resource = running(&json!({"finalizers": [FINALIZER], "deletionTimestamp": deleted, "annotations": release}));
+        let (mut ctx, _) = context(move |_, _| refusal(code, "no patch"));
+        fixture::show(&mut ctx, &resource);
+        let (ctx, decoded) = (Arc::new(ctx), Arc::new(CachedResource::of(&resource).unwrap()));
+        ctx.store.detached_index.track(&resource, &decoded);
+        let mut object = serde_json::to_value(&resource).unwrap();
+        object["status"]["lastSuccessfulTime"] = json!(5);
+        let cached: CachedResource = serde_json::from_value(object).unwrap();
+        reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::clone(&ctx)).await;
+        // A user removes the finalizer. After 503 it is unknown whether the operator has removed it.
+        ctx.store.on_deleted(&resource.key(), resource.meta());
+        assert_eq!(ctx.store.detached_index.is_detached("u-0"), is_tracked, "{code}");
+    }
+}
+
 /// A resource without a run, whose first write is that of its status.
 fn new() -> ModelResource {
     running(&json!({})).with_status(&Status::default())

@@ -26,7 +26,8 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, e
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let uid = cached.uid().unwrap_or_default();
     // What is kept for it is removed with its name.
-    ctx.store.bind_uid(&ResourceKey { kind, namespace: namespace.clone(), name: name.clone() }, &uid);
+    let key = ResourceKey { kind, namespace: namespace.clone(), name: name.clone() };
+    ctx.store.bind_uid(&key, &uid);
     // Its position in the queue cannot be read any more.
     ctx.store.requeue(ctx.store.queue.lock().remove(&uid));
     let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Event { reason, message });
@@ -50,7 +51,8 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, e
         return held.map_or_else(Action::await_change, |_| Action::requeue(time_left.unwrap_or(NAMESPACE_RECHECK)));
     }
     // Before the write, because the watch may show the deletion before the response arrives. A release leaves the operation running.
-    if release_requested && let Some(object) = ctx.store.detached_index.release(&uid) {
+    let released = if release_requested { ctx.store.detached_index.release(&uid) } else { None };
+    if let Some(object) = released.as_ref().and_then(|(kind, last)| last.object(*kind).ok()) {
         ctx.store.index.retain_claims(&object);
     }
     match remove_finalizer(ctx, kind, cached).await {
@@ -64,12 +66,17 @@ pub(crate) async fn handle(ctx: &Context, kind: Kind, cached: &CachedResource, e
             let message = format!("{what} may still be running: {why}, and the status cannot be decoded");
             if time_left.is_some() {
                 let event = Event { reason: Reason::Released, message: message.clone() };
-                ctx.events.publish_of_namespace(&ResourceKey { kind, namespace, name }, &event);
+                ctx.events.publish_of_namespace(&key, &event);
             }
             publish(Reason::Released, message);
             Action::await_change()
         }
         Err(error) => {
+            // The resource still has its finalizer. If its deletion is completed in another way, its operation must be tracked.
+            let is_shown = || ctx.store.cached(&key).is_some_and(|shown| shown.uid().as_deref() == Some(&*uid));
+            if let Some(released) = released.filter(|_| error.is_refusal() && is_shown()) {
+                ctx.store.detached_index.restore(&uid, released);
+            }
             let delay = ctx.store.local_states.record_failure(&uid);
             if error.denial().is_some() {
                 ctx.metrics.wrote(Write::Finalizer, WriteResult::Refused);

@@ -13,7 +13,7 @@ use crate::api::{Kind, ModelResource};
 use crate::engine::reconcile::AcceptedSubmission;
 
 /// A resource as the cache holds it.
-type Tracked = (Kind, Arc<CachedResource>);
+pub(crate) type Tracked = (Kind, Arc<CachedResource>);
 
 /// A deleted resource whose operation may be running.
 pub(crate) struct DetachedResource {
@@ -52,10 +52,14 @@ impl DetachedIndex {
         self.tracked.lock().remove(uid);
     }
 
-    /// Stops tracking a resource that cannot be decoded and that a user released. Returns its last decoded state.
-    pub(crate) fn release(&self, uid: &str) -> Option<Arc<ModelResource>> {
-        let (kind, cached_resource) = self.tracked.lock().remove(uid)?;
-        cached_resource.object(kind).ok()
+    /// Stops tracking a resource that cannot be decoded and that a user released. Returns its last state that could be decoded.
+    pub(crate) fn release(&self, uid: &str) -> Option<Tracked> {
+        self.tracked.lock().remove(uid)
+    }
+
+    /// Continues to track a resource that could not be released.
+    pub(crate) fn restore(&self, uid: &str, resource: Tracked) {
+        self.tracked.lock().entry(uid.to_owned()).or_insert(resource);
     }
 
     /// Number of resources whose operation may be running.
