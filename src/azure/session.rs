@@ -112,12 +112,9 @@ impl Session {
         let shared = &self.shared;
         let invalidate = || shared.tokens.invalidate(&self.identity, &self.scope, &self.token);
         match response.status {
-            200..=299 => {
-                if let Some(access) = access(kind) {
-                    self.token.accept(&self.model, access);
-                }
-            }
-            // Power BI reports an expired token with this code. If the replacement is rejected as well, it is not the cause.
+            200..=299 => self.token.accept(&self.model, access(kind)),
+            // Power BI reports an expired token with this code. If the replacement is rejected as well, the token is not the cause, or
+            // another replacement would not help: the clock is wrong, or the metadata service returns the same token again.
             401 | 403 if code_of(response) == "tokenexpired" => response.token_expired = invalidate(),
             // The service accepts the token and rejects the identity. Another token of the identity would not change that.
             401 if code_of(response).contains("notauthorized") => {}

@@ -39,6 +39,10 @@ const UNUSED: Duration = Duration::from_mins(1);
 /// Minimum interval between two drops of a token that a service rejected. The new one may be rejected as well.
 const MIN_INVALIDATION_INTERVAL: Duration = Duration::from_mins(1);
 
+/// How long the drop of a token is remembered without a valid token: longer than the longest delay between two calls of a resource without
+/// access, which is 15 minutes. Otherwise the replacement would not count as one.
+const INVALIDATION_MEMORY: Duration = Duration::from_mins(30);
+
 /// The identity and the scope of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
@@ -64,6 +68,8 @@ struct State {
     /// The last request for a check despite a remembered refusal.
     checked_at: Option<Instant>,
     invalidated_at: Option<Instant>,
+    /// Whether a service rejected a token, and is not known to have accepted one since.
+    rejected: bool,
     used: Instant,
 }
 
@@ -126,8 +132,8 @@ impl Cache {
         result
     }
 
-    /// Drops a token that a service rejected, unless it was replaced or another one was dropped recently. Returns whether the next call
-    /// uses another token.
+    /// Drops a token that a service rejected, unless it was replaced or another one was dropped recently. Returns whether another token may
+    /// be accepted and the next call uses one. If the rejected token replaced a rejected one, another one would be rejected as well.
     pub(super) fn invalidate(&self, key: &Key, rejected: &Token) -> bool {
         let Some(entry) = self.entries.lock().get(key).cloned() else {
             return true;
@@ -139,8 +145,10 @@ impl Cache {
         if is_current && !recently {
             state.token = None;
             state.invalidated_at = Some(now);
+            state.rejected = true;
         }
-        !(is_current && recently)
+        let is_replacement = rejected.replaces_rejected && !rejected.is_accepted();
+        !(is_current && recently || is_replacement)
     }
 
     /// Removes the entries that are neither in use nor worth keeping, and returns the number of the others.
@@ -176,7 +184,7 @@ fn trim(entries: &mut HashMap<Key, Arc<Entry>>, with_token: bool, max: usize) {
 
 impl Entry {
     fn new() -> Self {
-        let state = State { token: None, failure: None, checked_at: None, invalidated_at: None, used: Instant::now() };
+        let state = State { token: None, failure: None, checked_at: None, invalidated_at: None, rejected: false, used: Instant::now() };
         Self { state: Mutex::new(state), gate: tokio::sync::Mutex::new(()) }
     }
 
@@ -186,7 +194,9 @@ impl Entry {
 
     fn is_worth_keeping(&self, now: Instant) -> bool {
         let state = self.state.lock();
-        state.token.as_ref().is_some_and(|token| now < token.expires) || state.failure.as_ref().is_some_and(|failure| now < failure.until)
+        state.token.as_ref().is_some_and(|token| now < token.expires)
+            || state.failure.as_ref().is_some_and(|failure| now < failure.until)
+            || state.invalidated_at.is_some_and(|at| state.rejected && now < at + INVALIDATION_MEMORY)
     }
 
     fn lookup(&self, check: bool) -> Lookup {
@@ -209,7 +219,11 @@ impl Entry {
         let now = Instant::now();
         let mut state = self.state.lock();
         match fetched {
-            Ok(token) => {
+            Ok(mut token) => {
+                if state.token.as_ref().is_some_and(Token::is_accepted) {
+                    state.rejected = false;
+                }
+                token.replaces_rejected = state.rejected;
                 state.token = Some(token.clone());
                 state.failure = None;
                 Ok(token)

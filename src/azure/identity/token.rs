@@ -16,11 +16,20 @@ pub(in crate::azure) struct Token {
     pub(super) obtained: Instant,
     pub(super) renew_at: Instant,
     pub(super) expires: Instant,
-    /// The models for which a service has accepted it. All copies share this set.
+    /// Whether a service rejected the token before it, and has accepted none since.
+    pub(super) replaces_rejected: bool,
+    /// What a service has accepted it for. All copies share this.
     accepted: Arc<Mutex<Accepted>>,
 }
 
-type Accepted = HashSet<(Arc<str>, Access)>;
+/// What a service has accepted a token for.
+#[derive(Default)]
+struct Accepted {
+    /// Whether any call was accepted.
+    any: bool,
+    /// The models, each with the access.
+    models: HashSet<(Arc<str>, Access)>,
+}
 
 /// The access to a model that a call needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +57,7 @@ impl Token {
         // Tokens with a lifetime of seconds exist in tests. They are also used for most of their lifetime.
         let renew_at = expires.checked_sub(RENEWAL.min(lifetime / 5)).unwrap_or(requested_at);
         let last_call = expires.checked_sub(LAST_CALL.min(lifetime / 10)).unwrap_or(requested_at);
-        Some(Self { header, obtained: requested_at, renew_at, expires: last_call, accepted: Arc::default() })
+        Some(Self { header, obtained: requested_at, renew_at, expires: last_call, replaces_rejected: false, accepted: Arc::default() })
     }
 
     /// The `Authorization` header, marked as sensitive so that no HTTP library prints it.
@@ -56,18 +65,26 @@ impl Token {
         self.header.clone()
     }
 
-    /// Records that a service has accepted it for this access to a model.
-    pub(in crate::azure) fn accept(&self, model: &Arc<str>, access: Access) {
+    /// Records that a service has accepted it, and for which access to a model.
+    pub(in crate::azure) fn accept(&self, model: &Arc<str>, access: Option<Access>) {
         let mut accepted = self.accepted.lock();
-        if accepted.len() < MAX_ACCEPTED {
-            accepted.insert((Arc::clone(model), access));
+        accepted.any = true;
+        if let Some(access) = access
+            && accepted.models.len() < MAX_ACCEPTED
+        {
+            accepted.models.insert((Arc::clone(model), access));
         }
+    }
+
+    /// Whether a service has accepted it for any call.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.accepted.lock().any
     }
 
     /// Whether a service has accepted it for this access to the model. A later rejection then means that the token has expired early, not
     /// that the identity lacks a permission. Access to another model proves neither.
     pub(in crate::azure) fn was_accepted(&self, model: &Arc<str>, access: Access) -> bool {
-        self.accepted.lock().contains(&(Arc::clone(model), access))
+        self.accepted.lock().models.contains(&(Arc::clone(model), access))
     }
 
     /// How long it may still be sent.
@@ -96,10 +113,10 @@ mod tests {
         let token = Token::new("a", Instant::now(), Duration::from_hours(1)).unwrap();
         let model = |n: usize| Arc::<str>::from(n.to_string());
         for n in 0..=MAX_ACCEPTED {
-            token.accept(&model(n), Access::Read);
+            token.accept(&model(n), Some(Access::Read));
         }
         assert!(token.was_accepted(&model(0), Access::Read) && !token.was_accepted(&model(0), Access::Write));
         assert!(!token.was_accepted(&model(MAX_ACCEPTED), Access::Read));
-        assert_eq!(token.accepted.lock().len(), MAX_ACCEPTED);
+        assert_eq!(token.accepted.lock().models.len(), MAX_ACCEPTED);
     }
 }

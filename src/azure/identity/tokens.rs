@@ -43,7 +43,8 @@ impl Tokens {
         self.cache.purge()
     }
 
-    /// Drops a token that a service rejected, so that the next call requests a new one. Returns whether the next call uses another token.
+    /// Drops a token that a service rejected, so that the next call requests a new one. Returns whether the next call uses another token,
+    /// which may be accepted.
     pub(in crate::azure) fn invalidate(&self, identity: &Identity, scope: &str, rejected: &Token) -> bool {
         let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
         self.cache.invalidate(&key, rejected)

@@ -176,6 +176,27 @@ async fn rejected_token_is_dropped_once_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rejected_replacement_of_a_token_has_not_expired() {
+    let (cache, source, key) = (Cache::default(), Source::new(Ok(("a", 86_400))), key(1));
+    let rejected = async || {
+        let token = cache.get(&key, || source.fetch()).await.unwrap();
+        cache.invalidate(&key, &token)
+    };
+    assert!(rejected().await, "the first one may have expired");
+    for minutes in [0, 1, 1, 15, 15] {
+        advance(Duration::from_mins(minutes)).await;
+        cache.purge();
+        assert!(!rejected().await);
+    }
+    assert_eq!(source.count(), 5, "each of them is replaced nevertheless, but at most once a minute");
+    // A call that looks up a model shows the access to none.
+    cache.get(&key, || source.fetch()).await.unwrap().accept(&Arc::from("m"), None);
+    advance(Duration::from_hours(1)).await;
+    assert!(rejected().await);
+    assert!(!rejected().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn cache_is_bounded() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let count = u32::try_from(CAPACITY).unwrap() + 100;
