@@ -218,13 +218,12 @@ fn otlp_endpoint(flag: Option<String>, variable: impl Fn(&str) -> Option<String>
 }
 
 /// Checks the variables of the proxy, which the HTTP client reads. It ignores a value that it cannot parse, and would connect without the
-/// proxy. Of two spellings, it reads the first one that is set.
+/// proxy. Of two spellings, it reads the first one that is set, and `ALL_PROXY` only without a value of `HTTPS_PROXY`.
 fn check_proxies(variable: impl Fn(&str) -> Option<String>) -> Result<(), SettingsError> {
     let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, variable(name)?)));
-    for names in [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]] {
-        if let Some((name, text)) = first(names).filter(|(_, text)| !text.is_empty()) {
-            values::proxy(&text).map_err(|error| SettingsError(format!("invalid {name}: {error}")))?;
-        }
+    let mut proxies = [["HTTPS_PROXY", "https_proxy"], ["ALL_PROXY", "all_proxy"]].into_iter();
+    if let Some((name, text)) = proxies.find_map(|names| first(names).filter(|(_, text)| !text.is_empty())) {
+        values::proxy(&text).map_err(|error| SettingsError(format!("invalid {name}: {error}")))?;
     }
     if let Some((name, list)) = first(["NO_PROXY", "no_proxy"]) {
         for entry in entries_without_effect(&list) {
@@ -302,6 +301,12 @@ mod tests {
         }
         // The client does not read the second one.
         assert_eq!(checked(&[("HTTPS_PROXY", "http://proxy"), ("https_proxy", "http://")]), Ok(()));
+        for used in ["HTTPS_PROXY", "https_proxy"] {
+            assert_eq!(checked(&[(used, "http://proxy"), ("ALL_PROXY", "socks5://proxy:1080")]), Ok(()), "{used}");
+        }
+        // An empty first spelling excludes the second one.
+        let empty = [("HTTPS_PROXY", ""), ("https_proxy", "http://proxy"), ("ALL_PROXY", "socks5://proxy:1080")];
+        assert!(checked(&empty).unwrap_err().starts_with("invalid ALL_PROXY: must be"));
     }
 
     #[test]
