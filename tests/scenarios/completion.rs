@@ -1,8 +1,8 @@
 //! The ends that the services document: each with its reason, its sentence, and its rule for `backoffLimit`.
 
-use model::script::{SubmitOutcome, World, missing, model, secs, service_error};
+use model::script::{SubmitOutcome, World, missing, model, operation, polled, secs, service_error};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::engine::{Blocker, Remedy};
+use tabular_operator::engine::{Blocker, DecisionMemory, Effect, Remedy};
 use tabular_operator::operation::{CancelResult, FailureCause, Origin, Phase, ServiceErrorKind};
 
 #[test]
@@ -70,6 +70,18 @@ fn dropped_request_is_retried() {
     world.service.lag = secs(0);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().attempt, world.service.submits), (2, 2));
+}
+
+#[test]
+fn failed_operation_of_a_deleted_resource_is_reported_not_retried() {
+    let mut world = World::new(|spec| spec.backoff_limit = 3);
+    world.service.length = secs(1_000);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.delete();
+    // The result of a poll that began before the deletion.
+    let decision = world.decide(world.status(), &DecisionMemory::default(), polled(operation("op-0", Phase::TimedOut)));
+    let reasons: Vec<_> = decision.events.iter().map(|event| event.reason).collect();
+    assert_eq!((decision.effect, reasons), (Effect::RemoveFinalizer, vec![Reason::TimedOut]));
 }
 
 #[test]
