@@ -125,8 +125,8 @@ impl LocalStates {
         if restored.accepted_for(status).is_none() {
             return false;
         }
-        let mut states = self.states.lock();
-        let in_memory = &mut states.entry(uid.to_owned()).or_default().in_memory;
+        let mut locked = self.states.lock();
+        let in_memory = &mut locked.entry(uid.to_owned()).or_default().in_memory;
         if in_memory.accepted_for(status).is_some() {
             return false;
         }
