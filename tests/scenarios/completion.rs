@@ -73,7 +73,7 @@ fn dropped_request_is_retried() {
 }
 
 #[test]
-fn failed_operation_of_a_deleted_resource_is_reported_not_retried() {
+fn failed_operation_of_deleted_resource_is_not_retried() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     world.service.length = secs(1_000);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);

@@ -202,10 +202,10 @@ async fn expired_request_must_be_received_again() {
 
 #[tokio::test(start_paused = true)]
 async fn request_outlasts_a_long_list() {
-    let (client, requests) = slow_api(("GET models", Duration::from_secs(2)), released(), |_| Vec::new(), |_| true);
+    let (client, requests) = slow_api(("GET model", Duration::from_secs(2)), released(), |_| Vec::new(), |_| true);
     let namespaces = (0..40).map(|n| format!("team-{n}")).collect();
     drained_with(&client, &DrainSettings { namespaces, ..settings() }, &CancellationToken::new()).await.unwrap();
-    let (writes, lists) = (times(&requests, "PUT"), times(&requests, "GET models"));
+    let (writes, lists) = (times(&requests, "PUT"), times(&requests, "GET model"));
     assert!(lists[39] - lists[0] > SIGNAL_TTL, "longer than one request lasts");
     assert!(writes.windows(2).all(|writes| writes[1] - writes[0] < SIGNAL_TTL / 2));
     assert_eq!(lists.len(), 160, "no list is repeated");
