@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sample::{COLLECTION, DESCRIPTORS, MEMORY, OTHER_SERIES, RESOURCE_SERIES, TASKS, Values};
+use crate::sample::{COLLECTION, DESCRIPTORS, IN_METRICS, MEMORY, OTHER_SERIES, RESOURCE_SERIES, TASKS, Values};
 
 /// The collections with one entry for each resource.
 const OF_RESOURCES: [&str; 5] = ["cache", "changes", "index", "names", "local-states"];
@@ -16,14 +16,14 @@ const MEMORY_GROWTH: u64 = 4 * 1024;
 /// Number of further series that do not name a resource: a result that occurs for the first time adds its series. There are at most this
 /// many results of the kinds that a rehearsal may not reach.
 const SERIES_GROWTH: u64 = 100;
+/// Maximum number of series of a resource. Some depend on its history, such as the usual duration.
+const MAX_RESOURCE_SERIES: u64 = 9;
 
 /// What the final level of a value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Allowed {
     /// This value, at both levels.
     Exactly(u64),
-    /// The initial level.
-    Equal,
     /// The initial level and this growth.
     AtMost(u64),
     /// At most this value.
@@ -44,7 +44,6 @@ impl Check {
     pub fn holds(&self) -> bool {
         match self.allowed {
             Allowed::Exactly(value) => self.initial == value && self.last == value,
-            Allowed::Equal => self.last == self.initial,
             Allowed::AtMost(growth) => self.last <= self.initial + growth,
             Allowed::UpTo(most) => self.last <= most,
         }
@@ -55,7 +54,6 @@ impl Check {
         let shown = |value: u64| if self.name == MEMORY { format!("{:.1} MiB", value as f64 / 1024.0) } else { value.to_string() };
         let allowed = match self.allowed {
             Allowed::Exactly(value) => shown(value),
-            Allowed::Equal => shown(self.initial),
             Allowed::AtMost(growth) => format!("≤ {}", shown(self.initial + growth)),
             Allowed::UpTo(most) => format!("≤ {}", shown(most)),
         };
@@ -86,7 +84,8 @@ fn allowed(name: &str, resources: u64) -> Allowed {
     let collection = name.strip_prefix(COLLECTION);
     match name {
         MEMORY => Allowed::AtMost(MEMORY_GROWTH),
-        RESOURCE_SERIES => Allowed::Equal,
+        IN_METRICS => Allowed::Exactly(resources),
+        RESOURCE_SERIES => Allowed::UpTo(MAX_RESOURCE_SERIES * resources),
         OTHER_SERIES => Allowed::AtMost(SERIES_GROWTH),
         DESCRIPTORS | TASKS => Allowed::AtMost(0),
         _ if collection.is_some_and(|name| OF_RESOURCES.contains(&name)) => Allowed::Exactly(resources),

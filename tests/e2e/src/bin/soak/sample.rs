@@ -4,15 +4,18 @@ use std::time::Duration;
 
 /// Timeout of a scrape: a frozen process does not respond.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Each resource of the metrics has one of these series.
+const INFO: &str = "tabular_operator_resource_info{";
 const ENTRIES: &str = "tabular_operator_tracked_entries{collection=\"";
 
-/// The values of a process by name, always in the same order: [`MEMORY`], [`DESCRIPTORS`], [`TASKS`], the numbers of series, and the
-/// collections.
+/// The values of a process by name, always in the same order: [`MEMORY`], [`DESCRIPTORS`], [`TASKS`], the numbers of resources and series
+/// in the metrics, and the collections.
 pub type Values = Vec<(String, u64)>;
 
 pub const MEMORY: &str = "memory";
 pub const DESCRIPTORS: &str = "file descriptors";
 pub const TASKS: &str = "tasks";
+pub const IN_METRICS: &str = "resources in the metrics";
 pub const RESOURCE_SERIES: &str = "series of resources";
 pub const OTHER_SERIES: &str = "other series";
 /// The start of the names of collections.
@@ -44,9 +47,10 @@ impl Scraper {
         // First, so that the connection of the scrape is not counted.
         let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
         let text = self.text().await?;
-        let (mut of_resources, mut others, mut tasks, mut leads, mut entries) = (0, 0, 0, false, Vec::new());
+        let (mut in_metrics, mut of_resources, mut others, mut tasks, mut leads, mut entries) = (0, 0, 0, 0, false, Vec::new());
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             *(if line.contains("exported_namespace=\"") { &mut of_resources } else { &mut others }) += 1;
+            in_metrics += u64::from(line.starts_with(INFO));
             let value = line.rsplit(' ').next().and_then(|value| value.parse().ok());
             if let Some((name, _)) = line.strip_prefix(ENTRIES).and_then(|rest| rest.split_once('"')) {
                 entries.push((format!("{COLLECTION}{name}"), value?));
@@ -61,6 +65,7 @@ impl Scraper {
             (MEMORY.to_owned(), resident_kib(pid)?),
             (DESCRIPTORS.to_owned(), u64::try_from(descriptors).ok()?),
             (TASKS.to_owned(), tasks),
+            (IN_METRICS.to_owned(), in_metrics),
             (RESOURCE_SERIES.to_owned(), of_resources),
             (OTHER_SERIES.to_owned(), others),
         ];
