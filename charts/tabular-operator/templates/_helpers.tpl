@@ -27,8 +27,8 @@
 
 {{/* The labels that the Deployment selects its pods by. They are immutable. */}}
 {{- define "tabular-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "tabular-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "tabular-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* The labels of every object. A label from the values takes precedence: (dict "root" . "labels" .Values.service.labels). */}}
@@ -43,9 +43,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* Name, labels and annotations of an object: (dict "root" . "name" … "namespace" … "labels" … "annotations" …). Without "namespace", the object is cluster-scoped. */}}
 {{- define "tabular-operator.metadata" -}}
-name: {{ .name }}
+name: {{ .name | quote }}
 {{- with .namespace }}
-namespace: {{ . }}
+namespace: {{ . | quote }}
 {{- end }}
 labels:
   {{- include "tabular-operator.labels" (dict "root" .root "labels" .labels) | nindent 2 }}
@@ -67,8 +67,8 @@ annotations:
 {{/* The operator's ServiceAccount, as the subject of a binding. */}}
 {{- define "tabular-operator.subject" -}}
 - kind: ServiceAccount
-  name: {{ include "tabular-operator.serviceAccountName" . }}
-  namespace: {{ include "tabular-operator.namespace" . }}
+  name: {{ include "tabular-operator.serviceAccountName" . | quote }}
+  namespace: {{ include "tabular-operator.namespace" . | quote }}
 {{- end }}
 
 {{/* The Lease. */}}

@@ -60,7 +60,7 @@ metadata:
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
-  name: {{ .name }}
+  name: {{ .name | quote }}
 subjects:
   {{- include "tabular-operator.subject" .root | nindent 2 }}
 {{- end }}
@@ -72,6 +72,6 @@ subjects:
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [{{ include "tabular-operator.leaseName" . }}]
+  resourceNames: [{{ include "tabular-operator.leaseName" . | quote }}]
   verbs: [get, update]
 {{- end }}

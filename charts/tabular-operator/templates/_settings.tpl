@@ -28,7 +28,7 @@
 {{- end }}
 {{- if .Values.leaderElection.enabled }}
 - name: TABULAR_OPERATOR_LEASE_NAME
-  value: {{ include "tabular-operator.leaseName" . }}
+  value: {{ include "tabular-operator.leaseName" . | quote }}
 {{- with .Values.leaderElection.leaseDuration }}
 - name: TABULAR_OPERATOR_LEASE_DURATION
   value: {{ . }}
@@ -91,16 +91,16 @@
 {{- if eq .Values.cloud "custom" }}
 - name: cloud
   configMap:
-    name: {{ include "tabular-operator.cloudConfigMap" . }}
+    name: {{ include "tabular-operator.cloudConfigMap" . | quote }}
 {{- end }}
 {{- if .Values.extraCA.configMap }}
 - name: extra-ca
   configMap:
-    name: {{ .Values.extraCA.configMap }}
+    name: {{ .Values.extraCA.configMap | quote }}
 {{- else if .Values.extraCA.secret }}
 - name: extra-ca
   secret:
-    secretName: {{ .Values.extraCA.secret }}
+    secretName: {{ .Values.extraCA.secret | quote }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

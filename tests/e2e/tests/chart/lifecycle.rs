@@ -14,15 +14,21 @@ use crate::CHART;
 struct Cluster {
     environment: Arc<TestEnvironment>,
     helm: Tool,
-    _kubelet: Kubelet,
+    _kubelet: Option<Kubelet>,
 }
 
 impl Cluster {
     async fn start(helm: &str) -> Self {
+        let cluster = Self::without_nodes(helm).await;
+        let kubelet = Kubelet::start(Arc::clone(&cluster.environment)).await;
+        Self { _kubelet: Some(kubelet), ..cluster }
+    }
+
+    /// A cluster that runs no pod.
+    async fn without_nodes(helm: &str) -> Self {
         let environment = Arc::new(tokio::task::spawn_blocking(TestEnvironment::start).await.unwrap());
         let helm = Tool::helm(helm, environment.control_plane.kubeconfig(), environment.directory());
-        let kubelet = Kubelet::start(Arc::clone(&environment)).await;
-        Self { environment, helm, _kubelet: kubelet }
+        Self { environment, helm, _kubelet: None }
     }
 
     /// Runs Helm on the release, as in the chart's README.
@@ -123,6 +129,27 @@ async fn helm_3_manages_the_same_lifecycle() {
     cluster.helm("uninstall", &[]).await;
     assert!(cluster.is_gone("deployment/tabular-operator").await);
     assert_eq!(cluster.get(DEFINITION, STATE).await, "State of the latest run");
+}
+
+/// The commands of docs/operations/uninstall.md.
+#[tokio::test]
+async fn failed_uninstall_is_rolled_back_before_upgrade() {
+    let cluster = Cluster::without_nodes("helm").await;
+    cluster.helm("install", &[CHART, "--create-namespace"]).await;
+    let refused = async |arguments: &[&str]| {
+        let output = cluster.helm.run_with(&[arguments, &["--namespace", "tabular-system"]].concat(), "").await;
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // The Job of the drain does not run.
+    refused(&["uninstall", "tabular-operator", "--timeout", "2s"]).await;
+    let upgrade = ["upgrade", "tabular-operator", CHART, "--set", "uninstall.runs=Leave"];
+    let error = refused(&upgrade).await;
+    assert!(error.contains("has no deployed releases"), "{error}");
+    cluster.helm("rollback", &["1"]).await;
+    cluster.helm("upgrade", &upgrade[2..]).await;
+    cluster.helm("uninstall", &[]).await;
+    assert!(cluster.is_gone("deployment/tabular-operator").await);
 }
 
 #[tokio::test]

@@ -109,6 +109,19 @@ async fn chart_accepts_values_of_flux_release() {
     assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
 }
 
+/// Otherwise the Job of the drain could not run, or its failure would block the release (docs/operations/uninstall.md).
+#[test]
+fn flux_uninstalls_only_on_deletion_and_keeps_namespace() {
+    let read = |file: &str| fs::read_to_string(paths::workspace().join("deploy/flux/operator").join(file)).unwrap();
+    let namespace = &objects(&read("namespace.yaml"))[0];
+    assert_eq!(namespace["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"], "disabled");
+    let release = &objects(&read("helmrelease.yaml"))[0];
+    for action in ["install", "upgrade"] {
+        let settings = &release["spec"][action];
+        assert_eq!((&settings["strategy"]["name"], &settings["remediation"]), (&json!("RetryOnFailure"), &Value::Null), "{action}");
+    }
+}
+
 #[tokio::test]
 async fn kubeconform_detects_misspelled_field() {
     let rendering = render("everything-values.yaml").await;

@@ -17,6 +17,7 @@ const SKIPPED: &[(&str, usize)] = &[
     ("needs another architecture's toolchain", 1),
     ("needs cosign and an identity", 3),
     ("needs a collector of traces", 1),
+    ("needs a failed uninstall; tests/e2e/tests/chart/lifecycle.rs does it", 1),
     ("needs an Azure subscription", 4),
     ("needs kustomize", 1),
     ("needs nodes", 1),
