@@ -44,6 +44,22 @@ async fn refresh_completes() {
 }
 
 #[tokio::test]
+async fn date_and_start_are_by_same_clock() {
+    let power_bi = PowerBi::new(json!({"clockSkewMillis": -3_600_000})).await;
+    let now = jiff::Timestamp::now();
+    let id = power_bi.start().await;
+    let response = power_bi.call(Method::GET, &format!("/refreshes/{id}")).send().await.unwrap();
+    let date = response.headers()["date"].to_str().unwrap().to_owned();
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(&date).unwrap();
+    let start = response.json::<Value>().await.unwrap()["startTime"].as_str().unwrap().to_owned();
+    let start: jiff::Timestamp = format!("{start}Z").parse().unwrap();
+    for shown in [date, start] {
+        let behind = now.duration_since(shown).as_secs();
+        assert!((3_540..=3_601).contains(&behind), "{shown} at {now}");
+    }
+}
+
+#[tokio::test]
 async fn every_end_has_its_status_values() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0})).await;
     for (outcome, status, extended) in [
