@@ -40,10 +40,6 @@ const CLUSTER: &str = "https://wabi-north-europe-redirect.analysis.windows.net/"
 pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let response = response(world, request, context);
     let accepted = response.operation.filter(|_| response.status == StatusCode::ACCEPTED && context.call.method == hyper::Method::POST);
-    let response = match accepted {
-        Some(id) => response.with(MS_REQUEST_ID, &id.to_string()),
-        None => response,
-    };
     response
         .with_usual(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
         .with_usual(HOME_CLUSTER, CLUSTER)

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Request, body, refusal};
+use super::{MS_REQUEST_ID, Request, body, refusal};
 use crate::{
     context::Context,
     entra::Token,
@@ -63,6 +63,7 @@ pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Con
         return refusal::limit(&model.settings().power_bi);
     }
     let client = || Client::Application(Arc::clone(&token.client));
+    let is_enhanced = task.origin == Origin::ViaEnhancedApi;
     let accepted = model.submit(client(), task.clone(), None, context.sequence, call.now);
     let id = match (accepted, model.settings().power_bi.when_busy) {
         (Ok(id), _) => id,
@@ -72,7 +73,12 @@ pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Con
             model.enqueue(client(), task, context.sequence, call.now).unwrap_or_else(|Busy(_)| Uuid::new_v4())
         }
     };
-    ServiceResponse::empty(StatusCode::ACCEPTED).with(LOCATION, &format!("https://{}{}/{id}", call.host, request.raw)).about(id)
+    let response = ServiceResponse::empty(StatusCode::ACCEPTED).about(id);
+    // Captured: a standard refresh has only `RequestId`.
+    if !is_enhanced {
+        return response;
+    }
+    response.with(LOCATION, &format!("https://{}{}/{id}", call.host, request.raw)).with(MS_REQUEST_ID, &id.to_string())
 }
 
 /// DELETE by id.
