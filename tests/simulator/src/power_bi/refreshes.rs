@@ -194,7 +194,8 @@ struct Object<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
-    request_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Uuid>,
     id: u64,
     refresh_type: String,
     start_time: String,
@@ -244,7 +245,7 @@ fn row(model: &Model, operation: &Operation, now: Timestamp) -> Row {
     let over = end(operation.phase(now));
     let (status, extended_status) = statuses(model, operation, now);
     Row {
-        request_id: operation.id,
+        request_id: (!settings.nameless_types.contains(&operation.task.origin)).then_some(operation.id),
         id: operation.sequence,
         refresh_type: match operation.task.origin {
             Origin::OnDemand => "OnDemand".to_owned(),
@@ -264,7 +265,7 @@ fn row(model: &Model, operation: &Operation, now: Timestamp) -> Row {
 fn past_row(model: &Model, past: &past::Past) -> Row {
     let style = model.settings().power_bi.list_timestamp_style;
     Row {
-        request_id: past.id,
+        request_id: Some(past.id),
         id: 0,
         refresh_type: "Scheduled".to_owned(),
         start_time: written(model, past.start, style),

@@ -186,6 +186,19 @@ async fn standard_refresh_has_no_details_or_cancellation() {
 }
 
 #[tokio::test]
+async fn refresh_from_portal_may_have_no_id_in_list() {
+    let power_bi = PowerBi::new(json!({"powerBI": {"namelessTypes": ["OnDemand"]}})).await;
+    let other = json!({"groupId": GROUP, "datasetId": DATASET, "refreshType": "OnDemand", "durationMillis": 600_000});
+    let started = power_bi.azure.control(Method::POST, "/operations", other).await;
+    assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 400, "it occupies the model");
+    power_bi.end(started["operationId"].as_str().unwrap(), json!("succeeded")).await;
+    let id = power_bi.start().await;
+    let (_, list) = power_bi.get("/refreshes").await;
+    let ids: Vec<_> = list["value"].as_array().unwrap().iter().map(|row| row.get("requestId").cloned()).collect();
+    assert_eq!(ids, [Some(json!(id)), None]);
+}
+
+#[tokio::test]
 async fn attempts_have_single_and_total_limits() {
     let power_bi = PowerBi::new(json!({})).await;
     let start = async |body: Value| power_bi.submit(body).await.headers()["requestid"].to_str().unwrap().to_owned();
