@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use super::token::Token;
 use super::token_response::{
     TokenGrant, codes, common_remedy, credentials_refused, entra_message, grant, is_temporary_code, is_temporary_error, issuer_failed,
 };
-use crate::azure::http::{Client, MAX_SHORT_BODY_BYTES, Response, text};
+use crate::azure::http::{Client, MAX_SHORT_BODY_BYTES, Response, server_time, text};
 use crate::azure::settings::{AzureSettings, AzureSettingsError};
 use crate::operation::{CallTarget, IdentityKind, ServiceError, ServiceErrorKind};
 
@@ -78,8 +79,25 @@ pub(in crate::azure) fn token_in(response: &Response, requested_at: Instant, cli
     if !(200..300).contains(&response.status) || response.fault.is_some() {
         return Err(error_of(response, &body, client_id));
     }
-    let token = grant(&body).and_then(|TokenGrant { token, lifetime }| Token::new(token, requested_at, Duration::from_secs(lifetime)));
+    let token = grant(&body).and_then(|TokenGrant { token, lifetime }| {
+        let lifetime = seconds_left(response, &body).map_or(lifetime, |left| lifetime.min(left));
+        Token::new(token, requested_at, Duration::from_secs(lifetime))
+    });
     token.ok_or_else(|| not_from_metadata_service(response.status))
+}
+
+/// How long the token in a response is still valid by its `expires_on`, in seconds since 1970, if the response has one.
+///
+/// The machine returns the same token for up to a day. Its `expires_in` can be the lifetime since the token was issued (seen in clients),
+/// so that a token of the cache would be used after its expiry.
+fn seconds_left(response: &Response, body: &Value) -> Option<u64> {
+    let expires_on: i64 = match &body["expires_on"] {
+        Value::Number(seconds) => seconds.as_i64(),
+        Value::String(seconds) => seconds.trim().parse().ok(),
+        _ => None,
+    }?;
+    let now = server_time(&response.headers).unwrap_or_else(Timestamp::now);
+    Some(u64::try_from(expires_on.saturating_sub(now.as_second())).unwrap_or_default())
 }
 
 fn unreachable(why: &str) -> ServiceError {
@@ -152,4 +170,34 @@ fn message_of(error: &str, description: &str, codes: &[u64], client_id: Option<&
     };
     let detail = text::sanitize(description, 300);
     if detail.is_empty() { remedy } else { format!("{remedy} ({detail})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{DATE, HeaderMap, HeaderValue};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn token_of_machine_cache_expires_at_its_own_time() {
+        // The date below, in seconds since 1970.
+        let now: i64 = 1_767_225_600;
+        let rows: [(Value, Value, u64); 6] = [
+            (json!("86399"), json!((now + 600).to_string()), 600),
+            (json!(86_399), json!(now + 600), 600),
+            (json!("300"), json!((now + 3_600).to_string()), 300),
+            (json!("86399"), json!((now - 600).to_string()), 0),
+            (json!("86399"), json!("09/14/2017 00:00:00 PM +00:00"), 86_399),
+            (json!("3599"), Value::Null, 3_599),
+        ];
+        for (expires_in, expires_on, expected) in rows {
+            let body = json!({"access_token": "planted-token", "expires_in": expires_in, "expires_on": expires_on}).to_string();
+            let headers = HeaderMap::from_iter([(DATE, HeaderValue::from_static("Thu, 01 Jan 2026 00:00:00 GMT"))]);
+            let response = Response::new(200, headers, body.clone().into_bytes(), None);
+            let left = token_in(&response, Instant::now(), None).unwrap().remaining().as_secs();
+            // A token is not sent in its last seconds.
+            assert!((expected.saturating_sub(30)..=expected).contains(&left), "{body}: {left}");
+        }
+    }
 }

@@ -120,6 +120,16 @@ async fn row_without_client_is_not_second_candidate() {
 }
 
 #[tokio::test]
+async fn own_refresh_listed_as_framing_is_not_repeated() {
+    let (world, _operator) = quick("own-framing").await;
+    let (model, spec, _) = semantic_model(&world, &json!({"powerBI": {"enhancedType": "DirectLakeFraming"}})).await;
+    world.azure.respond(&model, "POST", "refreshes", lost(true)).await;
+    world.apply("orders", &spec).await;
+    assert_one_of_ours(&world, &model, "orders", (1, Found::OrAsked)).await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
 async fn replace_cancels_only_enhanced_refreshes() {
     let (world, _operator) = quick("replace-enhanced").await;
     let world = &world;

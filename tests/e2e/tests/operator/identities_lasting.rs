@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use e2e::rbac::make;
 use e2e::world::{SECRET, TENANT, merged, run};
-use e2e::{TestSetup, World};
+use e2e::{Operator, TestSetup, World};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -94,6 +94,23 @@ async fn identity_provider_outage_beyond_token_lifetime() {
     assert!(run(&running).operation_id.is_some());
     down.remove().await;
     ends_well(&world).await;
+}
+
+#[tokio::test]
+async fn cached_token_of_machine_is_renewed_before_expiry() {
+    let world = World::with("machine-cache", slow(20_000)).await;
+    let mut settings = world.operator_settings().clone();
+    settings.arguments.push(format!("--operator-identity-namespace={}", world.namespace));
+    let mut operator = Operator::start(&settings, world.environment.guard());
+    operator.ready().await;
+    // Its `expires_in` is an hour, of which 15 seconds are left.
+    let age = json!({"tokenLifetimeSeconds": 3_600, "tokenAgeSeconds": 3_585});
+    world.azure.put_managed(merged(&json!({"tenantId": TENANT, "clientId": world.client_id}), &age)).await;
+    world.apply("orders", &with(&json!({"managedIdentity": {"clientId": world.client_id}}))).await;
+    ends_well(&world).await;
+    let rows = rows(&world, &world.client_id).await;
+    let requested = rows.iter().filter(|row| row.route == "imds").count();
+    assert!(requested >= 2 && rows.iter().all(|row| row.status != Some(401)), "{rows:?}");
 }
 
 #[tokio::test]

@@ -34,6 +34,10 @@ pub struct Identity {
     /// Lifetime of its tokens, in seconds.
     #[serde(default = "lifetime")]
     pub token_lifetime_seconds: u64,
+    /// How long ago the token was issued that the machine returns from its cache, in seconds. Default 0. `expires_in` is the lifetime
+    /// since then, and `expires_on` the time of the expiry.
+    #[serde(default)]
+    pub token_age_seconds: u64,
     /// The metadata service's response for it.
     #[serde(default)]
     pub condition: Condition,

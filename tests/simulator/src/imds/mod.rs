@@ -10,6 +10,7 @@ use hyper::{
     Method, StatusCode,
     header::{HeaderName, SERVER},
 };
+use jiff::SignedDuration;
 use serde_json::json;
 
 use self::{
@@ -126,7 +127,7 @@ fn token(state: &State, request: &Request, call: &Call) -> Result<ServiceRespons
     // The name is checked when the identity is put. A declared cloud can be replaced, but never removed.
     let cloud = state.clouds.named(&identity.cloud).ok_or_else(unknown)?;
     let audience = hosts::audience(resource, cloud).ok_or_else(unknown)?;
-    let Identity { tenant_id, client_id, object_id, resource_id, token_lifetime_seconds, .. } = &*identity;
+    let Identity { tenant_id, client_id, object_id, resource_id, token_lifetime_seconds, token_age_seconds, .. } = &*identity;
     let principal = Principal {
         tenant: tenant_id,
         client: client_id,
@@ -135,17 +136,19 @@ fn token(state: &State, request: &Request, call: &Call) -> Result<ServiceRespons
         credential: CredentialKind::Managed,
         lifetime: *token_lifetime_seconds,
     };
-    let now = call.now.as_second();
-    let until = now.saturating_add(i64::try_from(*token_lifetime_seconds).unwrap_or(i64::MAX));
+    let age = SignedDuration::from_secs(i64::try_from(*token_age_seconds).unwrap_or(i64::MAX));
+    let issued = call.now.saturating_sub(age).unwrap_or(call.now);
+    let since = issued.as_second();
+    let until = since.saturating_add(i64::try_from(*token_lifetime_seconds).unwrap_or(i64::MAX));
     Ok(ServiceResponse::json(
         StatusCode::OK,
         &json!({
-            "access_token": state.entra.issue(&principal, audience, cloud, call.now),
+            "access_token": state.entra.issue(&principal, audience, cloud, issued),
             "client_id": client_id,
             "expires_in": token_lifetime_seconds.to_string(),
             "expires_on": until.to_string(),
             "ext_expires_in": token_lifetime_seconds.to_string(),
-            "not_before": now.to_string(),
+            "not_before": since.to_string(),
             "resource": resource,
             "token_type": "Bearer",
         }),

@@ -13,7 +13,7 @@ mod text;
 
 use hyper::{
     StatusCode,
-    header::{CACHE_CONTROL, HeaderName, PRAGMA, STRICT_TRANSPORT_SECURITY},
+    header::{CACHE_CONTROL, DATE, HeaderName, PRAGMA, STRICT_TRANSPORT_SECURITY},
 };
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::{
     context::Context,
     entra::Token,
     response::ServiceResponse,
-    world::{World, model::Model},
+    world::{World, model::Model, timestamp::http_date},
 };
 
 /// The id of the request, for the service's support; for an accepted refresh it is the refresh's id.
@@ -40,10 +40,6 @@ const CLUSTER: &str = "https://wabi-north-europe-redirect.analysis.windows.net/"
 pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> ServiceResponse {
     let response = response(world, request, context);
     let accepted = response.operation.filter(|_| response.status == StatusCode::ACCEPTED && context.call.method == hyper::Method::POST);
-    let response = match accepted {
-        Some(id) => response.with(MS_REQUEST_ID, &id.to_string()),
-        None => response,
-    };
     response
         .with_usual(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
         .with_usual(HOME_CLUSTER, CLUSTER)
@@ -74,8 +70,10 @@ fn response(world: &World, request: &Request, context: &Context<'_>) -> ServiceR
     if !model.settings().api_host.eq_ignore_ascii_case(&context.call.host) {
         return refusal::not_found();
     }
-    model.settle(context.call.now);
-    with_model(&mut model, token, request, context)
+    let now = context.call.now;
+    model.settle(now);
+    // Clients compare the times in bodies with this clock.
+    with_model(&mut model, token, request, context).with_usual(DATE, &http_date(model.server_time(now)))
 }
 
 /// Handles a request for an existing semantic model.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Request, body, refusal};
+use super::{MS_REQUEST_ID, Request, body, refusal};
 use crate::{
     context::Context,
     entra::Token,
@@ -63,6 +63,7 @@ pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Con
         return refusal::limit(&model.settings().power_bi);
     }
     let client = || Client::Application(Arc::clone(&token.client));
+    let is_enhanced = task.origin == Origin::ViaEnhancedApi;
     let accepted = model.submit(client(), task.clone(), None, context.sequence, call.now);
     let id = match (accepted, model.settings().power_bi.when_busy) {
         (Ok(id), _) => id,
@@ -72,7 +73,12 @@ pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Con
             model.enqueue(client(), task, context.sequence, call.now).unwrap_or_else(|Busy(_)| Uuid::new_v4())
         }
     };
-    ServiceResponse::empty(StatusCode::ACCEPTED).with(LOCATION, &format!("https://{}{}/{id}", call.host, request.raw)).about(id)
+    let response = ServiceResponse::empty(StatusCode::ACCEPTED).about(id);
+    // Captured: a standard refresh has only `RequestId`.
+    if !is_enhanced {
+        return response;
+    }
+    response.with(LOCATION, &format!("https://{}{}/{id}", call.host, request.raw)).with(MS_REQUEST_ID, &id.to_string())
 }
 
 /// DELETE by id.
@@ -188,7 +194,8 @@ struct Object<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
-    request_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Uuid>,
     id: u64,
     refresh_type: String,
     start_time: String,
@@ -238,7 +245,7 @@ fn row(model: &Model, operation: &Operation, now: Timestamp) -> Row {
     let over = end(operation.phase(now));
     let (status, extended_status) = statuses(model, operation, now);
     Row {
-        request_id: operation.id,
+        request_id: (!settings.nameless_types.contains(&operation.task.origin)).then_some(operation.id),
         id: operation.sequence,
         refresh_type: match operation.task.origin {
             Origin::OnDemand => "OnDemand".to_owned(),
@@ -258,7 +265,7 @@ fn row(model: &Model, operation: &Operation, now: Timestamp) -> Row {
 fn past_row(model: &Model, past: &past::Past) -> Row {
     let style = model.settings().power_bi.list_timestamp_style;
     Row {
-        request_id: past.id,
+        request_id: Some(past.id),
         id: 0,
         refresh_type: "Scheduled".to_owned(),
         start_time: written(model, past.start, style),

@@ -219,9 +219,10 @@ impl Model {
         if let Some(limit) = attempt_limit.filter(|limit| *limit < attempt) {
             (attempt, status, planned_failures) = (limit, End::TimedOut, u32::MAX);
         }
-        let (attempts, end) = if planned_failures > task.retry_count {
+        let retries = task.retry_count.saturating_add(outcome.internal_retries.unwrap_or_default());
+        let (attempts, end) = if planned_failures > retries {
             let end = if status == End::TimedOut { End::TimedOut } else { End::Failed };
-            (task.retry_count.saturating_add(1), end)
+            (retries.saturating_add(1), end)
         } else {
             (planned_failures.saturating_add(1), status)
         };

@@ -88,6 +88,16 @@ fn failed_attempts_are_retried_automatically() {
 }
 
 #[test]
+fn service_may_retry_without_retry_count() {
+    let outcome = serde_json::json!({"status": "succeeded", "failedAttempts": 1, "internalRetries": 1});
+    let mut model = model(&serde_json::json!({"outcome": outcome}));
+    let id = submit(&mut model, at(0)).unwrap();
+    let operation = model.find(id).unwrap();
+    assert_eq!((operation.task.retry_count, operation.phase(at(100_000)).status()), (0, Status::Succeeded));
+    assert_eq!(operation.attempts(at(100_000)).len(), 2);
+}
+
+#[test]
 fn object_names_are_case_insensitive() {
     let mut model = model(&serde_json::json!({}));
     let objects = vec![object("dimcustomer", Some("DIMCUSTOMER")), object("FactSales", None)];

@@ -268,6 +268,9 @@ pub struct Outcome {
     /// limits the service's automatic attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_attempts: Option<u32>,
+    /// Number of failed attempts that the service repeats besides those of `retryCount`. Default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal_retries: Option<u32>,
     /// Overrides the model's messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<Message>>,
@@ -305,6 +308,7 @@ enum OutcomeForm {
 struct Detailed {
     status: End,
     failed_attempts: Option<u32>,
+    internal_retries: Option<u32>,
     messages: Option<Vec<Message>>,
     failed_objects: Option<Vec<FailedObject>>,
     not_started_millis: Option<u64>,
@@ -315,8 +319,10 @@ impl From<OutcomeForm> for Outcome {
     fn from(form: OutcomeForm) -> Self {
         match form {
             OutcomeForm::Status(status) => status.into(),
-            OutcomeForm::Detailed(Detailed { status, failed_attempts, messages, failed_objects, not_started_millis, duration_millis }) => {
-                Self { status, failed_attempts, messages, failed_objects, not_started_millis, duration_millis }
+            OutcomeForm::Detailed(detailed) => {
+                let Detailed { status, failed_attempts, internal_retries, messages, failed_objects, not_started_millis, duration_millis } =
+                    detailed;
+                Self { status, failed_attempts, internal_retries, messages, failed_objects, not_started_millis, duration_millis }
             }
         }
     }

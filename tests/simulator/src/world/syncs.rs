@@ -7,7 +7,7 @@ use super::{
     millis,
     operation::Client,
     settings::sync::{SyncOutcome, SyncSettings},
-    sync::Sync,
+    sync::{Sync, SyncState},
 };
 
 /// All syncs of a model, in the order of their submission.
@@ -26,7 +26,10 @@ impl Syncs {
     /// The sync in progress, visible or not. A sync that is cleaning up does not block the next one.
     #[must_use]
     pub fn running(&self, now: Timestamp) -> Option<&Sync> {
-        self.all.last().filter(|sync| !sync.stage(now).state.is_final())
+        self.all.last().filter(|sync| match sync.stage(now).state {
+            SyncState::Replicating | SyncState::Rehydrating => true,
+            SyncState::Finalizing | SyncState::Completed | SyncState::Failed | SyncState::Invalid => false,
+        })
     }
 
     /// Accepts a sync.

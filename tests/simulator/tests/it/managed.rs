@@ -56,6 +56,25 @@ async fn managed_identity_token_is_accepted_by_service() {
 }
 
 #[tokio::test]
+async fn token_of_machine_cache_has_age() {
+    let azure = LocalAzure::new(json!({})).await;
+    let client = plain(&azure);
+    let query = format!("api-version=2018-02-01&resource={RESOURCE}");
+    for (age, status) in [(86_000, 200), (90_000, 401)] {
+        assign(&azure, json!({"tenantId": TENANT, "clientId": CLIENT, "tokenAgeSeconds": age})).await;
+        let now = jiff::Timestamp::now().as_second();
+        let token: Value = ask(&client, &query).await.json().await.unwrap();
+        let left = token["expires_on"].as_str().unwrap().parse::<i64>().unwrap() - now;
+        let expected = 86_399 - age;
+        assert!((expected..=expected + 60).contains(&left), "{age}: {token}");
+        assert_eq!(token["expires_in"], "86399", "{age}");
+        let bearer = token["access_token"].as_str().unwrap();
+        let response = azure.http.get(format!("{MODEL}/refreshes")).bearer_auth(bearer).send().await.unwrap();
+        assert_eq!(response.status(), status, "{age}");
+    }
+}
+
+#[tokio::test]
 async fn identities_are_selected_by_their_ids() {
     let azure = LocalAzure::new(json!({})).await;
     let client = plain(&azure);

@@ -44,6 +44,22 @@ async fn refresh_completes() {
 }
 
 #[tokio::test]
+async fn date_and_start_are_by_same_clock() {
+    let power_bi = PowerBi::new(json!({"clockSkewMillis": -3_600_000})).await;
+    let now = jiff::Timestamp::now();
+    let id = power_bi.start().await;
+    let response = power_bi.call(Method::GET, &format!("/refreshes/{id}")).send().await.unwrap();
+    let date = response.headers()["date"].to_str().unwrap().to_owned();
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(&date).unwrap();
+    let start = response.json::<Value>().await.unwrap()["startTime"].as_str().unwrap().to_owned();
+    let start: jiff::Timestamp = format!("{start}Z").parse().unwrap();
+    for shown in [date, start] {
+        let behind = now.duration_since(shown).as_secs();
+        assert!((3_540..=3_601).contains(&behind), "{shown} at {now}");
+    }
+}
+
+#[tokio::test]
 async fn every_end_has_its_status_values() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0})).await;
     for (outcome, status, extended) in [
@@ -154,6 +170,7 @@ async fn standard_refresh_has_no_details_or_cancellation() {
     let power_bi = PowerBi::new(json!({})).await;
     let accepted = power_bi.call(Method::POST, "/refreshes").send().await.unwrap();
     assert_eq!(accepted.status(), 202, "a request without a body starts a standard refresh");
+    assert!(!["location", "x-ms-request-id"].iter().any(|name| accepted.headers().contains_key(*name)));
     let id = accepted.headers()["requestid"].to_str().unwrap().to_owned();
     assert_eq!(power_bi.get(&format!("/refreshes/{id}")).await.0, 404);
     assert_eq!(power_bi.delete(&id).await.0, 400);
@@ -166,6 +183,19 @@ async fn standard_refresh_has_no_details_or_cancellation() {
         power_bi.azure.control(Method::POST, "/operations", other).await;
         assert_eq!(power_bi.get("/refreshes").await.1["value"][0]["refreshType"], kind);
     }
+}
+
+#[tokio::test]
+async fn refresh_from_portal_may_have_no_id_in_list() {
+    let power_bi = PowerBi::new(json!({"powerBI": {"namelessTypes": ["OnDemand"]}})).await;
+    let other = json!({"groupId": GROUP, "datasetId": DATASET, "refreshType": "OnDemand", "durationMillis": 600_000});
+    let started = power_bi.azure.control(Method::POST, "/operations", other).await;
+    assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 400, "it occupies the model");
+    power_bi.end(started["operationId"].as_str().unwrap(), json!("succeeded")).await;
+    let id = power_bi.start().await;
+    let (_, list) = power_bi.get("/refreshes").await;
+    let ids: Vec<_> = list["value"].as_array().unwrap().iter().map(|row| row.get("requestId").cloned()).collect();
+    assert_eq!(ids, [Some(json!(id)), None]);
 }
 
 #[tokio::test]

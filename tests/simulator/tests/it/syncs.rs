@@ -168,6 +168,17 @@ async fn concurrent_operations_block_sync() {
 }
 
 #[tokio::test]
+async fn sync_that_cleans_up_does_not_block_next_one() {
+    let cleaning = json!({"replicatingMillis": 0, "rehydratingMillis": 0, "finalizingMillis": 600_000});
+    let azure = LocalAzure::new(json!({"sync": cleaning})).await;
+    let (first, location) = begin(&azure).await;
+    assert_eq!(poll(&azure, &location).await.2["syncstate"], 4);
+    let (second, _) = begin(&azure).await;
+    assert_ne!(first, second);
+    assert_eq!(poll(&azure, &location).await.2["operationId"], json!(first));
+}
+
+#[tokio::test]
 async fn unknown_sync_is_found_without_id() {
     let azure = LocalAzure::new(json!({"sync": {"replicatingMillis": 600_000}})).await;
     assert_eq!(azure.get("/sync").await.0, 404, "there is no sync");

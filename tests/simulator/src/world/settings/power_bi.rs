@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::world::timestamp::TimestampStyle;
+use crate::world::{task::Origin, timestamp::TimestampStyle};
 
 /// The settings of a semantic model. Each field's comment names its default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct PowerBiSettings {
     pub bare_list: bool,
     /// The type of an enhanced refresh in the list. Default `ViaEnhancedApi`; formerly `ReliableProcessing`.
     pub enhanced_type: String,
+    /// The types of refreshes whose rows have no `requestId`. Default none; reported for refreshes from the portal, `OnDemand`.
+    pub nameless_types: Vec<Origin>,
     /// Number of entries in the list without `$top`. Default 60.
     pub default_top: u32,
     /// The status of DELETE after the refresh has ended. Default 409.
@@ -74,6 +76,7 @@ impl Default for PowerBiSettings {
             shows_cancelling: false,
             bare_list: false,
             enhanced_type: "ViaEnhancedApi".to_owned(),
+            nameless_types: Vec::new(),
             default_top: 60,
             delete_ended_status: 409,
             detail_timestamp_style: TimestampStyle { digits: 3, zone: false, trim_zeros: true },
