@@ -98,13 +98,13 @@ async fn identity_provider_outage_beyond_token_lifetime() {
 
 #[tokio::test]
 async fn cached_token_of_machine_is_renewed_before_expiry() {
-    let world = World::with("machine-cache", slow(20_000)).await;
+    let world = World::with("machine-cache", slow(40_000)).await;
     let mut settings = world.operator_settings().clone();
     settings.arguments.push(format!("--operator-identity-namespace={}", world.namespace));
     let mut operator = Operator::start(&settings, world.environment.guard());
     operator.ready().await;
-    // Its `expires_in` is an hour, of which 15 seconds are left.
-    let age = json!({"tokenLifetimeSeconds": 3_600, "tokenAgeSeconds": 3_585});
+    // Its `expires_in` is an hour, of which 30 seconds are left.
+    let age = json!({"tokenLifetimeSeconds": 3_600, "tokenAgeSeconds": 3_570});
     world.azure.put_managed(merged(&json!({"tenantId": TENANT, "clientId": world.client_id}), &age)).await;
     world.apply("orders", &with(&json!({"managedIdentity": {"clientId": world.client_id}}))).await;
     ends_well(&world).await;
@@ -125,7 +125,7 @@ async fn tenant_cannot_use_identity_of_another() {
         [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", &world.client_id), ("AZURE_CLIENT_SECRET", "right")]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
-    let mut operator = e2e::Operator::start(&settings, world.environment.guard());
+    let mut operator = Operator::start(&settings, world.environment.guard());
     operator.ready().await;
     for namespace in [&world.namespace, &theirs.namespace] {
         grant_tokens(&world, namespace).await;
