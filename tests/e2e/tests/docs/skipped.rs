@@ -50,6 +50,7 @@ const IN_A_SENTENCE: &[(&str, &str)] = &[
     ("kubectl explain mref.spec", "docs/operations/troubleshooting.md"),
     ("kubectl get tabular -A", "docs/runbooks.md"),
     ("kubectl replace --force", "tests/e2e/tests/operator/users/storms.rs"),
+    ("kubectl rollout restart deployment/tabular-operator --namespace tabular-system", "docs/operations/backup.md"),
     ("kubectl wait --for=condition=Finished", "docs/reference/states.md"),
 ];
 
