@@ -38,6 +38,14 @@ fn tables_are_listed_by_need_with_their_times() {
 }
 
 #[test]
+fn objects_that_failed_are_listed() {
+    let world = running();
+    let seen = shown(&[("a", Phase::Succeeded), ("b", Phase::Failed), ("c", Phase::InProgress), ("d", Phase::Cancelled)]);
+    let failed = world.decide(world.status(), &DecisionMemory::default(), seen).status.run.unwrap().failed_objects;
+    assert_eq!(failed.iter().map(|object| object.table.as_str()).collect::<Vec<_>>(), ["b", "d"]);
+}
+
+#[test]
 fn new_times_of_tables_are_not_worth_a_write() {
     let mut world = running();
     let seen = shown(&[("a", Phase::InProgress), ("b", Phase::NotStarted)]);

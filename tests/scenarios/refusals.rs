@@ -265,3 +265,15 @@ fn new_message_of_a_repeated_error_is_not_written() {
         assert_eq!(world.writes, writes, "{kind:?}");
     }
 }
+
+#[test]
+fn new_message_of_a_repeated_refusal_is_not_written() {
+    let refusal = |message: &str| ServiceError { message: message.to_owned(), ..service_error(ServiceErrorKind::Unreachable) };
+    let mut world = World::new(|_| {});
+    world.preparation_failure = Some(EffectResult::CallFailed(refusal("the first message")));
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
+    let writes = world.writes;
+    world.preparation_failure = Some(EffectResult::CallFailed(refusal("another message")));
+    world.run_for(secs(100)).is(RunState::Waiting, Reason::Retrying);
+    assert_eq!((world.run().message.as_str(), world.writes), ("the first message", writes));
+}
