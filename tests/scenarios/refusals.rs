@@ -164,6 +164,17 @@ fn fault_for_a_user_does_not_count_toward_the_deadline() {
 }
 
 #[test]
+fn fault_for_a_user_counts_after_two_refused_submissions() {
+    let mut world = refusing(&service_error(ServiceErrorKind::AccessDenied), 3_600);
+    world.service.submit_outcomes.truncate(2);
+    world.service.call_outcomes.push_back(CallOutcome::Answered);
+    world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(service_error(ServiceErrorKind::AccessDenied))));
+    world.run_for(secs(3_500)).is(RunState::Waiting, Reason::AccessDenied);
+    assert_eq!(world.service.submits, 2);
+    world.run_for(secs(120)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+}
+
+#[test]
 fn wait_of_a_refused_submission_counts_from_the_first_refusal() {
     let mut world = refusing(&service_error(ServiceErrorKind::QuotaExceeded), 10_000);
     world.run_for(secs(1));
