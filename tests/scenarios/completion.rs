@@ -108,6 +108,7 @@ fn request_is_dropped_only_where_the_list_proves_it() {
     dropped(|world| world.service.ops[1].origin = Origin::External, Reason::Succeeded);
     dropped(|world| world.service.ops[1].refresh_type = Some("calculate".to_owned()), Reason::Succeeded);
     dropped(|world| world.service.claimed.active = ["op-1".to_owned()].into(), Reason::Succeeded);
+    dropped(|world| world.service.ops[1].start = world.service.ops[0].start - secs(3), Reason::Succeeded);
 }
 
 #[test]

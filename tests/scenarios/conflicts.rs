@@ -170,6 +170,7 @@ fn wait_deadline_ends_the_run() {
     world.ahead = Some("another".to_owned());
     world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
     assert_eq!((world.run().number, world.service.submits, world.due()), (1, 0, None));
+    assert!(!world.run().message.contains("the last refusal"), "{}", world.run().message);
 }
 
 #[test]

@@ -133,3 +133,12 @@ fn old_operation_that_is_cancelled_ends_as_cancelled() {
     world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(40)).is(RunState::Cancelling, Reason::Cancelling);
     world.run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
 }
+
+#[test]
+fn deadline_is_observed_during_a_long_requested_backoff() {
+    let mut world = World::new(|spec| spec.active_deadline_seconds = 630);
+    (world.service.length, world.service.cancels_after) = (secs(20_000), None);
+    world.service.retry_after = Some(secs(3_600));
+    world.run_for(secs(629)).is(RunState::Running, Reason::Running);
+    world.run_for(secs(5)).is(RunState::Cancelling, Reason::Cancelling);
+}

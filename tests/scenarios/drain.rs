@@ -70,6 +70,16 @@ fn uncancelled_operation_continues_before_an_uninstall() {
 }
 
 #[test]
+fn uninstall_restores_a_finalizer_that_a_cancellation_needs() {
+    for (policy, is_restored) in [(DeletionPolicy::Cancel, true), (DeletionPolicy::Orphan, false)] {
+        let mut world = running(|spec| spec.deletion_policy = policy);
+        drain(&mut world, Some(DrainMode::Wait));
+        world.edit_metadata(|metadata| metadata.finalizers = None).run_for(secs(20)).is(RunState::Running, Reason::Running);
+        assert_eq!(world.metadata().finalizers.is_some(), is_restored, "{policy:?}");
+    }
+}
+
+#[test]
 fn lost_response_is_resolved_during_an_uninstall() {
     let mut world = World::new(|_| {});
     (world.service.length, world.service.lag) = (secs(1_000), secs(20));

@@ -49,8 +49,12 @@ fn unknown_origin_that_contradicts_the_request_is_not_ours() {
 
 /// The decision of a run on a list.
 fn listed(world: &World, listing: Listing) -> Status {
-    let clock_skew = Some(ClockSkew { min: SignedDuration::ZERO, max: SignedDuration::ZERO });
-    let result = Ok(Listing { clock_skew, ..listing });
+    listed_with_skew(world, SignedDuration::ZERO, listing)
+}
+
+/// The decision of a run on a list of a service whose clock is so far ahead.
+fn listed_with_skew(world: &World, skew: SignedDuration, listing: Listing) -> Status {
+    let result = Ok(Listing { clock_skew: Some(ClockSkew { min: skew, max: skew }), ..listing });
     let effect_result = EffectResult::Listed { kind: OperationKind::Refresh, result, claimed: ClaimedOperations::default() };
     world.decide_at(world.now() + secs(1), effect_result).status
 }
@@ -70,6 +74,21 @@ fn operation_with_another_commit_mode_is_not_ours() {
         let shown = Operation { commit_mode: commit_mode.map(str::to_owned), ..candidate(&world) };
         let status = listed(&world, Listing { operations: vec![shown], ..Listing::default() });
         assert_eq!(status.run.unwrap().operation_id.is_some(), is_ours, "{commit_mode:?}");
+    }
+}
+
+#[test]
+fn fractions_of_a_second_decide_whether_a_start_can_match() {
+    let world = lost(SubmitOutcome::LostBefore, "Orders");
+    let intent = world.run().submitted_time.unwrap().timestamp();
+    // In milliseconds. A whole second may be almost a second later than it shows.
+    for (skew, after_intent, is_ours) in
+        [(0, -500, false), (0, 500, true), (500, 0, true), (500, 499, false), (500, 500, true), (0, 32_000, true), (0, 33_000, false)]
+    {
+        let start = Some(intent + SignedDuration::from_millis(after_intent));
+        let operations = vec![Operation { start, ..candidate(&world) }];
+        let status = listed_with_skew(&world, SignedDuration::from_millis(skew), Listing { operations, ..Listing::default() });
+        assert_eq!(status.run.unwrap().operation_id.is_some(), is_ours, "{after_intent} ms after the intent, {skew} ms ahead");
     }
 }
 
@@ -174,7 +193,13 @@ fn names_equal_to_the_service_are_adopted() {
 
 #[test]
 fn names_differing_in_spaces_or_encoding_need_a_user_decision() {
-    for (requested, shown) in [("Dummy Sales ", "Dummy Sales"), ("Ums\u{e4}tze", "Umsa\u{308}tze"), ("Sales", "Sales\u{a0}")] {
+    for (requested, shown) in [
+        ("Dummy Sales ", "Dummy Sales"),
+        ("Ums\u{e4}tze", "Umsa\u{308}tze"),
+        ("Sales", "Sales\u{a0}"),
+        ("K\u{f6}ln", "K\u{fffd}ln"),
+        ("Sales", "[redacted]"),
+    ] {
         let mut world = lost(SubmitOutcome::LostAfter, requested);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);

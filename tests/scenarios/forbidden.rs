@@ -176,7 +176,14 @@ fn what_another_policy_accepted_runs() {
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(5));
     assert!(world.status().queued.is_some());
     world.edit(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid).run_for(secs(5));
-    assert_eq!(world.event_count(Reason::TriggerDropped), 0);
+    assert_eq!((world.event_count(Reason::TriggerDropped), &world.status().last_handled_request), (0, &None));
     world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(3_000)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.run().trigger.value.as_str(), world.event_count(Reason::TriggerDropped)), (2, "a", 1));
+}
+
+#[test]
+fn token_that_is_removed_during_the_run_is_forgotten() {
+    let mut world = running();
+    world.edit(|spec| spec.trigger.get_or_insert_default().token = None).run_for(secs(5)).is(RunState::Running, Reason::Running);
+    assert_eq!(world.status().last_handled_token, None);
 }

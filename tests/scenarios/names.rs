@@ -2,6 +2,7 @@
 
 use model::script::{SubmitOutcome, World, blocked, model, named, secs, service_error};
 use tabular_operator::api::{ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
+use tabular_operator::engine::{DecisionMemory, Effect, EffectResult, Turn};
 use tabular_operator::operation::{ModelIds, ModelLookup, Phase, ServiceErrorKind};
 
 fn ids(group: &str) -> ModelLookup {
@@ -154,4 +155,13 @@ fn corrected_names_are_never_reported_as_wrong() {
             |status: &tabular_operator::api::Status| status.conditions.iter().any(|condition| condition.r#type == ConditionType::Stalled);
         assert!(!world.statuses[before..].iter().any(stalled), "{:#?}", &world.statuses[before..]);
     }
+}
+
+#[test]
+fn turn_without_resolved_ids_submits_nothing() {
+    let mut world = world();
+    world.resolution = ModelLookup::Failed(service_error(ServiceErrorKind::Unreachable));
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
+    let decision = world.decide(world.status(), &DecisionMemory::default(), EffectResult::Turn(Turn::Granted));
+    assert_eq!((decision.effect, decision.requeue_after), (Effect::None, Some(secs(0))));
 }

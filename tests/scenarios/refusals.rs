@@ -164,6 +164,17 @@ fn fault_for_a_user_does_not_count_toward_the_deadline() {
 }
 
 #[test]
+fn fault_for_a_user_counts_after_two_refused_submissions() {
+    let mut world = refusing(&service_error(ServiceErrorKind::AccessDenied), 3_600);
+    world.service.submit_outcomes.truncate(2);
+    world.service.call_outcomes.push_back(CallOutcome::Answered);
+    world.service.call_outcomes.extend((0..1_000).map(|_| CallOutcome::Failed(service_error(ServiceErrorKind::AccessDenied))));
+    world.run_for(secs(3_500)).is(RunState::Waiting, Reason::AccessDenied);
+    assert_eq!(world.service.submits, 2);
+    world.run_for(secs(120)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+}
+
+#[test]
 fn wait_of_a_refused_submission_counts_from_the_first_refusal() {
     let mut world = refusing(&service_error(ServiceErrorKind::QuotaExceeded), 10_000);
     world.run_for(secs(1));
@@ -217,4 +228,63 @@ fn throttle_of_cancellations_does_not_hide_the_end() {
     world.preparation_failure = Some(EffectResult::CallFailed(throttled("2026-01-01T12:56:42Z", 3_392)));
     world.run_for(secs(420));
     assert!(world.run().state.ended(), "{:?}", world.run());
+}
+
+#[test]
+fn requested_backoff_of_polls_does_not_grow() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(20_000);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.service.poll_error = Some(ServiceError { retry_after: Some(secs(5)), ..service_error(ServiceErrorKind::Throttled) });
+    let pauses = pauses(&moments(&mut world, 300, |world| world.service.polls));
+    assert!(pauses.len() > 40 && pauses.iter().all(|pause| (5..=6).contains(pause)), "{pauses:?}");
+}
+
+#[test]
+fn first_error_is_reported_only_if_it_is_a_long_throttle() {
+    for (kind, backoff, is_reported) in [
+        (ServiceErrorKind::Throttled, Some(30), true),
+        (ServiceErrorKind::Throttled, Some(29), false),
+        (ServiceErrorKind::Throttled, None, false),
+        (ServiceErrorKind::ServerError, Some(60), false),
+    ] {
+        let mut world = World::new(|_| {});
+        world.service.length = secs(20_000);
+        world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+        let error = ServiceError { retry_after: backoff.map(secs), ..service_error(kind) };
+        world.service.call_outcomes.push_back(CallOutcome::Failed(error));
+        world.run_for(secs(5));
+        let mut runs = world.statuses.iter().filter_map(|status| status.run.as_ref());
+        assert_eq!(runs.any(|run| run.reason == Reason::Retrying.as_str()), is_reported, "{kind:?} {backoff:?}");
+        assert!(world.service.call_outcomes.is_empty());
+    }
+}
+
+#[test]
+fn new_message_of_a_repeated_error_is_not_written() {
+    for (kind, retry_after) in [(ServiceErrorKind::Throttled, None), (ServiceErrorKind::ServerError, Some(secs(5)))] {
+        let error = |message: &str| ServiceError { message: message.to_owned(), retry_after, ..service_error(kind) };
+        let mut world = World::new(|_| {});
+        world.service.length = secs(20_000);
+        world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+        world.service.poll_error = Some(error("the first message"));
+        world.run_for(secs(60)).is(RunState::Running, Reason::Retrying);
+        let writes = world.writes;
+        world.service.poll_error = Some(error("another message"));
+        world.run_for(secs(70)).is(RunState::Running, Reason::Retrying);
+        assert!(world.run().message.contains("the first message"), "{}", world.run().message);
+        assert_eq!(world.writes, writes, "{kind:?}");
+    }
+}
+
+#[test]
+fn new_message_of_a_repeated_refusal_is_not_written() {
+    let refusal = |message: &str| ServiceError { message: message.to_owned(), ..service_error(ServiceErrorKind::Unreachable) };
+    let mut world = World::new(|_| {});
+    world.preparation_failure = Some(EffectResult::CallFailed(refusal("the first message")));
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
+    let writes = world.writes;
+    world.preparation_failure = Some(EffectResult::CallFailed(refusal("another message")));
+    world.run_for(secs(100)).is(RunState::Waiting, Reason::Retrying);
+    assert_eq!((world.run().message.as_str(), world.writes), ("the first message", writes));
 }

@@ -327,3 +327,50 @@ fn accepted_submission_is_recorded_after_its_run_is_removed() {
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, 1));
 }
+
+#[test]
+fn accepted_trigger_of_a_restored_run_starts_no_other_run() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(100);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(10));
+    let older = world.status().clone();
+    assert!(older.queued.is_some());
+    world.run_for(secs(100)).is(RunState::Running, Reason::Running);
+    assert_eq!(world.run().number, 2);
+    world.edit_status(|status| *status = older).run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.service.submits), (2, 2));
+}
+
+#[test]
+fn restored_run_has_handled_only_its_own_trigger() {
+    for token in [Some("v2"), None] {
+        let mut world = World::new(|spec| spec.trigger.get_or_insert_default().token = Some("v1".to_owned()));
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        let older = world.status().clone();
+        world.service.length = secs(600);
+        match token {
+            Some(token) => world.edit(|spec| spec.trigger.get_or_insert_default().token = Some(token.to_owned())),
+            None => world.annotate(RUN_REQUESTED_AT, Some("noon")),
+        };
+        world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+        world.edit_status(|status| *status = older).run_for(secs(5)).is(RunState::Running, Reason::Running);
+        let status = world.status();
+        assert_eq!((status.last_handled_token.as_deref(), &status.queued), (Some(token.unwrap_or("v1")), &None));
+    }
+}
+
+#[test]
+fn acceptance_whose_write_had_no_response_is_kept() {
+    let mut world = World::new(|_| {});
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
+    (world.service.length, world.service.lag) = (secs(60), secs(30));
+    world.run_for(secs(2)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.edit_status(|status| {
+        let run = status.run.as_mut().unwrap();
+        (run.state, run.operation_id) = (RunState::Running, Some("op-0".to_owned()));
+        Reason::Running.as_str().clone_into(&mut run.reason);
+    });
+    world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+    assert_eq!(world.event_count(Reason::StatusRestored), 0);
+}

@@ -2,7 +2,8 @@
 
 use model::script::{CallOutcome, Ended, SubmitOutcome, World, blocked, failed, model, secs, service_error, unreachable};
 use tabular_operator::api::{RUN_REQUESTED_AT, Reason, RunState};
-use tabular_operator::operation::{Phase, ServiceErrorKind};
+use tabular_operator::engine::{ClaimedOperations, Effect, EffectResult};
+use tabular_operator::operation::{Listing, OperationKind, Phase, ServiceErrorKind};
 
 /// The operator is killed at any step: one operation runs in the end.
 pub(super) fn crashes_leave_one_operation(new: impl Fn() -> World) {
@@ -186,4 +187,24 @@ fn submission_held_back_ends_with_its_deletion() {
     world.service.submit_outcomes.extend([SubmitOutcome::Deferred, SubmitOutcome::Deferred, SubmitOutcome::Deferred]);
     world.run_for(secs(1)).delete().run_for(secs(10));
     assert!(world.gone() && world.service.ops.is_empty() && world.service.lists == 0);
+}
+
+#[test]
+fn list_of_the_previous_run_submits_nothing() {
+    let mut world = World::new(|_| {});
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    world.annotate(RUN_REQUESTED_AT, Some("a"));
+    let (kind, result) = (OperationKind::Refresh, Ok(Listing::default()));
+    let decision = world.decide_at(world.now(), EffectResult::Listed { kind, result, claimed: ClaimedOperations::default() });
+    assert_eq!((decision.effect, decision.requeue_after), (Effect::None, Some(secs(0))));
+}
+
+#[test]
+fn trigger_is_recorded_before_the_list_is_read() {
+    let mut world = World::new(|_| {});
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    world.run_for(secs(10)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.annotate(RUN_REQUESTED_AT, Some("a"));
+    let decision = world.decide_at(world.now() + secs(60), EffectResult::None);
+    assert!(matches!(decision.effect, Effect::List(..)) && decision.status.queued.is_some(), "{decision:?}");
 }

@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 
 use model::script::{SubmitOutcome, World, blocked, operation, polled, secs, service_error};
 use tabular_operator::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, Status, TriggerType};
-use tabular_operator::engine::{Decision, DecisionMemory, Effect, EffectResult};
-use tabular_operator::operation::{Operation, OperationId, Phase, ServiceErrorKind, SubmitResult};
+use tabular_operator::engine::{ClaimedOperations, Decision, DecisionMemory, Effect, EffectResult};
+use tabular_operator::operation::{ClockSkew, Listing, Operation, OperationId, OperationKind, Phase, ServiceErrorKind, SubmitResult};
 
 fn running(length: u64) -> World {
     let mut world = World::sync(|_| {});
@@ -269,6 +269,24 @@ fn sync_just_before_the_intent_is_not_adopted_immediately() {
     world.start_other_sync(500);
     world.service.ops[0].start = world.now() - SignedDuration::from_secs(4);
     world.run_for(secs(100)).is(RunState::Submitting, Reason::ResolvingSubmission);
+}
+
+#[test]
+fn sync_in_the_second_of_its_intent_waits_for_a_later_list() {
+    let mut world = World::sync(|_| {});
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    let intent = world.run().submitted_time.unwrap().timestamp();
+    // The clock of the service was read at an unknown time of a call of two seconds.
+    let clock_skew = Some(ClockSkew { min: SignedDuration::from_secs(-2), max: SignedDuration::ZERO });
+    for (after_intent, is_ours) in [(-1, false), (0, true), (1, true)] {
+        let start = Some(intent + SignedDuration::from_secs(after_intent));
+        let operations = vec![Operation { start, ..operation("op-7", Phase::InProgress) }];
+        let result = Ok(Listing { operations, clock_skew, ..Listing::default() });
+        let listed = EffectResult::Listed { kind: OperationKind::Sync, result, claimed: ClaimedOperations::default() };
+        let run = world.decide_at(world.now() + secs(1), listed).status.run.unwrap();
+        assert_eq!(run.operation_id.is_some(), is_ours, "{after_intent} s after the intent");
+    }
 }
 
 #[test]

@@ -374,3 +374,15 @@ fn held_submission_can_be_checked() {
         world.is(RunState::Submitting, Reason::SubmissionUnknown);
     }
 }
+
+#[test]
+fn adopt_allows_for_five_minutes_between_the_clocks() {
+    // Two more seconds, because both times have whole seconds.
+    for (before, state) in [(301, RunState::Succeeded), (302, RunState::Submitting)] {
+        let [mut world, _] = held();
+        world.service.ops[0].start -= secs(before);
+        world.edit_status(|status| status.run.as_mut().unwrap().candidates.clear());
+        world.annotate(ADOPT, Some("op-0")).run_for(secs(60));
+        assert_eq!(world.run().state, state, "{before} s before");
+    }
+}
