@@ -5,6 +5,7 @@ use tabular_operator::api::{
     CANCEL_REQUESTED_AT, CancelCause, ConcurrencyPolicy, ConditionType, RUN_REQUESTED_AT, Reason, Run, RunState, Time,
 };
 use tabular_operator::engine::{Decision, EffectResult};
+use tabular_operator::operation::Phase;
 
 /// A run in progress of each kind, with this history limit.
 fn running(limit: i32) -> [World; 2] {
@@ -144,6 +145,15 @@ fn removed_cause_of_a_cancellation_is_restored() {
     }
 }
 
+#[test]
+fn removed_request_to_cancel_is_restored() {
+    let [mut world, _] = running(10);
+    world.service.cancels_after = Some(secs(60));
+    world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(5)).is(RunState::Cancelling, Reason::Cancelling);
+    edit_run(&mut world, |run| run.cancel_cause = None).run_for(secs(5)).is(RunState::Cancelling, Reason::Cancelling);
+    assert_eq!(world.run().cancel_cause, Some(CancelCause::Request));
+}
+
 /// Edits of the identity of a run. After a restart nothing shows that they are wrong.
 fn identity_edits() -> [fn(&mut Run); 5] {
     [
@@ -234,6 +244,15 @@ fn time_of_an_unresolved_submission_is_restored() {
 }
 
 #[test]
+fn clock_set_back_by_hours_holds_an_unresolved_submission() {
+    let mut world = World::new(|_| {});
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    let run = world.decide_at(world.now() - secs(7_200), EffectResult::None).status.run.unwrap();
+    assert_eq!((run.state, run.reason.as_str()), (RunState::Submitting, Reason::SubmissionUnknown.as_str()));
+}
+
+#[test]
 fn submission_shown_before_its_request_is_not_repeated() {
     let mut world = World::new(|_| {});
     world.service.submit_outcomes.push_back(SubmitOutcome::LostAfter);
@@ -266,4 +285,50 @@ fn write_without_a_response_is_not_an_edit() {
     world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(5)).is(RunState::Cancelling, Reason::Cancelling);
     let decision = world.decide(world.status(), &before, EffectResult::None);
     assert!(!reports_an_edit(&decision), "{:?}", decision.events);
+}
+
+#[test]
+fn attempt_in_progress_is_restored_over_an_earlier_one() {
+    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    world.service.outcomes.push_back(Phase::Failed);
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
+    let older = world.status().clone();
+    world.ahead = None;
+    world.changed().run_for(secs(90)).is(RunState::Running, Reason::Running);
+    world.edit_status(|status| *status = older).run_for(secs(5)).is(RunState::Running, Reason::Running);
+    assert_eq!((world.run().attempt, world.run().operation_id.as_deref()), (2, Some("op-1")));
+}
+
+#[test]
+fn run_is_not_restored_if_the_history_has_its_end() {
+    // An end of the run, of a later run, and of the same operation; not of a run with a number that no resource reaches.
+    for (number, id, is_restored) in
+        [(1, "op-0", false), (2, "op-9", false), (499_999_999, "op-9", false), (500_000_000, "op-0", false), (500_000_000, "op-9", true)]
+    {
+        for mut world in running(10) {
+            let memory = world.memory().clone();
+            world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+            let mut status = world.status().clone();
+            status.run = None;
+            (status.history[0].number, status.history[0].operation_id) = (number, Some(id.to_owned()));
+            let decision = world.decide(&status, &memory, EffectResult::None);
+            assert_eq!(reports_an_edit(&decision), is_restored, "run {number}, {id}");
+        }
+    }
+}
+
+#[test]
+fn submission_up_to_an_hour_ahead_or_early_is_kept() {
+    for world in running(10) {
+        let (now, requested) = (world.now(), world.run().requested_time.timestamp());
+        for (submitted, is_restored) in
+            [(now + secs(3_600), false), (now + secs(3_601), true), (requested - secs(3_600), false), (requested - secs(3_601), true)]
+        {
+            let mut status = world.status().clone();
+            status.run.as_mut().unwrap().submitted_time = Some(Time::from(submitted));
+            let decision = world.decide(&status, world.memory(), EffectResult::None);
+            assert_eq!(reports_an_edit(&decision), is_restored, "{submitted} at {now}");
+        }
+    }
 }
