@@ -145,6 +145,15 @@ fn removed_cause_of_a_cancellation_is_restored() {
     }
 }
 
+#[test]
+fn removed_request_to_cancel_is_restored() {
+    let [mut world, _] = running(10);
+    world.service.cancels_after = Some(secs(60));
+    world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(5)).is(RunState::Cancelling, Reason::Cancelling);
+    edit_run(&mut world, |run| run.cancel_cause = None).run_for(secs(5)).is(RunState::Cancelling, Reason::Cancelling);
+    assert_eq!(world.run().cancel_cause, Some(CancelCause::Request));
+}
+
 /// Edits of the identity of a run. After a restart nothing shows that they are wrong.
 fn identity_edits() -> [fn(&mut Run); 5] {
     [
@@ -232,6 +241,15 @@ fn time_of_an_unresolved_submission_is_restored() {
         world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.service.submits, world.event_count(Reason::StatusRestored)), (1, 1));
     }
+}
+
+#[test]
+fn clock_set_back_by_hours_holds_an_unresolved_submission() {
+    let mut world = World::new(|_| {});
+    world.service.submit_outcomes.push_back(SubmitOutcome::LostBefore);
+    world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    let run = world.decide_at(world.now() - secs(7_200), EffectResult::None).status.run.unwrap();
+    assert_eq!((run.state, run.reason.as_str()), (RunState::Submitting, Reason::SubmissionUnknown.as_str()));
 }
 
 #[test]
