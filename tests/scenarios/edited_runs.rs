@@ -332,3 +332,15 @@ fn submission_up_to_an_hour_ahead_or_early_is_kept() {
         }
     }
 }
+
+#[test]
+fn wait_since_a_future_time_counts_from_now() {
+    let mut world = World::new(|_| {});
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(10));
+    let future = Time::from(world.now() + secs(7_200));
+    edit_run(&mut world, |run| run.waiting_since_time = Some(future)).run_for(secs(5));
+    let since = world.run().waiting_since_time;
+    assert!(since.is_some_and(|since| since.timestamp() <= world.now()), "{since:?}");
+    assert_eq!((world.run().state, world.event_count(Reason::StatusRestored)), (RunState::Waiting, 1));
+}
