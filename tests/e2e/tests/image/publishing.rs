@@ -64,5 +64,5 @@ async fn image_is_published_and_installed_by_digest() {
     helm.run(&["push", package.to_str().unwrap(), &charts, "--plain-http"]).await;
     let (chart, image) = (format!("{charts}/tabular-operator"), format!("image.repository={repository},image.digest={digest}"));
     let made = helm.run(&["template", "x", &chart, "--version", "0.1.0", "--plain-http", "--set", &image]).await;
-    assert!(made.contains(&format!("image: {repository}@{digest}\n")), "{made}");
+    assert!(made.contains(&format!("image: \"{repository}@{digest}\"\n")), "{made}");
 }
