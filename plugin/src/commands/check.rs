@@ -5,6 +5,7 @@ use tabular_operator::api::{CHECK_REQUESTED_AT, Check, CheckResult};
 use tokio::time::Instant;
 
 use super::explain::CheckArgs;
+use super::watching::interruption;
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
 use crate::facts::{check_result, is_check_requested};
@@ -71,8 +72,7 @@ async fn wait(
 ) -> Result<Waited, Failure> {
     let key = object.key();
     let mut watch = Watch::of_one(connection, &args.name, object.clone());
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
+    let mut interrupted = interruption().await;
     loop {
         match watch.get(&key) {
             Some(current) => object = current.clone(),

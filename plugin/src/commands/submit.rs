@@ -5,6 +5,7 @@ use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT};
 
 use super::follow::{Followed, Until, follow};
 use super::request::AnnotateArgs;
+use super::watching::interruption;
 use crate::connect::{Connection, connect};
 use crate::exit::Exit;
 use crate::facts::{CancelRequest, Request, RequestOutcome, RunRequest};
@@ -73,11 +74,12 @@ pub(super) async fn run(args: &AnnotateArgs, what: Annotate, session: &mut Sessi
     let until = Until { wait: args.wait, deadline: deadline(args.timeout) };
     let connection = connect(&args.common.connection)?;
     let mut done = Progress::default();
+    let mut interrupted = interruption().await;
     let failure = {
         let work = request_all(args, what, &connection, until, session, &mut done);
         tokio::select! {
             ended = work => Some(ended.err()),
-            _ = tokio::signal::ctrl_c() => None,
+            _ = &mut interrupted => None,
         }
     };
     session.settle();

@@ -1,8 +1,10 @@
 //! Watching until Ctrl-C: a block that is redrawn on a terminal, and one line for each change elsewhere.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use screen::Line;
 use tabular_operator::api::ResourceKey;
 use tokio::time::Instant;
@@ -58,6 +60,14 @@ pub(super) fn is_complete(scope: Option<&Scope>) -> bool {
     scope.is_some_and(|scope| scope.namespace.is_none() && scope.selector.is_none())
 }
 
+/// Returns a future that ends at the next Ctrl-C, and that already listens: Tokio loses a Ctrl-C between the installation of its handler and
+/// the registration of the first listener. Without a handler, Ctrl-C ends the process as usual.
+pub(super) async fn interruption() -> Pin<Box<impl Future>> {
+    let mut interrupted = Box::pin(tokio::signal::ctrl_c().fuse());
+    let _ = futures::poll!(&mut interrupted);
+    interrupted
+}
+
 /// Watches until Ctrl-C, until the reader closes the output, or until the deadline.
 ///
 /// # Errors
@@ -70,8 +80,7 @@ pub(super) async fn until_interrupted(
 ) -> Result<Exit, Failure> {
     let mut lines = BTreeMap::new();
     let mut redraw = tokio::time::interval(REDRAW);
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
+    let mut interrupted = interruption().await;
     let exit = loop {
         update(session, watch, &shown, &mut lines);
         if session.is_closed() {
