@@ -27,15 +27,8 @@ build: need-cargo control-plane tools programs plugin ## Build the operator, the
 plugin: need-cargo ## Build the plugin for kubectl, target/release/kubectl-tabular
 	$(call timed,plugin,deploy/image/compile.sh --plugin)
 
-# In a variable, because make runs a line that names MAKE itself also with -n, and this one starts the endurance test.
-TESTS = $(MAKE) tests
-
 .PHONY: test
-test: build $(if $(LINUX),image soak-program) ## Run every test: unit, property and end-to-end tests, generated files, the demo, and beside them 10 minutes of endurance
-	@$(if $(LINUX),tests/tools/beside.sh $(TARGET)/soak.log $(RELEASE)/soak --hours 0.167 --seed $(or $(SEED),1) --) $(TESTS)
-
-.PHONY: tests
-tests: need-cargo
+test: build $(if $(LINUX),image) ## Run every test: unit, property and end-to-end tests, generated files, and the demo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
 	$(call timed,model check,$(RELEASE)/model explore --max-states 3000000 && $(RELEASE)/model known-gaps && $(RELEASE)/model random)
 	$(call timed,demo,$(RELEASE)/demo)
