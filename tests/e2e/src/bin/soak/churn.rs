@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::cluster::Cluster;
 use crate::fleet::{Fleet, Slot};
+use crate::index_below;
 use crate::ledger::{Account, Ledger};
 
 /// The interval of actions. Most resources are idle, so that all processes together need a small share of a machine that runs other tests.
@@ -109,7 +110,7 @@ impl Churn {
                 self.fleet.slots[recreated.expect("a deletion completes")].busy = false;
             }
             // Both are drawn for each beat, so that the order does not depend on the timing.
-            let index = below(&mut rng, self.fleet.len());
+            let index = index_below(&mut rng, self.fleet.len());
             let action = draw(&mut rng);
             if !self.fleet.slots[index].busy {
                 let permit = Arc::clone(&self.gate).read_owned().await;
@@ -181,15 +182,10 @@ impl Churn {
     }
 }
 
-fn below(rng: &mut Rng, count: usize) -> usize {
-    let number = rng.below(u64::try_from(count).expect("it is small"));
-    usize::try_from(number).expect("it is small")
-}
-
 fn draw(rng: &mut Rng) -> Action {
     let all = WEIGHTED.iter().flat_map(|(action, weight)| std::iter::repeat_n(*action, *weight));
     let all: Vec<Action> = all.collect();
-    all[below(rng, all.len())]
+    all[index_below(rng, all.len())]
 }
 
 async fn fail_next(cluster: &Cluster, model: &Model) {

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::churn::Gate;
 use crate::cluster::{Cluster, IDENTITIES};
 use crate::fleet;
+use crate::index_below;
 use crate::replicas::{Disruption, Replicas};
 
 /// The pause after each fault, and what is added to it at most.
@@ -127,14 +128,14 @@ impl Faults {
         let all: Vec<Fault> = FAULTS.into_iter().filter(is_allowed).collect();
         let mut order = all.clone();
         for last in (1..order.len()).rev() {
-            let other = below(&mut rng, last + 1);
+            let other = index_below(&mut rng, last + 1);
             order.swap(last, other);
         }
         loop {
             let fault = match order.pop().filter(|_| part == Part::Rehearsal || Instant::now() < until) {
                 Some(fault) => fault,
                 None if Instant::now() >= until => return,
-                None => all[below(&mut rng, all.len())],
+                None => all[index_below(&mut rng, all.len())],
             };
             let (lasts, pause) = (Duration::from_millis(1_000 + rng.below(3_000)), Duration::from_millis(rng.below(MORE)));
             *self.counts.entry(fault).or_default() += 1;
@@ -162,8 +163,8 @@ impl Faults {
                 self.azure(json!({"method": "POST", "route": "refreshes"}), 3, json!({"dropAfter": {}}), lasts * 2).await;
             }
             Fault::ClockStep => {
-                let millis = CLOCKS[below(rng, CLOCKS.len())];
-                let first = below(rng, self.models.len());
+                let millis = CLOCKS[index_below(rng, CLOCKS.len())];
+                let first = index_below(rng, self.models.len());
                 let models: Vec<Model> = self.models.iter().cycle().skip(first).take(self.models.len() / 5 + 1).cloned().collect();
                 fleet::set_clocks(&self.cluster, &models, millis).await;
             }
@@ -229,11 +230,6 @@ impl Faults {
 
     fn next_secret(&mut self, rng: &mut Rng) -> (usize, String) {
         self.secrets += 1;
-        (below(rng, IDENTITIES), format!("secret-{}", self.secrets))
+        (index_below(rng, IDENTITIES), format!("secret-{}", self.secrets))
     }
-}
-
-fn below(rng: &mut Rng, count: usize) -> usize {
-    let number = rng.below(u64::try_from(count).expect("it is small"));
-    usize::try_from(number).expect("it is small")
 }

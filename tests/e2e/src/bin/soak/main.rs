@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use e2e::caught;
+use model::random::Rng;
 
 use balance::Balance;
 use churn::Churn;
@@ -206,4 +207,10 @@ impl Soak {
     fn say(&self, what: &str) {
         println!("{:>7.1} s  {what}", self.began.elapsed().as_secs_f64());
     }
+}
+
+/// A random index below `count`.
+fn index_below(rng: &mut Rng, count: usize) -> usize {
+    let number = rng.below(u64::try_from(count).expect("it is small"));
+    usize::try_from(number).expect("it is small")
 }
